@@ -1,0 +1,284 @@
+//! Everything that can go wrong, as one type.
+
+use std::io;
+
+use thiserror::Error;
+
+pub use crate::protocol::handshake::{HandshakeError, Refusal};
+use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
+use crate::url::UrlError;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation failed.
+///
+/// A display shows its own level only; what lies beneath is the [`source`](std::error::Error::source).
+///
+/// ```
+/// use websocket_sync::{Error, create_connection};
+///
+/// let error = create_connection("http://example.com/").unwrap_err();
+/// assert!(matches!(error, Error::Url(_)));
+/// assert!(!error.is_retryable());
+/// ```
+#[derive(Debug, Error)]
+#[doc(alias = "WebSocketException")]
+#[non_exhaustive]
+pub enum Error {
+    /// The host name did not resolve to an address.
+    #[doc(alias = "WebSocketAddressException")]
+    #[error("cannot resolve host {:?}", .0.host)]
+    Address(#[source] Box<AddressError>),
+    /// The connection is over: by a closing handshake, by its loss, or by a call of this side.
+    #[doc(alias = "WebSocketConnectionClosedException")]
+    #[error("connection is closed: {0}")]
+    Closed(Box<CloseInfo>),
+    /// The server answered the opening handshake with something that RFC 6455 does not allow.
+    #[error("opening handshake failed: {0}")]
+    Handshake(Box<HandshakeError>),
+    /// The operating system reported an error while the connection was made.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// An option that cannot be met, such as a CA file that cannot be read.
+    #[error("option {}: {}", .0.option, .0.problem)]
+    Options(#[source] Box<OptionsError>),
+    /// The peer broke the protocol or went over a limit. It has been told with a Close frame; the connection is over.
+    #[doc(alias = "WebSocketProtocolException")]
+    #[doc(alias = "WebSocketPayloadException")]
+    #[error("peer violated the protocol: {0}")]
+    Protocol(ProtocolError),
+    /// The server answered the upgrade with another status than 101.
+    #[doc(alias = "WebSocketBadStatusException")]
+    #[error("upgrade refused: {0}")]
+    Refused(Box<Refusal>),
+    /// The time for this phase ran out.
+    #[doc(alias = "WebSocketTimeoutException")]
+    #[error("{0} timed out")]
+    Timeout(Phase),
+    /// The TLS handshake failed.
+    #[error("TLS with {:?} failed{}", .0.host, .0.hint())]
+    Tls(#[source] Box<TlsError>),
+    /// The URL is not one that a WebSocket can be opened to.
+    #[error("invalid URL: {0}")]
+    Url(UrlError),
+    /// A call that the protocol does not allow: nothing was sent, the connection goes on.
+    #[error("{0}")]
+    Usage(LocalProtocolError),
+}
+
+impl Error {
+    /// Whether time ran out. The connection still stands after a receive that timed out, and after a send of which no byte had
+    /// left.
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout(_))
+    }
+
+    /// Whether the connection is over, cleanly or not.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
+    }
+
+    /// Whether another attempt may succeed without anything being changed: the network failed, time ran out, the server was
+    /// overloaded or restarted. Not so after a refusal by TLS, by the URL, by the protocol or with most HTTP statuses.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Address(_) | Self::Io(_) | Self::Timeout(_) => true,
+            Self::Closed(info) => info.is_retryable(),
+            Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            Self::Handshake(error) => error.is_retryable(),
+            Self::Options(_) | Self::Protocol(_) | Self::Tls(_) | Self::Url(_) | Self::Usage(_) => false,
+        }
+    }
+
+    /// How the connection ended, if that is what this error says.
+    pub const fn close_info(&self) -> Option<&CloseInfo> {
+        match self {
+            Self::Closed(info) => Some(info),
+            _ => None,
+        }
+    }
+}
+
+impl From<HandshakeError> for Error {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(Box::new(error))
+    }
+}
+
+impl From<LocalProtocolError> for Error {
+    fn from(error: LocalProtocolError) -> Self {
+        Self::Usage(error)
+    }
+}
+
+impl From<ProtocolError> for Error {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<UrlError> for Error {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
+    }
+}
+
+/// What was going on when time ran out.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Resolving the host name.
+    #[error("resolving the host name")]
+    Resolve,
+    /// Making the TCP connection.
+    #[error("connecting")]
+    Connect,
+    /// The TLS handshake.
+    #[error("TLS handshake")]
+    Tls,
+    /// The opening handshake: our request, the server's answer.
+    #[error("opening handshake")]
+    Handshake,
+    /// Receiving.
+    #[error("receiving")]
+    Recv,
+    /// Sending.
+    #[error("sending")]
+    Send,
+    /// The closing handshake.
+    #[error("closing handshake")]
+    Close,
+}
+
+/// How a connection ended.
+///
+/// ```
+/// # use websocket_sync::{Error, WebSocket};
+/// fn last_words(ws: &mut WebSocket) -> String {
+///     loop {
+///         match ws.recv() {
+///             Ok(_) => continue,
+///             Err(Error::Closed(info)) => return format!("{}: {}", info.code, info.reason),
+///             Err(other) => return other.to_string(),
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{}{}{reason}, {cause}", .code, if .reason.is_empty() { "" } else { ": " })]
+#[non_exhaustive]
+pub struct CloseInfo {
+    /// The code of the peer's Close frame, or ours where the peer sent none; 1005 for one without a code, 1006 for none at all.
+    pub code: CloseCode,
+    /// The reason that came with the code; empty when there was none.
+    pub reason: String,
+    /// Who ended the connection, and how.
+    pub cause: CloseCause,
+}
+
+impl CloseInfo {
+    pub(crate) fn new(code: CloseCode, reason: &str, cause: CloseCause) -> Self {
+        Self { code, reason: reason.to_owned(), cause }
+    }
+
+    /// Whether both sides agreed to end: the closing handshake took place (RFC 6455, section 7.1.4).
+    pub const fn is_clean(&self) -> bool {
+        matches!(self.cause, CloseCause::Local | CloseCause::Remote)
+    }
+
+    /// Whether connecting again may help: the network failed, or the peer went away for a while.
+    pub const fn is_retryable(&self) -> bool {
+        match self.cause {
+            CloseCause::Lost(_) => true,
+            CloseCause::Remote => matches!(
+                self.code,
+                CloseCode::GOING_AWAY
+                    | CloseCode::INTERNAL_ERROR
+                    | CloseCode::SERVICE_RESTART
+                    | CloseCode::TRY_AGAIN_LATER
+                    | CloseCode::BAD_GATEWAY
+            ),
+            _ => false,
+        }
+    }
+}
+
+/// Who ended a connection, and how.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// This side began the closing handshake, and the peer answered.
+    #[error("closed by this side")]
+    Local,
+    /// The peer began the closing handshake.
+    #[error("closed by the peer")]
+    Remote,
+    /// This side closed, and no answer came in time.
+    #[error("closed by this side, without an answer")]
+    Unanswered,
+    /// This side gave the connection up without a closing handshake.
+    #[error("aborted by this side")]
+    Aborted,
+    /// The peer broke a rule, and this side ended the connection.
+    #[error("peer violated the protocol: {0}")]
+    Violation(ProtocolError),
+    /// A frame could not be written whole, so that nothing can follow it.
+    #[error("a frame was sent in part")]
+    TornFrame,
+    /// The connection ended without a Close frame.
+    #[error("connection lost: {0}")]
+    Lost(io::ErrorKind),
+    /// There never was a connection.
+    #[error("not connected")]
+    NotConnected,
+}
+
+/// A host name that did not resolve.
+#[derive(Debug, Error)]
+#[error("{problem}")]
+#[non_exhaustive]
+pub struct AddressError {
+    /// The name, as it was looked up.
+    pub host: String,
+    /// What the resolver said.
+    pub problem: io::Error,
+}
+
+/// An option that cannot be met.
+#[derive(Debug, Error)]
+#[error("{problem}")]
+#[non_exhaustive]
+pub struct OptionsError {
+    /// The option's name, that of its setter.
+    pub option: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// A TLS handshake that failed.
+#[derive(Debug, Error)]
+#[error("{problem}")]
+#[non_exhaustive]
+pub struct TlsError {
+    /// The name that the certificate was to be for.
+    pub host: String,
+    /// What the TLS library said.
+    pub problem: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl TlsError {
+    /// What to do about the commonest failures, to be appended to the message.
+    fn hint(&self) -> &'static str {
+        let said = self.problem.to_string().to_ascii_lowercase();
+        if said.contains("hostname mismatch") || said.contains("ip address mismatch") {
+            ": the certificate is for another name"
+        } else if said.contains("expired") {
+            ": the certificate has expired"
+        } else if said.contains("issuer") || said.contains("self-signed") || said.contains("self signed") {
+            ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one"
+        } else {
+            ""
+        }
+    }
+}

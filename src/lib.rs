@@ -4,6 +4,7 @@
 
 mod error;
 mod message;
+mod net;
 pub mod protocol;
 mod url;
 mod window;
@@ -13,5 +14,6 @@ pub use crate::error::{
     AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
+pub use crate::net::transport::{HalfDuplex, Transport};
 pub use crate::protocol::{CloseCode, Opcode};
 pub use crate::url::UrlError;

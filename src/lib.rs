@@ -5,6 +5,7 @@
 mod error;
 mod message;
 mod net;
+mod options;
 pub mod protocol;
 mod url;
 mod window;
@@ -15,5 +16,6 @@ pub use crate::error::{
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::transport::{HalfDuplex, Transport};
+pub use crate::options::{ConnectOptions, SocketOptions, SystemRoots, TlsOptions};
 pub use crate::protocol::{CloseCode, Opcode};
 pub use crate::url::UrlError;

@@ -113,6 +113,7 @@ impl<'a> MessageRef<'a> {
         clippy::wrong_self_convention,
         reason = "a Copy type, so ToOwned's blanket would give MessageRef back"
     )]
+    #[inline]
     pub fn to_owned(self) -> Message {
         match self {
             Self::Text(text) => Message::Text(text.to_owned()),

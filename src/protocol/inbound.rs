@@ -45,11 +45,11 @@ pub struct Inbound {
     policy: TextPolicy,
     max_control_frames: u32,
     state: State,
-    /// The longest payload of a message that may be taken after a look at its first two bytes. `None` where masks or extensions
-    /// take part, and while a message is in progress.
-    short: Option<u8>,
+    /// The longest payload of a message that may be taken after a look at the beginning of its frame alone. `None` where masks or
+    /// extensions take part, and while a message is in progress.
+    short: Option<u16>,
     /// `short`, for when no message is in progress.
-    short_at_rest: Option<u8>,
+    short_at_rest: Option<u16>,
     place: Place,
     target: Target,
     half_taken: Option<Granularity>,
@@ -160,7 +160,7 @@ impl Inbound {
         extensions: Vec<Box<dyn InboundExtension>>,
     ) -> Self {
         let reserved = extensions.iter().fold(Rsv::NONE, |bits, extension| bits | extension.reserved_bits());
-        let longest = 125.min(limits.max_frame_size).min(limits.max_message_size) as u8;
+        let longest = usize::from(u16::MAX).min(limits.max_frame_size).min(limits.max_message_size) as u16;
         let short = (role == Role::Client && extensions.is_empty()).then_some(longest);
         Self {
             frames: FrameBuffer::new(role, &limits, reserved),

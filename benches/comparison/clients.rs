@@ -2,11 +2,12 @@
 
 use std::io::Read;
 use std::net::TcpStream;
-use std::sync::Arc;
+#[cfg(unix)]
+use std::os::fd::AsFd;
 
+use socket2::SockRef;
 use tungstenite::stream::MaybeTlsStream;
 use websocket_sync::create_connection;
-use websocket_sync::protocol::Frame;
 
 use crate::server::Server;
 
@@ -23,7 +24,26 @@ pub(crate) const FLOOR: usize = 2;
 pub(crate) fn connect(server: &Server) -> (Ours, Theirs) {
     let ours = server.accept(|url| create_connection(url).unwrap());
     let theirs = server.accept(|url| tungstenite::connect(url).unwrap().0);
+    #[cfg(unix)]
+    widen(&ours.as_fd().expect("it is a socket"));
+    match theirs.get_ref() {
+        MaybeTlsStream::Plain(socket) => widen(socket),
+        MaybeTlsStream::NativeTls(stream) => widen(stream.get_ref()),
+        _ => {}
+    }
     (ours, theirs)
+}
+
+/// Asks for a receive buffer that a whole burst fits into. Where the system gives less, the other end has to wait until some
+/// of it has been read.
+#[cfg(unix)]
+pub(crate) fn widen(socket: &impl AsFd) {
+    let _ = SockRef::from(socket).set_recv_buffer_size(4 << 20);
+}
+
+#[cfg(not(unix))]
+pub(crate) fn widen(socket: &TcpStream) {
+    let _ = SockRef::from(socket).set_recv_buffer_size(4 << 20);
 }
 
 /// No WebSocket: a socket, and an eye for the headers. What the system itself costs, a client cannot undercut.
@@ -42,6 +62,7 @@ impl Floor {
             // Any client's handshake does; here it is theirs.
             tungstenite::client(url, socket).unwrap().0.into_inner()
         });
+        widen(&socket);
         Self { socket, window: vec![0; 64 * 1024], start: 0, end: 0 }
     }
 
@@ -95,11 +116,4 @@ impl Floor {
             length => self.end += length,
         }
     }
-}
-
-/// As many of a message's frames as 64 KiB hold, and at least one message; with their number.
-pub(crate) fn burst(message: &[Frame]) -> (Arc<[u8]>, usize) {
-    let message: Vec<u8> = message.iter().flat_map(|frame| frame.to_bytes(None)).collect();
-    let times = (64 * 1024 / message.len()).max(1);
-    (message.repeat(times).into(), times)
 }

@@ -1,14 +1,21 @@
 //! What a piece of work costs the thread that does it.
 
+use std::iter::Sum;
 use std::time::{Duration, Instant};
 
 /// What was spent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     /// On the processor, by this thread alone. Where that cannot be told, the same as `wall`.
     pub(crate) cpu: Duration,
     /// On the clock on the wall, waiting included.
     pub(crate) wall: Duration,
+}
+
+impl Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), |sum, cost| Self { cpu: sum.cpu + cost.cpu, wall: sum.wall + cost.wall })
+    }
 }
 
 /// Does the work and says what it cost the calling thread.

@@ -1,13 +1,13 @@
-//! Receiving: the server writes as fast as it can, the clients look at every message.
+//! Receiving: what has arrived already.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use websocket_sync::protocol::{Frame, Opcode};
+use websocket_sync::protocol::{Frame, Opcode, Role};
 use websocket_sync::{Message, MessageRef};
 
 use crate::clients::{self, FLOOR, Floor, OURS, Ours, THEIRS, Theirs};
-use crate::clock::cost_of;
+use crate::clock::{Cost, cost_of};
 use crate::rounds::{Clock, Contender, Contenders, Outcome, compare};
 use crate::server::{Server, Speech};
 use crate::stage::Stage;
@@ -48,66 +48,57 @@ pub(crate) fn fragments(number: usize, length: usize) -> Vec<Frame> {
     (0..number).map(fragment).collect()
 }
 
+/// How much lies ready when the clients begin to read.
+const BURST: usize = 256 * 1024;
+
 /// Many messages in each write and, with TLS, in each record.
 pub(crate) fn bursts(stage: &Stage, speech: Speech, how: Receive, message: &[Frame], messages: usize) -> Outcome {
-    let (bytes, in_burst) = clients::burst(message);
-    receive(stage, speech, how, bytes, (in_burst, messages))
+    receive(stage, speech, how, message, (BURST, messages))
 }
 
 /// Each message in a write of its own, which with TLS makes a record of it.
 pub(crate) fn singles(stage: &Stage, speech: Speech, how: Receive, message: &[Frame], messages: usize) -> Outcome {
-    let bytes: Vec<u8> = message.iter().flat_map(|frame| frame.to_bytes(None)).collect();
-    receive(stage, speech, how, bytes.into(), (1, messages))
+    let length = message.iter().map(|frame| frame.encoded_len(Role::Server)).sum();
+    receive(stage, speech, how, message, (length, messages))
 }
 
-/// `in_burst` messages are written at a time.
+/// The server writes pieces of `piece` bytes. When a burst has arrived as a whole, the client reads it; only that is
+/// measured. If the client read while the server writes, the faster of the clients would wait more often, and
+/// waiting for small pieces costs more than receiving them.
 fn receive(
     stage: &Stage,
     speech: Speech,
     how: Receive,
-    bytes: Arc<[u8]>,
-    (in_burst, messages): (usize, usize),
+    message: &[Frame],
+    (piece, messages): (usize, usize),
 ) -> Outcome {
     let plain = matches!(speech, Speech::Plain);
     let server = Server::start(speech, stage.server_core());
     let (mut ours, mut theirs) = clients::connect(&server);
     let mut floor = plain.then(|| Floor::connect(&server));
-    let times = stage.plan.messages(messages).div_ceil(in_burst);
-    let messages = times * in_burst;
-    let (server, bytes) = (&server, &bytes);
+    let message: Vec<u8> = message.iter().flat_map(|frame| frame.to_bytes(None)).collect();
+    let in_burst = (BURST / message.len()).max(1);
+    let bursts = stage.plan.messages(messages).div_ceil(in_burst);
+    let (server, bytes) = (&server, Arc::from(message.repeat(in_burst)));
+    let read = move |connection: usize, read: &mut dyn FnMut()| -> Cost {
+        let burst = |_| {
+            server.feed(connection, &bytes, piece);
+            server.finish();
+            cost_of(&mut *read)
+        };
+        (0..bursts).map(burst).sum()
+    };
+    let read = &read;
     let contenders = Contenders {
-        ours: Box::new(move || {
-            let cost = cost_of(|| {
-                server.feed(OURS, bytes, times);
-                match how {
-                    Receive::Borrowed => borrow_messages(&mut ours, messages),
-                    Receive::Owned => take_messages(&mut ours, messages),
-                }
-            });
-            server.finish();
-            cost
-        }),
-        theirs: Box::new(move || {
-            let cost = cost_of(|| {
-                server.feed(THEIRS, bytes, times);
-                read_messages(&mut theirs, messages);
-            });
-            server.finish();
-            cost
-        }),
-        floor: floor.as_mut().map(|floor| -> Contender<'_> {
-            Box::new(move || {
-                let cost = cost_of(|| {
-                    server.feed(FLOOR, bytes, times);
-                    for _ in 0..messages {
-                        black_box(floor.skip_message());
-                    }
-                });
-                server.finish();
-                cost
-            })
-        }),
-        messages,
+        ours: match how {
+            Receive::Borrowed => Box::new(move || read(OURS, &mut || borrow_messages(&mut ours, in_burst))),
+            Receive::Owned => Box::new(move || read(OURS, &mut || take_messages(&mut ours, in_burst))),
+        },
+        theirs: Box::new(move || read(THEIRS, &mut || read_messages(&mut theirs, in_burst))),
+        floor: floor
+            .as_mut()
+            .map(|floor| -> Contender<'_> { Box::new(move || read(FLOOR, &mut || skip_messages(floor, in_burst))) }),
+        messages: bursts * in_burst,
     };
     compare(contenders, stage.plan, Clock::Cpu)
 }
@@ -131,5 +122,11 @@ fn take_messages(ws: &mut Ours, messages: usize) {
 fn read_messages(ws: &mut Theirs, messages: usize) {
     for _ in 0..messages {
         black_box(ws.read().unwrap());
+    }
+}
+
+fn skip_messages(floor: &mut Floor, messages: usize) {
+    for _ in 0..messages {
+        black_box(floor.skip_message());
     }
 }

@@ -10,13 +10,11 @@ use std::time::Duration;
 use native_tls::{TlsAcceptor, TlsStream};
 use tungstenite::handshake::derive_accept_key;
 
+use crate::clients::widen;
 use crate::cores::stay_on;
 
 /// What is written at a time.
 const WRITE: usize = 64 * 1024;
-
-/// Between two reads that are made now and then.
-const PAUSE: Duration = Duration::from_micros(20);
 
 /// A peer that gets stuck ends the comparison, it does not hang it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,17 +30,16 @@ pub(crate) struct Server {
 /// What the server can do for a client. Connections are numbered in the order in which they were accepted.
 enum Job {
     Accept,
-    /// Writes `bytes` so many `times`.
+    /// Writes the bytes in pieces of this length at most.
     Feed {
         connection: usize,
         bytes: Arc<[u8]>,
-        times: usize,
+        piece: usize,
     },
     /// Reads so many bytes, and lets them fall.
     Drain {
         connection: usize,
         bytes: usize,
-        reading: Reading,
     },
     /// Reads a request of so many bytes and writes the reply, so many `times`.
     Answer {
@@ -55,21 +52,11 @@ enum Job {
     Forget,
 }
 
-/// When the server reads.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Reading {
-    /// As soon as there is something. If there is little at a time, it is the sender who pays for waking it, with
-    /// more than all else costs.
-    AtOnce,
-    /// Now and then, so that nobody has to wake it: as if it were on another machine.
-    NowAndThen,
-}
-
 /// How the server speaks.
 #[derive(Clone)]
 pub(crate) enum Speech {
     Plain,
-    /// With one record for each write, that is, for each `bytes` of a job.
+    /// With a record of its own for each piece that is written.
     Tls(TlsAcceptor),
 }
 
@@ -113,12 +100,12 @@ impl Server {
         client
     }
 
-    pub(crate) fn feed(&self, connection: usize, bytes: &Arc<[u8]>, times: usize) {
-        self.begin(Job::Feed { connection, bytes: Arc::clone(bytes), times });
+    pub(crate) fn feed(&self, connection: usize, bytes: &Arc<[u8]>, piece: usize) {
+        self.begin(Job::Feed { connection, bytes: Arc::clone(bytes), piece });
     }
 
-    pub(crate) fn drain(&self, connection: usize, bytes: usize, reading: Reading) {
-        self.begin(Job::Drain { connection, bytes, reading });
+    pub(crate) fn drain(&self, connection: usize, bytes: usize) {
+        self.begin(Job::Drain { connection, bytes });
     }
 
     pub(crate) fn answer(&self, connection: usize, request: usize, reply: &Arc<[u8]>, times: usize) {
@@ -149,21 +136,14 @@ fn serve(
 ) -> io::Result<()> {
     match job {
         Job::Accept => connections.push(accept(listener.accept()?.0, speech)?),
-        Job::Feed { connection, bytes, times } => {
+        Job::Feed { connection, bytes, piece } => {
             let stream = &mut connections[connection];
-            for _ in 0..times {
-                for piece in bytes.chunks(WRITE) {
-                    stream.write_all(piece)?;
-                }
+            for piece in bytes.chunks(piece.min(WRITE)) {
+                stream.write_all(piece)?;
             }
             stream.flush()?;
         }
-        Job::Drain { connection, bytes, reading } => {
-            let stream = &mut *connections[connection];
-            stream.socket().set_nonblocking(reading == Reading::NowAndThen)?;
-            drain(stream, bytes)?;
-            stream.socket().set_nonblocking(false)?;
-        }
+        Job::Drain { connection, bytes } => drain(&mut *connections[connection], bytes)?,
         Job::Answer { connection, request, reply, times } => {
             let stream = &mut *connections[connection];
             for _ in 0..times {
@@ -183,11 +163,9 @@ fn drain(stream: &mut dyn Connection, mut bytes: usize) -> io::Result<()> {
     let mut scratch = vec![0; bytes.min(4 * WRITE)];
     while bytes > 0 {
         let wanted = bytes.min(scratch.len());
-        match stream.read(&mut scratch[..wanted]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(length) => bytes -= length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
-            Err(error) => return Err(error),
+        match stream.read(&mut scratch[..wanted])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => bytes -= length,
         }
     }
     Ok(())
@@ -195,6 +173,7 @@ fn drain(stream: &mut dyn Connection, mut bytes: usize) -> io::Result<()> {
 
 fn accept(socket: TcpStream, speech: &Speech) -> io::Result<Box<dyn Connection>> {
     socket.set_nodelay(true)?;
+    widen(&socket);
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     let mut stream: Box<dyn Connection> = match speech {
@@ -231,21 +210,10 @@ fn shake_hands(stream: &mut dyn Connection) -> io::Result<()> {
     stream.flush()
 }
 
-trait Connection: Read + Write + Send {
-    fn socket(&self) -> &TcpStream;
-}
+trait Connection: Read + Write + Send {}
 
-impl Connection for TcpStream {
-    fn socket(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl Connection for TlsStream<Gathered> {
-    fn socket(&self) -> &TcpStream {
-        &self.get_ref().socket
-    }
-}
+impl Connection for TcpStream {}
+impl Connection for TlsStream<Gathered> {}
 
 /// A socket that is written in large pieces, however small the records are: a server that is busy, or a sender that
 /// gathers.

@@ -134,12 +134,6 @@ enum Target {
     Assembler,
 }
 
-/// What lies next.
-enum Next {
-    Step(Step),
-    Data(Part),
-}
-
 impl Inbound {
     /// A payload of which at least this much is missing is read past the window.
     const DIRECT: u64 = 16 * 1024;
@@ -376,11 +370,26 @@ impl Inbound {
 
     fn step(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
         loop {
-            let part = match self.next()? {
-                Next::Step(step) => return Ok(step),
-                Next::Data(part) => part,
-            };
+            match self.state {
+                State::Open | State::Skipping => {}
+                State::Closed => {
+                    self.frames.discard();
+                    return Ok(Step::Ended);
+                }
+                State::Failed(error) => return Err(error),
+            }
+            let Some(part) = self.frames.next_part()? else { return Ok(Step::NeedMore) };
+            if part.first {
+                self.decoding.header(&part.header)?;
+            }
+            if part.is_control() {
+                return self.take_control(&part);
+            }
+            if part.first {
+                self.begin(&part)?;
+            }
             let step = match granularity {
+                _ if self.state == State::Skipping => self.skip(&part)?,
                 Granularity::Message => self.take_for_message(&part)?,
                 Granularity::Frame => self.take_for_frame(&part)?,
                 Granularity::Piece => self.take_for_piece(&part)?,
@@ -391,35 +400,12 @@ impl Inbound {
         }
     }
 
-    /// Finds the next part of a wanted data frame; control frames are dealt with on the way.
-    fn next(&mut self) -> Result<Next, ProtocolError> {
-        loop {
-            match self.state {
-                State::Open | State::Skipping => {}
-                State::Closed => {
-                    self.frames.discard();
-                    return Ok(Next::Step(Step::Ended));
-                }
-                State::Failed(error) => return Err(error),
-            }
-            let Some(part) = self.frames.next_part()? else { return Ok(Next::Step(Step::NeedMore)) };
-            if part.first {
-                self.decoding.header(&part.header)?;
-            }
-            if part.is_control() {
-                return self.take_control(&part).map(Next::Step);
-            }
-            if part.first {
-                self.assembler.begin(&part.header)?;
-            }
-            if part.first && self.decoding.is_empty() {
-                self.assembler.announce(part.header.len)?;
-            }
-            if self.state == State::Open {
-                return Ok(Next::Data(part));
-            }
-            self.skip(&part)?;
-        }
+    /// Takes note of a data frame before anything is done with its payload.
+    #[inline]
+    fn begin(&mut self, part: &Part) -> Result<(), ProtocolError> {
+        self.assembler.begin(&part.header)?;
+        // What an extension makes of it is counted as it comes out.
+        if self.decoding.is_empty() { self.assembler.announce(part.header.len) } else { Ok(()) }
     }
 
     fn take_control(&mut self, part: &Part) -> Result<Step, ProtocolError> {
@@ -487,14 +473,14 @@ impl Inbound {
         Ok(Some(Step::Piece(Piece { kind, frame_finished: part.last, message_finished: part.ends_message() })))
     }
 
-    fn skip(&mut self, part: &Part) -> Result<(), ProtocolError> {
+    fn skip(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
         let Self { frames, assembler, decoding, .. } = self;
         decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::check)?;
         if part.ends_message() {
             self.end_message()?;
             self.state = State::Open;
         }
-        Ok(())
+        Ok(None)
     }
 
     fn end_message(&mut self) -> Result<(), ProtocolError> {

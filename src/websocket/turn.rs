@@ -21,7 +21,7 @@ pub(super) struct Turn<'a> {
 impl<'a> Turn<'a> {
     /// A payload is masked and written in pieces of this size: large enough that the system call is nothing, small enough that the
     /// kernel finds it in the second-level cache.
-    pub(super) const PIECE: usize = 128 * 1024;
+    pub(super) const PIECE: usize = 256 * 1024;
 
     pub(super) const fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
         Self { shared, outbound: Some(outbound), patience }

@@ -158,6 +158,24 @@ impl ServerHandshake {
         std::mem::take(&mut self.early_data)
     }
 
+    /// Whether received bytes still matter: not after a rule was broken, nor after the answer.
+    pub(in crate::protocol) const fn is_listening(&self) -> bool {
+        matches!(self.state, State::Head(_) | State::Requested(_))
+    }
+
+    /// Whether the body of a rejection is still to be sent.
+    pub(in crate::protocol) const fn is_rejecting(&self) -> bool {
+        matches!(self.state, State::Rejecting(_))
+    }
+
+    /// The request, if it waits for its answer and this can be it.
+    pub(in crate::protocol) fn check(&self, acceptance: &Acceptance) -> Result<&UpgradeRequest, LocalProtocolError> {
+        let State::Requested(request) = &self.state else {
+            return Err(LocalProtocolError::Handshake("AcceptConnection"));
+        };
+        acceptance.encode(request).map(|_| request)
+    }
+
     fn keep_early_data(&mut self, bytes: &[u8]) -> Result<(), HandshakeError> {
         if self.early_data.len() + bytes.len() > self.limits.head {
             self.state = State::Broken;

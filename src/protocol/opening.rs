@@ -102,10 +102,10 @@ impl Opening {
         let Self::Server(handshake) = self else {
             return Err(LocalProtocolError::Handshake("RejectData"));
         };
-        let mut bytes = handshake.reject_data(&part.data)?;
-        if part.body_finished {
-            bytes.append(&mut handshake.finish_rejection()?);
-        }
+        let mut bytes = match part.body_finished {
+            true => handshake.finish_rejection(&part.data)?,
+            false => handshake.reject_data(&part.data)?,
+        };
         out.append(&mut bytes);
         Ok(part.body_finished)
     }

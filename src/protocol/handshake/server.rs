@@ -138,17 +138,18 @@ impl ServerHandshake {
         }
     }
 
-    /// Ends the rejection's body: the bytes to be sent, which may be none.
+    /// The last part of the rejection's body, which may be empty: the bytes to be sent.
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] unless a body was announced, [`LocalProtocolError::PayloadLength`] where it is shorter
-    /// than that.
-    pub fn finish_rejection(&mut self) -> Result<Vec<u8>, LocalProtocolError> {
-        let State::Rejecting(body) = self.state else {
+    /// [`LocalProtocolError::Handshake`] unless a body was announced, [`LocalProtocolError::PayloadLength`] where it is not as
+    /// long as that. The part is not taken then.
+    pub fn finish_rejection(&mut self, data: &[u8]) -> Result<Vec<u8>, LocalProtocolError> {
+        let State::Rejecting(mut body) = self.state else {
             return Err(LocalProtocolError::Handshake("RejectData"));
         };
-        let bytes = body.finish()?;
+        let mut bytes = body.write(data)?;
+        bytes.append(&mut body.finish()?);
         self.state = State::Over;
         Ok(bytes)
     }
@@ -275,11 +276,11 @@ mod tests {
         let mut handshake = requested();
         handshake.reject(&Rejection::new(403).header("Content-Length", "5").with_body()).unwrap();
         assert_eq!(handshake.reject_data(b"Hel"), Ok(b"Hel".to_vec()));
-        assert_eq!(handshake.finish_rejection(), Err(LocalProtocolError::PayloadLength));
-        assert_eq!(handshake.reject_data(b"lo"), Ok(b"lo".to_vec()));
-        assert_eq!(handshake.finish_rejection(), Ok(Vec::new()));
+        assert_eq!(handshake.finish_rejection(b"l"), Err(LocalProtocolError::PayloadLength));
+        assert_eq!(handshake.finish_rejection(b"loo"), Err(LocalProtocolError::PayloadLength));
+        assert_eq!(handshake.finish_rejection(b"lo"), Ok(b"lo".to_vec()));
         assert_eq!(handshake.reject_data(b"x"), Err(LocalProtocolError::Handshake("RejectData")));
-        assert_eq!(handshake.finish_rejection(), Err(LocalProtocolError::Handshake("RejectData")));
+        assert_eq!(handshake.finish_rejection(b""), Err(LocalProtocolError::Handshake("RejectData")));
         assert_eq!(handshake.reject(&Rejection::new(403)), Err(LocalProtocolError::Handshake("RejectConnection")));
     }
 

@@ -200,6 +200,9 @@ pub enum LocalProtocolError {
     /// A status that cannot refuse a handshake: 1xx, one over 599, or one that has no body where a body was announced.
     #[error("status {0} cannot refuse a handshake like this")]
     Status(u16),
+    /// Another message, or a call inside a batch that does not go through it, while this very thread is sending one.
+    #[error("this thread is sending a message; finish it first")]
+    SendingMessage,
     /// Text that is not UTF-8 (section 5.6).
     #[error("text to send is not UTF-8")]
     TextNotUtf8,

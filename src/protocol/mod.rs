@@ -18,6 +18,7 @@ mod opcode;
 mod open_connection;
 mod opening;
 mod outbound;
+mod role;
 mod utf8;
 
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
@@ -31,9 +32,10 @@ pub use self::event::{
 };
 pub use self::extension::{Extension, InboundExtension, OutboundExtension, Room};
 pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
-pub use self::frame_buffer::Role;
 pub use self::inbound::{Granularity, Inbound, Piece, Step};
 pub use self::limits::Limits;
 pub use self::mask::{Entropy, MaskKeys, mask};
 pub use self::opcode::Opcode;
 pub use self::outbound::{Fin, Outbound};
+pub use self::role::Role;
+pub(crate) use self::utf8::TextCheck;

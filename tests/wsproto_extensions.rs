@@ -1,5 +1,7 @@
-//! Extensions: what is said of them in the opening handshake, and what they do to frames. The ideas of wsproto's tests, with an
-//! extension made up for them.
+//! Extensions: what is said of them in the opening handshake, and what they do to frames. The ideas of wsproto's tests,
+//! with an extension made up for them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
 
@@ -239,8 +241,10 @@ mod in_the_handshake {
         assert_eq!(accepted(builder(), "pretend"), Ok(None));
         let declining = ConnectionBuilder::new().extension(Fake::new("fake").accepting(None));
         assert_eq!(accepted(declining, "fake"), Ok(None));
-        let wrong = ConnectionBuilder::new().extension(Fake::new("fake").accepting(Some("a b")));
-        assert_eq!(accepted(wrong, "fake"), Err(LocalProtocolError::IllegalCharacter("extensions")));
+        for wrong in ["a b", "a, other"] {
+            let wrong = ConnectionBuilder::new().extension(Fake::new("fake").accepting(Some(wrong)));
+            assert_eq!(accepted(wrong, "fake, other"), Err(LocalProtocolError::IllegalCharacter("extensions")));
+        }
     }
 
     #[test]

@@ -7,3 +7,6 @@ pub(crate) mod stream;
 mod tcp;
 pub(crate) mod tls;
 pub(crate) mod transport;
+
+#[cfg(test)]
+mod tests;

@@ -257,6 +257,15 @@ impl Tls {
         }
     }
 
+    /// How much memory the buffers hold, in bytes, without what the TLS library has.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let output = self.output().capacity();
+        let mut session = self.session();
+        let pipe = session.engine.pipe();
+        output + pipe.incoming.capacity() + pipe.outgoing.lock().capacity()
+    }
+
     fn session(&self) -> MutexGuard<'_, Session> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,6 +6,7 @@ mod error;
 mod message;
 pub mod protocol;
 mod url;
+mod window;
 
 // The public interface is:
 pub use crate::error::{

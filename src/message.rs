@@ -15,10 +15,7 @@
 /// assert_eq!(message.as_bytes(), b"Hello");
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "RFC 6455 defines two kinds, and a match over them shall be complete"
-)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 6455 defines two kinds, and a match over them shall be complete")]
 pub enum Message {
     /// A text message: valid UTF-8.
     Text(String),
@@ -85,10 +82,7 @@ impl From<Vec<u8>> for Message {
 /// assert_eq!(tick.to_owned(), Message::Text("{\"price\":1}".into()));
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "RFC 6455 defines two kinds, and a match over them shall be complete"
-)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 6455 defines two kinds, and a match over them shall be complete")]
 pub enum MessageRef<'a> {
     /// A text message: valid UTF-8.
     Text(&'a str),

@@ -152,7 +152,10 @@ pub enum LocalProtocolError {
     /// Something other than Pong and Close after the peer's Close, or anything after our own.
     #[error("nothing more can be sent after a close frame")]
     AfterClose,
-    /// A code that must not be on the wire (RFC 6455, section 7.4).
+    /// A Close frame, put together by hand, whose body a peer would refuse (RFC 6455, section 5.5.1).
+    #[error("close frame must not be sent: {0}")]
+    CloseBody(ProtocolError),
+    /// A code that must not be on the wire (section 7.4).
     #[error("close code {} must not be sent", .0.0)]
     CloseCode(CloseCode),
     /// A reason of more than 123 bytes (section 5.5.1), and how long it is.
@@ -179,7 +182,10 @@ pub enum LocalProtocolError {
     /// A message that was received in part, and a call that wants something else first.
     #[error("a message is received in part; receive the rest of it first")]
     ReceivingMessage,
-    /// A payload that is not as long as was announced.
+    /// A payload that shall follow in pieces, and an extension that needs it at once.
+    #[error("an extension needs the payload of a frame at once")]
+    PayloadInPieces,
+    /// A payload that is not as long as was announced, or something else before it is complete.
     #[error("payload is not as long as announced")]
     PayloadLength,
     /// Text that is not UTF-8 (section 5.6).

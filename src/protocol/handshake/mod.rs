@@ -19,3 +19,7 @@ pub struct Refusal {
     /// placeholder
     pub status: u16,
 }
+/// placeholder
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ExtensionOffer;

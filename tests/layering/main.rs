@@ -26,7 +26,7 @@ struct Room {
 const ROOMS: &[Room] = &[
     Room {
         modules: &["protocol"],
-        uses: &["message"],
+        uses: &["message", "window"],
         crates: &["base64", "flate2", "httparse", "sha1", "simdutf8", "thiserror"],
         not_std: &[
             "std::env",
@@ -47,8 +47,14 @@ const ROOMS: &[Room] = &[
         not_std: &["std::net::TcpStream", "std::os", "std::thread"],
     },
     Room {
+        modules: &["window"],
+        uses: &[],
+        crates: &[],
+        not_std: &["std::fs", "std::io", "std::net", "std::os", "std::sync", "std::thread", "std::time"],
+    },
+    Room {
         modules: &["net"],
-        uses: &["error", "options", "url"],
+        uses: &["error", "options", "url", "window"],
         crates: &["httparse", "log", "native_tls", "rustix", "rustls", "socket2"],
         not_std: &[],
     },

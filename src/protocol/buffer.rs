@@ -73,6 +73,11 @@ impl ByteBuffer {
         self.filled = 0;
     }
 
+    /// Forgets all but the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.filled = self.filled.min(length);
+    }
+
     /// Forgets the bytes and gives the memory back.
     pub(crate) fn release(&mut self) {
         *self = Self::default();

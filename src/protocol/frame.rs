@@ -7,6 +7,7 @@ use super::close::CloseFrame;
 use super::error::{LocalProtocolError, ProtocolError};
 use super::mask::mask;
 use super::opcode::Opcode;
+use super::role::Role;
 
 /// The longest payload of a control frame, in bytes (RFC 6455, section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
@@ -232,6 +233,17 @@ impl Frame {
             CloseFrame::parse(&self.payload).map_err(LocalProtocolError::CloseBody)?;
         }
         Ok(())
+    }
+
+    /// How many bytes the frame has on the wire when this endpoint sends it.
+    pub fn encoded_len(&self, sender: Role) -> usize {
+        let mask = if sender == Role::Client { 4 } else { 0 };
+        let length = match self.payload.len() as u64 {
+            0..LENGTH_7 => 0,
+            LENGTH_7..LENGTH_16 => 2,
+            LENGTH_16.. => 8,
+        };
+        2 + length + mask + self.payload.len()
     }
 
     /// The frame as it goes over the wire, masked with `key` (clients must, servers must not).

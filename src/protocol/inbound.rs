@@ -6,9 +6,10 @@ use super::decoding::Decoding;
 use super::error::ProtocolError;
 use super::extension::InboundExtension;
 use super::frame::{Frame, Rsv};
-use super::frame_buffer::{FrameBuffer, Part, Role};
+use super::frame_buffer::{FrameBuffer, Part};
 use super::limits::Limits;
 use super::opcode::Opcode;
+use super::role::Role;
 use crate::message::{Message, MessageKind, MessageRef};
 
 /// The receiving half of a connection.
@@ -52,7 +53,7 @@ pub struct Inbound {
     place: Place,
     target: Target,
     half_taken: Option<Granularity>,
-    /// Control frames since the last message.
+    /// Control frames since the last message, as long as they come thick and fast.
     controls: u32,
     close: Option<CloseFrame>,
 }
@@ -142,6 +143,8 @@ enum Next {
 impl Inbound {
     /// A payload of which at least this much is missing is read past the window.
     const DIRECT: u64 = 16 * 1024;
+    /// A read of less than this is no flood: the control frames before it are forgotten.
+    const TRICKLE: usize = 1024;
 
     /// The receiving half of a connection whose opening handshake is over.
     pub fn new(role: Role, limits: Limits) -> Self {
@@ -192,6 +195,9 @@ impl Inbound {
 
     /// Says how many bytes were written to the beginning of [`space`](Self::space).
     pub fn received(&mut self, length: usize) {
+        if length < Self::TRICKLE {
+            self.controls = 0;
+        }
         match self.target {
             Target::Window => self.frames.received(length),
             Target::Assembler => self.frames.bypass(self.assembler.direct_received(length)),
@@ -215,14 +221,17 @@ impl Inbound {
     /// The rule that the peer broke; it is the answer to every further step as well.
     #[inline]
     pub fn advance(&mut self) -> Result<Step, ProtocolError> {
-        if let Some(longest) = self.short
-            && let Some((kind, length)) = self.frames.short_message(longest)
-        {
-            self.place = Place::Window(kind, length);
-            self.controls = 0;
-            return Ok(Step::Message);
-        }
-        self.go_on(Granularity::Message)
+        if self.advance_short() { Ok(Step::Message) } else { self.go_on(Granularity::Message) }
+    }
+
+    /// Goes on to the next message if it is a short one that lies there as a whole.
+    #[inline]
+    pub(crate) fn advance_short(&mut self) -> bool {
+        let Some(longest) = self.short else { return false };
+        let Some((kind, length)) = self.frames.short_message(longest) else { return false };
+        self.place = Place::Window(kind, length);
+        self.controls = 0;
+        true
     }
 
     /// Goes on to the next whole frame, of data or control.

@@ -18,7 +18,8 @@ pub struct Limits {
     pub max_frame_size: usize,
     /// The most fragments of one message; empty ones count. Default: 131,072.
     pub max_fragments: u32,
-    /// The most control frames in a row, without a message among them. Default: 10,000.
+    /// The most control frames in a flood: without a message among them, and without a read of less than 1 KiB between them, so
+    /// that those of a quiet connection never add up. Default: 10,000.
     pub max_control_frames: u32,
 }
 

@@ -5,9 +5,9 @@ use super::close::CloseFrame;
 use super::error::LocalProtocolError;
 use super::extension::OutboundExtension;
 use super::frame::{Frame, FrameHeader, MAX_CONTROL_PAYLOAD, Rsv};
-use super::frame_buffer::Role;
 use super::mask::{Entropy, MaskKeys, copy_masked, rotate};
 use super::opcode::Opcode;
+use super::role::Role;
 use crate::message::{MessageKind, MessageRef};
 
 /// The sending half of a connection.
@@ -59,6 +59,16 @@ struct Current {
     key: Option<[u8; 4]>,
     encoded: u64,
     missing: u64,
+}
+
+/// The state before a frame was encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    length: usize,
+    written: usize,
+    in_progress: Option<MessageKind>,
+    inside_frame: bool,
+    closed: bool,
 }
 
 impl Outbound {
@@ -252,6 +262,32 @@ impl Outbound {
         self.buffer.capacity()
     }
 
+    /// Remembers where the next frame begins, for [`retract`](Self::retract).
+    #[inline]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            length: self.buffer.len(),
+            written: self.written,
+            in_progress: self.in_progress,
+            inside_frame: self.current.is_some(),
+            closed: self.close.is_some(),
+        }
+    }
+
+    /// Takes back what was encoded since `mark`, unless any of the pending bytes was written since.
+    #[cold]
+    pub(crate) fn retract(&mut self, mark: Mark) {
+        if mark.inside_frame || self.written != mark.written || self.buffer.len() < mark.length {
+            return;
+        }
+        self.buffer.truncate(mark.length);
+        self.in_progress = mark.in_progress;
+        self.current = None;
+        if !mark.closed {
+            self.close = None;
+        }
+    }
+
     /// Checks that a data frame may be sent now and takes note of it (RFC 6455, section 5.4).
     #[inline]
     fn begin_data(&mut self, opcode: Opcode, fin: Fin) -> Result<(), LocalProtocolError> {
@@ -429,6 +465,23 @@ mod tests {
         assert_eq!(outbound.close(&bad), Err(LocalProtocolError::CloseCode(CloseCode(1006))));
         assert_eq!(outbound.pending(), b"");
         assert_eq!(outbound.close_sent(), None);
+    }
+
+    #[test]
+    fn a_frame_of_which_nothing_was_written_can_be_taken_back() {
+        let mut outbound = server();
+        outbound.pong(b"old").unwrap();
+        let mark = outbound.mark();
+        outbound.begin(Opcode::Text, Fin::More, 10).unwrap();
+        outbound.payload(b"abc").unwrap();
+        outbound.retract(mark);
+        assert_eq!(outbound.pending(), b"\x8a\x03old");
+        assert_eq!((outbound.in_progress(), outbound.is_inside_frame()), (None, false));
+        let mark = outbound.mark();
+        outbound.message(MessageRef::Text("new")).unwrap();
+        outbound.written(1);
+        outbound.retract(mark);
+        assert_eq!(outbound.pending(), b"\x03old\x81\x03new", "a byte was written: too late");
     }
 
     #[test]

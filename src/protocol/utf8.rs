@@ -62,6 +62,20 @@ impl Utf8Decoder {
     }
 }
 
+/// The verdict alone, for text that nobody gathers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct TextCheck(Utf8Decoder);
+
+impl TextCheck {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        self.0.push(piece, |_| ())
+    }
+
+    pub(crate) const fn finish(&self) -> Result<(), ProtocolError> {
+        self.0.finish()
+    }
+}
+
 /// How many bytes at the end of `piece` begin a character that the piece does not finish: 0 to 3.
 #[inline]
 fn cut_at_end(piece: &[u8]) -> usize {

@@ -61,7 +61,7 @@ const ROOMS: &[Room] = &[
     Room {
         modules: &["sender", "websocket"],
         uses: &["error", "message", "net", "options", "protocol", "sender", "url", "websocket"],
-        crates: &["log", "rand"],
+        crates: &["log", "rand", "simdutf8"],
         not_std: &["std::net::TcpListener", "std::net::ToSocketAddrs"],
     },
     Room {

@@ -1,5 +1,7 @@
 //! The buffer that bytes are received into.
 
+use std::fmt;
+
 /// What an idle connection pays for.
 const SMALLEST: usize = 4 * 1024;
 /// What a read asks for at most. More gains no system calls worth having, and leaves the second level cache.
@@ -15,7 +17,6 @@ const PATIENCE: u8 = 8;
 ///
 /// Invariant: `start <= end <= bytes.len()`. What lies between `start` and `end` is received and unread, what lies behind `end` is
 /// room for the next read.
-#[derive(Debug, Default)]
 pub(crate) struct Window {
     bytes: Vec<u8>,
     start: usize,
@@ -171,6 +172,22 @@ impl Window {
             self.unused = 0;
             self.wanted = SMALLEST.max(self.bytes.len() / 2).min(LARGEST);
         }
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Says how much there is; the bytes themselves may be secrets, and many.
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Window")
+            .field("unread", &self.len())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
     }
 }
 

@@ -27,11 +27,12 @@ pub use self::messages::Messages;
 pub use self::reader::ControlFrames;
 pub(crate) use self::shared::Shared;
 
+use self::opening::Opening;
 use self::reader::{Reader, violated};
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::message::{Message, MessageKind, MessageRef};
 use crate::net::Transport;
-use crate::options::ConnectOptions;
+use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::{Headers, Response};
 use crate::protocol::{CloseCode, Frame, Granularity, LocalProtocolError, MaskKeys, Opcode, Step};
 use crate::sender::Sender;
@@ -53,10 +54,17 @@ use crate::sender::Sender;
 /// ws.close()?;
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WebSocket {
     options: ConnectOptions,
+    timeouts: Timeouts,
     connection: Option<Connection>,
+}
+
+impl Default for WebSocket {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// What there is only while connected.
@@ -93,12 +101,13 @@ pub fn create_connection(url: &str) -> Result<WebSocket> {
 impl WebSocket {
     /// A WebSocket that is not connected yet, with the default options.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_options(ConnectOptions::new())
     }
 
     /// The same with options of your own.
-    pub const fn with_options(options: ConnectOptions) -> Self {
-        Self { options, connection: None }
+    pub fn with_options(options: ConnectOptions) -> Self {
+        let timeouts = options.settings().timeouts();
+        Self { options, timeouts, connection: None }
     }
 
     /// Opens a connection. One that was open before is left with a Close 1001, without waiting.
@@ -108,7 +117,7 @@ impl WebSocket {
     /// As for [`ConnectOptions::connect`].
     pub fn connect(&mut self, url: &str) -> Result<()> {
         self.connection = None;
-        self.connection = Some(opening::connect(url, &self.options)?);
+        self.connection = Some(self.opening()?.connect(url)?);
         Ok(())
     }
 
@@ -120,7 +129,7 @@ impl WebSocket {
     #[doc(alias = "socket")]
     pub fn connect_over(&mut self, stream: impl Into<Box<dyn Transport>>, url: &str) -> Result<()> {
         self.connection = None;
-        self.connection = Some(opening::connect_over(stream.into(), url, &self.options)?);
+        self.connection = Some(self.opening()?.connect_over(stream.into(), url)?);
         Ok(())
     }
 
@@ -278,7 +287,8 @@ impl WebSocket {
     ///
     /// As for [`recv`](Self::recv).
     pub fn recv_data_frame(&mut self, control: ControlFrames) -> Result<Frame> {
-        let granularity = self.options.granularity();
+        let fragments = self.options.settings().fires_cont_frame;
+        let granularity = if fragments { Granularity::Frame } else { Granularity::Message };
         let (reader, shared) = self.halves()?;
         reader.allow(granularity)?;
         let already_over = shared.over().is_some();
@@ -555,7 +565,7 @@ impl WebSocket {
     ///
     /// [`Error::Options`] for a timeout of zero.
     pub fn set_recv_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.options.set_recv_timeout(not_zero("recv_timeout", timeout)?);
+        self.timeouts.recv = not_zero("recv_timeout", timeout)?;
         if let Some(connection) = &mut self.connection {
             connection.reader_mut().timeout = timeout;
         }
@@ -568,7 +578,7 @@ impl WebSocket {
     ///
     /// [`Error::Options`] for a timeout of zero.
     pub fn set_send_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.options.set_send_timeout(not_zero("send_timeout", timeout)?);
+        self.timeouts.send = not_zero("send_timeout", timeout)?;
         if let Some(connection) = &self.connection {
             connection.shared.set_timeouts(|timeouts| timeouts.send = timeout);
         }
@@ -582,7 +592,7 @@ impl WebSocket {
     /// [`Error::Options`] for a timeout of zero.
     pub fn set_close_timeout(&mut self, timeout: Duration) -> Result<()> {
         not_zero("close_timeout", Some(timeout))?;
-        self.options.set_close_timeout(timeout);
+        self.timeouts.close = timeout;
         if let Some(connection) = &self.connection {
             connection.shared.set_timeouts(|timeouts| timeouts.close = timeout);
         }
@@ -591,15 +601,14 @@ impl WebSocket {
 
     /// The time for a receive.
     #[doc(alias = "gettimeout")]
-    #[doc(alias = "timeout")]
     pub const fn timeout(&self) -> Option<Duration> {
-        self.options.recv_timeout_value()
+        self.timeouts.recv
     }
 }
 
 impl WebSocket {
-    const fn from_parts(options: ConnectOptions, connection: Connection) -> Self {
-        Self { options, connection: Some(connection) }
+    fn opening(&self) -> Result<Opening<'_>> {
+        Opening::new(&self.options, self.timeouts)
     }
 
     fn shared(&self) -> Result<&Arc<Shared>> {
@@ -651,8 +660,9 @@ impl ConnectOptions {
     /// # Ok::<(), websocket_sync::Error>(())
     /// ```
     pub fn connect(&self, url: &str) -> Result<WebSocket> {
-        let connection = opening::connect(url, self)?;
-        Ok(WebSocket::from_parts(self.clone(), connection))
+        let mut ws = WebSocket::with_options(self.clone());
+        ws.connect(url)?;
+        Ok(ws)
     }
 
     /// Opens a connection over a stream that is connected already; TLS is spoken over it for `wss`.
@@ -661,8 +671,9 @@ impl ConnectOptions {
     ///
     /// As for [`connect`](Self::connect).
     pub fn connect_over(&self, stream: impl Into<Box<dyn Transport>>, url: &str) -> Result<WebSocket> {
-        let connection = opening::connect_over(stream.into(), url, self)?;
-        Ok(WebSocket::from_parts(self.clone(), connection))
+        let mut ws = WebSocket::with_options(self.clone());
+        ws.connect_over(stream, url)?;
+        Ok(ws)
     }
 
     /// Serves the other role on a stream that a listener gave: reads the client's request and accepts it, with the first of its
@@ -673,8 +684,9 @@ impl ConnectOptions {
     /// [`Error::Handshake`] for a request that is no opening handshake, which is answered with the status that says so;
     /// [`Error::Timeout`] when it took longer than the [open timeout](Self::open_timeout); [`Error::Io`].
     pub fn accept(&self, stream: impl Into<Box<dyn Transport>>) -> Result<WebSocket> {
-        let connection = opening::accept(stream.into(), self)?;
-        Ok(WebSocket::from_parts(self.clone(), connection))
+        let mut ws = WebSocket::with_options(self.clone());
+        ws.connection = Some(ws.opening()?.accept(stream.into())?);
+        Ok(ws)
     }
 }
 

@@ -12,11 +12,12 @@ use super::shared::Shared;
 use super::turn::is_timeout;
 use crate::error::{Error, HandshakeError, Phase, Refusal, Result};
 use crate::net::{self, Deadline, Patience, Stream, Transport};
-use crate::options::{ConnectOptions, HostField, OriginField};
+use crate::options::{ConnectOptions, Field, Timeouts};
 use crate::protocol::handshake::{
-    Acceptance, ClientHandshake, ClientRequest, Progress, Rejection, Response, ServerHandshake, UpgradeRequest,
+    Acceptance, ClientHandshake, ClientRequest, HeadLimits, Progress, Rejection, Response, ServerHandshake,
+    UpgradeRequest,
 };
-use crate::protocol::{Inbound, MaskKeys, Outbound, Role};
+use crate::protocol::{Inbound, Limits, MaskKeys, Outbound, Role, TextPolicy};
 use crate::url::Target;
 
 /// How long the body of a refusal is waited for; the status and the headers are worth more than it.
@@ -25,158 +26,184 @@ const REFUSAL_BODY: Duration = Duration::from_secs(5);
 /// What is read at a time. It fits an empty receive window, so that what follows the head does too.
 const PIECE: usize = 4096;
 
-pub(super) fn connect(url: &str, options: &ConnectOptions) -> Result<Connection> {
-    let target = Target::parse(url)?;
-    options.validate()?;
-    let deadline = Deadline::after(Some(options.open_timeout));
-    let (handshake, request) = begin(&target, options)?;
-    let stream = net::dial(&target, options, deadline)?;
-    open(stream, handshake, &request, options, deadline)
-}
-
-pub(super) fn connect_over(transport: Box<dyn Transport>, url: &str, options: &ConnectOptions) -> Result<Connection> {
-    let target = Target::parse(url)?;
-    options.validate()?;
-    let deadline = Deadline::after(Some(options.open_timeout));
-    let (handshake, request) = begin(&target, options)?;
-    let stream = net::over(transport, &target, options, deadline)?;
-    open(stream, handshake, &request, options, deadline)
-}
-
-pub(super) fn accept(transport: Box<dyn Transport>, options: &ConnectOptions) -> Result<Connection> {
-    options.validate()?;
-    let deadline = Deadline::after(Some(options.open_timeout));
-    let stream = net::accept(transport, options, deadline)?;
-    let mut handshake = ServerHandshake::new(options.head_limits);
-    let request = match read_request(&stream, &mut handshake, deadline) {
-        Ok(request) => request,
-        Err(error) => {
-            refuse(&stream, &mut handshake, &error, deadline);
-            return Err(error);
-        }
-    };
-    let subprotocol = request.subprotocols.iter().find(|offered| options.subprotocols.contains(offered));
-    let mut acceptance = Acceptance::default();
-    acceptance.subprotocol = subprotocol.cloned();
-    for (name, value) in &options.headers {
-        acceptance = acceptance.header(name, value.as_str());
-    }
-    let answer = handshake.accept(&acceptance)?;
-    send(&stream, &answer, deadline)?;
-    let response = Response::accepted(request.headers, acceptance.subprotocol);
-    let early = handshake.take_early_data();
-    Ok(establish(stream, Role::Server, response, &early, options))
-}
-
-/// Makes the request before anything is connected, so that what must not be sent is refused before a byte is.
-fn begin(target: &Target, options: &ConnectOptions) -> Result<(ClientHandshake, Vec<u8>)> {
-    let request = request(target, options);
-    Ok(ClientHandshake::new(&request, options.head_limits, nonce()?)?)
-}
-
-fn open(
-    stream: Stream,
-    mut handshake: ClientHandshake,
-    request: &[u8],
-    options: &ConnectOptions,
+/// One attempt to make a connection: how, and by when.
+#[derive(Debug)]
+pub(super) struct Opening<'a> {
+    options: &'a ConnectOptions,
+    timeouts: Timeouts,
     deadline: Deadline,
-) -> Result<Connection> {
-    send(&stream, request, deadline)?;
-    let mut piece = [0; PIECE];
-    let mut deadline = deadline;
-    let mut waits_for_body = false;
-    loop {
-        let progress = match stream.read(&mut piece, deadline) {
-            Ok(0) => Progress::Refused(handshake.receive_eof()?),
-            Ok(length) => handshake.receive(&piece[..length])?,
-            Err(error) => return Err(interrupted(handshake, &error)),
+}
+
+impl<'a> Opening<'a> {
+    pub(super) fn new(options: &'a ConnectOptions, timeouts: Timeouts) -> Result<Self> {
+        options.validate()?;
+        Ok(Self { options, timeouts, deadline: Deadline::after(Some(timeouts.open)) })
+    }
+
+    pub(super) fn connect(&self, url: &str) -> Result<Connection> {
+        let target = Target::parse(url)?;
+        let (handshake, request) = self.begin(&target)?;
+        let stream = net::dial(&target, self.options, self.deadline)?;
+        self.open(stream, handshake, &request)
+    }
+
+    pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<Connection> {
+        let target = Target::parse(url)?;
+        let (handshake, request) = self.begin(&target)?;
+        let stream = net::over(transport, &target, self.options, self.deadline)?;
+        self.open(stream, handshake, &request)
+    }
+
+    pub(super) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
+        let stream = net::accept(transport, self.options, self.deadline)?;
+        let mut handshake = ServerHandshake::new(head_limits(self.options));
+        let request = match self.read_request(&stream, &mut handshake) {
+            Ok(request) => request,
+            Err(error) => {
+                self.refuse(&stream, &mut handshake, &error);
+                return Err(error);
+            }
         };
-        match progress {
-            Progress::NeedMore if handshake.is_refused() && !waits_for_body => {
-                waits_for_body = true;
+        let settings = self.options.settings();
+        let mut acceptance = Acceptance::default();
+        acceptance.subprotocol = request.subprotocols.into_iter().find(|name| settings.subprotocols.contains(name));
+        for (name, value) in &settings.headers {
+            acceptance = acceptance.header(name, value.as_str());
+        }
+        self.send(&stream, &handshake.accept(&acceptance)?)?;
+        let response = Response::accepted(request.headers, acceptance.subprotocol);
+        Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data()))
+    }
+
+    /// Makes the request before anything is connected, so that what must not be sent is refused before a byte is.
+    fn begin(&self, target: &Target) -> Result<(ClientHandshake, Vec<u8>)> {
+        let request = request(target, self.options);
+        Ok(ClientHandshake::new(&request, head_limits(self.options), nonce()?)?)
+    }
+
+    fn open(&self, stream: Stream, mut handshake: ClientHandshake, request: &[u8]) -> Result<Connection> {
+        self.send(&stream, request)?;
+        let mut piece = [0; PIECE];
+        let mut deadline = self.deadline;
+        let mut refused_before = false;
+        loop {
+            let progress = match stream.read(&mut piece, deadline) {
+                Ok(0) => Progress::Refused(handshake.receive_eof()?),
+                Ok(length) => handshake.receive(&piece[..length])?,
+                Err(error) => return Err(interrupted(handshake, &error)),
+            };
+            match progress {
+                Progress::NeedMore => {}
+                Progress::Refused(refusal) => return Err(refused(refusal)),
+                Progress::Accepted { response, surplus } => {
+                    log::debug!("connection opened");
+                    return Ok(self.establish(stream, Role::Client, response, &surplus));
+                }
+            }
+            if handshake.is_refused() && !refused_before {
+                refused_before = true;
                 deadline = deadline.min(Deadline::after(Some(REFUSAL_BODY)));
             }
-            Progress::NeedMore => {}
-            Progress::Refused(refusal) => return Err(refused(refusal)),
-            Progress::Accepted { response, surplus } => {
-                log::debug!("connection opened");
-                return Ok(establish(stream, Role::Client, response, &surplus, options));
+        }
+    }
+
+    /// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.
+    fn establish(&self, stream: Stream, role: Role, response: Response, surplus: &[u8]) -> Connection {
+        let settings = self.options.settings();
+        let keys = match &settings.mask_key {
+            Some(key) => {
+                let key = Arc::clone(&key.0);
+                MaskKeys::each(Box::new(move || key()))
+            }
+            None => MaskKeys::pooled(system()),
+        };
+        let outbound = Outbound::with_extensions(role, keys, Vec::new());
+        let policy = if settings.skips_utf8_validation { TextPolicy::Skip } else { TextPolicy::Validate };
+        let mut inbound = Inbound::with_extensions(role, limits(self.options), policy, Vec::new());
+        let pushed = inbound.push(surplus);
+        debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
+        Connection {
+            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts)),
+            reader: Mutex::new(Reader::new(inbound, self.timeouts.recv)),
+            response: Box::new(response),
+        }
+    }
+
+    fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {
+        let mut piece = [0; PIECE];
+        loop {
+            match stream.read(&mut piece, self.deadline) {
+                Ok(0) => return Err(HandshakeError::Eof.into()),
+                Ok(length) => {
+                    if let Some(request) = handshake.receive(&piece[..length])? {
+                        return Ok(request);
+                    }
+                }
+                Err(error) => return Err(phase(&error)),
             }
         }
     }
-}
 
-/// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.
-fn establish(stream: Stream, role: Role, response: Response, surplus: &[u8], options: &ConnectOptions) -> Connection {
-    let keys = match &options.mask_key {
-        Some(key) => {
-            let key = Arc::clone(key);
-            MaskKeys::each(Box::new(move || key()))
+    /// Tells the client why its request is none; whether it hears that changes nothing.
+    fn refuse(&self, stream: &Stream, handshake: &mut ServerHandshake, error: &Error) {
+        let Error::Handshake(broken) = error else { return };
+        let Some(rejection) = Rejection::for_error(broken) else { return };
+        if let Ok(answer) = handshake.reject(&rejection) {
+            let _ = self.send(stream, &answer);
+            let _ = stream.shutdown(Shutdown::Write);
         }
-        None => MaskKeys::pooled(system()),
-    };
-    let outbound = Outbound::with_extensions(role, keys, Vec::new());
-    let mut inbound = Inbound::with_extensions(role, options.limits, options.text_policy, Vec::new());
-    let pushed = inbound.push(surplus);
-    debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
-    let shared = Shared::new(stream, role, outbound, options.send_timeouts());
-    Connection {
-        shared: Arc::new(shared),
-        reader: Mutex::new(Reader::new(inbound, options.recv_timeout)),
-        response: Box::new(response),
+    }
+
+    fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
+        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(&failure.error))
     }
 }
 
 fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
-    let mut request = ClientRequest::new(target.host_header(), &target.resource)
-        .subprotocols(options.subprotocols.iter().cloned())
-        .headers(options.headers.iter().cloned());
-    request = match &options.host {
-        HostField::Default => request,
-        HostField::Custom(host) => request.host(host),
-        HostField::Suppressed => request.suppress_host(),
+    let settings = options.settings();
+    let host = match &settings.host {
+        Field::Given(host) => host.clone(),
+        Field::Derived | Field::Suppressed => target.host_header(),
     };
-    request = match &options.origin {
-        OriginField::Default => request.origin(target.origin()),
-        OriginField::Custom(origin) => request.origin(origin),
-        OriginField::Suppressed => request,
+    let mut request = ClientRequest::new(host, &target.resource)
+        .subprotocols(settings.subprotocols.iter().cloned())
+        .headers(settings.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    if settings.host == Field::Suppressed {
+        request = request.suppress_host();
+    }
+    request = match &settings.origin {
+        Field::Derived => request.origin(target.origin()),
+        Field::Given(origin) => request.origin(origin),
+        Field::Suppressed => request,
     };
-    if let Some(connection) = &options.connection {
+    if let Some(connection) = &settings.connection {
         request = request.connection(connection);
     }
-    match &options.cookie {
+    match &settings.cookie {
         Some(cookie) => request.cookie(cookie),
         None => request,
     }
 }
 
-fn read_request(stream: &Stream, handshake: &mut ServerHandshake, deadline: Deadline) -> Result<UpgradeRequest> {
-    let mut piece = [0; PIECE];
-    loop {
-        match stream.read(&mut piece, deadline) {
-            Ok(0) => return Err(HandshakeError::Eof.into()),
-            Ok(length) => {
-                if let Some(request) = handshake.receive(&piece[..length])? {
-                    return Ok(request);
-                }
-            }
-            Err(error) => return Err(phase(&error)),
-        }
-    }
+fn limits(options: &ConnectOptions) -> Limits {
+    let given = options.settings().limits;
+    let mut limits = Limits::default();
+    limits.max_message_size = given.max_message_size;
+    limits.max_frame_size = given.max_frame_size;
+    limits.max_fragments = given.max_fragments;
+    limits.max_control_frames = given.max_control_frames;
+    limits
 }
 
-/// Tells the client why its request is none; whether it hears that changes nothing.
-fn refuse(stream: &Stream, handshake: &mut ServerHandshake, error: &Error, deadline: Deadline) {
-    let Error::Handshake(broken) = error else { return };
-    let Some(rejection) = Rejection::for_error(broken) else { return };
-    if let Ok(answer) = handshake.reject(&rejection) {
-        let _ = send(stream, &answer, deadline);
-        let _ = stream.shutdown(Shutdown::Write);
+fn head_limits(options: &ConnectOptions) -> HeadLimits {
+    let given = options.settings().limits;
+    HeadLimits {
+        head: given.max_head_size,
+        line: given.max_head_line,
+        fields: given.max_head_fields,
+        interim: given.max_interim_responses,
+        body: given.max_refusal_body,
     }
-}
-
-fn send(stream: &Stream, bytes: &[u8], deadline: Deadline) -> Result<()> {
-    stream.write_all(bytes, Patience::until(deadline)).map_err(|failure| phase(&failure.error))
 }
 
 /// The answer broke off. If it was a refusal, that says more than the error.

@@ -44,7 +44,12 @@ impl Reader {
 
     /// Goes on until there is something for the caller. A peer's Close is answered, and is an error.
     #[inline(never)]
-    pub(super) fn receive(&mut self, shared: &Shared, granularity: Granularity, control: ControlFrames) -> Result<Step> {
+    pub(super) fn receive(
+        &mut self,
+        shared: &Shared,
+        granularity: Granularity,
+        control: ControlFrames,
+    ) -> Result<Step> {
         let mut deadline = None;
         loop {
             let step = match granularity {

@@ -70,7 +70,12 @@ impl Shared {
     }
 
     /// Sends what `reader` gives: as one frame when its length is known, in fragments otherwise.
-    pub(crate) fn send_reader(self: &Arc<Self>, kind: MessageKind, mut reader: impl Read, len: Option<u64>) -> Result<u64> {
+    pub(crate) fn send_reader(
+        self: &Arc<Self>,
+        kind: MessageKind,
+        mut reader: impl Read,
+        len: Option<u64>,
+    ) -> Result<u64> {
         let Some(len) = len else {
             let mut writer = MessageWriter::new(Arc::clone(self), kind)?;
             let copied = io::copy(&mut reader, &mut writer)?;

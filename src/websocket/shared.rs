@@ -13,7 +13,10 @@ use std::time::Duration;
 use super::turn::Turn;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::net::{Deadline, Patience, Stream};
-use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, MAX_CONTROL_PAYLOAD, MaskKeys, Outbound, ProtocolError, Role};
+use crate::options::Timeouts;
+use crate::protocol::{
+    CloseCode, CloseFrame, LocalProtocolError, MAX_CONTROL_PAYLOAD, MaskKeys, Outbound, ProtocolError, Role,
+};
 
 /// A connection as all its threads see it.
 #[derive(Debug)]
@@ -44,16 +47,7 @@ pub(super) struct Traffic {
     over: Option<CloseInfo>,
     /// The thread that received last, or made the connection: it must not wait for itself.
     reader: ThreadId,
-    timeouts: SendTimeouts,
-}
-
-/// How long the calls of a sender may take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SendTimeouts {
-    /// Covers a whole send; `None` for 30 s without progress.
-    pub(crate) send: Option<Duration>,
-    /// Covers the closing handshake.
-    pub(crate) close: Duration,
+    timeouts: Timeouts,
 }
 
 /// A control frame that the reader wants sent. There is one slot: the latest ping is the one to answer (RFC 6455, section
@@ -98,7 +92,7 @@ pub(crate) enum Purpose {
 }
 
 impl Shared {
-    pub(super) fn new(stream: Stream, role: Role, outbound: Outbound, timeouts: SendTimeouts) -> Self {
+    pub(super) fn new(stream: Stream, role: Role, outbound: Outbound, timeouts: Timeouts) -> Self {
         Self {
             stream,
             role,
@@ -124,7 +118,7 @@ impl Shared {
     /// Waits for the sending half.
     pub(super) fn turn(&self, purpose: Purpose) -> Result<Turn<'_>> {
         let mut traffic = self.traffic();
-        let patience = traffic.timeouts.patience();
+        let patience = patience(traffic.timeouts);
         let mut deadline = None;
         loop {
             traffic.check(purpose)?;
@@ -158,7 +152,11 @@ impl Shared {
     }
 
     /// Waits until something changes.
-    fn wait<'a>(&'a self, mut traffic: MutexGuard<'a, Traffic>, deadline: Deadline) -> io::Result<MutexGuard<'a, Traffic>> {
+    fn wait<'a>(
+        &'a self,
+        mut traffic: MutexGuard<'a, Traffic>,
+        deadline: Deadline,
+    ) -> io::Result<MutexGuard<'a, Traffic>> {
         let timeout = deadline.wait()?;
         traffic.waiting += 1;
         let mut traffic = match timeout {
@@ -305,11 +303,11 @@ impl Shared {
         self.traffic().outbound.as_ref().map_or(0, |outbound| outbound.memory())
     }
 
-    pub(crate) fn timeouts(&self) -> SendTimeouts {
+    pub(crate) fn timeouts(&self) -> Timeouts {
         self.traffic().timeouts
     }
 
-    pub(crate) fn set_timeouts(&self, change: impl FnOnce(&mut SendTimeouts)) {
+    pub(crate) fn set_timeouts(&self, change: impl FnOnce(&mut Timeouts)) {
         change(&mut self.traffic().timeouts);
     }
 }
@@ -326,7 +324,10 @@ impl Traffic {
         }
         // To wait for a message that this very thread is sending would be to wait for ever.
         let busy = purpose == Purpose::Message || self.outbound.is_none();
-        if busy && self.fragmenting.is_some_and(|thread| thread == thread::current().id()) && purpose != Purpose::Fragment {
+        if busy
+            && self.fragmenting.is_some_and(|thread| thread == thread::current().id())
+            && purpose != Purpose::Fragment
+        {
             return Err(Error::Usage(LocalProtocolError::SendingMessage));
         }
         Ok(())
@@ -340,15 +341,13 @@ impl Traffic {
     }
 }
 
-impl SendTimeouts {
-    /// How long a send may go without a byte leaving when no limit is set for the whole.
-    const STALL: Duration = Duration::from_secs(30);
+/// How long a send may go without a byte leaving when no limit is set for the whole.
+const STALL: Duration = Duration::from_secs(30);
 
-    fn patience(self) -> Patience {
-        match self.send {
-            Some(limit) => Patience::until(Deadline::after(Some(limit))),
-            None => Patience::while_moving(Self::STALL),
-        }
+fn patience(timeouts: Timeouts) -> Patience {
+    match timeouts.send {
+        Some(limit) => Patience::until(Deadline::after(Some(limit))),
+        None => Patience::while_moving(STALL),
     }
 }
 

@@ -56,7 +56,10 @@ impl<'a> Turn<'a> {
     }
 
     /// Encodes without sending; [`flush`](Self::flush) sends.
-    pub(super) fn encode<N>(&mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
+    pub(super) fn encode<N>(
+        &mut self,
+        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
+    ) -> Result<N> {
         encode(self.outbound()).map_err(Error::Usage)
     }
 
@@ -78,7 +81,7 @@ impl<'a> Turn<'a> {
                 Ok(())
             }
             Err(failure) if is_timeout(&failure.error) => {
-                if failure.left {
+                if failure.started {
                     shared.abort(CloseCause::TornFrame);
                 }
                 Err(Error::Timeout(Phase::Send))

@@ -26,6 +26,14 @@ pub struct Response {
     pub extensions: Vec<ExtensionOffer>,
 }
 
+impl Response {
+    /// What a server has to show after it accepted: the fields of the client's request, and what was chosen.
+    pub(crate) fn accepted(headers: Headers, subprotocol: Option<String>) -> Self {
+        let reason = "Switching Protocols".to_owned();
+        Self { status: 101, reason, headers, subprotocol, extensions: Vec::new() }
+    }
+}
+
 /// A server's answer other than 101: it understood the request and does not open a WebSocket.
 ///
 /// `Display` is the status, such as `status 403 Forbidden`, and never a header, which may hold secrets. A redirect is a refusal,

@@ -1,0 +1,195 @@
+//! How long an operation may take.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+/// What remains of a deadline is rounded up to steps of so many milliseconds, so that the timeout of a socket changes seldom. An
+/// operation may last longer than it should by as much.
+const STEP: u64 = 16;
+
+/// The moment by which an operation has to be over. It covers the whole operation, however many calls that takes.
+///
+/// Monotonic: setting the clock has no effect on it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Deadline(Option<Limit>);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Limit {
+    start: Instant,
+    length: Duration,
+}
+
+impl Deadline {
+    /// Never over.
+    pub(crate) const NEVER: Self = Self(None);
+
+    /// `length` from now; never without one, or with one that the clock cannot count to.
+    pub(crate) fn after(length: Option<Duration>) -> Self {
+        let Some(length) = length else { return Self::NEVER };
+        let start = Instant::now();
+        Self(start.checked_add(length).map(|_| Limit { start, length }))
+    }
+
+    /// How long a system call may wait: `None` for as long as it takes.
+    ///
+    /// Asked right after [`after`](Self::after) this is the very duration given there, later it shrinks in steps of 16 ms.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when the deadline is over.
+    #[inline]
+    pub(crate) fn wait(self) -> io::Result<Option<Duration>> {
+        match self.0 {
+            None => Ok(None),
+            Some(limit) => limit.wait(limit.start.elapsed()).map(Some).ok_or_else(timed_out),
+        }
+    }
+
+    /// Whether it is over.
+    pub(crate) fn is_over(self) -> bool {
+        self.0.is_some_and(|limit| limit.start.elapsed() >= limit.length)
+    }
+
+    /// Whether it will never be over.
+    pub(crate) const fn is_never(self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The earlier of the two.
+    pub(crate) fn min(self, other: Self) -> Self {
+        let end = |limit: Limit| limit.start + limit.length;
+        match (self.0, other.0) {
+            (Some(a), Some(b)) if end(b) < end(a) => other,
+            (None, Some(_)) => other,
+            _ => self,
+        }
+    }
+}
+
+impl Limit {
+    /// What remains after `elapsed`, rounded up; `None` when nothing does.
+    fn wait(self, elapsed: Duration) -> Option<Duration> {
+        if elapsed >= self.length {
+            return None;
+        }
+        let millis = u64::try_from(elapsed.as_millis()).ok()?;
+        Some(self.length - Duration::from_millis(millis - millis % STEP))
+    }
+}
+
+/// How long sending may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Patience {
+    /// When the whole operation has to be over.
+    pub(crate) total: Deadline,
+    /// How long the operation may go without a single byte leaving.
+    pub(crate) stall: Option<Duration>,
+}
+
+impl Patience {
+    /// As long as bytes go on leaving: at most `stall` from one to the next.
+    pub(crate) const fn while_moving(stall: Duration) -> Self {
+        Self { total: Deadline::NEVER, stall: Some(stall) }
+    }
+
+    /// Until the deadline, whether bytes leave or not.
+    pub(crate) const fn until(total: Deadline) -> Self {
+        Self { total, stall: None }
+    }
+
+    /// How long one system call may wait for the next byte to leave: `None` for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when the deadline of the whole is over.
+    #[inline]
+    pub(crate) fn wait(self) -> io::Result<Option<Duration>> {
+        Ok(match (self.total.wait()?, self.stall) {
+            (Some(total), Some(stall)) => Some(total.min(stall)),
+            (total, stall) => total.or(stall),
+        })
+    }
+}
+
+/// The error of everything here whose time is up. It allocates nothing.
+#[cold]
+pub(crate) fn timed_out() -> io::Error {
+    io::ErrorKind::TimedOut.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_fresh_deadline_waits_for_exactly_what_it_was_given() {
+        for length in [Duration::from_nanos(30_000_000_001), 3 * MS * 1000, Duration::from_secs(u64::MAX / 4)] {
+            assert_eq!(Deadline::after(Some(length)).wait().unwrap(), Some(length));
+        }
+    }
+
+    #[test]
+    fn what_remains_shrinks_in_steps_and_never_to_zero() {
+        let limit = Limit { start: Instant::now(), length: 100 * MS };
+        let cases = [(0, Some(100)), (15, Some(100)), (16, Some(84)), (31, Some(84)), (99, Some(4)), (100, None)];
+        for (elapsed, expected) in cases {
+            assert_eq!(limit.wait(elapsed * MS), expected.map(|expected| expected * MS), "{elapsed} ms");
+        }
+        let just_before = 100 * MS - Duration::from_nanos(1);
+        assert_eq!(limit.wait(just_before), Some(4 * MS));
+    }
+
+    #[test]
+    fn no_operation_overshoots_by_more_than_16_ms() {
+        let limit = Limit { start: Instant::now(), length: 1000 * MS };
+        for elapsed in 0..1000 {
+            let over = elapsed * MS + limit.wait(elapsed * MS).unwrap();
+            assert!((1000 * MS..1016 * MS).contains(&over), "{over:?}");
+        }
+    }
+
+    #[test]
+    fn extremes_neither_panic_nor_wrap() {
+        let endless = Deadline::after(Some(Duration::MAX));
+        assert!(endless.is_never() && !endless.is_over());
+        assert_eq!(endless.wait().unwrap(), None);
+        for length in [Duration::ZERO, Duration::from_nanos(1)] {
+            let deadline = Deadline::after(Some(length));
+            std::thread::sleep(MS);
+            assert!(deadline.is_over());
+            assert_eq!(deadline.wait().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        assert_eq!(Deadline::after(None), Deadline::NEVER);
+        let ages = Limit { start: Instant::now(), length: Duration::MAX };
+        assert!(ages.wait(Duration::from_secs(1 << 40)).is_none_or(|rest| rest > Duration::ZERO));
+    }
+
+    #[test]
+    fn the_earlier_of_two_deadlines_is_found() {
+        let (soon, late) = (Deadline::after(Some(MS)), Deadline::after(Some(1000 * MS)));
+        for (a, b, expected) in
+            [(soon, late, soon), (late, soon, soon), (Deadline::NEVER, late, late), (late, Deadline::NEVER, late)]
+        {
+            assert_eq!(a.min(b), expected);
+        }
+        assert_eq!(Deadline::NEVER.min(Deadline::NEVER), Deadline::NEVER);
+    }
+
+    #[test]
+    fn patience_is_the_shorter_of_its_two_limits() {
+        let total = |ms| Deadline::after(Some(ms * MS));
+        let cases = [
+            (Patience::while_moving(30 * MS), Some(30 * MS)),
+            (Patience::until(total(5000)), Some(5000 * MS)),
+            (Patience::until(Deadline::NEVER), None),
+            (Patience { total: total(5000), stall: Some(10 * MS) }, Some(10 * MS)),
+            (Patience { total: total(5000), stall: Some(9000 * MS) }, Some(5000 * MS)),
+        ];
+        for (patience, expected) in cases {
+            assert_eq!(patience.wait().unwrap(), expected, "{patience:?}");
+        }
+        assert!(Patience { total: Deadline::after(Some(Duration::ZERO)), stall: Some(MS) }.wait().is_err());
+    }
+}

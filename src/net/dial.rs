@@ -1,0 +1,66 @@
+//! From a URL to a stream: the name, the TCP connection, TLS, all under one deadline.
+
+use super::deadline::Deadline;
+use super::resolve::resolve;
+use super::stream::Stream;
+use super::tcp;
+use super::tls::{Tls, connector};
+use super::transport::Transport;
+use crate::error::Result;
+use crate::options::{ConnectOptions, TlsOptions};
+use crate::url::Target;
+
+/// Connects to a server, and speaks TLS with it where the URL says so.
+///
+/// # Errors
+///
+/// [`Error::Timeout`](crate::Error::Timeout) with the phase that did not end before the deadline, and those of each phase.
+pub(crate) fn dial(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
+    let settings = options.settings();
+    if target.secure {
+        // Certificates that cannot be read are told before anyone is bothered.
+        connector(&settings.tls)?;
+    }
+    let addresses = resolve(&target.host, target.port, settings.resolver.as_ref(), deadline)?;
+    let socket: Box<dyn Transport> = Box::new(tcp::connect(&addresses, &settings.socket, deadline)?);
+    let stream = Stream::from(socket);
+    if target.secure { secure(stream, &target.host, &settings.tls, deadline) } else { Ok(stream) }
+}
+
+/// Takes a stream that is connected already, and speaks TLS over it where the URL says so.
+///
+/// # Errors
+///
+/// Those of the TLS handshake.
+pub(crate) fn over(
+    transport: Box<dyn Transport>,
+    target: &Target,
+    options: &ConnectOptions,
+    deadline: Deadline,
+) -> Result<Stream> {
+    let stream = Stream::from(transport);
+    if target.secure { secure(stream, &target.host, &options.settings().tls, deadline) } else { Ok(stream) }
+}
+
+/// Takes a stream that a listener gave, and speaks TLS over it as a server where the options have a certificate for that.
+///
+/// # Errors
+///
+/// Those of the TLS handshake.
+pub(crate) fn accept(transport: Box<dyn Transport>, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
+    let stream = Stream::from(transport);
+    match &options.settings().tls.acceptor {
+        Some(acceptor) => Tls::accept(stream, acceptor, deadline),
+        None => Ok(stream),
+    }
+}
+
+/// Speaks TLS over a stream, as a client, with the server that is called `host` in the URL.
+///
+/// # Errors
+///
+/// [`Error::Options`](crate::Error::Options) for certificates that cannot be read, and those of the handshake.
+pub(crate) fn secure(stream: Stream, host: &str, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
+    let name = options.server_hostname.as_deref().unwrap_or(host);
+    Tls::connect(stream, &connector(options)?, name, deadline)
+}

@@ -1,0 +1,14 @@
+//! The network: the only room that touches sockets and speaks TLS. It moves bytes and does not know what they mean.
+
+pub(crate) mod deadline;
+pub(crate) mod dial;
+mod resolve;
+pub(crate) mod stream;
+mod tcp;
+pub(crate) mod tls;
+pub(crate) mod transport;
+
+pub(crate) use self::deadline::{Deadline, Patience};
+pub(crate) use self::dial::{accept, dial, over};
+pub(crate) use self::stream::Stream;
+pub use self::transport::{HalfDuplex, Transport};

@@ -1,0 +1,63 @@
+//! The TLS machine: plaintext on one side, a [`Pipe`] on the other. Everything here happens in memory.
+
+use std::io::{self, Read, Write};
+
+use native_tls::TlsStream;
+
+use super::pipe::Pipe;
+
+/// A TLS session after its handshake, of whichever library.
+#[derive(Debug)]
+pub(super) enum Engine {
+    /// The library of the platform.
+    Native(TlsStream<Pipe>),
+}
+
+/// Whether a library keeps no ciphertext of its own beside an unfinished record, so that an empty pipe means that there is
+/// nothing to decrypt. So it is with OpenSSL, which reads a record's head and then its body.
+const KEEPS_NOTHING: bool = cfg!(not(any(windows, target_vendor = "apple")));
+
+impl Engine {
+    /// Decrypts into `buf` until it is full or nothing is left to decrypt. `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when more ciphertext is needed before anything comes out.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Native(stream) => stream.read(buf),
+        }
+    }
+
+    /// Encrypts some of `buf`, at least one byte.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when the peer has to say something first: TLS 1.2 negotiates anew.
+    pub(super) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Native(stream) => stream.write(buf),
+        }
+    }
+
+    /// Says farewell to the peer (close_notify).
+    pub(super) fn close(&mut self) {
+        match self {
+            // It fails in the midst of a handshake, where there is nothing to be said.
+            Self::Native(stream) => drop(stream.shutdown()),
+        }
+    }
+
+    /// Whether a read that gave less than it was asked for was the last that can give anything.
+    pub(super) fn is_drained(&self) -> bool {
+        match self {
+            Self::Native(stream) => KEEPS_NOTHING && stream.get_ref().incoming.is_empty() && !stream.get_ref().ended,
+        }
+    }
+
+    pub(super) fn pipe(&mut self) -> &mut Pipe {
+        match self {
+            Self::Native(stream) => stream.get_mut(),
+        }
+    }
+}

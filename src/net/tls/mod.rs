@@ -1,0 +1,345 @@
+//! TLS through memory: the library encrypts and decrypts buffers, and never sees a socket.
+//!
+//! So no lock is held while anyone waits for the network, reading and writing go on at the same time, one read of the socket
+//! feeds many records, and the handshake is under the same deadline as all else. The layers can be stacked.
+
+mod connector;
+mod engine;
+mod handshake;
+mod output;
+mod pipe;
+
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+use std::{fmt, io, mem};
+
+use native_tls::{TlsAcceptor, TlsConnector};
+
+pub(crate) use self::connector::connector;
+use self::engine::Engine;
+use self::output::Output;
+use super::deadline::{Deadline, Patience, timed_out};
+use super::stream::Stream;
+use crate::error::Result;
+use crate::window::Window;
+
+/// As much plaintext is encrypted at a time: four full records. The reader waits for the lock no longer than that takes.
+const BATCH: usize = 64 * 1024;
+
+/// A TLS session over a stream.
+///
+/// Two locks, in this order: `output` orders what is sent, and its holder may wait for the network. `session` is held while bytes
+/// are encrypted or decrypted, in memory. The reader waits for `session` only, so never for the network.
+pub(crate) struct Tls {
+    below: Stream,
+    output: Mutex<Output>,
+    session: Mutex<Session>,
+    /// Rung when a writer may find that the reader has brought what it waits for.
+    progress: Condvar,
+    /// Whether there are bytes to send that nobody is about to send. Raised under either lock, lowered under both.
+    unsent: AtomicBool,
+}
+
+struct Session {
+    engine: Engine,
+    /// Whether decrypting is in vain until more ciphertext comes.
+    dry: bool,
+    /// What decrypting said after it had given bytes; the next read says it.
+    failed: Option<io::Error>,
+    /// Counts what the reader brought, so that a writer that waits for it does not miss it.
+    fed: u64,
+    /// How many writers wait for the reader.
+    waiting: u32,
+    /// Nothing more is to be sent.
+    shut: bool,
+}
+
+impl Tls {
+    /// Speaks TLS as a client over `below`. The server's certificate has to be for `name`, unless the connector was told
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tls`](crate::Error::Tls) when the two do not come to terms, [`Error::Timeout`](crate::Error::Timeout) at the
+    /// deadline, [`Error::Io`](crate::Error::Io) when the connection is lost.
+    pub(crate) fn connect(below: Stream, connector: &TlsConnector, name: &str, deadline: Deadline) -> Result<Stream> {
+        let engine = handshake::connect(&below, connector, name, deadline)?;
+        Ok(Self::over(below, engine))
+    }
+
+    /// Speaks TLS as a server over `below`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`connect`](Self::connect).
+    pub(crate) fn accept(below: Stream, acceptor: &TlsAcceptor, deadline: Deadline) -> Result<Stream> {
+        let engine = handshake::accept(&below, acceptor, deadline)?;
+        Ok(Self::over(below, engine))
+    }
+
+    fn over(below: Stream, engine: Engine) -> Stream {
+        let session = Session { engine, dry: false, failed: None, fed: 0, waiting: 0, shut: false };
+        Stream::Tls(Box::new(Self {
+            below,
+            output: Mutex::default(),
+            session: Mutex::new(session),
+            progress: Condvar::new(),
+            unsent: AtomicBool::new(false),
+        }))
+    }
+
+    pub(super) const fn below(&self) -> &Stream {
+        &self.below
+    }
+
+    /// See [`Stream::read`].
+    pub(super) fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
+        let mut session = self.session();
+        loop {
+            let decrypted = session.decrypt(buf);
+            if session.waiting > 0 {
+                self.progress.notify_all();
+            }
+            // Decrypting may make TLS answer the peer (RFC 8446, section 4.6.3, or an alert).
+            if session.has_outgoing() {
+                self.unsent.store(true, Ordering::Relaxed);
+            }
+            if let Some(result) = decrypted {
+                drop(session);
+                self.flush_unsent();
+                return result;
+            }
+            let mut incoming = mem::take(&mut session.engine.pipe().incoming);
+            drop(session);
+            self.flush_unsent();
+            // Waits, if anything does, and holds no lock.
+            let received = self.below.read(incoming.space(), deadline);
+            session = self.session();
+            session.feed(incoming, received)?;
+        }
+    }
+
+    /// See [`Stream::write`].
+    pub(super) fn write(&self, buf: &[u8], patience: Patience) -> io::Result<usize> {
+        let mut output = self.output();
+        let result = output.send(&self.below, patience).and_then(|()| self.encrypt(&mut output, buf, patience));
+        self.release(output, result.is_err());
+        result
+    }
+
+    /// See [`Stream::flush`].
+    pub(super) fn flush(&self, patience: Patience) -> io::Result<()> {
+        let mut output = self.output();
+        let result = output.send(&self.below, patience);
+        self.release(output, result.is_err());
+        result
+    }
+
+    /// See [`Stream::try_write`].
+    pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let Some(mut output) = self.try_output() else { return Ok(0) };
+        let result = self.try_encrypt(&mut output, buf);
+        let stuck = !output.is_empty();
+        self.release(output, stuck);
+        result
+    }
+
+    /// See [`Stream::has_output`].
+    #[inline]
+    pub(super) fn has_output(&self) -> bool {
+        self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// See [`Stream::try_flush`].
+    pub(super) fn try_flush(&self) -> io::Result<()> {
+        loop {
+            // Whoever raises `unsent` and then fails to get `output`, or releases `output` and then finds `unsent` lowered: one
+            // of the two sees the other.
+            fence(Ordering::SeqCst);
+            if !self.has_output() {
+                return Ok(());
+            }
+            let Some(mut output) = self.try_output() else { return Ok(()) };
+            self.collect(&mut output, &mut self.session());
+            let sent = output.try_send(&self.below);
+            if !matches!(sent, Ok(true)) {
+                self.unsent.store(true, Ordering::Relaxed);
+                return sent.map(drop);
+            }
+        }
+    }
+
+    /// See [`Stream::shutdown`].
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.say_farewell();
+        }
+        self.below.shutdown(how)
+    }
+
+    /// Sends close_notify, unless that would mean to wait for somebody who is sending.
+    fn say_farewell(&self) {
+        let output = self.try_output();
+        let mut session = self.session();
+        let first = !mem::replace(&mut session.shut, true);
+        self.progress.notify_all();
+        let Some(mut output) = output.filter(|_| first) else { return };
+        session.engine.close();
+        self.collect(&mut output, &mut session);
+        drop(session);
+        // The rest is lost with the connection.
+        let _ = output.try_send(&self.below);
+    }
+
+    /// Encrypts the beginning of `buf`. `output` is empty before.
+    fn encrypt(&self, output: &mut Output, buf: &[u8], patience: Patience) -> io::Result<usize> {
+        let mut session = self.session();
+        loop {
+            let result = session.encrypt(output, buf);
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !session.engine.pipe().ended => {}
+                result => return result,
+            }
+            // TLS 1.2 negotiates anew: the reader has to bring the peer's answer to what we say now.
+            let seen = session.fed;
+            drop(session);
+            output.send(&self.below, patience)?;
+            session = self.wait_for_reader(seen, patience)?;
+        }
+    }
+
+    fn wait_for_reader(&self, seen: u64, patience: Patience) -> io::Result<MutexGuard<'_, Session>> {
+        let limit = patience.wait()?.unwrap_or(Duration::MAX);
+        let mut session = self.session();
+        session.waiting += 1;
+        let waited = self.progress.wait_timeout_while(session, limit, |session| session.fed == seen && !session.shut);
+        let (mut session, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        session.waiting -= 1;
+        if timeout.timed_out() { Err(timed_out()) } else { Ok(session) }
+    }
+
+    fn try_encrypt(&self, output: &mut Output, buf: &[u8]) -> io::Result<usize> {
+        if !output.try_send(&self.below)? {
+            return Ok(0);
+        }
+        match self.session().encrypt(output, buf) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            result => {
+                output.try_send(&self.below)?;
+                Ok(result.unwrap_or(0))
+            }
+        }
+    }
+
+    /// Moves what the session has to send to `output`. Now its holder is about to send it.
+    fn collect(&self, output: &mut Output, session: &mut Session) {
+        output.take(&mut session.engine.pipe().outgoing.lock());
+        self.unsent.store(false, Ordering::Relaxed);
+    }
+
+    /// Lets go of the output, and looks after what others could not send because of it.
+    fn release(&self, output: MutexGuard<'_, Output>, stuck: bool) {
+        if stuck && !output.is_empty() {
+            self.unsent.store(true, Ordering::Relaxed);
+            return;
+        }
+        drop(output);
+        // Errors are the end, which the next call will tell.
+        let _ = self.try_flush();
+    }
+
+    #[inline]
+    fn flush_unsent(&self) {
+        if self.has_output() {
+            let _ = self.try_flush();
+        }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_output(&self) -> Option<MutexGuard<'_, Output>> {
+        match self.output.try_lock() {
+            Ok(output) => Some(output),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("below", &self.below).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Decrypts as much into `buf` as there is and fits. `None` says that there is nothing; `Some(Ok(0))` is the end.
+    fn decrypt(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
+        if let Some(error) = self.failed.take() {
+            return Some(Err(error));
+        }
+        let mut filled = 0;
+        while !self.dry && filled < buf.len() {
+            let rest = &mut buf[filled..];
+            let asked = rest.len();
+            match self.engine.read(rest) {
+                Ok(0) => return Some(Ok(filled)),
+                Ok(n) => {
+                    filled += n;
+                    self.dry = n < asked && self.engine.is_drained();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.dry = true,
+                Err(error) if filled == 0 => return Some(Err(error)),
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        (filled > 0 || buf.is_empty()).then_some(Ok(filled))
+    }
+
+    /// Takes back the buffer that the reader has read into. Ciphertext or an end of it is something to decrypt.
+    fn feed(&mut self, mut incoming: Window, received: io::Result<usize>) -> io::Result<()> {
+        if let Ok(n) = received {
+            incoming.received(n);
+            self.dry = false;
+            self.fed += 1;
+            self.engine.pipe().ended = n == 0;
+        }
+        self.engine.pipe().incoming = incoming;
+        received.map(drop)
+    }
+
+    /// Encrypts the beginning of `buf` into the empty `output`.
+    fn encrypt(&mut self, output: &mut Output, buf: &[u8]) -> io::Result<usize> {
+        if self.shut {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        output.lend(&mut self.engine.pipe().outgoing.lock());
+        let batch = &buf[..buf.len().min(BATCH)];
+        let mut taken = 0;
+        let mut result = Ok(());
+        while taken < batch.len() && result.is_ok() {
+            match self.engine.write(&batch[taken..]) {
+                Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => taken += n,
+                Err(error) => result = Err(error),
+            }
+        }
+        output.take(&mut self.engine.pipe().outgoing.lock());
+        if taken > 0 { Ok(taken) } else { result.map(|()| 0) }
+    }
+
+    fn has_outgoing(&mut self) -> bool {
+        !self.engine.pipe().outgoing.lock().is_empty()
+    }
+}

@@ -1,0 +1,78 @@
+//! Ciphertext on its way to the peer.
+
+use std::{io, mem};
+
+use crate::net::deadline::Patience;
+use crate::net::stream::Stream;
+
+/// A buffer larger than this is not kept for small records.
+const KEPT: usize = 16 * 1024;
+/// So many small records in a row give a large buffer back.
+const SMALL_RUN: u8 = 32;
+
+/// Ciphertext that TLS has let go and the stream below has not taken yet, in order.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// How many of the latest batches would have fitted a small buffer.
+    small: u8,
+}
+
+impl Output {
+    /// Whether everything has been sent.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// Lends the memory of this empty buffer to `outgoing`, if that is empty too, so that one large buffer does instead of two.
+    pub(super) fn lend(&mut self, outgoing: &mut Vec<u8>) {
+        if self.is_empty() && outgoing.is_empty() {
+            self.clear();
+            mem::swap(&mut self.bytes, outgoing);
+        }
+    }
+
+    /// Moves the bytes of `outgoing` here, behind those that wait already.
+    pub(super) fn take(&mut self, outgoing: &mut Vec<u8>) {
+        if self.is_empty() {
+            self.clear();
+            mem::swap(&mut self.bytes, outgoing);
+        } else {
+            self.bytes.append(outgoing);
+        }
+    }
+
+    /// Sends everything, waiting as long as patience lasts. What has not been sent when it fails stays.
+    pub(super) fn send(&mut self, below: &Stream, patience: Patience) -> io::Result<()> {
+        while !self.is_empty() {
+            self.sent += below.write(&self.bytes[self.sent..], patience)?;
+        }
+        self.clear();
+        below.flush(patience)
+    }
+
+    /// Sends what can be sent without waiting, and says whether that is everything.
+    pub(super) fn try_send(&mut self, below: &Stream) -> io::Result<bool> {
+        while !self.is_empty() {
+            match below.try_write(&self.bytes[self.sent..])? {
+                0 => return Ok(false),
+                n => self.sent += n,
+            }
+        }
+        self.clear();
+        below.try_flush()?;
+        Ok(true)
+    }
+
+    fn clear(&mut self) {
+        if self.bytes.capacity() > KEPT && !self.bytes.is_empty() {
+            self.small = if self.bytes.len() > KEPT { 0 } else { self.small + 1 };
+            if self.small == SMALL_RUN {
+                *self = Self::default();
+            }
+        }
+        self.bytes.clear();
+        self.sent = 0;
+    }
+}

@@ -1,0 +1,440 @@
+//! What carries the bytes: sockets, streams of the user's own.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(windows)]
+use std::os::windows::io::{AsSocket, BorrowedSocket};
+#[cfg(unix)]
+use std::os::{fd::AsFd, fd::BorrowedFd, unix::net::UnixStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed channel or a
+/// simulated network. (TCP and Unix sockets need no implementation: pass them as they are.)
+///
+/// All methods take `&self`: one thread reads while another writes, at most one of each kind at a time. A call of one kind
+/// must not wait for a call of the other. With timeouts that are observed, everything that this crate says about deadlines holds. For a stream
+/// that cannot do that there is [`HalfDuplex`].
+///
+/// ```
+/// use std::io;
+/// use std::net::{Shutdown, TcpStream};
+/// use std::time::Duration;
+///
+/// use websocket_sync::Transport;
+///
+/// /// Counts what passes.
+/// #[derive(Debug)]
+/// struct Metered {
+///     inner: Box<dyn Transport>,
+///     received: std::sync::atomic::AtomicUsize,
+/// }
+///
+/// impl Transport for Metered {
+///     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+///         let n = self.inner.read(buf, timeout)?;
+///         self.received.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
+///         Ok(n)
+///     }
+///     fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+///         self.inner.write(buf, timeout)
+///     }
+///     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+///         self.inner.try_write(buf)
+///     }
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+///         self.inner.shutdown(how)
+///     }
+/// }
+///
+/// fn metered(socket: TcpStream) -> Metered {
+///     Metered { inner: socket.into(), received: 0.into() }
+/// }
+/// ```
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Waits for bytes and reads some: `Ok(0)` says that no more will come.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when none came within `timeout`; without a timeout
+    /// it waits as long as it takes. After [`Interrupted`](io::ErrorKind::Interrupted) it is called again, after anything else the
+    /// connection is over.
+    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize>;
+
+    /// Waits until bytes can be written and writes some, at least one.
+    ///
+    /// # Errors
+    ///
+    /// As with [`read`](Self::read); `WouldBlock` and `TimedOut` say that not a single byte left within `timeout`.
+    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize>;
+
+    /// Writes what can be written without waiting. The thread that receives answers pings with it.
+    ///
+    /// Default: nothing is ever writable, so that such answers wait until something else is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when that is nothing.
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let _ = buf;
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails. It may be
+    /// called at any time and more than once.
+    ///
+    /// # Errors
+    ///
+    /// They are ignored.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+
+    /// This side's address. Default: none.
+    fn local_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// The peer's address. Default: none.
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        None
+    }
+
+    /// The file descriptor beneath, for polling. Default: none.
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// The socket beneath, for polling. Default: none.
+    #[cfg(windows)]
+    fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
+        None
+    }
+}
+
+impl<T: Transport + 'static> From<T> for Box<dyn Transport> {
+    fn from(transport: T) -> Self {
+        Box::new(transport)
+    }
+}
+
+impl From<TcpStream> for Box<dyn Transport> {
+    fn from(stream: TcpStream) -> Self {
+        Box::new(Socket::new(stream.into()))
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Box<dyn Transport> {
+    fn from(stream: UnixStream) -> Self {
+        Box::new(Socket::new(stream.into()))
+    }
+}
+
+/// Carries a WebSocket over any `Read + Write`: a TLS stream of another library, a pair of pipes, an SSH channel.
+///
+/// Such a stream can do one thing at a time and knows no timeouts. So a send waits while a receive waits for the peer, and no
+/// deadline holds: use it where one thread asks and waits for the answer. Everything else wants a [`Transport`].
+///
+/// ```
+/// use std::io::{self, Read, Write};
+///
+/// use websocket_sync::{HalfDuplex, Transport};
+///
+/// let pair: Box<dyn Transport> = HalfDuplex::new(Pair(io::empty(), io::sink())).into();
+///
+/// struct Pair<R, W>(R, W);
+///
+/// impl<R: Read, W> Read for Pair<R, W> {
+///     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+///         self.0.read(buf)
+///     }
+/// }
+///
+/// impl<R, W: Write> Write for Pair<R, W> {
+///     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+///         self.1.write(buf)
+///     }
+///     fn flush(&mut self) -> io::Result<()> {
+///         self.1.flush()
+///     }
+/// }
+/// ```
+pub struct HalfDuplex<S> {
+    stream: Mutex<S>,
+    ended: AtomicBool,
+}
+
+impl<S: Read + Write + Send> HalfDuplex<S> {
+    /// Takes a stream that blocks.
+    pub const fn new(stream: S) -> Self {
+        Self { stream: Mutex::new(stream), ended: AtomicBool::new(false) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, S> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Read + Write + Send> Transport for HalfDuplex<S> {
+    fn read(&self, buf: &mut [u8], _timeout: Option<Duration>) -> io::Result<usize> {
+        let mut stream = self.lock();
+        if self.ended.load(Ordering::Acquire) { Ok(0) } else { stream.read(buf) }
+    }
+
+    fn write(&self, buf: &[u8], _timeout: Option<Duration>) -> io::Result<usize> {
+        let mut stream = self.lock();
+        if self.ended.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let n = stream.write(buf)?;
+        stream.flush()?;
+        Ok(n)
+    }
+
+    /// Waits nevertheless: there is no telling, and a ping must be answered.
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.write(buf, None)
+    }
+
+    /// Wakes nobody: the calls that come after it learn of it.
+    fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+        self.ended.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+impl<S> fmt::Debug for HalfDuplex<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HalfDuplex").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
+/// A socket of the operating system, in blocking mode, and the timeouts that are set on it.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    socket: socket2::Socket,
+    read_timeout: SetTimeout,
+    write_timeout: SetTimeout,
+}
+
+impl Socket {
+    pub(crate) fn new(socket: socket2::Socket) -> Self {
+        // One that does not block would turn every wait into a timeout. Should this fail, the first read fails too.
+        let _ = socket.set_nonblocking(false);
+        Self { socket, read_timeout: SetTimeout::unknown(), write_timeout: SetTimeout::unknown() }
+    }
+}
+
+impl Transport for Socket {
+    #[inline]
+    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+        self.read_timeout.set(timeout, |timeout| self.socket.set_read_timeout(timeout))?;
+        (&self.socket).read(buf)
+    }
+
+    #[inline]
+    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+        self.write_timeout.set(timeout, |timeout| self.socket.set_write_timeout(timeout))?;
+        send(&self.socket, buf)
+    }
+
+    #[cfg(unix)]
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&self.socket, buf, NO_SIGNAL | rustix::net::SendFlags::DONTWAIT)?)
+    }
+
+    /// Windows has no such flag: the shortest timeout there is.
+    #[cfg(not(unix))]
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.write(buf, Some(Duration::from_millis(1)))
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.socket.shutdown(how)
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket.local_addr().ok()?.as_socket()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr().ok()?.as_socket()
+    }
+
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    #[cfg(windows)]
+    fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
+        Some(self.socket.as_socket())
+    }
+}
+
+/// A peer that has gone makes a write fail; it must not kill the process, whoever opened the socket.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
+/// There it is an option of the socket, which std and socket2 set.
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::empty();
+
+#[cfg(unix)]
+#[inline]
+fn send(socket: &socket2::Socket, buf: &[u8]) -> io::Result<usize> {
+    Ok(rustix::net::send(socket, buf, NO_SIGNAL)?)
+}
+
+/// Windows sends all or, when time is up, an unknown part: small pieces tell more often how far it came.
+#[cfg(not(unix))]
+fn send(mut socket: &socket2::Socket, buf: &[u8]) -> io::Result<usize> {
+    socket.write(&buf[..buf.len().min(64 * 1024)])
+}
+
+/// The timeout that a socket has in one direction, so that it is set only when it changes.
+///
+/// The atomic needs no ordering: only the one thread that reads, or writes, at a time uses it.
+#[derive(Debug)]
+struct SetTimeout(AtomicU64);
+
+impl SetTimeout {
+    const UNKNOWN: u64 = u64::MAX;
+
+    /// The socket comes from elsewhere.
+    const fn unknown() -> Self {
+        Self(AtomicU64::new(Self::UNKNOWN))
+    }
+
+    #[inline]
+    fn set(&self, timeout: Option<Duration>, apply: impl FnOnce(Option<Duration>) -> io::Result<()>) -> io::Result<()> {
+        let nanos = timeout.map_or(0, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(Self::UNKNOWN - 1));
+        if self.0.load(Ordering::Relaxed) == nanos {
+            return Ok(());
+        }
+        self.0.store(Self::UNKNOWN, Ordering::Relaxed);
+        // The system counts in micro- or milliseconds, and takes zero for endless.
+        apply(timeout.map(|timeout| timeout.max(Duration::from_millis(1))))?;
+        self.0.store(nanos, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn pair() -> (Box<dyn Transport>, Box<dyn Transport>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        (client.into(), server.into())
+    }
+
+    #[test]
+    fn a_timeout_is_set_only_when_it_changes() {
+        let timeout = SetTimeout::unknown();
+        let mut applied = Vec::new();
+        let second = Duration::from_secs(1);
+        for wanted in [None, None, Some(second), Some(second), None, Some(Duration::from_nanos(1)), Some(Duration::MAX)]
+        {
+            timeout.set(wanted, |wanted| Ok(applied.push(wanted))).unwrap();
+        }
+        assert_eq!(applied, [None, Some(second), None, Some(Duration::from_millis(1)), Some(Duration::MAX)]);
+        timeout.set(None, |_| Err(io::ErrorKind::Other.into())).unwrap_err();
+        timeout.set(Some(Duration::MAX), |wanted| Ok(applied.push(wanted))).unwrap();
+        assert_eq!(applied.len(), 6, "after a failure nothing is known");
+    }
+
+    #[test]
+    fn a_socket_reads_writes_and_observes_its_timeouts() {
+        let (client, server) = pair();
+        assert_eq!(client.write(b"hello", None).unwrap(), 5);
+        let mut buf = [0; 16];
+        assert_eq!(server.read(&mut buf, Some(Duration::from_secs(5))).unwrap(), 5);
+        let start = Instant::now();
+        let error = server.read(&mut buf, Some(Duration::from_millis(20))).unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        server.read(&mut buf, Some(Duration::from_nanos(1))).unwrap_err();
+        assert_eq!(client.local_addr(), server.peer_addr());
+        assert_eq!(client.peer_addr(), server.local_addr());
+    }
+
+    #[test]
+    fn try_write_never_waits_for_a_peer_that_does_not_read() {
+        let (client, _server) = pair();
+        let junk = vec![0; 1 << 20];
+        let start = Instant::now();
+        let error = loop {
+            if let Err(error) = client.try_write(&junk) {
+                break error;
+            }
+        };
+        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error:?}");
+        assert!(start.elapsed() < Duration::from_secs(5));
+        let error = client.write(&junk, Some(Duration::from_millis(20))).unwrap_err();
+        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error:?}");
+    }
+
+    #[test]
+    fn shutdown_wakes_a_blocked_reader() {
+        let (client, _server) = pair();
+        let client: Arc<dyn Transport> = client.into();
+        let reader = thread::spawn({
+            let client = Arc::clone(&client);
+            move || client.read(&mut [0; 8], None)
+        });
+        thread::sleep(Duration::from_millis(20));
+        client.shutdown(Shutdown::Both).unwrap();
+        assert_eq!(reader.join().unwrap().unwrap(), 0);
+    }
+
+    #[test]
+    fn a_socket_that_does_not_block_is_made_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let client: Box<dyn Transport> = client.into();
+        let (mut server, _) = listener.accept().unwrap();
+        let writer = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            server.write_all(b"x").unwrap();
+        });
+        assert_eq!(client.read(&mut [0; 8], None).unwrap(), 1);
+        writer.join().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn unix_sockets_carry_bytes_and_have_no_address() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (a, b) = (<Box<dyn Transport>>::from(a), <Box<dyn Transport>>::from(b));
+        assert_eq!(a.try_write(b"hi").unwrap(), 2);
+        assert_eq!(b.read(&mut [0; 8], None).unwrap(), 2);
+        assert!(a.local_addr().is_none() && a.peer_addr().is_none() && a.as_fd().is_some());
+        drop(b);
+        assert_eq!(a.write(b"hi", None).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn half_duplex_carries_any_stream_until_it_is_shut_down() {
+        let stream = HalfDuplex::new(Cursor::new(b"abcdef".to_vec()));
+        let mut buf = [0; 3];
+        assert_eq!(stream.read(&mut buf, None).unwrap(), 3);
+        assert_eq!(stream.write(b"xy", None).unwrap(), 2);
+        assert_eq!(stream.try_write(b"z").unwrap(), 1);
+        assert_eq!(stream.lock().get_ref(), b"abcxyz");
+        stream.shutdown(Shutdown::Both).unwrap();
+        assert_eq!(stream.read(&mut buf, None).unwrap(), 0);
+        assert_eq!(stream.write(b"x", None).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(format!("{stream:?}"), "HalfDuplex { ended: true, .. }");
+    }
+}

@@ -1,0 +1,398 @@
+//! How a connection is made and used.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Hook, LimitOptions, SocketOptions, TlsOptions, default_timeout};
+use crate::error::{Error, OptionsError, Result};
+
+/// How a connection is made and used: the keywords of websocket-client's `create_connection`.
+///
+/// Setters cannot fail: what does not fit is refused when a connection is made, before a byte is sent. Cloning is cheap.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use websocket_sync::ConnectOptions;
+///
+/// let ws = ConnectOptions::new()
+///     .header("Authorization", "Bearer 0123456789")
+///     .subprotocols(["chat", "superchat"])
+///     .timeout(Duration::from_secs(10))
+///     .connect("wss://example.com/feed")?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+#[doc(alias = "create_connection")]
+#[non_exhaustive]
+pub struct ConnectOptions {
+    settings: Arc<Settings>,
+}
+
+/// What [`ConnectOptions`] hold.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    timeout: Option<Duration>,
+    open_timeout: Option<Duration>,
+    recv_timeout: Option<Duration>,
+    send_timeout: Option<Duration>,
+    close_timeout: Option<Duration>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) cookie: Option<String>,
+    pub(crate) origin: Field,
+    pub(crate) host: Field,
+    pub(crate) connection: Option<String>,
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) limits: LimitOptions,
+    pub(crate) skips_utf8_validation: bool,
+    pub(crate) fires_cont_frame: bool,
+    pub(crate) mask_key: Option<Hook<MaskKey>>,
+    pub(crate) tls: TlsOptions,
+    pub(crate) socket: SocketOptions,
+    pub(crate) resolver: Option<Hook<Resolver>>,
+}
+
+/// Gives the masking key of the next frame.
+pub(crate) type MaskKey = dyn Fn() -> [u8; 4] + Send + Sync;
+/// Gives the addresses of a host and port.
+pub(crate) type Resolver = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+/// A header field that has a value of its own unless the user says otherwise.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Field {
+    /// What follows from the URL.
+    #[default]
+    Derived,
+    /// What the user gave.
+    Given(String),
+    /// Nothing: the field is not sent.
+    Suppressed,
+}
+
+/// How long each kind of operation may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Timeouts {
+    pub(crate) open: Duration,
+    /// None: as long as it takes.
+    pub(crate) recv: Option<Duration>,
+    /// None: 30 s without progress.
+    pub(crate) send: Option<Duration>,
+    pub(crate) close: Duration,
+}
+
+impl ConnectOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long opening, receiving and sending may take, each. The setters for one of them override it, before or after.
+    ///
+    /// `Duration::MAX` is for ever, here and below; zero is refused.
+    ///
+    /// Default: that of [`set_default_timeout`](crate::set_default_timeout) if there is one, else those of the three.
+    #[doc(alias = "settimeout")]
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.timeout = Some(timeout))
+    }
+
+    /// How long opening may take, from the name's resolution to the answer to the upgrade.
+    ///
+    /// Default: 30 s.
+    pub fn open_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.open_timeout = Some(timeout))
+    }
+
+    /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes on.
+    ///
+    /// Default: as long as it takes.
+    pub fn recv_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.recv_timeout = Some(timeout))
+    }
+
+    /// How long a send may take.
+    ///
+    /// Default: 30 s without progress, whatever the whole takes.
+    pub fn send_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.send_timeout = Some(timeout))
+    }
+
+    /// How long closing waits for the peer's answer.
+    ///
+    /// Default: 3 s.
+    pub fn close_timeout(self, timeout: Duration) -> Self {
+        self.with(|settings| settings.close_timeout = Some(timeout))
+    }
+
+    /// A header field of the opening handshake, beside those that it has by itself. Can be called again for more.
+    ///
+    /// Default: none.
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|settings| settings.headers.push((name.into(), value.into())))
+    }
+
+    /// Several header fields, in their order. Can be called again for more.
+    ///
+    /// Default: none.
+    pub fn headers<N: Into<String>, V: Into<String>>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
+        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.with(|settings| settings.headers.extend(fields))
+    }
+
+    /// The `Cookie` field: `"name=value; other=value"`.
+    ///
+    /// Default: none.
+    pub fn cookie(self, cookie: impl Into<String>) -> Self {
+        self.with(|settings| settings.cookie = Some(cookie.into()))
+    }
+
+    /// The `Origin` field.
+    ///
+    /// Default: `http://` or, for `wss`, `https://` and the URL's host and port.
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        self.with(|settings| settings.origin = Field::Given(origin.into()))
+    }
+
+    /// Sends no `Origin` field: only browsers have to (RFC 6455, section 4.1).
+    ///
+    /// Default: it is sent.
+    pub fn suppress_origin(self) -> Self {
+        self.with(|settings| settings.origin = Field::Suppressed)
+    }
+
+    /// The `Host` field.
+    ///
+    /// Default: the URL's host, and its port where that is not the scheme's own.
+    pub fn host(self, host: impl Into<String>) -> Self {
+        self.with(|settings| settings.host = Field::Given(host.into()))
+    }
+
+    /// Sends no `Host` field, which HTTP does not allow: for servers that choke on it.
+    ///
+    /// Default: it is sent.
+    pub fn suppress_host(self) -> Self {
+        self.with(|settings| settings.host = Field::Suppressed)
+    }
+
+    /// The `Connection` field, such as `"keep-alive, Upgrade"` where a proxy asks for it.
+    ///
+    /// Default: `Upgrade`.
+    pub fn connection(self, value: impl Into<String>) -> Self {
+        self.with(|settings| settings.connection = Some(value.into()))
+    }
+
+    /// The subprotocols to offer, the most wanted first (RFC 6455, section 1.9).
+    ///
+    /// Default: none.
+    pub fn subprotocols<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.with(|settings| settings.subprotocols = names)
+    }
+
+    /// Does not look whether text is UTF-8, and so hands it out as binary.
+    ///
+    /// Default: text that is not UTF-8 is refused with code 1007.
+    pub fn skip_utf8_validation(self) -> Self {
+        self.with(|settings| settings.skips_utf8_validation = true)
+    }
+
+    /// Hands out each frame of a fragmented message by itself.
+    ///
+    /// Default: whole messages.
+    pub fn fire_cont_frame(self) -> Self {
+        self.with(|settings| settings.fires_cont_frame = true)
+    }
+
+    /// Where masking keys come from. They have to be unpredictable (RFC 6455, section 5.3): for tests and replays only.
+    ///
+    /// Default: the operating system's randomness.
+    #[doc(alias = "get_mask_key")]
+    #[doc(alias = "set_mask_key")]
+    pub fn mask_key(self, hook: impl Fn() -> [u8; 4] + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.mask_key = Some(Hook(Arc::new(hook))))
+    }
+
+    /// How TLS is spoken with a server of `wss`.
+    ///
+    /// Default: [`TlsOptions::new`].
+    #[doc(alias = "sslopt")]
+    pub fn tls(self, options: TlsOptions) -> Self {
+        self.with(|settings| settings.tls = options)
+    }
+
+    /// What is set on the TCP socket before it connects.
+    ///
+    /// Default: [`SocketOptions::new`].
+    #[doc(alias = "sockopt")]
+    pub fn socket(self, options: SocketOptions) -> Self {
+        self.with(|settings| settings.socket = options)
+    }
+
+    /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for tests. It is
+    /// called on a helper thread and may take its time. Hosts that are addresses do not need it.
+    ///
+    /// Default: the operating system's resolver.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// let staging = ConnectOptions::new().resolver(|_host, port| Ok(vec![SocketAddr::from(([192, 0, 2, 7], port))]));
+    /// ```
+    #[doc(alias = "getaddrinfo")]
+    pub fn resolver(self, hook: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.resolver = Some(Hook(Arc::new(hook))))
+    }
+
+    /// What has been set.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Refuses what cannot be meant. Called before a connection is made.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`] for a duration of zero.
+    pub(crate) fn validate(&self) -> Result<()> {
+        let keepalive = self.settings.socket.keepalive;
+        let durations = [
+            ("timeout", self.settings.timeout),
+            ("open_timeout", self.settings.open_timeout),
+            ("recv_timeout", self.settings.recv_timeout),
+            ("send_timeout", self.settings.send_timeout),
+            ("close_timeout", self.settings.close_timeout),
+            ("user_timeout", self.settings.socket.user_timeout),
+            ("keepalive", keepalive.map(|keepalive| keepalive.idle)),
+            ("keepalive", keepalive.map(|keepalive| keepalive.interval)),
+        ];
+        for (option, duration) in durations {
+            if duration == Some(Duration::ZERO) {
+                let problem =
+                    "a duration of zero; leave it out for the default, or give Duration::MAX for ever".to_owned();
+                return Err(Error::Options(Box::new(OptionsError { option, problem })));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl Settings {
+    /// The limits of time in force.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts_or(default_timeout())
+    }
+
+    /// The limits of time in force, where `default` is that of the process.
+    fn timeouts_or(&self, default: Option<Duration>) -> Timeouts {
+        let general = self.timeout.or(default);
+        Timeouts {
+            open: self.open_timeout.or(general).unwrap_or(Duration::from_secs(30)),
+            recv: self.recv_timeout.or(general),
+            send: self.send_timeout.or(general),
+            close: self.close_timeout.unwrap_or(Duration::from_secs(3)),
+        }
+    }
+}
+
+/// Shows no value of a header field: there may be secrets among them.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Settings")
+            .field("timeouts", &self.timeouts_or(None))
+            .field("headers", &names)
+            .field("cookie", &self.cookie.is_some())
+            .field("origin", &self.origin)
+            .field("host", &self.host)
+            .field("connection", &self.connection)
+            .field("subprotocols", &self.subprotocols)
+            .field("limits", &self.limits)
+            .field("skips_utf8_validation", &self.skips_utf8_validation)
+            .field("fires_cont_frame", &self.fires_cont_frame)
+            .field("mask_key", &self.mask_key)
+            .field("tls", &self.tls)
+            .field("socket", &self.socket)
+            .field("resolver", &self.resolver)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_finer_timeouts_override_the_general_one_in_any_order() {
+        let timeouts = |options: ConnectOptions, default| options.settings().timeouts_or(default);
+        let defaults = timeouts(ConnectOptions::new(), None);
+        assert_eq!(defaults, Timeouts { open: 30 * SECOND, recv: None, send: None, close: 3 * SECOND });
+        let of_process = timeouts(ConnectOptions::new(), Some(SECOND));
+        assert_eq!(of_process, Timeouts { open: SECOND, recv: Some(SECOND), send: Some(SECOND), close: 3 * SECOND });
+        let expected = Timeouts { open: 9 * SECOND, recv: Some(5 * SECOND), send: Some(5 * SECOND), close: 3 * SECOND };
+        let (five, nine) = (5 * SECOND, 9 * SECOND);
+        assert_eq!(timeouts(ConnectOptions::new().timeout(five).open_timeout(nine), Some(SECOND)), expected);
+        assert_eq!(timeouts(ConnectOptions::new().open_timeout(nine).timeout(five), Some(SECOND)), expected);
+        let each = ConnectOptions::new().recv_timeout(five).send_timeout(nine).close_timeout(SECOND);
+        assert_eq!(
+            timeouts(each, None),
+            Timeouts { open: 30 * SECOND, recv: Some(five), send: Some(nine), close: SECOND }
+        );
+    }
+
+    #[test]
+    fn durations_of_zero_are_refused_by_name() {
+        let zero = Duration::ZERO;
+        let socket = |socket: SocketOptions| ConnectOptions::new().socket(socket);
+        let cases = [
+            ("timeout", ConnectOptions::new().timeout(zero)),
+            ("open_timeout", ConnectOptions::new().open_timeout(zero)),
+            ("recv_timeout", ConnectOptions::new().recv_timeout(zero)),
+            ("send_timeout", ConnectOptions::new().send_timeout(zero)),
+            ("close_timeout", ConnectOptions::new().close_timeout(zero)),
+            ("user_timeout", socket(SocketOptions::new().user_timeout(zero))),
+            ("keepalive", socket(SocketOptions::new().keepalive(zero, SECOND, 1))),
+            ("keepalive", socket(SocketOptions::new().keepalive(SECOND, zero, 1))),
+        ];
+        for (name, options) in cases {
+            let Err(Error::Options(error)) = options.validate() else { panic!("{name}") };
+            assert_eq!(error.option, name);
+        }
+        assert!(ConnectOptions::new().validate().is_ok());
+        assert!(ConnectOptions::new().timeout(Duration::MAX).open_timeout(Duration::from_nanos(1)).validate().is_ok());
+    }
+
+    #[test]
+    fn clones_are_independent_and_share_what_is_unchanged() {
+        let one = ConnectOptions::new().header("A", "1");
+        let two = one.clone();
+        assert!(Arc::ptr_eq(&one.settings, &two.settings));
+        let two = two.headers([("B", "2"), ("A", "3")]).subprotocols(["x"]).subprotocols(["y", "z"]);
+        assert_eq!(one.settings().headers.len(), 1);
+        let names: Vec<_> = two.settings().headers.iter().map(|(name, value)| format!("{name}{value}")).collect();
+        assert_eq!(names, ["A1", "B2", "A3"]);
+        assert_eq!(two.settings().subprotocols, ["y", "z"]);
+    }
+
+    #[test]
+    fn debug_shows_no_secrets() {
+        let options = ConnectOptions::new().header("Authorization", "s3cret").cookie("s3cret").mask_key(|| [0; 4]);
+        let shown = format!("{options:?}");
+        assert!(shown.contains("Authorization") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn options_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync + Clone>() {}
+        shared::<ConnectOptions>();
+    }
+}

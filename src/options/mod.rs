@@ -1,0 +1,33 @@
+//! What can be set before a connection is made: websocket-client's keywords. Plain values; others act on them.
+
+mod connect;
+mod default_timeout;
+mod limits;
+mod socket;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use self::connect::ConnectOptions;
+pub(crate) use self::connect::{Field, Resolver, Timeouts};
+pub use self::default_timeout::{default_timeout, set_default_timeout};
+pub(crate) use self::limits::LimitOptions;
+pub use self::socket::SocketOptions;
+pub(crate) use self::tls::Authorities;
+pub use self::tls::{SystemRoots, TlsOptions};
+
+/// A function that the user gave. Its `Debug` form does not try to show it.
+pub(crate) struct Hook<F: ?Sized>(pub(crate) Arc<F>);
+
+impl<F: ?Sized> Clone for Hook<F> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<F: ?Sized> fmt::Debug for Hook<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fn(..)")
+    }
+}

@@ -65,8 +65,8 @@ impl Reader {
                 Ok(Step::Ping) => {
                     shared.answer_ping(self.inbound.control());
                     self.unsettled = true;
+                    self.settle(shared);
                     if control == ControlFrames::Show {
-                        self.settle(shared);
                         return Ok(Step::Ping);
                     }
                 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::connection_builder::{ConnectionBuilder, Settings};
 use super::error::LocalProtocolError;
 use super::event::{Event, RejectConnection};
-use super::frame_buffer::Role;
+use super::role::Role;
 use super::handshake::{HandshakeError, Rejection};
 use super::inbound::Inbound;
 use super::mask::Entropy;

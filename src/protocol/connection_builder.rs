@@ -6,7 +6,7 @@ use super::connection::{Connection, RemoteProtocolError};
 use super::continuous_frame::TextPolicy;
 use super::event::Event;
 use super::extension::Extension;
-use super::frame_buffer::Role;
+use super::role::Role;
 use super::handshake::{HeadLimits, Headers, ServerHandshake, hooks};
 use super::inbound::Inbound;
 use super::limits::Limits;

@@ -8,13 +8,13 @@ use thiserror::Error;
 use super::connection_builder::{ConnectionBuilder, Settings};
 use super::error::LocalProtocolError;
 use super::event::{Event, RejectConnection};
-use super::role::Role;
 use super::handshake::{HandshakeError, Rejection};
 use super::inbound::Inbound;
 use super::mask::Entropy;
 use super::open_connection::OpenConnection;
 use super::opening::{Opening, Outcome};
 use super::outbound::Outbound;
+use super::role::Role;
 
 /// A WebSocket connection without I/O, in either role: bytes and events in, events and bytes out.
 ///

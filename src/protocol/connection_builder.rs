@@ -6,7 +6,6 @@ use super::connection::{Connection, RemoteProtocolError};
 use super::continuous_frame::TextPolicy;
 use super::event::Event;
 use super::extension::Extension;
-use super::role::Role;
 use super::handshake::{HeadLimits, Headers, ServerHandshake, hooks};
 use super::inbound::Inbound;
 use super::limits::Limits;
@@ -14,6 +13,7 @@ use super::mask::{Entropy, MaskKeys};
 use super::open_connection::OpenConnection;
 use super::opening::Opening;
 use super::outbound::Outbound;
+use super::role::Role;
 
 /// Makes a [`Connection`] that is not an ordinary one.
 ///

@@ -1,7 +1,5 @@
 //! Frames from any function that receives bytes.
 
-use std::io;
-
 use thiserror::Error;
 
 use super::error::ProtocolError;
@@ -24,7 +22,7 @@ use crate::message::Message;
 /// let frame = frames.recv_frame()?;
 /// assert_eq!((frame.opcode, frame.payload.as_slice()), (Opcode::Text, &b"Hello"[..]));
 /// assert_eq!(frames.recv()?, websocket_sync::Message::Binary(vec![7]));
-/// # Ok::<(), websocket_sync::protocol::FrameReaderError>(())
+/// # Ok::<(), websocket_sync::protocol::FrameReaderError<std::io::Error>>(())
 /// ```
 #[derive(Debug)]
 #[doc(alias = "frame_buffer")]
@@ -37,19 +35,19 @@ pub struct FrameReader<F> {
 /// Why a [`FrameReader`] has no frame to give.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum FrameReaderError {
+pub enum FrameReaderError<E> {
     /// The source has ended.
     #[error("the source has ended")]
     Eof,
     /// The function failed.
     #[error("receiving failed")]
-    Io(#[from] io::Error),
+    Receive(#[source] E),
     /// The bytes are not what RFC 6455 allows.
     #[error("peer violated the protocol: {0}")]
     Protocol(#[from] ProtocolError),
 }
 
-impl<F: FnMut(&mut [u8]) -> io::Result<usize>> FrameReader<F> {
+impl<E, F: FnMut(&mut [u8]) -> Result<usize, E>> FrameReader<F> {
     /// Reads what the peer of `role` sends, within the default [`Limits`].
     pub fn new(role: Role, receive: F) -> Self {
         Self::over(Inbound::new(role, Limits::default()), receive)
@@ -64,9 +62,9 @@ impl<F: FnMut(&mut [u8]) -> io::Result<usize>> FrameReader<F> {
     ///
     /// # Errors
     ///
-    /// [`FrameReaderError::Eof`] at the end and after a Close, [`FrameReaderError::Io`] for what the function says,
+    /// [`FrameReaderError::Eof`] at the end and after a Close, [`FrameReaderError::Receive`] for what the function says,
     /// [`FrameReaderError::Protocol`] for a broken rule.
-    pub fn recv_frame(&mut self) -> Result<Frame, FrameReaderError> {
+    pub fn recv_frame(&mut self) -> Result<Frame, FrameReaderError<E>> {
         loop {
             match self.inbound.advance_frame()? {
                 Step::NeedMore => self.fill()?,
@@ -81,7 +79,7 @@ impl<F: FnMut(&mut [u8]) -> io::Result<usize>> FrameReader<F> {
     /// # Errors
     ///
     /// As for [`recv_frame`](Self::recv_frame).
-    pub fn recv(&mut self) -> Result<Message, FrameReaderError> {
+    pub fn recv(&mut self) -> Result<Message, FrameReaderError<E>> {
         loop {
             match self.inbound.advance()? {
                 Step::NeedMore => self.fill()?,
@@ -92,8 +90,8 @@ impl<F: FnMut(&mut [u8]) -> io::Result<usize>> FrameReader<F> {
         }
     }
 
-    fn fill(&mut self) -> Result<(), FrameReaderError> {
-        match (self.receive)(self.inbound.space())? {
+    fn fill(&mut self) -> Result<(), FrameReaderError<E>> {
+        match (self.receive)(self.inbound.space()).map_err(FrameReaderError::Receive)? {
             0 => Err(FrameReaderError::Eof),
             length => {
                 self.inbound.received(length);
@@ -109,11 +107,11 @@ mod tests {
     use crate::protocol::Opcode;
 
     /// Gives the pieces one by one; an empty one is a timeout.
-    fn reader(pieces: &[&[u8]]) -> FrameReader<impl FnMut(&mut [u8]) -> io::Result<usize>> {
+    fn reader(pieces: &[&[u8]]) -> FrameReader<impl FnMut(&mut [u8]) -> Result<usize, &'static str>> {
         let mut pieces: Vec<Vec<u8>> = pieces.iter().rev().map(|piece| piece.to_vec()).collect();
         FrameReader::new(Role::Client, move |space: &mut [u8]| match pieces.pop() {
             None => Ok(0),
-            Some(piece) if piece.is_empty() => Err(io::ErrorKind::TimedOut.into()),
+            Some(piece) if piece.is_empty() => Err("timed out"),
             Some(piece) => {
                 space[..piece.len()].copy_from_slice(&piece);
                 Ok(piece.len())
@@ -132,7 +130,7 @@ mod tests {
     fn a_timeout_in_the_midst_of_a_frame_loses_nothing() {
         let mut frames = reader(&[b"\x81", b"", b"\x0dHello", b"", b", World!"]);
         for _ in 0..2 {
-            assert!(matches!(frames.recv(), Err(FrameReaderError::Io(_))));
+            assert!(matches!(frames.recv(), Err(FrameReaderError::Receive(_))));
         }
         assert_eq!(frames.recv().unwrap(), Message::from("Hello, World!"));
     }

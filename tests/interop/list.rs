@@ -4,7 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use websocket_sync::{
-    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, Error, Frame, Message, MessageKind, Opcode, Result, WebSocket,
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, Error, Frame, Message, MessageKind, Opcode,
+    Result, WebSocket,
 };
 
 const MIB: usize = 1 << 20;

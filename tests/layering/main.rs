@@ -44,7 +44,7 @@ const ROOMS: &[Room] = &[
         modules: &["cookies", "error", "message", "options", "url"],
         uses: &["cookies", "error", "message", "options", "protocol", "url"],
         crates: &["cookie_store", "native_tls", "rustls", "thiserror", "url"],
-        not_std: &["std::net::TcpStream", "std::os", "std::thread"],
+        not_std: &["std::os", "std::thread"],
     },
     Room {
         modules: &["window"],

@@ -289,17 +289,37 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    /// What to do about the commonest failures, to be appended to the message.
+    /// What to do about the commonest failures, to be appended to the message. The words are those of OpenSSL, Secure Transport
+    /// and Schannel.
     fn hint(&self) -> &'static str {
+        const HINTS: &[(&str, &[&str])] = &[
+            (
+                ": the certificate is for another name",
+                &["hostname mismatch", "ip address mismatch", "host name mismatch", "does not match the passed value"],
+            ),
+            (
+                ": the certificate has expired, or a clock is wrong",
+                &["expired", "not yet valid", "within its validity period"],
+            ),
+            (
+                ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one",
+                &[
+                    "issuer",
+                    "self-signed",
+                    "self signed",
+                    "was not trusted",
+                    "authority that is not trusted",
+                    "signature failure",
+                ],
+            ),
+            (
+                ": the server does not speak TLS on this port",
+                &["wrong version number", "record overflow", "record header"],
+            ),
+            (": no version of TLS in common, 1.2 is the oldest", &["protocol version", "unsupported protocol"]),
+        ];
         let said = self.problem.to_string().to_ascii_lowercase();
-        if said.contains("hostname mismatch") || said.contains("ip address mismatch") {
-            ": the certificate is for another name"
-        } else if said.contains("expired") {
-            ": the certificate has expired"
-        } else if said.contains("issuer") || said.contains("self-signed") || said.contains("self signed") {
-            ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one"
-        } else {
-            ""
-        }
+        let fits = |words: &&(&str, &[&str])| words.1.iter().any(|words| said.contains(words));
+        HINTS.iter().find(fits).map_or("", |(hint, _)| hint)
     }
 }

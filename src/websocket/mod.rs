@@ -348,7 +348,9 @@ impl WebSocket {
     /// is there before they act on it; a receive may still have to wait for the rest of a frame.
     #[doc(alias = "pending")]
     pub fn has_buffered(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.lock_reader().inbound.has_buffered())
+        self.connection.as_ref().is_some_and(|connection| {
+            connection.lock_reader().inbound.has_buffered() || connection.shared.stream.has_input()
+        })
     }
 }
 

@@ -65,8 +65,8 @@ impl<'a> Opening<'a> {
             }
         };
         let settings = self.options.settings();
-        let mut acceptance = Acceptance::default();
-        acceptance.subprotocol = request.subprotocols.into_iter().find(|name| settings.subprotocols.contains(name));
+        let subprotocol = request.subprotocols.into_iter().find(|name| settings.subprotocols.contains(name));
+        let mut acceptance = Acceptance { subprotocol, ..Acceptance::default() };
         for (name, value) in &settings.headers {
             acceptance = acceptance.header(name, value.as_str());
         }
@@ -187,12 +187,12 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
 
 fn limits(options: &ConnectOptions) -> Limits {
     let given = options.settings().limits;
-    let mut limits = Limits::default();
-    limits.max_message_size = given.max_message_size;
-    limits.max_frame_size = given.max_frame_size;
-    limits.max_fragments = given.max_fragments;
-    limits.max_control_frames = given.max_control_frames;
-    limits
+    Limits {
+        max_message_size: given.max_message_size,
+        max_frame_size: given.max_frame_size,
+        max_fragments: given.max_fragments,
+        max_control_frames: given.max_control_frames,
+    }
 }
 
 fn head_limits(options: &ConnectOptions) -> HeadLimits {

@@ -117,7 +117,7 @@ impl Reader {
     }
 
     /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
-    fn closed_by_peer(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Error {
+    fn closed_by_peer(&self, shared: &Shared, deadline: Option<Deadline>) -> Error {
         if let Some(closed) = shared.closed() {
             return closed;
         }

@@ -41,10 +41,17 @@ const ROOMS: &[Room] = &[
         ],
     },
     Room {
-        modules: &["cookies", "error", "message", "options", "url"],
+        modules: &["cookies", "error", "message", "url"],
         uses: &["cookies", "error", "message", "options", "protocol", "url"],
-        crates: &["cookie_store", "native_tls", "rustls", "thiserror", "url"],
-        not_std: &["std::os", "std::thread"],
+        crates: &["cookie_store", "thiserror", "url"],
+        not_std: &["std::net::TcpStream", "std::os", "std::thread"],
+    },
+    Room {
+        // Values only: a ready connector, and hooks that are handed a socket.
+        modules: &["options"],
+        uses: &["error", "options", "protocol", "url"],
+        crates: &["native_tls", "rustls"],
+        not_std: &["std::net::TcpListener", "std::os", "std::thread"],
     },
     Room {
         modules: &["window"],

@@ -152,6 +152,12 @@ impl Tls {
         self.unsent.load(Ordering::Relaxed)
     }
 
+    /// See [`Stream::has_input`].
+    pub(super) fn has_input(&self) -> bool {
+        let session = self.session();
+        !session.dry && !session.engine.is_drained()
+    }
+
     /// See [`Stream::try_flush`].
     pub(super) fn try_flush(&self) -> io::Result<()> {
         loop {
@@ -255,6 +261,15 @@ impl Tls {
         if self.has_output() {
             let _ = self.try_flush();
         }
+    }
+
+    /// How much memory the buffers hold, in bytes, without what the TLS library has.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let output = self.output().capacity();
+        let mut session = self.session();
+        let pipe = session.engine.pipe();
+        output + pipe.incoming.capacity() + pipe.outgoing.lock().capacity()
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {

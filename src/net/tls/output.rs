@@ -65,6 +65,11 @@ impl Output {
         Ok(true)
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     fn clear(&mut self) {
         if self.bytes.capacity() > KEPT && !self.bytes.is_empty() {
             self.small = if self.bytes.len() > KEPT { 0 } else { self.small + 1 };

@@ -171,7 +171,8 @@ mod tests {
         ClientHandshake::new(&request, HeadLimits::default(), *b"the sample nonce").unwrap().0
     }
 
-    /// How the handshake ends when these pieces are received, and then the connection ends; the surplus may come in several pieces.
+    /// How the handshake ends when these pieces are received and then the connection ends. The surplus may come in several
+    /// pieces.
     fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Progress, HandshakeError> {
         let mut handshake = handshake();
         let mut pieces = pieces.into_iter();

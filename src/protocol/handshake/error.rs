@@ -94,6 +94,9 @@ pub enum HandshakeError {
     /// Bytes were given to a handshake that was over: a mistake of the caller.
     #[error("the handshake is already over")]
     Over,
+    /// A refusal whose body has a length or chunks that make no sense (RFC 9112, sections 6 and 7).
+    #[error("body of the refusal is malformed")]
+    RefusalBody,
     /// Several `Sec-WebSocket-Accept` headers (RFC 6455, section 11.3.3).
     #[error("Sec-WebSocket-Accept occurs several times")]
     RepeatedAccept,
@@ -192,6 +195,7 @@ impl HandshakeError {
             Self::StatusLine => "RFC 9112, section 4",
             Self::HeaderSyntax => "RFC 9112, section 5.1",
             Self::FoldedHeader => "RFC 9112, section 5.2",
+            Self::RefusalBody => "RFC 9112, section 6",
             Self::Eof => "RFC 9112, section 8",
         }
     }

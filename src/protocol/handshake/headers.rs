@@ -83,6 +83,11 @@ impl Headers {
         self.fields.is_empty()
     }
 
+    /// The same without the fields of these names.
+    pub(in crate::protocol) fn without(&self, names: &[&str]) -> Self {
+        self.iter().filter(|(name, _)| !names.iter().any(|other| other.eq_ignore_ascii_case(name))).collect()
+    }
+
     /// Refuses names that are no tokens and values that would break out of their line.
     pub(super) fn check(&self) -> Result<(), LocalProtocolError> {
         if !self.iter().all(|(name, _)| grammar::is_token(name.as_bytes())) {

@@ -166,7 +166,8 @@ impl ClientRequest {
         }
     }
 
-    /// The fields in their order: ours, each replaced by the user's of the same name, then the user's other fields, then `Cookie`.
+    /// The fields in their order: ours, each replaced by the user's of the same name, then the user's other fields, then
+    /// `Cookie`.
     fn fields(&self, key: String) -> Headers {
         let subprotocols = Some(self.subprotocols.join(",")).filter(|list| !list.is_empty());
         let ours: [Option<String>; OURS.len()] = [
@@ -201,7 +202,8 @@ impl ClientRequest {
     }
 }
 
-/// Whether this can be requested: visible ASCII, a path or a whole URL, without a fragment (RFC 9112, section 3.2; RFC 6455, section 3).
+/// Whether this can be requested: visible ASCII, a path or a whole URL, without a fragment (RFC 9112, section 3.2;
+/// RFC 6455, section 3).
 fn is_target(target: &str) -> bool {
     grammar::is_visible(target.as_bytes())
         && !target.contains('#')

@@ -3,9 +3,10 @@
 use super::close::{CloseCode, CloseFrame};
 use super::error::LocalProtocolError;
 use super::event::{BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, TextMessage};
-use super::inbound::{Inbound, Piece, Step};
+use super::inbound::Inbound;
 use super::opcode::Opcode;
 use super::outbound::{Fin, Outbound};
+use super::step::{Piece, Step};
 use crate::message::{MessageKind, MessageRef};
 
 /// A connection whose opening handshake is over.

@@ -76,7 +76,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for a timeout of zero.
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
     #[doc(alias = "settimeout")]
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.set_recv_timeout(timeout)?;
@@ -87,7 +87,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for a timeout of zero.
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
     pub fn set_recv_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.timeouts.recv = not_zero("recv_timeout", timeout)?;
         if let Some(connection) = &mut self.connection {
@@ -100,7 +100,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for a timeout of zero.
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
     pub fn set_send_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.timeouts.send = not_zero("send_timeout", timeout)?;
         if let Some(connection) = &self.connection {
@@ -113,7 +113,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for a timeout of zero.
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
     pub fn set_close_timeout(&mut self, timeout: Duration) -> Result<()> {
         not_zero("close_timeout", Some(timeout))?;
         self.timeouts.close = timeout;

@@ -15,7 +15,7 @@ impl WebSocket {
     /// # Errors
     ///
     /// [`Error::Closed`] when the connection is over, now and ever after; [`Error::Protocol`] when the peer broke a rule, which has
-    /// ended the connection; [`Error::Timeout`] when the [timeout](ConnectOptions::recv_timeout) has passed: nothing is lost
+    /// ended the connection; [`Error::Timeout`] when the [timeout](crate::ConnectOptions::recv_timeout) has passed: nothing is lost
     /// then, the next receive goes on.
     #[inline]
     pub fn recv(&mut self) -> Result<Message> {
@@ -79,7 +79,7 @@ impl WebSocket {
     }
 
     /// Receives a message with its opcode, as bytes; the peer's Close comes as [`Opcode::Close`] with its body, once. With
-    /// [`fire_cont_frame`](ConnectOptions::fire_cont_frame), each fragment comes by itself.
+    /// [`fire_cont_frame`](crate::ConnectOptions::fire_cont_frame), each fragment comes by itself.
     ///
     /// # Errors
     ///

@@ -15,9 +15,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the connection is over or this side has closed it. [`Error::Timeout`] when it took longer than the
-    /// [timeout](ConnectOptions::send_timeout): if any byte of the frame had left, the connection is over; otherwise nothing
-    /// was sent and it goes on. [`Error::Usage`] inside a message that is sent in fragments.
+    /// [`Error::Closed`](crate::Error::Closed) when the connection is over or this side has closed it. [`Error::Timeout`](crate::Error::Timeout) when it took longer than the
+    /// [timeout](crate::ConnectOptions::send_timeout): if any byte of the frame had left, the connection is over; otherwise nothing
+    /// was sent and it goes on. [`Error::Usage`](crate::Error::Usage) inside a message that is sent in fragments.
     #[inline]
     pub fn send_text(&self, text: &str) -> Result<usize> {
         self.shared()?.send_message(text.into())
@@ -38,7 +38,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send_text`](Self::send_text); [`Error::Usage`] for text that is not UTF-8 and for a control frame that must not be
+    /// As for [`send_text`](Self::send_text); [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8 and for a control frame that must not be
     /// sent.
     pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
         self.shared()?.send(payload.as_ref(), opcode)
@@ -115,13 +115,13 @@ impl WebSocket {
     /// # Errors
     ///
     /// As for [`send_text`](Self::send_text). When the reader fails, or gives less than `len` bytes, the connection is over:
-    /// the frame cannot be finished. [`Error::Usage`] for text that is not UTF-8.
+    /// the frame cannot be finished. [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8.
     pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
         self.shared()?.send_reader(kind, reader, len)
     }
 
     /// A handle that sends from other threads, on this connection only. Without a connection, every call of it answers
-    /// [`Error::Closed`].
+    /// [`Error::Closed`](crate::Error::Closed).
     #[doc(alias = "enable_multithread")]
     pub fn sender(&self) -> Sender {
         match &self.connection {

@@ -401,7 +401,11 @@ impl Inbound {
             self.place = Place::Window(kind, part.len);
             return Ok(Some(Step::Message));
         }
-        self.half_taken = Some(Granularity::Message);
+        if self.half_taken != Some(Granularity::Message) {
+            // What another granularity has taken is not repeated.
+            self.assembler.forget();
+            self.half_taken = Some(Granularity::Message);
+        }
         let Self { frames, assembler, decoding, .. } = self;
         decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add)?;
         if !part.ends_message() {

@@ -51,6 +51,7 @@ impl Reader {
         granularity: Granularity,
         control: ControlFrames,
     ) -> Result<Step> {
+        self.allow(granularity)?;
         let mut deadline = None;
         loop {
             let step = match granularity {

@@ -16,7 +16,7 @@ impl WebSocket {
     ///
     /// [`Error::Closed`] when the connection is over, now and ever after; [`Error::Protocol`] when the peer broke a rule, which has
     /// ended the connection; [`Error::Timeout`] when the [timeout](crate::ConnectOptions::recv_timeout) has passed: nothing is lost
-    /// then, the next receive goes on.
+    /// then, the next receive goes on; [`Error::Usage`] while a frame is received in part by [`recv_frame`](Self::recv_frame).
     #[inline]
     pub fn recv(&mut self) -> Result<Message> {
         let (reader, shared) = self.halves()?;
@@ -97,7 +97,6 @@ impl WebSocket {
         let fragments = self.options.settings().fires_cont_frame;
         let granularity = if fragments { Granularity::Frame } else { Granularity::Message };
         let (reader, shared) = self.halves()?;
-        reader.allow(granularity)?;
         let already_over = shared.over().is_some();
         match reader.receive(shared, granularity, control) {
             Ok(Step::Message) => {
@@ -133,7 +132,6 @@ impl WebSocket {
     /// As for [`recv`](Self::recv); [`Error::Usage`] while a message is received in part by another call.
     pub fn message_reader(&mut self) -> Result<MessageReader<'_>> {
         let (reader, shared) = self.halves()?;
-        reader.allow(Granularity::Piece)?;
         MessageReader::new(reader, shared)
     }
 

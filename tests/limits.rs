@@ -71,8 +71,7 @@ fn a_length_of_64_bits_is_refused_by_its_header_and_costs_nothing() {
         ];
         for (length, expected) in cases {
             for first in [0x81, 0x82, 0x01, 0x02] {
-                let (error, code, held) =
-                    receive(&ConnectOptions::new(), move |peer| peer.say(header(first, length)));
+                let (error, code, held) = receive(&ConnectOptions::new(), move |peer| peer.say(header(first, length)));
                 assert_eq!((protocol(error), code), expected, "{length:#x} after {first:#x}");
                 assert!(held < LITTLE, "{held} bytes for {length:#x}");
             }
@@ -429,10 +428,7 @@ fn of_a_refusals_body_without_end_the_beginning_is_kept() {
             ("HTTP/1.1 403 No\r\n\r\n", "x".repeat(1000)),
             ("HTTP/1.1 403 No\r\nContent-Length: 99999999999\r\n\r\n", "x".repeat(1000)),
             ("HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n".to_owned()),
-            (
-                "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n",
-                format!("ffff\r\n{}\r\n", "x".repeat(0xFFFF)),
-            ),
+            ("HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n", format!("ffff\r\n{}\r\n", "x".repeat(0xFFFF))),
         ];
         for (head, again) in cases {
             let (error, took, held) = connect(&ConnectOptions::new(), move |peer| {

@@ -288,6 +288,14 @@ impl Outbound {
         }
     }
 
+    /// Forgets what is pending: it will never be written, and nothing may follow it.
+    #[cold]
+    pub(crate) fn forget(&mut self) {
+        self.buffer.release();
+        self.written = 0;
+        self.current = None;
+    }
+
     /// Checks that a data frame may be sent now and takes note of it (RFC 6455, section 5.4).
     #[inline]
     fn begin_data(&mut self, opcode: Opcode, fin: Fin) -> Result<(), LocalProtocolError> {

@@ -26,7 +26,8 @@ impl Shared {
     /// the receiving thread itself it does not wait.
     pub(crate) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         let Some(deadline) = self.begin_close(code, reason)? else { return Ok(()) };
-        if !self.is_reader() && !self.wait_until_over(deadline) {
+        // After a failed write there is nothing to wait for but the reader, and that has been woken.
+        if !self.is_reader() && !self.is_mute() && !self.wait_until_over(deadline) {
             self.abort(CloseCause::Unanswered);
         }
         Ok(())
@@ -70,12 +71,12 @@ impl Shared {
         self.queue_close(close);
         match self.send_queued_close(deadline) {
             Ok(()) => Ok(Some(deadline)),
-            // Whether it timed out or the connection broke: it is over, which is what was wanted.
             Err(Error::Timeout(_)) => {
                 self.abort(CloseCause::Unanswered);
                 Ok(None)
             }
-            Err(_) => Ok(None),
+            // The connection broke; perhaps it was received why.
+            Err(_) => Ok(Some(deadline)),
         }
     }
 }

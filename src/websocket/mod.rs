@@ -152,7 +152,7 @@ impl WebSocket {
     #[doc(alias = "close_frame")]
     #[doc(alias = "last_close_frame")]
     pub fn close_info(&self) -> Option<CloseInfo> {
-        self.connection.as_ref()?.shared.over()
+        self.connection.as_ref()?.shared.over_soon()
     }
 
     /// Closes with code 1000: sends a Close, waits for the peer's, at most the [close timeout](ConnectOptions::close_timeout), and

@@ -202,6 +202,7 @@ pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Deadline
 /// socket goes, since closing a socket with unread bytes makes a reset of them that may overtake the Close.
 fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
     let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline);
+    shared.end_soon(info.clone());
     if shared.send_queued_close(deadline).is_ok() && shared.stream.shutdown(Shutdown::Write).is_ok() {
         drain(shared, deadline);
     }

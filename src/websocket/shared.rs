@@ -42,6 +42,11 @@ pub(super) struct Traffic {
     sending: Sending,
     /// Our Close, once it is sent or waits to be sent.
     close_sent: Option<CloseFrame>,
+    /// How the connection is about to end: the peer has closed it or broken a rule, or a write has failed. What was received
+    /// before a write failed may still be looked at; it may say why.
+    ending: Option<CloseInfo>,
+    /// A write has failed: not a byte more can be sent.
+    mute: bool,
     /// How the connection ended.
     over: Option<CloseInfo>,
     /// The thread that received last, or made the connection: it must not wait for itself.
@@ -111,6 +116,8 @@ impl Shared {
                 reply: Reply::Empty,
                 sending: Sending::Nothing,
                 close_sent: None,
+                ending: None,
+                mute: false,
                 over: None,
                 reader: thread::current().id(),
                 timeouts,
@@ -140,12 +147,15 @@ impl Shared {
         }
     }
 
-    /// Sends our Close if it still waits to be sent, and waits for that. An error means that it could not be sent in time.
+    /// Sends our Close if it still waits to be sent, and waits for that. An error means that it could not be sent, or not in time.
     pub(super) fn send_queued_close(&self, deadline: Deadline) -> Result<()> {
         let mut traffic = self.traffic();
         loop {
             if traffic.over.is_some() {
                 return Ok(());
+            }
+            if let (true, Some(info)) = (traffic.mute, &traffic.ending) {
+                return Err(Error::Closed(Box::new(info.clone())));
             }
             if let Some(outbound) = traffic.outbound.take() {
                 drop(traffic);
@@ -180,7 +190,7 @@ impl Shared {
     /// both are returned.
     pub(super) fn give_back(&self, outbound: Box<Outbound>) -> Option<(Box<Outbound>, Reply)> {
         let mut traffic = self.traffic();
-        let stuck = !outbound.pending().is_empty() || traffic.over.is_some();
+        let stuck = !outbound.pending().is_empty() || traffic.is_mute();
         if !stuck && !matches!(traffic.reply, Reply::Empty) {
             return Some((outbound, std::mem::take(&mut traffic.reply)));
         }
@@ -194,7 +204,7 @@ impl Shared {
     /// Leaves a pong to be sent by [`settle`](Self::settle), in place of an older one.
     pub(super) fn answer_ping(&self, payload: &[u8]) {
         let mut traffic = self.traffic();
-        if !matches!(traffic.reply, Reply::Close(_)) {
+        if !matches!(traffic.reply, Reply::Close(_)) && !traffic.is_mute() {
             traffic.reply = Reply::Pong(Payload::new(payload));
         }
     }
@@ -203,7 +213,7 @@ impl Shared {
     /// turn sees to it otherwise.
     pub(super) fn settle(&self) -> bool {
         let mut traffic = self.traffic();
-        if traffic.over.is_some() {
+        if traffic.is_mute() {
             return true;
         }
         let Some(outbound) = traffic.outbound.take() else { return true };
@@ -253,14 +263,31 @@ impl Shared {
         self.traffic().over.clone()
     }
 
+    /// The same, and how it is about to end where that is known already.
+    pub(super) fn over_soon(&self) -> Option<CloseInfo> {
+        let traffic = self.traffic();
+        traffic.over.as_ref().or(traffic.ending.as_ref()).cloned()
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_mute(&self) -> bool {
+        self.traffic().is_mute()
+    }
+
     /// The error for a call on a connection that is over.
     pub(super) fn closed(&self) -> Option<Error> {
         self.over().map(|info| Error::Closed(Box::new(info)))
     }
 
+    /// Notes what the peer did that ends the connection. However the rest goes, this is how it ended.
+    pub(super) fn end_soon(&self, info: CloseInfo) {
+        self.traffic().ending = Some(info);
+    }
+
     /// Ends the connection. The first reason counts; it is returned.
     pub(super) fn end(&self, info: CloseInfo) -> CloseInfo {
         let mut traffic = self.traffic();
+        let info = traffic.ending.take().unwrap_or(info);
         let info = traffic.over.get_or_insert(info).clone();
         traffic.reply = Reply::Empty;
         self.changed.notify_all();
@@ -275,13 +302,29 @@ impl Shared {
         info
     }
 
-    /// The connection failed under our hands. If we had closed it, the peer just did not answer.
+    /// The connection failed while it was read. If we had closed it, the peer just did not answer.
     pub(super) fn lost(&self, kind: io::ErrorKind) -> Error {
-        let cause = match self.close_sent() {
-            Some(_) => CloseCause::Unanswered,
-            None => CloseCause::Lost(kind),
-        };
+        let cause = self.traffic().cause_of_loss(kind);
         Error::Closed(Box::new(self.abort(cause)))
+    }
+
+    /// A write failed, so nothing more is sent. A peer that closes and goes does that to whoever is sending: its Close may have
+    /// been received, so it is for the reader to find out how the connection ended.
+    #[cold]
+    pub(super) fn write_failed(&self, kind: io::ErrorKind) -> Error {
+        let mut traffic = self.traffic();
+        if let Some(info) = &traffic.over {
+            return Error::Closed(Box::new(info.clone()));
+        }
+        let info = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", traffic.cause_of_loss(kind));
+        let info = traffic.ending.get_or_insert(info).clone();
+        traffic.mute = true;
+        traffic.reply = Reply::Empty;
+        self.changed.notify_all();
+        drop(traffic);
+        // A reader that waits is woken; what has arrived it can still read.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        Error::Closed(Box::new(info))
     }
 
     /// Waits until the connection is over.
@@ -324,7 +367,7 @@ impl Shared {
 impl Traffic {
     /// Whether a call may send at all.
     fn check(&self, purpose: Purpose) -> Result<()> {
-        if let Some(info) = &self.over {
+        if let Some(info) = self.over.as_ref().or(self.ending.as_ref()) {
             return Err(Error::Closed(Box::new(info.clone())));
         }
         if let Some(close) = &self.close_sent {
@@ -341,6 +384,15 @@ impl Traffic {
             return Err(Error::Usage(LocalProtocolError::SendingMessage));
         }
         Ok(())
+    }
+
+    /// Whether nothing can be sent any more, not even a reply.
+    fn is_mute(&self) -> bool {
+        self.mute || self.over.is_some()
+    }
+
+    fn cause_of_loss(&self, kind: io::ErrorKind) -> CloseCause {
+        if self.close_sent.is_some() { CloseCause::Unanswered } else { CloseCause::Lost(kind) }
     }
 
     fn take_turn(&mut self, purpose: Purpose) -> Option<Box<Outbound>> {

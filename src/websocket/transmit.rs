@@ -102,7 +102,7 @@ impl Shared {
 
     /// Whether the connection stands.
     pub(crate) fn is_open(&self) -> bool {
-        self.over().is_none() && self.close_sent().is_none()
+        self.over_soon().is_none() && self.close_sent().is_none()
     }
 }
 

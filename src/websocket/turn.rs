@@ -82,11 +82,14 @@ impl<'a> Turn<'a> {
             }
             Err(failure) if is_timeout(&failure.error) => {
                 if failure.started {
-                    shared.abort(CloseCause::TornFrame);
+                    self.tear();
                 }
                 Err(Error::Timeout(Phase::Send))
             }
-            Err(failure) => Err(shared.closed().unwrap_or_else(|| shared.lost(failure.error.kind()))),
+            Err(failure) => {
+                outbound.forget();
+                Err(shared.write_failed(failure.error.kind()))
+            }
         }
     }
 
@@ -94,8 +97,10 @@ impl<'a> Turn<'a> {
         self.outbound().set_mask_keys(keys);
     }
 
-    /// The frame in progress cannot be finished: the connection is over.
-    pub(super) fn tear(&self) {
+    /// The frame in progress cannot be finished: the connection is over, and what is left of the frame must not leave.
+    #[cold]
+    pub(super) fn tear(&mut self) {
+        self.outbound().forget();
         self.shared.abort(CloseCause::TornFrame);
     }
 
@@ -147,7 +152,8 @@ impl<'a> Turn<'a> {
                 Ok(length) => outbound.written(length),
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        shared.lost(error.kind());
+                        outbound.forget();
+                        shared.write_failed(error.kind());
                     }
                     return;
                 }

@@ -38,21 +38,24 @@ pub enum ControlFrames {
 impl Reader {
     /// What is read after a Close so that a reset does not eat ours, in bytes.
     const DRAIN: usize = 1 << 20;
+    /// How often a reply is tried again that found no room, while nothing is received.
+    const RETRY: Duration = Duration::from_millis(50);
 
     pub(super) fn new(inbound: Inbound, timeout: Option<Duration>) -> Self {
         Self { inbound, timeout, unsettled: false, thread: thread::current().id() }
     }
 
-    /// Goes on until there is something for the caller. A peer's Close is answered, and is an error.
+    /// Goes on until there is something for the caller. A peer's Close is answered, and is an error. `deadline` is that of the
+    /// whole call; without one it begins to run when this has to wait.
     #[inline(never)]
     pub(super) fn receive(
         &mut self,
         shared: &Shared,
         granularity: Granularity,
         control: ControlFrames,
+        deadline: &mut Option<Deadline>,
     ) -> Result<Step> {
         self.allow(granularity)?;
-        let mut deadline = None;
         loop {
             let step = match granularity {
                 Granularity::Message => self.inbound.advance(),
@@ -60,7 +63,7 @@ impl Reader {
                 Granularity::Piece => self.inbound.advance_piece(),
             };
             match step {
-                Ok(Step::NeedMore) => self.fill(shared, self.started(&mut deadline))?,
+                Ok(Step::NeedMore) => self.fill(shared, self.started(deadline))?,
                 Ok(Step::Ping) => {
                     shared.answer_ping(self.inbound.control());
                     self.unsettled = true;
@@ -70,8 +73,8 @@ impl Reader {
                     }
                 }
                 Ok(Step::Pong) if control == ControlFrames::Hide => {}
-                Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, self.started(&mut deadline))),
-                Err(error) => return Err(violated(shared, error, self.started(&mut deadline))),
+                Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, self.started(deadline))),
+                Err(error) => return Err(violated(shared, error, self.started(deadline))),
                 Ok(step) => {
                     self.settle(shared);
                     return Ok(step);
@@ -80,18 +83,21 @@ impl Reader {
         }
     }
 
-    /// The message of the last step; text that is not UTF-8 ends the connection.
+    /// The message of the last step; text that is not UTF-8 ends the connection. `deadline` is that of the receive, if it had to
+    /// wait.
     #[inline]
-    pub(super) fn message(&mut self, shared: &Shared) -> Result<MessageRef<'_>> {
+    pub(super) fn message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<MessageRef<'_>> {
         let timeout = self.timeout;
-        self.inbound.message().map_err(|error| violated(shared, error, Deadline::after(timeout)))
+        let deadline = || deadline.unwrap_or_else(|| Deadline::after(timeout));
+        self.inbound.message().map_err(|error| violated(shared, error, deadline()))
     }
 
     /// The same as a value of its own.
     #[inline]
-    pub(super) fn take_message(&mut self, shared: &Shared) -> Result<Message> {
+    pub(super) fn take_message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<Message> {
         let timeout = self.timeout;
-        self.inbound.take_message().map_err(|error| violated(shared, error, Deadline::after(timeout)))
+        let deadline = || deadline.unwrap_or_else(|| Deadline::after(timeout));
+        self.inbound.take_message().map_err(|error| violated(shared, error, deadline()))
     }
 
     /// Whether a step of this granularity would lose what another one has gathered.
@@ -160,13 +166,12 @@ impl Reader {
         if let Some(closed) = shared.closed() {
             return Err(closed);
         }
-        self.settle(shared);
         let thread = thread::current().id();
         if thread != self.thread {
             self.thread = thread;
             shared.note_reader(thread);
         }
-        match shared.stream.read(self.inbound.space(), deadline) {
+        match self.read(shared, deadline) {
             Ok(0) => Err(shared.lost(io::ErrorKind::UnexpectedEof)),
             Ok(length) => {
                 self.inbound.received(length);
@@ -174,6 +179,19 @@ impl Reader {
             }
             Err(error) if is_timeout(&error) => Err(Error::Timeout(Phase::Recv)),
             Err(error) => Err(shared.lost(error.kind())),
+        }
+    }
+
+    /// Waits for bytes. A reply that found no room is tried again now and then: the peer may wait for it before it says
+    /// anything, and nobody else may have anything to send.
+    fn read(&mut self, shared: &Shared, deadline: Deadline) -> io::Result<usize> {
+        loop {
+            self.settle(shared);
+            let retry = if self.unsettled { Deadline::after(Some(Self::RETRY)) } else { Deadline::NEVER };
+            match shared.stream.read(self.inbound.space(), deadline.min(retry)) {
+                Err(error) if self.unsettled && is_timeout(&error) && !deadline.is_over() => {}
+                result => return result,
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use super::reader::ControlFrames;
 use super::{MessageReader, Messages, WebSocket, not_zero};
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageRef};
+use crate::net::Deadline;
 use crate::protocol::{Frame, Granularity, Opcode, Step};
 
 /// Receiving.
@@ -20,10 +21,11 @@ impl WebSocket {
     #[inline]
     pub fn recv(&mut self) -> Result<Message> {
         let (reader, shared) = self.halves()?;
+        let mut deadline = None;
         if !reader.inbound.advance_short() {
-            reader.receive(shared, Granularity::Message, ControlFrames::Hide)?;
+            reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
         }
-        reader.take_message(shared)
+        reader.take_message(shared, deadline)
     }
 
     /// Receives a message without copying it: valid until the next receive.
@@ -48,10 +50,11 @@ impl WebSocket {
     #[inline]
     pub fn recv_ref(&mut self) -> Result<MessageRef<'_>> {
         let (reader, shared) = self.halves()?;
+        let mut deadline = None;
         if !reader.inbound.advance_short() {
-            reader.receive(shared, Granularity::Message, ControlFrames::Hide)?;
+            reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
         }
-        reader.message(shared)
+        reader.message(shared, deadline)
     }
 
     /// Receives within `timeout`, whatever the options say.
@@ -69,13 +72,10 @@ impl WebSocket {
     ///
     /// As for [`recv_timeout`](Self::recv_timeout).
     pub fn recv_ref_timeout(&mut self, timeout: Duration) -> Result<MessageRef<'_>> {
-        let timeout = not_zero("recv_timeout", Some(timeout))?;
+        let mut deadline = Some(Deadline::after(not_zero("recv_timeout", Some(timeout))?));
         let (reader, shared) = self.halves()?;
-        let usual = std::mem::replace(&mut reader.timeout, timeout);
-        let received = reader.receive(shared, Granularity::Message, ControlFrames::Hide);
-        reader.timeout = usual;
-        received?;
-        reader.message(shared)
+        reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        reader.message(shared, deadline)
     }
 
     /// Receives a message with its opcode, as bytes; the peer's Close comes as [`Opcode::Close`] with its body, once. With
@@ -98,10 +98,11 @@ impl WebSocket {
         let granularity = if fragments { Granularity::Frame } else { Granularity::Message };
         let (reader, shared) = self.halves()?;
         let already_over = shared.over().is_some();
-        match reader.receive(shared, granularity, control) {
+        let mut deadline = None;
+        match reader.receive(shared, granularity, control, &mut deadline) {
             Ok(Step::Message) => {
                 let opcode = reader.inbound.kind().into();
-                let message = reader.message(shared)?;
+                let message = reader.message(shared, deadline)?;
                 Ok(Frame::new(opcode, message.as_bytes()))
             }
             Ok(_) => Ok(reader.inbound.frame()),

@@ -194,11 +194,20 @@ impl Shared {
         if !stuck && !matches!(traffic.reply, Reply::Empty) {
             return Some((outbound, std::mem::take(&mut traffic.reply)));
         }
+        self.put_back(traffic, outbound);
+        None
+    }
+
+    /// Gives the sending half back, whatever waits to be sent: whoever waits for it is there, the reader tries again.
+    pub(super) fn give_up_turn(&self, outbound: Box<Outbound>) {
+        self.put_back(self.traffic(), outbound);
+    }
+
+    fn put_back(&self, mut traffic: MutexGuard<'_, Traffic>, outbound: Box<Outbound>) {
         traffic.outbound = Some(outbound);
         if traffic.waiting > 0 {
             self.changed.notify_all();
         }
-        None
     }
 
     /// Leaves a pong to be sent by [`settle`](Self::settle), in place of an older one.
@@ -209,18 +218,19 @@ impl Shared {
         }
     }
 
-    /// Sends what waits to be sent as far as that is possible without waiting; says whether that was all of it. Whoever has the
-    /// turn sees to it otherwise.
+    /// Sends what waits to be sent as far as that is possible without waiting; says whether that was all of it. While another
+    /// thread has the turn there is no telling: it sends the reply when it is done, if there is room.
     pub(super) fn settle(&self) -> bool {
         let mut traffic = self.traffic();
         if traffic.is_mute() {
             return true;
         }
-        let Some(outbound) = traffic.outbound.take() else { return true };
+        let Some(outbound) = traffic.outbound.take() else { return false };
         drop(traffic);
         drop(Turn::new(self, outbound, Patience::until(Deadline::NEVER)));
         let traffic = self.traffic();
-        traffic.outbound.as_ref().is_none_or(|outbound| outbound.pending().is_empty())
+        let sent = traffic.outbound.as_ref().is_some_and(|outbound| outbound.pending().is_empty());
+        sent && matches!(traffic.reply, Reply::Empty) && !self.stream.has_output() || traffic.is_mute()
     }
 
     /// Notes which thread receives.

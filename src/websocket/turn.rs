@@ -22,6 +22,8 @@ impl<'a> Turn<'a> {
     /// A payload is masked and written in pieces of this size: large enough that the system call is nothing, small enough that the
     /// kernel finds it in the second-level cache.
     pub(super) const PIECE: usize = 128 * 1024;
+    /// So many replies in a row are sent for the reader. A peer that pings without end must not keep a sender from returning.
+    const REPLIES: usize = 4;
 
     pub(super) const fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
         Self { shared, outbound: Some(outbound), patience }
@@ -168,12 +170,20 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if self.outbound().is_inside_frame() {
+            // A reader of the user's panicked, in the middle of a payload.
+            self.tear();
+        }
         self.try_flush();
-        while let Some(outbound) = self.outbound.take() {
+        for _ in 0..Self::REPLIES {
+            let Some(outbound) = self.outbound.take() else { return };
             let Some((outbound, reply)) = self.shared.give_back(outbound) else { return };
             self.outbound = Some(outbound);
             self.encode_reply(&reply);
             self.try_flush();
+        }
+        if let Some(outbound) = self.outbound.take() {
+            self.shared.give_up_turn(outbound);
         }
     }
 }

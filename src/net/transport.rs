@@ -343,14 +343,22 @@ mod tests {
         let timeout = SetTimeout::unknown();
         let mut applied = Vec::new();
         let second = Duration::from_secs(1);
+        let mut set = |wanted| {
+            let apply = |wanted| {
+                applied.push(wanted);
+                if wanted == Some(3 * second) { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+            };
+            timeout.set(wanted, apply)
+        };
         for wanted in [None, None, Some(second), Some(second), None, Some(Duration::from_nanos(1)), Some(Duration::MAX)]
         {
-            timeout.set(wanted, |wanted| Ok(applied.push(wanted))).unwrap();
+            set(wanted).unwrap();
         }
-        assert_eq!(applied, [None, Some(second), None, Some(Duration::from_millis(1)), Some(Duration::MAX)]);
-        timeout.set(None, |_| Err(io::ErrorKind::Other.into())).unwrap_err();
-        timeout.set(Some(Duration::MAX), |wanted| Ok(applied.push(wanted))).unwrap();
-        assert_eq!(applied.len(), 6, "after a failure nothing is known");
+        set(Some(3 * second)).unwrap_err();
+        set(Some(Duration::MAX)).unwrap();
+        let (rounded, endless) = (Some(Duration::from_millis(1)), Some(Duration::MAX));
+        assert_eq!(applied[..5], [None, Some(second), None, rounded, endless]);
+        assert_eq!(applied[5..], [Some(3 * second), endless], "after a failure nothing is known");
     }
 
     #[test]

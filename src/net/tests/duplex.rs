@@ -118,7 +118,7 @@ fn a_send_to_a_peer_that_does_not_read_ends_with_patience_and_says_what_has_left
 fn the_whole_deadline_ends_a_send_that_still_moves() {
     each_kind(|stream, mut peer| {
         let peer = thread::spawn(move || {
-            let mut buf = [0; 1024];
+            let mut buf = [0; 16 * 1024];
             while peer.read(&mut buf).is_ok_and(|n| n > 0) {
                 thread::sleep(Duration::from_millis(1));
             }

@@ -225,7 +225,7 @@ impl Tls {
             return Ok(0);
         }
         match self.session().encrypt(output, buf) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             result => {
                 output.try_send(&self.below)?;
                 Ok(result.unwrap_or(0))

@@ -164,7 +164,7 @@ mod tests {
         static MOST: AtomicUsize = AtomicUsize::new(0);
         let slow = hook(|_, _| {
             MOST.fetch_max(ALIVE.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(300));
+            thread::sleep(Duration::from_millis(1500));
             ALIVE.fetch_sub(1, Ordering::SeqCst);
             Ok(Vec::new())
         });
@@ -178,7 +178,7 @@ mod tests {
         for caller in callers {
             assert!(matches!(caller.join().unwrap(), Err(Error::Timeout(Phase::Resolve))));
         }
-        assert!(start.elapsed() < Duration::from_millis(260), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_millis(1000), "{:?}", start.elapsed());
         assert!(MOST.load(Ordering::SeqCst) <= MAX_HELPERS);
         // The places are free again once the helpers are done.
         assert!(resolve("localhost", 1, None, soon(10_000)).is_ok());

@@ -181,6 +181,6 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert!(matches!(result, Err(Error::Timeout(Phase::Connect))), "{result:?}");
         }
-        assert!(start.elapsed() < Duration::from_millis(180), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 }

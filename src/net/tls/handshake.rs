@@ -54,7 +54,8 @@ fn handshake(
         let incoming = &mut unfinished.get_mut().incoming;
         let n = below.read(incoming.space(), deadline)?;
         if n == 0 {
-            return Err(Failure::Io(io::ErrorKind::UnexpectedEof.into()));
+            let problem = "the peer ended the connection during the TLS handshake";
+            return Err(Failure::Io(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
         }
         incoming.received(n);
         attempt = unfinished.handshake();

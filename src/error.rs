@@ -41,7 +41,7 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] io::Error),
     /// An option that cannot be met, such as a CA file that cannot be read.
-    #[error("option {}: {}", .0.option, .0.problem)]
+    #[error("option {}", .0.option)]
     Options(#[source] Box<OptionsError>),
     /// The peer broke the protocol or went over a limit. It has been told with a Close frame; the connection is over.
     #[doc(alias = "WebSocketProtocolException")]
@@ -97,6 +97,21 @@ impl Error {
             Self::Closed(info) => Some(info),
             _ => None,
         }
+    }
+}
+
+/// For those who stream through `io::Read` and `io::Write`: the kind says whether time ran out or the connection ended.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        let kind = match error {
+            Error::Io(error) => return error,
+            Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::Closed(_) => io::ErrorKind::NotConnected,
+            Error::Protocol(_) => io::ErrorKind::InvalidData,
+            Error::Usage(_) => io::ErrorKind::InvalidInput,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -254,6 +269,12 @@ pub struct OptionsError {
     pub option: &'static str,
     /// What is wrong with it.
     pub problem: String,
+}
+
+impl OptionsError {
+    pub(crate) fn new(option: &'static str, problem: impl Into<String>) -> Self {
+        Self { option, problem: problem.into() }
+    }
 }
 
 /// A TLS handshake that failed.

@@ -100,6 +100,12 @@ impl Window {
         self.start = self.end.min(self.start + n);
     }
 
+    /// The last `n` bytes that were consumed.
+    #[inline]
+    pub(crate) fn behind(&self, n: usize) -> &[u8] {
+        &self.bytes[self.start - n..self.start]
+    }
+
     /// How many bytes are unread.
     #[inline]
     pub(crate) const fn len(&self) -> usize {

@@ -27,6 +27,34 @@ pub(crate) fn dial(target: &Target, options: &ConnectOptions, deadline: Deadline
     if target.secure { secure(stream, &target.host, &settings.tls, deadline) } else { Ok(stream) }
 }
 
+/// Takes a stream that is connected already, and speaks TLS over it where the URL says so.
+///
+/// # Errors
+///
+/// Those of the TLS handshake.
+pub(crate) fn over(
+    transport: Box<dyn Transport>,
+    target: &Target,
+    options: &ConnectOptions,
+    deadline: Deadline,
+) -> Result<Stream> {
+    let stream = Stream::from(transport);
+    if target.secure { secure(stream, &target.host, &options.settings().tls, deadline) } else { Ok(stream) }
+}
+
+/// Takes a stream that a listener gave, and speaks TLS over it as a server where the options have a certificate for that.
+///
+/// # Errors
+///
+/// Those of the TLS handshake.
+pub(crate) fn accept(transport: Box<dyn Transport>, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
+    let stream = Stream::from(transport);
+    match &options.settings().tls.acceptor {
+        Some(acceptor) => Tls::accept(stream, acceptor, deadline),
+        None => Ok(stream),
+    }
+}
+
 /// Speaks TLS over a stream, as a client, with the server that is called `host` in the URL.
 ///
 /// # Errors

@@ -8,5 +8,9 @@ mod tcp;
 pub(crate) mod tls;
 pub(crate) mod transport;
 
+pub(crate) use self::deadline::{Deadline, Patience};
+pub(crate) use self::dial::{accept, dial, over};
+pub(crate) use self::stream::Stream;
+pub use self::transport::{HalfDuplex, Transport};
 #[cfg(test)]
 mod tests;

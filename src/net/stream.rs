@@ -84,6 +84,14 @@ impl Stream {
         }
     }
 
+    /// Whether a read may give bytes without waiting for the network: TLS has some that did not fit the last read.
+    pub(crate) fn has_input(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.has_input(),
+        }
+    }
+
     /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write), or what TLS
     /// itself has to say to the peer and could not.
     #[inline]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hook, LimitOptions, SocketOptions, TlsOptions};
+use super::{Hook, LimitOptions, SocketOptions, TlsOptions, default_timeout};
 use crate::error::{Error, OptionsError, Result};
 
 /// How a connection is made and used: the keywords of websocket-client's `create_connection`.
@@ -285,8 +285,13 @@ impl ConnectOptions {
 }
 
 impl Settings {
+    /// The limits of time in force.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts_or(default_timeout())
+    }
+
     /// The limits of time in force, where `default` is that of the process.
-    pub(crate) fn timeouts(&self, default: Option<Duration>) -> Timeouts {
+    fn timeouts_or(&self, default: Option<Duration>) -> Timeouts {
         let general = self.timeout.or(default);
         Timeouts {
             open: self.open_timeout.or(general).unwrap_or(Duration::from_secs(30)),
@@ -302,7 +307,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Settings")
-            .field("timeouts", &self.timeouts(None))
+            .field("timeouts", &self.timeouts_or(None))
             .field("headers", &names)
             .field("cookie", &self.cookie.is_some())
             .field("origin", &self.origin)
@@ -328,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_finer_timeouts_override_the_general_one_in_any_order() {
-        let timeouts = |options: ConnectOptions, default| options.settings().timeouts(default);
+        let timeouts = |options: ConnectOptions, default| options.settings().timeouts_or(default);
         let defaults = timeouts(ConnectOptions::new(), None);
         assert_eq!(defaults, Timeouts { open: 30 * SECOND, recv: None, send: None, close: 3 * SECOND });
         let of_process = timeouts(ConnectOptions::new(), Some(SECOND));

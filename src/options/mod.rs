@@ -1,6 +1,7 @@
 //! What can be set before a connection is made: websocket-client's keywords. Plain values; others act on them.
 
 mod connect;
+mod default_timeout;
 mod limits;
 mod socket;
 mod tls;
@@ -9,7 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::connect::ConnectOptions;
-pub(crate) use self::connect::{Field, MaskKey, Resolver, Settings, Timeouts};
+pub(crate) use self::connect::{Field, Resolver, Timeouts};
+pub use self::default_timeout::{default_timeout, set_default_timeout};
 pub(crate) use self::limits::LimitOptions;
 pub use self::socket::SocketOptions;
 pub(crate) use self::tls::Authorities;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use native_tls::TlsConnector;
+use native_tls::{TlsAcceptor, TlsConnector};
 
 /// How TLS is spoken with a server of `wss://`.
 ///
@@ -29,6 +29,7 @@ pub struct TlsOptions {
     pub(crate) accepts_invalid_certs: bool,
     pub(crate) accepts_invalid_hostnames: bool,
     pub(crate) connector: Option<TlsConnector>,
+    pub(crate) acceptor: Option<TlsAcceptor>,
     /// What these options come to, once somebody has connected with them.
     pub(crate) built: Arc<OnceLock<TlsConnector>>,
 }
@@ -108,6 +109,15 @@ impl TlsOptions {
     #[doc(alias = "context")]
     pub fn connector(self, connector: TlsConnector) -> Self {
         self.with(|tls| tls.connector = Some(connector))
+    }
+
+    /// The server role: speaks TLS with this acceptor, which has the certificate, in
+    /// [`ConnectOptions::accept`](crate::ConnectOptions::accept). Without effect on connections of the client role.
+    ///
+    /// Default: no TLS.
+    pub fn acceptor(self, acceptor: TlsAcceptor) -> Self {
+        // The connector does not depend on it.
+        Self { acceptor: Some(acceptor), ..self }
     }
 
     /// Whether these options ask for nothing that the connector of the process does not do.

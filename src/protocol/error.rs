@@ -152,7 +152,10 @@ pub enum LocalProtocolError {
     /// Something other than Pong and Close after the peer's Close, or anything after our own.
     #[error("nothing more can be sent after a close frame")]
     AfterClose,
-    /// A code that must not be on the wire (RFC 6455, section 7.4).
+    /// A Close frame, put together by hand, whose body a peer would refuse (RFC 6455, section 5.5.1).
+    #[error("close frame must not be sent: {0}")]
+    CloseBody(ProtocolError),
+    /// A code that must not be on the wire (section 7.4).
     #[error("close code {} must not be sent", .0.0)]
     CloseCode(CloseCode),
     /// A reason of more than 123 bytes (section 5.5.1), and how long it is.
@@ -167,24 +170,48 @@ pub enum LocalProtocolError {
     /// An event or a call that does not belong to this state of the handshake.
     #[error("{0} cannot be sent in this state of the handshake")]
     Handshake(&'static str),
+    /// A header with a value that would make the handshake another one than that of a WebSocket (section 4).
+    #[error("header {0} cannot have that value")]
+    HeaderValue(&'static str),
     /// A part of the opening handshake with a byte that its grammar does not allow: CR, LF, NUL and the like.
     #[error("{0} has a character that is not allowed there")]
     IllegalCharacter(&'static str),
     /// A continuation frame with no message to continue, or a new message inside a fragmented one (section 5.4).
     #[error("{0} frame does not continue the message in progress")]
     OutOfSequence(Opcode),
+    /// A header that there is only one of, given several times.
+    #[error("header {0} is given several times")]
+    RepeatedHeader(&'static str),
+    /// A subprotocol that is offered twice (section 4.1).
+    #[error("a subprotocol is offered twice")]
+    RepeatedSubprotocol,
     /// A reserved bit that no negotiated extension defines (section 5.2).
     #[error("reserved bits need a negotiated extension")]
     ReservedBits,
     /// A message that was received in part, and a call that wants something else first.
     #[error("a message is received in part; receive the rest of it first")]
     ReceivingMessage,
-    /// A payload that is not as long as was announced.
+    /// A payload that shall follow in pieces, and an extension that needs it at once.
+    #[error("an extension needs the payload of a frame at once")]
+    PayloadInPieces,
+    /// A payload that is not as long as was announced, or something else before it is complete.
     #[error("payload is not as long as announced")]
     PayloadLength,
+    /// A status that cannot refuse a handshake: 1xx, one over 599, or one that has no body where a body was announced.
+    #[error("status {0} cannot refuse a handshake like this")]
+    Status(u16),
+    /// Another message, or a call inside a batch that does not go through it, while this very thread is sending one.
+    #[error("this thread is sending a message; finish it first")]
+    SendingMessage,
     /// Text that is not UTF-8 (section 5.6).
     #[error("text to send is not UTF-8")]
     TextNotUtf8,
+    /// An agreement to an extension that the client did not offer (section 4.2.2).
+    #[error("the client did not offer that extension")]
+    UnofferedExtension,
+    /// A choice of a subprotocol that the client did not offer (section 4.2.2).
+    #[error("the client did not offer that subprotocol")]
+    UnofferedSubprotocol,
     /// An answer for a role that only the other one gives.
     #[error("only the other role does that")]
     WrongRole,

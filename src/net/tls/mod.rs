@@ -152,6 +152,12 @@ impl Tls {
         self.unsent.load(Ordering::Relaxed)
     }
 
+    /// See [`Stream::has_input`].
+    pub(super) fn has_input(&self) -> bool {
+        let session = self.session();
+        !session.dry && !session.engine.is_drained()
+    }
+
     /// See [`Stream::try_flush`].
     pub(super) fn try_flush(&self) -> io::Result<()> {
         loop {

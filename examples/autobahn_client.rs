@@ -1,0 +1,40 @@
+//! The client that the Autobahn testsuite tests: asks how many cases there are and echoes what each sends.
+//!
+//! `tests/autobahn/run client` starts it with the fuzzing server's URL as last argument.
+
+use std::error::Error;
+
+use websocket_sync::{ConnectOptions, Message, MessageRef, Result, create_connection};
+
+fn main() -> std::result::Result<(), Box<dyn Error>> {
+    let url = std::env::args().next_back().filter(|url| url.starts_with("ws")).ok_or("usage: autobahn_client URL")?;
+    let url = url.trim_end_matches('/');
+    let count: u32 = match create_connection(&format!("{url}/getCaseCount"))?.recv()? {
+        Message::Text(count) => count.parse()?,
+        Message::Binary(_) => return Err("a number was expected".into()),
+    };
+    for case in 1..=count {
+        // How a case ends is for the testsuite to judge.
+        if let Err(error) = echo(&format!("{url}/runCase?case={case}&agent=websocket-sync")) {
+            log(case, &error);
+        }
+    }
+    Ok(())
+}
+
+fn echo(url: &str) -> Result<()> {
+    let mut ws = ConnectOptions::new().connect(url)?;
+    let sender = ws.sender();
+    loop {
+        match ws.recv_ref()? {
+            MessageRef::Text(text) => sender.send_text(text)?,
+            MessageRef::Binary(bytes) => sender.send_binary(bytes)?,
+        };
+    }
+}
+
+fn log(case: u32, error: &websocket_sync::Error) {
+    if std::env::var_os("VERBOSE").is_some() {
+        println!("{case}: {error}");
+    }
+}

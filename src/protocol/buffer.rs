@@ -1,0 +1,130 @@
+//! A growing buffer whose spare room can be written to without `unsafe`, and without being zeroed again and again.
+
+/// Bytes that pile up: `bytes[..filled]`. What lies behind is initialised already and is the room for more.
+///
+/// A `Vec` by itself would have to be zero-filled before each read or each masking pass into its spare capacity.
+#[derive(Debug, Default)]
+pub(crate) struct ByteBuffer {
+    /// Invariant: `filled <= bytes.len()`.
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl ByteBuffer {
+    /// What has piled up.
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+
+    #[inline]
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.filled]
+    }
+
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// How many bytes of memory are held.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Room for `wanted` more bytes, to be written to and then taken over with [`fill`](Self::fill).
+    #[inline]
+    pub(crate) fn room(&mut self, wanted: usize) -> &mut [u8] {
+        if self.bytes.len() - self.filled < wanted {
+            self.grow(wanted);
+        }
+        &mut self.bytes[self.filled..][..wanted]
+    }
+
+    /// What room there is without growing, at most `wanted` bytes.
+    pub(crate) fn spare(&mut self, wanted: usize) -> &mut [u8] {
+        let end = self.bytes.len().min(self.filled.saturating_add(wanted));
+        &mut self.bytes[self.filled..end]
+    }
+
+    /// Takes over `length` bytes of the room.
+    #[inline]
+    pub(crate) fn fill(&mut self, length: usize) {
+        debug_assert!(length <= self.bytes.len() - self.filled);
+        self.filled = self.bytes.len().min(self.filled + length);
+    }
+
+    /// Appends a copy of `piece`.
+    #[inline]
+    pub(crate) fn extend(&mut self, piece: &[u8]) {
+        match self.bytes.get_mut(self.filled..self.filled + piece.len()) {
+            Some(room) => room.copy_from_slice(piece),
+            None => {
+                self.bytes.truncate(self.filled);
+                self.bytes.extend_from_slice(piece);
+            }
+        }
+        self.filled += piece.len();
+    }
+
+    /// Forgets the bytes and keeps the memory.
+    #[inline]
+    pub(crate) const fn clear(&mut self) {
+        self.filled = 0;
+    }
+
+    /// Forgets all but the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.filled = self.filled.min(length);
+    }
+
+    /// Forgets the bytes and gives the memory back.
+    pub(crate) fn release(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The bytes as a `Vec`; the buffer is empty afterwards and holds nothing.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let Self { mut bytes, filled } = std::mem::take(self);
+        bytes.truncate(filled);
+        bytes
+    }
+
+    #[cold]
+    fn grow(&mut self, wanted: usize) {
+        self.bytes.resize((self.filled + wanted).next_multiple_of(256), 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_pile_up_whichever_way_they_come() {
+        let mut buffer = ByteBuffer::default();
+        buffer.extend(b"ab");
+        buffer.room(3).copy_from_slice(b"cde");
+        buffer.fill(3);
+        buffer.room(9)[0] = b'f';
+        buffer.fill(1);
+        buffer.extend(b"gh");
+        assert_eq!(buffer.as_slice(), b"abcdefgh");
+        assert_eq!(buffer.take(), b"abcdefgh");
+        assert_eq!((buffer.len(), buffer.capacity()), (0, 0));
+    }
+
+    #[test]
+    fn a_cleared_buffer_needs_no_new_memory() {
+        let mut buffer = ByteBuffer::default();
+        buffer.extend(&[7; 1000]);
+        let held = buffer.capacity();
+        for _ in 0..10 {
+            buffer.clear();
+            buffer.extend(&[8; 900]);
+            assert_eq!(buffer.as_slice(), [8; 900]);
+        }
+        assert_eq!(buffer.capacity(), held);
+        assert!(buffer.spare(usize::MAX).len() >= 100);
+    }
+}

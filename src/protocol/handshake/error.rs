@@ -1,0 +1,222 @@
+//! What can be wrong with the peer's half of the opening handshake.
+
+use thiserror::Error;
+
+/// A rule of the opening handshake that the peer broke, or a limit of ours that it went over: one variant each.
+///
+/// A server's answer that is in order but not 101 is no error of this kind but a [`Refusal`](super::Refusal).
+///
+/// ```
+/// use websocket_sync::HandshakeError;
+///
+/// let error = HandshakeError::AcceptMismatch;
+/// assert_eq!(error.to_string(), "Sec-WebSocket-Accept does not answer our key");
+/// assert_eq!(error.section(), "RFC 6455, section 4.1");
+/// assert!(!error.is_retryable());
+/// ```
+#[derive(Clone, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The answer's `Sec-WebSocket-Accept` is not what our key makes; bytes are compared (RFC 6455, section 4.1).
+    #[error("Sec-WebSocket-Accept does not answer our key")]
+    AcceptMismatch,
+    /// A CR that does not end a line (RFC 9112, section 2.2).
+    #[error("a carriage return stands inside a line")]
+    BareCarriageReturn,
+    /// A `Connection` header without the token `Upgrade`, or none at all (RFC 6455, sections 4.1 and 4.2.1).
+    #[error("Connection header lacks Upgrade")]
+    Connection,
+    /// A control character in the head, such as NUL (RFC 9110, section 5.5).
+    #[error("head has a control character")]
+    ControlCharacter,
+    /// More data after the request than may wait for its answer.
+    #[error("more than {limit} bytes follow the request before its answer")]
+    EarlyData {
+        /// The limit in force, in bytes.
+        limit: usize,
+    },
+    /// The connection ended before the head did. Another attempt may succeed.
+    #[error("connection ended before the handshake")]
+    Eof,
+    /// An extension's parameters that do not fit what was offered (RFC 6455, section 9.1).
+    #[error("extension {name:?}: {problem}")]
+    ExtensionParameters {
+        /// The name of the extension.
+        name: String,
+        /// What is wrong with its parameters.
+        problem: &'static str,
+    },
+    /// A `Sec-WebSocket-Extensions` header that its grammar does not allow (RFC 6455, section 9.1).
+    #[error("Sec-WebSocket-Extensions is malformed")]
+    ExtensionSyntax,
+    /// A line of the head that goes on in the next one, beginning with whitespace (RFC 9112, section 5.2).
+    #[error("a header is folded over several lines")]
+    FoldedHeader,
+    /// A head larger than the limit.
+    #[error("head is larger than the limit of {limit} bytes")]
+    HeadTooLarge {
+        /// The limit in force, in bytes.
+        limit: usize,
+    },
+    /// A line of the head that is no header: no colon, a space before it, a name that is no token (RFC 9112, section 5.1).
+    #[error("a header line is malformed")]
+    HeaderSyntax,
+    /// A request without `Host`, or with several (RFC 6455, section 4.2.1; RFC 9112, section 3.2).
+    #[error("request does not have exactly one Host header")]
+    Host,
+    /// Another version than HTTP/1.1 (RFC 6455, sections 4.1 and 4.2.1).
+    #[error("HTTP version is not 1.1")]
+    HttpVersion,
+    /// A `Sec-WebSocket-Key` that is not the base64 of 16 bytes (RFC 6455, section 4.2.1).
+    #[error("Sec-WebSocket-Key is not the base64 of 16 bytes")]
+    InvalidKey,
+    /// A line of the head longer than the limit.
+    #[error("a line of the head is longer than the limit of {limit} bytes")]
+    LineTooLong {
+        /// The limit in force, in bytes.
+        limit: usize,
+    },
+    /// Another method than GET (RFC 6455, section 4.2.1).
+    #[error("request method is not GET")]
+    Method,
+    /// An answer without `Sec-WebSocket-Accept` (RFC 6455, section 4.1).
+    #[error("Sec-WebSocket-Accept is missing")]
+    MissingAccept,
+    /// A request without `Sec-WebSocket-Key` (RFC 6455, section 4.2.1).
+    #[error("Sec-WebSocket-Key is missing")]
+    MissingKey,
+    /// A request without `Sec-WebSocket-Version` (RFC 6455, section 4.2.1).
+    #[error("Sec-WebSocket-Version is missing")]
+    MissingVersion,
+    /// What came does not begin as HTTP does (RFC 9112, section 2.1).
+    #[error("peer does not speak HTTP")]
+    NotHttp,
+    /// Bytes were given to a handshake that was over: a mistake of the caller.
+    #[error("the handshake is already over")]
+    Over,
+    /// A refusal whose body has a length or chunks that make no sense (RFC 9112, sections 6 and 7).
+    #[error("body of the refusal is malformed")]
+    RefusalBody,
+    /// Several `Sec-WebSocket-Accept` headers (RFC 6455, section 11.3.3).
+    #[error("Sec-WebSocket-Accept occurs several times")]
+    RepeatedAccept,
+    /// An extension that was agreed to twice (RFC 6455, section 9.1).
+    #[error("extension {0:?} is agreed to twice")]
+    RepeatedExtension(String),
+    /// Several `Sec-WebSocket-Key` headers (RFC 6455, section 11.3.1).
+    #[error("Sec-WebSocket-Key occurs several times")]
+    RepeatedKey,
+    /// An answer with several subprotocols (RFC 6455, section 11.3.4).
+    #[error("Sec-WebSocket-Protocol names several subprotocols")]
+    RepeatedSubprotocol,
+    /// A request with a body, which cannot be told from frames (RFC 6455, section 4.1).
+    #[error("request has a body")]
+    RequestBody,
+    /// A request line that is malformed (RFC 9112, section 3).
+    #[error("request line is malformed")]
+    RequestLine,
+    /// A status line that is malformed (RFC 9112, section 4).
+    #[error("status line is malformed")]
+    StatusLine,
+    /// A `Sec-WebSocket-Protocol` with something that is no token, or twice the same (RFC 6455, section 4.1).
+    #[error("Sec-WebSocket-Protocol is malformed")]
+    SubprotocolSyntax,
+    /// More extensions, or parameters of one, than anyone needs.
+    #[error("more than {limit} extensions, or parameters of one")]
+    TooManyExtensions {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// More headers than the limit allows.
+    #[error("more than {limit} headers")]
+    TooManyFields {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// More interim answers (1xx) than the limit allows.
+    #[error("more than {limit} interim answers")]
+    TooManyInterim {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// An extension in the answer that was not offered (RFC 6455, section 4.1).
+    #[error("extension {0:?} was not offered")]
+    UnofferedExtension(String),
+    /// A subprotocol in the answer that was not offered; case counts (RFC 6455, section 4.1).
+    #[error("subprotocol {0:?} was not offered")]
+    UnofferedSubprotocol(String),
+    /// Another version of the WebSocket protocol than 13 (RFC 6455, section 4.2.1).
+    #[error("Sec-WebSocket-Version is not 13")]
+    UnsupportedVersion,
+    /// An `Upgrade` header other than `websocket`, or none at all (RFC 6455, sections 4.1 and 4.2.1).
+    #[error("Upgrade header is not websocket")]
+    Upgrade,
+}
+
+impl HandshakeError {
+    /// Whether another attempt may succeed without anything being changed: only where the connection was lost. A rule that was
+    /// broken will be broken again.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Eof)
+    }
+
+    /// Where the rule stands; for limits, where RFC 6455 says that there must be some.
+    pub const fn section(&self) -> &'static str {
+        match self {
+            Self::AcceptMismatch
+            | Self::MissingAccept
+            | Self::RequestBody
+            | Self::SubprotocolSyntax
+            | Self::UnofferedExtension(_)
+            | Self::UnofferedSubprotocol(_) => "RFC 6455, section 4.1",
+            Self::Connection | Self::HttpVersion | Self::Upgrade => "RFC 6455, sections 4.1 and 4.2.1",
+            Self::Host
+            | Self::InvalidKey
+            | Self::Method
+            | Self::MissingKey
+            | Self::MissingVersion
+            | Self::UnsupportedVersion => "RFC 6455, section 4.2.1",
+            Self::ExtensionParameters { .. } | Self::ExtensionSyntax | Self::RepeatedExtension(_) => {
+                "RFC 6455, section 9.1"
+            }
+            Self::EarlyData { .. }
+            | Self::HeadTooLarge { .. }
+            | Self::LineTooLong { .. }
+            | Self::TooManyExtensions { .. }
+            | Self::TooManyFields { .. }
+            | Self::TooManyInterim { .. } => "RFC 6455, section 10.4",
+            Self::RepeatedAccept => "RFC 6455, section 11.3.3",
+            Self::RepeatedKey => "RFC 6455, section 11.3.1",
+            Self::RepeatedSubprotocol => "RFC 6455, section 11.3.4",
+            Self::ControlCharacter => "RFC 9110, section 5.5",
+            Self::BareCarriageReturn => "RFC 9112, section 2.2",
+            Self::NotHttp | Self::Over => "RFC 9112, section 2.1",
+            Self::RequestLine => "RFC 9112, section 3",
+            Self::StatusLine => "RFC 9112, section 4",
+            Self::HeaderSyntax => "RFC 9112, section 5.1",
+            Self::FoldedHeader => "RFC 9112, section 5.2",
+            Self::RefusalBody => "RFC 9112, section 6",
+            Self::Eof => "RFC 9112, section 8",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lost_connection_is_worth_another_attempt() {
+        assert!(HandshakeError::Eof.is_retryable());
+        for rule in [HandshakeError::Connection, HandshakeError::NotHttp, HandshakeError::HeadTooLarge { limit: 1 }] {
+            assert!(!rule.is_retryable());
+            assert!(rule.section().starts_with("RFC "));
+        }
+    }
+
+    #[test]
+    fn what_the_peer_named_is_shown_escaped() {
+        let error = HandshakeError::UnofferedSubprotocol("a\u{1b}[2J".into());
+        assert_eq!(error.to_string(), r#"subprotocol "a\u{1b}[2J" was not offered"#);
+    }
+}

@@ -1,0 +1,695 @@
+//! The receiving half of a connection: bytes in, messages, frames or pieces out.
+
+use super::close::CloseFrame;
+use super::continuous_frame::{ContinuousFrame, TextPolicy};
+use super::decoding::Decoding;
+use super::error::ProtocolError;
+use super::extension::InboundExtension;
+use super::frame::{Frame, Rsv};
+use super::frame_buffer::{FrameBuffer, Part};
+use super::limits::Limits;
+use super::opcode::Opcode;
+use super::role::Role;
+use crate::message::{Message, MessageKind, MessageRef};
+
+/// The receiving half of a connection.
+///
+/// The contract of a driver: read into [`space`](Self::space), say how much came with [`received`](Self::received), then call
+/// [`advance`](Self::advance) until it answers [`Step::NeedMore`]. What a step brought is looked at with
+/// [`message`](Self::message), [`control`](Self::control) and [`close`](Self::close) before the next step or read. Nothing is
+/// answered here.
+///
+/// There are three granularities: whole messages ([`advance`](Self::advance), in place where they lie in one piece), frames
+/// ([`advance_frame`](Self::advance_frame)), and pieces, before the frame has ended ([`advance_piece`](Self::advance_piece)).
+/// They may be mixed; what one has taken, another does not repeat, see [`half_taken`](Self::half_taken).
+///
+/// ```
+/// use websocket_sync::MessageRef;
+/// use websocket_sync::protocol::{Inbound, Limits, Role, Step};
+///
+/// let mut inbound = Inbound::new(Role::Client, Limits::default());
+/// inbound.push(b"\x01\x03Hel\x80\x02lo\x89\x00");
+/// assert_eq!(inbound.advance()?, Step::Message);
+/// assert_eq!(inbound.message()?, MessageRef::Text("Hello"));
+/// assert_eq!(inbound.advance()?, Step::Ping);
+/// assert_eq!(inbound.control(), b"");
+/// assert_eq!(inbound.advance()?, Step::NeedMore);
+/// # Ok::<(), websocket_sync::protocol::ProtocolError>(())
+/// ```
+#[derive(Debug)]
+#[doc(alias = "frame_buffer")]
+pub struct Inbound {
+    frames: FrameBuffer,
+    assembler: ContinuousFrame,
+    decoding: Decoding,
+    policy: TextPolicy,
+    max_control_frames: u32,
+    state: State,
+    /// The longest payload of a message that may be taken after a look at its first two bytes. `None` where masks or extensions
+    /// take part, and while a message is in progress.
+    short: Option<u8>,
+    /// `short`, for when no message is in progress.
+    short_at_rest: Option<u8>,
+    place: Place,
+    target: Target,
+    half_taken: Option<Granularity>,
+    /// Control frames since the last message, as long as they come thick and fast.
+    controls: u32,
+    close: Option<CloseFrame>,
+}
+
+/// What a step brought.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Nothing until more bytes are received.
+    NeedMore,
+    /// A whole message: [`Inbound::message`].
+    Message,
+    /// A whole data frame: [`Inbound::frame`].
+    Frame,
+    /// A piece of a message: [`Inbound::message`].
+    Piece(Piece),
+    /// A ping; it ought to be answered with a pong of the same payload (RFC 6455, section 5.5.2).
+    Ping,
+    /// A pong.
+    Pong,
+    /// A Close; it must be answered with a Close, unless one was sent before (section 5.5.1).
+    Close,
+    /// Nothing ever again: a Close was received before.
+    Ended,
+}
+
+/// What is known of a piece of a message.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "what there is to say of a piece")]
+pub struct Piece {
+    /// The kind of the message that it belongs to.
+    pub kind: MessageKind,
+    /// Whether it ends its frame.
+    pub frame_finished: bool,
+    /// Whether it ends its message.
+    pub message_finished: bool,
+}
+
+/// How much a step waits for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "there is nothing between these")]
+pub enum Granularity {
+    /// A whole message.
+    Message,
+    /// A whole frame.
+    Frame,
+    /// Whatever has arrived.
+    Piece,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Open,
+    /// The rest of the message in progress is not wanted.
+    Skipping,
+    Closed,
+    Failed(ProtocolError),
+}
+
+/// Where the payload of the last step lies.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// A message whose payload the window handed out last; text is not validated yet.
+    Window(MessageKind, usize),
+    /// A message or a piece, in the assembler.
+    Gathered,
+    /// A data frame, in the assembler.
+    Frame { opcode: Opcode, fin: bool },
+    /// A control frame whose payload the window handed out last.
+    Control(Opcode, usize),
+}
+
+/// Where the bytes that are read next go.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Window,
+    /// Straight to the message: the window would be a detour.
+    Assembler,
+}
+
+/// What lies next.
+enum Next {
+    Step(Step),
+    Data(Part),
+}
+
+impl Inbound {
+    /// A payload of which at least this much is missing is read past the window.
+    const DIRECT: u64 = 16 * 1024;
+    /// A read of less than this is no flood: the control frames before it are forgotten.
+    const TRICKLE: usize = 1024;
+
+    /// The receiving half of a connection whose opening handshake is over.
+    pub fn new(role: Role, limits: Limits) -> Self {
+        Self::with_extensions(role, limits, TextPolicy::Validate, Vec::new())
+    }
+
+    /// The same, with a policy for text and the extensions that were agreed upon, in the order in which received frames pass
+    /// them.
+    pub fn with_extensions(
+        role: Role,
+        limits: Limits,
+        policy: TextPolicy,
+        extensions: Vec<Box<dyn InboundExtension>>,
+    ) -> Self {
+        let reserved = extensions.iter().fold(Rsv::NONE, |bits, extension| bits | extension.reserved_bits());
+        let longest = 125.min(limits.max_frame_size).min(limits.max_message_size) as u8;
+        let short = (role == Role::Client && extensions.is_empty()).then_some(longest);
+        Self {
+            frames: FrameBuffer::new(role, &limits, reserved),
+            assembler: ContinuousFrame::new(limits, policy),
+            decoding: Decoding::new(extensions, limits.max_message_size),
+            policy,
+            max_control_frames: limits.max_control_frames,
+            state: State::Open,
+            short,
+            short_at_rest: short,
+            place: Place::Gathered,
+            target: Target::Window,
+            half_taken: None,
+            controls: 0,
+            close: None,
+        }
+    }
+
+    /// Where received bytes are to be written to. What the last step brought may be gone afterwards.
+    ///
+    /// Empty only if the steps before did not go on until they needed more.
+    pub fn space(&mut self) -> &mut [u8] {
+        self.assembler.breathe();
+        if !self.reads_past_the_window() {
+            self.target = Target::Window;
+            return self.frames.space();
+        }
+        self.target = Target::Assembler;
+        let missing = usize::try_from(self.frames.missing()).unwrap_or(usize::MAX);
+        self.assembler.direct_space(missing)
+    }
+
+    /// Says how many bytes were written to the beginning of [`space`](Self::space).
+    pub fn received(&mut self, length: usize) {
+        if length < Self::TRICKLE {
+            self.controls = 0;
+        }
+        match self.target {
+            Target::Window => self.frames.received(length),
+            Target::Assembler => self.frames.bypass(self.assembler.direct_received(length)),
+        }
+        self.target = Target::Window;
+    }
+
+    /// Copies received bytes in, as many as there is [`space`](Self::space) for; says how many.
+    pub fn push(&mut self, bytes: &[u8]) -> usize {
+        let space = self.space();
+        let length = space.len().min(bytes.len());
+        space[..length].copy_from_slice(&bytes[..length]);
+        self.received(length);
+        length
+    }
+
+    /// Goes on to the next whole message or control frame.
+    ///
+    /// # Errors
+    ///
+    /// The rule that the peer broke; it is the answer to every further step as well.
+    #[inline]
+    pub fn advance(&mut self) -> Result<Step, ProtocolError> {
+        if self.advance_short() { Ok(Step::Message) } else { self.go_on(Granularity::Message) }
+    }
+
+    /// Goes on to the next message if it is a short one that lies there as a whole.
+    #[inline]
+    pub(crate) fn advance_short(&mut self) -> bool {
+        let Some(longest) = self.short else { return false };
+        let Some((kind, length)) = self.frames.short_message(longest) else { return false };
+        self.place = Place::Window(kind, length);
+        self.controls = 0;
+        true
+    }
+
+    /// Goes on to the next whole frame, of data or control.
+    ///
+    /// # Errors
+    ///
+    /// As for [`advance`](Self::advance).
+    pub fn advance_frame(&mut self) -> Result<Step, ProtocolError> {
+        self.go_on(Granularity::Frame)
+    }
+
+    /// Goes on to whatever has arrived of a message, or to a control frame.
+    ///
+    /// # Errors
+    ///
+    /// As for [`advance`](Self::advance).
+    pub fn advance_piece(&mut self) -> Result<Step, ProtocolError> {
+        self.go_on(Granularity::Piece)
+    }
+
+    /// The message or the piece of the last step.
+    ///
+    /// A text message that came in one frame is validated here, once, where it lies.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::TextNotUtf8`]; it is the answer to every further step as well.
+    #[inline]
+    pub fn message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
+        let Place::Window(kind, length) = self.place else { return Ok(self.assembler.message()) };
+        let payload = self.frames.payload(length);
+        if kind == MessageKind::Binary || self.policy == TextPolicy::Skip {
+            return Ok(MessageRef::Binary(payload));
+        }
+        match simdutf8::basic::from_utf8(payload) {
+            Ok(text) => Ok(MessageRef::Text(text)),
+            Err(_) => {
+                self.state = State::Failed(ProtocolError::TextNotUtf8);
+                self.short = None;
+                Err(ProtocolError::TextNotUtf8)
+            }
+        }
+    }
+
+    /// The message of the last step as a value of its own. A large one that was gathered is moved out, not copied.
+    ///
+    /// # Errors
+    ///
+    /// As for [`message`](Self::message).
+    #[inline]
+    pub fn take_message(&mut self) -> Result<Message, ProtocolError> {
+        match self.place {
+            Place::Gathered => Ok(self.assembler.take_message()),
+            _ => self.message().map(MessageRef::to_owned),
+        }
+    }
+
+    /// The kind of the message of the last step, as the peer sent it.
+    pub const fn kind(&self) -> MessageKind {
+        match self.place {
+            Place::Window(kind, _) => kind,
+            _ => self.assembler.kind(),
+        }
+    }
+
+    /// The frame of the last step.
+    pub fn frame(&self) -> Frame {
+        match self.place {
+            Place::Control(opcode, length) => Frame::new(opcode, self.frames.payload(length)),
+            Place::Frame { opcode, fin } => {
+                Frame { fin, rsv: Rsv::NONE, opcode, payload: self.assembler.raw().to_vec() }
+            }
+            Place::Window(..) | Place::Gathered => Frame::new(self.kind().into(), self.assembler.raw()),
+        }
+    }
+
+    /// The payload of the control frame of the last step.
+    pub fn control(&self) -> &[u8] {
+        match self.place {
+            Place::Control(_, length) => self.frames.payload(length),
+            _ => &[],
+        }
+    }
+
+    /// The peer's Close, once it was received.
+    pub const fn close(&self) -> Option<&CloseFrame> {
+        self.close.as_ref()
+    }
+
+    /// Whether a step is possible without receiving more. It may turn out to be [`Step::NeedMore`] when only a beginning is
+    /// there.
+    pub fn has_buffered(&self) -> bool {
+        !self.frames.unread().is_empty()
+    }
+
+    /// The message of which a part was received, but not its end.
+    pub const fn in_progress(&self) -> Option<MessageKind> {
+        self.assembler.in_progress()
+    }
+
+    /// The granularity of which something was gathered and not yet handed out. To go on with another one would lose it.
+    pub const fn half_taken(&self) -> Option<Granularity> {
+        self.half_taken
+    }
+
+    /// Throws the rest of the message in progress away as it comes. It is still checked.
+    pub fn skip_message(&mut self) {
+        if self.state == State::Open && self.assembler.in_progress().is_some() {
+            self.state = State::Skipping;
+            self.half_taken = None;
+            self.assembler.forget();
+        }
+    }
+
+    /// How many bytes of memory this half holds.
+    pub fn memory(&self) -> usize {
+        self.frames.capacity() + self.assembler.capacity() + self.decoding.capacity()
+    }
+
+    fn reads_past_the_window(&self) -> bool {
+        matches!(self.half_taken, Some(Granularity::Message | Granularity::Frame))
+            && self.frames.missing() >= Self::DIRECT
+            && self.frames.unread().is_empty()
+            && self.assembler.takes_bytes()
+            && self.decoding.is_empty()
+    }
+
+    fn go_on(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
+        let step = self.step(granularity);
+        match step {
+            Ok(_) if self.assembler.in_progress().is_none() && self.state == State::Open => {
+                self.short = self.short_at_rest
+            }
+            Ok(_) => self.short = None,
+            Err(error) => {
+                self.state = State::Failed(error);
+                self.short = None;
+            }
+        }
+        step
+    }
+
+    fn step(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
+        loop {
+            let part = match self.next()? {
+                Next::Step(step) => return Ok(step),
+                Next::Data(part) => part,
+            };
+            let step = match granularity {
+                Granularity::Message => self.take_for_message(&part)?,
+                Granularity::Frame => self.take_for_frame(&part)?,
+                Granularity::Piece => self.take_for_piece(&part)?,
+            };
+            if let Some(step) = step {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// Finds the next part of a wanted data frame; control frames are dealt with on the way.
+    fn next(&mut self) -> Result<Next, ProtocolError> {
+        loop {
+            match self.state {
+                State::Open | State::Skipping => {}
+                State::Closed => {
+                    self.frames.discard();
+                    return Ok(Next::Step(Step::Ended));
+                }
+                State::Failed(error) => return Err(error),
+            }
+            let Some(part) = self.frames.next_part()? else { return Ok(Next::Step(Step::NeedMore)) };
+            if part.first {
+                self.decoding.header(&part.header)?;
+            }
+            if part.is_control() {
+                return self.take_control(&part).map(Next::Step);
+            }
+            if part.first {
+                self.assembler.begin(&part.header)?;
+            }
+            if part.first && self.decoding.is_empty() {
+                self.assembler.announce(part.header.len)?;
+            }
+            if self.state == State::Open {
+                return Ok(Next::Data(part));
+            }
+            self.skip(&part)?;
+        }
+    }
+
+    fn take_control(&mut self, part: &Part) -> Result<Step, ProtocolError> {
+        self.controls += 1;
+        if self.controls > self.max_control_frames {
+            return Err(ProtocolError::TooManyControlFrames { limit: self.max_control_frames });
+        }
+        self.place = Place::Control(part.header.opcode, part.len);
+        Ok(match part.header.opcode {
+            Opcode::Ping => Step::Ping,
+            Opcode::Pong => Step::Pong,
+            _ => {
+                self.close = Some(CloseFrame::parse(self.frames.payload(part.len))?);
+                self.state = State::Closed;
+                Step::Close
+            }
+        })
+    }
+
+    fn take_for_message(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
+        if part.is_whole_message() && self.decoding.is_empty() {
+            let kind = self.assembler.kind();
+            self.end_message()?;
+            self.place = Place::Window(kind, part.len);
+            return Ok(Some(Step::Message));
+        }
+        self.half_taken = Some(Granularity::Message);
+        let Self { frames, assembler, decoding, .. } = self;
+        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add)?;
+        if !part.ends_message() {
+            return Ok(None);
+        }
+        self.end_message()?;
+        self.place = Place::Gathered;
+        Ok(Some(Step::Message))
+    }
+
+    fn take_for_frame(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
+        if part.first {
+            self.assembler.forget();
+        }
+        self.half_taken = Some(Granularity::Frame);
+        let Self { frames, assembler, decoding, .. } = self;
+        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add_raw)?;
+        if !part.last {
+            return Ok(None);
+        }
+        self.half_taken = None;
+        if part.ends_message() {
+            self.end_message()?;
+        }
+        self.place = Place::Frame { opcode: part.header.opcode, fin: part.header.fin };
+        Ok(Some(Step::Frame))
+    }
+
+    fn take_for_piece(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
+        self.assembler.forget();
+        let Self { frames, assembler, decoding, .. } = self;
+        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add)?;
+        if part.ends_message() {
+            self.end_message()?;
+        }
+        self.place = Place::Gathered;
+        let kind = self.assembler.kind();
+        Ok(Some(Step::Piece(Piece { kind, frame_finished: part.last, message_finished: part.ends_message() })))
+    }
+
+    fn skip(&mut self, part: &Part) -> Result<(), ProtocolError> {
+        let Self { frames, assembler, decoding, .. } = self;
+        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::check)?;
+        if part.ends_message() {
+            self.end_message()?;
+            self.state = State::Open;
+        }
+        Ok(())
+    }
+
+    fn end_message(&mut self) -> Result<(), ProtocolError> {
+        self.controls = 0;
+        self.half_taken = None;
+        self.assembler.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(inbound: &mut Inbound, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let length = inbound.push(bytes);
+            assert!(length > 0);
+            bytes = &bytes[length..];
+        }
+    }
+
+    fn client(limits: Limits) -> Inbound {
+        Inbound::new(Role::Client, limits)
+    }
+
+    /// Everything that comes of `bytes`, fed `size` at a time: what each step brought, as text.
+    fn events(bytes: &[u8], size: usize, limits: Limits) -> Vec<String> {
+        let mut inbound = client(limits);
+        let mut seen = Vec::new();
+        for piece in bytes.chunks(size) {
+            let mut piece = piece;
+            while !piece.is_empty() {
+                let length = inbound.push(piece);
+                piece = &piece[length..];
+                loop {
+                    let event = match inbound.advance() {
+                        Ok(Step::NeedMore | Step::Ended) => break,
+                        Ok(Step::Message) => match inbound.message() {
+                            Ok(message) => format!("{message:?}"),
+                            Err(error) => error.to_string(),
+                        },
+                        Ok(step) => format!("{step:?} {:?}", inbound.control()),
+                        Err(error) => {
+                            seen.push(error.to_string());
+                            return seen;
+                        }
+                    };
+                    seen.push(event);
+                }
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn any_cut_of_the_stream_gives_the_same_events() {
+        let long = "x".repeat(300);
+        let mut bytes = b"\x81\x05Hello\x82\x00\x01\x02\xce\xba\x89\x01p\x00\x01\xe1\x80\x02\xbd\xb9".to_vec();
+        bytes.extend_from_slice(b"\x81\x7e\x01\x2c");
+        bytes.extend_from_slice(long.as_bytes());
+        bytes.extend_from_slice(b"\x8a\x00\x88\x05\x03\xe8bye\x81\x01x");
+        let whole = events(&bytes, bytes.len(), Limits::default());
+        assert_eq!(whole.len(), 7, "{whole:?}");
+        for size in 1..bytes.len() {
+            assert_eq!(events(&bytes, size, Limits::default()), whole, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_violation_is_the_answer_to_every_further_step() {
+        let cases: &[(&[u8], ProtocolError)] = &[
+            (b"\x80\x00", ProtocolError::UnexpectedContinuation),
+            (b"\x01\x00\x81\x00", ProtocolError::ExpectedContinuation),
+            (b"\x01\x00\x02\x00", ProtocolError::ExpectedContinuation),
+            (b"\x01\x01\xc3\x80\x00", ProtocolError::TextNotUtf8),
+            (b"\x81\x7e\x01\x00\xff", ProtocolError::TextNotUtf8),
+            (b"\x01\x02\xf0\x28", ProtocolError::TextNotUtf8),
+            (b"\x88\x01\x03", ProtocolError::CloseBodyOfOneByte),
+            (b"\x88\x02\x03\xe7", ProtocolError::CloseCode(super::super::CloseCode(999))),
+        ];
+        for (bytes, expected) in cases {
+            let mut inbound = client(Limits::default());
+            feed(&mut inbound, bytes);
+            assert_eq!(inbound.advance(), Err(*expected), "{bytes:02x?}");
+            feed(&mut inbound, b"\x81\x00");
+            assert_eq!(inbound.advance(), Err(*expected));
+            assert_eq!(inbound.advance_frame(), Err(*expected));
+        }
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, b"\x81\x02\xc3(\x81\x00");
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.message(), Err(ProtocolError::TextNotUtf8));
+        assert_eq!(inbound.advance(), Err(ProtocolError::TextNotUtf8));
+    }
+
+    #[test]
+    fn limits_are_kept_to_the_byte() {
+        let limits = Limits { max_message_size: 300, max_frame_size: 200, max_fragments: 3, max_control_frames: 2 };
+        let too_big = ProtocolError::MessageTooBig { limit: 300 }.to_string();
+        let frame = |first: u8, length: u8| {
+            let mut bytes = vec![first, 126, 0, length];
+            bytes.resize(4 + usize::from(length), b'x');
+            bytes
+        };
+        let fits = [frame(0x02, 150), frame(0x80, 150)].concat();
+        assert_eq!(events(&fits, 7, limits).len(), 1);
+        let over = [frame(0x02, 150), frame(0x80, 151)].concat();
+        assert_eq!(events(&over[..158], 7, limits), [too_big], "the header is enough");
+        let frame_too_big = ProtocolError::FrameTooBig { limit: 200 }.to_string();
+        assert_eq!(events(&frame(0x82, 201)[..4], 1, limits), [frame_too_big]);
+        let fragments = b"\x01\x00\x00\x00\x00\x00\x00\x00";
+        assert_eq!(events(fragments, 8, limits), [ProtocolError::TooManyFragments { limit: 3 }.to_string()]);
+        let pings = b"\x89\x00\x8a\x00\x81\x00\x89\x00\x89\x00\x89\x00";
+        let seen = events(pings, 12, limits);
+        assert_eq!(seen.len(), 6);
+        assert_eq!(seen[5], ProtocolError::TooManyControlFrames { limit: 2 }.to_string());
+    }
+
+    #[test]
+    fn memory_follows_what_arrived_and_not_what_was_claimed() {
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, b"\x82\x7f\x00\x00\x00\x00\x03\xff\xff\xff");
+        assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+        feed(&mut inbound, &[1; 5000]);
+        assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+        assert!(inbound.memory() < 200_000, "{}", inbound.memory());
+    }
+
+    #[test]
+    fn a_large_payload_is_read_past_the_window_and_arrives_whole() {
+        for role in [Role::Client, Role::Server] {
+            let payload: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
+            let key = (role == Role::Server).then_some([1, 2, 3, 4]);
+            let mut bytes = Frame::new(Opcode::Binary, payload.clone()).to_bytes(key);
+            bytes.extend(Frame::new(Opcode::Text, "next").to_bytes(key));
+            let mut inbound = Inbound::new(role, Limits::default());
+            let mut rest = bytes.as_slice();
+            let mut messages = Vec::new();
+            while !rest.is_empty() {
+                let length = inbound.push(rest);
+                rest = &rest[length..];
+                while inbound.advance().unwrap() == Step::Message {
+                    messages.push(inbound.take_message().unwrap());
+                }
+            }
+            assert_eq!(messages, [Message::Binary(payload), Message::Text("next".into())]);
+        }
+    }
+
+    #[test]
+    fn frames_and_pieces_come_as_they_arrive() {
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, b"\x01\x02\xc3\x89\x00\x01\xc3\x89\x00");
+        assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
+        assert_eq!(inbound.frame(), Frame::new(Opcode::Text, "\u{c9}").fragment());
+        assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
+        assert_eq!(inbound.frame(), Frame::new(Opcode::Continuation, [0xc3]).fragment());
+        assert_eq!(inbound.advance_frame(), Ok(Step::Ping));
+        assert_eq!(inbound.frame(), Frame::new(Opcode::Ping, ""));
+        feed(&mut inbound, b"\x80\x04\x89x");
+        let piece = Piece { kind: MessageKind::Text, frame_finished: false, message_finished: false };
+        assert_eq!(inbound.advance_piece(), Ok(Step::Piece(piece)));
+        assert_eq!(inbound.message(), Ok(MessageRef::Text("\u{c9}x")));
+        assert_eq!(inbound.advance_piece(), Ok(Step::NeedMore));
+        feed(&mut inbound, b"yz");
+        let piece = Piece { kind: MessageKind::Text, frame_finished: true, message_finished: true };
+        assert_eq!(inbound.advance_piece(), Ok(Step::Piece(piece)));
+        assert_eq!(inbound.message(), Ok(MessageRef::Text("yz")));
+    }
+
+    #[test]
+    fn a_skipped_message_is_still_checked_and_does_not_touch_the_next() {
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, b"\x01\x02ab\x00\x01c");
+        assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
+        inbound.skip_message();
+        assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+        feed(&mut inbound, b"\x80\x01d\x81\x04next");
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.message(), Ok(MessageRef::Text("next")));
+        feed(&mut inbound, b"\x01\x01a");
+        assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
+        inbound.skip_message();
+        feed(&mut inbound, b"\x80\x01\xff");
+        assert_eq!(inbound.advance(), Err(ProtocolError::TextNotUtf8));
+    }
+
+    #[test]
+    fn text_that_is_not_validated_arrives_as_binary() {
+        let mut inbound = Inbound::with_extensions(Role::Client, Limits::default(), TextPolicy::Skip, Vec::new());
+        feed(&mut inbound, b"\x81\x01\xff\x01\x01\xfe\x80\x00");
+        for expected in [b"\xff", b"\xfe"] {
+            assert_eq!(inbound.advance(), Ok(Step::Message));
+            assert_eq!(inbound.kind(), MessageKind::Text);
+            assert_eq!(inbound.message(), Ok(MessageRef::Binary(expected)));
+        }
+    }
+}

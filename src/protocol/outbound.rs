@@ -1,0 +1,499 @@
+//! The sending half of a connection: messages and control frames in, bytes out.
+
+use super::buffer::ByteBuffer;
+use super::close::CloseFrame;
+use super::error::LocalProtocolError;
+use super::extension::OutboundExtension;
+use super::frame::{Frame, FrameHeader, MAX_CONTROL_PAYLOAD, Rsv};
+use super::mask::{Entropy, MaskKeys, copy_masked, rotate};
+use super::opcode::Opcode;
+use super::role::Role;
+use crate::message::{MessageKind, MessageRef};
+
+/// The sending half of a connection.
+///
+/// Each call appends a frame to the bytes that are [`pending`](Self::pending); the driver writes them and says with
+/// [`written`](Self::written) how many have gone.
+///
+/// ```
+/// use websocket_sync::MessageRef;
+/// use websocket_sync::protocol::{Outbound, Role};
+///
+/// let mut outbound = Outbound::new(Role::Server, Box::new(|_| unreachable!("a server does not mask")));
+/// let length = outbound.message(MessageRef::Text("Hello"))?;
+/// assert_eq!(outbound.pending(), b"\x81\x05Hello");
+/// outbound.written(length);
+/// assert!(outbound.pending().is_empty());
+/// # Ok::<(), websocket_sync::protocol::LocalProtocolError>(())
+/// ```
+#[derive(Debug)]
+pub struct Outbound {
+    role: Role,
+    keys: MaskKeys,
+    extensions: Vec<Box<dyn OutboundExtension>>,
+    buffer: ByteBuffer,
+    /// How much of the buffer was written.
+    written: usize,
+    /// Frames in a row that needed far less than the buffer holds.
+    small: u8,
+    /// The message of which a first fragment was sent and the last was not.
+    in_progress: Option<MessageKind>,
+    /// The frame of which the header was encoded and the payload was not, all of it.
+    current: Option<Current>,
+    close: Option<CloseFrame>,
+}
+
+/// Whether a frame ends its message: the FIN bit (RFC 6455, section 5.2).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "one bit")]
+pub enum Fin {
+    /// Further fragments follow.
+    More,
+    /// The message ends with this frame.
+    Last,
+}
+
+/// A payload that is encoded piece by piece.
+#[derive(Clone, Copy, Debug)]
+struct Current {
+    key: Option<[u8; 4]>,
+    encoded: u64,
+    missing: u64,
+}
+
+/// The state before a frame was encoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    length: usize,
+    written: usize,
+    in_progress: Option<MessageKind>,
+    inside_frame: bool,
+    closed: bool,
+}
+
+impl Outbound {
+    /// What is kept for the next frame when the last ones were small.
+    const SMALL: usize = 4 * 1024;
+    /// So many small frames in a row, and the memory that a large one needed is given back.
+    const PATIENCE: u8 = 16;
+
+    /// The sending half of a connection whose opening handshake is over. A client draws its masking keys from `entropy`.
+    pub fn new(role: Role, entropy: Entropy) -> Self {
+        Self::with_extensions(role, MaskKeys::pooled(entropy), Vec::new())
+    }
+
+    /// The same with a source of keys and the extensions that were agreed upon, in the order in which sent frames pass them.
+    pub fn with_extensions(role: Role, keys: MaskKeys, extensions: Vec<Box<dyn OutboundExtension>>) -> Self {
+        Self {
+            role,
+            keys,
+            extensions,
+            buffer: ByteBuffer::default(),
+            written: 0,
+            small: 0,
+            in_progress: None,
+            current: None,
+            close: None,
+        }
+    }
+
+    /// What is encoded and not yet written.
+    #[inline]
+    pub fn pending(&self) -> &[u8] {
+        &self.buffer.as_slice()[self.written..]
+    }
+
+    /// Says that the first `length` pending bytes were written.
+    #[inline]
+    pub fn written(&mut self, length: usize) {
+        self.written += length.min(self.pending().len());
+        if self.written < self.buffer.len() {
+            return;
+        }
+        if self.buffer.capacity() > Self::SMALL {
+            self.breathe();
+        }
+        self.buffer.clear();
+        self.written = 0;
+    }
+
+    /// Encodes a whole message as one frame; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalProtocolError::AfterClose`] after a Close, [`LocalProtocolError::OutOfSequence`] inside a fragmented message.
+    #[inline]
+    pub fn message(&mut self, message: MessageRef<'_>) -> Result<usize, LocalProtocolError> {
+        self.data(message.kind().into(), Fin::Last, message.as_bytes())
+    }
+
+    /// Encodes a data frame: a message's first fragment has its kind as opcode, each further one
+    /// [`Opcode::Continuation`]. Returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`message`](Self::message), and when a continuation has nothing to continue.
+    #[inline]
+    pub fn data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize, LocalProtocolError> {
+        self.begin_data(opcode, fin)?;
+        if self.extensions.is_empty() {
+            return Ok(self.encode(fin, Rsv::NONE, opcode, payload));
+        }
+        Ok(self.encode_extended(fin, opcode, payload))
+    }
+
+    /// Encodes the header of a data frame whose payload, `len` bytes, follows in pieces with [`payload`](Self::payload). Returns the
+    /// length that the whole frame will have, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`data`](Self::data); extensions need the payload at once: with them, send fragments.
+    pub fn begin(&mut self, opcode: Opcode, fin: Fin, len: u64) -> Result<u64, LocalProtocolError> {
+        if !self.extensions.is_empty() {
+            return Err(LocalProtocolError::PayloadInPieces);
+        }
+        self.begin_data(opcode, fin)?;
+        let key = self.key();
+        let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
+        let length = self.encode_header(&header);
+        self.current = (len > 0).then_some(Current { key, encoded: 0, missing: len });
+        Ok(length as u64 + len)
+    }
+
+    /// Encodes the next piece of the payload that was begun.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalProtocolError::PayloadLength`] when it is more than was announced.
+    pub fn payload(&mut self, piece: &[u8]) -> Result<(), LocalProtocolError> {
+        let Some(current) = self.current.filter(|current| piece.len() as u64 <= current.missing) else {
+            return if piece.is_empty() { Ok(()) } else { Err(LocalProtocolError::PayloadLength) };
+        };
+        let key = current.key.map(|key| rotate(key, (current.encoded % 4) as usize));
+        self.append(key, piece);
+        let length = piece.len() as u64;
+        let current = Current { encoded: current.encoded + length, missing: current.missing - length, ..current };
+        self.current = (current.missing > 0).then_some(current);
+        Ok(())
+    }
+
+    /// Encodes a ping.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalProtocolError::ControlTooLong`] for more than 125 bytes, [`LocalProtocolError::AfterClose`] after a Close.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<usize, LocalProtocolError> {
+        if self.close.is_some() {
+            return Err(LocalProtocolError::AfterClose);
+        }
+        self.control(Opcode::Ping, payload)
+    }
+
+    /// Encodes a pong. It may still follow our Close, as long as the peer's has not come.
+    ///
+    /// # Errors
+    ///
+    /// [`LocalProtocolError::ControlTooLong`] for more than 125 bytes.
+    pub fn pong(&mut self, payload: &[u8]) -> Result<usize, LocalProtocolError> {
+        self.control(Opcode::Pong, payload)
+    }
+
+    /// Encodes a Close; data and pings cannot follow it (RFC 6455, section 5.5.1).
+    ///
+    /// # Errors
+    ///
+    /// [`LocalProtocolError::AfterClose`] if one was sent before; those of [`CloseFrame::new`] if the frame must not be sent.
+    pub fn close(&mut self, close: &CloseFrame) -> Result<usize, LocalProtocolError> {
+        if self.close.is_some() {
+            return Err(LocalProtocolError::AfterClose);
+        }
+        let close = CloseFrame::new(close.code, &close.reason)?;
+        let length = self.control(Opcode::Close, &close.to_body())?;
+        self.close = Some(close);
+        Ok(length)
+    }
+
+    /// Encodes a frame that was put together by hand.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Frame::validate`] and of the method for its kind.
+    pub fn frame(&mut self, frame: &Frame) -> Result<usize, LocalProtocolError> {
+        frame.validate()?;
+        match frame.opcode {
+            Opcode::Ping => self.ping(&frame.payload),
+            Opcode::Pong => self.pong(&frame.payload),
+            Opcode::Close => self.close(&CloseFrame::parse(&frame.payload).map_err(LocalProtocolError::CloseBody)?),
+            Opcode::Continuation | Opcode::Text | Opcode::Binary => {
+                self.data(frame.opcode, if frame.fin { Fin::Last } else { Fin::More }, &frame.payload)
+            }
+        }
+    }
+
+    /// Encodes a frame as it stands, legal or not, past every rule: for tests of a peer. Returns the frame's length in bytes.
+    #[doc(hidden)]
+    pub fn frame_unchecked(&mut self, frame: &Frame) -> usize {
+        self.encode(if frame.fin { Fin::Last } else { Fin::More }, frame.rsv, frame.opcode, &frame.payload)
+    }
+
+    /// The Close that was sent, if one was.
+    pub const fn close_sent(&self) -> Option<&CloseFrame> {
+        self.close.as_ref()
+    }
+
+    /// The message of which a part was sent, but not its end.
+    pub const fn in_progress(&self) -> Option<MessageKind> {
+        self.in_progress
+    }
+
+    /// Whether a payload was announced and not all of it encoded: nothing else can be sent before.
+    pub const fn is_inside_frame(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Takes a new source of masking keys.
+    #[doc(alias = "get_mask_key")]
+    pub fn set_mask_keys(&mut self, keys: MaskKeys) {
+        self.keys = keys;
+    }
+
+    /// How many bytes of memory this half holds.
+    pub const fn memory(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    /// Remembers where the next frame begins, for [`retract`](Self::retract).
+    #[inline]
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            length: self.buffer.len(),
+            written: self.written,
+            in_progress: self.in_progress,
+            inside_frame: self.current.is_some(),
+            closed: self.close.is_some(),
+        }
+    }
+
+    /// Takes back what was encoded since `mark`, unless any of the pending bytes was written since.
+    #[cold]
+    pub(crate) fn retract(&mut self, mark: Mark) {
+        if mark.inside_frame || self.written != mark.written || self.buffer.len() < mark.length {
+            return;
+        }
+        self.buffer.truncate(mark.length);
+        self.in_progress = mark.in_progress;
+        self.current = None;
+        if !mark.closed {
+            self.close = None;
+        }
+    }
+
+    /// Checks that a data frame may be sent now and takes note of it (RFC 6455, section 5.4).
+    #[inline]
+    fn begin_data(&mut self, opcode: Opcode, fin: Fin) -> Result<(), LocalProtocolError> {
+        if self.close.is_some() {
+            return Err(LocalProtocolError::AfterClose);
+        }
+        let kind = match (opcode, self.in_progress) {
+            (Opcode::Text, None) => MessageKind::Text,
+            (Opcode::Binary, None) => MessageKind::Binary,
+            (Opcode::Continuation, Some(kind)) => kind,
+            _ => return Err(LocalProtocolError::OutOfSequence(opcode)),
+        };
+        if self.current.is_some() {
+            return Err(LocalProtocolError::PayloadLength);
+        }
+        self.in_progress = if fin == Fin::Last { None } else { Some(kind) };
+        Ok(())
+    }
+
+    fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<usize, LocalProtocolError> {
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(LocalProtocolError::ControlTooLong(payload.len()));
+        }
+        if self.current.is_some() {
+            return Err(LocalProtocolError::PayloadLength);
+        }
+        Ok(self.encode(Fin::Last, Rsv::NONE, opcode, payload))
+    }
+
+    #[inline]
+    fn encode(&mut self, fin: Fin, rsv: Rsv, opcode: Opcode, payload: &[u8]) -> usize {
+        let key = self.key();
+        let header = FrameHeader { fin: fin == Fin::Last, rsv, opcode, mask: key, len: payload.len() as u64 };
+        let length = self.encode_header(&header);
+        self.append(key, payload);
+        length + payload.len()
+    }
+
+    #[cold]
+    fn encode_extended(&mut self, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
+        let mut header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: None, len: 0 };
+        let mut piece = payload.to_vec();
+        for extension in &mut self.extensions {
+            let mut encoded = Vec::new();
+            extension.frame(&mut header, &piece, &mut encoded);
+            piece = encoded;
+        }
+        self.encode(fin, header.rsv, opcode, &piece)
+    }
+
+    #[inline]
+    fn encode_header(&mut self, header: &FrameHeader) -> usize {
+        let mut head = [0; FrameHeader::MAX_LEN];
+        let length = header.write(&mut head);
+        // A copy of fixed length is a few instructions; the payload overwrites what is too much of it.
+        self.buffer.room(FrameHeader::MAX_LEN).copy_from_slice(&head);
+        self.buffer.fill(length);
+        length
+    }
+
+    #[inline]
+    fn append(&mut self, key: Option<[u8; 4]>, piece: &[u8]) {
+        let room = self.buffer.room(piece.len());
+        match key {
+            Some(key) => copy_masked(key, piece, room),
+            None => room.copy_from_slice(piece),
+        }
+        self.buffer.fill(piece.len());
+    }
+
+    /// Clients mask every frame with a fresh key, servers none (RFC 6455, section 5.3).
+    #[inline]
+    fn key(&mut self) -> Option<[u8; 4]> {
+        match self.role {
+            Role::Client => Some(self.keys.draw()),
+            Role::Server => None,
+        }
+    }
+
+    fn breathe(&mut self) {
+        if self.buffer.len() > Self::SMALL {
+            self.small = 0;
+            return;
+        }
+        self.small += 1;
+        if self.small == Self::PATIENCE {
+            self.small = 0;
+            self.buffer.release();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::CloseCode;
+
+    fn client() -> Outbound {
+        Outbound::new(Role::Client, Box::new(|bytes| bytes.fill(b'a')))
+    }
+
+    fn server() -> Outbound {
+        Outbound::new(Role::Server, Box::new(|_| unreachable!()))
+    }
+
+    fn sent(outbound: &mut Outbound) -> Vec<u8> {
+        let bytes = outbound.pending().to_vec();
+        outbound.written(bytes.len());
+        bytes
+    }
+
+    #[test]
+    fn clients_mask_and_servers_do_not() {
+        let mut outbound = client();
+        assert_eq!(outbound.message(MessageRef::Text("aa")), Ok(8));
+        assert_eq!(sent(&mut outbound), b"\x81\x82aaaa\0\0");
+        let mut outbound = server();
+        assert_eq!(outbound.message(MessageRef::Binary(b"aa")), Ok(4));
+        assert_eq!(sent(&mut outbound), b"\x82\x02aa");
+    }
+
+    #[test]
+    fn a_payload_in_pieces_gives_the_bytes_of_the_payload_in_one() {
+        let payload: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+        let mut whole = client();
+        whole.message(MessageRef::Binary(&payload)).unwrap();
+        let whole = sent(&mut whole);
+        for size in [1, 3, 1000, 65536] {
+            let mut outbound = client();
+            assert_eq!(outbound.begin(Opcode::Binary, Fin::Last, 70_000), Ok(whole.len() as u64));
+            let mut bytes = Vec::new();
+            for piece in payload.chunks(size) {
+                assert!(outbound.is_inside_frame());
+                assert_eq!(outbound.ping(b""), Err(LocalProtocolError::PayloadLength));
+                outbound.payload(piece).unwrap();
+                bytes.extend(sent(&mut outbound));
+            }
+            assert_eq!(bytes, whole);
+            assert_eq!(outbound.payload(b"more"), Err(LocalProtocolError::PayloadLength));
+        }
+    }
+
+    #[test]
+    fn fragments_are_sent_in_sequence_and_control_frames_between_them() {
+        let mut outbound = server();
+        assert!(matches!(
+            outbound.data(Opcode::Continuation, Fin::Last, b""),
+            Err(LocalProtocolError::OutOfSequence(_))
+        ));
+        outbound.data(Opcode::Text, Fin::More, b"Hel").unwrap();
+        outbound.ping(b"?").unwrap();
+        assert!(matches!(outbound.message(MessageRef::Text("")), Err(LocalProtocolError::OutOfSequence(_))));
+        outbound.data(Opcode::Continuation, Fin::Last, b"lo").unwrap();
+        assert_eq!(sent(&mut outbound), b"\x01\x03Hel\x89\x01?\x80\x02lo");
+        assert_eq!(outbound.in_progress(), None);
+    }
+
+    #[test]
+    fn after_a_close_only_a_pong_may_follow() {
+        let mut outbound = server();
+        outbound.close(&CloseFrame::new(CloseCode::NORMAL, "bye").unwrap()).unwrap();
+        assert_eq!(sent(&mut outbound), b"\x88\x05\x03\xe8bye");
+        let refused = Err(LocalProtocolError::AfterClose);
+        assert_eq!(outbound.message(MessageRef::Text("")), refused);
+        assert_eq!(outbound.ping(b""), refused);
+        assert_eq!(outbound.close(&CloseFrame::empty()), refused);
+        assert_eq!(outbound.pong(b""), Ok(2));
+    }
+
+    #[test]
+    fn what_must_not_be_sent_leaves_nothing_behind() {
+        let mut outbound = server();
+        assert_eq!(outbound.ping(&[0; 126]), Err(LocalProtocolError::ControlTooLong(126)));
+        let bad = CloseFrame { code: CloseCode(1006), reason: String::new() };
+        assert_eq!(outbound.close(&bad), Err(LocalProtocolError::CloseCode(CloseCode(1006))));
+        assert_eq!(outbound.pending(), b"");
+        assert_eq!(outbound.close_sent(), None);
+    }
+
+    #[test]
+    fn a_frame_of_which_nothing_was_written_can_be_taken_back() {
+        let mut outbound = server();
+        outbound.pong(b"old").unwrap();
+        let mark = outbound.mark();
+        outbound.begin(Opcode::Text, Fin::More, 10).unwrap();
+        outbound.payload(b"abc").unwrap();
+        outbound.retract(mark);
+        assert_eq!(outbound.pending(), b"\x8a\x03old");
+        assert_eq!((outbound.in_progress(), outbound.is_inside_frame()), (None, false));
+        let mark = outbound.mark();
+        outbound.message(MessageRef::Text("new")).unwrap();
+        outbound.written(1);
+        outbound.retract(mark);
+        assert_eq!(outbound.pending(), b"\x03old\x81\x03new", "a byte was written: too late");
+    }
+
+    #[test]
+    fn the_memory_of_a_large_frame_is_given_back() {
+        let mut outbound = client();
+        outbound.message(MessageRef::Binary(&[1; 100_000])).unwrap();
+        sent(&mut outbound);
+        assert!(outbound.memory() >= 100_000);
+        for _ in 0..2 * Outbound::PATIENCE {
+            outbound.message(MessageRef::Text("tick")).unwrap();
+            sent(&mut outbound);
+        }
+        assert!(outbound.memory() <= Outbound::SMALL);
+    }
+}

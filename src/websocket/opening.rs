@@ -1,0 +1,223 @@
+//! The opening handshake over a stream, both roles (RFC 6455, section 4).
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::Connection;
+use super::entropy::{nonce, system};
+use super::reader::Reader;
+use super::shared::Shared;
+use super::turn::is_timeout;
+use crate::error::{Error, HandshakeError, Phase, Refusal, Result};
+use crate::net::{self, Deadline, Patience, Stream, Transport};
+use crate::options::{ConnectOptions, Field, Timeouts};
+use crate::protocol::handshake::{
+    Acceptance, ClientHandshake, ClientRequest, HeadLimits, Progress, Rejection, Response, ServerHandshake,
+    UpgradeRequest,
+};
+use crate::protocol::{Inbound, Limits, MaskKeys, Outbound, Role, TextPolicy};
+use crate::url::Target;
+
+/// How long the body of a refusal is waited for; the status and the headers are worth more than it.
+const REFUSAL_BODY: Duration = Duration::from_secs(5);
+
+/// What is read at a time. It fits an empty receive window, so that what follows the head does too.
+const PIECE: usize = 4096;
+
+/// One attempt to make a connection: how, and by when.
+#[derive(Debug)]
+pub(super) struct Opening<'a> {
+    options: &'a ConnectOptions,
+    timeouts: Timeouts,
+    deadline: Deadline,
+}
+
+impl<'a> Opening<'a> {
+    pub(super) fn new(options: &'a ConnectOptions, timeouts: Timeouts) -> Result<Self> {
+        options.validate()?;
+        Ok(Self { options, timeouts, deadline: Deadline::after(Some(timeouts.open)) })
+    }
+
+    pub(super) fn connect(&self, url: &str) -> Result<Connection> {
+        let target = Target::parse(url)?;
+        let (handshake, request) = self.begin(&target)?;
+        let stream = net::dial(&target, self.options, self.deadline)?;
+        self.open(stream, handshake, &request)
+    }
+
+    pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<Connection> {
+        let target = Target::parse(url)?;
+        let (handshake, request) = self.begin(&target)?;
+        let stream = net::over(transport, &target, self.options, self.deadline)?;
+        self.open(stream, handshake, &request)
+    }
+
+    pub(super) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
+        let stream = net::accept(transport, self.options, self.deadline)?;
+        let mut handshake = ServerHandshake::new(head_limits(self.options));
+        let request = match self.read_request(&stream, &mut handshake) {
+            Ok(request) => request,
+            Err(error) => {
+                self.refuse(&stream, &mut handshake, &error);
+                return Err(error);
+            }
+        };
+        let settings = self.options.settings();
+        let subprotocol = request.subprotocols.into_iter().find(|name| settings.subprotocols.contains(name));
+        let mut acceptance = Acceptance { subprotocol, ..Acceptance::default() };
+        for (name, value) in &settings.headers {
+            acceptance = acceptance.header(name, value.as_str());
+        }
+        self.send(&stream, &handshake.accept(&acceptance)?)?;
+        let response = Response::accepted(request.headers, acceptance.subprotocol);
+        Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data()))
+    }
+
+    /// Makes the request before anything is connected, so that what must not be sent is refused before a byte is.
+    fn begin(&self, target: &Target) -> Result<(ClientHandshake, Vec<u8>)> {
+        let request = request(target, self.options);
+        Ok(ClientHandshake::new(&request, head_limits(self.options), nonce()?)?)
+    }
+
+    fn open(&self, stream: Stream, mut handshake: ClientHandshake, request: &[u8]) -> Result<Connection> {
+        self.send(&stream, request)?;
+        let mut piece = [0; PIECE];
+        let mut deadline = self.deadline;
+        let mut refused_before = false;
+        loop {
+            let progress = match stream.read(&mut piece, deadline) {
+                Ok(0) => Progress::Refused(handshake.receive_eof()?),
+                Ok(length) => handshake.receive(&piece[..length])?,
+                Err(error) => return Err(interrupted(handshake, &error)),
+            };
+            match progress {
+                Progress::NeedMore => {}
+                Progress::Refused(refusal) => return Err(refused(refusal)),
+                Progress::Accepted { response, surplus } => {
+                    log::debug!("connection opened");
+                    return Ok(self.establish(stream, Role::Client, response, &surplus));
+                }
+            }
+            if handshake.is_refused() && !refused_before {
+                refused_before = true;
+                deadline = deadline.min(Deadline::after(Some(REFUSAL_BODY)));
+            }
+        }
+    }
+
+    /// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.
+    fn establish(&self, stream: Stream, role: Role, response: Response, surplus: &[u8]) -> Connection {
+        let settings = self.options.settings();
+        let keys = match &settings.mask_key {
+            Some(key) => {
+                let key = Arc::clone(&key.0);
+                MaskKeys::each(Box::new(move || key()))
+            }
+            None => MaskKeys::pooled(system()),
+        };
+        let outbound = Outbound::with_extensions(role, keys, Vec::new());
+        let policy = if settings.skips_utf8_validation { TextPolicy::Skip } else { TextPolicy::Validate };
+        let mut inbound = Inbound::with_extensions(role, limits(self.options), policy, Vec::new());
+        let pushed = inbound.push(surplus);
+        debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
+        Connection {
+            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts)),
+            reader: Mutex::new(Reader::new(inbound, self.timeouts.recv)),
+            response: Box::new(response),
+        }
+    }
+
+    fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {
+        let mut piece = [0; PIECE];
+        loop {
+            match stream.read(&mut piece, self.deadline) {
+                Ok(0) => return Err(HandshakeError::Eof.into()),
+                Ok(length) => {
+                    if let Some(request) = handshake.receive(&piece[..length])? {
+                        return Ok(request);
+                    }
+                }
+                Err(error) => return Err(phase(&error)),
+            }
+        }
+    }
+
+    /// Tells the client why its request is none; whether it hears that changes nothing.
+    fn refuse(&self, stream: &Stream, handshake: &mut ServerHandshake, error: &Error) {
+        let Error::Handshake(broken) = error else { return };
+        let Some(rejection) = Rejection::for_error(broken) else { return };
+        if let Ok(answer) = handshake.reject(&rejection) {
+            let _ = self.send(stream, &answer);
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    }
+
+    fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
+        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(&failure.error))
+    }
+}
+
+fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
+    let settings = options.settings();
+    let host = match &settings.host {
+        Field::Given(host) => host.clone(),
+        Field::Derived | Field::Suppressed => target.host_header(),
+    };
+    let mut request = ClientRequest::new(host, &target.resource)
+        .subprotocols(settings.subprotocols.iter().cloned())
+        .headers(settings.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    if settings.host == Field::Suppressed {
+        request = request.suppress_host();
+    }
+    request = match &settings.origin {
+        Field::Derived => request.origin(target.origin()),
+        Field::Given(origin) => request.origin(origin),
+        Field::Suppressed => request,
+    };
+    if let Some(connection) = &settings.connection {
+        request = request.connection(connection);
+    }
+    match &settings.cookie {
+        Some(cookie) => request.cookie(cookie),
+        None => request,
+    }
+}
+
+fn limits(options: &ConnectOptions) -> Limits {
+    let given = options.settings().limits;
+    Limits {
+        max_message_size: given.max_message_size,
+        max_frame_size: given.max_frame_size,
+        max_fragments: given.max_fragments,
+        max_control_frames: given.max_control_frames,
+    }
+}
+
+fn head_limits(options: &ConnectOptions) -> HeadLimits {
+    let given = options.settings().limits;
+    HeadLimits {
+        head: given.max_head_size,
+        line: given.max_head_line,
+        fields: given.max_head_fields,
+        interim: given.max_interim_responses,
+        body: given.max_refusal_body,
+    }
+}
+
+/// The answer broke off. If it was a refusal, that says more than the error.
+fn interrupted(handshake: ClientHandshake, error: &io::Error) -> Error {
+    match handshake.finish_refusal() {
+        Some(refusal) => refused(refusal),
+        None => phase(error),
+    }
+}
+
+fn refused(refusal: Refusal) -> Error {
+    Error::Refused(Box::new(refusal))
+}
+
+fn phase(error: &io::Error) -> Error {
+    if is_timeout(error) { Error::Timeout(Phase::Handshake) } else { Error::Io(error.kind().into()) }
+}

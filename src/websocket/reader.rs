@@ -1,0 +1,197 @@
+//! The receiving side of the driver: reads, steps, answers what must be answered, and ends the connection in order.
+
+use std::io;
+use std::net::Shutdown;
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use super::shared::{Shared, violation};
+use super::turn::is_timeout;
+use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
+use crate::net::Deadline;
+use crate::protocol::{CloseFrame, Granularity, Inbound, ProtocolError, Step};
+
+/// The receiving half of a connection and its driver.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) inbound: Inbound,
+    /// Covers one receive; `None` for as long as it takes.
+    pub(super) timeout: Option<Duration>,
+    /// A reply was left to be sent, and perhaps it was not.
+    unsettled: bool,
+    /// The thread that received last, as the others know it.
+    thread: ThreadId,
+}
+
+/// Whether a receive shows the control frames that it handles.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "they are shown or they are not")]
+pub enum ControlFrames {
+    /// Pings and pongs are handled inside.
+    #[default]
+    Hide,
+    /// Pings and pongs are returned too; a ping has been answered by then.
+    Show,
+}
+
+impl Reader {
+    /// What is read after a Close so that a reset does not eat ours, in bytes.
+    const DRAIN: usize = 1 << 20;
+
+    pub(super) fn new(inbound: Inbound, timeout: Option<Duration>) -> Self {
+        Self { inbound, timeout, unsettled: false, thread: thread::current().id() }
+    }
+
+    /// Goes on until there is something for the caller. A peer's Close is answered, and is an error.
+    #[inline(never)]
+    pub(super) fn receive(
+        &mut self,
+        shared: &Shared,
+        granularity: Granularity,
+        control: ControlFrames,
+    ) -> Result<Step> {
+        let mut deadline = None;
+        loop {
+            let step = match granularity {
+                Granularity::Message => self.inbound.advance(),
+                Granularity::Frame => self.inbound.advance_frame(),
+                Granularity::Piece => self.inbound.advance_piece(),
+            };
+            match step {
+                Ok(Step::NeedMore) => {
+                    let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeout));
+                    self.fill(shared, deadline)?;
+                }
+                Ok(Step::Ping) => {
+                    shared.answer_ping(self.inbound.control());
+                    self.unsettled = true;
+                    self.settle(shared);
+                    if control == ControlFrames::Show {
+                        return Ok(Step::Ping);
+                    }
+                }
+                Ok(Step::Pong) if control == ControlFrames::Hide => {}
+                Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, deadline)),
+                Err(error) => return Err(violated(shared, error, deadline)),
+                Ok(step) => {
+                    self.settle(shared);
+                    return Ok(step);
+                }
+            }
+        }
+    }
+
+    /// Goes on to the next frame and answers nothing; the peer's Close is a frame like any other.
+    pub(super) fn receive_raw(&mut self, shared: &Shared) -> Result<Step> {
+        let deadline = Deadline::after(self.timeout);
+        loop {
+            match self.inbound.advance_frame() {
+                Ok(Step::NeedMore) => self.fill(shared, deadline)?,
+                Ok(Step::Ended) => return Err(self.closed_by_peer(shared, Some(deadline))),
+                Ok(step) => return Ok(step),
+                Err(error) => return Err(violated(shared, error, Some(deadline))),
+            }
+        }
+    }
+
+    /// Receives until the connection is over, and keeps nothing.
+    pub(super) fn discard_until_closed(&mut self, shared: &Shared, deadline: Deadline) {
+        loop {
+            match self.inbound.advance() {
+                Ok(Step::NeedMore) => {
+                    if self.fill(shared, deadline).is_err() {
+                        return;
+                    }
+                }
+                Ok(Step::Close | Step::Ended) => {
+                    self.closed_by_peer(shared, Some(deadline));
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    violated(shared, error, Some(deadline));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
+    fn closed_by_peer(&self, shared: &Shared, deadline: Option<Deadline>) -> Error {
+        if let Some(closed) = shared.closed() {
+            return closed;
+        }
+        let theirs = self.inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
+        let reply = CloseFrame { code: theirs.code, reason: String::new() };
+        let cause = if shared.queue_close(reply) { CloseCause::Remote } else { CloseCause::Local };
+        let info = finish(shared, CloseInfo::new(theirs.code, &theirs.reason, cause), deadline);
+        log::debug!("connection closed: {info}");
+        Error::Closed(Box::new(info))
+    }
+
+    /// Reads once. What was left to be sent goes first, if it goes without waiting.
+    fn fill(&mut self, shared: &Shared, deadline: Deadline) -> Result<()> {
+        if let Some(closed) = shared.closed() {
+            return Err(closed);
+        }
+        self.settle(shared);
+        let thread = thread::current().id();
+        if thread != self.thread {
+            self.thread = thread;
+            shared.note_reader(thread);
+        }
+        match shared.stream.read(self.inbound.space(), deadline) {
+            Ok(0) => Err(shared.lost(io::ErrorKind::UnexpectedEof)),
+            Ok(length) => {
+                self.inbound.received(length);
+                Ok(())
+            }
+            Err(error) if is_timeout(&error) => Err(Error::Timeout(Phase::Recv)),
+            Err(error) => Err(shared.lost(error.kind())),
+        }
+    }
+
+    fn settle(&mut self, shared: &Shared) {
+        if self.unsettled || shared.stream.has_output() {
+            self.unsettled = !shared.settle();
+        }
+    }
+}
+
+/// The peer broke a rule: tells it, and ends the connection.
+#[cold]
+pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Option<Deadline>) -> Error {
+    if let Some(closed) = shared.closed() {
+        return closed;
+    }
+    if let Ok(close) = CloseFrame::new(error.close_code(), "") {
+        shared.queue_close(close);
+    }
+    finish(shared, violation(error), deadline);
+    log::debug!("peer violated the protocol: {error}");
+    Error::Protocol(error)
+}
+
+/// Ends a connection on which our Close is sent or waits to be sent: sends it, half-closes, and lets the peer take it in before the
+/// socket goes, since closing a socket with unread bytes makes a reset of them that may overtake the Close.
+fn finish(shared: &Shared, info: CloseInfo, deadline: Option<Deadline>) -> CloseInfo {
+    let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline.unwrap_or(Deadline::NEVER));
+    if shared.send_queued_close(deadline).is_ok() && shared.stream.shutdown(Shutdown::Write).is_ok() {
+        drain(shared, deadline);
+    }
+    let info = shared.end(info);
+    // The peer may have been faster; then there is nothing left to shut down.
+    let _ = shared.stream.shutdown(Shutdown::Both);
+    info
+}
+
+fn drain(shared: &Shared, deadline: Deadline) {
+    let mut scratch = [0; 4096];
+    let mut drained = 0;
+    while drained < Reader::DRAIN {
+        match shared.stream.read(&mut scratch, deadline) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => drained += length,
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! What the threads of a connection share: who may write, what waits to be written, and how it ended.
+//!
+//! One lock, `traffic`, guards all of it and is never held across a wait for the network. The sending half is not locked but
+//! *taken*: a thread that writes has it in its [`Turn`], and everybody else can see that it is away, wait for it with a deadline,
+//! or leave a reply for its holder to send. So the reader never waits for a writer.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::Duration;
+
+use super::turn::Turn;
+use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
+use crate::net::{Deadline, Patience, Stream};
+use crate::options::Timeouts;
+use crate::protocol::{
+    CloseCode, CloseFrame, LocalProtocolError, MAX_CONTROL_PAYLOAD, MaskKeys, Outbound, ProtocolError, Role,
+};
+
+/// A connection as all its threads see it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(super) stream: Stream,
+    pub(super) role: Role,
+    traffic: Mutex<Traffic>,
+    /// The turn is free, or the connection is over.
+    changed: Condvar,
+    /// The process that made the connection: a fork must not speak on it (DESIGN: drop).
+    process: u32,
+}
+
+/// The state behind the lock.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    /// The sending half, unless a thread has it.
+    outbound: Option<Box<Outbound>>,
+    /// How many threads wait for [`Shared::changed`].
+    waiting: usize,
+    /// What is to be sent as soon as the turn is free.
+    pub(super) reply: Reply,
+    /// The thread that sends a message in fragments; other messages wait until it is done.
+    fragmenting: Option<ThreadId>,
+    /// Our Close, once it is sent or waits to be sent.
+    close_sent: Option<CloseFrame>,
+    /// How the connection ended.
+    over: Option<CloseInfo>,
+    /// The thread that received last, or made the connection: it must not wait for itself.
+    reader: ThreadId,
+    timeouts: Timeouts,
+}
+
+/// A control frame that the reader wants sent. There is one slot: the latest ping is the one to answer (RFC 6455, section
+/// 5.5.3), and a Close overtakes everything.
+#[derive(Debug, Default)]
+pub(super) enum Reply {
+    #[default]
+    Empty,
+    Pong(Payload),
+    Close(CloseFrame),
+}
+
+/// The payload of a control frame, kept without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Payload {
+    bytes: [u8; MAX_CONTROL_PAYLOAD],
+    length: usize,
+}
+
+impl Payload {
+    fn new(payload: &[u8]) -> Self {
+        let length = payload.len().min(MAX_CONTROL_PAYLOAD);
+        let mut bytes = [0; MAX_CONTROL_PAYLOAD];
+        bytes[..length].copy_from_slice(&payload[..length]);
+        Self { bytes, length }
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// What a turn is wanted for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// A message of its own, or the first fragment of one.
+    Message,
+    /// A further fragment of the message that this thread sends.
+    Fragment,
+    /// A control frame: it may stand between fragments.
+    Control,
+}
+
+impl Shared {
+    pub(super) fn new(stream: Stream, role: Role, outbound: Outbound, timeouts: Timeouts) -> Self {
+        Self {
+            stream,
+            role,
+            traffic: Mutex::new(Traffic {
+                outbound: Some(Box::new(outbound)),
+                waiting: 0,
+                reply: Reply::Empty,
+                fragmenting: None,
+                close_sent: None,
+                over: None,
+                reader: thread::current().id(),
+                timeouts,
+            }),
+            changed: Condvar::new(),
+            process: std::process::id(),
+        }
+    }
+
+    pub(super) fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the sending half.
+    pub(super) fn turn(&self, purpose: Purpose) -> Result<Turn<'_>> {
+        let mut traffic = self.traffic();
+        let patience = patience(traffic.timeouts);
+        let mut deadline = None;
+        loop {
+            traffic.check(purpose)?;
+            if let Some(outbound) = traffic.take_turn(purpose) {
+                drop(traffic);
+                return Ok(Turn::new(self, outbound, patience));
+            }
+            let deadline = *deadline.get_or_insert_with(|| patience.total.min(Deadline::after(patience.stall)));
+            traffic = self.wait(traffic, deadline).map_err(|_| Error::Timeout(Phase::Send))?;
+        }
+    }
+
+    /// Sends our Close if it still waits to be sent, and waits for that. An error means that it could not be sent in time.
+    pub(super) fn send_queued_close(&self, deadline: Deadline) -> Result<()> {
+        let mut traffic = self.traffic();
+        loop {
+            if traffic.over.is_some() {
+                return Ok(());
+            }
+            if let Some(outbound) = traffic.outbound.take() {
+                drop(traffic);
+                return Turn::new(self, outbound, Patience::until(deadline)).send_reply();
+            }
+            traffic = self.wait(traffic, deadline).map_err(|_| Error::Timeout(Phase::Close))?;
+        }
+    }
+
+    /// Takes what waits to be sent.
+    pub(super) fn take_reply(&self) -> Reply {
+        std::mem::take(&mut self.traffic().reply)
+    }
+
+    /// Waits until something changes.
+    fn wait<'a>(
+        &'a self,
+        mut traffic: MutexGuard<'a, Traffic>,
+        deadline: Deadline,
+    ) -> io::Result<MutexGuard<'a, Traffic>> {
+        let timeout = deadline.wait()?;
+        traffic.waiting += 1;
+        let mut traffic = match timeout {
+            None => self.changed.wait(traffic).unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => self.changed.wait_timeout(traffic, timeout).unwrap_or_else(PoisonError::into_inner).0,
+        };
+        traffic.waiting -= 1;
+        Ok(traffic)
+    }
+
+    /// Gives the sending half back. Unless something is stuck in it, a reply that came in the meantime must be sent first: then
+    /// both are returned.
+    pub(super) fn give_back(&self, outbound: Box<Outbound>) -> Option<(Box<Outbound>, Reply)> {
+        let mut traffic = self.traffic();
+        let stuck = !outbound.pending().is_empty() || traffic.over.is_some();
+        if !stuck && !matches!(traffic.reply, Reply::Empty) {
+            return Some((outbound, std::mem::take(&mut traffic.reply)));
+        }
+        traffic.outbound = Some(outbound);
+        if traffic.waiting > 0 {
+            self.changed.notify_all();
+        }
+        None
+    }
+
+    /// Leaves a pong to be sent by [`settle`](Self::settle), in place of an older one.
+    pub(super) fn answer_ping(&self, payload: &[u8]) {
+        let mut traffic = self.traffic();
+        if !matches!(traffic.reply, Reply::Close(_)) {
+            traffic.reply = Reply::Pong(Payload::new(payload));
+        }
+    }
+
+    /// Sends what waits to be sent as far as that is possible without waiting; says whether that was all of it. Whoever has the
+    /// turn sees to it otherwise.
+    pub(super) fn settle(&self) -> bool {
+        let mut traffic = self.traffic();
+        if traffic.over.is_some() {
+            return true;
+        }
+        let Some(outbound) = traffic.outbound.take() else { return true };
+        drop(traffic);
+        drop(Turn::new(self, outbound, Patience::until(Deadline::NEVER)));
+        let traffic = self.traffic();
+        traffic.outbound.as_ref().is_none_or(|outbound| outbound.pending().is_empty())
+    }
+
+    /// Notes which thread receives.
+    pub(super) fn note_reader(&self, reader: ThreadId) {
+        self.traffic().reader = reader;
+    }
+
+    /// Whether the calling thread is the one that receives: it must not wait for itself.
+    pub(super) fn is_reader(&self) -> bool {
+        self.traffic().reader == thread::current().id()
+    }
+
+    /// Notes that a message is sent in fragments by this thread, or no longer.
+    pub(super) fn set_fragmenting(&self, fragmenting: Option<ThreadId>) {
+        let mut traffic = self.traffic();
+        traffic.fragmenting = fragmenting;
+        if traffic.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Notes our Close. The first one counts: there is never a second on the wire.
+    pub(super) fn queue_close(&self, close: CloseFrame) -> bool {
+        let mut traffic = self.traffic();
+        if traffic.close_sent.is_some() || traffic.over.is_some() {
+            return false;
+        }
+        traffic.close_sent = Some(close.clone());
+        traffic.reply = Reply::Close(close);
+        true
+    }
+
+    /// Our Close, once it is sent or waits to be sent.
+    pub(super) fn close_sent(&self) -> Option<CloseFrame> {
+        self.traffic().close_sent.clone()
+    }
+
+    /// How the connection ended, if it did.
+    pub(crate) fn over(&self) -> Option<CloseInfo> {
+        self.traffic().over.clone()
+    }
+
+    /// The error for a call on a connection that is over.
+    pub(super) fn closed(&self) -> Option<Error> {
+        self.over().map(|info| Error::Closed(Box::new(info)))
+    }
+
+    /// Ends the connection. The first reason counts; it is returned.
+    pub(super) fn end(&self, info: CloseInfo) -> CloseInfo {
+        let mut traffic = self.traffic();
+        let info = traffic.over.get_or_insert(info).clone();
+        traffic.reply = Reply::Empty;
+        self.changed.notify_all();
+        info
+    }
+
+    /// Ends the connection at once: whoever reads or writes is woken.
+    pub(super) fn abort(&self, cause: CloseCause) -> CloseInfo {
+        let info = self.end(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", cause));
+        // The socket may be gone already; that is what is wanted.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        info
+    }
+
+    /// The connection failed under our hands. If we had closed it, the peer just did not answer.
+    pub(super) fn lost(&self, kind: io::ErrorKind) -> Error {
+        let cause = match self.close_sent() {
+            Some(_) => CloseCause::Unanswered,
+            None => CloseCause::Lost(kind),
+        };
+        Error::Closed(Box::new(self.abort(cause)))
+    }
+
+    /// Waits until the connection is over.
+    pub(super) fn wait_until_over(&self, deadline: Deadline) -> bool {
+        let mut traffic = self.traffic();
+        while traffic.over.is_none() {
+            match self.wait(traffic, deadline) {
+                Ok(woken) => traffic = woken,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    /// Whether this process made the connection; after a fork the child has a copy that it must leave alone.
+    pub(super) fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// Takes a new source of masking keys.
+    pub(crate) fn set_mask_keys(&self, keys: MaskKeys) -> Result<()> {
+        self.turn(Purpose::Control)?.set_mask_keys(keys);
+        Ok(())
+    }
+
+    /// How much memory the sending half holds, in bytes; nothing is said while a thread has it.
+    pub(super) fn memory(&self) -> usize {
+        self.traffic().outbound.as_ref().map_or(0, |outbound| outbound.memory())
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.traffic().timeouts
+    }
+
+    pub(crate) fn set_timeouts(&self, change: impl FnOnce(&mut Timeouts)) {
+        change(&mut self.traffic().timeouts);
+    }
+}
+
+impl Traffic {
+    /// Whether a call may send at all.
+    fn check(&self, purpose: Purpose) -> Result<()> {
+        if let Some(info) = &self.over {
+            return Err(Error::Closed(Box::new(info.clone())));
+        }
+        if let Some(close) = &self.close_sent {
+            let info = CloseInfo::new(close.code, &close.reason, CloseCause::Local);
+            return Err(Error::Closed(Box::new(info)));
+        }
+        // To wait for a message that this very thread is sending would be to wait for ever.
+        let busy = purpose == Purpose::Message || self.outbound.is_none();
+        if busy
+            && self.fragmenting.is_some_and(|thread| thread == thread::current().id())
+            && purpose != Purpose::Fragment
+        {
+            return Err(Error::Usage(LocalProtocolError::SendingMessage));
+        }
+        Ok(())
+    }
+
+    fn take_turn(&mut self, purpose: Purpose) -> Option<Box<Outbound>> {
+        if purpose == Purpose::Message && self.fragmenting.is_some() {
+            return None;
+        }
+        self.outbound.take()
+    }
+}
+
+/// How long a send may go without a byte leaving when no limit is set for the whole.
+const STALL: Duration = Duration::from_secs(30);
+
+fn patience(timeouts: Timeouts) -> Patience {
+    match timeouts.send {
+        Some(limit) => Patience::until(Deadline::after(Some(limit))),
+        None => Patience::while_moving(STALL),
+    }
+}
+
+/// How a connection ends that the peer broke a rule on.
+pub(super) fn violation(error: ProtocolError) -> CloseInfo {
+    CloseInfo::new(error.close_code(), "", CloseCause::Violation(error))
+}

@@ -1,0 +1,178 @@
+//! The turn: the sending half of a connection in the hands of one thread.
+
+use std::io;
+
+use super::shared::{Reply, Shared};
+use crate::error::{CloseCause, Error, Phase, Result};
+use crate::message::MessageRef;
+use crate::net::Patience;
+use crate::protocol::{Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
+
+/// The right to write. It ends when it is dropped; a reply that the reader left in the meantime is sent then, as far as that is
+/// possible without waiting.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    shared: &'a Shared,
+    /// There until the turn is dropped.
+    outbound: Option<Box<Outbound>>,
+    patience: Patience,
+}
+
+impl<'a> Turn<'a> {
+    /// A payload is masked and written in pieces of this size: large enough that the system call is nothing, small enough that the
+    /// kernel finds it in the second-level cache.
+    pub(super) const PIECE: usize = 128 * 1024;
+
+    pub(super) const fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
+        Self { shared, outbound: Some(outbound), patience }
+    }
+
+    /// Sends a whole message as one frame; returns the frame's length in bytes.
+    #[inline]
+    pub(super) fn message(&mut self, message: MessageRef<'_>) -> Result<u64> {
+        self.data(message.kind().into(), Fin::Last, message.as_bytes())
+    }
+
+    /// Sends a data frame; returns its length in bytes.
+    #[inline]
+    pub(super) fn data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<u64> {
+        if payload.len() > Self::PIECE {
+            return self.large(opcode, fin, payload);
+        }
+        self.send(|outbound| outbound.data(opcode, fin, payload)).map(|length| length as u64)
+    }
+
+    /// Sends one frame, or nothing of it: when no byte has left by the deadline, it is taken back.
+    #[inline]
+    pub(super) fn send<N>(&mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
+        let outbound = self.outbound();
+        let mark = outbound.mark();
+        let length = encode(outbound)?;
+        let flushed = self.flush();
+        if flushed.is_err() {
+            self.outbound().retract(mark);
+        }
+        flushed.map(|()| length)
+    }
+
+    /// Encodes without sending; [`flush`](Self::flush) sends.
+    pub(super) fn encode<N>(
+        &mut self,
+        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
+    ) -> Result<N> {
+        encode(self.outbound()).map_err(Error::Usage)
+    }
+
+    /// How many bytes are encoded and not sent.
+    pub(super) fn pending(&mut self) -> usize {
+        self.outbound().pending().len()
+    }
+
+    /// Writes what is pending. After an error of which a byte has left, the connection is over: nothing may follow a torn frame.
+    #[inline]
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let (shared, patience) = (self.shared, self.patience);
+        let outbound = self.outbound();
+        let pending = outbound.pending();
+        match shared.stream.write_all(pending, patience) {
+            Ok(()) => {
+                let length = pending.len();
+                outbound.written(length);
+                Ok(())
+            }
+            Err(failure) if is_timeout(&failure.error) => {
+                if failure.started {
+                    shared.abort(CloseCause::TornFrame);
+                }
+                Err(Error::Timeout(Phase::Send))
+            }
+            Err(failure) => Err(shared.closed().unwrap_or_else(|| shared.lost(failure.error.kind()))),
+        }
+    }
+
+    pub(super) fn set_mask_keys(&mut self, keys: MaskKeys) {
+        self.outbound().set_mask_keys(keys);
+    }
+
+    /// The frame in progress cannot be finished: the connection is over.
+    pub(super) fn tear(&self) {
+        self.shared.abort(CloseCause::TornFrame);
+    }
+
+    /// Sends the reply that waits, and waits until it is sent.
+    pub(super) fn send_reply(mut self) -> Result<()> {
+        let reply = self.shared.take_reply();
+        self.encode_reply(&reply);
+        self.flush()
+    }
+
+    #[cold]
+    fn large(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<u64> {
+        let (first, rest) = payload.split_at(Self::PIECE);
+        let length = self.send(|outbound| {
+            let length = outbound.begin(opcode, fin, payload.len() as u64)?;
+            outbound.payload(first)?;
+            Ok(length)
+        })?;
+        for piece in rest.chunks(Self::PIECE) {
+            self.encode(|outbound| outbound.payload(piece))?;
+            if let Err(error) = self.flush() {
+                self.tear();
+                return Err(error);
+            }
+        }
+        Ok(length)
+    }
+
+    fn encode_reply(&mut self, reply: &Reply) {
+        let outbound = self.outbound();
+        // Neither can be refused: a pong repeats what a ping brought, and a Close was checked before it was queued.
+        let _ = match reply {
+            Reply::Empty => Ok(0),
+            Reply::Pong(payload) => outbound.pong(payload.as_slice()),
+            Reply::Close(close) => outbound.close(close),
+        };
+    }
+
+    /// Writes what goes without waiting.
+    fn try_flush(&mut self) {
+        let shared = self.shared;
+        let outbound = self.outbound();
+        if shared.stream.has_output() && shared.stream.try_flush().is_err() {
+            return;
+        }
+        while !outbound.pending().is_empty() {
+            match shared.stream.try_write(outbound.pending()) {
+                Ok(0) => return,
+                Ok(length) => outbound.written(length),
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        shared.lost(error.kind());
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn outbound(&mut self) -> &mut Outbound {
+        self.outbound.as_mut().expect("the sending half is there until the turn is dropped")
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.try_flush();
+        while let Some(outbound) = self.outbound.take() {
+            let Some((outbound, reply)) = self.shared.give_back(outbound) else { return };
+            self.outbound = Some(outbound);
+            self.encode_reply(&reply);
+            self.try_flush();
+        }
+    }
+}
+
+/// Unix says WouldBlock when a timeout of a socket is over, Windows TimedOut.
+pub(super) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,7 +1,8 @@
 //! Where to connect to: `ws://` and `wss://` URLs (RFC 6455, section 3).
 //!
-//! The text is checked as it was given before anything interprets it. The WHATWG rules of the `url` crate forgive too much for a
-//! program: `\` for `/`, tabs that vanish, `0x7f.1` for 127.0.0.1. They are used for names in other scripts only.
+//! The text is checked as it was given before anything interprets it. The WHATWG rules of the `url` crate forgive too
+//! much for a program: `\` for `/`, tabs that vanish, `0x7f.1` for 127.0.0.1. They are used for names in other scripts
+//! only.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -38,8 +39,8 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// A [`UrlError`] for everything that is not the URL of a WebSocket by the letter of RFC 3986 and RFC 6455, save that what
-    /// only needs percent-encoding in path and query gets it.
+    /// A [`UrlError`] for everything that is not the URL of a WebSocket by the letter of RFC 3986 and RFC 6455, save
+    /// that what only needs percent-encoding in path and query gets it.
     pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
         check_characters(url)?;
         let (secure, rest) = split_scheme(url)?;
@@ -106,7 +107,8 @@ impl fmt::Debug for UserInfo {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// A character that cannot stand there as it is: a control character, a backslash, a space in the host or at either end.
+    /// A character that cannot stand there as it is: a control character, a backslash, a space in the host or at either
+    /// end.
     #[error("{character:?} at byte {at} is not allowed there; in path and query write it percent-encoded")]
     Character {
         /// The first such character.
@@ -201,7 +203,8 @@ fn split_userinfo(authority: &str) -> Result<(Option<UserInfo>, &str), UrlError>
     }
 }
 
-/// The host, with its brackets if it has any, and the port, if one is given. An empty one is none (RFC 3986, section 3.2.3).
+/// The host, with its brackets if it has any, and the port, if one is given. An empty one is none (RFC 3986, section
+/// 3.2.3).
 fn split_port(text: &str) -> Result<(&str, Option<&str>), UrlError> {
     let after_host = match text.find(']') {
         Some(bracket) => bracket + 1,
@@ -275,8 +278,8 @@ fn encode_resource(rest: &str) -> String {
     resource
 }
 
-/// Appends `text`, percent-encoding spaces, what is not ASCII, and the characters of `unsafe_characters` (those of the WHATWG's
-/// path and query sets).
+/// Appends `text`, percent-encoding spaces, what is not ASCII, and the characters of `unsafe_characters` (those of the
+/// WHATWG's path and query sets).
 fn encode_into(out: &mut String, text: &str, unsafe_characters: &[u8]) {
     for byte in text.bytes() {
         if byte.is_ascii_graphic() && !unsafe_characters.contains(&byte) {

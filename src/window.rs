@@ -6,17 +6,17 @@ use std::fmt;
 const SMALLEST: usize = 4 * 1024;
 /// What a read asks for at most. More gains no system calls worth having, and leaves the second level cache.
 const LARGEST: usize = 64 * 1024;
-/// So many reads in a row that leave three quarters unused halve the buffer. One alone does not: the last read of a burst is
-/// short too.
+/// So many reads in a row that leave three quarters unused halve the buffer. One alone does not: the last read of a
+/// burst is short too.
 const PATIENCE: u8 = 8;
 
 /// A buffer that is written at its end and read at its start, and whose size follows the traffic.
 ///
-/// It holds nothing at first, then 4 KiB, doubles up to 64 KiB while reads fill it, and halves again while they leave it mostly unused.
-/// The bytes are initialised once, when they are allocated, never again before a read.
+/// It holds nothing at first, then 4 KiB, doubles up to 64 KiB while reads fill it, and halves again while they leave
+/// it mostly unused. The bytes are initialised once, when they are allocated, never again before a read.
 ///
-/// Invariant: `start <= end <= bytes.len()`. What lies between `start` and `end` is received and unread, what lies behind `end` is
-/// room for the next read.
+/// Invariant: `start <= end <= bytes.len()`. What lies between `start` and `end` is received and unread, what lies
+/// behind `end` is room for the next read.
 pub(crate) struct Window {
     bytes: Vec<u8>,
     start: usize,
@@ -130,7 +130,8 @@ impl Window {
         }
     }
 
-    /// Less than half of the buffer is behind the unread bytes: moves them to the front, or grows if the latest read filled it.
+    /// Less than half of the buffer is behind the unread bytes: moves them to the front, or grows if the latest read
+    /// filled it.
     #[cold]
     fn make_room(&mut self) {
         if self.wanted > self.bytes.len() {
@@ -313,7 +314,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_come_out_as_they_went_in(steps in prop::collection::vec((0usize..100_000, 0usize..100_000, 0u8..4), 1..60)) {
+        fn bytes_come_out_as_they_went_in(
+            steps in prop::collection::vec((0usize..100_000, 0usize..100_000, 0u8..4), 1..60),
+        ) {
             let mut window = Window::new();
             let (mut written, mut read) = (0_usize, 0_usize);
             for (give, take, how) in steps {

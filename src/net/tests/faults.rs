@@ -30,8 +30,8 @@ enum Fault {
 const FAULTS: [Fault; 7] =
     [Fault::Interrupted, Fault::WouldBlock, Fault::TimedOut, Fault::Reset, Fault::End, Fault::Lie, Fault::OneByte];
 
-/// Passes everything on to `inner`, save for the operation with the number `at`, counted over reads and writes together. With
-/// `step` it passes on so many bytes at a time.
+/// Passes everything on to `inner`, save for the operation with the number `at`, counted over reads and writes
+/// together. With `step` it passes on so many bytes at a time.
 #[derive(Debug)]
 struct Faulty {
     inner: Box<dyn Transport>,

@@ -279,6 +279,24 @@ fn shutting_down_says_farewell_and_ends_what_is_sent_but_not_what_is_received() 
 }
 
 #[test]
+fn what_did_not_fit_a_read_is_known_to_be_at_hand() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor("localhost");
+    let (port, _server) = serve(move |socket| {
+        let mut tls = acceptor.accept(socket).unwrap();
+        tls.write_all(&pattern(10_000)).unwrap();
+        tls.read(&mut [0; 1]).unwrap();
+    });
+    let stream = dial_tls("localhost", port, TlsOptions::new().ca_certs_pem(&authority.pem)).unwrap();
+    assert!(!stream.has_input());
+    for left in (0..10).rev() {
+        assert_eq!(read_exact(&stream, 1000).len(), 1000);
+        assert_eq!(stream.has_input(), left > 0);
+    }
+    stream.write_all(b"x", patient()).unwrap();
+}
+
+#[test]
 fn a_layer_can_stand_on_another() {
     let (outer, inner) = (Authority::new(), Authority::new());
     let acceptors = (outer.acceptor("proxy.example"), inner.acceptor("server.example"));

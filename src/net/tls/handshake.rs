@@ -16,7 +16,8 @@ type Attempt = std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
 ///
 /// # Errors
 ///
-/// [`Error::Tls`] when the two do not come to terms, [`Error::Timeout`] at the deadline, [`Error::Io`] when the connection is lost.
+/// [`Error::Tls`] when the two do not come to terms, [`Error::Timeout`] at the deadline, [`Error::Io`] when the
+/// connection is lost.
 pub(super) fn connect(below: &Stream, connector: &TlsConnector, name: &str, deadline: Deadline) -> Result<Engine> {
     // The dot that makes a name absolute belongs to the DNS, not to certificates (RFC 6066, section 3).
     let name = name.strip_suffix('.').unwrap_or(name);

@@ -16,8 +16,8 @@ pub(super) struct Pipe {
     pub(super) outgoing: Outgoing,
 }
 
-/// Ciphertext to go out. Shared, since a TLS library that gives up drops its socket, and what that socket was told last is the
-/// alert that tells the peer why.
+/// Ciphertext to go out. Shared, since a TLS library that gives up drops its socket, and what that socket was told last
+/// is the alert that tells the peer why.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outgoing(Arc<Mutex<Vec<u8>>>);
 

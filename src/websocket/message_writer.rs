@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 
-use super::shared::{Purpose, Shared};
+use super::shared::{Purpose, Sending, Shared};
 use crate::error::{Error, Result};
 use crate::message::MessageKind;
 use crate::protocol::{CloseCode, Fin, LocalProtocolError, Opcode, TextCheck};
@@ -52,7 +52,7 @@ impl MessageWriter {
     pub(crate) fn new(shared: Arc<Shared>, kind: MessageKind) -> Result<Self> {
         // Holding the turn for a moment makes sure that no other message is in progress.
         let turn = shared.turn(Purpose::Message)?;
-        shared.set_fragmenting(Some(thread::current().id()));
+        shared.set_sending(Sending::Fragments(thread::current().id()));
         drop(turn);
         let text = (kind == MessageKind::Text).then(TextCheck::default);
         Ok(Self { shared, opcode: kind.into(), text, buffer: Vec::new(), state: State::Writing })
@@ -116,6 +116,6 @@ impl Drop for MessageWriter {
             // The message cannot be completed, so the connection cannot go on. If it is over already, that is as well.
             let _ = self.shared.send_close(CloseCode::INTERNAL_ERROR, "message was not finished");
         }
-        self.shared.set_fragmenting(None);
+        self.shared.set_sending(Sending::Nothing);
     }
 }

@@ -28,13 +28,13 @@ pub use self::reader::ControlFrames;
 pub(crate) use self::shared::Shared;
 
 use self::opening::Opening;
-use self::reader::{Reader, violated};
+use self::reader::Reader;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::message::{Message, MessageKind, MessageRef};
 use crate::net::Transport;
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::{Headers, Response};
-use crate::protocol::{CloseCode, Frame, Granularity, LocalProtocolError, MaskKeys, Opcode, Step};
+use crate::protocol::{CloseCode, Frame, Granularity, MaskKeys, Opcode, Step};
 use crate::sender::Sender;
 
 /// A WebSocket connection, and the options to make another one.
@@ -216,7 +216,7 @@ impl WebSocket {
         if !reader.inbound.advance_short() {
             reader.receive(shared, Granularity::Message, ControlFrames::Hide)?;
         }
-        reader.inbound.take_message().map_err(|error| violated(shared, error, None))
+        reader.take_message(shared)
     }
 
     /// Receives a message without copying it: valid until the next receive.
@@ -702,20 +702,4 @@ fn not_zero(option: &'static str, timeout: Option<Duration>) -> Result<Option<Du
         return Err(Error::Options(Box::new(OptionsError::new(option, "a timeout of zero"))));
     }
     Ok(timeout)
-}
-
-impl Reader {
-    /// The message of the last step; text that is not UTF-8 ends the connection.
-    #[inline]
-    fn message(&mut self, shared: &Shared) -> Result<MessageRef<'_>> {
-        self.inbound.message().map_err(|error| violated(shared, error, None))
-    }
-
-    /// Whether a step of this granularity would lose what another one has gathered.
-    fn allow(&self, granularity: Granularity) -> Result<()> {
-        match self.inbound.half_taken() {
-            Some(half) if half != granularity => Err(Error::Usage(LocalProtocolError::ReceivingMessage)),
-            _ => Ok(()),
-        }
-    }
 }

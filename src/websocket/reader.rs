@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::shared::{Shared, violation};
 use super::turn::is_timeout;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
+use crate::message::{Message, MessageRef};
 use crate::net::Deadline;
-use crate::protocol::{CloseFrame, Granularity, Inbound, ProtocolError, Step};
+use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Step};
 
 /// The receiving half of a connection and its driver.
 #[derive(Debug)]
@@ -58,10 +59,7 @@ impl Reader {
                 Granularity::Piece => self.inbound.advance_piece(),
             };
             match step {
-                Ok(Step::NeedMore) => {
-                    let deadline = *deadline.get_or_insert_with(|| Deadline::after(self.timeout));
-                    self.fill(shared, deadline)?;
-                }
+                Ok(Step::NeedMore) => self.fill(shared, self.started(&mut deadline))?,
                 Ok(Step::Ping) => {
                     shared.answer_ping(self.inbound.control());
                     self.unsettled = true;
@@ -71,8 +69,8 @@ impl Reader {
                     }
                 }
                 Ok(Step::Pong) if control == ControlFrames::Hide => {}
-                Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, deadline)),
-                Err(error) => return Err(violated(shared, error, deadline)),
+                Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, self.started(&mut deadline))),
+                Err(error) => return Err(violated(shared, error, self.started(&mut deadline))),
                 Ok(step) => {
                     self.settle(shared);
                     return Ok(step);
@@ -81,15 +79,42 @@ impl Reader {
         }
     }
 
+    /// The message of the last step; text that is not UTF-8 ends the connection.
+    #[inline]
+    pub(super) fn message(&mut self, shared: &Shared) -> Result<MessageRef<'_>> {
+        let timeout = self.timeout;
+        self.inbound.message().map_err(|error| violated(shared, error, Deadline::after(timeout)))
+    }
+
+    /// The same as a value of its own.
+    #[inline]
+    pub(super) fn take_message(&mut self, shared: &Shared) -> Result<Message> {
+        let timeout = self.timeout;
+        self.inbound.take_message().map_err(|error| violated(shared, error, Deadline::after(timeout)))
+    }
+
+    /// Whether a step of this granularity would lose what another one has gathered.
+    pub(super) fn allow(&self, granularity: Granularity) -> Result<()> {
+        match self.inbound.half_taken() {
+            Some(half) if half != granularity => Err(Error::Usage(LocalProtocolError::ReceivingMessage)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The deadline of this receive. Its time begins to run when it first has to wait.
+    fn started(&self, deadline: &mut Option<Deadline>) -> Deadline {
+        *deadline.get_or_insert_with(|| Deadline::after(self.timeout))
+    }
+
     /// Goes on to the next frame and answers nothing; the peer's Close is a frame like any other.
     pub(super) fn receive_raw(&mut self, shared: &Shared) -> Result<Step> {
         let deadline = Deadline::after(self.timeout);
         loop {
             match self.inbound.advance_frame() {
                 Ok(Step::NeedMore) => self.fill(shared, deadline)?,
-                Ok(Step::Ended) => return Err(self.closed_by_peer(shared, Some(deadline))),
+                Ok(Step::Ended) => return Err(self.closed_by_peer(shared, deadline)),
                 Ok(step) => return Ok(step),
-                Err(error) => return Err(violated(shared, error, Some(deadline))),
+                Err(error) => return Err(violated(shared, error, deadline)),
             }
         }
     }
@@ -104,12 +129,12 @@ impl Reader {
                     }
                 }
                 Ok(Step::Close | Step::Ended) => {
-                    self.closed_by_peer(shared, Some(deadline));
+                    self.closed_by_peer(shared, deadline);
                     return;
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    violated(shared, error, Some(deadline));
+                    violated(shared, error, deadline);
                     return;
                 }
             }
@@ -117,7 +142,7 @@ impl Reader {
     }
 
     /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
-    fn closed_by_peer(&self, shared: &Shared, deadline: Option<Deadline>) -> Error {
+    fn closed_by_peer(&self, shared: &Shared, deadline: Deadline) -> Error {
         if let Some(closed) = shared.closed() {
             return closed;
         }
@@ -160,7 +185,7 @@ impl Reader {
 
 /// The peer broke a rule: tells it, and ends the connection.
 #[cold]
-pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Option<Deadline>) -> Error {
+pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Deadline) -> Error {
     if let Some(closed) = shared.closed() {
         return closed;
     }
@@ -174,8 +199,8 @@ pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Option<D
 
 /// Ends a connection on which our Close is sent or waits to be sent: sends it, half-closes, and lets the peer take it in before the
 /// socket goes, since closing a socket with unread bytes makes a reset of them that may overtake the Close.
-fn finish(shared: &Shared, info: CloseInfo, deadline: Option<Deadline>) -> CloseInfo {
-    let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline.unwrap_or(Deadline::NEVER));
+fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
+    let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline);
     if shared.send_queued_close(deadline).is_ok() && shared.stream.shutdown(Shutdown::Write).is_ok() {
         drain(shared, deadline);
     }

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::batch::{Batch, WRONG_LENGTH, frame_length};
 use super::message_writer::MessageWriter;
-use super::shared::{Purpose, Shared};
+use super::shared::{Purpose, Sending, Shared};
 use super::turn::Turn;
 use crate::error::{CloseCause, Error, Result};
 use crate::message::{MessageKind, MessageRef};
@@ -60,7 +60,7 @@ impl Shared {
 
     pub(crate) fn cork<T>(&self, fill: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
         let turn = self.turn(Purpose::Message)?;
-        self.set_fragmenting(Some(thread::current().id()));
+        self.set_sending(Sending::Batch(thread::current().id()));
         let _uncork = Uncork(self);
         let mut batch = Batch::new(turn);
         let filled = fill(&mut batch);
@@ -106,12 +106,12 @@ impl Shared {
     }
 }
 
-/// Lets other messages pass again, however a batch ends.
+/// Ends a batch, however it ends.
 struct Uncork<'a>(&'a Shared);
 
 impl Drop for Uncork<'_> {
     fn drop(&mut self) {
-        self.0.set_fragmenting(None);
+        self.0.set_sending(Sending::Nothing);
     }
 }
 

@@ -39,8 +39,7 @@ pub(super) struct Traffic {
     waiting: usize,
     /// What is to be sent as soon as the turn is free.
     pub(super) reply: Reply,
-    /// The thread that sends a message in fragments; other messages wait until it is done.
-    fragmenting: Option<ThreadId>,
+    sending: Sending,
     /// Our Close, once it is sent or waits to be sent.
     close_sent: Option<CloseFrame>,
     /// How the connection ended.
@@ -80,6 +79,16 @@ impl Payload {
     }
 }
 
+/// What a thread sends that takes more than one call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sending {
+    Nothing,
+    /// A message in fragments: other messages wait until it is done, control frames pass.
+    Fragments(ThreadId),
+    /// A batch: the thread keeps the turn.
+    Batch(ThreadId),
+}
+
 /// What a turn is wanted for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Purpose {
@@ -100,7 +109,7 @@ impl Shared {
                 outbound: Some(Box::new(outbound)),
                 waiting: 0,
                 reply: Reply::Empty,
-                fragmenting: None,
+                sending: Sending::Nothing,
                 close_sent: None,
                 over: None,
                 reader: thread::current().id(),
@@ -214,10 +223,10 @@ impl Shared {
         self.traffic().reader == thread::current().id()
     }
 
-    /// Notes that a message is sent in fragments by this thread, or no longer.
-    pub(super) fn set_fragmenting(&self, fragmenting: Option<ThreadId>) {
+    /// Notes what a thread sends that takes more than one call.
+    pub(super) fn set_sending(&self, sending: Sending) {
         let mut traffic = self.traffic();
-        traffic.fragmenting = fragmenting;
+        traffic.sending = sending;
         if traffic.waiting > 0 {
             self.changed.notify_all();
         }
@@ -322,19 +331,20 @@ impl Traffic {
             let info = CloseInfo::new(close.code, &close.reason, CloseCause::Local);
             return Err(Error::Closed(Box::new(info)));
         }
-        // To wait for a message that this very thread is sending would be to wait for ever.
-        let busy = purpose == Purpose::Message || self.outbound.is_none();
-        if busy
-            && self.fragmenting.is_some_and(|thread| thread == thread::current().id())
-            && purpose != Purpose::Fragment
-        {
+        // To wait for what this very thread does would be to wait for ever.
+        let ours = match self.sending {
+            Sending::Nothing => false,
+            Sending::Fragments(thread) => purpose == Purpose::Message && thread == thread::current().id(),
+            Sending::Batch(thread) => thread == thread::current().id(),
+        };
+        if ours {
             return Err(Error::Usage(LocalProtocolError::SendingMessage));
         }
         Ok(())
     }
 
     fn take_turn(&mut self, purpose: Purpose) -> Option<Box<Outbound>> {
-        if purpose == Purpose::Message && self.fragmenting.is_some() {
+        if purpose == Purpose::Message && matches!(self.sending, Sending::Fragments(_)) {
             return None;
         }
         self.outbound.take()

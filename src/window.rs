@@ -66,21 +66,6 @@ impl Window {
         self.end += n.min(space);
     }
 
-    /// Puts bytes behind the unread ones, however many.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.reserve(self.len() + bytes.len());
-        self.bytes[self.end..][..bytes.len()].copy_from_slice(bytes);
-        self.end += bytes.len();
-    }
-
-    /// Makes the window large enough to hold `n` unread bytes in a row, but no larger than 64 KiB.
-    #[inline]
-    pub(crate) fn ensure(&mut self, n: usize) {
-        if self.bytes.len() - self.start < n {
-            self.reserve(n.min(LARGEST));
-        }
-    }
-
     /// The bytes that have been received and not consumed.
     #[inline]
     pub(crate) fn unread(&self) -> &[u8] {
@@ -140,15 +125,6 @@ impl Window {
             self.compact();
         } else if self.bytes.len() == self.end {
             self.resize(LARGEST.min(self.bytes.len() * 2).max(self.bytes.len()));
-        }
-    }
-
-    /// Makes sure of room for `n` unread bytes in a row.
-    fn reserve(&mut self, n: usize) {
-        if self.bytes.len() < n {
-            self.resize(n.max(SMALLEST).next_power_of_two());
-        } else if self.bytes.len() - self.start < n {
-            self.compact();
         }
     }
 
@@ -280,31 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn ensure_makes_room_for_a_whole_frame_and_stops_at_64_kib() {
-        let mut window = Window::new();
-        window.push(b"head");
-        window.ensure(20_000);
-        assert!(window.space().len() >= 20_000 - 4);
-        assert_eq!(window.unread(), b"head");
-        window.ensure(usize::MAX);
-        assert_eq!(window.space().len(), LARGEST - 4);
-    }
-
-    #[test]
-    fn push_takes_any_amount_and_the_window_shrinks_afterwards() {
-        let mut window = Window::new();
-        window.push(b"a");
-        window.push(&vec![7; 1_000_000]);
-        assert_eq!(window.len(), 1_000_001);
-        assert_eq!((window.unread()[0], window.unread()[1_000_000]), (b'a', 7));
-        window.consume(1_000_001);
-        assert_eq!(window.space().len(), LARGEST);
-    }
-
-    #[test]
     fn release_gives_the_memory_back_but_no_unread_byte() {
         let mut window = Window::new();
-        window.push(b"x");
+        window.space()[0] = b'x';
+        window.received(1);
         window.release();
         assert_eq!(window.unread(), b"x");
         window.consume(1);
@@ -315,31 +270,20 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_come_out_as_they_went_in(
-            steps in prop::collection::vec((0usize..100_000, 0usize..100_000, 0u8..4), 1..60),
+            steps in prop::collection::vec((0usize..100_000, 0usize..100_000), 1..60),
         ) {
             let mut window = Window::new();
             let (mut written, mut read) = (0_usize, 0_usize);
-            for (give, take, how) in steps {
-                match how {
-                    0 => window.ensure(give),
-                    1 => {
-                        let give = give % 1000;
-                        let bytes: Vec<u8> = (written..written + give).map(|i| (i % 251) as u8).collect();
-                        window.push(&bytes);
-                        written += give;
-                    }
-                    _ => {
-                        let unread = window.len();
-                        let space = window.space();
-                        prop_assert!(!space.is_empty() || unread >= LARGEST);
-                        let give = give.min(space.len());
-                        for (i, byte) in space[..give].iter_mut().enumerate() {
-                            *byte = ((written + i) % 251) as u8;
-                        }
-                        window.received(give);
-                        written += give;
-                    }
+            for (give, take) in steps {
+                let unread = window.len();
+                let space = window.space();
+                prop_assert!(!space.is_empty() || unread >= LARGEST);
+                let give = give.min(space.len());
+                for (i, byte) in space[..give].iter_mut().enumerate() {
+                    *byte = ((written + i) % 251) as u8;
                 }
+                window.received(give);
+                written += give;
                 prop_assert!(window.start <= window.end && window.end <= window.bytes.len());
                 prop_assert_eq!(window.len(), written - read);
                 let take = take.min(window.len());

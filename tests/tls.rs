@@ -2,21 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/certs.rs"]
-mod certs;
+#[path = "support/tls_peer.rs"]
+mod tls_peer;
 
 use std::error::Error as _;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use native_tls::{Protocol, TlsAcceptor, TlsStream};
+use native_tls::Protocol;
+use rustls::ServerConfig;
 use websocket_sync::{
     CloseCause, ConnectOptions, Error, Message, MessageRef, Phase, SystemRoots, TlsOptions, WebSocket,
 };
 
-use certs::{Authority, Validity};
+use tls_peer::{Authority, Peer, VERSIONS, Validity, accept, say_farewell};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -35,18 +37,18 @@ fn serve<T: Send + 'static>(serve: impl FnOnce(TcpStream) -> T + Send + 'static)
 
 /// A server of another making. Says how the TLS handshake went.
 fn serve_tungstenite(
-    acceptor: TlsAcceptor,
-    session: impl FnOnce(tungstenite::WebSocket<TlsStream<TcpStream>>) + Send + 'static,
+    config: Arc<ServerConfig>,
+    session: impl FnOnce(tungstenite::WebSocket<Peer<TcpStream>>) + Send + 'static,
 ) -> (String, JoinHandle<Result<(), String>>) {
     serve(move |socket| {
-        let tls = acceptor.accept(socket).map_err(|error| error.to_string())?;
+        let tls = accept(config, socket).map_err(|error| error.to_string())?;
         session(tungstenite::accept(tls).unwrap());
         Ok(())
     })
 }
 
 /// Sends back what it gets until that ends.
-fn echo(mut ws: tungstenite::WebSocket<TlsStream<TcpStream>>) {
+fn echo(mut ws: tungstenite::WebSocket<Peer<TcpStream>>) {
     while let Ok(message) = ws.read() {
         if message.is_text() || message.is_binary() {
             ws.send(message).unwrap();
@@ -68,8 +70,8 @@ fn trusting(authority: &Authority) -> ConnectOptions {
 fn messages_come_back_over_tls_1_2_and_1_3() {
     let authority = Authority::new();
     let leaf = authority.leaf("localhost", Validity::Now);
-    for version in [Protocol::Tlsv12, Protocol::Tlsv13] {
-        let (url, server) = serve_tungstenite(leaf.acceptor(version), echo);
+    for version in VERSIONS {
+        let (url, server) = serve_tungstenite(leaf.server(version), echo);
         let mut ws = trusting(&authority).connect(&url).unwrap();
         assert!(ws.is_ssl());
         for size in [0, 1, 125, 126, 4096, 16_384, 65_536, 1 << 20] {
@@ -86,7 +88,8 @@ fn messages_come_back_over_tls_1_2_and_1_3() {
 #[test]
 fn both_roles_speak_tls() {
     let authority = Authority::new();
-    let serving = options(TlsOptions::new().acceptor(authority.acceptor("localhost")));
+    let acceptor = authority.leaf("localhost", Validity::Now).acceptor(Protocol::Tlsv12);
+    let serving = options(TlsOptions::new().acceptor(acceptor));
     let (url, server) = serve(move |socket| {
         let mut ws = serving.accept(socket).unwrap();
         assert!(ws.is_ssl());
@@ -114,9 +117,9 @@ fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps() {
             "the certificate's issuer is not trusted; TlsOptions::ca_certs adds one",
         ),
     ];
-    for version in [Protocol::Tlsv12, Protocol::Tlsv13] {
+    for version in VERSIONS {
         for (leaf, trusted, hint) in &cases {
-            let (url, server) = serve_tungstenite(leaf.acceptor(version), echo);
+            let (url, server) = serve_tungstenite(leaf.server(version), echo);
             let error = trusting(trusted).connect(&url).unwrap_err();
             assert_eq!(error.to_string(), format!("TLS with \"localhost\" failed: {hint}"));
             assert!(matches!(error, Error::Tls(_)) && error.source().is_some() && !error.is_retryable());
@@ -129,14 +132,14 @@ fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps() {
 fn a_trusted_authority_does_not_make_a_wrong_name_right_and_the_system_trusts_no_stranger() {
     let authority = Authority::new();
     for tls in [TlsOptions::new(), TlsOptions::new().system_roots(SystemRoots::Excluded)] {
-        let (url, _server) = serve_tungstenite(authority.acceptor("localhost"), echo);
+        let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
         assert!(matches!(options(tls).connect(&url), Err(Error::Tls(_))));
     }
     let strict = TlsOptions::new().ca_certs_pem(&authority.pem).system_roots(SystemRoots::Excluded);
-    let (url, _server) = serve_tungstenite(authority.acceptor("localhost"), echo);
+    let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
     let right = options(strict.clone()).connect(&url).unwrap();
     right.close().unwrap();
-    let (url, _server) = serve_tungstenite(authority.acceptor("localhost"), echo);
+    let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
     assert!(matches!(options(strict.server_hostname("other.example")).connect(&url), Err(Error::Tls(_))));
 }
 
@@ -144,10 +147,10 @@ fn a_trusted_authority_does_not_make_a_wrong_name_right_and_the_system_trusts_no
 fn each_connection_is_verified_anew() {
     let (authority, other) = (Authority::new(), Authority::new());
     let options = trusting(&authority);
-    let (url, _server) = serve_tungstenite(authority.acceptor("localhost"), echo);
+    let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
     let mut ws = options.connect(&url).unwrap();
     ws.close().unwrap();
-    let (url, _server) = serve_tungstenite(other.acceptor("localhost"), echo);
+    let (url, _server) = serve_tungstenite(other.server("localhost"), echo);
     assert!(matches!(ws.connect(&url), Err(Error::Tls(_))));
     assert!(!ws.connected());
 }
@@ -166,10 +169,10 @@ fn silence_instead_of_a_handshake_ends_at_the_deadline() {
 fn an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify() {
     for farewell in [true, false] {
         let authority = Authority::new();
-        let (url, _server) = serve_tungstenite(authority.acceptor("localhost"), move |mut ws| {
+        let (url, _server) = serve_tungstenite(authority.server("localhost"), move |mut ws| {
             ws.send("whole".into()).unwrap();
             if farewell {
-                let _ = ws.get_mut().shutdown();
+                say_farewell(ws.get_mut());
             }
         });
         let mut ws = trusting(&authority).connect(&url).unwrap();
@@ -184,7 +187,7 @@ fn both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes()
     const MESSAGES: usize = 64;
     const SIZE: usize = 1 << 20;
     let authority = Authority::new();
-    let (url, server) = serve_tungstenite(authority.acceptor("localhost"), |mut ws| {
+    let (url, server) = serve_tungstenite(authority.server("localhost"), |mut ws| {
         for _ in 0..MESSAGES {
             ws.send(vec![7; SIZE].into()).unwrap();
         }
@@ -211,7 +214,7 @@ fn both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes()
 #[test]
 fn an_idle_connection_that_had_small_messages_holds_little_memory() {
     let authority = Authority::new();
-    let (url, _server) = serve_tungstenite(authority.acceptor("localhost"), echo);
+    let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
     let mut ws: WebSocket = trusting(&authority).connect(&url).unwrap();
     for i in 0..1000 {
         ws.send_text(&format!("message {i}")).unwrap();

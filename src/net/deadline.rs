@@ -88,14 +88,6 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// What a send has: `timeout` for the whole of it, or without one 30 s from byte to byte.
-    pub(crate) fn within(timeout: Option<Duration>) -> Self {
-        match timeout {
-            Some(timeout) => Self::until(Deadline::after(Some(timeout))),
-            None => Self::while_moving(Duration::from_secs(30)),
-        }
-    }
-
     /// As long as bytes go on leaving: at most `stall` from one to the next.
     pub(crate) const fn while_moving(stall: Duration) -> Self {
         Self { total: Deadline::NEVER, stall: Some(stall) }
@@ -192,8 +184,6 @@ mod tests {
         let cases = [
             (Patience::while_moving(30 * MS), Some(30 * MS)),
             (Patience::until(total(5000)), Some(5000 * MS)),
-            (Patience::within(Some(5000 * MS)), Some(5000 * MS)),
-            (Patience::within(None), Some(30_000 * MS)),
             (Patience::until(Deadline::NEVER), None),
             (Patience { total: total(5000), stall: Some(10 * MS) }, Some(10 * MS)),
             (Patience { total: total(5000), stall: Some(9000 * MS) }, Some(5000 * MS)),

@@ -115,6 +115,8 @@ impl TlsOptions {
     /// The server role: speaks TLS with this acceptor, which has the certificate, in
     /// [`ConnectOptions::accept`](crate::ConnectOptions::accept). Without effect on connections of the client role.
     ///
+    /// With OpenSSL, native-tls makes acceptors that speak TLS 1.2 and nothing newer.
+    ///
     /// Default: no TLS.
     pub fn acceptor(self, acceptor: TlsAcceptor) -> Self {
         // The connector does not depend on it.

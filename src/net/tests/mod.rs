@@ -1,17 +1,17 @@
 //! Tests of the whole room: streams against peers that are real, slow, hostile or broken.
 
-#[path = "../../../tests/support/certs.rs"]
-mod certs;
 mod duplex;
 mod faults;
 mod openssl;
 mod tls;
+#[path = "../../../tests/support/tls_peer.rs"]
+mod tls_peer;
 
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use self::certs::{Authority, Validity};
+use self::tls_peer::{Authority, Validity};
 use super::deadline::{Deadline, Patience};
 use super::stream::Stream;
 

@@ -1,7 +1,35 @@
-//! Certificates of the tests' own authorities.
+//! A TLS server of another making than ours, and certificates for it.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use native_tls::{Identity, Protocol, TlsAcceptor};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+
+/// The versions of TLS that both sides can speak.
+pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// The server's end of a TLS connection. It reads and writes as it is told, so it does not read while it writes.
+pub(crate) type Peer<S> = StreamOwned<ServerConnection, S>;
+
+/// The server's side of the handshake.
+pub(crate) fn accept<S: Read + Write>(config: Arc<ServerConfig>, mut socket: S) -> io::Result<Peer<S>> {
+    let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut socket)?;
+    }
+    Ok(StreamOwned::new(connection, socket))
+}
+
+/// Says close_notify.
+pub(crate) fn say_farewell<S: Read + Write>(peer: &mut Peer<S>) {
+    peer.conn.send_close_notify();
+    peer.flush().unwrap();
+}
 
 /// A certificate authority of the test's own.
 pub(crate) struct Authority {
@@ -47,13 +75,22 @@ impl Authority {
     }
 
     /// A server for `name` whose certificate is as it should be.
-    pub(crate) fn acceptor(&self, name: &str) -> TlsAcceptor {
-        self.leaf(name, Validity::Now).acceptor(Protocol::Tlsv13)
+    pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
+        self.leaf(name, Validity::Now).server(&rustls::version::TLS13)
     }
 }
 
 impl Leaf {
-    /// A server that speaks `newest` at best.
+    /// A server that speaks this version and no other.
+    pub(crate) fn server(&self, version: &'static SupportedProtocolVersion) -> Arc<ServerConfig> {
+        let cert = CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_protocol_versions(&[version]).unwrap();
+        Arc::new(config.with_no_client_auth().with_single_cert(vec![cert], key).unwrap())
+    }
+
+    /// A server of the platform's library, which speaks `newest` at best.
     pub(crate) fn acceptor(&self, newest: Protocol) -> TlsAcceptor {
         let identity = Identity::from_pkcs8(self.cert.as_bytes(), self.key.as_bytes()).unwrap();
         TlsAcceptor::builder(identity).max_protocol_version(Some(newest)).build().unwrap()

@@ -38,7 +38,7 @@ fn its_client_gets_messages_of_all_kinds_and_sizes_back_from_our_server() {
         same(&mut ws, Message::binary(vec![0xff; size]));
     }
     same(&mut ws, Message::text(TEXT));
-    end(&mut ws, None);
+    end(ws, None);
 }
 
 #[test]
@@ -52,14 +52,14 @@ fn its_client_and_our_server_put_fragments_together() {
     }
     ws.send(Message::Frame(Frame::message("", OpCode::Data(Data::Continue), true))).unwrap();
     assert_eq!(next(&mut ws), Message::text(TEXT));
-    end(&mut ws, None);
+    end(ws, None);
 
     for size in [1, 7, 1000] {
         let mut ws = open(&url, &format!("fragments {size}"));
         same(&mut ws, Message::text(TEXT.repeat(50)));
         same(&mut ws, Message::text(""));
         same(&mut ws, Message::binary(TEXT.repeat(50)));
-        end(&mut ws, None);
+        end(ws, None);
     }
 }
 
@@ -71,27 +71,26 @@ fn its_client_and_our_server_answer_each_others_pings() {
         ws.send(Message::Ping(payload.to_vec().into())).unwrap();
         assert_eq!(ws.read().unwrap(), Message::Pong(payload.to_vec().into()));
     }
-    end(&mut ws, None);
+    end(ws, None);
     let mut ws = open(&url, "ping are you there");
     assert_eq!(next(&mut ws), Message::text("ponged are you there"));
-    end(&mut ws, None);
+    end(ws, None);
 }
 
 #[test]
 fn its_client_and_our_server_see_each_others_code_and_reason() {
     let url = start_ours();
     for (code, reason) in [(1000_u16, ""), (1011, "broken"), (4001, "so long, ☃"), (3000, &"r".repeat(123))] {
-        let mut ws = open(&url, "echo");
-        end(&mut ws, Some(CloseFrame { code: code.into(), reason: reason.into() }));
+        end(open(&url, "echo"), Some(CloseFrame { code: code.into(), reason: reason.into() }));
         assert_eq!(outcome(&url), format!("{code} {reason}"));
 
         let mut ws = open(&url, &format!("close {code} {reason}"));
         assert_eq!(ws.read().unwrap(), Message::Close(Some(CloseFrame { code: code.into(), reason: reason.into() })));
         assert!(ws.read().is_err());
+        drop(ws);
         assert!(outcome(&url).starts_with(&format!("{code} ")));
     }
-    let mut ws = open(&url, "echo");
-    end(&mut ws, None);
+    end(open(&url, "echo"), None);
     assert_eq!(outcome(&url), "1005 ");
 }
 
@@ -203,7 +202,7 @@ fn same(ws: &mut Client, message: Message) {
 }
 
 /// Closes; the server must answer with the same code.
-fn end(ws: &mut Client, close: Option<CloseFrame>) {
+fn end(mut ws: Client, close: Option<CloseFrame>) {
     ws.close(close.clone()).expect("an open connection");
     loop {
         match ws.read().expect("a Close") {
@@ -217,6 +216,6 @@ fn end(ws: &mut Client, close: Option<CloseFrame>) {
 fn outcome(url: &str) -> String {
     let mut ws = open(url, "outcome");
     let outcome = next(&mut ws).into_text().expect("text").to_string();
-    end(&mut ws, None);
+    end(ws, None);
     outcome
 }

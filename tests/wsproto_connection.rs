@@ -1,4 +1,7 @@
-//! The life of an open connection as events: the ideas of wsproto's tests of its `Connection`, and what wsproto got wrong.
+//! The life of an open connection as events: the ideas of wsproto's tests of its `Connection`, and what wsproto got
+//! wrong.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use websocket_sync::protocol::{
     BytesMessage, CloseCode, CloseConnection, Connection, ConnectionState, Entropy, Event, Halves, LocalProtocolError,

@@ -19,9 +19,9 @@ use super::role::Role;
 /// A WebSocket connection without I/O, in either role: bytes and events in, events and bytes out.
 ///
 /// The contract: send what [`send`](Self::send) returns; give everything that is received to
-/// [`receive_data`](Self::receive_data), then take the [`events`](Self::events) until there are none. Nothing is answered
-/// by itself: a [`Ping`](super::Ping) and a [`CloseConnection`](super::CloseConnection) have a `response()` that ought to
-/// be sent.
+/// [`receive_data`](Self::receive_data), then take the [`events`](Self::events) until there are none. Nothing is
+/// answered by itself: a [`Ping`](super::Ping) and a [`CloseConnection`](super::CloseConnection) have a `response()`
+/// that ought to be sent.
 ///
 /// ```
 /// use websocket_sync::protocol::{AcceptConnection, Connection, Event, Request, TextMessage};
@@ -56,8 +56,8 @@ enum Phase {
     Over,
 }
 
-/// Where a connection stands. It is computed from what was sent, and from the events that were taken of what was received: the
-/// peer's Close counts from the moment when [`Connection::next_event`] tells it.
+/// Where a connection stands. It is computed from what was sent, and from the events that were taken of what was
+/// received: the peer's Close counts from the moment when [`Connection::next_event`] tells it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the states of wsproto")]
 pub enum ConnectionState {
@@ -95,8 +95,8 @@ pub struct Halves {
     pub inbound: Inbound,
     /// What sends.
     pub outbound: Outbound,
-    /// What was received and has found no room in `inbound`: to be pushed once the steps before are done. Empty unless more than
-    /// 64 KiB followed the handshake.
+    /// What was received and has found no room in `inbound`: to be pushed once the steps before are done. Empty unless
+    /// more than 64 KiB followed the handshake.
     pub rest: Vec<u8>,
 }
 
@@ -173,12 +173,13 @@ impl Connection {
     /// Takes bytes that were received, or `None` for the end of the connection. What that brought is told by
     /// [`events`](Self::events).
     ///
-    /// What follows the peer's Close is ignored, where wsproto raises an error: the peer's mistakes are not the caller's.
+    /// What follows the peer's Close is ignored, where wsproto raises an error: the peer's mistakes are not the
+    /// caller's.
     ///
     /// # Errors
     ///
-    /// [`RemoteProtocolError`] for the rule of the opening handshake that the peer broke. A client's connection is over then; a
-    /// server's can still send the event of the hint.
+    /// [`RemoteProtocolError`] for the rule of the opening handshake that the peer broke. A client's connection is over
+    /// then; a server's can still send the event of the hint.
     #[doc(alias = "receive_bytes")]
     pub fn receive_data(&mut self, data: Option<&[u8]>) -> Result<(), RemoteProtocolError> {
         match (&mut self.phase, data) {
@@ -210,8 +211,8 @@ impl Connection {
         std::iter::from_fn(move || self.next_event())
     }
 
-    /// The two halves, which work alone, one per thread; `None` unless the WebSocket is open or was. What was received is
-    /// in them; events of the opening handshake that were not taken are lost.
+    /// The two halves, which work alone, one per thread; `None` unless the WebSocket is open or was. What was received
+    /// is in them; events of the opening handshake that were not taken are lost.
     pub fn into_halves(self) -> Option<Halves> {
         match self.phase {
             Phase::Open(open) => {

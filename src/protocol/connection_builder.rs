@@ -107,8 +107,8 @@ impl ConnectionBuilder {
         Ok(Connection::opening(Role::Server, opening, self.into_settings(no_entropy()), events))
     }
 
-    /// As [`Connection::open`]. Of the extensions those work that are enabled; they come in the order in which they were
-    /// agreed to.
+    /// As [`Connection::open`]. Of the extensions those work that are enabled; they come in the order in which they
+    /// were agreed to.
     pub fn open(self, role: Role, entropy: Entropy) -> Connection {
         Connection::opened(role, self.into_settings(entropy).open(role))
     }

@@ -1,9 +1,9 @@
 //! What happens on a connection, as values: the events of wsproto.
 //!
 //! The same events are received from [`Connection::next_event`](super::Connection::next_event) and sent with
-//! [`Connection::send`](super::Connection::send). Names, fields and defaults are those of wsproto, but for these: extensions are
-//! [`ExtensionOffer`]s, what the peer did wrong is an event of its own, [`ProtocolViolation`], and a missing close reason is an
-//! empty one.
+//! [`Connection::send`](super::Connection::send). Names, fields and defaults are those of wsproto, but for these:
+//! extensions are [`ExtensionOffer`]s, what the peer did wrong is an event of its own, [`ProtocolViolation`], and a
+//! missing close reason is an empty one.
 
 use super::close::{CloseCode, CloseFrame};
 use super::error::ProtocolError;
@@ -64,8 +64,8 @@ impl Event {
 /// The opening request: clients send it, servers receive it.
 ///
 /// A client's connection offers the extensions that it was built with by itself; those named here are offered in
-/// addition. A server receives all header fields but `Host`, `Sec-WebSocket-Protocol` and `Sec-WebSocket-Extensions`, which are
-/// told apart, in `extra_headers`.
+/// addition. A server receives all header fields but `Host`, `Sec-WebSocket-Protocol` and `Sec-WebSocket-Extensions`,
+/// which are told apart, in `extra_headers`.
 ///
 /// ```
 /// use websocket_sync::protocol::Request;
@@ -103,9 +103,9 @@ impl Request {
 
 /// The consent to a request: servers send it, clients receive it.
 ///
-/// A server's connection agrees to the extensions that it was built with by itself, as far as they were offered; those named
-/// here are agreed to in addition. A client receives all that was agreed to, and all header fields but those that make the
-/// handshake.
+/// A server's connection agrees to the extensions that it was built with by itself, as far as they were offered; those
+/// named here are agreed to in addition. A client receives all that was agreed to, and all header fields but those that
+/// make the handshake.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "the fields of wsproto")]
 pub struct AcceptConnection {
@@ -125,7 +125,8 @@ pub struct RejectConnection {
     pub status_code: u16,
     /// The header fields.
     pub headers: Headers,
-    /// Whether [`RejectData`] follows. When received it always does, if only to say that there is no body. Default: false.
+    /// Whether [`RejectData`] follows. When received it always does, if only to say that there is no body. Default:
+    /// false.
     pub has_body: bool,
 }
 
@@ -157,7 +158,8 @@ impl Default for RejectData {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "the fields of wsproto")]
 pub struct CloseConnection {
-    /// Why; [`CloseCode::NO_STATUS_RECEIVED`] for a frame without a body, [`CloseCode::ABNORMAL_CLOSURE`] for no frame at all.
+    /// Why; [`CloseCode::NO_STATUS_RECEIVED`] for a frame without a body, [`CloseCode::ABNORMAL_CLOSURE`] for no frame
+    /// at all.
     pub code: CloseCode,
     /// The same in words; empty when there are none.
     pub reason: String,
@@ -184,7 +186,8 @@ impl From<CloseFrame> for CloseConnection {
 
 /// A piece of a text message.
 ///
-/// When received, a piece is what has arrived: it need not be a whole frame, and it may be empty. When sent, it is a frame.
+/// When received, a piece is what has arrived: it need not be a whole frame, and it may be empty. When sent, it is a
+/// frame.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[doc(alias = "Data")]
 #[expect(clippy::exhaustive_structs, reason = "the fields of wsproto")]
@@ -213,7 +216,8 @@ impl TextMessage {
 
 /// A piece of a binary message.
 ///
-/// When received, a piece is what has arrived: it need not be a whole frame, and it may be empty. When sent, it is a frame.
+/// When received, a piece is what has arrived: it need not be a whole frame, and it may be empty. When sent, it is a
+/// frame.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[doc(alias = "Data")]
 #[expect(clippy::exhaustive_structs, reason = "the fields of wsproto")]

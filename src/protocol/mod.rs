@@ -36,6 +36,7 @@ mod open_connection;
 mod opening;
 mod outbound;
 mod role;
+mod step;
 mod utf8;
 
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
@@ -50,10 +51,11 @@ pub use self::event::{
 pub use self::extension::{Extension, InboundExtension, OutboundExtension, Room};
 pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
 pub use self::frame_reader::{FrameReader, FrameReaderError};
-pub use self::inbound::{Granularity, Inbound, Piece, Step};
+pub use self::inbound::Inbound;
 pub use self::limits::Limits;
 pub use self::mask::{Entropy, MaskKeys, mask};
 pub use self::opcode::Opcode;
 pub use self::outbound::{Fin, Outbound};
 pub use self::role::Role;
+pub use self::step::{Granularity, Piece, Step};
 pub(crate) use self::utf8::TextCheck;

@@ -3,9 +3,10 @@
 use super::close::{CloseCode, CloseFrame};
 use super::error::LocalProtocolError;
 use super::event::{BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, TextMessage};
-use super::inbound::{Inbound, Piece, Step};
+use super::inbound::Inbound;
 use super::opcode::Opcode;
 use super::outbound::{Fin, Outbound};
+use super::step::{Piece, Step};
 use crate::message::{MessageKind, MessageRef};
 
 /// A connection whose opening handshake is over.
@@ -55,7 +56,8 @@ impl OpenConnection {
         }
     }
 
-    /// Takes received bytes. What follows a Close, a violation or the end belongs to nobody (RFC 6455, sections 5.5.1 and 7.1.7).
+    /// Takes received bytes. What follows a Close, a violation or the end belongs to nobody (RFC 6455, sections 5.5.1
+    /// and 7.1.7).
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         if self.end != End::Open || self.inbound.close().is_some() {
             return;
@@ -118,8 +120,8 @@ impl OpenConnection {
         Ok(())
     }
 
-    /// After our Close a pong may follow, as long as the peer's has not come; after the peer's, our own Close, and before it
-    /// a pong and the rest of a message that was begun (RFC 6455, section 5.5.1).
+    /// After our Close a pong may follow, as long as the peer's has not come; after the peer's, our own Close, and
+    /// before it a pong and the rest of a message that was begun (RFC 6455, section 5.5.1).
     fn check_may_send(&self, event: &Event) -> Result<(), LocalProtocolError> {
         let Closing { sent, received, lost } = self.closing();
         let continues = self.outbound.in_progress().is_some();
@@ -182,7 +184,8 @@ impl OpenConnection {
         Event::ProtocolViolation(violation)
     }
 
-    /// Everything was looked at. If the connection has ended without a Close, that is an event, once (RFC 6455, section 7.1.5).
+    /// Everything was looked at. If the connection has ended without a Close, that is an event, once (RFC 6455, section
+    /// 7.1.5).
     fn end_of_data(&mut self) -> Option<Event> {
         if self.inbound.close().is_some() {
             self.forget_backlog();

@@ -7,7 +7,7 @@ use websocket_sync::{CloseCode, ControlFrames, Error, Frame, Message, Opcode, Re
 
 /// What is known of the connections other than `outcome`.
 #[derive(Default)]
-pub struct Log {
+pub(crate) struct Log {
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -20,11 +20,11 @@ struct State {
 }
 
 impl Log {
-    pub fn started(&self) {
+    pub(crate) fn started(&self) {
         self.state.lock().expect("no panic").live += 1;
     }
 
-    pub fn ended(&self, outcome: String) {
+    pub(crate) fn ended(&self, outcome: String) {
         let mut state = self.state.lock().expect("no panic");
         state.live -= 1;
         state.outcome = outcome;
@@ -32,13 +32,13 @@ impl Log {
     }
 
     /// Waits until no connection is left.
-    pub fn outcome(&self) -> String {
+    pub(crate) fn outcome(&self) -> String {
         let state = self.state.lock().expect("no panic");
         self.ended.wait_while(state, |state| state.live > 0).expect("no panic").outcome.clone()
     }
 }
 
-pub fn serve(stream: TcpStream, log: &Log) -> Result<()> {
+pub(crate) fn serve(stream: TcpStream, log: &Log) -> Result<()> {
     let mut ws = WebSocket::accept(stream)?;
     let Message::Text(first) = ws.recv()? else { return ws.close_with(CloseCode::UNSUPPORTED_DATA, "") };
     let (command, argument) = first.split_once(' ').unwrap_or((&first, ""));

@@ -16,9 +16,9 @@ const CLOSES: [(u16, &str); 4] = [(1000, ""), (1011, "broken"), (4001, "so long,
 const LONGEST: &str = "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr";
 
 /// One question: its name, and the function that asks it. It panics when the answer is wrong.
-pub type Test = (&'static str, fn(&Peer) -> Result<()>);
+pub(crate) type Test = (&'static str, fn(&Peer) -> Result<()>);
 
-pub const TESTS: [Test; 11] = [
+pub(crate) const TESTS: [Test; 11] = [
     ("echo of text and binary", echo_of_text_and_binary),
     ("echo of 16 MiB", echo_of_16_mib),
     ("fragments to the server", fragments_to_the_server),
@@ -33,9 +33,9 @@ pub const TESTS: [Test; 11] = [
 ];
 
 /// The server that is asked.
-pub struct Peer {
-    pub url: String,
-    pub options: ConnectOptions,
+pub(crate) struct Peer {
+    pub(crate) url: String,
+    pub(crate) options: ConnectOptions,
 }
 
 impl Peer {

@@ -11,7 +11,9 @@ class Server:
         self.outcome = ""  # of the connection that ended last
 
     async def handle(self, request):
-        ws = web.WebSocketResponse(max_msg_size=0, compress=False, autoping=False, protocols=["chat"])
+        ws = web.WebSocketResponse(
+            max_msg_size=0, compress=False, autoping=False, autoclose=False, protocols=["chat"]
+        )
         await ws.prepare(request)
         command, _, argument = (await ws.receive_str()).partition(" ")
         if command == "outcome":
@@ -47,9 +49,15 @@ class Server:
 
 
 async def receive(ws):
-    """The next message, pong or close; pings are answered here, as autoping would hide the pongs too."""
+    """The next message, pong or close.
+
+    Pings are answered here, as autoping would hide the pongs too, and so is a
+    close, as autoclose would not answer with its code.
+    """
     while (message := await ws.receive()).type == WSMsgType.PING:
         await ws.pong(message.data)
+    if message.type == WSMsgType.CLOSE:
+        await ws.close(code=message.data)
     if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PONG, WSMsgType.CLOSE):
         raise ConnectionError(message)
     return message

@@ -1,5 +1,5 @@
-//! What a request asks for, read back from the fields that will be sent, so that those of the user count as much as ours
-//! (RFC 6455, section 4.1).
+//! What a request asks for, read back from the fields that will be sent, so that those of the user count as much as
+//! ours (RFC 6455, section 4.1).
 
 use super::extension_header::ExtensionOffer;
 use super::grammar;

@@ -58,7 +58,8 @@ pub enum HandshakeError {
         /// The limit in force, in bytes.
         limit: usize,
     },
-    /// A line of the head that is no header: no colon, a space before it, a name that is no token (RFC 9112, section 5.1).
+    /// A line of the head that is no header: no colon, a space before it, a name that is no token (RFC 9112, section
+    /// 5.1).
     #[error("a header line is malformed")]
     HeaderSyntax,
     /// A request without `Host`, or with several (RFC 6455, section 4.2.1; RFC 9112, section 3.2).
@@ -154,8 +155,8 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// Whether another attempt may succeed without anything being changed: only where the connection was lost. A rule that was
-    /// broken will be broken again.
+    /// Whether another attempt may succeed without anything being changed: only where the connection was lost. A rule
+    /// that was broken will be broken again.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Eof)
     }

@@ -1,8 +1,9 @@
 //! The opening handshake without I/O, for both roles (RFC 6455, section 4).
 //!
-//! [`ClientHandshake`] makes the request of a [`ClientRequest`] and reads the answer: a [`Response`], or a [`Refusal`] with
-//! its body. [`ServerHandshake`] reads an [`UpgradeRequest`] and answers it with an [`Acceptance`] or a [`Rejection`]. Both
-//! take bytes in pieces of any size, within [`HeadLimits`], and name the rule that was broken in a [`HandshakeError`].
+//! [`ClientHandshake`] makes the request of a [`ClientRequest`] and reads the answer: a [`Response`], or a [`Refusal`]
+//! with its body. [`ServerHandshake`] reads an [`UpgradeRequest`] and answers it with an [`Acceptance`] or a
+//! [`Rejection`]. Both take bytes in pieces of any size, within [`HeadLimits`], and name the rule that was broken in a
+//! [`HandshakeError`].
 //!
 //! What is wrong in the peer's half is refused, not repaired; what is wrong in ours is refused before a byte is made.
 

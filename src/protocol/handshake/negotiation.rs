@@ -1,4 +1,5 @@
-//! Which extensions both sides will use: what is offered, what is accepted, what that makes of each (RFC 6455, section 9.1).
+//! Which extensions both sides will use: what is offered, what is accepted, what that makes of each (RFC 6455, section
+//! 9.1).
 
 use super::error::HandshakeError;
 use super::extension_header::ExtensionOffer;
@@ -7,8 +8,8 @@ use crate::protocol::{Extension, InboundExtension, LocalProtocolError, OutboundE
 /// The names of the extensions that this crate brings along. None yet; a user's own can be put into a connection.
 pub const SUPPORTED_EXTENSIONS: &[&str] = &[];
 
-/// Client: what these extensions offer, as it goes into [`ClientRequest::extensions`](super::ClientRequest::extensions); `None`
-/// where none of them offers anything.
+/// Client: what these extensions offer, as it goes into
+/// [`ClientRequest::extensions`](super::ClientRequest::extensions); `None` where none of them offers anything.
 pub fn offer_extensions(extensions: &[Box<dyn Extension>]) -> Option<String> {
     let offers: Vec<String> = extensions
         .iter()
@@ -35,8 +36,8 @@ pub fn finalize_extensions(
     Ok(())
 }
 
-/// Server: what these extensions agree to, in the order of the client's offers. Each takes the first offer that it can work
-/// with, and no other.
+/// Server: what these extensions agree to, in the order of the client's offers. Each takes the first offer that it can
+/// work with, and no other.
 ///
 /// # Errors
 ///
@@ -50,8 +51,10 @@ pub fn accept_extensions(
     for offer in offers {
         let Some(extension) = waiting(extensions, &offer.name) else { continue };
         let Some(parameters) = extension.accept(offer) else { continue };
-        let answer = ExtensionOffer::parse_list(header_value(&offer.name, &parameters));
-        agreed.append(&mut answer.map_err(|_| LocalProtocolError::IllegalCharacter("extensions"))?);
+        match ExtensionOffer::parse_list(header_value(&offer.name, &parameters)).as_deref() {
+            Ok([answer]) => agreed.push(answer.clone()),
+            _ => return Err(LocalProtocolError::IllegalCharacter("extensions")),
+        }
     }
     Ok(agreed)
 }
@@ -59,8 +62,8 @@ pub fn accept_extensions(
 /// What the enabled extensions do to received frames, and what they do to frames to be sent.
 pub(in crate::protocol) type Hooks = (Vec<Box<dyn InboundExtension>>, Vec<Box<dyn OutboundExtension>>);
 
-/// The hooks of the extensions that are enabled, which come in the order in which they were agreed to. Frames to be sent pass
-/// them in that order, received ones in the opposite one (RFC 6455, section 9.1).
+/// The hooks of the extensions that are enabled, which come in the order in which they were agreed to. Frames to be
+/// sent pass them in that order, received ones in the opposite one (RFC 6455, section 9.1).
 pub(in crate::protocol) fn hooks(extensions: Vec<Box<dyn Extension>>) -> Hooks {
     let mut enabled: Vec<_> = extensions.into_iter().filter(|extension| extension.enabled()).collect();
     let inbound = enabled.iter_mut().rev().map(|extension| extension.inbound()).collect();

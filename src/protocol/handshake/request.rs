@@ -22,10 +22,10 @@ const OURS: [&str; 8] = [
 /// [`ClientHandshake::new`](super::ClientHandshake::new).
 ///
 /// The head is that of websocket-client, field by field: `Upgrade`, `Host`, `Origin`, `Sec-WebSocket-Key`,
-/// `Sec-WebSocket-Version`, `Connection`, `Sec-WebSocket-Protocol`, `Sec-WebSocket-Extensions`, then the fields of the user,
-/// then `Cookie`. A field of the user with one of these names takes the place of ours instead of standing beside it, whatever
-/// its case; what it says counts when the answer is checked, too. Three of them must say what ours would: `Upgrade`
-/// (`websocket`), `Sec-WebSocket-Version` (`13`) and `Connection`, which must contain `Upgrade`.
+/// `Sec-WebSocket-Version`, `Connection`, `Sec-WebSocket-Protocol`, `Sec-WebSocket-Extensions`, then the fields of the
+/// user, then `Cookie`. A field of the user with one of these names takes the place of ours instead of standing beside
+/// it, whatever its case; what it says counts when the answer is checked, too. Three of them must say what ours would:
+/// `Upgrade` (`websocket`), `Sec-WebSocket-Version` (`13`) and `Connection`, which must contain `Upgrade`.
 ///
 /// ```
 /// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HeadLimits};
@@ -166,8 +166,8 @@ impl ClientRequest {
         }
     }
 
-    /// The fields in their order: ours, each replaced by the user's of the same name, then the user's other fields, then
-    /// `Cookie`.
+    /// The fields in their order: ours, each replaced by the user's of the same name, then the user's other fields,
+    /// then `Cookie`.
     fn fields(&self, key: String) -> Headers {
         let subprotocols = Some(self.subprotocols.join(",")).filter(|list| !list.is_empty());
         let ours: [Option<String>; OURS.len()] = [

@@ -36,8 +36,8 @@ impl Response {
 
 /// A server's answer other than 101: it understood the request and does not open a WebSocket.
 ///
-/// `Display` is the status, such as `status 403 Forbidden`, and never a header, which may hold secrets. A redirect is a refusal,
-/// too; where it leads is in `headers`.
+/// `Display` is the status, such as `status 403 Forbidden`, and never a header, which may hold secrets. A redirect is a
+/// refusal, too; where it leads is in `headers`.
 ///
 /// ```
 /// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HeadLimits, Progress};

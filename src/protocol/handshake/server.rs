@@ -99,8 +99,8 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] unless a request waits for its answer, and others where the answer would not be
-    /// one to this request. The request goes on waiting then.
+    /// [`LocalProtocolError::Handshake`] unless a request waits for its answer, and others where the answer would not
+    /// be one to this request. The request goes on waiting then.
     pub fn accept(&mut self, acceptance: &Acceptance) -> Result<Vec<u8>, LocalProtocolError> {
         let State::Requested(request) = &self.state else {
             return Err(LocalProtocolError::Handshake("AcceptConnection"));
@@ -110,12 +110,13 @@ impl ServerHandshake {
         Ok(bytes)
     }
 
-    /// Refuses: the bytes to be sent. Where a body was announced, it follows through [`reject_data`](Self::reject_data) and
-    /// [`finish_rejection`](Self::finish_rejection).
+    /// Refuses: the bytes to be sent. Where a body was announced, it follows through [`reject_data`](Self::reject_data)
+    /// and [`finish_rejection`](Self::finish_rejection).
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] after an answer was given, and others where the rejection cannot be sent as it is.
+    /// [`LocalProtocolError::Handshake`] after an answer was given, and others where the rejection cannot be sent as it
+    /// is.
     pub fn reject(&mut self, rejection: &Rejection) -> Result<Vec<u8>, LocalProtocolError> {
         if matches!(self.state, State::Rejecting(_) | State::Over) {
             return Err(LocalProtocolError::Handshake("RejectConnection"));
@@ -142,8 +143,8 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] unless a body was announced, [`LocalProtocolError::PayloadLength`] where it is not as
-    /// long as that. The part is not taken then.
+    /// [`LocalProtocolError::Handshake`] unless a body was announced, [`LocalProtocolError::PayloadLength`] where it is
+    /// not as long as that. The part is not taken then.
     pub fn finish_rejection(&mut self, data: &[u8]) -> Result<Vec<u8>, LocalProtocolError> {
         let State::Rejecting(mut body) = self.state else {
             return Err(LocalProtocolError::Handshake("RejectData"));

@@ -17,7 +17,8 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     ws.send_text("Hello through two pipes")?;
     println!("received {:?}", ws.recv()?);
     ws.close()?;
-    println!("the server says: {}", serving.join().expect("no panic").unwrap_err());
+    let end = serving.join().expect("no panic").expect_err("an echo that ends when the connection does");
+    println!("the server says: {end}");
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! Where to connect to: `ws://` and `wss://` URLs (RFC 6455, section 3).
 //!
-//! The text is checked as it was given before anything interprets it. The WHATWG rules of the `url` crate forgive too much for a
-//! program: `\` for `/`, tabs that vanish, `0x7f.1` for 127.0.0.1. They are used for names in other scripts only.
+//! The text is checked as it was given before anything interprets it. The WHATWG rules of the `url` crate forgive too
+//! much for a program: `\` for `/`, tabs that vanish, `0x7f.1` for 127.0.0.1. They are used for names in other scripts
+//! only.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -38,8 +39,8 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// A [`UrlError`] for everything that is not the URL of a WebSocket by the letter of RFC 3986 and RFC 6455, save that what
-    /// only needs percent-encoding in path and query gets it.
+    /// A [`UrlError`] for everything that is not the URL of a WebSocket by the letter of RFC 3986 and RFC 6455, save
+    /// that what only needs percent-encoding in path and query gets it.
     pub(crate) fn parse(url: &str) -> Result<Self, UrlError> {
         check_characters(url)?;
         let (secure, rest) = split_scheme(url)?;
@@ -106,7 +107,8 @@ impl fmt::Debug for UserInfo {
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum UrlError {
-    /// A character that cannot stand there as it is: a control character, a backslash, a space in the host or at either end.
+    /// A character that cannot stand there as it is: a control character, a backslash, a space in the host or at either
+    /// end.
     #[error("{character:?} at byte {at} is not allowed there; in path and query write it percent-encoded")]
     Character {
         /// The first such character.
@@ -201,7 +203,8 @@ fn split_userinfo(authority: &str) -> Result<(Option<UserInfo>, &str), UrlError>
     }
 }
 
-/// The host, with its brackets if it has any, and the port, if one is given. An empty one is none (RFC 3986, section 3.2.3).
+/// The host, with its brackets if it has any, and the port, if one is given. An empty one is none (RFC 3986, section
+/// 3.2.3).
 fn split_port(text: &str) -> Result<(&str, Option<&str>), UrlError> {
     let after_host = match text.find(']') {
         Some(bracket) => bracket + 1,
@@ -275,8 +278,8 @@ fn encode_resource(rest: &str) -> String {
     resource
 }
 
-/// Appends `text`, percent-encoding spaces, what is not ASCII, and the characters of `unsafe_characters` (those of the WHATWG's
-/// path and query sets).
+/// Appends `text`, percent-encoding spaces, what is not ASCII, and the characters of `unsafe_characters` (those of the
+/// WHATWG's path and query sets).
 fn encode_into(out: &mut String, text: &str, unsafe_characters: &[u8]) {
     for byte in text.bytes() {
         if byte.is_ascii_graphic() && !unsafe_characters.contains(&byte) {
@@ -298,59 +301,59 @@ mod tests {
     #[test]
     fn urls_are_read_by_the_letter() {
         // URL; secure, host, port, resource
-        let cases: &[(&str, (bool, &str, u16, &str))] = &[
-            ("ws://www.example.com/r", (false, "www.example.com", 80, "/r")),
-            ("ws://www.example.com/r/", (false, "www.example.com", 80, "/r/")),
-            ("ws://www.example.com/", (false, "www.example.com", 80, "/")),
-            ("ws://www.example.com", (false, "www.example.com", 80, "/")),
-            ("ws://www.example.com:8080/r", (false, "www.example.com", 8080, "/r")),
-            ("ws://www.example.com:8080/", (false, "www.example.com", 8080, "/")),
-            ("ws://www.example.com:8080", (false, "www.example.com", 8080, "/")),
-            ("wss://www.example.com:8080/r", (true, "www.example.com", 8080, "/r")),
-            ("wss://www.example.com:8080/r?key=value", (true, "www.example.com", 8080, "/r?key=value")),
-            ("wss://h", (true, "h", 443, "/")),
-            ("WS://h", (false, "h", 80, "/")),
-            ("wSs://h", (true, "h", 443, "/")),
-            ("ws://H.Example.COM/Path", (false, "h.example.com", 80, "/Path")),
-            ("ws://h:/", (false, "h", 80, "/")),
-            ("ws://h:1", (false, "h", 1, "/")),
-            ("ws://h:65535", (false, "h", 65535, "/")),
-            ("ws://h:0080/", (false, "h", 80, "/")),
-            ("ws://h?a", (false, "h", 80, "/?a")),
-            ("ws://h?a#b", (false, "h", 80, "/?a")),
-            ("ws://h#b", (false, "h", 80, "/")),
-            ("ws://h/#/?", (false, "h", 80, "/")),
-            ("ws://h/?", (false, "h", 80, "/?")),
-            ("ws://h/??", (false, "h", 80, "/??")),
-            ("ws://h//a//b", (false, "h", 80, "//a//b")),
-            ("ws://h/a/../b/./c", (false, "h", 80, "/a/../b/./c")),
-            ("ws://h/a;p=1;v?q", (false, "h", 80, "/a;p=1;v?q")),
-            ("ws://h/a b?q=c d", (false, "h", 80, "/a%20b?q=c%20d")),
-            ("ws://h/\u{e9}?q=\u{e9}", (false, "h", 80, "/%C3%A9?q=%C3%A9")),
-            ("ws://h/%41%zz%", (false, "h", 80, "/%41%zz%")),
-            ("ws://h/a'b(c)!*$&+,=:@~", (false, "h", 80, "/a'b(c)!*$&+,=:@~")),
-            ("ws://h/\"<>`{}^|[]", (false, "h", 80, "/%22%3C%3E%60%7B%7D%5E|[]")),
-            ("ws://h/?{\"a\":[1,2]}", (false, "h", 80, "/?{%22a%22:[1,2]}")),
-            ("ws://h/?u=ws://x:1/y@z", (false, "h", 80, "/?u=ws://x:1/y@z")),
-            ("ws://h/@x:y", (false, "h", 80, "/@x:y")),
-            ("ws://localhost:9001", (false, "localhost", 9001, "/")),
-            ("ws://my_host-1/", (false, "my_host-1", 80, "/")),
-            ("ws://example.com./", (false, "example.com.", 80, "/")),
-            ("ws://127.0.0.1:1/", (false, "127.0.0.1", 1, "/")),
-            ("ws://1.2.3.4.example/", (false, "1.2.3.4.example", 80, "/")),
-            ("ws://[::1]/", (false, "::1", 80, "/")),
-            ("ws://[::1]:/", (false, "::1", 80, "/")),
-            ("ws://[2a03:4000:123:83::3]/r", (false, "2a03:4000:123:83::3", 80, "/r")),
-            ("ws://[2a03:4000:123:83::3]:8080/r", (false, "2a03:4000:123:83::3", 8080, "/r")),
-            ("wss://[2A03:4000:0123:0083:0:0:0:3]:8080/r", (true, "2a03:4000:123:83::3", 8080, "/r")),
-            ("ws://[::ffff:1.2.3.4]", (false, "::ffff:1.2.3.4", 80, "/")),
-            ("ws://b\u{fc}cher.example/", (false, "xn--bcher-kva.example", 80, "/")),
-            ("ws://B\u{dc}CHER.example/", (false, "xn--bcher-kva.example", 80, "/")),
-            ("ws://a\u{ad}b/\u{ad}", (false, "ab", 80, "/%C2%AD")),
-            ("ws://xn--bcher-kva.example/", (false, "xn--bcher-kva.example", 80, "/")),
-            ("ws://\u{4f8b}\u{3048}\u{3002}jp/", (false, "xn--r8jz45g.jp", 80, "/")),
+        let cases: &[(&str, bool, &str, u16, &str)] = &[
+            ("ws://www.example.com/r", false, "www.example.com", 80, "/r"),
+            ("ws://www.example.com/r/", false, "www.example.com", 80, "/r/"),
+            ("ws://www.example.com/", false, "www.example.com", 80, "/"),
+            ("ws://www.example.com", false, "www.example.com", 80, "/"),
+            ("ws://www.example.com:8080/r", false, "www.example.com", 8080, "/r"),
+            ("ws://www.example.com:8080/", false, "www.example.com", 8080, "/"),
+            ("ws://www.example.com:8080", false, "www.example.com", 8080, "/"),
+            ("wss://www.example.com:8080/r", true, "www.example.com", 8080, "/r"),
+            ("wss://www.example.com:8080/r?key=value", true, "www.example.com", 8080, "/r?key=value"),
+            ("wss://h", true, "h", 443, "/"),
+            ("WS://h", false, "h", 80, "/"),
+            ("wSs://h", true, "h", 443, "/"),
+            ("ws://H.Example.COM/Path", false, "h.example.com", 80, "/Path"),
+            ("ws://h:/", false, "h", 80, "/"),
+            ("ws://h:1", false, "h", 1, "/"),
+            ("ws://h:65535", false, "h", 65535, "/"),
+            ("ws://h:0080/", false, "h", 80, "/"),
+            ("ws://h?a", false, "h", 80, "/?a"),
+            ("ws://h?a#b", false, "h", 80, "/?a"),
+            ("ws://h#b", false, "h", 80, "/"),
+            ("ws://h/#/?", false, "h", 80, "/"),
+            ("ws://h/?", false, "h", 80, "/?"),
+            ("ws://h/??", false, "h", 80, "/??"),
+            ("ws://h//a//b", false, "h", 80, "//a//b"),
+            ("ws://h/a/../b/./c", false, "h", 80, "/a/../b/./c"),
+            ("ws://h/a;p=1;v?q", false, "h", 80, "/a;p=1;v?q"),
+            ("ws://h/a b?q=c d", false, "h", 80, "/a%20b?q=c%20d"),
+            ("ws://h/\u{e9}?q=\u{e9}", false, "h", 80, "/%C3%A9?q=%C3%A9"),
+            ("ws://h/%41%zz%", false, "h", 80, "/%41%zz%"),
+            ("ws://h/a'b(c)!*$&+,=:@~", false, "h", 80, "/a'b(c)!*$&+,=:@~"),
+            ("ws://h/\"<>`{}^|[]", false, "h", 80, "/%22%3C%3E%60%7B%7D%5E|[]"),
+            ("ws://h/?{\"a\":[1,2]}", false, "h", 80, "/?{%22a%22:[1,2]}"),
+            ("ws://h/?u=ws://x:1/y@z", false, "h", 80, "/?u=ws://x:1/y@z"),
+            ("ws://h/@x:y", false, "h", 80, "/@x:y"),
+            ("ws://localhost:9001", false, "localhost", 9001, "/"),
+            ("ws://my_host-1/", false, "my_host-1", 80, "/"),
+            ("ws://example.com./", false, "example.com.", 80, "/"),
+            ("ws://127.0.0.1:1/", false, "127.0.0.1", 1, "/"),
+            ("ws://1.2.3.4.example/", false, "1.2.3.4.example", 80, "/"),
+            ("ws://[::1]/", false, "::1", 80, "/"),
+            ("ws://[::1]:/", false, "::1", 80, "/"),
+            ("ws://[2a03:4000:123:83::3]/r", false, "2a03:4000:123:83::3", 80, "/r"),
+            ("ws://[2a03:4000:123:83::3]:8080/r", false, "2a03:4000:123:83::3", 8080, "/r"),
+            ("wss://[2A03:4000:0123:0083:0:0:0:3]:8080/r", true, "2a03:4000:123:83::3", 8080, "/r"),
+            ("ws://[::ffff:1.2.3.4]", false, "::ffff:1.2.3.4", 80, "/"),
+            ("ws://b\u{fc}cher.example/", false, "xn--bcher-kva.example", 80, "/"),
+            ("ws://B\u{dc}CHER.example/", false, "xn--bcher-kva.example", 80, "/"),
+            ("ws://a\u{ad}b/\u{ad}", false, "ab", 80, "/%C2%AD"),
+            ("ws://xn--bcher-kva.example/", false, "xn--bcher-kva.example", 80, "/"),
+            ("ws://\u{4f8b}\u{3048}\u{3002}jp/", false, "xn--r8jz45g.jp", 80, "/"),
         ];
-        for &(url, (secure, host, port, resource)) in cases {
+        for &(url, secure, host, port, resource) in cases {
             let expected = Target { secure, host: host.into(), port, resource: resource.into(), userinfo: None };
             assert_eq!(Target::parse(url), Ok(expected), "{url}");
         }

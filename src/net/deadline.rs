@@ -3,8 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-/// What remains of a deadline is rounded up to steps of so many milliseconds, so that the timeout of a socket changes seldom. An
-/// operation may last longer than it should by as much.
+/// What remains of a deadline is rounded up to steps of so many milliseconds, so that the timeout of a socket changes
+/// seldom. An operation may last longer than it should by as much.
 const STEP: u64 = 16;
 
 /// The moment by which an operation has to be over. It covers the whole operation, however many calls that takes.
@@ -32,7 +32,8 @@ impl Deadline {
 
     /// How long a system call may wait: `None` for as long as it takes.
     ///
-    /// Asked right after [`after`](Self::after) this is the very duration given there, later it shrinks in steps of 16 ms.
+    /// Asked right after [`after`](Self::after) this is the very duration given there, later it shrinks in steps of 16
+    /// ms.
     ///
     /// # Errors
     ///

@@ -11,10 +11,11 @@ use super::deadline::{Deadline, Patience, timed_out};
 use super::tls::Tls;
 use super::transport::Transport;
 
-/// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that speaks TLS itself.
+/// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
+/// speaks TLS itself.
 ///
-/// At most one thread reads and at most one thread writes at a time (the driver sees to that), but a reader and a writer at once:
-/// neither ever waits for the other's network.
+/// At most one thread reads and at most one thread writes at a time (the driver sees to that), but a reader and a
+/// writer at once: neither ever waits for the other's network.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// The transport itself.
@@ -33,12 +34,13 @@ pub(crate) struct WriteError {
 }
 
 impl Stream {
-    /// Reads some bytes: as many as are at hand and fit, and waits only if there are none. `Ok(0)` is the end of the stream.
+    /// Reads some bytes: as many as are at hand and fit, and waits only if there are none. `Ok(0)` is the end of the
+    /// stream.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] when none came before the deadline; nothing is lost then, and the next read goes on. Any
-    /// other error is the end.
+    /// [`io::ErrorKind::TimedOut`] when none came before the deadline; nothing is lost then, and the next read goes on.
+    /// Any other error is the end.
     #[inline]
     pub(crate) fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
         debug_assert!(!buf.is_empty(), "would look like the end of the stream");
@@ -71,8 +73,8 @@ impl Stream {
 
     /// Writes what can be written without waiting, and says how many bytes that is: possibly none.
     ///
-    /// TLS takes up to 64 KiB, unless something earlier is still in its way. What of it does not leave at once leaves before
-    /// anything that is written later; see [`has_output`](Self::has_output).
+    /// TLS takes up to 64 KiB, unless something earlier is still in its way. What of it does not leave at once leaves
+    /// before anything that is written later; see [`has_output`](Self::has_output).
     ///
     /// # Errors
     ///
@@ -92,8 +94,8 @@ impl Stream {
         }
     }
 
-    /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write), or what TLS
-    /// itself has to say to the peer and could not.
+    /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write), or
+    /// what TLS itself has to say to the peer and could not.
     #[inline]
     pub(crate) fn has_output(&self) -> bool {
         match self {
@@ -114,8 +116,8 @@ impl Stream {
         }
     }
 
-    /// Ends one direction or both and wakes the threads that wait in it. Never waits. TLS says farewell first, if it can do so
-    /// without waiting.
+    /// Ends one direction or both and wakes the threads that wait in it. Never waits. TLS says farewell first, if it
+    /// can do so without waiting.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {
             Self::Plain(transport) => transport.shutdown(how),

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed channel or a
-/// simulated network. (TCP and Unix sockets need no implementation: pass them as they are.)
+/// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed
+/// channel or a simulated network. (TCP and Unix sockets need no implementation: pass them as they are.)
 ///
-/// All methods take `&self`: one thread reads while another writes, at most one of each kind at a time. A call of one kind
-/// must not wait for a call of the other. With timeouts that are observed, everything that this crate says about deadlines holds. For a stream
-/// that cannot do that there is [`HalfDuplex`].
+/// All methods take `&self`: one thread reads while another writes, at most one of each kind at a time. A call of one
+/// kind must not wait for a call of the other. With timeouts that are observed, everything that this crate says about
+/// deadlines holds. For a stream that cannot do that there is [`HalfDuplex`].
 ///
 /// ```
 /// use std::io;
@@ -58,9 +58,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when none came within `timeout`; without a timeout
-    /// it waits as long as it takes. After [`Interrupted`](io::ErrorKind::Interrupted) it is called again, after anything else the
-    /// connection is over.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when none came within
+    /// `timeout`; without a timeout it waits as long as it takes. After [`Interrupted`](io::ErrorKind::Interrupted) it
+    /// is called again, after anything else the connection is over.
     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize>;
 
     /// Waits until bytes can be written and writes some, at least one.
@@ -82,8 +82,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails. It may be
-    /// called at any time and more than once.
+    /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails.
+    /// It may be called at any time and more than once.
     ///
     /// # Errors
     ///
@@ -134,8 +134,8 @@ impl From<UnixStream> for Box<dyn Transport> {
 
 /// Carries a WebSocket over any `Read + Write`: a TLS stream of another library, a pair of pipes, an SSH channel.
 ///
-/// Such a stream can do one thing at a time and knows no timeouts. So a send waits while a receive waits for the peer, and no
-/// deadline holds: use it where one thread asks and waits for the answer. Everything else wants a [`Transport`].
+/// Such a stream can do one thing at a time and knows no timeouts. So a send waits while a receive waits for the peer,
+/// and no deadline holds: use it where one thread asks and waits for the answer. Everything else wants a [`Transport`].
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -343,14 +343,22 @@ mod tests {
         let timeout = SetTimeout::unknown();
         let mut applied = Vec::new();
         let second = Duration::from_secs(1);
+        let mut set = |wanted| {
+            let apply = |wanted| {
+                applied.push(wanted);
+                if wanted == Some(3 * second) { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+            };
+            timeout.set(wanted, apply)
+        };
         for wanted in [None, None, Some(second), Some(second), None, Some(Duration::from_nanos(1)), Some(Duration::MAX)]
         {
-            timeout.set(wanted, |wanted| Ok(applied.push(wanted))).unwrap();
+            set(wanted).unwrap();
         }
-        assert_eq!(applied, [None, Some(second), None, Some(Duration::from_millis(1)), Some(Duration::MAX)]);
-        timeout.set(None, |_| Err(io::ErrorKind::Other.into())).unwrap_err();
-        timeout.set(Some(Duration::MAX), |wanted| Ok(applied.push(wanted))).unwrap();
-        assert_eq!(applied.len(), 6, "after a failure nothing is known");
+        set(Some(3 * second)).unwrap_err();
+        set(Some(Duration::MAX)).unwrap();
+        let (rounded, endless) = (Some(Duration::from_millis(1)), Some(Duration::MAX));
+        assert_eq!(applied[..5], [None, Some(second), None, rounded, endless]);
+        assert_eq!(applied[5..], [Some(3 * second), endless], "after a failure nothing is known");
     }
 
     #[test]

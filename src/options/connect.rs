@@ -11,7 +11,8 @@ use crate::error::{Error, OptionsError, Result};
 
 /// How a connection is made and used: the keywords of websocket-client's `create_connection`.
 ///
-/// Setters cannot fail: what does not fit is refused when a connection is made, before a byte is sent. Cloning is cheap.
+/// Setters cannot fail: what does not fit is refused when a connection is made, before a byte is sent. Cloning is
+/// cheap.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -88,7 +89,8 @@ impl ConnectOptions {
         Self::default()
     }
 
-    /// How long opening, receiving and sending may take, each. The setters for one of them override it, before or after.
+    /// How long opening, receiving and sending may take, each. The setters for one of them override it, before or
+    /// after.
     ///
     /// `Duration::MAX` is for ever, here and below; zero is refused.
     ///
@@ -105,7 +107,8 @@ impl ConnectOptions {
         self.with(|settings| settings.open_timeout = Some(timeout))
     }
 
-    /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes on.
+    /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes
+    /// on.
     ///
     /// Default: as long as it takes.
     pub fn recv_timeout(self, timeout: Duration) -> Self {
@@ -230,8 +233,8 @@ impl ConnectOptions {
         self.with(|settings| settings.socket = options)
     }
 
-    /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for tests. It is
-    /// called on a helper thread and may take its time. Hosts that are addresses do not need it.
+    /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for
+    /// tests. It is called on a helper thread and may take its time. Hosts that are addresses do not need it.
     ///
     /// Default: the operating system's resolver.
     ///

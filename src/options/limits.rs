@@ -59,8 +59,9 @@ impl ConnectOptions {
         self.with(|settings| settings.limits.max_fragments = frames)
     }
 
-    /// The number of control frames in a flood, beyond which the peer is refused with code 1008: without a message among them, and
-    /// without a read of less than 1 KiB between them, so that those of a quiet connection never add up.
+    /// The number of control frames in a flood, beyond which the peer is refused with code 1008: without a message
+    /// among them, and without a read of less than 1 KiB between them, so that those of a quiet connection never add
+    /// up.
     ///
     /// Default: 10,000.
     pub fn max_control_frames(self, frames: u32) -> Self {

@@ -10,7 +10,7 @@ use super::turn::is_timeout;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
 use crate::net::Deadline;
-use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Step};
+use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Role, Step};
 
 /// The receiving half of a connection and its driver.
 #[derive(Debug)]
@@ -218,10 +218,14 @@ pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Deadline
 
 /// Ends a connection on which our Close is sent or waits to be sent: sends it, half-closes, and lets the peer take it in before the
 /// socket goes, since closing a socket with unread bytes makes a reset of them that may overtake the Close.
+///
+/// After a closing handshake nothing is unread; then a client waits for the server to end the connection, and a server does
+/// not wait (RFC 6455, section 7.1.1).
 fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
     let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline);
+    let waits = shared.role == Role::Client || !info.is_clean();
     shared.end_soon(info.clone());
-    if shared.send_queued_close(deadline).is_ok() && shared.stream.shutdown(Shutdown::Write).is_ok() {
+    if shared.send_queued_close(deadline).is_ok() && waits && shared.stream.shutdown(Shutdown::Write).is_ok() {
         drain(shared, deadline);
     }
     let info = shared.end(info);

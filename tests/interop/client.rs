@@ -51,12 +51,10 @@ fn ask(peer: &list::Peer, without: &[String]) -> ExitCode {
 
 /// Connecting must fail in TLS, for the reason given.
 fn expect_refusal(peer: &list::Peer, text: &str) -> ExitCode {
-    let error = match peer.options.clone().open_timeout(Duration::from_secs(10)).connect(&peer.url) {
-        Ok(_) => {
-            eprintln!("FAILED: the connection was not refused");
-            return ExitCode::FAILURE;
-        }
-        Err(error) => error,
+    let options = peer.options.clone().open_timeout(Duration::from_secs(10));
+    let Err(error) = options.connect(&peer.url) else {
+        eprintln!("FAILED: the connection was not refused");
+        return ExitCode::FAILURE;
     };
     let said = chain(&error);
     if !matches!(error, Error::Tls(_)) || !said.contains(text) {

@@ -25,7 +25,8 @@ impl Output {
         self.sent == self.bytes.len()
     }
 
-    /// Lends the memory of this empty buffer to `outgoing`, if that is empty too, so that one large buffer does instead of two.
+    /// Lends the memory of this empty buffer to `outgoing`, if that is empty too, so that one large buffer does instead
+    /// of two.
     pub(super) fn lend(&mut self, outgoing: &mut Vec<u8>) {
         if self.is_empty() && outgoing.is_empty() {
             self.clear();

@@ -1,5 +1,7 @@
 //! How connections end, and what is told of it: by the peer, by this side, by both at once, by accident.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::sync::mpsc;
@@ -48,7 +50,7 @@ fn a_close_is_answered_with_its_code_and_known_ever_after() {
 fn an_end_without_a_close_is_a_loss_and_no_part_of_a_message_is_delivered() {
     bounded(20, || {
         for (said, sent_close) in [(&b""[..], false), (b"\x81\x05Hel", false), (b"\x01\x03Hel", false), (b"", true)] {
-            let (mut ws, peer) = open(&options(), move |mut peer| {
+            let (mut ws, peer) = open(&options(), move |peer| {
                 peer.say(said);
                 peer.fall_silent();
                 peer
@@ -137,7 +139,7 @@ fn a_peer_that_breaks_a_rule_while_we_close_is_told_nothing_more() {
 /// A peer that sends its last words, and whose socket is gone when this returns: what we send comes back as a reset.
 #[cfg(target_os = "linux")]
 fn with_last_words(words: Vec<u8>) -> WebSocket {
-    let (ws, peer) = open(&options(), |mut peer| {
+    let (ws, peer) = open(&options(), |peer| {
         peer.say(words);
         peer.reset();
     });
@@ -187,7 +189,7 @@ fn a_send_that_fails_does_not_keep_from_receiving_why() {
 #[test]
 fn a_send_that_fails_wakes_the_thread_that_receives() {
     bounded(20, || {
-        let (mut ws, peer) = open(&options(), |mut peer| {
+        let (mut ws, peer) = open(&options(), |peer| {
             peer.say(frame(0x81, "last"));
             peer
         });

@@ -1,5 +1,7 @@
 //! Every call that waits returns when its time is up, whatever the peer does, and what it leaves behind is in order.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::io::Read;
@@ -162,7 +164,7 @@ fn bytes_that_come_one_by_one_do_not_extend_a_receive_and_none_of_them_is_lost()
         for (from, what) in [(0, "in the header"), (3, "in the length"), (100, "in the payload")] {
             let script = script.clone();
             let (go, waits) = mpsc::channel();
-            let (mut ws, peer) = open(&ConnectOptions::new().recv_timeout(ms(600)), move |mut peer| {
+            let (mut ws, peer) = open(&ConnectOptions::new().recv_timeout(ms(600)), move |peer| {
                 peer.say(&script[..from]);
                 peer.drip(&script[from..from + 2], SLOWLY);
                 waits.recv().unwrap();
@@ -184,7 +186,7 @@ fn bytes_that_come_one_by_one_do_not_extend_a_receive_and_none_of_them_is_lost()
 #[test]
 fn every_kind_of_receive_keeps_its_deadline() {
     bounded(30, || {
-        let (mut ws, peer) = open(&ConnectOptions::new().recv_timeout(ms(100)), |mut peer| peer.end());
+        let (mut ws, peer) = open(&ConnectOptions::new().recv_timeout(ms(100)), |peer| peer.end());
         timed_out(Phase::Recv, at_deadline(ms(100), || ws.recv()));
         timed_out(Phase::Recv, at_deadline(ms(100), || ws.recv_ref().map(|_| ())));
         timed_out(Phase::Recv, at_deadline(ms(150), || ws.recv_timeout(ms(150))));
@@ -255,7 +257,7 @@ fn a_receive_that_times_out_anywhere_goes_on_where_it_was() {
 fn a_frame_or_a_stream_that_times_out_in_the_middle_goes_on_there() {
     bounded(30, || {
         let (go, waits) = mpsc::channel();
-        let (mut ws, peer) = open(&ConnectOptions::new().recv_timeout(ms(50)), move |mut peer| {
+        let (mut ws, peer) = open(&ConnectOptions::new().recv_timeout(ms(50)), move |peer| {
             for _ in 0..3 {
                 peer.say(&frame(0x81, "Hello")[..4]);
                 waits.recv().unwrap();
@@ -297,7 +299,7 @@ fn a_storm_of_pings_does_not_extend_a_receive_and_is_not_kept() {
     bounded(30, || {
         let options = ConnectOptions::new().recv_timeout(ms(500)).max_control_frames(u32::MAX).close_timeout(ms(100));
         // It never reads, so that the pongs fill the socket.
-        let (mut ws, peer) = open_over(narrow(), &options, |mut peer| {
+        let (mut ws, peer) = open_over(narrow(), &options, |peer| {
             let _ = peer.repeat(frame(0x89, [5; 125]), usize::MAX >> 20);
         });
         let memory = Memory::now();
@@ -316,7 +318,7 @@ fn a_storm_of_pings_does_not_extend_a_receive_and_is_not_kept() {
 fn a_storm_of_pings_keeps_no_sender() {
     bounded(30, || {
         let options = ConnectOptions::new().recv_timeout(ms(1000)).max_control_frames(u32::MAX).close_timeout(ms(100));
-        let (mut ws, peer) = open(&options, |mut peer| {
+        let (mut ws, peer) = open(&options, |peer| {
             let mut pongs = Peer::new(peer.socket().try_clone().unwrap());
             let reader = thread::spawn(move || pongs.rest());
             // Few at a time, so that they never count as a flood.
@@ -567,7 +569,7 @@ fn three_seconds_are_the_close_timeout_unless_it_is_set() {
 fn a_peer_that_goes_on_talking_does_not_extend_a_close() {
     bounded(30, || {
         for bytes in [frame(0x82, [1; 1000]), frame(0x89, "p"), vec![0x82], frame(0x02, "")] {
-            let (ws, peer) = open(&ConnectOptions::new().close_timeout(ms(300)), move |mut peer| {
+            let (ws, peer) = open(&ConnectOptions::new().close_timeout(ms(300)), move |peer| {
                 while peer.try_say(&bytes).is_ok() {
                     thread::sleep(ms(20));
                 }

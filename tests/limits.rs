@@ -2,6 +2,8 @@
 //!
 //! The tests run one at a time, since they look at the memory of the whole process.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::time::Duration;
@@ -124,7 +126,7 @@ fn the_fragment_that_goes_over_the_limit_is_refused_by_its_header() {
 fn the_default_limit_holds_for_a_message_in_fragments() {
     let _alone = alone();
     bounded(60, || {
-        let (mut ws, peer) = open(&ConnectOptions::new(), |mut peer| {
+        let (mut ws, peer) = open(&ConnectOptions::new(), |peer| {
             peer.say(frame(0x02, vec![1; MIB]));
             for _ in 1..64 {
                 peer.say(frame(0x00, vec![1; MIB]));
@@ -146,7 +148,7 @@ fn what_is_exactly_at_the_limit_is_accepted() {
     let _alone = alone();
     bounded(20, || {
         let options = ConnectOptions::new().max_message_size(100_000).max_frame_size(60_000).max_fragments(3);
-        let (mut ws, peer) = open(&options, |mut peer| {
+        let (mut ws, peer) = open(&options, |peer| {
             peer.say(frame(0x82, [1; 60_000]));
             peer.say(frame(0x02, [2; 60_000]));
             peer.say(frame(0x80, [2; 40_000]));
@@ -220,7 +222,7 @@ fn fragments_without_end_are_refused_by_their_number_and_not_kept_one_by_one() {
 fn as_many_fragments_as_the_limit_allows_are_a_message() {
     let _alone = alone();
     bounded(30, || {
-        let (mut ws, peer) = open(&ConnectOptions::new(), |mut peer| {
+        let (mut ws, peer) = open(&ConnectOptions::new(), |peer| {
             peer.say(frame(0x01, "x"));
             peer.repeat(frame(0x00, "x"), 131_070).unwrap();
             peer.say(frame(0x80, "x"));
@@ -242,7 +244,7 @@ fn a_flood_of_control_frames_is_refused_unless_messages_are_among_them() {
             let memory = Memory::now();
             // A peer that does not read cannot be told either.
             let options = ConnectOptions::new().close_timeout(PROMPT);
-            let (mut ws, peer) = open(&options, move |mut peer| {
+            let (mut ws, peer) = open(&options, move |peer| {
                 for _ in 0..5 {
                     peer.repeat(frame(first, [7; 125]), 9_000).unwrap();
                     peer.say(frame(0x82, "among"));
@@ -478,7 +480,7 @@ fn a_request_without_end_is_refused_by_a_server() {
             let memory = Memory::now();
             let (ours, theirs) = support::narrow();
             let client = std::thread::spawn(move || {
-                let mut peer = Peer::new(ours);
+                let peer = Peer::new(ours);
                 peer.say(start);
                 let _ = peer.repeat(again, 1_000_000);
             });

@@ -42,7 +42,8 @@ pub struct MessageWriter {
 enum State {
     Writing,
     Finished,
-    Failed,
+    /// Text that is none was refused: a part of the message is missing.
+    NotUtf8,
 }
 
 impl MessageWriter {
@@ -65,6 +66,7 @@ impl MessageWriter {
     /// [`Error::Usage`] when text ends inside a character, otherwise as for
     /// [`WebSocket::send_text`](crate::WebSocket::send_text).
     pub fn finish(mut self) -> Result<()> {
+        self.check_text()?;
         if self.text.as_ref().is_some_and(|text| text.finish().is_err()) {
             return Err(Error::Usage(LocalProtocolError::TextNotUtf8));
         }
@@ -73,31 +75,37 @@ impl MessageWriter {
         Ok(())
     }
 
-    fn send(&mut self, fin: Fin) -> Result<()> {
-        let sent = self.shared.turn(Purpose::Fragment)?.data(self.opcode, fin, &self.buffer);
-        if sent.is_err() {
-            self.state = State::Failed;
+    fn check_text(&self) -> Result<()> {
+        match self.state {
+            State::NotUtf8 => Err(Error::Usage(LocalProtocolError::TextNotUtf8)),
+            State::Writing | State::Finished => Ok(()),
         }
-        sent?;
+    }
+
+    fn send(&mut self, fin: Fin) -> Result<()> {
+        self.shared.turn(Purpose::Fragment)?.data(self.opcode, fin, &self.buffer)?;
         self.opcode = Opcode::Continuation;
         self.buffer.clear();
         Ok(())
     }
 }
 
+/// After a timeout nothing is lost: the same call can be made again.
 impl Write for MessageWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.check_text()?;
+        // Only now, since it may have been the last: then it ends the message.
+        if self.buffer.len() == Self::FRAGMENT && !piece.is_empty() {
+            self.send(Fin::More)?;
+        }
         let piece = &piece[..piece.len().min(Self::FRAGMENT - self.buffer.len())];
         if let Some(text) = &mut self.text
             && text.push(piece).is_err()
         {
-            self.state = State::Failed;
-            return Err(Error::Usage(LocalProtocolError::TextNotUtf8).into());
+            self.state = State::NotUtf8;
+            self.check_text()?;
         }
         self.buffer.extend_from_slice(piece);
-        if self.buffer.len() == Self::FRAGMENT {
-            self.send(Fin::More)?;
-        }
         Ok(piece.len())
     }
 

@@ -289,9 +289,14 @@ impl Shared {
         self.over().map(|info| Error::Closed(Box::new(info)))
     }
 
-    /// Notes what the peer did that ends the connection. However the rest goes, this is how it ended.
+    /// Notes what the peer did that ends the connection. However the rest goes, this is how it ended. No pong is due any more
+    /// (RFC 6455, section 5.5.2).
     pub(super) fn end_soon(&self, info: CloseInfo) {
-        self.traffic().ending = Some(info);
+        let mut traffic = self.traffic();
+        traffic.ending = Some(info);
+        if matches!(traffic.reply, Reply::Pong(_)) {
+            traffic.reply = Reply::Empty;
+        }
     }
 
     /// Ends the connection. The first reason counts; it is returned.

@@ -78,7 +78,9 @@ impl Shared {
     ) -> Result<u64> {
         let Some(len) = len else {
             let mut writer = MessageWriter::new(Arc::clone(self), kind)?;
-            let copied = io::copy(&mut reader, &mut writer)?;
+            // What the writer says comes wrapped; what the reader says is its own.
+            let copied =
+                io::copy(&mut reader, &mut writer).map_err(|error| error.downcast().unwrap_or_else(Error::Io))?;
             writer.finish()?;
             return Ok(copied);
         };

@@ -203,12 +203,12 @@ impl Peer {
         }
     }
 
-    pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn say(&self, bytes: impl AsRef<[u8]>) {
         self.try_say(bytes).unwrap();
     }
 
     /// The same to somebody who may have gone.
-    pub(crate) fn try_say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+    pub(crate) fn try_say(&self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         let mut rest = bytes.as_ref();
         while !rest.is_empty() {
             let sent = self.socket.send(rest)?;
@@ -218,7 +218,7 @@ impl Peer {
     }
 
     /// Says the same again and again until nobody listens any more, or `times` is reached.
-    pub(crate) fn repeat(&mut self, bytes: impl AsRef<[u8]>, times: usize) -> io::Result<()> {
+    pub(crate) fn repeat(&self, bytes: impl AsRef<[u8]>, times: usize) -> io::Result<()> {
         let bytes = bytes.as_ref();
         let together = (64 * 1024 / bytes.len()).max(1);
         let many = bytes.repeat(together.min(times));
@@ -229,7 +229,7 @@ impl Peer {
     }
 
     /// Says one byte at a time, with a pause before each, until all is said or nobody listens.
-    pub(crate) fn drip(&mut self, bytes: impl AsRef<[u8]>, pause: Duration) {
+    pub(crate) fn drip(&self, bytes: impl AsRef<[u8]>, pause: Duration) {
         for byte in bytes.as_ref() {
             thread::sleep(pause);
             if self.try_say([*byte]).is_err() {
@@ -308,7 +308,7 @@ impl Peer {
     }
 
     /// Ends what this side says; it still listens.
-    pub(crate) fn fall_silent(&mut self) {
+    pub(crate) fn fall_silent(&self) {
         self.socket.shutdown(Shutdown::Write).unwrap();
     }
 

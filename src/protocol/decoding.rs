@@ -16,9 +16,6 @@ pub(crate) struct Decoding {
     decoded: Vec<u8>,
 }
 
-/// What becomes of a piece once it is decoded.
-type Gather = fn(&mut ContinuousFrame, &[u8]) -> Result<(), ProtocolError>;
-
 impl Decoding {
     pub(crate) const fn new(extensions: Vec<Box<dyn InboundExtension>>, max_message_size: usize) -> Self {
         Self { extensions, max_message_size, piece: Vec::new(), decoded: Vec::new() }
@@ -43,14 +40,14 @@ impl Decoding {
         if claimed.contains(header.rsv) { Ok(()) } else { Err(ProtocolError::ReservedBits) }
     }
 
-    /// Decodes a part of a data frame and hands it on.
+    /// Decodes a part of a data frame and hands it on to `gather`.
     #[inline]
     pub(crate) fn piece(
         &mut self,
         part: &Part,
         payload: &[u8],
         message: &mut ContinuousFrame,
-        gather: Gather,
+        gather: impl FnOnce(&mut ContinuousFrame, &[u8]) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
         if self.extensions.is_empty() {
             return gather(message, payload);

@@ -46,11 +46,11 @@ pub struct Inbound {
     policy: TextPolicy,
     max_control_frames: u32,
     state: State,
-    /// The longest payload of a message that may be taken after a look at its first two bytes. `None` where masks or extensions
-    /// take part, and while a message is in progress.
-    short: Option<u8>,
+    /// The longest payload of a message that may be taken after a look at the beginning of its frame alone. `None` where masks or
+    /// extensions take part, and while a message is in progress.
+    short: Option<u16>,
     /// `short`, for when no message is in progress.
-    short_at_rest: Option<u8>,
+    short_at_rest: Option<u16>,
     place: Place,
     target: Target,
     half_taken: Option<Granularity>,
@@ -89,12 +89,6 @@ enum Target {
     Assembler,
 }
 
-/// What lies next.
-enum Next {
-    Step(Step),
-    Data(Part),
-}
-
 impl Inbound {
     /// A payload of which at least this much is missing is read past the window.
     const DIRECT: u64 = 16 * 1024;
@@ -115,7 +109,7 @@ impl Inbound {
         extensions: Vec<Box<dyn InboundExtension>>,
     ) -> Self {
         let reserved = extensions.iter().fold(Rsv::NONE, |bits, extension| bits | extension.reserved_bits());
-        let longest = 125.min(limits.max_frame_size).min(limits.max_message_size) as u8;
+        let longest = usize::from(u16::MAX).min(limits.max_frame_size).min(limits.max_message_size) as u16;
         let short = (role == Role::Client && extensions.is_empty()).then_some(longest);
         Self {
             frames: FrameBuffer::new(role, &limits, reserved),
@@ -331,11 +325,26 @@ impl Inbound {
 
     fn step(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
         loop {
-            let part = match self.next()? {
-                Next::Step(step) => return Ok(step),
-                Next::Data(part) => part,
-            };
+            match self.state {
+                State::Open | State::Skipping => {}
+                State::Closed => {
+                    self.frames.discard();
+                    return Ok(Step::Ended);
+                }
+                State::Failed(error) => return Err(error),
+            }
+            let Some(part) = self.frames.next_part()? else { return Ok(Step::NeedMore) };
+            if part.first {
+                self.decoding.header(&part.header)?;
+            }
+            if part.is_control() {
+                return self.take_control(&part);
+            }
+            if part.first {
+                self.begin(&part)?;
+            }
             let step = match granularity {
+                _ if self.state == State::Skipping => self.skip(&part)?,
                 Granularity::Message => self.take_for_message(&part)?,
                 Granularity::Frame => self.take_for_frame(&part)?,
                 Granularity::Piece => self.take_for_piece(&part)?,
@@ -346,35 +355,12 @@ impl Inbound {
         }
     }
 
-    /// Finds the next part of a wanted data frame; control frames are dealt with on the way.
-    fn next(&mut self) -> Result<Next, ProtocolError> {
-        loop {
-            match self.state {
-                State::Open | State::Skipping => {}
-                State::Closed => {
-                    self.frames.discard();
-                    return Ok(Next::Step(Step::Ended));
-                }
-                State::Failed(error) => return Err(error),
-            }
-            let Some(part) = self.frames.next_part()? else { return Ok(Next::Step(Step::NeedMore)) };
-            if part.first {
-                self.decoding.header(&part.header)?;
-            }
-            if part.is_control() {
-                return self.take_control(&part).map(Next::Step);
-            }
-            if part.first {
-                self.assembler.begin(&part.header)?;
-            }
-            if part.first && self.decoding.is_empty() {
-                self.assembler.announce(part.header.len)?;
-            }
-            if self.state == State::Open {
-                return Ok(Next::Data(part));
-            }
-            self.skip(&part)?;
-        }
+    /// Takes note of a data frame before anything is done with its payload.
+    #[inline]
+    fn begin(&mut self, part: &Part) -> Result<(), ProtocolError> {
+        self.assembler.begin(&part.header)?;
+        // What an extension makes of it is counted as it comes out.
+        if self.decoding.is_empty() { self.assembler.announce(part.header.len) } else { Ok(()) }
     }
 
     fn take_control(&mut self, part: &Part) -> Result<Step, ProtocolError> {
@@ -446,14 +432,14 @@ impl Inbound {
         Ok(Some(Step::Piece(Piece { kind, frame_finished: part.last, message_finished: part.ends_message() })))
     }
 
-    fn skip(&mut self, part: &Part) -> Result<(), ProtocolError> {
+    fn skip(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
         let Self { frames, assembler, decoding, .. } = self;
         decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::check)?;
         if part.ends_message() {
             self.end_message()?;
             self.state = State::Open;
         }
-        Ok(())
+        Ok(None)
     }
 
     fn end_message(&mut self) -> Result<(), ProtocolError> {

@@ -348,10 +348,8 @@ impl Outbound {
 
     #[inline]
     fn encode_header(&mut self, header: &FrameHeader) -> usize {
-        let mut head = [0; FrameHeader::MAX_LEN];
-        let length = header.write(&mut head);
-        // A copy of fixed length is a few instructions; the payload overwrites what is too much of it.
-        self.buffer.room(FrameHeader::MAX_LEN).copy_from_slice(&head);
+        let room = self.buffer.room(FrameHeader::MAX_LEN).first_chunk_mut().expect("it has that length");
+        let length = header.write(room);
         self.buffer.fill(length);
         length
     }

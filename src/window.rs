@@ -108,6 +108,11 @@ impl Window {
         self.bytes.capacity()
     }
 
+    /// Whether more memory is held than an idle connection pays for, and nothing is unread.
+    pub(crate) const fn can_release(&self) -> bool {
+        self.is_empty() && self.bytes.len() > SMALLEST
+    }
+
     /// Gives the memory back, if nothing is unread.
     pub(crate) fn release(&mut self) {
         if self.is_empty() {

@@ -95,6 +95,13 @@ impl Stream {
         }
     }
 
+    /// Gives back the memory that a burst has taken, unless it is in use.
+    pub(crate) fn release(&self) {
+        if let Self::Tls(tls) = self {
+            tls.release_memory();
+        }
+    }
+
     /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write), or
     /// what TLS itself has to say to the peer and could not.
     #[inline]

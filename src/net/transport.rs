@@ -189,8 +189,11 @@ impl<S: Read + Write + Send> Transport for HalfDuplex<S> {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let n = stream.write(buf)?;
-        stream.flush()?;
-        Ok(n)
+        match stream.flush() {
+            // The bytes are taken: to say that time was up would be to have them sent again.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(n),
+            flushed => flushed.map(|()| n),
+        }
     }
 
     /// Waits nevertheless: there is no telling, and a ping must be answered.

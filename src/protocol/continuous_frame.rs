@@ -43,6 +43,8 @@ pub(crate) struct ContinuousFrame {
 impl ContinuousFrame {
     /// The most that is read ahead of what has arrived, and the most that is kept for the next message.
     const STEP: usize = 64 * 1024;
+    /// What an idle connection may keep.
+    const SMALL: usize = 4 * 1024;
     /// So many reads without a large message, and its memory is given back.
     const IDLE: u8 = 16;
 
@@ -196,10 +198,19 @@ impl ContinuousFrame {
         }
         self.idle += 1;
         if self.idle == Self::IDLE {
-            self.idle = 0;
-            self.text = String::new();
-            self.bytes.release();
+            self.release();
         }
+    }
+
+    pub(crate) const fn can_release(&self) -> bool {
+        self.in_progress.is_none() && self.capacity() > Self::SMALL
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn release(&mut self) {
+        self.idle = 0;
+        self.text = String::new();
+        self.bytes.release();
     }
 
     pub(crate) const fn capacity(&self) -> usize {

@@ -30,6 +30,11 @@ impl Decoding {
         self.piece.capacity() + self.decoded.capacity()
     }
 
+    pub(crate) fn release(&mut self) {
+        self.piece = Vec::new();
+        self.decoded = Vec::new();
+    }
+
     /// A frame begins: every reserved bit must be claimed by an extension (RFC 6455, section 5.2).
     #[inline]
     pub(crate) fn header(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {

@@ -133,6 +133,8 @@ impl Inbound {
     /// Empty only if the steps before did not go on until they needed more.
     pub fn space(&mut self) -> &mut [u8] {
         self.assembler.breathe();
+        // What lay in the window is about to be overwritten.
+        self.place = Place::Gathered;
         if !self.reads_past_the_window() {
             self.target = Target::Window;
             return self.frames.space();
@@ -298,6 +300,22 @@ impl Inbound {
     /// How many bytes of memory this half holds.
     pub fn memory(&self) -> usize {
         self.frames.capacity() + self.assembler.capacity() + self.decoding.capacity()
+    }
+
+    /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
+    pub fn can_release(&self) -> bool {
+        self.frames.can_release() || self.assembler.can_release()
+    }
+
+    /// Gives back the memory that a burst or a large message has taken, unless it is in use. What the last step brought is gone
+    /// afterwards.
+    pub fn release(&mut self) {
+        self.place = Place::Gathered;
+        self.frames.release();
+        if self.assembler.in_progress().is_none() {
+            self.assembler.release();
+            self.decoding.release();
+        }
     }
 
     fn reads_past_the_window(&self) -> bool {

@@ -4,7 +4,7 @@ use super::buffer::ByteBuffer;
 use super::close::CloseFrame;
 use super::error::LocalProtocolError;
 use super::extension::OutboundExtension;
-use super::frame::{Frame, FrameHeader, MAX_CONTROL_PAYLOAD, Rsv};
+use super::frame::{Frame, FrameHeader, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
 use super::mask::{Entropy, MaskKeys, copy_masked, rotate};
 use super::opcode::Opcode;
 use super::role::Role;
@@ -152,6 +152,9 @@ impl Outbound {
         if !self.extensions.is_empty() {
             return Err(LocalProtocolError::PayloadInPieces);
         }
+        if len >= LENGTH_63 {
+            return Err(LocalProtocolError::PayloadLength);
+        }
         self.begin_data(opcode, fin)?;
         let key = self.key();
         let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
@@ -255,6 +258,14 @@ impl Outbound {
     #[doc(alias = "get_mask_key")]
     pub fn set_mask_keys(&mut self, keys: MaskKeys) {
         self.keys = keys;
+    }
+
+    /// Gives back the memory that large frames have taken, unless something is pending.
+    pub fn release(&mut self) {
+        if self.pending().is_empty() {
+            self.buffer.release();
+            self.written = 0;
+        }
     }
 
     /// How many bytes of memory this half holds.

@@ -33,17 +33,22 @@ impl Shared {
         Ok(())
     }
 
-    /// Closes from the thread that has the reader, unless another one is faster.
+    /// Closes from the thread that has the reader, unless another one is faster. It reads from the beginning: a peer that is
+    /// kept from reading by what it has to say itself would not take our Close otherwise.
     pub(super) fn close_with_reader(&self, reader: &Mutex<Reader>, code: CloseCode, reason: &str) -> Result<()> {
-        let Some(deadline) = self.begin_close(code, reason)? else { return Ok(()) };
-        match reader.try_lock() {
-            Ok(mut reader) => reader.discard_until_closed(self, deadline),
-            Err(TryLockError::Poisoned(reader)) => reader.into_inner().discard_until_closed(self, deadline),
-            Err(TryLockError::WouldBlock) => {
-                self.wait_until_over(deadline);
-            }
+        let mut reader = match reader.try_lock() {
+            Ok(reader) => reader,
+            Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.close(code, reason),
+        };
+        let close = CloseFrame::new(code, reason)?;
+        if self.is_over() {
+            return Ok(());
         }
-        if self.over().is_none() {
+        let deadline = Deadline::after(Some(self.timeouts().close));
+        self.queue_close(close);
+        reader.discard_until_closed(self, deadline);
+        if !self.is_over() {
             self.abort(CloseCause::Unanswered);
         }
         Ok(())
@@ -51,7 +56,7 @@ impl Shared {
 
     /// Says good-bye without waiting for anything: the connection is given up.
     pub(super) fn leave(&self) {
-        if self.over().is_some() || !self.is_ours() {
+        if self.is_over() || !self.is_ours() {
             return;
         }
         if let Ok(close) = CloseFrame::new(CloseCode::GOING_AWAY, "") {
@@ -64,7 +69,7 @@ impl Shared {
     /// Sends our Close, if there is still something to close; returns by when all of it must be done.
     fn begin_close(&self, code: CloseCode, reason: &str) -> Result<Option<Deadline>> {
         let close = CloseFrame::new(code, reason)?;
-        if self.over().is_some() {
+        if self.is_over() {
             return Ok(None);
         }
         let deadline = Deadline::after(Some(self.timeouts().close));

@@ -83,6 +83,8 @@ impl MessageWriter {
     }
 
     fn send(&mut self, fin: Fin) -> Result<()> {
+        // The thread that sends must not wait for itself.
+        self.shared.set_sending(Sending::Fragments(thread::current().id()));
         self.shared.turn(Purpose::Fragment)?.data(self.opcode, fin, &self.buffer)?;
         self.opcode = Opcode::Continuation;
         self.buffer.clear();
@@ -120,7 +122,9 @@ impl Write for MessageWriter {
 
 impl Drop for MessageWriter {
     fn drop(&mut self) {
-        if self.state != State::Finished {
+        // A message of which nothing has left was never begun, and a fork must not speak on its parent's connection.
+        let begun = self.opcode == Opcode::Continuation && self.shared.is_ours();
+        if begun && self.state != State::Finished {
             // The message cannot be completed, so the connection cannot go on. If it is over already, that is as well.
             let _ = self.shared.send_close(CloseCode::INTERNAL_ERROR, "message was not finished");
         }

@@ -19,7 +19,7 @@ mod shared;
 mod transmit;
 mod turn;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::batch::Batch;
@@ -225,12 +225,8 @@ impl Connection {
         self.reader.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_reader(&self) -> MutexGuard<'_, Reader> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn memory(&self) -> usize {
-        self.shared.memory() + self.lock_reader().inbound.memory()
+        self.shared.memory() + self.reader.try_lock().map_or(0, |reader| reader.inbound.memory())
     }
 }
 

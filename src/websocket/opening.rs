@@ -90,7 +90,7 @@ impl<'a> Opening<'a> {
             let progress = match stream.read(&mut piece, deadline) {
                 Ok(0) => Progress::Refused(handshake.receive_eof()?),
                 Ok(length) => handshake.receive(&piece[..length])?,
-                Err(error) => return Err(interrupted(handshake, &error)),
+                Err(error) => return Err(interrupted(handshake, error)),
             };
             match progress {
                 Progress::NeedMore => {}
@@ -139,7 +139,7 @@ impl<'a> Opening<'a> {
                         return Ok(request);
                     }
                 }
-                Err(error) => return Err(phase(&error)),
+                Err(error) => return Err(phase(error)),
             }
         }
     }
@@ -155,7 +155,7 @@ impl<'a> Opening<'a> {
     }
 
     fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
-        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(&failure.error))
+        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(failure.error))
     }
 }
 
@@ -176,6 +176,10 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
         Field::Given(origin) => request.origin(origin),
         Field::Suppressed => request,
     };
+    let authorized = settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    if let Some(userinfo) = target.userinfo.as_ref().filter(|_| !authorized) {
+        request = request.basic_authorization(&userinfo.credentials());
+    }
     if let Some(connection) = &settings.connection {
         request = request.connection(connection);
     }
@@ -207,7 +211,7 @@ fn head_limits(options: &ConnectOptions) -> HeadLimits {
 }
 
 /// The answer broke off. If it was a refusal, that says more than the error.
-fn interrupted(handshake: ClientHandshake, error: &io::Error) -> Error {
+fn interrupted(handshake: ClientHandshake, error: io::Error) -> Error {
     match handshake.finish_refusal() {
         Some(refusal) => refused(refusal),
         None => phase(error),
@@ -218,6 +222,6 @@ fn refused(refusal: Refusal) -> Error {
     Error::Refused(Box::new(refusal))
 }
 
-fn phase(error: &io::Error) -> Error {
-    if is_timeout(error) { Error::Timeout(Phase::Handshake) } else { Error::Io(error.kind().into()) }
+fn phase(error: io::Error) -> Error {
+    if is_timeout(&error) { Error::Timeout(Phase::Handshake) } else { Error::Io(error) }
 }

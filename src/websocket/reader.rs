@@ -38,6 +38,8 @@ pub enum ControlFrames {
 impl Reader {
     /// What is read after a Close so that a reset does not eat ours, in bytes.
     const DRAIN: usize = 1 << 20;
+    /// How long nothing has to come until memory is given back.
+    const IDLE: Duration = Duration::from_secs(1);
     /// How often a reply is tried again that found no room, while nothing is received.
     const RETRY: Duration = Duration::from_millis(50);
 
@@ -126,8 +128,10 @@ impl Reader {
         }
     }
 
-    /// Receives until the connection is over, and keeps nothing.
+    /// Sends the Close that waits, receives until the connection is over, and keeps nothing.
     pub(super) fn discard_until_closed(&mut self, shared: &Shared, deadline: Deadline) {
+        self.unsettled = true;
+        self.settle(shared);
         loop {
             match self.inbound.advance() {
                 Ok(Step::NeedMore) => {
@@ -138,6 +142,11 @@ impl Reader {
                 Ok(Step::Close | Step::Ended) => {
                     self.closed_by_peer(shared, deadline);
                     return;
+                }
+                // Until the peer has closed, its pings are answered (RFC 6455, section 5.5.2).
+                Ok(Step::Ping) => {
+                    shared.answer_ping(self.inbound.control());
+                    self.unsettled = true;
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -182,14 +191,24 @@ impl Reader {
         }
     }
 
-    /// Waits for bytes. A reply that found no room is tried again now and then: the peer may wait for it before it says
-    /// anything, and nobody else may have anything to send.
+    /// Waits for bytes, and looks up now and then while there is something to see to: a reply that found no room is tried again,
+    /// since the peer may wait for it before it says anything and nobody else may have anything to send; and what a burst has
+    /// taken of memory is given back when nothing has come for a while.
     fn read(&mut self, shared: &Shared, deadline: Deadline) -> io::Result<usize> {
         loop {
             self.settle(shared);
-            let retry = if self.unsettled { Deadline::after(Some(Self::RETRY)) } else { Deadline::NEVER };
-            match shared.stream.read(self.inbound.space(), deadline.min(retry)) {
-                Err(error) if self.unsettled && is_timeout(&error) && !deadline.is_over() => {}
+            let pause = match (self.unsettled, self.inbound.can_release()) {
+                (true, _) => Deadline::after(Some(Self::RETRY)),
+                (false, true) => Deadline::after(Some(Self::IDLE)),
+                (false, false) => Deadline::NEVER,
+            };
+            match shared.stream.read(self.inbound.space(), deadline.min(pause)) {
+                Err(error) if is_timeout(&error) && !pause.is_never() && !deadline.is_over() => {
+                    if !self.unsettled {
+                        self.inbound.release();
+                        shared.release();
+                    }
+                }
                 result => return result,
             }
         }
@@ -225,10 +244,12 @@ fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
     let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline);
     let waits = shared.role == Role::Client || !info.is_clean();
     shared.end_soon(info.clone());
-    if shared.send_queued_close(deadline).is_ok() && waits && shared.stream.shutdown(Shutdown::Write).is_ok() {
+    let sent = shared.send_queued_close(deadline).is_ok();
+    // Whoever waits for the end need not wait for the peer to hang up.
+    let info = shared.end(info);
+    if sent && waits && shared.stream.shutdown(Shutdown::Write).is_ok() {
         drain(shared, deadline);
     }
-    let info = shared.end(info);
     // The peer may have been faster; then there is nothing left to shut down.
     let _ = shared.stream.shutdown(Shutdown::Both);
     info

@@ -154,8 +154,9 @@ impl WebSocket {
     /// is there before they act on it; a receive may still have to wait for the rest of a frame.
     #[doc(alias = "pending")]
     pub fn has_buffered(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| {
-            connection.lock_reader().inbound.has_buffered() || connection.shared.stream.has_input()
-        })
+        let Some(connection) = &self.connection else { return false };
+        // A close that reads keeps nothing.
+        let Ok(reader) = connection.reader.try_lock() else { return false };
+        reader.inbound.has_buffered() || connection.shared.stream.has_input()
     }
 }

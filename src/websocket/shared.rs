@@ -37,6 +37,8 @@ pub(super) struct Traffic {
     outbound: Option<Box<Outbound>>,
     /// How many threads wait for [`Shared::changed`].
     waiting: usize,
+    /// How many of them were woken for the turn, and found that somebody else had taken it again.
+    overtaken: usize,
     /// What is to be sent as soon as the turn is free.
     pub(super) reply: Reply,
     sending: Sending,
@@ -113,6 +115,7 @@ impl Shared {
             traffic: Mutex::new(Traffic {
                 outbound: Some(Box::new(outbound)),
                 waiting: 0,
+                overtaken: 0,
                 reply: Reply::Empty,
                 sending: Sending::Nothing,
                 close_sent: None,
@@ -135,16 +138,50 @@ impl Shared {
     pub(super) fn turn(&self, purpose: Purpose) -> Result<Turn<'_>> {
         let mut traffic = self.traffic();
         let patience = patience(traffic.timeouts);
-        let mut deadline = None;
-        loop {
-            traffic.check(purpose)?;
-            if let Some(outbound) = traffic.take_turn(purpose) {
-                drop(traffic);
-                return Ok(Turn::new(self, outbound, patience));
-            }
-            let deadline = *deadline.get_or_insert_with(|| patience.total.min(Deadline::after(patience.stall)));
-            traffic = self.wait(traffic, deadline).map_err(|_| Error::Timeout(Phase::Send))?;
+        traffic.check(purpose)?;
+        if traffic.overtaken == 0
+            && let Some(outbound) = traffic.take_turn(purpose)
+        {
+            drop(traffic);
+            return Ok(Turn::new(self, outbound, patience));
         }
+        let outbound = self.wait_for_turn(traffic, purpose, patience.total.min(Deadline::after(patience.stall)))?;
+        Ok(Turn::new(self, outbound, patience))
+    }
+
+    /// Waits for the sending half while others have it. Who was woken for it and found it taken again goes before everybody who
+    /// comes later: a thread that sends without a pause must not starve the others.
+    #[cold]
+    fn wait_for_turn<'a>(
+        &'a self,
+        mut traffic: MutexGuard<'a, Traffic>,
+        purpose: Purpose,
+        deadline: Deadline,
+    ) -> Result<Box<Outbound>> {
+        let mut overtaken = false;
+        let outcome = loop {
+            let (woken, waited) = self.wait(traffic, deadline);
+            traffic = woken;
+            let outbound = match traffic.check(purpose) {
+                Ok(()) if overtaken || traffic.overtaken == 0 => traffic.take_turn(purpose),
+                Ok(()) => None,
+                Err(error) => break Err(error),
+            };
+            if let Some(outbound) = outbound {
+                break Ok(outbound);
+            }
+            if waited.is_err() {
+                break Err(Error::Timeout(Phase::Send));
+            }
+            // Whoever waits for the end of a message has nobody before it to complain of.
+            let is_overtaken = traffic.outbound.is_none() && !traffic.is_held_up(purpose);
+            traffic.count_overtaken(&mut overtaken, is_overtaken);
+        };
+        traffic.count_overtaken(&mut overtaken, false);
+        if traffic.waiting > 0 {
+            self.changed.notify_all();
+        }
+        outcome
     }
 
     /// Sends our Close if it still waits to be sent, and waits for that. An error means that it could not be sent, or not in time.
@@ -161,7 +198,9 @@ impl Shared {
                 drop(traffic);
                 return Turn::new(self, outbound, Patience::until(deadline)).send_reply();
             }
-            traffic = self.wait(traffic, deadline).map_err(|_| Error::Timeout(Phase::Close))?;
+            let (woken, waited) = self.wait(traffic, deadline);
+            traffic = woken;
+            waited.map_err(|_| Error::Timeout(Phase::Close))?;
         }
     }
 
@@ -170,20 +209,23 @@ impl Shared {
         std::mem::take(&mut self.traffic().reply)
     }
 
-    /// Waits until something changes.
+    /// Waits until something changes, or says that the time for it is up.
     fn wait<'a>(
         &'a self,
         mut traffic: MutexGuard<'a, Traffic>,
         deadline: Deadline,
-    ) -> io::Result<MutexGuard<'a, Traffic>> {
-        let timeout = deadline.wait()?;
+    ) -> (MutexGuard<'a, Traffic>, io::Result<()>) {
+        let timeout = match deadline.wait() {
+            Ok(timeout) => timeout,
+            Err(error) => return (traffic, Err(error)),
+        };
         traffic.waiting += 1;
         let mut traffic = match timeout {
             None => self.changed.wait(traffic).unwrap_or_else(PoisonError::into_inner),
             Some(timeout) => self.changed.wait_timeout(traffic, timeout).unwrap_or_else(PoisonError::into_inner).0,
         };
         traffic.waiting -= 1;
-        Ok(traffic)
+        (traffic, Ok(()))
     }
 
     /// Gives the sending half back. Unless something is stuck in it, a reply that came in the meantime must be sent first: then
@@ -263,11 +305,6 @@ impl Shared {
         true
     }
 
-    /// Our Close, once it is sent or waits to be sent.
-    pub(super) fn close_sent(&self) -> Option<CloseFrame> {
-        self.traffic().close_sent.clone()
-    }
-
     /// How the connection ended, if it did.
     pub(crate) fn over(&self) -> Option<CloseInfo> {
         self.traffic().over.clone()
@@ -287,6 +324,17 @@ impl Shared {
     /// The error for a call on a connection that is over.
     pub(super) fn closed(&self) -> Option<Error> {
         self.over().map(|info| Error::Closed(Box::new(info)))
+    }
+
+    /// Whether the connection is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.traffic().over.is_some()
+    }
+
+    /// Whether the connection stands: messages can be sent, as far as is known.
+    pub(crate) fn is_open(&self) -> bool {
+        let traffic = self.traffic();
+        traffic.over.is_none() && traffic.ending.is_none() && traffic.close_sent.is_none()
     }
 
     /// Notes what the peer did that ends the connection. However the rest goes, this is how it ended. No pong is due any more
@@ -346,9 +394,10 @@ impl Shared {
     pub(super) fn wait_until_over(&self, deadline: Deadline) -> bool {
         let mut traffic = self.traffic();
         while traffic.over.is_none() {
-            match self.wait(traffic, deadline) {
-                Ok(woken) => traffic = woken,
-                Err(_) => return false,
+            let (woken, waited) = self.wait(traffic, deadline);
+            traffic = woken;
+            if waited.is_err() {
+                return traffic.over.is_some();
             }
         }
         true
@@ -370,6 +419,14 @@ impl Shared {
         self.traffic().outbound.as_ref().map_or(0, |outbound| outbound.memory())
     }
 
+    /// Gives back the memory that a burst has taken, unless it is in use.
+    pub(super) fn release(&self) {
+        if let Some(outbound) = &mut self.traffic().outbound {
+            outbound.release();
+        }
+        self.stream.release();
+    }
+
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.traffic().timeouts
     }
@@ -381,12 +438,12 @@ impl Shared {
 
 impl Traffic {
     /// Whether a call may send at all.
-    fn check(&self, purpose: Purpose) -> Result<()> {
+    pub(super) fn check(&self, purpose: Purpose) -> Result<()> {
         if let Some(info) = self.over.as_ref().or(self.ending.as_ref()) {
             return Err(Error::Closed(Box::new(info.clone())));
         }
         if let Some(close) = &self.close_sent {
-            let info = CloseInfo::new(close.code, &close.reason, CloseCause::Local);
+            let info = CloseInfo::new(close.code, &close.reason, CloseCause::Closing);
             return Err(Error::Closed(Box::new(info)));
         }
         // To wait for what this very thread does would be to wait for ever.
@@ -411,10 +468,22 @@ impl Traffic {
     }
 
     fn take_turn(&mut self, purpose: Purpose) -> Option<Box<Outbound>> {
-        if purpose == Purpose::Message && matches!(self.sending, Sending::Fragments(_)) {
-            return None;
+        if self.is_held_up(purpose) { None } else { self.outbound.take() }
+    }
+
+    /// Whether a message in fragments has to be finished first.
+    fn is_held_up(&self, purpose: Purpose) -> bool {
+        purpose == Purpose::Message && matches!(self.sending, Sending::Fragments(_))
+    }
+
+    /// Counts a waiting thread among those that were overtaken, or no longer.
+    fn count_overtaken(&mut self, counted: &mut bool, is_overtaken: bool) {
+        match (*counted, is_overtaken) {
+            (false, true) => self.overtaken += 1,
+            (true, false) => self.overtaken -= 1,
+            _ => {}
         }
-        self.outbound.take()
+        *counted = is_overtaken;
     }
 }
 

@@ -37,6 +37,7 @@ impl Shared {
         frame.validate()?;
         if frame.opcode == Opcode::Close {
             let close = CloseFrame::parse(&frame.payload).map_err(LocalProtocolError::CloseBody)?;
+            self.traffic().check(Purpose::Control)?;
             self.send_close(close.code, &close.reason)?;
             return Ok(frame.encoded_len(self.role));
         }
@@ -100,11 +101,6 @@ impl Shared {
         if self.over().is_none() {
             self.abort(CloseCause::Aborted);
         }
-    }
-
-    /// Whether the connection stands.
-    pub(crate) fn is_open(&self) -> bool {
-        self.over_soon().is_none() && self.close_sent().is_none()
     }
 }
 

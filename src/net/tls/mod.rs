@@ -29,6 +29,10 @@ use crate::window::Window;
 /// takes.
 const BATCH: usize = 64 * 1024;
 
+/// How much TLS may have to say by itself while the peer does not read, in bytes: a peer that keeps asking for new keys and does
+/// not listen would make it grow for ever.
+const MAX_ANSWERS: usize = 64 * 1024;
+
 /// A TLS session over a stream.
 ///
 /// Two locks, in this order: `output` orders what is sent, and its holder may wait for the network. `session` is held
@@ -104,8 +108,10 @@ impl Tls {
                 self.progress.notify_all();
             }
             // Decrypting may make TLS answer the peer (RFC 8446, section 4.6.3, or an alert).
-            if session.has_outgoing() {
-                self.unsent.store(true, Ordering::Relaxed);
+            match session.outgoing() {
+                0 => {}
+                1..=MAX_ANSWERS => self.unsent.store(true, Ordering::Relaxed),
+                _ => return Err(too_many_answers()),
             }
             if let Some(result) = decrypted {
                 drop(session);
@@ -159,6 +165,15 @@ impl Tls {
         let at_hand = session.failed.is_some() || !session.dry && session.engine.has_input();
         drop(session);
         at_hand || self.below.has_input()
+    }
+
+    /// See [`Stream::release`].
+    pub(super) fn release_memory(&self) {
+        if let Some(mut output) = self.try_output() {
+            output.release();
+        }
+        self.session().engine.pipe().release();
+        self.below.release();
     }
 
     /// See [`Stream::try_flush`].
@@ -246,6 +261,9 @@ impl Tls {
     fn collect(&self, output: &mut Output, session: &mut Session) {
         output.take(&mut session.engine.pipe().outgoing.lock());
         self.unsent.store(false, Ordering::Relaxed);
+        if output.len() > MAX_ANSWERS + 2 * BATCH {
+            session.failed = Some(too_many_answers());
+        }
     }
 
     /// Lets go of the output, and looks after what others could not send because of it.
@@ -357,7 +375,13 @@ impl Session {
         if taken > 0 { Ok(taken) } else { result.map(|()| 0) }
     }
 
-    fn has_outgoing(&mut self) -> bool {
-        !self.engine.pipe().outgoing.lock().is_empty()
+    /// How many bytes wait to be collected.
+    fn outgoing(&mut self) -> usize {
+        self.engine.pipe().outgoing.lock().len()
     }
+}
+
+#[cold]
+fn too_many_answers() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the peer has TLS answer without end and does not read the answers")
 }

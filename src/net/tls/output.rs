@@ -20,6 +20,11 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// How many bytes have not been sent.
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
     /// Whether everything has been sent.
     pub(super) const fn is_empty(&self) -> bool {
         self.sent == self.bytes.len()
@@ -64,6 +69,13 @@ impl Output {
         self.clear();
         below.try_flush()?;
         Ok(true)
+    }
+
+    /// Gives the memory back, if everything has been sent.
+    pub(super) fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
     }
 
     #[cfg(test)]

@@ -28,6 +28,17 @@ impl Outgoing {
     }
 }
 
+impl Pipe {
+    /// Gives back the memory that holds nothing.
+    pub(super) fn release(&mut self) {
+        self.incoming.release();
+        let mut outgoing = self.outgoing.lock();
+        if outgoing.is_empty() {
+            *outgoing = Vec::new();
+        }
+    }
+}
+
 impl Read for Pipe {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let unread = self.incoming.unread();

@@ -63,7 +63,10 @@ impl WebSocket {
     ///
     /// As for [`recv`](Self::recv); [`Error::Options`] for a timeout of zero.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message> {
-        self.recv_ref_timeout(timeout).map(MessageRef::to_owned)
+        let mut deadline = Some(Deadline::after(not_zero("recv_timeout", Some(timeout))?));
+        let (reader, shared) = self.halves()?;
+        reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        reader.take_message(shared, deadline)
     }
 
     /// Receives within `timeout`, without copying.

@@ -489,6 +489,22 @@ fn a_peer_that_takes_byte_by_byte_does_not_extend_a_send_with_a_timeout() {
     });
 }
 
+#[cfg(unix)]
+#[test]
+fn a_peer_that_takes_piece_by_piece_from_a_unix_socket_does_not_extend_a_send_either() {
+    bounded(30, || {
+        let (ws, peer) = support::open_unix(&ConnectOptions::new().send_timeout(ms(600)), |peer| {
+            let mut socket = TcpStream::from(peer.socket().try_clone().unwrap());
+            while socket.read(&mut [0; 40_000]).is_ok_and(|length| length > 0) {
+                thread::sleep(ms(400));
+            }
+        });
+        timed_out(Phase::Send, at_deadline(ms(600), || ws.send_binary(&[1; 8 << 20])));
+        drop(ws);
+        drop(peer);
+    });
+}
+
 #[test]
 fn a_sender_that_waits_for_another_keeps_its_deadline() {
     bounded(30, || {

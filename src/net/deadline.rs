@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 /// seldom. An operation may last longer than it should by as much.
 const STEP: u64 = 16;
 
+/// The kernel counts the timeouts of sockets on a coarse clock: on Linux they may be late by an eighth of their length. A
+/// wait longer than this is therefore cut short by as much, and the rest of it waited for afterwards.
+const EXACT: Duration = Duration::from_millis(500);
+
 /// The moment by which an operation has to be over. It covers the whole operation, however many calls that takes.
 ///
 /// Monotonic: setting the clock has no effect on it.
@@ -44,6 +48,15 @@ impl Deadline {
             None => Ok(None),
             Some(limit) => limit.wait(limit.start.elapsed()).map(Some).ok_or_else(timed_out),
         }
+    }
+
+    /// Whether there is time for another wait, after one that was [`cut_short`] has passed in vain. Not so when it did not
+    /// last as long as it should have: who does not wait must not be asked in a loop.
+    #[cold]
+    pub(crate) fn goes_on(self, waited: Option<Duration>) -> bool {
+        let (Some(limit), Some(waited)) = (self.0, waited) else { return false };
+        let rest = limit.length.saturating_sub(limit.start.elapsed());
+        !rest.is_zero() && rest < waited / 4
     }
 
     /// Whether it is over.
@@ -112,6 +125,12 @@ impl Patience {
     }
 }
 
+/// For how long a socket is to wait, so that it waits for no longer than this.
+#[inline]
+pub(crate) fn cut_short(wait: Option<Duration>) -> Option<Duration> {
+    wait.map(|wait| if wait > EXACT { wait - wait / 8 } else { wait })
+}
+
 /// The error of everything here whose time is up. It allocates nothing.
 #[cold]
 pub(crate) fn timed_out() -> io::Error {
@@ -129,6 +148,21 @@ mod tests {
         for length in [Duration::from_nanos(30_000_000_001), 3 * MS * 1000, Duration::from_secs(u64::MAX / 4)] {
             assert_eq!(Deadline::after(Some(length)).wait().unwrap(), Some(length));
         }
+    }
+
+    #[test]
+    fn a_long_wait_of_a_socket_is_cut_short_and_goes_on_until_the_deadline_unless_it_was_none() {
+        for (wait, expected) in [(1, 1), (500, 500), (504, 441), (4000, 3500)] {
+            assert_eq!(cut_short(Some(wait * MS)), Some(expected * MS));
+        }
+        assert_eq!(cut_short(None), None);
+        let started = |ago: u32| Instant::now().checked_sub(ago * MS).unwrap();
+        let deadline = |ago| Deadline(Some(Limit { start: started(ago), length: 4000 * MS }));
+        let waited = Some(3500 * MS);
+        assert!(deadline(3500).goes_on(waited) && deadline(3900).goes_on(waited));
+        assert!(!deadline(4000).goes_on(waited), "it is over");
+        assert!(!deadline(10).goes_on(waited), "nobody has waited");
+        assert!(!deadline(3500).goes_on(None) && !Deadline::NEVER.goes_on(waited));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
+use std::time::Duration;
 
-use super::deadline::{Deadline, Patience, timed_out};
+use super::deadline::{Deadline, Patience, cut_short, timed_out};
 use super::tls::Tls;
 use super::transport::Transport;
 
@@ -193,10 +194,11 @@ impl From<Box<dyn Transport>> for Stream {
 #[inline]
 fn read(transport: &dyn Transport, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
     loop {
-        match transport.read(buf, deadline.wait()?) {
+        let wait = cut_short(deadline.wait()?);
+        match transport.read(buf, wait) {
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
-            Err(error) => again(error)?,
+            Err(error) => again(error).or_else(|error| go_on(error, deadline, wait))?,
         }
     }
 }
@@ -204,11 +206,14 @@ fn read(transport: &dyn Transport, buf: &mut [u8], deadline: Deadline) -> io::Re
 #[inline]
 fn write(transport: &dyn Transport, buf: &[u8], patience: Patience) -> io::Result<usize> {
     loop {
-        match transport.write(buf, patience.wait()?) {
+        let wait = patience.wait()?;
+        // Without a deadline for the whole there is nothing to be late for.
+        let wait = if patience.stall.is_none() { cut_short(wait) } else { wait };
+        match transport.write(buf, wait) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
-            Err(error) => again(error)?,
+            Err(error) => again(error).or_else(|error| go_on(error, patience.total, wait))?,
         }
     }
 }
@@ -235,6 +240,12 @@ fn again(error: io::Error) -> io::Result<()> {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(timed_out()),
         _ => Err(error),
     }
+}
+
+/// Goes on with a wait that was cut short.
+#[cold]
+fn go_on(error: io::Error, deadline: Deadline, waited: Option<Duration>) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::TimedOut && deadline.goes_on(waited) { Ok(()) } else { Err(error) }
 }
 
 /// A transport that claims more bytes than it was given. To believe it would be to invent data.

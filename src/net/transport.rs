@@ -219,6 +219,7 @@ impl<S> fmt::Debug for HalfDuplex<S> {
 pub(crate) struct Socket {
     socket: socket2::Socket,
     read_timeout: SetTimeout,
+    #[cfg(not(unix))]
     write_timeout: SetTimeout,
 }
 
@@ -226,7 +227,30 @@ impl Socket {
     pub(crate) fn new(socket: socket2::Socket) -> Self {
         // One that does not block would turn every wait into a timeout. Should this fail, the first read fails too.
         let _ = socket.set_nonblocking(false);
-        Self { socket, read_timeout: SetTimeout::unknown(), write_timeout: SetTimeout::unknown() }
+        Self {
+            socket,
+            read_timeout: SetTimeout::unknown(),
+            #[cfg(not(unix))]
+            write_timeout: SetTimeout::unknown(),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Socket {
+    /// Waits until the socket takes bytes again. It is said to do so when a third of its buffer is free; for a peer that
+    /// reads slowly, any room counts when time is up.
+    #[cold]
+    fn write_later(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let ready = poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], timeout.as_ref())? > 0;
+        match self.try_write(buf) {
+            // It was nothing after all. Whoever counts the time may ask again.
+            Err(error) if ready && error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::Interrupted.into()),
+            result => result,
+        }
     }
 }
 
@@ -237,10 +261,22 @@ impl Transport for Socket {
         (&self.socket).read(buf)
     }
 
+    /// A send that waits does not keep to the timeout of its socket: on Linux a Unix socket counts it anew for every 32
+    /// KiB, and TCP may add 200 ms. So it is not the send that waits.
+    #[cfg(unix)]
     #[inline]
     fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+        match self.try_write(buf) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.write_later(buf, timeout),
+            result => result,
+        }
+    }
+
+    /// Windows sends all or, when time is up, an unknown part: small pieces tell more often how far it came.
+    #[cfg(not(unix))]
+    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
         self.write_timeout.set(timeout, |timeout| self.socket.set_write_timeout(timeout))?;
-        send(&self.socket, buf)
+        (&self.socket).write(&buf[..buf.len().min(64 * 1024)])
     }
 
     #[cfg(unix)]
@@ -283,18 +319,6 @@ const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
 /// There it is an option of the socket, which std and socket2 set.
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::empty();
-
-#[cfg(unix)]
-#[inline]
-fn send(socket: &socket2::Socket, buf: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(socket, buf, NO_SIGNAL)?)
-}
-
-/// Windows sends all or, when time is up, an unknown part: small pieces tell more often how far it came.
-#[cfg(not(unix))]
-fn send(mut socket: &socket2::Socket, buf: &[u8]) -> io::Result<usize> {
-    socket.write(&buf[..buf.len().min(64 * 1024)])
-}
 
 /// The timeout that a socket has in one direction, so that it is set only when it changes.
 ///

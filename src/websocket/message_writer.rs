@@ -13,7 +13,7 @@ use crate::protocol::{CloseCode, Fin, LocalProtocolError, Opcode, TextCheck};
 ///
 /// Pings, pongs and a Close pass between the fragments. Other messages wait, until their deadlines, for this one to be
 /// [finished](Self::finish); the same thread gets [`LocalProtocolError::SendingMessage`] instead. Dropped unfinished, the
-/// connection is closed with 1011: a half message must not pass for a whole one.
+/// connection is closed with 1011, since a half message must not pass for a whole one; that may wait for the close timeout.
 ///
 /// ```no_run
 /// use std::io::Write;

@@ -6,9 +6,10 @@ use std::fmt;
 const SMALLEST: usize = 4 * 1024;
 /// What a read asks for at most. More gains no system calls worth having, and leaves the second level cache.
 const LARGEST: usize = 64 * 1024;
-/// So many reads in a row that leave three quarters unused halve the buffer. One alone does not: the last read of a
-/// burst is short too.
-const PATIENCE: u8 = 8;
+/// So many reads in a row that leave three quarters unused halve the buffer. It is many, since to shrink and grow with
+/// every ripple of the traffic costs more than the memory; who is idle gives it back at once, with
+/// [`Window::release`].
+const PATIENCE: u16 = 4096;
 
 /// A buffer that is written at its end and read at its start, and whose size follows the traffic.
 ///
@@ -24,7 +25,7 @@ pub(crate) struct Window {
     /// What the buffer's size should be, as the latest reads show; applied by the next [`space`](Self::space).
     wanted: usize,
     /// How many of the latest reads left three quarters unused.
-    unused: u8,
+    unused: u16,
 }
 
 impl Window {

@@ -6,7 +6,7 @@
 mod tls_peer;
 
 use std::error::Error as _;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -222,4 +222,25 @@ fn an_idle_connection_that_had_small_messages_holds_little_memory() {
     }
     assert!(ws.memory() <= 12 * 1024, "{}", ws.memory());
     ws.close().unwrap();
+}
+
+/// Each asks for an answer (RFC 8446, section 4.6.3); answers that nobody reads must not pile up.
+#[test]
+fn a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left() {
+    let authority = Authority::new();
+    let (url, server) = serve_tungstenite(authority.server("localhost"), |mut ws| {
+        let tls = ws.get_mut();
+        for _ in 0..1_000_000 {
+            if tls.conn.refresh_traffic_keys().is_err() || tls.flush().is_err() {
+                return;
+            }
+        }
+        panic!("nobody was bothered");
+    });
+    let tls = TlsOptions::new().ca_certs_pem(&authority.pem);
+    let mut ws = options(tls).recv_timeout(LONG).connect(&url).unwrap();
+    let Err(Error::Closed(info)) = ws.recv() else { panic!("it goes on") };
+    assert_eq!(info.cause, CloseCause::Lost(std::io::ErrorKind::InvalidData));
+    drop(ws);
+    server.join().unwrap().unwrap();
 }

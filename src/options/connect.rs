@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hook, LimitOptions, SocketOptions, TlsOptions, default_timeout};
+use super::{Hook, SocketOptions, TlsOptions, default_timeout};
 use crate::error::{Error, OptionsError, Result};
+use crate::protocol::Limits;
+use crate::protocol::handshake::HeadLimits;
 
 /// How a connection is made and used: the keywords of websocket-client's `create_connection`.
 ///
@@ -46,7 +48,8 @@ pub(crate) struct Settings {
     pub(crate) host: Field,
     pub(crate) connection: Option<String>,
     pub(crate) subprotocols: Vec<String>,
-    pub(crate) limits: LimitOptions,
+    pub(crate) limits: Limits,
+    pub(crate) head_limits: HeadLimits,
     pub(crate) skips_utf8_validation: bool,
     pub(crate) fires_cont_frame: bool,
     pub(crate) mask_key: Option<Hook<MaskKey>>,
@@ -318,6 +321,7 @@ impl fmt::Debug for Settings {
             .field("connection", &self.connection)
             .field("subprotocols", &self.subprotocols)
             .field("limits", &self.limits)
+            .field("head_limits", &self.head_limits)
             .field("skips_utf8_validation", &self.skips_utf8_validation)
             .field("fires_cont_frame", &self.fires_cont_frame)
             .field("mask_key", &self.mask_key)

@@ -1,7 +1,7 @@
 //! Fragments to messages (RFC 6455, section 5.4): sequence, limits, UTF-8, and the one buffer in which a message is put
 //! together.
 
-use super::buffer::ByteBuffer;
+use super::buffer::{ByteBuffer, growth};
 use super::error::ProtocolError;
 use super::frame::FrameHeader;
 use super::limits::Limits;
@@ -110,10 +110,12 @@ impl ContinuousFrame {
     /// Gathers a piece of payload.
     #[inline]
     pub(crate) fn add(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        let limit = self.limits.max_message_size;
         if self.is_text() {
+            self.text.reserve_exact(growth(self.text.len(), self.text.capacity(), piece.len() + 3, limit));
             return self.decoder.push(piece, |text| self.text.push_str(text));
         }
-        self.bytes.extend(piece);
+        self.bytes.extend(piece, limit);
         Ok(())
     }
 
@@ -124,7 +126,7 @@ impl ContinuousFrame {
 
     /// Gathers a piece as it came, whatever its kind, and validates it if it is text.
     pub(crate) fn add_raw(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
-        self.bytes.extend(piece);
+        self.bytes.extend(piece, self.limits.max_message_size);
         self.check(piece)
     }
 

@@ -13,7 +13,7 @@ use crate::protocol::{CloseCode, Fin, LocalProtocolError, Opcode, TextCheck};
 ///
 /// Pings, pongs and a Close pass between the fragments. Other messages wait, until their deadlines, for this one to be
 /// [finished](Self::finish); the same thread gets [`LocalProtocolError::SendingMessage`] instead. Dropped unfinished, the
-/// connection is closed with 1011: a half message must not pass for a whole one.
+/// connection is closed with 1011, since a half message must not pass for a whole one; that may wait for the close timeout.
 ///
 /// ```no_run
 /// use std::io::Write;
@@ -82,6 +82,15 @@ impl MessageWriter {
         }
     }
 
+    /// Whether anything was written that has not become part of a whole message.
+    const fn is_unfinished(&self) -> bool {
+        match self.state {
+            State::Finished => false,
+            State::NotUtf8 => true,
+            State::Writing => matches!(self.opcode, Opcode::Continuation) || !self.buffer.is_empty(),
+        }
+    }
+
     fn send(&mut self, fin: Fin) -> Result<()> {
         // The thread that sends must not wait for itself.
         self.shared.set_sending(Sending::Fragments(thread::current().id()));
@@ -122,9 +131,8 @@ impl Write for MessageWriter {
 
 impl Drop for MessageWriter {
     fn drop(&mut self) {
-        // A message of which nothing has left was never begun, and a fork must not speak on its parent's connection.
-        let begun = self.opcode == Opcode::Continuation && self.shared.is_ours();
-        if begun && self.state != State::Finished {
+        // A fork must not speak on its parent's connection.
+        if self.is_unfinished() && self.shared.is_ours() {
             // The message cannot be completed, so the connection cannot go on. If it is over already, that is as well.
             let _ = self.shared.send_close(CloseCode::INTERNAL_ERROR, "message was not finished");
         }

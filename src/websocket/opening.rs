@@ -14,10 +14,9 @@ use crate::error::{Error, HandshakeError, Phase, Refusal, Result};
 use crate::net::{self, Deadline, Patience, Stream, Transport};
 use crate::options::{ConnectOptions, Field, Timeouts};
 use crate::protocol::handshake::{
-    Acceptance, ClientHandshake, ClientRequest, HeadLimits, Progress, Rejection, Response, ServerHandshake,
-    UpgradeRequest,
+    Acceptance, ClientHandshake, ClientRequest, Progress, Rejection, Response, ServerHandshake, UpgradeRequest,
 };
-use crate::protocol::{Inbound, Limits, MaskKeys, Outbound, Role, TextPolicy};
+use crate::protocol::{Inbound, MaskKeys, Outbound, Role, TextPolicy};
 use crate::url::Target;
 
 /// How long the body of a refusal is waited for; the status and the headers are worth more than it.
@@ -56,7 +55,7 @@ impl<'a> Opening<'a> {
 
     pub(super) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
         let stream = net::accept(transport, self.options, self.deadline)?;
-        let mut handshake = ServerHandshake::new(head_limits(self.options));
+        let mut handshake = ServerHandshake::new(self.options.settings().head_limits);
         let request = match self.read_request(&stream, &mut handshake) {
             Ok(request) => request,
             Err(error) => {
@@ -78,7 +77,7 @@ impl<'a> Opening<'a> {
     /// Makes the request before anything is connected, so that what must not be sent is refused before a byte is.
     fn begin(&self, target: &Target) -> Result<(ClientHandshake, Vec<u8>)> {
         let request = request(target, self.options);
-        Ok(ClientHandshake::new(&request, head_limits(self.options), nonce()?)?)
+        Ok(ClientHandshake::new(&request, self.options.settings().head_limits, nonce()?)?)
     }
 
     fn open(&self, stream: Stream, mut handshake: ClientHandshake, request: &[u8]) -> Result<Connection> {
@@ -119,7 +118,7 @@ impl<'a> Opening<'a> {
         };
         let outbound = Outbound::with_extensions(role, keys, Vec::new());
         let policy = if settings.skips_utf8_validation { TextPolicy::Skip } else { TextPolicy::Validate };
-        let mut inbound = Inbound::with_extensions(role, limits(self.options), policy, Vec::new());
+        let mut inbound = Inbound::with_extensions(role, settings.limits, policy, Vec::new());
         let pushed = inbound.push(surplus);
         debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
         Connection {
@@ -186,27 +185,6 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
     match &settings.cookie {
         Some(cookie) => request.cookie(cookie),
         None => request,
-    }
-}
-
-fn limits(options: &ConnectOptions) -> Limits {
-    let given = options.settings().limits;
-    Limits {
-        max_message_size: given.max_message_size,
-        max_frame_size: given.max_frame_size,
-        max_fragments: given.max_fragments,
-        max_control_frames: given.max_control_frames,
-    }
-}
-
-fn head_limits(options: &ConnectOptions) -> HeadLimits {
-    let given = options.settings().limits;
-    HeadLimits {
-        head: given.max_head_size,
-        line: given.max_head_line,
-        fields: given.max_head_fields,
-        interim: given.max_interim_responses,
-        body: given.max_refusal_body,
     }
 }
 

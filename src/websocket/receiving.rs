@@ -11,7 +11,8 @@ use crate::protocol::{Frame, Granularity, Opcode, Step};
 
 /// Receiving.
 impl WebSocket {
-    /// Receives a message as a value of its own. Pings are answered on the way.
+    /// Receives a message as a value of its own. Pings are answered on the way, and so is the peer's Close; then a client waits
+    /// for the server to end the connection, at most for the close timeout, before it returns.
     ///
     /// # Errors
     ///
@@ -28,7 +29,8 @@ impl WebSocket {
         reader.take_message(shared, deadline)
     }
 
-    /// Receives a message without copying it: valid until the next receive.
+    /// Receives a message without copying it: valid until the next receive. To answer it while it is borrowed, send through a
+    /// [`sender`](Self::sender).
     ///
     /// # Errors
     ///
@@ -63,7 +65,10 @@ impl WebSocket {
     ///
     /// As for [`recv`](Self::recv); [`Error::Options`] for a timeout of zero.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message> {
-        self.recv_ref_timeout(timeout).map(MessageRef::to_owned)
+        let mut deadline = Some(Deadline::after(not_zero("recv_timeout", Some(timeout))?));
+        let (reader, shared) = self.halves()?;
+        reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        reader.take_message(shared, deadline)
     }
 
     /// Receives within `timeout`, without copying.

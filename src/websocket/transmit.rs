@@ -26,9 +26,9 @@ impl Shared {
                 self.send_message(MessageRef::Text(text))
             }
             Opcode::Binary => self.send_message(MessageRef::Binary(payload)),
-            Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => {
-                self.send_frame(&Frame::new(opcode, payload))
-            }
+            Opcode::Ping => self.turn(Purpose::Control)?.send(|outbound| outbound.ping(payload)),
+            Opcode::Pong => self.turn(Purpose::Control)?.send(|outbound| outbound.pong(payload)),
+            Opcode::Continuation | Opcode::Close => self.send_frame(&Frame::new(opcode, payload)),
         }
     }
 

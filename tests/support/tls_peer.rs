@@ -1,5 +1,8 @@
 //! A TLS server of another making than ours, and certificates for it.
 
+#![allow(dead_code, reason = "each file of tests needs a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 

@@ -173,15 +173,26 @@ impl Shared {
             if waited.is_err() {
                 break Err(Error::Timeout(Phase::Send));
             }
-            // Whoever waits for the end of a message has nobody before it to complain of.
+            // Whoever waits for the end of a message has nobody before it to complain of, and must not be before anybody:
+            // the thread that is to end it may wait here too.
             let is_overtaken = traffic.outbound.is_none() && !traffic.is_held_up(purpose);
-            traffic.count_overtaken(&mut overtaken, is_overtaken);
+            self.count_overtaken(&mut traffic, &mut overtaken, is_overtaken);
         };
-        traffic.count_overtaken(&mut overtaken, false);
-        if traffic.waiting > 0 {
+        self.count_overtaken(&mut traffic, &mut overtaken, false);
+        outcome
+    }
+
+    /// Counts a waiting thread among those that were overtaken, or no longer: then the others may go on.
+    fn count_overtaken(&self, traffic: &mut Traffic, counted: &mut bool, is_overtaken: bool) {
+        match (*counted, is_overtaken) {
+            (false, true) => traffic.overtaken += 1,
+            (true, false) => traffic.overtaken -= 1,
+            _ => return,
+        }
+        *counted = is_overtaken;
+        if !is_overtaken && traffic.waiting > 0 {
             self.changed.notify_all();
         }
-        outcome
     }
 
     /// Sends our Close if it still waits to be sent, and waits for that. An error means that it could not be sent, or not in time.
@@ -474,16 +485,6 @@ impl Traffic {
     /// Whether a message in fragments has to be finished first.
     fn is_held_up(&self, purpose: Purpose) -> bool {
         purpose == Purpose::Message && matches!(self.sending, Sending::Fragments(_))
-    }
-
-    /// Counts a waiting thread among those that were overtaken, or no longer.
-    fn count_overtaken(&mut self, counted: &mut bool, is_overtaken: bool) {
-        match (*counted, is_overtaken) {
-            (false, true) => self.overtaken += 1,
-            (true, false) => self.overtaken -= 1,
-            _ => {}
-        }
-        *counted = is_overtaken;
     }
 }
 

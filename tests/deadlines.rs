@@ -370,6 +370,34 @@ fn a_pong_that_found_no_room_leaves_as_soon_as_there_is_some() {
 }
 
 #[test]
+fn a_close_that_found_no_room_leaves_as_soon_as_there_is_some() {
+    bounded(30, || {
+        let options = ConnectOptions::new().send_timeout(ms(100)).close_timeout(ms(300)).recv_timeout(ms(10_000));
+        let (go, waits) = mpsc::channel();
+        let (mut ws, peer) = open_over(narrow(), &options, move |mut peer| {
+            let messages = waits.recv().unwrap();
+            for _ in 0..messages {
+                assert_eq!(peer.frame(), (0x82, vec![7; 100]));
+            }
+            let (code, took) = timed(|| peer.close_code());
+            assert_eq!(code, 4000);
+            assert!(took < ms(1000), "{took:?}");
+            peer.say(frame(0x88, b"\x0f\xa0"));
+        });
+        let sent = fill(&ws);
+        timed_out(Phase::Close, at_deadline(ms(300), || ws.send_close(CloseCode(4000), "")));
+        let sender = ws.sender();
+        let receiving = thread::spawn(move || closed(ws.recv()));
+        // It receives by now.
+        thread::sleep(ms(100));
+        go.send(sent).unwrap();
+        assert_eq!(join(receiving).cause, CloseCause::Local);
+        assert!(!sender.connected());
+        peer.join();
+    });
+}
+
+#[test]
 fn a_violation_is_told_within_the_deadline_of_the_receive_that_finds_it() {
     bounded(30, || {
         let bad_text = frame(0x81, [0xFF]);
@@ -748,6 +776,27 @@ fn an_abort_wakes_the_thread_that_receives_and_the_one_that_sends() {
         }
         at_once(|| aborting.close().unwrap());
         peer.join();
+    });
+}
+
+#[test]
+fn an_abort_ends_the_wait_for_a_peer_that_does_not_hang_up() {
+    bounded(30, || {
+        let (mut ws, peer) = open(&ConnectOptions::new(), |mut peer| {
+            peer.say(b"\x83\x00");
+            assert_eq!(peer.close_code(), 1002);
+            peer
+        });
+        let sender = ws.sender();
+        let receiving = thread::spawn(move || (ws.recv().map(drop), ws));
+        let peer = peer.join();
+        thread::sleep(ms(100));
+        assert!(!receiving.is_finished());
+        at_once(|| sender.abort());
+        let (received, ws) = at_once(|| join(receiving));
+        assert!(matches!(received, Err(Error::Protocol(ProtocolError::UnknownOpcode(3)))), "{received:?}");
+        assert_eq!(ws.close_info().unwrap().cause, CloseCause::Violation(ProtocolError::UnknownOpcode(3)));
+        drop(peer);
     });
 }
 

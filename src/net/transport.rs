@@ -72,14 +72,13 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// Writes what can be written without waiting. The thread that receives answers pings with it.
     ///
-    /// Default: nothing is ever writable, so that such answers wait until something else is sent.
+    /// Default: a [`write`](Self::write) that waits for no longer than a millisecond.
     ///
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when that is nothing.
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let _ = buf;
-        Err(io::ErrorKind::WouldBlock.into())
+        self.write(buf, Some(Duration::from_millis(1)))
     }
 
     /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails.
@@ -282,12 +281,6 @@ impl Transport for Socket {
     #[cfg(unix)]
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         Ok(rustix::net::send(&self.socket, buf, NO_SIGNAL | rustix::net::SendFlags::DONTWAIT)?)
-    }
-
-    /// Windows has no such flag: the shortest timeout there is.
-    #[cfg(not(unix))]
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.write(buf, Some(Duration::from_millis(1)))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

@@ -18,8 +18,6 @@ pub(super) struct Reader {
     pub(super) inbound: Inbound,
     /// Covers one receive; `None` for as long as it takes.
     pub(super) timeout: Option<Duration>,
-    /// A reply was left to be sent, and perhaps it was not.
-    unsettled: bool,
     /// The thread that received last, as the others know it.
     thread: ThreadId,
 }
@@ -44,7 +42,7 @@ impl Reader {
     const RETRY: Duration = Duration::from_millis(50);
 
     pub(super) fn new(inbound: Inbound, timeout: Option<Duration>) -> Self {
-        Self { inbound, timeout, unsettled: false, thread: thread::current().id() }
+        Self { inbound, timeout, thread: thread::current().id() }
     }
 
     /// Goes on until there is something for the caller. A peer's Close is answered, and is an error. `deadline` is that of the
@@ -68,8 +66,7 @@ impl Reader {
                 Ok(Step::NeedMore) => self.fill(shared, self.started(deadline))?,
                 Ok(Step::Ping) => {
                     shared.answer_ping(self.inbound.control());
-                    self.unsettled = true;
-                    self.settle(shared);
+                    shared.settle();
                     if control == ControlFrames::Show {
                         return Ok(Step::Ping);
                     }
@@ -78,7 +75,7 @@ impl Reader {
                 Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, self.started(deadline))),
                 Err(error) => return Err(violated(shared, error, self.started(deadline))),
                 Ok(step) => {
-                    self.settle(shared);
+                    settle(shared);
                     return Ok(step);
                 }
             }
@@ -130,8 +127,7 @@ impl Reader {
 
     /// Sends the Close that waits, receives until the connection is over, and keeps nothing.
     pub(super) fn discard_until_closed(&mut self, shared: &Shared, deadline: Deadline) {
-        self.unsettled = true;
-        self.settle(shared);
+        shared.settle();
         loop {
             match self.inbound.advance() {
                 Ok(Step::NeedMore) => {
@@ -146,7 +142,7 @@ impl Reader {
                 // Until the peer has closed, its pings are answered (RFC 6455, section 5.5.2).
                 Ok(Step::Ping) => {
                     shared.answer_ping(self.inbound.control());
-                    self.unsettled = true;
+                    shared.settle();
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -196,15 +192,17 @@ impl Reader {
     /// taken of memory is given back when nothing has come for a while.
     fn read(&mut self, shared: &Shared, deadline: Deadline) -> io::Result<usize> {
         loop {
-            self.settle(shared);
-            let pause = match (self.unsettled, self.inbound.can_release()) {
+            settle(shared);
+            let unsettled = shared.is_unsettled();
+            let pause = match (unsettled, self.inbound.can_release()) {
                 (true, _) => Deadline::after(Some(Self::RETRY)),
                 (false, true) => Deadline::after(Some(Self::IDLE)),
                 (false, false) => Deadline::NEVER,
             };
             match shared.stream.read(self.inbound.space(), deadline.min(pause)) {
-                Err(error) if is_timeout(&error) && !pause.is_never() && !deadline.is_over() => {
-                    if !self.unsettled {
+                // Not so for a stream that does not wait for as long as it should: this would never end.
+                Err(error) if is_timeout(&error) && pause.is_over() && !deadline.is_over() => {
+                    if !unsettled {
                         self.inbound.release();
                         shared.release();
                     }
@@ -213,11 +211,12 @@ impl Reader {
             }
         }
     }
+}
 
-    fn settle(&mut self, shared: &Shared) {
-        if self.unsettled || shared.stream.has_output() {
-            self.unsettled = !shared.settle();
-        }
+#[inline]
+fn settle(shared: &Shared) {
+    if shared.is_unsettled() {
+        shared.settle();
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -26,6 +27,9 @@ pub(crate) struct Shared {
     traffic: Mutex<Traffic>,
     /// The turn is free, or the connection is over.
     changed: Condvar,
+    /// Something waits to be sent, and perhaps nobody is about to send it: the reader looks after it. Written under the lock of
+    /// `traffic`; read without, which is soon enough.
+    unsettled: AtomicBool,
     /// The process that made the connection: a fork must not speak on it (DESIGN: drop).
     process: u32,
 }
@@ -126,6 +130,7 @@ impl Shared {
                 timeouts,
             }),
             changed: Condvar::new(),
+            unsettled: AtomicBool::new(false),
             process: std::process::id(),
         }
     }
@@ -257,6 +262,8 @@ impl Shared {
     }
 
     fn put_back(&self, mut traffic: MutexGuard<'_, Traffic>, outbound: Box<Outbound>) {
+        let waits = !outbound.pending().is_empty() || !matches!(traffic.reply, Reply::Empty);
+        self.unsettled.store(waits && !traffic.is_mute(), Ordering::Relaxed);
         traffic.outbound = Some(outbound);
         if traffic.waiting > 0 {
             self.changed.notify_all();
@@ -268,22 +275,27 @@ impl Shared {
         let mut traffic = self.traffic();
         if !matches!(traffic.reply, Reply::Close(_)) && !traffic.is_mute() {
             traffic.reply = Reply::Pong(Payload::new(payload));
+            self.unsettled.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Sends what waits to be sent as far as that is possible without waiting; says whether that was all of it. While another
-    /// thread has the turn there is no telling: it sends the reply when it is done, if there is room.
-    pub(super) fn settle(&self) -> bool {
+    /// Whether something waits to be sent that perhaps nobody is about to send.
+    #[inline]
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Relaxed) || self.stream.has_output()
+    }
+
+    /// Sends what waits to be sent as far as that is possible without waiting. While another thread has the turn, that sends the
+    /// reply when it is done, if there is room.
+    pub(super) fn settle(&self) {
         let mut traffic = self.traffic();
         if traffic.is_mute() {
-            return true;
+            self.unsettled.store(false, Ordering::Relaxed);
+            return;
         }
-        let Some(outbound) = traffic.outbound.take() else { return false };
+        let Some(outbound) = traffic.outbound.take() else { return };
         drop(traffic);
         drop(Turn::new(self, outbound, Patience::until(Deadline::NEVER)));
-        let traffic = self.traffic();
-        let sent = traffic.outbound.as_ref().is_some_and(|outbound| outbound.pending().is_empty());
-        sent && matches!(traffic.reply, Reply::Empty) && !self.stream.has_output() || traffic.is_mute()
     }
 
     /// Notes which thread receives.
@@ -313,6 +325,7 @@ impl Shared {
         }
         traffic.close_sent = Some(close.clone());
         traffic.reply = Reply::Close(close);
+        self.unsettled.store(true, Ordering::Relaxed);
         true
     }
 

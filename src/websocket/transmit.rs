@@ -96,11 +96,9 @@ impl Shared {
         sent.map(|()| len)
     }
 
-    /// Gives the connection up.
+    /// Gives the connection up. One that is over may still wait for the peer to hang up.
     pub(crate) fn give_up(&self) {
-        if self.over().is_none() {
-            self.abort(CloseCause::Aborted);
-        }
+        self.abort(CloseCause::Aborted);
     }
 }
 

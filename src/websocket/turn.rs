@@ -106,11 +106,11 @@ impl<'a> Turn<'a> {
         self.shared.abort(CloseCause::TornFrame);
     }
 
-    /// Sends the reply that waits, and waits until it is sent.
+    /// Sends the reply that waits, our Close, and waits until it is sent.
     pub(super) fn send_reply(mut self) -> Result<()> {
         let reply = self.shared.take_reply();
         self.encode_reply(&reply);
-        self.flush()
+        self.flush().map_err(|error| if error.is_timeout() { Error::Timeout(Phase::Close) } else { error })
     }
 
     #[cold]

@@ -64,6 +64,11 @@ impl Deadline {
         self.0.is_some_and(|limit| limit.start.elapsed() >= limit.length)
     }
 
+    /// Whether half of the time has passed.
+    pub(crate) fn is_half_over(self) -> bool {
+        self.0.is_some_and(|limit| limit.start.elapsed() >= limit.length / 2)
+    }
+
     /// Whether it will never be over.
     pub(crate) const fn is_never(self) -> bool {
         self.0.is_none()
@@ -188,7 +193,7 @@ mod tests {
     #[test]
     fn extremes_neither_panic_nor_wrap() {
         let endless = Deadline::after(Some(Duration::MAX));
-        assert!(endless.is_never() && !endless.is_over());
+        assert!(endless.is_never() && !endless.is_over() && !endless.is_half_over());
         assert_eq!(endless.wait().unwrap(), None);
         for length in [Duration::ZERO, Duration::from_nanos(1)] {
             let deadline = Deadline::after(Some(length));

@@ -200,8 +200,8 @@ impl Reader {
                 (false, false) => Deadline::NEVER,
             };
             match shared.stream.read(self.inbound.space(), deadline.min(pause)) {
-                // Not so for a stream that does not wait for as long as it should: this would never end.
-                Err(error) if is_timeout(&error) && pause.is_over() && !deadline.is_over() => {
+                // A stream that does not wait is not asked again and again; one may be a little early, though.
+                Err(error) if is_timeout(&error) && pause.is_half_over() && !deadline.is_over() => {
                     if !unsettled {
                         self.inbound.release();
                         shared.release();

@@ -2,6 +2,7 @@
 
 use super::buffer::ByteBuffer;
 use super::close::CloseFrame;
+use super::deflate::Deflater;
 use super::error::LocalProtocolError;
 use super::extension::OutboundExtension;
 use super::frame::{Frame, FrameHeader, MAX_CONTROL_PAYLOAD, Rsv};
@@ -31,6 +32,8 @@ pub struct Outbound {
     role: Role,
     keys: MaskKeys,
     extensions: Vec<Box<dyn OutboundExtension>>,
+    /// Not together with `extensions`.
+    deflater: Option<Box<Deflater>>,
     buffer: ByteBuffer,
     /// How much of the buffer was written.
     written: usize,
@@ -53,6 +56,17 @@ pub enum Fin {
     Last,
 }
 
+/// Whether a message may be compressed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Compression {
+    /// As was agreed, if it was.
+    #[default]
+    Agreed,
+    /// Not this one.
+    #[cfg(feature = "deflate")]
+    Off,
+}
+
 /// A payload that is encoded piece by piece.
 #[derive(Clone, Copy, Debug)]
 struct Current {
@@ -68,6 +82,7 @@ pub(crate) struct Mark {
     written: usize,
     in_progress: Option<MessageKind>,
     inside_frame: bool,
+    deflating: bool,
     closed: bool,
 }
 
@@ -88,6 +103,7 @@ impl Outbound {
             role,
             keys,
             extensions,
+            deflater: None,
             buffer: ByteBuffer::default(),
             written: 0,
             small: 0,
@@ -95,6 +111,14 @@ impl Outbound {
             current: None,
             close: None,
         }
+    }
+
+    /// The same with compression and nothing else.
+    #[cfg(feature = "deflate")]
+    pub fn deflating(role: Role, keys: MaskKeys, deflater: Option<Deflater>) -> Self {
+        let mut outbound = Self::with_extensions(role, keys, Vec::new());
+        outbound.deflater = deflater.map(Box::new);
+        outbound
     }
 
     /// What is encoded and not yet written.
@@ -135,11 +159,41 @@ impl Outbound {
     /// As for [`message`](Self::message), and when a continuation has nothing to continue.
     #[inline]
     pub fn data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize, LocalProtocolError> {
+        self.data_with(opcode, fin, payload, Compression::Agreed)
+    }
+
+    /// The same without compression. What is said of a message's first fragment counts for all of them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`data`](Self::data).
+    #[cfg(feature = "deflate")]
+    pub fn data_uncompressed(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize, LocalProtocolError> {
+        self.data_with(opcode, fin, payload, Compression::Off)
+    }
+
+    #[inline]
+    pub(crate) fn data_with(
+        &mut self,
+        opcode: Opcode,
+        fin: Fin,
+        payload: &[u8],
+        compression: Compression,
+    ) -> Result<usize, LocalProtocolError> {
         self.begin_data(opcode, fin)?;
+        if self.begin_deflating(opcode, fin, payload.len() as u64, compression) {
+            return Ok(self.encode_deflated(fin, opcode, payload));
+        }
         if self.extensions.is_empty() {
             return Ok(self.encode(fin, Rsv::NONE, opcode, payload));
         }
         Ok(self.encode_extended(fin, opcode, payload))
+    }
+
+    /// Whether a data frame would be compressed if it were sent now.
+    #[inline]
+    pub(crate) fn would_deflate(&self, opcode: Opcode, fin: Fin, len: u64, compression: Compression) -> bool {
+        self.deflater.as_ref().is_some_and(|deflater| deflater.would_deflate(opcode, fin, len, compression))
     }
 
     /// Encodes the header of a data frame whose payload, `len` bytes, follows in pieces with [`payload`](Self::payload). Returns the
@@ -147,12 +201,18 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// As for [`data`](Self::data); extensions need the payload at once: with them, send fragments.
+    /// As for [`data`](Self::data); extensions and compression need the payload at once: with them, send fragments. A message
+    /// that is begun like this is not compressed.
     pub fn begin(&mut self, opcode: Opcode, fin: Fin, len: u64) -> Result<u64, LocalProtocolError> {
-        if !self.extensions.is_empty() {
+        let continues_deflated =
+            opcode == Opcode::Continuation && self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating());
+        if !self.extensions.is_empty() || continues_deflated {
             return Err(LocalProtocolError::PayloadInPieces);
         }
         self.begin_data(opcode, fin)?;
+        if let Some(deflater) = &mut self.deflater {
+            deflater.begin(false);
+        }
         let key = self.key();
         let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
         let length = self.encode_header(&header);
@@ -258,8 +318,8 @@ impl Outbound {
     }
 
     /// How many bytes of memory this half holds.
-    pub const fn memory(&self) -> usize {
-        self.buffer.capacity()
+    pub fn memory(&self) -> usize {
+        self.buffer.capacity() + self.deflater.as_ref().map_or(0, |deflater| deflater.memory())
     }
 
     /// Remembers where the next frame begins, for [`retract`](Self::retract).
@@ -270,6 +330,7 @@ impl Outbound {
             written: self.written,
             in_progress: self.in_progress,
             inside_frame: self.current.is_some(),
+            deflating: self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating()),
             closed: self.close.is_some(),
         }
     }
@@ -283,6 +344,9 @@ impl Outbound {
         self.buffer.truncate(mark.length);
         self.in_progress = mark.in_progress;
         self.current = None;
+        if let Some(deflater) = &mut self.deflater {
+            deflater.retract(mark.deflating);
+        }
         if !mark.closed {
             self.close = None;
         }
@@ -324,6 +388,24 @@ impl Outbound {
         let length = self.encode_header(&header);
         self.append(key, payload);
         length + payload.len()
+    }
+
+    /// A data frame begins; whether it is compressed.
+    #[inline]
+    fn begin_deflating(&mut self, opcode: Opcode, fin: Fin, len: u64, compression: Compression) -> bool {
+        let Some(deflater) = &mut self.deflater else { return false };
+        let deflating = deflater.would_deflate(opcode, fin, len, compression);
+        deflater.begin(deflating);
+        deflating
+    }
+
+    /// The first frame of a compressed message is marked (RFC 7692, section 6.1).
+    fn encode_deflated(&mut self, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
+        let Some(mut deflater) = self.deflater.take() else { return 0 };
+        let rsv = if opcode == Opcode::Continuation { Rsv::NONE } else { Rsv::RSV1 };
+        let length = self.encode(fin, rsv, opcode, deflater.deflate(fin, payload));
+        self.deflater = Some(deflater);
+        length
     }
 
     #[cold]

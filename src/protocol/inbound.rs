@@ -3,6 +3,7 @@
 use super::close::CloseFrame;
 use super::continuous_frame::{ContinuousFrame, TextPolicy};
 use super::decoding::Decoding;
+#[cfg(feature = "deflate")]
 use super::deflate::Inflater;
 use super::error::ProtocolError;
 use super::extension::InboundExtension;

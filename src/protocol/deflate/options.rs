@@ -130,7 +130,7 @@ impl DeflateOptions {
     }
 
     /// Refuses what zlib cannot do. A window of 8 bits can be received, and that without asking.
-    pub(super) fn check(&self) -> Result<(), LocalProtocolError> {
+    pub(crate) fn check(&self) -> Result<(), LocalProtocolError> {
         let sane = |bits: u8| (9..=15).contains(&bits);
         if !self.server_max_window_bits.is_none_or(sane) {
             return Err(LocalProtocolError::DeflateOption("server_max_window_bits"));

@@ -435,6 +435,36 @@ fn skipped_and_framewise_messages_keep_the_window_right() {
     assert_eq!(inbound.message(), Ok(MessageRef::Text(text)));
 }
 
+/// A message as a compressor may leave it: flushed in some way after each third, and ended with a final block where `flush` is
+/// odd.
+fn compress_as(zlib: &mut flate2::Compress, bytes: &[u8], flush: u8) -> Vec<u8> {
+    use flate2::FlushCompress::{Finish, Full, None, Partial, Sync};
+    let mut out = vec![0; bytes.len() * 2 + 1000];
+    let before = zlib.total_out();
+    let made = |zlib: &flate2::Compress| (zlib.total_out() - before) as usize;
+    for piece in bytes.chunks(bytes.len() / 3 + 1) {
+        let at = made(zlib);
+        zlib.compress(piece, &mut out[at..], [None, Partial, Sync, Full][usize::from(flush / 2 % 4)]).unwrap();
+    }
+    let at = made(zlib);
+    if flush % 2 == 1 {
+        zlib.compress(b"", &mut out[at..], Finish).unwrap();
+        out.truncate(made(zlib));
+        out.push(0);
+        zlib.reset();
+        return out;
+    }
+    zlib.compress(b"", &mut out[at..], Sync).unwrap();
+    out.truncate(made(zlib));
+    if out.ends_with(&TAIL) {
+        out.truncate(out.len() - TAIL.len());
+    }
+    if out.is_empty() {
+        out.push(0);
+    }
+    out
+}
+
 /// A message: its bytes, where it is cut, and what stands between the pieces.
 fn messages() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<usize>, bool)>> {
     let payload = prop_oneof![
@@ -444,11 +474,11 @@ fn messages() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<usize>, bool)>> {
         prop::collection::vec(prop_oneof!["price", "volume", "[0-9]{1,6}", "symbol", "[{}:,\"]"], 0..200)
             .prop_map(|words| words.concat().into_bytes()),
     ];
-    prop::collection::vec((payload, prop::collection::vec(0..2000_usize, 0..5), any::<bool>()), 1..12)
+    prop::collection::vec((payload, prop::collection::vec(0..2000_usize, 0..5), any::<bool>()), 1..20)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn what_is_sent_is_what_arrives_however_it_is_cut(
@@ -485,6 +515,47 @@ proptest! {
             }
             wire.extend(sent(&mut outbound));
             expected.push(Message::Binary(payload));
+        }
+        let mut received = Vec::new();
+        for piece in wire.chunks(chunk) {
+            received.extend(receive(&mut inbound, piece).unwrap());
+        }
+        prop_assert_eq!(received, expected);
+    }
+
+    #[test]
+    fn what_zlib_makes_is_read_however_it_flushes_and_ends(
+        messages in prop::collection::vec((0..3000_usize, 0..9_u8, 1..700_usize), 1..20),
+        bits in 9_u8..=15,
+        level in 0_u32..=9,
+        takeover in any::<bool>(),
+        chunk in 1..3000_usize,
+    ) {
+        let options = if takeover { PLAIN } else { PLAIN.server_no_context_takeover() };
+        let mut inbound = inbound(options);
+        let mut zlib = flate2::Compress::new_with_window_bits(flate2::Compression::new(level), false, bits);
+        let (mut wire, mut expected) = (Vec::new(), Vec::new());
+        for (seed, (length, flush, fragment)) in messages.into_iter().enumerate() {
+            let text: String = (0..length).map(|n| char::from(b'a' + (n * n / (seed + 1) % 23) as u8)).collect();
+            let compressed = compress_as(&mut zlib, text.as_bytes(), flush);
+            if !takeover {
+                zlib.reset();
+            }
+            let count = compressed.chunks(fragment).count();
+            for (index, piece) in compressed.chunks(fragment).enumerate() {
+                let first = if index == 0 { 0x41 } else { 0 };
+                let last = if index + 1 == count { 0x80 } else { 0 };
+                wire.extend([first | last, 126]);
+                let size = wire.len();
+                if piece.len() < 126 {
+                    wire[size - 1] = piece.len() as u8;
+                } else {
+                    wire.extend((piece.len() as u16).to_be_bytes());
+                }
+                wire.extend_from_slice(piece);
+                wire.extend(b"\x8a\x01?");
+            }
+            expected.push(Message::Text(text));
         }
         let mut received = Vec::new();
         for piece in wire.chunks(chunk) {

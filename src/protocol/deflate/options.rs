@@ -9,7 +9,7 @@ use crate::protocol::LocalProtocolError;
 /// the one that the connection has.
 ///
 /// A window that is kept from one message to the next is what makes small messages small: of a feed of 300 bytes each, little is left.
-/// It costs memory for as long as the connection stands, about 50 KiB for receiving and 300 KiB for sending; the latter only
+/// It costs memory for as long as the connection stands, about 50 KiB for receiving and 370 KiB for sending; the latter only
 /// once something is sent.
 ///
 /// ```

@@ -373,7 +373,7 @@ fn the_limit_on_messages_is_on_what_they_inflate_to() {
 #[test]
 fn what_a_connection_holds_at_rest_is_bounded() {
     for (options, most) in
-        [(PLAIN, 420 << 10), (PLAIN.server_no_context_takeover().client_no_context_takeover(), 16 << 10)]
+        [(PLAIN, (420 + 32) << 10), (PLAIN.server_no_context_takeover().client_no_context_takeover(), 16 << 10)]
     {
         let (client, server) = pair(options);
         let pool: fn() -> Box<dyn StatePool> = || Box::new(Nowhere);

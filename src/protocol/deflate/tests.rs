@@ -321,6 +321,14 @@ fn windows_of_every_size_are_kept_and_given_up_as_agreed() {
 }
 
 #[test]
+fn a_state_that_was_used_before_shows_nothing_of_it() {
+    let mut inbound = inbound(PLAIN.server_no_context_takeover());
+    assert_eq!(receive(&mut inbound, &hex("c107 f248cdc9c90700")), Ok(vec![Message::from("Hello")]));
+    assert_eq!(receive(&mut inbound, &hex("c107 f248cdc9c90700")), Ok(vec![Message::from("Hello")]));
+    assert_eq!(receive(&mut inbound, &hex("c105 f200110000")), Err(ProtocolError::ExtensionPayload));
+}
+
+#[test]
 fn a_window_too_small_for_zlib_is_received_and_never_sent() {
     let mut client = PerMessageDeflate::new(PLAIN).unwrap();
     let answer = ExtensionOffer::new(NAME).param("client_max_window_bits", Some("8"));

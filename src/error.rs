@@ -39,7 +39,7 @@ pub enum Error {
     Handshake(Box<HandshakeError>),
     /// The operating system reported an error while the connection was made.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// An option that cannot be met, such as a CA file that cannot be read.
     #[error("option {}", .0.option)]
     Options(#[source] Box<OptionsError>),
@@ -97,6 +97,13 @@ impl Error {
             Self::Closed(info) => Some(info),
             _ => None,
         }
+    }
+}
+
+/// An error of this crate that went through `io::Read` or `io::Write` comes back as it was.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(Self::Io)
     }
 }
 
@@ -229,6 +236,9 @@ pub enum CloseCause {
     /// The peer began the closing handshake.
     #[error("closed by the peer")]
     Remote,
+    /// This side has closed, and the peer's answer has not come yet; it can be received.
+    #[error("this side is closing")]
+    Closing,
     /// This side closed, and no answer came in time.
     #[error("closed by this side, without an answer")]
     Unanswered,
@@ -289,17 +299,37 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    /// What to do about the commonest failures, to be appended to the message.
+    /// What to do about the commonest failures, to be appended to the message. The words are those of OpenSSL, Secure Transport
+    /// and Schannel.
     fn hint(&self) -> &'static str {
+        const HINTS: &[(&str, &[&str])] = &[
+            (
+                ": the certificate is for another name",
+                &["hostname mismatch", "ip address mismatch", "host name mismatch", "does not match the passed value"],
+            ),
+            (
+                ": the certificate has expired, or a clock is wrong",
+                &["expired", "not yet valid", "within its validity period"],
+            ),
+            (
+                ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one",
+                &[
+                    "issuer",
+                    "self-signed",
+                    "self signed",
+                    "was not trusted",
+                    "authority that is not trusted",
+                    "signature failure",
+                ],
+            ),
+            (
+                ": the server does not speak TLS on this port",
+                &["wrong version number", "record overflow", "record header"],
+            ),
+            (": no version of TLS in common, 1.2 is the oldest", &["protocol version", "unsupported protocol"]),
+        ];
         let said = self.problem.to_string().to_ascii_lowercase();
-        if said.contains("hostname mismatch") || said.contains("ip address mismatch") {
-            ": the certificate is for another name"
-        } else if said.contains("expired") {
-            ": the certificate has expired"
-        } else if said.contains("issuer") || said.contains("self-signed") || said.contains("self signed") {
-            ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one"
-        } else {
-            ""
-        }
+        let fits = |words: &&(&str, &[&str])| words.1.iter().any(|words| said.contains(words));
+        HINTS.iter().find(fits).map_or("", |(hint, _)| hint)
     }
 }

@@ -1,4 +1,48 @@
-//! placeholder of the crate documentation
+//! A WebSocket client without an async runtime: blocking calls, plain threads, and the names and options of Python's
+//! `websocket-client`.
+//!
+//! ```no_run
+//! use websocket_sync::{Message, create_connection};
+//!
+//! let mut ws = create_connection("wss://echo.example/")?;
+//! ws.send_text("Hello")?;
+//! match ws.recv()? {
+//!     Message::Text(text) => println!("{text}"),
+//!     Message::Binary(bytes) => println!("{} bytes", bytes.len()),
+//! }
+//! ws.close()?;
+//! # Ok::<(), websocket_sync::Error>(())
+//! ```
+//!
+//! | to | there is |
+//! |---|---|
+//! | connect | [`create_connection`], [`ConnectOptions`], [`TlsOptions`], [`SocketOptions`] |
+//! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
+//! | send from other threads | [`Sender`] |
+//! | stream a message | [`MessageWriter`], [`MessageReader`] |
+//! | serve the other role | [`WebSocket::accept`] |
+//! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
+//! | see what went wrong | [`Error`], [`CloseInfo`] |
+//! | do without all of this | [`protocol`]: both roles, no I/O |
+//!
+//! # Blocking, with deadlines
+//!
+//! Every call waits on the calling thread, and every wait is bounded: 30 s for opening a connection, 30 s without progress for
+//! sending, 3 s for closing. Only a receive waits for as long as it takes, unless a
+//! [timeout](ConnectOptions::recv_timeout) is set. No thread is started, but for one that looks up a host name while a
+//! connection is made.
+//!
+//! # Threads
+//!
+//! One thread receives, any number send, at the same time, over TLS too. Pings are answered and a Close is replied to by
+//! whoever receives; it never waits for a thread that sends. [`WebSocket::close`] and [`Sender::close`] may be called from any
+//! thread.
+//!
+//! # Limits
+//!
+//! What a peer can make this side hold is bounded before any memory is taken: 64 MiB for a message, 131,072 fragments, 64 KiB for
+//! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
+//! right close code and a typed [`Error`].
 
 mod error;
 mod message;
@@ -21,6 +65,8 @@ pub use crate::options::{
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};
+#[cfg(feature = "deflate")]
+pub use crate::protocol::{DeflateOptions, DeflateParams};
 pub use crate::sender::Sender;
 pub use crate::url::UrlError;
 pub use crate::websocket::{

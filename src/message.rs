@@ -108,11 +108,6 @@ impl<'a> MessageRef<'a> {
     }
 
     /// Copies the payload, so that the message can be kept.
-    #[expect(
-        clippy::should_implement_trait,
-        clippy::wrong_self_convention,
-        reason = "a Copy type, so ToOwned's blanket would give MessageRef back"
-    )]
     #[inline]
     pub fn to_owned(self) -> Message {
         match self {

@@ -1,5 +1,7 @@
 //! A client and a server of this crate over loopback: what is sent comes back, and both ends agree on how it ended.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread::{self, JoinHandle};

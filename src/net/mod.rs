@@ -12,3 +12,5 @@ pub(crate) use self::deadline::{Deadline, Patience};
 pub(crate) use self::dial::{accept, dial, over};
 pub(crate) use self::stream::Stream;
 pub use self::transport::{HalfDuplex, Transport};
+#[cfg(test)]
+mod tests;

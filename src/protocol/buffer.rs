@@ -54,13 +54,14 @@ impl ByteBuffer {
         self.filled = self.bytes.len().min(self.filled + length);
     }
 
-    /// Appends a copy of `piece`.
+    /// Appends a copy of `piece`. Memory doubles, but for one piece it grows no further than to `limit` bytes.
     #[inline]
-    pub(crate) fn extend(&mut self, piece: &[u8]) {
+    pub(crate) fn extend(&mut self, piece: &[u8], limit: usize) {
         match self.bytes.get_mut(self.filled..self.filled + piece.len()) {
             Some(room) => room.copy_from_slice(piece),
             None => {
                 self.bytes.truncate(self.filled);
+                self.bytes.reserve_exact(growth(self.filled, self.bytes.capacity(), piece.len(), limit));
                 self.bytes.extend_from_slice(piece);
             }
         }
@@ -92,7 +93,46 @@ impl ByteBuffer {
 
     #[cold]
     fn grow(&mut self, wanted: usize) {
-        self.bytes.resize((self.filled + wanted).next_multiple_of(256), 0);
+        let length = (self.filled + wanted).next_multiple_of(256);
+        self.bytes.reserve_exact(length.saturating_sub(self.bytes.len()));
+        self.bytes.resize(length, 0);
+    }
+}
+
+/// How much to reserve for `more` bytes behind `length`: as much again as there is, so that many pieces cost few
+/// reallocations, but no more than up to `limit` bytes, unless the piece itself needs it.
+pub(crate) fn growth(length: usize, capacity: usize, more: usize, limit: usize) -> usize {
+    if capacity - length >= more {
+        return 0;
+    }
+    more.max(length.saturating_mul(2).min(limit).saturating_sub(length))
+}
+
+/// What comes in unknown length.
+#[cfg(feature = "deflate")]
+impl ByteBuffer {
+    /// Less room than this is not worth writing to when it is not known how much will come.
+    const LEAST: usize = 1024;
+
+    /// Room for what is not known in length: at most `step` bytes, of `left` that may come altogether. Whoever fills it asks again;
+    /// memory doubles, and ends at what may come.
+    #[inline]
+    pub(crate) fn stretch(&mut self, step: usize, left: usize) -> &mut [u8] {
+        let most = step.min(left);
+        if self.bytes.len() - self.filled < most.min(Self::LEAST) {
+            self.stretch_by(self.filled.max(Self::LEAST).min(most), left);
+        }
+        self.spare(most)
+    }
+
+    #[cold]
+    fn stretch_by(&mut self, more: usize, left: usize) {
+        let wanted = self.filled + more;
+        if wanted > self.bytes.capacity() {
+            let doubled = self.bytes.capacity().saturating_mul(2).min(self.filled.saturating_add(left));
+            self.bytes.reserve_exact(doubled.max(wanted) - self.bytes.len());
+        }
+        self.bytes.resize(wanted, 0);
     }
 }
 
@@ -103,25 +143,41 @@ mod tests {
     #[test]
     fn bytes_pile_up_whichever_way_they_come() {
         let mut buffer = ByteBuffer::default();
-        buffer.extend(b"ab");
+        buffer.extend(b"ab", usize::MAX);
         buffer.room(3).copy_from_slice(b"cde");
         buffer.fill(3);
         buffer.room(9)[0] = b'f';
         buffer.fill(1);
-        buffer.extend(b"gh");
+        buffer.extend(b"gh", usize::MAX);
         assert_eq!(buffer.as_slice(), b"abcdefgh");
         assert_eq!(buffer.take(), b"abcdefgh");
         assert_eq!((buffer.len(), buffer.capacity()), (0, 0));
     }
 
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn what_is_not_known_in_length_gets_as_much_memory_as_it_may_have() {
+        let mut buffer = ByteBuffer::default();
+        let limit = 100_000;
+        while buffer.len() < limit {
+            let room = buffer.stretch(32 * 1024, limit - buffer.len()).len();
+            assert!((1..=32 * 1024).contains(&room));
+            buffer.fill(room);
+            assert!(buffer.capacity() <= limit && buffer.capacity() <= 2 * buffer.len().max(ByteBuffer::LEAST));
+        }
+        assert_eq!((buffer.len(), buffer.capacity()), (limit, limit));
+        buffer.clear();
+        assert_eq!(buffer.stretch(32 * 1024, limit).len(), 32 * 1024, "what is there is used");
+    }
+
     #[test]
     fn a_cleared_buffer_needs_no_new_memory() {
         let mut buffer = ByteBuffer::default();
-        buffer.extend(&[7; 1000]);
+        buffer.extend(&[7; 1000], usize::MAX);
         let held = buffer.capacity();
         for _ in 0..10 {
             buffer.clear();
-            buffer.extend(&[8; 900]);
+            buffer.extend(&[8; 900], usize::MAX);
             assert_eq!(buffer.as_slice(), [8; 900]);
         }
         assert_eq!(buffer.capacity(), held);

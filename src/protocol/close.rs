@@ -221,7 +221,8 @@ mod tests {
 
     #[test]
     fn received_bodies_are_judged_by_the_rules_of_section_5_5_1() {
-        let cases: &[(&[u8], Result<(u16, &str), ProtocolError>)] = &[
+        type Verdict = Result<(u16, &'static str), ProtocolError>;
+        let cases: &[(&[u8], Verdict)] = &[
             (b"", Ok((1005, ""))),
             (b"\x03", Err(ProtocolError::CloseBodyOfOneByte)),
             (b"\x03\xe8", Ok((1000, ""))),

@@ -69,6 +69,14 @@ impl FrameBuffer {
         self.window.capacity()
     }
 
+    pub(crate) fn can_release(&self) -> bool {
+        self.window.can_release()
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.window.release();
+    }
+
     /// The last `length` bytes of payload that were handed out.
     #[inline]
     pub(crate) fn payload(&self, length: usize) -> &[u8] {

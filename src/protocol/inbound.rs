@@ -3,6 +3,8 @@
 use super::close::CloseFrame;
 use super::continuous_frame::{ContinuousFrame, TextPolicy};
 use super::decoding::Decoding;
+#[cfg(feature = "deflate")]
+use super::deflate::Inflater;
 use super::error::ProtocolError;
 use super::extension::InboundExtension;
 use super::frame::{Frame, Rsv};
@@ -10,6 +12,7 @@ use super::frame_buffer::{FrameBuffer, Part};
 use super::limits::Limits;
 use super::opcode::Opcode;
 use super::role::Role;
+use super::step::{Gather, Granularity, Piece, Step};
 use crate::message::{Message, MessageKind, MessageRef};
 
 /// The receiving half of a connection.
@@ -58,52 +61,6 @@ pub struct Inbound {
     close: Option<CloseFrame>,
 }
 
-/// What a step brought.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Step {
-    /// Nothing until more bytes are received.
-    NeedMore,
-    /// A whole message: [`Inbound::message`].
-    Message,
-    /// A whole data frame: [`Inbound::frame`].
-    Frame,
-    /// A piece of a message: [`Inbound::message`].
-    Piece(Piece),
-    /// A ping; it ought to be answered with a pong of the same payload (RFC 6455, section 5.5.2).
-    Ping,
-    /// A pong.
-    Pong,
-    /// A Close; it must be answered with a Close, unless one was sent before (section 5.5.1).
-    Close,
-    /// Nothing ever again: a Close was received before.
-    Ended,
-}
-
-/// What is known of a piece of a message.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "what there is to say of a piece")]
-pub struct Piece {
-    /// The kind of the message that it belongs to.
-    pub kind: MessageKind,
-    /// Whether it ends its frame.
-    pub frame_finished: bool,
-    /// Whether it ends its message.
-    pub message_finished: bool,
-}
-
-/// How much a step waits for.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "there is nothing between these")]
-pub enum Granularity {
-    /// A whole message.
-    Message,
-    /// A whole frame.
-    Frame,
-    /// Whatever has arrived.
-    Piece,
-}
-
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
     Open,
@@ -120,6 +77,9 @@ enum Place {
     Window(MessageKind, usize),
     /// A message or a piece, in the assembler.
     Gathered,
+    /// A message that was inflated, in the assembler; text lies there as bytes and is not validated yet where it came in one
+    /// piece.
+    Inflated(MessageKind),
     /// A data frame, in the assembler.
     Frame { opcode: Opcode, fin: bool },
     /// A control frame whose payload the window handed out last.
@@ -153,13 +113,23 @@ impl Inbound {
         policy: TextPolicy,
         extensions: Vec<Box<dyn InboundExtension>>,
     ) -> Self {
-        let reserved = extensions.iter().fold(Rsv::NONE, |bits, extension| bits | extension.reserved_bits());
+        Self::decoding(role, limits, policy, Decoding::new(None, extensions, limits.max_message_size))
+    }
+
+    /// The same with compression and nothing else: messages are inflated straight to where they are put together.
+    #[cfg(feature = "deflate")]
+    pub fn inflating(role: Role, limits: Limits, policy: TextPolicy, inflater: Option<Inflater>) -> Self {
+        Self::decoding(role, limits, policy, Decoding::new(inflater, Vec::new(), limits.max_message_size))
+    }
+
+    fn decoding(role: Role, limits: Limits, policy: TextPolicy, decoding: Decoding) -> Self {
         let longest = usize::from(u16::MAX).min(limits.max_frame_size).min(limits.max_message_size) as u16;
-        let short = (role == Role::Client && extensions.is_empty()).then_some(longest);
+        // A compressed message does not begin like a plain one, so that compression takes no part here.
+        let short = (role == Role::Client && !decoding.has_extensions()).then_some(longest);
         Self {
-            frames: FrameBuffer::new(role, &limits, reserved),
+            frames: FrameBuffer::new(role, &limits, decoding.reserved_bits()),
             assembler: ContinuousFrame::new(limits, policy),
-            decoding: Decoding::new(extensions, limits.max_message_size),
+            decoding,
             policy,
             max_control_frames: limits.max_control_frames,
             state: State::Open,
@@ -178,6 +148,8 @@ impl Inbound {
     /// Empty only if the steps before did not go on until they needed more.
     pub fn space(&mut self) -> &mut [u8] {
         self.assembler.breathe();
+        // What lay in the window is about to be overwritten.
+        self.place = Place::Gathered;
         if !self.reads_past_the_window() {
             self.target = Target::Window;
             return self.frames.space();
@@ -255,8 +227,11 @@ impl Inbound {
     /// [`ProtocolError::TextNotUtf8`]; it is the answer to every further step as well.
     #[inline]
     pub fn message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
-        let Place::Window(kind, length) = self.place else { return Ok(self.assembler.message()) };
-        let payload = self.frames.payload(length);
+        let (kind, payload) = match self.place {
+            Place::Window(kind, length) => (kind, self.frames.payload(length)),
+            Place::Inflated(kind) => (kind, self.assembler.raw()),
+            _ => return Ok(self.assembler.message()),
+        };
         if kind == MessageKind::Binary || self.policy == TextPolicy::Skip {
             return Ok(MessageRef::Binary(payload));
         }
@@ -279,6 +254,7 @@ impl Inbound {
     pub fn take_message(&mut self) -> Result<Message, ProtocolError> {
         match self.place {
             Place::Gathered => Ok(self.assembler.take_message()),
+            Place::Inflated(_) => self.take_inflated(),
             _ => self.message().map(MessageRef::to_owned),
         }
     }
@@ -286,7 +262,7 @@ impl Inbound {
     /// The kind of the message of the last step, as the peer sent it.
     pub const fn kind(&self) -> MessageKind {
         match self.place {
-            Place::Window(kind, _) => kind,
+            Place::Window(kind, _) | Place::Inflated(kind) => kind,
             _ => self.assembler.kind(),
         }
     }
@@ -298,7 +274,9 @@ impl Inbound {
             Place::Frame { opcode, fin } => {
                 Frame { fin, rsv: Rsv::NONE, opcode, payload: self.assembler.raw().to_vec() }
             }
-            Place::Window(..) | Place::Gathered => Frame::new(self.kind().into(), self.assembler.raw()),
+            Place::Window(..) | Place::Gathered | Place::Inflated(_) => {
+                Frame::new(self.kind().into(), self.assembler.raw())
+            }
         }
     }
 
@@ -345,12 +323,42 @@ impl Inbound {
         self.frames.capacity() + self.assembler.capacity() + self.decoding.capacity()
     }
 
+    /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
+    pub fn can_release(&self) -> bool {
+        self.frames.can_release() || self.assembler.can_release()
+    }
+
+    /// Gives back the memory that a burst or a large message has taken, unless it is in use. What the last step brought is gone
+    /// afterwards.
+    pub fn release(&mut self) {
+        self.place = Place::Gathered;
+        self.frames.release();
+        if self.assembler.in_progress().is_none() {
+            self.assembler.release();
+            self.decoding.release();
+        }
+    }
+
     fn reads_past_the_window(&self) -> bool {
         matches!(self.half_taken, Some(Granularity::Message | Granularity::Frame))
             && self.frames.missing() >= Self::DIRECT
             && self.frames.unread().is_empty()
             && self.assembler.takes_bytes()
-            && self.decoding.is_empty()
+            && self.decoding.is_plain()
+    }
+
+    /// An inflated message as a value of its own.
+    fn take_inflated(&mut self) -> Result<Message, ProtocolError> {
+        if matches!(self.message()?, MessageRef::Text(_)) {
+            return match self.assembler.take_large() {
+                Some(bytes) => String::from_utf8(bytes).map(Message::Text).map_err(|_| ProtocolError::TextNotUtf8),
+                None => self.message().map(MessageRef::to_owned),
+            };
+        }
+        match self.assembler.take_large() {
+            Some(bytes) => Ok(Message::Binary(bytes)),
+            None => self.message().map(MessageRef::to_owned),
+        }
     }
 
     fn go_on(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
@@ -405,7 +413,7 @@ impl Inbound {
     fn begin(&mut self, part: &Part) -> Result<(), ProtocolError> {
         self.assembler.begin(&part.header)?;
         // What an extension makes of it is counted as it comes out.
-        if self.decoding.is_empty() { self.assembler.announce(part.header.len) } else { Ok(()) }
+        if self.decoding.is_plain() { self.assembler.announce(part.header.len) } else { Ok(()) }
     }
 
     fn take_control(&mut self, part: &Part) -> Result<Step, ProtocolError> {
@@ -426,20 +434,25 @@ impl Inbound {
     }
 
     fn take_for_message(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
-        if part.is_whole_message() && self.decoding.is_empty() {
+        if part.is_whole_message() && self.decoding.is_plain() {
             let kind = self.assembler.kind();
             self.end_message()?;
             self.place = Place::Window(kind, part.len);
             return Ok(Some(Step::Message));
         }
-        self.half_taken = Some(Granularity::Message);
+        if self.half_taken != Some(Granularity::Message) {
+            // What another granularity has taken is not repeated.
+            self.assembler.forget();
+            self.half_taken = Some(Granularity::Message);
+        }
         let Self { frames, assembler, decoding, .. } = self;
-        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add)?;
+        decoding.piece(part, frames.payload(part.len), assembler, Gather::Message)?;
         if !part.ends_message() {
             return Ok(None);
         }
         self.end_message()?;
-        self.place = Place::Gathered;
+        self.place =
+            if self.decoding.is_inflating() { Place::Inflated(self.assembler.kind()) } else { Place::Gathered };
         Ok(Some(Step::Message))
     }
 
@@ -449,7 +462,7 @@ impl Inbound {
         }
         self.half_taken = Some(Granularity::Frame);
         let Self { frames, assembler, decoding, .. } = self;
-        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add_raw)?;
+        decoding.piece(part, frames.payload(part.len), assembler, Gather::Frame)?;
         if !part.last {
             return Ok(None);
         }
@@ -464,7 +477,7 @@ impl Inbound {
     fn take_for_piece(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
         self.assembler.forget();
         let Self { frames, assembler, decoding, .. } = self;
-        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add)?;
+        decoding.piece(part, frames.payload(part.len), assembler, Gather::Piece)?;
         if part.ends_message() {
             self.end_message()?;
         }
@@ -475,7 +488,7 @@ impl Inbound {
 
     fn skip(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
         let Self { frames, assembler, decoding, .. } = self;
-        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::check)?;
+        decoding.piece(part, frames.payload(part.len), assembler, Gather::Nothing)?;
         if part.ends_message() {
             self.end_message()?;
             self.state = State::Open;
@@ -491,191 +504,4 @@ impl Inbound {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn feed(inbound: &mut Inbound, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let length = inbound.push(bytes);
-            assert!(length > 0);
-            bytes = &bytes[length..];
-        }
-    }
-
-    fn client(limits: Limits) -> Inbound {
-        Inbound::new(Role::Client, limits)
-    }
-
-    /// Everything that comes of `bytes`, fed `size` at a time: what each step brought, as text.
-    fn events(bytes: &[u8], size: usize, limits: Limits) -> Vec<String> {
-        let mut inbound = client(limits);
-        let mut seen = Vec::new();
-        for piece in bytes.chunks(size) {
-            let mut piece = piece;
-            while !piece.is_empty() {
-                let length = inbound.push(piece);
-                piece = &piece[length..];
-                loop {
-                    let event = match inbound.advance() {
-                        Ok(Step::NeedMore | Step::Ended) => break,
-                        Ok(Step::Message) => match inbound.message() {
-                            Ok(message) => format!("{message:?}"),
-                            Err(error) => error.to_string(),
-                        },
-                        Ok(step) => format!("{step:?} {:?}", inbound.control()),
-                        Err(error) => {
-                            seen.push(error.to_string());
-                            return seen;
-                        }
-                    };
-                    seen.push(event);
-                }
-            }
-        }
-        seen
-    }
-
-    #[test]
-    fn any_cut_of_the_stream_gives_the_same_events() {
-        let long = "x".repeat(300);
-        let mut bytes = b"\x81\x05Hello\x82\x00\x01\x02\xce\xba\x89\x01p\x00\x01\xe1\x80\x02\xbd\xb9".to_vec();
-        bytes.extend_from_slice(b"\x81\x7e\x01\x2c");
-        bytes.extend_from_slice(long.as_bytes());
-        bytes.extend_from_slice(b"\x8a\x00\x88\x05\x03\xe8bye\x81\x01x");
-        let whole = events(&bytes, bytes.len(), Limits::default());
-        assert_eq!(whole.len(), 7, "{whole:?}");
-        for size in 1..bytes.len() {
-            assert_eq!(events(&bytes, size, Limits::default()), whole, "in pieces of {size}");
-        }
-    }
-
-    #[test]
-    fn a_violation_is_the_answer_to_every_further_step() {
-        let cases: &[(&[u8], ProtocolError)] = &[
-            (b"\x80\x00", ProtocolError::UnexpectedContinuation),
-            (b"\x01\x00\x81\x00", ProtocolError::ExpectedContinuation),
-            (b"\x01\x00\x02\x00", ProtocolError::ExpectedContinuation),
-            (b"\x01\x01\xc3\x80\x00", ProtocolError::TextNotUtf8),
-            (b"\x81\x7e\x01\x00\xff", ProtocolError::TextNotUtf8),
-            (b"\x01\x02\xf0\x28", ProtocolError::TextNotUtf8),
-            (b"\x88\x01\x03", ProtocolError::CloseBodyOfOneByte),
-            (b"\x88\x02\x03\xe7", ProtocolError::CloseCode(super::super::CloseCode(999))),
-        ];
-        for (bytes, expected) in cases {
-            let mut inbound = client(Limits::default());
-            feed(&mut inbound, bytes);
-            assert_eq!(inbound.advance(), Err(*expected), "{bytes:02x?}");
-            feed(&mut inbound, b"\x81\x00");
-            assert_eq!(inbound.advance(), Err(*expected));
-            assert_eq!(inbound.advance_frame(), Err(*expected));
-        }
-        let mut inbound = client(Limits::default());
-        feed(&mut inbound, b"\x81\x02\xc3(\x81\x00");
-        assert_eq!(inbound.advance(), Ok(Step::Message));
-        assert_eq!(inbound.message(), Err(ProtocolError::TextNotUtf8));
-        assert_eq!(inbound.advance(), Err(ProtocolError::TextNotUtf8));
-    }
-
-    #[test]
-    fn limits_are_kept_to_the_byte() {
-        let limits = Limits { max_message_size: 300, max_frame_size: 200, max_fragments: 3, max_control_frames: 2 };
-        let too_big = ProtocolError::MessageTooBig { limit: 300 }.to_string();
-        let frame = |first: u8, length: u8| {
-            let mut bytes = vec![first, 126, 0, length];
-            bytes.resize(4 + usize::from(length), b'x');
-            bytes
-        };
-        let fits = [frame(0x02, 150), frame(0x80, 150)].concat();
-        assert_eq!(events(&fits, 7, limits).len(), 1);
-        let over = [frame(0x02, 150), frame(0x80, 151)].concat();
-        assert_eq!(events(&over[..158], 7, limits), [too_big], "the header is enough");
-        let frame_too_big = ProtocolError::FrameTooBig { limit: 200 }.to_string();
-        assert_eq!(events(&frame(0x82, 201)[..4], 1, limits), [frame_too_big]);
-        let fragments = b"\x01\x00\x00\x00\x00\x00\x00\x00";
-        assert_eq!(events(fragments, 8, limits), [ProtocolError::TooManyFragments { limit: 3 }.to_string()]);
-        let pings = b"\x89\x00\x8a\x00\x81\x00\x89\x00\x89\x00\x89\x00";
-        let seen = events(pings, 12, limits);
-        assert_eq!(seen.len(), 6);
-        assert_eq!(seen[5], ProtocolError::TooManyControlFrames { limit: 2 }.to_string());
-    }
-
-    #[test]
-    fn memory_follows_what_arrived_and_not_what_was_claimed() {
-        let mut inbound = client(Limits::default());
-        feed(&mut inbound, b"\x82\x7f\x00\x00\x00\x00\x03\xff\xff\xff");
-        assert_eq!(inbound.advance(), Ok(Step::NeedMore));
-        feed(&mut inbound, &[1; 5000]);
-        assert_eq!(inbound.advance(), Ok(Step::NeedMore));
-        assert!(inbound.memory() < 200_000, "{}", inbound.memory());
-    }
-
-    #[test]
-    fn a_large_payload_is_read_past_the_window_and_arrives_whole() {
-        for role in [Role::Client, Role::Server] {
-            let payload: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
-            let key = (role == Role::Server).then_some([1, 2, 3, 4]);
-            let mut bytes = Frame::new(Opcode::Binary, payload.clone()).to_bytes(key);
-            bytes.extend(Frame::new(Opcode::Text, "next").to_bytes(key));
-            let mut inbound = Inbound::new(role, Limits::default());
-            let mut rest = bytes.as_slice();
-            let mut messages = Vec::new();
-            while !rest.is_empty() {
-                let length = inbound.push(rest);
-                rest = &rest[length..];
-                while inbound.advance().unwrap() == Step::Message {
-                    messages.push(inbound.take_message().unwrap());
-                }
-            }
-            assert_eq!(messages, [Message::Binary(payload), Message::Text("next".into())]);
-        }
-    }
-
-    #[test]
-    fn frames_and_pieces_come_as_they_arrive() {
-        let mut inbound = client(Limits::default());
-        feed(&mut inbound, b"\x01\x02\xc3\x89\x00\x01\xc3\x89\x00");
-        assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
-        assert_eq!(inbound.frame(), Frame::new(Opcode::Text, "\u{c9}").fragment());
-        assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
-        assert_eq!(inbound.frame(), Frame::new(Opcode::Continuation, [0xc3]).fragment());
-        assert_eq!(inbound.advance_frame(), Ok(Step::Ping));
-        assert_eq!(inbound.frame(), Frame::new(Opcode::Ping, ""));
-        feed(&mut inbound, b"\x80\x04\x89x");
-        let piece = Piece { kind: MessageKind::Text, frame_finished: false, message_finished: false };
-        assert_eq!(inbound.advance_piece(), Ok(Step::Piece(piece)));
-        assert_eq!(inbound.message(), Ok(MessageRef::Text("\u{c9}x")));
-        assert_eq!(inbound.advance_piece(), Ok(Step::NeedMore));
-        feed(&mut inbound, b"yz");
-        let piece = Piece { kind: MessageKind::Text, frame_finished: true, message_finished: true };
-        assert_eq!(inbound.advance_piece(), Ok(Step::Piece(piece)));
-        assert_eq!(inbound.message(), Ok(MessageRef::Text("yz")));
-    }
-
-    #[test]
-    fn a_skipped_message_is_still_checked_and_does_not_touch_the_next() {
-        let mut inbound = client(Limits::default());
-        feed(&mut inbound, b"\x01\x02ab\x00\x01c");
-        assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
-        inbound.skip_message();
-        assert_eq!(inbound.advance(), Ok(Step::NeedMore));
-        feed(&mut inbound, b"\x80\x01d\x81\x04next");
-        assert_eq!(inbound.advance(), Ok(Step::Message));
-        assert_eq!(inbound.message(), Ok(MessageRef::Text("next")));
-        feed(&mut inbound, b"\x01\x01a");
-        assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
-        inbound.skip_message();
-        feed(&mut inbound, b"\x80\x01\xff");
-        assert_eq!(inbound.advance(), Err(ProtocolError::TextNotUtf8));
-    }
-
-    #[test]
-    fn text_that_is_not_validated_arrives_as_binary() {
-        let mut inbound = Inbound::with_extensions(Role::Client, Limits::default(), TextPolicy::Skip, Vec::new());
-        feed(&mut inbound, b"\x81\x01\xff\x01\x01\xfe\x80\x00");
-        for expected in [b"\xff", b"\xfe"] {
-            assert_eq!(inbound.advance(), Ok(Step::Message));
-            assert_eq!(inbound.kind(), MessageKind::Text);
-            assert_eq!(inbound.message(), Ok(MessageRef::Binary(expected)));
-        }
-    }
-}
+mod tests;

@@ -1,30 +1,74 @@
-//! placeholder
+//! The protocol without I/O: bytes in, events and bytes out, for both roles.
+//!
+//! ```text
+//!   received bytes ─► Inbound ─► messages, frames or pieces        Frame  FrameHeader  mask  CloseFrame
+//!                     (window, assembler, extensions)              Opcode  CloseCode  Rsv  ProtocolError
+//!
+//!   messages, control frames ─► Outbound ─► bytes to send          handshake: before all this
+//!                     (masking keys, extensions)
+//! ```
+//!
+//! [`Inbound`] and [`Outbound`] are the two halves of a connection after its opening [`handshake`]; each works alone, on a
+//! thread of its own. Nothing here has a socket, a thread, a lock, a clock or a source of randomness: bytes and entropy are
+//! handed in. Nothing is answered by itself: a ping asks for [`Outbound::pong`], a Close for [`Outbound::close`].
+//!
+//! What the peer does wrong is a [`ProtocolError`], what the caller does wrong a [`LocalProtocolError`]. Everything that a peer
+//! can make grow is bounded by [`Limits`].
+
 mod buffer;
 mod close;
+mod connection;
+mod connection_builder;
 mod continuous_frame;
 mod decoding;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
+mod event;
 mod extension;
 mod frame;
 mod frame_buffer;
+mod frame_reader;
 pub mod handshake;
 mod inbound;
 mod limits;
 mod mask;
 mod opcode;
+mod open_connection;
+mod opening;
 mod outbound;
 mod role;
+mod step;
 mod utf8;
+#[cfg(not(feature = "deflate"))]
+mod without_deflate;
+
+#[cfg(not(feature = "deflate"))]
+use self::without_deflate as deflate;
 
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
+pub use self::connection::{Connection, ConnectionState, Halves, RemoteProtocolError};
+pub use self::connection_builder::ConnectionBuilder;
 pub use self::continuous_frame::TextPolicy;
+#[cfg(feature = "deflate")]
+pub use self::deflate::{
+    DeflateOptions, DeflateParams, DeflateShape, DeflateState, Deflater, InflateState, Inflater, PerMessageDeflate,
+    StatePool,
+};
 pub use self::error::{LocalProtocolError, ProtocolError};
+pub use self::event::{
+    AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, RejectConnection,
+    RejectData, Request, TextMessage,
+};
 pub use self::extension::{Extension, InboundExtension, OutboundExtension, Room};
 pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
-pub use self::inbound::{Granularity, Inbound, Piece, Step};
+pub use self::frame_reader::{FrameReader, FrameReaderError};
+pub use self::inbound::Inbound;
 pub use self::limits::Limits;
 pub use self::mask::{Entropy, MaskKeys, mask};
 pub use self::opcode::Opcode;
+pub(crate) use self::outbound::Compression;
 pub use self::outbound::{Fin, Outbound};
 pub use self::role::Role;
+pub use self::step::{Granularity, Piece, Step};
 pub(crate) use self::utf8::TextCheck;

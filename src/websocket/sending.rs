@@ -1,142 +1,142 @@
-//! The calls that send, as the handle and the connection share them.
+//! What a [`WebSocket`] sends, in every shape that is asked for; a [`Sender`] does the same.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
-use std::thread;
 
-use super::batch::{Batch, WRONG_LENGTH, frame_length};
-use super::message_writer::MessageWriter;
-use super::shared::{Purpose, Shared};
-use super::turn::Turn;
-use crate::error::{CloseCause, Error, Result};
-use crate::message::{MessageKind, MessageRef};
-use crate::protocol::{CloseFrame, Fin, Frame, LocalProtocolError, Opcode, TextCheck};
+use super::{Batch, MessageWriter, WebSocket};
+use crate::error::Result;
+use crate::message::MessageKind;
+use crate::protocol::{Compression, Frame, MaskKeys, Opcode};
+use crate::sender::Sender;
 
-impl Shared {
+/// Sending; all of it works from any number of threads at once, and while another thread receives.
+impl WebSocket {
+    /// Sends a text message; returns the length of the frame in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`](crate::Error::Closed) when the connection is over or this side has closed it. [`Error::Timeout`](crate::Error::Timeout) when it took longer than the
+    /// [timeout](crate::ConnectOptions::send_timeout): if any byte of the frame had left, the connection is over; otherwise nothing
+    /// was sent and it goes on. [`Error::Usage`](crate::Error::Usage) inside a message that is sent in fragments.
     #[inline]
-    pub(crate) fn send_message(&self, message: MessageRef<'_>) -> Result<usize> {
-        self.turn(Purpose::Message)?.message(message).map(frame_length)
+    pub fn send_text(&self, text: &str) -> Result<usize> {
+        self.shared()?.send_message(text.into(), Compression::Agreed)
     }
 
-    /// Sends a payload as a whole message or a control frame.
-    pub(crate) fn send(&self, payload: &[u8], opcode: Opcode) -> Result<usize> {
-        match opcode {
-            Opcode::Text => {
-                let text = simdutf8::basic::from_utf8(payload).map_err(|_| LocalProtocolError::TextNotUtf8)?;
-                self.send_message(MessageRef::Text(text))
-            }
-            Opcode::Binary => self.send_message(MessageRef::Binary(payload)),
-            Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => {
-                self.send_frame(&Frame::new(opcode, payload))
-            }
+    /// Sends a binary message; returns the length of the frame in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    #[doc(alias = "send_bytes")]
+    #[inline]
+    pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
+        self.shared()?.send_message(bytes.into(), Compression::Agreed)
+    }
+
+    /// Sends a payload as a whole message or a control frame; returns the length of the frame in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text); [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8 and for a control frame that must not be
+    /// sent.
+    pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+        self.shared()?.send(payload.as_ref(), opcode, Compression::Agreed)
+    }
+
+    /// Sends a frame that was put together by hand, such as a fragment; returns its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and when it does not continue the message in progress.
+    pub fn send_frame(&self, frame: &Frame) -> Result<usize> {
+        self.shared()?.send_frame(frame, Compression::Agreed)
+    }
+
+    /// Sends a frame as it stands, legal or not: for tests of a peer.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    pub fn send_frame_unchecked(&self, frame: &Frame) -> Result<usize> {
+        self.shared()?.send_frame_unchecked(frame)
+    }
+
+    /// Sends a ping with a payload of up to 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.shared()?.send(payload.as_ref(), Opcode::Ping, Compression::Agreed).map(|_| ())
+    }
+
+    /// Sends a pong that nobody asked for, with a payload of up to 125 bytes. Pings are answered without it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.shared()?.send(payload.as_ref(), Opcode::Pong, Compression::Agreed).map(|_| ())
+    }
+
+    /// Sends the messages of a batch in as few writes as possible. Other senders wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What `batch` returns, or as for [`send_text`](Self::send_text).
+    ///
+    /// ```no_run
+    /// # let ws = websocket_sync::create_connection("ws://localhost:9001/")?;
+    /// ws.cork(|batch| {
+    ///     for order in ["buy", "sell"] {
+    ///         batch.send_text(order)?;
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn cork<T>(&self, batch: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
+        self.shared()?.cork(Compression::Agreed, batch)
+    }
+
+    /// Begins a message that is sent while it is written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter> {
+        MessageWriter::new(Arc::clone(self.shared()?), kind, Compression::Agreed)
+    }
+
+    /// Sends what a reader gives as one message: as a single frame when its length in bytes is known and it is not compressed, in
+    /// fragments otherwise.
+    /// Returns the length of the payload in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text). When the reader fails, or gives less than `len` bytes, the connection is over:
+    /// the frame cannot be finished. [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8.
+    pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
+        self.shared()?.send_reader(kind, reader, len, Compression::Agreed)
+    }
+
+    /// A handle that sends from other threads, on this connection only. Without a connection, every call of it answers
+    /// [`Error::Closed`](crate::Error::Closed).
+    #[doc(alias = "enable_multithread")]
+    pub fn sender(&self) -> Sender {
+        match &self.connection {
+            Some(connection) => Sender::new(Arc::clone(&connection.shared)),
+            None => Sender::unconnected(),
         }
     }
 
-    /// Sends a frame that was put together by hand.
-    pub(crate) fn send_frame(&self, frame: &Frame) -> Result<usize> {
-        frame.validate()?;
-        if frame.opcode == Opcode::Close {
-            let close = CloseFrame::parse(&frame.payload).map_err(LocalProtocolError::CloseBody)?;
-            self.send_close(close.code, &close.reason)?;
-            return Ok(frame.encoded_len(self.role));
-        }
-        let purpose = match frame.opcode {
-            Opcode::Text | Opcode::Binary => Purpose::Message,
-            Opcode::Continuation => Purpose::Fragment,
-            _ => Purpose::Control,
-        };
-        let mut turn = self.turn(purpose)?;
-        if frame.opcode.is_control() {
-            return turn.send(|outbound| outbound.frame(frame));
-        }
-        let fin = if frame.fin { Fin::Last } else { Fin::More };
-        turn.data(frame.opcode, fin, &frame.payload).map(frame_length)
-    }
-
-    /// Sends a frame as it stands, past every rule.
-    pub(crate) fn send_frame_unchecked(&self, frame: &Frame) -> Result<usize> {
-        self.turn(Purpose::Control)?.send(|outbound| Ok(outbound.frame_unchecked(frame)))
-    }
-
-    pub(crate) fn cork<T>(&self, fill: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
-        let turn = self.turn(Purpose::Message)?;
-        self.set_fragmenting(Some(thread::current().id()));
-        let _uncork = Uncork(self);
-        let mut batch = Batch::new(turn);
-        let filled = fill(&mut batch);
-        // What was gathered counts as sent for the caller, so it leaves even when a later call failed.
-        batch.flush()?;
-        filled
-    }
-
-    /// Sends what `reader` gives: as one frame when its length is known, in fragments otherwise.
-    pub(crate) fn send_reader(
-        self: &Arc<Self>,
-        kind: MessageKind,
-        mut reader: impl Read,
-        len: Option<u64>,
-    ) -> Result<u64> {
-        let Some(len) = len else {
-            let mut writer = MessageWriter::new(Arc::clone(self), kind)?;
-            let copied = io::copy(&mut reader, &mut writer)?;
-            writer.finish()?;
-            return Ok(copied);
-        };
-        let mut turn = self.turn(Purpose::Message)?;
-        let text = (kind == MessageKind::Text).then(TextCheck::default);
-        turn.encode(|outbound| outbound.begin(kind.into(), Fin::Last, len))?;
-        let sent = send_pieces(&mut turn, &mut reader, len, text);
-        if sent.is_err() {
-            // The header has promised more than there is.
-            turn.tear();
-        }
-        sent.map(|()| len)
-    }
-
-    /// Gives the connection up.
-    pub(crate) fn give_up(&self) {
-        if self.over().is_none() {
-            self.abort(CloseCause::Aborted);
-        }
-    }
-
-    /// Whether the connection stands.
-    pub(crate) fn is_open(&self) -> bool {
-        self.over().is_none() && self.close_sent().is_none()
-    }
-}
-
-/// Lets other messages pass again, however a batch ends.
-struct Uncork<'a>(&'a Shared);
-
-impl Drop for Uncork<'_> {
-    fn drop(&mut self) {
-        self.0.set_fragmenting(None);
-    }
-}
-
-fn send_pieces(turn: &mut Turn<'_>, reader: &mut impl Read, len: u64, mut text: Option<TextCheck>) -> Result<()> {
-    let mut piece = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(Turn::PIECE)];
-    let mut missing = len;
-    while missing > 0 {
-        let wanted = usize::try_from(missing).unwrap_or(usize::MAX).min(piece.len());
-        let length = match reader.read(&mut piece[..wanted]) {
-            Ok(0) => return Err(Error::Usage(WRONG_LENGTH)),
-            Ok(length) => length.min(wanted),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::Io(error)),
-        };
-        if let Some(text) = &mut text {
-            text.push(&piece[..length]).map_err(|_| LocalProtocolError::TextNotUtf8)?;
-        }
-        turn.encode(|outbound| outbound.payload(&piece[..length]))?;
-        turn.flush()?;
-        missing -= length as u64;
-    }
-    // An empty payload has left its header behind.
-    turn.flush()?;
-    match text {
-        Some(text) => text.finish().map_err(|_| Error::Usage(LocalProtocolError::TextNotUtf8)),
-        None => Ok(()),
+    /// Takes a source of masking keys, asked anew for each frame: for tests.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    pub fn set_mask_key(&self, key: impl FnMut() -> [u8; 4] + Send + 'static) -> Result<()> {
+        self.shared()?.set_mask_keys(MaskKeys::each(Box::new(key)))
     }
 }

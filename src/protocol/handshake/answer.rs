@@ -42,8 +42,8 @@ impl AnswerReader {
         Ok((Self { asked, head, interim: 0, limits }, bytes))
     }
 
-    /// Takes received bytes up to the end of the final head: how many they were and what it says, or `None` if all were taken
-    /// and it has not come.
+    /// Takes received bytes up to the end of the final head: how many they were and what it says, or `None` if all were
+    /// taken and it has not come.
     pub(in crate::protocol) fn receive(&mut self, bytes: &[u8]) -> Result<Option<(usize, Answer)>, HandshakeError> {
         let mut taken = 0;
         while let Some(end) = self.head.collect(&bytes[taken..])? {
@@ -105,7 +105,8 @@ fn check_accept(key: &str, headers: &Headers) -> Result<(), HandshakeError> {
     }
 }
 
-/// The subprotocol of the answer. A server need not choose one (RFC 6455, section 4.2.2), but not one that was not offered.
+/// The subprotocol of the answer. A server need not choose one (RFC 6455, section 4.2.2), but not one that was not
+/// offered.
 fn agreed_subprotocol(offered: &[String], headers: &Headers) -> Result<Option<String>, HandshakeError> {
     let mut values = headers.all("sec-websocket-protocol");
     match (values.next(), values.next()) {

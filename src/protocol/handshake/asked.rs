@@ -1,5 +1,5 @@
-//! What a request asks for, read back from the fields that will be sent, so that those of the user count as much as ours
-//! (RFC 6455, section 4.1).
+//! What a request asks for, read back from the fields that will be sent, so that those of the user count as much as
+//! ours (RFC 6455, section 4.1).
 
 use super::extension_header::ExtensionOffer;
 use super::grammar;
@@ -55,8 +55,8 @@ fn check_meaning(fields: &Headers) -> Result<(), LocalProtocolError> {
     }
 }
 
-/// Whether this can stand in `Host`: visible ASCII without what delimits the other parts of a URL. An empty one is allowed (RFC 9110,
-/// section 7.2). Names in other scripts must come as A-labels (`xn--`).
+/// Whether this can stand in `Host`: visible ASCII without what delimits the other parts of a URL. An empty one is
+/// allowed (RFC 9110, section 7.2). Names in other scripts must come as A-labels (`xn--`).
 pub(super) fn is_host(host: &[u8]) -> bool {
     grammar::is_visible(host) && !host.iter().any(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'@' | b','))
 }

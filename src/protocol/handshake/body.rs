@@ -55,7 +55,7 @@ enum Chunk {
 
 impl Body {
     /// The body that follows this head (RFC 9112, section 6.3).
-    pub(in crate::protocol) fn after(head: &ResponseHead) -> Self {
+    pub(super) fn after(head: &ResponseHead) -> Self {
         let codings = head.headers.contains("transfer-encoding");
         let framing = match (head.status, head.minor_version) {
             (204 | 304, _) => Framing::Ended(BodyEnd::Complete),

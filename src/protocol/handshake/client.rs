@@ -61,8 +61,8 @@ pub enum Progress {
 }
 
 impl ClientHandshake {
-    /// Begins a handshake: the state, and the bytes to be sent. The entropy becomes `Sec-WebSocket-Key` and must be fresh and
-    /// unpredictable for every connection.
+    /// Begins a handshake: the state, and the bytes to be sent. The entropy becomes `Sec-WebSocket-Key` and must be
+    /// fresh and unpredictable for every connection.
     ///
     /// # Errors
     ///
@@ -110,7 +110,8 @@ impl ClientHandshake {
         matches!(self.state, State::Body(..))
     }
 
-    /// The refusal with as much of its body as has come, for those who do not wait any longer; `None` where the answer is none.
+    /// The refusal with as much of its body as has come, for those who do not wait any longer; `None` where the answer
+    /// is none.
     pub fn finish_refusal(self) -> Option<Refusal> {
         match self.state {
             State::Body(refusal, _) => Some(refusal),
@@ -171,7 +172,8 @@ mod tests {
         ClientHandshake::new(&request, HeadLimits::default(), *b"the sample nonce").unwrap().0
     }
 
-    /// How the handshake ends when these pieces are received, and then the connection ends; the surplus may come in several pieces.
+    /// How the handshake ends when these pieces are received and then the connection ends. The surplus may come in
+    /// several pieces.
     fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Progress, HandshakeError> {
         let mut handshake = handshake();
         let mut pieces = pieces.into_iter();
@@ -213,7 +215,8 @@ mod tests {
     #[test]
     fn a_refusal_has_status_headers_and_body() {
         let refused = refusal(
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 5\r\n\r\nHello",
+            "HTTP/1.1 100 Continue\r\n\r\n\
+             HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 5\r\n\r\nHello",
         );
         assert_eq!((refused.status, refused.reason.as_str()), (401, "Unauthorized"));
         assert_eq!(refused.headers, Headers::from([("www-authenticate", "Basic"), ("content-length", "5")]));

@@ -58,7 +58,8 @@ pub enum HandshakeError {
         /// The limit in force, in bytes.
         limit: usize,
     },
-    /// A line of the head that is no header: no colon, a space before it, a name that is no token (RFC 9112, section 5.1).
+    /// A line of the head that is no header: no colon, a space before it, a name that is no token (RFC 9112, section
+    /// 5.1).
     #[error("a header line is malformed")]
     HeaderSyntax,
     /// A request without `Host`, or with several (RFC 6455, section 4.2.1; RFC 9112, section 3.2).
@@ -94,6 +95,9 @@ pub enum HandshakeError {
     /// Bytes were given to a handshake that was over: a mistake of the caller.
     #[error("the handshake is already over")]
     Over,
+    /// A refusal whose body has a length or chunks that make no sense (RFC 9112, sections 6 and 7).
+    #[error("body of the refusal is malformed")]
+    RefusalBody,
     /// Several `Sec-WebSocket-Accept` headers (RFC 6455, section 11.3.3).
     #[error("Sec-WebSocket-Accept occurs several times")]
     RepeatedAccept,
@@ -151,8 +155,8 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// Whether another attempt may succeed without anything being changed: only where the connection was lost. A rule that was
-    /// broken will be broken again.
+    /// Whether another attempt may succeed without anything being changed: only where the connection was lost. A rule
+    /// that was broken will be broken again.
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Eof)
     }
@@ -192,6 +196,7 @@ impl HandshakeError {
             Self::StatusLine => "RFC 9112, section 4",
             Self::HeaderSyntax => "RFC 9112, section 5.1",
             Self::FoldedHeader => "RFC 9112, section 5.2",
+            Self::RefusalBody => "RFC 9112, section 6",
             Self::Eof => "RFC 9112, section 8",
         }
     }

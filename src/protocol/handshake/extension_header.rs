@@ -12,7 +12,8 @@ use super::error::HandshakeError;
 use super::grammar;
 use super::headers::Headers;
 
-/// The most extensions in a handshake, and the most parameters of one, that are read. Chrome offers one with one parameter.
+/// The most extensions in a handshake, and the most parameters of one, that are read. Chrome offers one with one
+/// parameter.
 const MAX_ELEMENTS: usize = 32;
 
 /// An extension with its parameters: offered by a client, or agreed to by a server (RFC 6455, section 9.1).

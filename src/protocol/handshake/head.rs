@@ -1,9 +1,10 @@
 //! The head of an HTTP message, collected as it arrives and read when it is whole (RFC 9112, sections 2 to 5).
 //!
-//! Each byte is looked at once while the head is collected, and once more by httparse when it is complete: however the peer cuts
-//! its head into pieces, the work is linear and the memory bounded. A line may end with a lone LF, which RFC 9112, section 2.2,
-//! allows a recipient to recognize and which every peer of ours does; nothing is forwarded here, so nobody can be made to
-//! see another head than we do. A lone CR, NUL and the other control characters, and folded lines are refused.
+//! Each byte is looked at once while the head is collected, and once more by httparse when it is complete: however the
+//! peer cuts its head into pieces, the work is linear and the memory bounded. A line may end with a lone LF, which RFC
+//! 9112, section 2.2, allows a recipient to recognize and which every peer of ours does; nothing is forwarded here, so
+//! nobody can be made to see another head than we do. A lone CR, NUL and the other control characters, and folded lines
+//! are refused.
 
 use super::error::HandshakeError;
 use super::headers::Headers;
@@ -84,8 +85,8 @@ impl HeadCollector {
         Self { start, limits, head: Vec::new(), line_start: 0, lines: 0 }
     }
 
-    /// Takes received bytes up to the end of the head: how many they were if that has come, `None` if all were taken and
-    /// the head goes on.
+    /// Takes received bytes up to the end of the head: how many they were if that has come, `None` if all were taken
+    /// and the head goes on.
     pub(super) fn collect(&mut self, bytes: &[u8]) -> Result<Option<usize>, HandshakeError> {
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {

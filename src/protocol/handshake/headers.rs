@@ -9,8 +9,8 @@ use crate::protocol::LocalProtocolError;
 /// The header fields of a request or an answer, in their order. A name may occur more than once.
 ///
 /// Names are looked up without regard to case; those that were received are in lower case. Values are bytes without the
-/// whitespace around them: RFC 9110, section 5.5, does not promise that they are UTF-8. `Debug` hides the values of fields that
-/// may hold secrets, such as `Authorization` and `Set-Cookie`.
+/// whitespace around them: RFC 9110, section 5.5, does not promise that they are UTF-8. `Debug` hides the values of
+/// fields that may hold secrets, such as `Authorization` and `Set-Cookie`.
 ///
 /// ```
 /// use websocket_sync::protocol::handshake::Headers;
@@ -52,8 +52,8 @@ impl Headers {
         self.iter().filter(move |(candidate, _)| candidate.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// The elements of a comma-separated list, which may be spread over several fields of this name (RFC 9110, section 5.3).
-    /// Commas inside quoted strings do not separate, and empty elements are left out.
+    /// The elements of a comma-separated list, which may be spread over several fields of this name (RFC 9110, section
+    /// 5.3). Commas inside quoted strings do not separate, and empty elements are left out.
     pub fn elements<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.all(name).flat_map(grammar::elements)
     }
@@ -83,6 +83,11 @@ impl Headers {
         self.fields.is_empty()
     }
 
+    /// The same without the fields of these names.
+    pub(in crate::protocol) fn without(&self, names: &[&str]) -> Self {
+        self.iter().filter(|(name, _)| !names.iter().any(|other| other.eq_ignore_ascii_case(name))).collect()
+    }
+
     /// Refuses names that are no tokens and values that would break out of their line.
     pub(super) fn check(&self) -> Result<(), LocalProtocolError> {
         if !self.iter().all(|(name, _)| grammar::is_token(name.as_bytes())) {
@@ -94,7 +99,8 @@ impl Headers {
         Ok(())
     }
 
-    /// A head as it goes onto the wire: the start line, these fields, the empty line. Everything must have been checked.
+    /// A head as it goes onto the wire: the start line, these fields, the empty line. Everything must have been
+    /// checked.
     pub(super) fn to_head(&self, start_line: &str) -> Vec<u8> {
         let mut head = Vec::with_capacity(512);
         head.extend_from_slice(start_line.as_bytes());
@@ -156,8 +162,8 @@ impl<N: Into<String>, V: Into<Vec<u8>>, const COUNT: usize> From<[(N, V); COUNT]
     }
 }
 
-/// Whether a field's value may be one that must not come into a log. Better one too many: `X-Api-Key` is as good a secret as
-/// `Authorization`, and only the handshake's own fields are known to be none.
+/// Whether a field's value may be one that must not come into a log. Better one too many: `X-Api-Key` is as good a
+/// secret as `Authorization`, and only the handshake's own fields are known to be none.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let suspicious = ["auth", "cookie", "credential", "key", "password", "secret", "session", "signature", "token"];

@@ -10,8 +10,8 @@ pub const KEY_LEN: usize = 16;
 /// What the server appends to the key before it hashes (RFC 6455, section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The `Sec-WebSocket-Key` that 16 bytes of entropy make (RFC 6455, section 4.1). They must be fresh and unpredictable for every
-/// connection.
+/// The `Sec-WebSocket-Key` that 16 bytes of entropy make (RFC 6455, section 4.1). They must be fresh and unpredictable
+/// for every connection.
 ///
 /// ```
 /// use websocket_sync::protocol::handshake::key_from;
@@ -36,8 +36,8 @@ pub fn accept_for(key: &str) -> String {
     STANDARD.encode(digest)
 }
 
-/// Whether this is the base64 of 16 bytes (RFC 6455, section 4.2.1): 22 digits and two signs of padding. The four bits that the
-/// last digit has too many are not looked at; decoders differ about them.
+/// Whether this is the base64 of 16 bytes (RFC 6455, section 4.2.1): 22 digits and two signs of padding. The four bits
+/// that the last digit has too many are not looked at; decoders differ about them.
 pub(super) fn is_key(value: &[u8]) -> bool {
     let Some(digits) = value.strip_suffix(b"==") else {
         return false;

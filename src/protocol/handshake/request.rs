@@ -1,5 +1,8 @@
 //! The client's request, part by part (RFC 6455, section 4.1).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::asked::{Asked, is_host};
 use super::grammar;
 use super::headers::Headers;
@@ -22,10 +25,10 @@ const OURS: [&str; 8] = [
 /// [`ClientHandshake::new`](super::ClientHandshake::new).
 ///
 /// The head is that of websocket-client, field by field: `Upgrade`, `Host`, `Origin`, `Sec-WebSocket-Key`,
-/// `Sec-WebSocket-Version`, `Connection`, `Sec-WebSocket-Protocol`, `Sec-WebSocket-Extensions`, then the fields of the user,
-/// then `Cookie`. A field of the user with one of these names takes the place of ours instead of standing beside it, whatever
-/// its case; what it says counts when the answer is checked, too. Three of them must say what ours would: `Upgrade`
-/// (`websocket`), `Sec-WebSocket-Version` (`13`) and `Connection`, which must contain `Upgrade`.
+/// `Sec-WebSocket-Version`, `Connection`, `Sec-WebSocket-Protocol`, `Sec-WebSocket-Extensions`, then the fields of the
+/// user, then `Cookie`. A field of the user with one of these names takes the place of ours instead of standing beside
+/// it, whatever its case; what it says counts when the answer is checked, too. Three of them must say what ours would:
+/// `Upgrade` (`websocket`), `Sec-WebSocket-Version` (`13`) and `Connection`, which must contain `Upgrade`.
 ///
 /// ```
 /// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HeadLimits};
@@ -132,6 +135,13 @@ impl ClientRequest {
         self
     }
 
+    /// Sends `Authorization: Basic` with these credentials, `user:password` in bytes (RFC 7617). Default: none.
+    #[must_use]
+    pub fn basic_authorization(self, credentials: &[u8]) -> Self {
+        let value = format!("Basic {}", STANDARD.encode(credentials));
+        self.header("Authorization", value)
+    }
+
     /// Sends `Cookie`, as the last field. Default: none.
     #[must_use]
     pub fn cookie(mut self, cookie: impl Into<String>) -> Self {
@@ -166,7 +176,8 @@ impl ClientRequest {
         }
     }
 
-    /// The fields in their order: ours, each replaced by the user's of the same name, then the user's other fields, then `Cookie`.
+    /// The fields in their order: ours, each replaced by the user's of the same name, then the user's other fields,
+    /// then `Cookie`.
     fn fields(&self, key: String) -> Headers {
         let subprotocols = Some(self.subprotocols.join(",")).filter(|list| !list.is_empty());
         let ours: [Option<String>; OURS.len()] = [
@@ -201,7 +212,8 @@ impl ClientRequest {
     }
 }
 
-/// Whether this can be requested: visible ASCII, a path or a whole URL, without a fragment (RFC 9112, section 3.2; RFC 6455, section 3).
+/// Whether this can be requested: visible ASCII, a path or a whole URL, without a fragment (RFC 9112, section 3.2;
+/// RFC 6455, section 3).
 fn is_target(target: &str) -> bool {
     grammar::is_visible(target.as_bytes())
         && !target.contains('#')

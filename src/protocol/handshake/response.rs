@@ -28,16 +28,16 @@ pub struct Response {
 
 impl Response {
     /// What a server has to show after it accepted: the fields of the client's request, and what was chosen.
-    pub(crate) fn accepted(headers: Headers, subprotocol: Option<String>) -> Self {
+    pub(crate) fn accepted(headers: Headers, subprotocol: Option<String>, extensions: Vec<ExtensionOffer>) -> Self {
         let reason = "Switching Protocols".to_owned();
-        Self { status: 101, reason, headers, subprotocol, extensions: Vec::new() }
+        Self { status: 101, reason, headers, subprotocol, extensions }
     }
 }
 
 /// A server's answer other than 101: it understood the request and does not open a WebSocket.
 ///
-/// `Display` is the status, such as `status 403 Forbidden`, and never a header, which may hold secrets. A redirect is a refusal,
-/// too; where it leads is in `headers`.
+/// `Display` is the status, such as `status 403 Forbidden`, and never a header, which may hold secrets. A redirect is a
+/// refusal, too; where it leads is in `headers`.
 ///
 /// ```
 /// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HeadLimits, Progress};

@@ -99,8 +99,8 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] unless a request waits for its answer, and others where the answer would not be
-    /// one to this request. The request goes on waiting then.
+    /// [`LocalProtocolError::Handshake`] unless a request waits for its answer, and others where the answer would not
+    /// be one to this request. The request goes on waiting then.
     pub fn accept(&mut self, acceptance: &Acceptance) -> Result<Vec<u8>, LocalProtocolError> {
         let State::Requested(request) = &self.state else {
             return Err(LocalProtocolError::Handshake("AcceptConnection"));
@@ -110,12 +110,13 @@ impl ServerHandshake {
         Ok(bytes)
     }
 
-    /// Refuses: the bytes to be sent. Where a body was announced, it follows through [`reject_data`](Self::reject_data) and
-    /// [`finish_rejection`](Self::finish_rejection).
+    /// Refuses: the bytes to be sent. Where a body was announced, it follows through [`reject_data`](Self::reject_data)
+    /// and [`finish_rejection`](Self::finish_rejection).
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] after an answer was given, and others where the rejection cannot be sent as it is.
+    /// [`LocalProtocolError::Handshake`] after an answer was given, and others where the rejection cannot be sent as it
+    /// is.
     pub fn reject(&mut self, rejection: &Rejection) -> Result<Vec<u8>, LocalProtocolError> {
         if matches!(self.state, State::Rejecting(_) | State::Over) {
             return Err(LocalProtocolError::Handshake("RejectConnection"));
@@ -138,17 +139,18 @@ impl ServerHandshake {
         }
     }
 
-    /// Ends the rejection's body: the bytes to be sent, which may be none.
+    /// The last part of the rejection's body, which may be empty: the bytes to be sent.
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] unless a body was announced, [`LocalProtocolError::PayloadLength`] where it is shorter
-    /// than that.
-    pub fn finish_rejection(&mut self) -> Result<Vec<u8>, LocalProtocolError> {
-        let State::Rejecting(body) = self.state else {
+    /// [`LocalProtocolError::Handshake`] unless a body was announced, [`LocalProtocolError::PayloadLength`] where it is
+    /// not as long as that. The part is not taken then.
+    pub fn finish_rejection(&mut self, data: &[u8]) -> Result<Vec<u8>, LocalProtocolError> {
+        let State::Rejecting(mut body) = self.state else {
             return Err(LocalProtocolError::Handshake("RejectData"));
         };
-        let bytes = body.finish()?;
+        let mut bytes = body.write(data)?;
+        bytes.append(&mut body.finish()?);
         self.state = State::Over;
         Ok(bytes)
     }
@@ -156,6 +158,24 @@ impl ServerHandshake {
     /// What came behind the request: the beginning of the first frames, for the time after [`accept`](Self::accept).
     pub fn take_early_data(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.early_data)
+    }
+
+    /// Whether received bytes still matter: not after a rule was broken, nor after the answer.
+    pub(in crate::protocol) const fn is_listening(&self) -> bool {
+        matches!(self.state, State::Head(_) | State::Requested(_))
+    }
+
+    /// Whether the body of a rejection is still to be sent.
+    pub(in crate::protocol) const fn is_rejecting(&self) -> bool {
+        matches!(self.state, State::Rejecting(_))
+    }
+
+    /// The request, if it waits for its answer and this can be it.
+    pub(in crate::protocol) fn check(&self, acceptance: &Acceptance) -> Result<&UpgradeRequest, LocalProtocolError> {
+        let State::Requested(request) = &self.state else {
+            return Err(LocalProtocolError::Handshake("AcceptConnection"));
+        };
+        acceptance.encode(request).map(|_| request)
     }
 
     fn keep_early_data(&mut self, bytes: &[u8]) -> Result<(), HandshakeError> {
@@ -257,11 +277,11 @@ mod tests {
         let mut handshake = requested();
         handshake.reject(&Rejection::new(403).header("Content-Length", "5").with_body()).unwrap();
         assert_eq!(handshake.reject_data(b"Hel"), Ok(b"Hel".to_vec()));
-        assert_eq!(handshake.finish_rejection(), Err(LocalProtocolError::PayloadLength));
-        assert_eq!(handshake.reject_data(b"lo"), Ok(b"lo".to_vec()));
-        assert_eq!(handshake.finish_rejection(), Ok(Vec::new()));
+        assert_eq!(handshake.finish_rejection(b"l"), Err(LocalProtocolError::PayloadLength));
+        assert_eq!(handshake.finish_rejection(b"loo"), Err(LocalProtocolError::PayloadLength));
+        assert_eq!(handshake.finish_rejection(b"lo"), Ok(b"lo".to_vec()));
         assert_eq!(handshake.reject_data(b"x"), Err(LocalProtocolError::Handshake("RejectData")));
-        assert_eq!(handshake.finish_rejection(), Err(LocalProtocolError::Handshake("RejectData")));
+        assert_eq!(handshake.finish_rejection(b""), Err(LocalProtocolError::Handshake("RejectData")));
         assert_eq!(handshake.reject(&Rejection::new(403)), Err(LocalProtocolError::Handshake("RejectConnection")));
     }
 

@@ -1,0 +1,75 @@
+//! Tests of the whole room: streams against peers that are real, slow, hostile or broken.
+
+mod duplex;
+mod faults;
+mod openssl;
+mod tls;
+#[path = "../../../tests/support/tls_peer.rs"]
+mod tls_peer;
+
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use self::tls_peer::{Authority, Validity};
+use super::deadline::{Deadline, Patience};
+use super::stream::Stream;
+
+/// Far more than anything here takes, so that what hangs fails.
+const LONG: Duration = Duration::from_secs(30);
+
+fn soon(ms: u64) -> Deadline {
+    Deadline::after(Some(Duration::from_millis(ms)))
+}
+
+fn long() -> Deadline {
+    Deadline::after(Some(LONG))
+}
+
+fn patient() -> Patience {
+    Patience::until(long())
+}
+
+/// A connection over loopback: ours, and the peer's.
+fn tcp_pair() -> (Stream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    for socket in [&ours, &theirs] {
+        socket.set_nodelay(true).unwrap();
+    }
+    theirs.set_read_timeout(Some(LONG)).unwrap();
+    theirs.set_write_timeout(Some(LONG)).unwrap();
+    (Stream::from(<Box<dyn super::transport::Transport>>::from(ours)), theirs)
+}
+
+/// Listens on loopback and serves one connection on a thread of its own.
+fn serve<T: Send + 'static>(serve: impl FnOnce(TcpStream) -> T + Send + 'static) -> (u16, JoinHandle<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        socket.set_write_timeout(Some(LONG)).unwrap();
+        serve(socket)
+    });
+    (port, server)
+}
+
+fn read_exact(stream: &Stream, n: usize) -> Vec<u8> {
+    let mut bytes = vec![0; n];
+    let mut filled = 0;
+    while filled < n {
+        match stream.read(&mut bytes[filled..], long()).unwrap() {
+            0 => panic!("ended after {filled} of {n} bytes"),
+            read => filled += read,
+        }
+    }
+    bytes
+}
+
+/// Bytes that are different everywhere.
+fn pattern(n: usize) -> Vec<u8> {
+    (0..n).map(|i| (i * 31 + i / 251) as u8).collect()
+}

@@ -1,0 +1,208 @@
+//! The receiving half against tables of bytes.
+
+use super::*;
+
+fn feed(inbound: &mut Inbound, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        let length = inbound.push(bytes);
+        assert!(length > 0);
+        bytes = &bytes[length..];
+    }
+}
+
+fn client(limits: Limits) -> Inbound {
+    Inbound::new(Role::Client, limits)
+}
+
+/// Everything that comes of `bytes`, fed `size` at a time: what each step brought, as text.
+fn events(bytes: &[u8], size: usize, limits: Limits) -> Vec<String> {
+    let mut inbound = client(limits);
+    let mut seen = Vec::new();
+    for piece in bytes.chunks(size) {
+        let mut piece = piece;
+        while !piece.is_empty() {
+            let length = inbound.push(piece);
+            piece = &piece[length..];
+            loop {
+                let event = match inbound.advance() {
+                    Ok(Step::NeedMore | Step::Ended) => break,
+                    Ok(Step::Message) => match inbound.message() {
+                        Ok(message) => format!("{message:?}"),
+                        Err(error) => error.to_string(),
+                    },
+                    Ok(step) => format!("{step:?} {:?}", inbound.control()),
+                    Err(error) => {
+                        seen.push(error.to_string());
+                        return seen;
+                    }
+                };
+                seen.push(event);
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn any_cut_of_the_stream_gives_the_same_events() {
+    let long = "x".repeat(300);
+    let mut bytes = b"\x81\x05Hello\x82\x00\x01\x02\xce\xba\x89\x01p\x00\x01\xe1\x80\x02\xbd\xb9".to_vec();
+    bytes.extend_from_slice(b"\x81\x7e\x01\x2c");
+    bytes.extend_from_slice(long.as_bytes());
+    bytes.extend_from_slice(b"\x8a\x00\x88\x05\x03\xe8bye\x81\x01x");
+    let whole = events(&bytes, bytes.len(), Limits::default());
+    assert_eq!(whole.len(), 7, "{whole:?}");
+    for size in 1..bytes.len() {
+        assert_eq!(events(&bytes, size, Limits::default()), whole, "in pieces of {size}");
+    }
+}
+
+#[test]
+fn a_violation_is_the_answer_to_every_further_step() {
+    let cases: &[(&[u8], ProtocolError)] = &[
+        (b"\x80\x00", ProtocolError::UnexpectedContinuation),
+        (b"\x01\x00\x81\x00", ProtocolError::ExpectedContinuation),
+        (b"\x01\x00\x02\x00", ProtocolError::ExpectedContinuation),
+        (b"\x01\x01\xc3\x80\x00", ProtocolError::TextNotUtf8),
+        (b"\x81\x7e\x01\x00\xff", ProtocolError::TextNotUtf8),
+        (b"\x01\x02\xf0\x28", ProtocolError::TextNotUtf8),
+        (b"\x88\x01\x03", ProtocolError::CloseBodyOfOneByte),
+        (b"\x88\x02\x03\xe7", ProtocolError::CloseCode(super::super::CloseCode(999))),
+    ];
+    for (bytes, expected) in cases {
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, bytes);
+        assert_eq!(inbound.advance(), Err(*expected), "{bytes:02x?}");
+        feed(&mut inbound, b"\x81\x00");
+        assert_eq!(inbound.advance(), Err(*expected));
+        assert_eq!(inbound.advance_frame(), Err(*expected));
+    }
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, b"\x81\x02\xc3(\x81\x00");
+    assert_eq!(inbound.advance(), Ok(Step::Message));
+    assert_eq!(inbound.message(), Err(ProtocolError::TextNotUtf8));
+    assert_eq!(inbound.advance(), Err(ProtocolError::TextNotUtf8));
+}
+
+#[test]
+fn limits_are_kept_to_the_byte() {
+    let limits = Limits { max_message_size: 300, max_frame_size: 200, max_fragments: 3, max_control_frames: 2 };
+    let too_big = ProtocolError::MessageTooBig { limit: 300 }.to_string();
+    let frame = |first: u8, length: u8| {
+        let mut bytes = vec![first, 126, 0, length];
+        bytes.resize(4 + usize::from(length), b'x');
+        bytes
+    };
+    let fits = [frame(0x02, 150), frame(0x80, 150)].concat();
+    assert_eq!(events(&fits, 7, limits).len(), 1);
+    let over = [frame(0x02, 150), frame(0x80, 151)].concat();
+    assert_eq!(events(&over[..158], 7, limits), [too_big], "the header is enough");
+    let frame_too_big = ProtocolError::FrameTooBig { limit: 200 }.to_string();
+    assert_eq!(events(&frame(0x82, 201)[..4], 1, limits), [frame_too_big]);
+    let fragments = b"\x01\x00\x00\x00\x00\x00\x00\x00";
+    assert_eq!(events(fragments, 8, limits), [ProtocolError::TooManyFragments { limit: 3 }.to_string()]);
+    let pings = b"\x89\x00\x8a\x00\x81\x00\x89\x00\x89\x00\x89\x00";
+    let seen = events(pings, 12, limits);
+    assert_eq!(seen.len(), 6);
+    assert_eq!(seen[5], ProtocolError::TooManyControlFrames { limit: 2 }.to_string());
+}
+
+#[test]
+fn memory_follows_what_arrived_and_not_what_was_claimed() {
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, b"\x82\x7f\x00\x00\x00\x00\x03\xff\xff\xff");
+    assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+    feed(&mut inbound, &[1; 5000]);
+    assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+    assert!(inbound.memory() < 200_000, "{}", inbound.memory());
+}
+
+#[test]
+fn a_large_payload_is_read_past_the_window_and_arrives_whole() {
+    for role in [Role::Client, Role::Server] {
+        let payload: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
+        let key = (role == Role::Server).then_some([1, 2, 3, 4]);
+        let mut bytes = Frame::new(Opcode::Binary, payload.clone()).to_bytes(key);
+        bytes.extend(Frame::new(Opcode::Text, "next").to_bytes(key));
+        let mut inbound = Inbound::new(role, Limits::default());
+        let mut rest = bytes.as_slice();
+        let mut messages = Vec::new();
+        while !rest.is_empty() {
+            let length = inbound.push(rest);
+            rest = &rest[length..];
+            while inbound.advance().unwrap() == Step::Message {
+                messages.push(inbound.take_message().unwrap());
+            }
+        }
+        assert_eq!(messages, [Message::Binary(payload), Message::Text("next".into())]);
+    }
+}
+
+#[test]
+fn frames_and_pieces_come_as_they_arrive() {
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, b"\x01\x02\xc3\x89\x00\x01\xc3\x89\x00");
+    assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
+    assert_eq!(inbound.frame(), Frame::new(Opcode::Text, "\u{c9}").fragment());
+    assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
+    assert_eq!(inbound.frame(), Frame::new(Opcode::Continuation, [0xc3]).fragment());
+    assert_eq!(inbound.advance_frame(), Ok(Step::Ping));
+    assert_eq!(inbound.frame(), Frame::new(Opcode::Ping, ""));
+    feed(&mut inbound, b"\x80\x04\x89x");
+    let piece = Piece { kind: MessageKind::Text, frame_finished: false, message_finished: false };
+    assert_eq!(inbound.advance_piece(), Ok(Step::Piece(piece)));
+    assert_eq!(inbound.message(), Ok(MessageRef::Text("\u{c9}x")));
+    assert_eq!(inbound.advance_piece(), Ok(Step::NeedMore));
+    feed(&mut inbound, b"yz");
+    let piece = Piece { kind: MessageKind::Text, frame_finished: true, message_finished: true };
+    assert_eq!(inbound.advance_piece(), Ok(Step::Piece(piece)));
+    assert_eq!(inbound.message(), Ok(MessageRef::Text("yz")));
+}
+
+#[test]
+fn a_skipped_message_is_still_checked_and_does_not_touch_the_next() {
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, b"\x01\x02ab\x00\x01c");
+    assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
+    inbound.skip_message();
+    assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+    feed(&mut inbound, b"\x80\x01d\x81\x04next");
+    assert_eq!(inbound.advance(), Ok(Step::Message));
+    assert_eq!(inbound.message(), Ok(MessageRef::Text("next")));
+    feed(&mut inbound, b"\x01\x01a");
+    assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
+    inbound.skip_message();
+    feed(&mut inbound, b"\x80\x01\xff");
+    assert_eq!(inbound.advance(), Err(ProtocolError::TextNotUtf8));
+}
+
+#[test]
+fn text_that_is_not_validated_arrives_as_binary() {
+    let mut inbound = Inbound::with_extensions(Role::Client, Limits::default(), TextPolicy::Skip, Vec::new());
+    feed(&mut inbound, b"\x81\x01\xff\x01\x01\xfe\x80\x00");
+    for expected in [b"\xff", b"\xfe"] {
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.kind(), MessageKind::Text);
+        assert_eq!(inbound.message(), Ok(MessageRef::Binary(expected)));
+    }
+}
+
+#[test]
+fn what_one_granularity_has_taken_another_does_not_repeat() {
+    for first in [1, 2] {
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, &[first, 2, b'a', b'b', 0, 2, b'c', b'd', 0x80, 2, b'e', b'f']);
+        assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
+        assert_eq!(inbound.frame().payload, b"ab");
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.message().unwrap().as_bytes(), b"cdef");
+
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, &[first, 4, b'a', b'b']);
+        assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
+        assert_eq!(inbound.message().unwrap().as_bytes(), b"ab");
+        feed(&mut inbound, &[b'c', b'd', 0x80, 2, b'e', b'f']);
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.message().unwrap().as_bytes(), b"cdef");
+    }
+}

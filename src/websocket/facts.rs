@@ -1,0 +1,137 @@
+//! What is known of a connection, and the timeouts that can be changed while it stands.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Connection, WebSocket, not_zero};
+use crate::error::Result;
+use crate::protocol::handshake::{Headers, Response};
+
+/// What is known of the connection.
+impl WebSocket {
+    /// The server's answer to the opening handshake; `None` while there is no connection.
+    #[doc(alias = "handshake_response")]
+    pub fn response(&self) -> Option<&Response> {
+        self.connection.as_ref().map(|connection| &*connection.response)
+    }
+
+    /// The status of that answer: 101.
+    #[doc(alias = "getstatus")]
+    pub fn status(&self) -> Option<u16> {
+        self.response().map(|response| response.status)
+    }
+
+    /// The header fields of that answer, or of the client's request in the server role.
+    #[doc(alias = "getheaders")]
+    pub fn headers(&self) -> Option<&Headers> {
+        self.response().map(|response| &response.headers)
+    }
+
+    /// The subprotocol that was agreed upon.
+    #[doc(alias = "getsubprotocol")]
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.response()?.subprotocol.as_deref()
+    }
+
+    /// What was agreed about compression, if anything was.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<crate::protocol::DeflateParams> {
+        self.connection.as_ref()?.deflate
+    }
+
+    /// Whether TLS protects the connection.
+    pub fn is_ssl(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.shared.stream.is_tls())
+    }
+
+    /// The address of this end, if the stream has one.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.connection.as_ref()?.shared.stream.local_addr()
+    }
+
+    /// The address of the peer, if the stream has one.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.connection.as_ref()?.shared.stream.peer_addr()
+    }
+
+    /// The socket, if the stream is one: to be waited for or configured, not to be read or written. `None` while there is no
+    /// connection. Before waiting for it, see [`has_buffered`](Self::has_buffered).
+    #[cfg(unix)]
+    #[doc(alias = "fileno")]
+    pub fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.connection.as_ref()?.shared.stream.as_fd()
+    }
+
+    /// The socket, if the stream is one: to be waited for or configured, not to be read or written. `None` while there is no
+    /// connection. Before waiting for it, see [`has_buffered`](Self::has_buffered).
+    #[cfg(windows)]
+    #[doc(alias = "fileno")]
+    pub fn as_socket(&self) -> Option<std::os::windows::io::BorrowedSocket<'_>> {
+        self.connection.as_ref()?.shared.stream.as_socket()
+    }
+
+    /// How much memory the connection holds in buffers of its own, in bytes; that of the TLS library is not known.
+    pub fn memory(&self) -> usize {
+        self.connection.as_ref().map_or(0, Connection::memory)
+    }
+}
+
+/// Timeouts, to be changed while connected; they hold for later connections of this object too.
+impl WebSocket {
+    /// Sets the time for a receive and for a send; `None` for the defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
+    #[doc(alias = "settimeout")]
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.set_recv_timeout(timeout)?;
+        self.set_send_timeout(timeout)
+    }
+
+    /// Sets the time for a receive; `None` to wait for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
+    pub fn set_recv_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.timeouts.recv = not_zero("recv_timeout", timeout)?;
+        if let Some(connection) = &mut self.connection {
+            connection.reader_mut().timeout = timeout;
+        }
+        Ok(())
+    }
+
+    /// Sets the time for a whole send; `None` for 30 s without progress.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
+    pub fn set_send_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.timeouts.send = not_zero("send_timeout", timeout)?;
+        if let Some(connection) = &self.connection {
+            connection.shared.set_timeouts(|timeouts| timeouts.send = timeout);
+        }
+        Ok(())
+    }
+
+    /// Sets the time for the closing handshake.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
+    pub fn set_close_timeout(&mut self, timeout: Duration) -> Result<()> {
+        not_zero("close_timeout", Some(timeout))?;
+        self.timeouts.close = timeout;
+        if let Some(connection) = &self.connection {
+            connection.shared.set_timeouts(|timeouts| timeouts.close = timeout);
+        }
+        Ok(())
+    }
+
+    /// The time for a receive.
+    #[doc(alias = "gettimeout")]
+    pub const fn timeout(&self) -> Option<Duration> {
+        self.timeouts.recv
+    }
+}

@@ -1,0 +1,22 @@
+//! The interop server: our server role, on a free port; README.md says what it answers.
+
+mod answer;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread;
+
+fn main() -> std::io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    println!("listening {}", listener.local_addr()?.port());
+    let log = Arc::new(answer::Log::default());
+    for stream in listener.incoming() {
+        let (stream, log) = (stream?, Arc::clone(&log));
+        thread::spawn(move || {
+            if let Err(error) = answer::serve(stream, &log) {
+                eprintln!("{error}");
+            }
+        });
+    }
+    Ok(())
+}

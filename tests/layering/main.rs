@@ -1,0 +1,285 @@
+//! The rooms of docs/DESIGN.md, enforced: which part of the source may name which other part, crate or corner of std.
+//!
+//! Every path in `src` counts, wherever it stands: in a `use`, in a signature, in the middle of an expression. Comments,
+//! strings and `#[cfg(test)]` items do not.
+
+mod source;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use source::{Scan, tokenize, without_tests};
+
+/// A part of the source and what it may name.
+struct Room {
+    /// Top-level modules of the crate.
+    modules: &'static [&'static str],
+    /// Other modules of the crate that it may use.
+    uses: &'static [&'static str],
+    /// Dependencies that it may use.
+    crates: &'static [&'static str],
+    /// What it may not use of std.
+    not_std: &'static [&'static str],
+}
+
+const ROOMS: &[Room] = &[
+    Room {
+        modules: &["protocol"],
+        uses: &["message", "window"],
+        crates: &["base64", "flate2", "httparse", "sha1", "simdutf8", "thiserror"],
+        not_std: &[
+            "std::env",
+            "std::fs",
+            "std::io",
+            "std::net",
+            "std::os",
+            "std::process",
+            "std::sync",
+            "std::thread",
+            "std::time",
+        ],
+    },
+    Room {
+        modules: &["cookies", "error", "message", "url"],
+        uses: &["cookies", "error", "message", "options", "protocol", "url"],
+        crates: &["cookie_store", "thiserror", "url"],
+        not_std: &["std::net::TcpStream", "std::os", "std::thread"],
+    },
+    Room {
+        // Values only: a ready connector, and hooks that are handed a socket.
+        modules: &["options"],
+        uses: &["error", "options", "protocol", "url"],
+        crates: &["native_tls", "rustls"],
+        not_std: &["std::net::TcpListener", "std::os", "std::thread"],
+    },
+    Room {
+        modules: &["window"],
+        uses: &[],
+        crates: &[],
+        not_std: &["std::fs", "std::io", "std::net", "std::os", "std::sync", "std::thread", "std::time"],
+    },
+    Room {
+        modules: &["net"],
+        uses: &["error", "options", "url", "window"],
+        crates: &["httparse", "log", "native_tls", "rustix", "rustls", "socket2"],
+        not_std: &[],
+    },
+    Room {
+        modules: &["sender", "websocket"],
+        uses: &["error", "message", "net", "options", "protocol", "sender", "url", "websocket"],
+        crates: &["log", "rand", "simdutf8"],
+        not_std: &["std::net::TcpListener", "std::net::ToSocketAddrs"],
+    },
+    Room {
+        modules: &["app"],
+        uses: &["error", "message", "options", "sender", "websocket"],
+        crates: &["log", "mio"],
+        not_std: &["std::net", "std::os"],
+    },
+];
+
+#[test]
+fn every_room_uses_only_what_it_may() {
+    let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let library = read(&crate_root.join("src/lib.rs"));
+    let world = World::new(&library, &read(&crate_root.join("Cargo.toml")));
+    let mut found = Vec::new();
+    let mut files = 0;
+    visit(&crate_root.join("src"), &mut |path| {
+        let file = path.strip_prefix(crate_root.join("src")).unwrap().to_str().unwrap().replace('\\', "/");
+        found.extend(world.violations(&file, &read(path)));
+        files += 1;
+    });
+    assert!(files > 5, "only {files} files seen");
+    assert!(found.is_empty(), "{} forbidden paths:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn the_crate_root_is_a_list_and_nothing_else() {
+    let root = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"));
+    let tokens = without_tests(tokenize(&root));
+    let item =
+        tokens.iter().find(|token| ["fn", "struct", "enum", "impl", "trait", "macro_rules"].contains(&&*token.text));
+    assert!(item.is_none(), "src/lib.rs holds {item:?}");
+}
+
+/// What the rules need to know beside the source file at hand.
+struct World {
+    /// The names that the crate root re-exports: `Error` -> `crate::error::Error`.
+    root: HashMap<String, Vec<String>>,
+    dependencies: Vec<String>,
+}
+
+impl World {
+    fn new(library: &str, manifest: &str) -> Self {
+        let tokens = without_tests(tokenize(library));
+        Self { root: Scan::new(&tokens, &["crate"]).run().names, dependencies: dependencies(manifest) }
+    }
+
+    /// One line for each path in the file that its room may not use.
+    fn violations(&self, file: &str, source: &str) -> Vec<String> {
+        let module = module_of(file);
+        if file == "lib.rs" || file.starts_with("bin/") || module.last() == Some(&"tests") {
+            return Vec::new();
+        }
+        let Some(room) = ROOMS.iter().find(|room| room.modules.contains(&module[1])) else {
+            return vec![format!("src/{file}: in no room; give it one in this test and in docs/DESIGN.md")];
+        };
+        let tokens = without_tests(tokenize(source));
+        let mut complaints: Vec<_> = Scan::new(&tokens, &module)
+            .run()
+            .paths
+            .into_iter()
+            .filter(|(path, _)| !self.allows(room, module[1], path))
+            .map(|(path, line)| format!("src/{file}:{line}: {}", path.join("::")))
+            .collect();
+        complaints.dedup();
+        complaints
+    }
+
+    fn allows(&self, room: &Room, module: &str, path: &[String]) -> bool {
+        match path {
+            [first, second, ..] if first == "crate" => {
+                // `crate::Error` is where the root says it is.
+                let home = self.root.get(second).and_then(|path| path.get(1)).unwrap_or(second);
+                home == module || room.uses.contains(&home.as_str())
+            }
+            [first, ..] if ["std", "core", "alloc"].contains(&first.as_str()) => {
+                let path = path.join("::").replacen(first, "std", 1);
+                !room.not_std.iter().any(|forbidden| names(&path, forbidden))
+            }
+            [first, _, ..] if self.dependencies.contains(first) => room.crates.contains(&first.as_str()),
+            _ => true,
+        }
+    }
+}
+
+/// Whether `path` is `forbidden`, lies in it, or is a glob that brings it in.
+fn names(path: &str, forbidden: &str) -> bool {
+    let inside =
+        |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
+    inside(path, forbidden) || path.strip_suffix("::*").is_some_and(|glob| inside(forbidden, glob))
+}
+
+/// The module that a file below `src` holds: `net/tls/mod.rs` -> `crate::net::tls`.
+fn module_of(file: &str) -> Vec<&str> {
+    let path = file.strip_suffix(".rs").unwrap_or(file);
+    let path = path.strip_suffix("/mod").unwrap_or(path);
+    std::iter::once("crate").chain(path.split('/')).collect()
+}
+
+/// The names of the dependencies in Cargo.toml, as Rust spells them; not those of the tests.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut listed = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            listed = line.ends_with("dependencies]") && !line.contains("dev-") && !line.contains("build-");
+        } else if let Some((name, _)) = line.split_once('=').filter(|_| listed && !line.starts_with('#')) {
+            found.push(name.trim().replace('-', "_"));
+        }
+    }
+    found
+}
+
+fn visit(directory: &Path, look: &mut dyn FnMut(&Path)) {
+    for entry in fs::read_dir(directory).expect("a readable directory") {
+        let path = entry.expect("a readable directory").path();
+        if path.is_dir() {
+            visit(&path, look);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            look(&path);
+        }
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod the_test_itself {
+    use super::*;
+
+    const LIBRARY: &str = "mod error; mod net; pub use crate::error::{Error, Result}; pub use crate::net::Transport;";
+    const MANIFEST: &str = "[dependencies]\nnative-tls = \"1\"\nrand = { version = \"1\" }\nurl = \"2\"\n\
+                            [dev-dependencies]\ntungstenite = \"1\"\n";
+
+    /// The forbidden paths in a file, without file and line.
+    fn forbidden(file: &str, source: &str) -> Vec<String> {
+        let complaints = World::new(LIBRARY, MANIFEST).violations(file, source);
+        complaints.iter().map(|line| line.rsplit_once(": ").unwrap().1.to_owned()).collect()
+    }
+
+    #[test]
+    fn sees_forbidden_paths_wherever_they_stand() {
+        let table = [
+            ("protocol/frame.rs", "use std::net::TcpStream;", "std::net::TcpStream"),
+            ("protocol/frame.rs", "use std::{fmt, net::{self, IpAddr}};", "std::net std::net::IpAddr"),
+            ("protocol/frame.rs", "use core::net::IpAddr;", "core::net::IpAddr"),
+            ("protocol/frame.rs", "fn f(r: &mut dyn std::io::Read) {}", "std::io::Read"),
+            ("protocol/frame.rs", "fn f<R: ::std::io::Read>(r: R) {}", "std::io::Read"),
+            ("protocol/frame.rs", "fn f() { let x = <u8 as std::time::X>::y(); }", "std::time::X"),
+            ("protocol/frame.rs", "fn f() { rand::random::<u8>() }", "rand::random"),
+            ("protocol/frame.rs", "use std::*;", "std::*"),
+            ("protocol/frame.rs", "use rand::random as dice;", "rand::random"),
+            ("protocol/frame.rs", "use crate::Error;", "crate::Error"),
+            ("protocol/handshake/mod.rs", "use super::super::net::dial;", "crate::net::dial"),
+            ("protocol/frame.rs", "mod inner { use super::super::super::error::Error; }", "crate::error::Error"),
+            ("net/tls.rs", "use crate::protocol::Opcode;", "crate::protocol::Opcode"),
+            ("net/tls.rs", "fn f() -> crate::websocket::WebSocket {}", "crate::websocket::WebSocket"),
+            ("websocket.rs", "fn f(e: native_tls::Error) {}", "native_tls::Error"),
+            ("options/mod.rs", "use crate::net::dial;", "crate::net::dial"),
+            ("error.rs", "use crate::Transport;", "crate::Transport"),
+        ];
+        for (file, source, expected) in table {
+            let expected: Vec<_> = expected.split(' ').collect();
+            assert_eq!(forbidden(file, source), expected, "{file}: {source}");
+        }
+    }
+
+    #[test]
+    fn follows_names_that_a_use_brought_in() {
+        let source = "use crate::error as e;\nuse std::io;\nfn f(a: e::Error, w: &mut dyn io::Write) {}";
+        let found = ["crate::error", "std::io", "crate::error::Error", "std::io::Write"];
+        assert_eq!(forbidden("protocol/close.rs", source), found);
+    }
+
+    #[test]
+    fn says_where_it_is() {
+        let found = World::new(LIBRARY, MANIFEST).violations("protocol/close.rs", "//! Doc\n\nuse std::fs;");
+        assert_eq!(found, ["src/protocol/close.rs:3: std::fs"]);
+    }
+
+    #[test]
+    fn knows_every_module_at_the_top() {
+        assert_eq!(forbidden("attic/mod.rs", "").len(), 1);
+    }
+
+    #[test]
+    fn is_not_alarmed_by_what_it_may_not_read() {
+        let harmless = [
+            "// use std::net::TcpStream;\n/// [`std::net`]\n//! std::io::Read",
+            "/* /* nested */ std::net::TcpStream */",
+            r###"const A: &str = "std::net::X \" std::io"; const B: &str = r#"std::net::"Y""#; const C: &[u8] = b"std::fs::A";"###,
+            "const Q: char = '\"'; const R: u8 = b'\\''; struct S<'a>(&'a u8); // std::net::X\nconst T: &str = \"std::fs::x\";",
+            "#[cfg(test)]\nmod tests { use std::net::TcpStream; fn f() { std::thread::spawn(|| {}); } }",
+            "#[cfg(test)]\n#[allow(dead_code)]\npub(crate) fn f<A, B>() { std::fs::read(\"x\"); }",
+            "#[cfg(test)]\nuse std::{io, net::{TcpStream}};\n#[cfg(test)] use std::net;",
+            "#[cfg(test)]\nconst X: Y = Y { a: std::fs::b };",
+            "use crate::message::Message; use super::frame; use simdutf8::basic; use std::fmt::Write;",
+            "fn f(url: &str, rand: u8) { url.len(); self.net.fs(); }",
+            "use crate::protocol::mask; mod net {} fn f() { mask::apply(); }",
+        ];
+        for source in harmless {
+            assert_eq!(forbidden("protocol/frame.rs", source), [""; 0], "{source}");
+        }
+    }
+
+    #[test]
+    fn does_not_take_the_rest_of_a_file_for_tests() {
+        let source = "#[cfg(test)] mod tests { fn f() {} }\n#[cfg(not(test))]\nuse std::fs;\nuse std::net;";
+        assert_eq!(forbidden("protocol/frame.rs", source), ["std::fs", "std::net"]);
+    }
+}

@@ -308,7 +308,7 @@ impl Trace {
     }
 
     /// Makes a call until it does not run out of time.
-    fn call<T>(&mut self, mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    fn call<T>(&self, mut call: impl FnMut() -> Result<T>) -> Result<T> {
         let mut tries = 0;
         loop {
             match call() {

@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use websocket_sync::{Message, MessageRef, Result, create_connection};
+use websocket_sync::{ConnectOptions, DeflateOptions, Message, MessageRef, Result, create_connection};
 
 fn main() -> std::result::Result<(), Box<dyn Error>> {
     let url = std::env::args().next_back().filter(|url| url.starts_with("ws")).ok_or("usage: autobahn_client URL")?;
@@ -21,7 +21,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
 }
 
 fn echo(url: &str) -> Result<()> {
-    let mut ws = create_connection(url)?;
+    let mut ws = ConnectOptions::new().deflate(DeflateOptions::new().threshold(0)).connect(url)?;
     let sender = ws.sender();
     loop {
         match ws.recv_ref()? {

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use websocket_sync::{MessageRef, Result, WebSocket};
+use websocket_sync::{ConnectOptions, DeflateOptions, MessageRef, Result};
 
 fn main() -> std::result::Result<(), Box<dyn Error>> {
     let port = std::env::args().nth(1).ok_or("usage: autobahn_server PORT")?;
@@ -19,7 +19,7 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
 }
 
 fn echo(stream: TcpStream) -> Result<()> {
-    let mut ws = WebSocket::accept(stream)?;
+    let mut ws = ConnectOptions::new().deflate(DeflateOptions::new().threshold(0)).accept(stream)?;
     let sender = ws.sender();
     loop {
         match ws.recv_ref()? {

@@ -65,6 +65,8 @@ pub use crate::options::{
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};
+#[cfg(feature = "deflate")]
+pub use crate::protocol::{DeflateOptions, DeflateParams};
 pub use crate::sender::Sender;
 pub use crate::url::UrlError;
 pub use crate::websocket::{

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::message::MessageKind;
-use crate::protocol::{CloseCode, Frame, Opcode};
+use crate::protocol::{CloseCode, Compression, Frame, Opcode};
 use crate::websocket::{Batch, MessageWriter, Shared, not_connected};
 
 /// Sends on a connection from any thread, while another one receives.
@@ -29,6 +29,7 @@ use crate::websocket::{Batch, MessageWriter, Shared, not_connected};
 pub struct Sender {
     /// `None` for one of a WebSocket that was not connected.
     shared: Option<Arc<Shared>>,
+    compression: Compression,
 }
 
 impl Sender {
@@ -39,7 +40,7 @@ impl Sender {
     /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
     #[inline]
     pub fn send_text(&self, text: &str) -> Result<usize> {
-        self.shared()?.send_message(text.into())
+        self.shared()?.send_message(text.into(), self.compression)
     }
 
     /// Sends a binary message; returns the frame's length in bytes.
@@ -50,7 +51,7 @@ impl Sender {
     #[doc(alias = "send_bytes")]
     #[inline]
     pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
-        self.shared()?.send_message(bytes.into())
+        self.shared()?.send_message(bytes.into(), self.compression)
     }
 
     /// Sends a payload as a whole message or a control frame; returns the frame's length in bytes.
@@ -59,7 +60,7 @@ impl Sender {
     ///
     /// As for [`WebSocket::send`](crate::WebSocket::send).
     pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
-        self.shared()?.send(payload.as_ref(), opcode)
+        self.shared()?.send(payload.as_ref(), opcode, self.compression)
     }
 
     /// Sends a frame that was put together by hand; returns its length in bytes.
@@ -68,7 +69,7 @@ impl Sender {
     ///
     /// As for [`WebSocket::send_frame`](crate::WebSocket::send_frame).
     pub fn send_frame(&self, frame: &Frame) -> Result<usize> {
-        self.shared()?.send_frame(frame)
+        self.shared()?.send_frame(frame, self.compression)
     }
 
     /// Sends a ping with a payload of up to 125 bytes.
@@ -77,7 +78,7 @@ impl Sender {
     ///
     /// As for [`WebSocket::ping`](crate::WebSocket::ping).
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
-        self.shared()?.send(payload.as_ref(), Opcode::Ping).map(|_| ())
+        self.shared()?.send(payload.as_ref(), Opcode::Ping, self.compression).map(|_| ())
     }
 
     /// Sends a pong that nobody asked for, with a payload of up to 125 bytes.
@@ -86,7 +87,7 @@ impl Sender {
     ///
     /// As for [`WebSocket::ping`](crate::WebSocket::ping).
     pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
-        self.shared()?.send(payload.as_ref(), Opcode::Pong).map(|_| ())
+        self.shared()?.send(payload.as_ref(), Opcode::Pong, self.compression).map(|_| ())
     }
 
     /// Sends messages in one write, see [`WebSocket::cork`](crate::WebSocket::cork).
@@ -95,7 +96,7 @@ impl Sender {
     ///
     /// What `batch` returns, or as for [`WebSocket::send_text`](crate::WebSocket::send_text).
     pub fn cork<T>(&self, batch: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
-        self.shared()?.cork(batch)
+        self.shared()?.cork(self.compression, batch)
     }
 
     /// Begins a message that is sent while it is written, see [`MessageWriter`].
@@ -104,7 +105,7 @@ impl Sender {
     ///
     /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
     pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter> {
-        MessageWriter::new(Arc::clone(self.shared()?), kind)
+        MessageWriter::new(Arc::clone(self.shared()?), kind, self.compression)
     }
 
     /// Sends what a reader gives as one message, see [`WebSocket::send_reader`](crate::WebSocket::send_reader).
@@ -113,7 +114,7 @@ impl Sender {
     ///
     /// As for [`WebSocket::send_reader`](crate::WebSocket::send_reader).
     pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
-        self.shared()?.send_reader(kind, reader, len)
+        self.shared()?.send_reader(kind, reader, len, self.compression)
     }
 
     /// Sends a Close and does not wait for the peer's, see [`WebSocket::send_close`](crate::WebSocket::send_close).
@@ -154,17 +155,33 @@ impl Sender {
         }
     }
 
+    /// A handle on the same connection that sends every message as it is, for what is compressed already or holds a secret.
+    ///
+    /// ```no_run
+    /// use websocket_sync::{ConnectOptions, DeflateOptions};
+    ///
+    /// let ws = ConnectOptions::new().deflate(DeflateOptions::new()).connect("wss://example.com/")?;
+    /// ws.send_text(&"compressed ".repeat(100))?;
+    /// ws.sender().uncompressed().send_binary(b"\xff\xd8\xff, the rest of an image")?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn uncompressed(&self) -> Self {
+        Self { compression: Compression::Off, ..self.clone() }
+    }
+
     /// Whether the connection stands: neither closed nor lost, as far as is known.
     pub fn connected(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| shared.is_open())
     }
 
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared: Some(shared) }
+        Self { shared: Some(shared), compression: Compression::Agreed }
     }
 
     pub(crate) const fn unconnected() -> Self {
-        Self { shared: None }
+        Self { shared: None, compression: Compression::Agreed }
     }
 
     #[inline]

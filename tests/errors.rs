@@ -293,6 +293,7 @@ fn every_mistake_of_ours_has_its_words() {
         (LocalProtocolError::RepeatedSubprotocol, "a subprotocol is offered twice"),
         (LocalProtocolError::ReservedBits, "reserved bits need a negotiated extension"),
         (LocalProtocolError::ReceivingMessage, "a message is received in part; receive the rest of it first"),
+        (LocalProtocolError::DeflateOption("level"), "option level of permessage-deflate is out of range"),
         (LocalProtocolError::PayloadInPieces, "an extension needs the payload of a frame at once"),
         (LocalProtocolError::PayloadLength, "payload is not as long as announced"),
         (LocalProtocolError::Status(101), "status 101 cannot refuse a handshake like this"),

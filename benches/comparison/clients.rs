@@ -2,8 +2,6 @@
 
 use std::io::Read;
 use std::net::TcpStream;
-#[cfg(unix)]
-use std::os::fd::AsFd;
 
 use socket2::SockRef;
 use tungstenite::stream::MaybeTlsStream;
@@ -25,30 +23,29 @@ pub(crate) fn connect(server: &Server) -> (Ours, Theirs) {
     let ours = server.accept(|url| create_connection(url).unwrap());
     let theirs = server.accept(|url| tungstenite::connect(url).unwrap().0);
     #[cfg(unix)]
-    widen(&ours.as_fd().expect("it is a socket"));
-    match theirs.get_ref() {
-        MaybeTlsStream::Plain(socket) => widen(socket),
-        MaybeTlsStream::NativeTls(stream) => widen(stream.get_ref()),
-        _ => {}
-    }
+    widen(&SockRef::from(&ours.as_fd().expect("it is a socket")));
+    widen(&socket(theirs.get_ref()).into());
     (ours, theirs)
+}
+
+fn socket(stream: &MaybeTlsStream<TcpStream>) -> &TcpStream {
+    match stream {
+        MaybeTlsStream::Plain(socket) => socket,
+        MaybeTlsStream::NativeTls(stream) => stream.get_ref(),
+        _ => unreachable!("there is no other TLS here"),
+    }
 }
 
 /// Asks for a receive buffer that a whole burst fits into. Where the system gives less, the other end has to wait until some
 /// of it has been read.
-#[cfg(unix)]
-pub(crate) fn widen(socket: &impl AsFd) {
-    let _ = SockRef::from(socket).set_recv_buffer_size(4 << 20);
+pub(crate) fn widen(socket: &SockRef<'_>) {
+    let _ = socket.set_recv_buffer_size(4 << 20);
 }
 
-#[cfg(not(unix))]
-pub(crate) fn widen(socket: &TcpStream) {
-    let _ = SockRef::from(socket).set_recv_buffer_size(4 << 20);
-}
-
-/// No WebSocket: a socket, and an eye for the headers. What the system itself costs, a client cannot undercut.
+/// No WebSocket: a socket or native-tls upon one, and an eye for the headers. What the system itself costs, a client cannot
+/// undercut; what TLS on a socket costs, it can.
 pub(crate) struct Floor {
-    pub(crate) socket: TcpStream,
+    pub(crate) stream: MaybeTlsStream<TcpStream>,
     window: Vec<u8>,
     start: usize,
     end: usize,
@@ -56,14 +53,10 @@ pub(crate) struct Floor {
 
 impl Floor {
     pub(crate) fn connect(server: &Server) -> Self {
-        let socket = server.accept(|url| {
-            let socket = TcpStream::connect(server.address()).unwrap();
-            socket.set_nodelay(true).unwrap();
-            // Any client's handshake does; here it is theirs.
-            tungstenite::client(url, socket).unwrap().0.into_inner()
-        });
-        widen(&socket);
-        Self { socket, window: vec![0; 64 * 1024], start: 0, end: 0 }
+        // Any client's handshake does; here it is theirs.
+        let stream = server.accept(|url| tungstenite::connect(url).unwrap().0.into_inner());
+        widen(&socket(&stream).into());
+        Self { stream, window: vec![0; 64 * 1024], start: 0, end: 0 }
     }
 
     /// Reads a message and lets it fall; returns how long its payload was.
@@ -111,7 +104,7 @@ impl Floor {
     }
 
     fn fill(&mut self) {
-        match self.socket.read(&mut self.window[self.end..]).unwrap() {
+        match self.stream.read(&mut self.window[self.end..]).unwrap() {
             0 => panic!("the server has gone"),
             length => self.end += length,
         }

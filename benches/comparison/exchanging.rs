@@ -52,7 +52,7 @@ pub(crate) fn echo(stage: &Stage, length: usize, messages: usize, core: Option<u
             server.answer(FLOOR, request, reply, messages);
             let cost = cost_of(|| {
                 for _ in 0..messages {
-                    floor.socket.write_all(&masked).unwrap();
+                    floor.stream.write_all(&masked).unwrap();
                     black_box(floor.skip_message());
                 }
             });

@@ -8,7 +8,7 @@ use websocket_sync::{Message, MessageRef};
 
 use crate::clients::{self, FLOOR, Floor, OURS, Ours, THEIRS, Theirs};
 use crate::clock::{Cost, cost_of};
-use crate::rounds::{Clock, Contender, Contenders, Outcome, compare};
+use crate::rounds::{Clock, Contenders, Outcome, compare};
 use crate::server::{Server, Speech};
 use crate::stage::Stage;
 
@@ -72,10 +72,9 @@ fn receive(
     message: &[Frame],
     (piece, messages): (usize, usize),
 ) -> Outcome {
-    let plain = matches!(speech, Speech::Plain);
     let server = Server::start(speech, stage.server_core());
     let (mut ours, mut theirs) = clients::connect(&server);
-    let mut floor = plain.then(|| Floor::connect(&server));
+    let mut floor = Floor::connect(&server);
     let message: Vec<u8> = message.iter().flat_map(|frame| frame.to_bytes(None)).collect();
     let in_burst = (BURST / message.len()).max(1);
     let bursts = stage.plan.messages(messages).div_ceil(in_burst);
@@ -95,9 +94,7 @@ fn receive(
             Receive::Owned => Box::new(move || read(OURS, &mut || take_messages(&mut ours, in_burst))),
         },
         theirs: Box::new(move || read(THEIRS, &mut || read_messages(&mut theirs, in_burst))),
-        floor: floor
-            .as_mut()
-            .map(|floor| -> Contender<'_> { Box::new(move || read(FLOOR, &mut || skip_messages(floor, in_burst))) }),
+        floor: Some(Box::new(move || read(FLOOR, &mut || skip_messages(&mut floor, in_burst)))),
         messages: bursts * in_burst,
     };
     compare(contenders, stage.plan, Clock::Cpu)

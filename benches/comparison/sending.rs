@@ -7,7 +7,7 @@ use websocket_sync::protocol::{Frame, Opcode, Role};
 
 use crate::clients::{self, FLOOR, Floor, OURS, THEIRS};
 use crate::clock::{Cost, cost_of};
-use crate::rounds::{Clock, Contender, Contenders, Outcome, compare};
+use crate::rounds::{Clock, Contenders, Outcome, compare};
 use crate::server::{Server, Speech};
 use crate::stage::Stage;
 
@@ -19,10 +19,9 @@ const BURST: usize = 500;
 
 /// Each message by itself: in a system call of its own.
 pub(crate) fn one_by_one(stage: &Stage, speech: Speech, length: usize, messages: usize) -> Outcome {
-    let plain = matches!(speech, Speech::Plain);
     let server = Server::start(speech, stage.server_core());
     let (ours, mut theirs) = clients::connect(&server);
-    let mut floor = plain.then(|| Floor::connect(&server));
+    let mut floor = Floor::connect(&server);
     let text = "x".repeat(length);
     let frame = Frame::new(Opcode::Text, text.as_str()).to_bytes(KEY);
     let bursts = stage.plan.messages(messages).div_ceil(BURST);
@@ -38,9 +37,7 @@ pub(crate) fn one_by_one(stage: &Stage, speech: Speech, length: usize, messages:
             })
         }),
         theirs: Box::new(move || send(THEIRS, &mut || theirs.send(Message::text(text)).unwrap())),
-        floor: floor.as_mut().map(|floor| -> Contender<'_> {
-            Box::new(move || send(FLOOR, &mut || floor.socket.write_all(frame).unwrap()))
-        }),
+        floor: Some(Box::new(move || send(FLOOR, &mut || floor.stream.write_all(frame).unwrap()))),
         messages: bursts * BURST,
     };
     compare(contenders, stage.plan, Clock::Cpu)
@@ -69,7 +66,7 @@ pub(crate) fn batched(stage: &Stage, length: usize, messages: usize) -> Outcome 
                 theirs.flush().unwrap();
             })
         }),
-        floor: Some(Box::new(move || send(FLOOR, &mut || floor.socket.write_all(frames).unwrap()))),
+        floor: Some(Box::new(move || send(FLOOR, &mut || floor.stream.write_all(frames).unwrap()))),
         messages: batches * BURST,
     };
     compare(contenders, stage.plan, Clock::Cpu)
@@ -121,8 +118,8 @@ pub(crate) fn large(stage: &Stage, length: usize, messages: usize) -> Outcome {
             let header = bytes / messages - payload.len();
             let cost = cost_of(|| {
                 for _ in 0..messages {
-                    floor.socket.write_all(&payload[..header]).unwrap();
-                    floor.socket.write_all(payload).unwrap();
+                    floor.stream.write_all(&payload[..header]).unwrap();
+                    floor.stream.write_all(payload).unwrap();
                 }
             });
             server.finish();

@@ -1,7 +1,7 @@
 //! The other end: one thread without a WebSocket library, the same for both clients, that does as little as it can.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -21,8 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server thread, from the side of the client.
 pub(crate) struct Server {
-    address: SocketAddr,
-    scheme: &'static str,
+    url: String,
     jobs: Sender<Job>,
     done: Receiver<()>,
 }
@@ -66,9 +65,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let scheme = if matches!(speech, Speech::Plain) { "ws" } else { "wss" };
+        let url = format!("{scheme}://{address}/");
         let (jobs, work) = mpsc::channel();
         let (finished, done) = mpsc::channel();
-        thread::spawn(move || {
+        // A name by which a profiler can tell it from the clients.
+        let serve_all = move || {
             if let Some(core) = core {
                 stay_on(core);
             }
@@ -80,22 +81,15 @@ impl Server {
                     return;
                 }
             }
-        });
-        Self { address, scheme, jobs, done }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("{}://{}/", self.scheme, self.address)
-    }
-
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+        };
+        thread::Builder::new().name("server".to_owned()).spawn(serve_all).unwrap();
+        Self { url, jobs, done }
     }
 
     /// Lets a client connect; its connection has the next number.
     pub(crate) fn accept<C>(&self, connect: impl FnOnce(&str) -> C) -> C {
         self.begin(Job::Accept);
-        let client = connect(&self.url());
+        let client = connect(&self.url);
         self.finish();
         client
     }
@@ -173,7 +167,7 @@ fn drain(stream: &mut dyn Connection, mut bytes: usize) -> io::Result<()> {
 
 fn accept(socket: TcpStream, speech: &Speech) -> io::Result<Box<dyn Connection>> {
     socket.set_nodelay(true)?;
-    widen(&socket);
+    widen(&(&socket).into());
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     let mut stream: Box<dyn Connection> = match speech {

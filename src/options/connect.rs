@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::{Hook, SocketOptions, TlsOptions, default_timeout};
 use crate::error::{Error, OptionsError, Result};
+#[cfg(feature = "deflate")]
+use crate::protocol::DeflateOptions;
 use crate::protocol::Limits;
 use crate::protocol::handshake::HeadLimits;
 
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) head_limits: HeadLimits,
     pub(crate) skips_utf8_validation: bool,
     pub(crate) fires_cont_frame: bool,
+    #[cfg(feature = "deflate")]
+    pub(crate) deflate: Option<DeflateOptions>,
     pub(crate) mask_key: Option<Hook<MaskKey>>,
     pub(crate) tls: TlsOptions,
     pub(crate) socket: SocketOptions,
@@ -211,6 +215,28 @@ impl ConnectOptions {
         self.with(|settings| settings.fires_cont_frame = true)
     }
 
+    /// Compresses messages if the peer agrees (RFC 7692): a client offers it, a server accepts it. What was agreed is told by
+    /// [`WebSocket::deflate`](crate::WebSocket::deflate); single messages are excepted with
+    /// [`Sender::uncompressed`](crate::Sender::uncompressed).
+    ///
+    /// Compression reveals the length of what it has seen before: do not compress a secret together with something that a stranger
+    /// may choose.
+    ///
+    /// Default: nothing is compressed.
+    ///
+    /// ```no_run
+    /// use websocket_sync::{ConnectOptions, DeflateOptions};
+    ///
+    /// let ws = ConnectOptions::new().deflate(DeflateOptions::new()).connect("wss://feed.example/")?;
+    /// println!("compressed: {}", ws.deflate().is_some());
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    #[doc(alias = "compression")]
+    pub fn deflate(self, options: DeflateOptions) -> Self {
+        self.with(|settings| settings.deflate = Some(options))
+    }
+
     /// Where masking keys come from. They have to be unpredictable (RFC 6455, section 5.3): for tests and replays only.
     ///
     /// Default: the operating system's randomness.
@@ -261,8 +287,12 @@ impl ConnectOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for a duration of zero.
+    /// [`Error::Options`] for a duration of zero and for what compression cannot do.
     pub(crate) fn validate(&self) -> Result<()> {
+        #[cfg(feature = "deflate")]
+        if let Some(Err(error)) = self.settings.deflate.map(|options| options.check()) {
+            return Err(Error::Options(Box::new(OptionsError { option: "deflate", problem: error.to_string() })));
+        }
         let keepalive = self.settings.socket.keepalive;
         let durations = [
             ("timeout", self.settings.timeout),
@@ -312,7 +342,10 @@ impl Settings {
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
-        f.debug_struct("Settings")
+        let mut shown = f.debug_struct("Settings");
+        #[cfg(feature = "deflate")]
+        shown.field("deflate", &self.deflate);
+        shown
             .field("timeouts", &self.timeouts_or(None))
             .field("headers", &names)
             .field("cookie", &self.cookie.is_some())
@@ -376,6 +409,19 @@ mod tests {
         }
         assert!(ConnectOptions::new().validate().is_ok());
         assert!(ConnectOptions::new().timeout(Duration::MAX).open_timeout(Duration::from_nanos(1)).validate().is_ok());
+    }
+
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn compression_that_zlib_cannot_do_is_refused() {
+        let options = DeflateOptions::new();
+        for wrong in [options.server_max_window_bits(8), options.client_max_window_bits(16), options.level(10)] {
+            let Err(Error::Options(error)) = ConnectOptions::new().deflate(wrong).validate() else {
+                panic!("{wrong:?}")
+            };
+            assert_eq!(error.option, "deflate");
+        }
+        assert!(ConnectOptions::new().deflate(options.client_max_window_bits(9).level(0)).validate().is_ok());
     }
 
     #[test]

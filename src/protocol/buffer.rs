@@ -108,6 +108,34 @@ pub(crate) fn growth(length: usize, capacity: usize, more: usize, limit: usize) 
     more.max(length.saturating_mul(2).min(limit).saturating_sub(length))
 }
 
+/// What comes in unknown length.
+#[cfg(feature = "deflate")]
+impl ByteBuffer {
+    /// Less room than this is not worth writing to when it is not known how much will come.
+    const LEAST: usize = 1024;
+
+    /// Room for what is not known in length: at most `step` bytes, of `left` that may come altogether. Whoever fills it asks again;
+    /// memory doubles, and ends at what may come.
+    #[inline]
+    pub(crate) fn stretch(&mut self, step: usize, left: usize) -> &mut [u8] {
+        let most = step.min(left);
+        if self.bytes.len() - self.filled < most.min(Self::LEAST) {
+            self.stretch_by(self.filled.max(Self::LEAST).min(most), left);
+        }
+        self.spare(most)
+    }
+
+    #[cold]
+    fn stretch_by(&mut self, more: usize, left: usize) {
+        let wanted = self.filled + more;
+        if wanted > self.bytes.capacity() {
+            let doubled = self.bytes.capacity().saturating_mul(2).min(self.filled.saturating_add(left));
+            self.bytes.reserve_exact(doubled.max(wanted) - self.bytes.len());
+        }
+        self.bytes.resize(wanted, 0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +152,22 @@ mod tests {
         assert_eq!(buffer.as_slice(), b"abcdefgh");
         assert_eq!(buffer.take(), b"abcdefgh");
         assert_eq!((buffer.len(), buffer.capacity()), (0, 0));
+    }
+
+    #[cfg(feature = "deflate")]
+    #[test]
+    fn what_is_not_known_in_length_gets_as_much_memory_as_it_may_have() {
+        let mut buffer = ByteBuffer::default();
+        let limit = 100_000;
+        while buffer.len() < limit {
+            let room = buffer.stretch(32 * 1024, limit - buffer.len()).len();
+            assert!((1..=32 * 1024).contains(&room));
+            buffer.fill(room);
+            assert!(buffer.capacity() <= limit && buffer.capacity() <= 2 * buffer.len().max(ByteBuffer::LEAST));
+        }
+        assert_eq!((buffer.len(), buffer.capacity()), (limit, limit));
+        buffer.clear();
+        assert_eq!(buffer.stretch(32 * 1024, limit).len(), 32 * 1024, "what is there is used");
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 use super::buffer::{ByteBuffer, growth};
 use super::error::ProtocolError;
+use super::extension::Room;
 use super::frame::FrameHeader;
 use super::limits::Limits;
 use super::opcode::Opcode;
+use super::step::Gather;
 use super::utf8::Utf8Decoder;
 use crate::message::{Message, MessageKind, MessageRef};
 
@@ -107,9 +109,44 @@ impl ContinuousFrame {
         self.limits.max_message_size.saturating_sub(self.size)
     }
 
+    /// Takes a piece of payload.
+    #[inline]
+    pub(crate) fn gather(&mut self, piece: &[u8], how: Gather) -> Result<(), ProtocolError> {
+        match how {
+            Gather::Message | Gather::Piece => self.add(piece),
+            Gather::Frame => self.add_raw(piece),
+            Gather::Nothing => self.check(piece),
+        }
+    }
+
+    /// Takes what `inflate` appends to the bytes. Text stays there as bytes, checked, unless it is handed out in pieces; a message
+    /// that comes `whole` is checked by whoever looks at it, where it lies.
+    pub(crate) fn gather_inflated(
+        &mut self,
+        how: Gather,
+        whole: bool,
+        inflate: impl FnOnce(&mut ByteBuffer, &mut Room) -> Result<(), ProtocolError>,
+    ) -> Result<(), ProtocolError> {
+        let before = self.bytes.len();
+        let mut room = Room::new(self.room(), self.limits.max_message_size);
+        inflate(&mut self.bytes, &mut room)?;
+        let inflated = &self.bytes.as_slice()[before..];
+        self.size += inflated.len();
+        if self.is_text() && !(whole && how == Gather::Message) {
+            match how {
+                Gather::Piece => self.decoder.push(inflated, |text| self.text.push_str(text))?,
+                _ => self.decoder.push(inflated, |_| ())?,
+            }
+        }
+        if how == Gather::Nothing {
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+
     /// Gathers a piece of payload.
     #[inline]
-    pub(crate) fn add(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+    fn add(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         let limit = self.limits.max_message_size;
         if self.is_text() {
             self.text.reserve_exact(growth(self.text.len(), self.text.capacity(), piece.len() + 3, limit));
@@ -120,12 +157,12 @@ impl ContinuousFrame {
     }
 
     /// Validates a piece of payload that is not gathered.
-    pub(crate) fn check(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+    fn check(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         if self.is_text() { self.decoder.push(piece, |_| ()) } else { Ok(()) }
     }
 
     /// Gathers a piece as it came, whatever its kind, and validates it if it is text.
-    pub(crate) fn add_raw(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+    fn add_raw(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         self.bytes.extend(piece, self.limits.max_message_size);
         self.check(piece)
     }
@@ -165,7 +202,7 @@ impl ContinuousFrame {
         if self.is_text() { MessageRef::Text(&self.text) } else { MessageRef::Binary(self.bytes.as_slice()) }
     }
 
-    /// The gathered bytes, of the frame that [`add_raw`](Self::add_raw) put together.
+    /// The gathered bytes: of a frame, or of a message that was inflated.
     pub(crate) fn raw(&self) -> &[u8] {
         self.bytes.as_slice()
     }
@@ -178,6 +215,11 @@ impl ContinuousFrame {
             MessageRef::Binary(bytes) if bytes.len() > Self::STEP => Message::Binary(self.bytes.take()),
             small => small.to_owned(),
         }
+    }
+
+    /// The gathered bytes as a value of its own, if they are so many that moving them out is better than a copy.
+    pub(crate) fn take_large(&mut self) -> Option<Vec<u8>> {
+        (self.bytes.len() > Self::STEP).then(|| self.bytes.take())
     }
 
     /// The kind of the message in progress, or of the last one.

@@ -167,6 +167,9 @@ pub enum LocalProtocolError {
     /// A control frame's payload of more than 125 bytes (section 5.5), and how long it is.
     #[error("payload of a control frame has {0} bytes, 125 is the limit")]
     ControlTooLong(usize),
+    /// An option of permessage-deflate that is out of its range (RFC 7692, section 7.1).
+    #[error("option {0} of permessage-deflate is out of range")]
+    DeflateOption(&'static str),
     /// An event or a call that does not belong to this state of the handshake.
     #[error("{0} cannot be sent in this state of the handshake")]
     Handshake(&'static str),

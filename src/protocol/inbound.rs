@@ -3,6 +3,8 @@
 use super::close::CloseFrame;
 use super::continuous_frame::{ContinuousFrame, TextPolicy};
 use super::decoding::Decoding;
+#[cfg(feature = "deflate")]
+use super::deflate::Inflater;
 use super::error::ProtocolError;
 use super::extension::InboundExtension;
 use super::frame::{Frame, Rsv};
@@ -10,7 +12,7 @@ use super::frame_buffer::{FrameBuffer, Part};
 use super::limits::Limits;
 use super::opcode::Opcode;
 use super::role::Role;
-use super::step::{Granularity, Piece, Step};
+use super::step::{Gather, Granularity, Piece, Step};
 use crate::message::{Message, MessageKind, MessageRef};
 
 /// The receiving half of a connection.
@@ -75,6 +77,9 @@ enum Place {
     Window(MessageKind, usize),
     /// A message or a piece, in the assembler.
     Gathered,
+    /// A message that was inflated, in the assembler; text lies there as bytes and is not validated yet where it came in one
+    /// piece.
+    Inflated(MessageKind),
     /// A data frame, in the assembler.
     Frame { opcode: Opcode, fin: bool },
     /// A control frame whose payload the window handed out last.
@@ -108,13 +113,23 @@ impl Inbound {
         policy: TextPolicy,
         extensions: Vec<Box<dyn InboundExtension>>,
     ) -> Self {
-        let reserved = extensions.iter().fold(Rsv::NONE, |bits, extension| bits | extension.reserved_bits());
+        Self::decoding(role, limits, policy, Decoding::new(None, extensions, limits.max_message_size))
+    }
+
+    /// The same with compression and nothing else: messages are inflated straight to where they are put together.
+    #[cfg(feature = "deflate")]
+    pub fn inflating(role: Role, limits: Limits, policy: TextPolicy, inflater: Option<Inflater>) -> Self {
+        Self::decoding(role, limits, policy, Decoding::new(inflater, Vec::new(), limits.max_message_size))
+    }
+
+    fn decoding(role: Role, limits: Limits, policy: TextPolicy, decoding: Decoding) -> Self {
         let longest = usize::from(u16::MAX).min(limits.max_frame_size).min(limits.max_message_size) as u16;
-        let short = (role == Role::Client && extensions.is_empty()).then_some(longest);
+        // A compressed message does not begin like a plain one, so that compression takes no part here.
+        let short = (role == Role::Client && !decoding.has_extensions()).then_some(longest);
         Self {
-            frames: FrameBuffer::new(role, &limits, reserved),
+            frames: FrameBuffer::new(role, &limits, decoding.reserved_bits()),
             assembler: ContinuousFrame::new(limits, policy),
-            decoding: Decoding::new(extensions, limits.max_message_size),
+            decoding,
             policy,
             max_control_frames: limits.max_control_frames,
             state: State::Open,
@@ -212,8 +227,11 @@ impl Inbound {
     /// [`ProtocolError::TextNotUtf8`]; it is the answer to every further step as well.
     #[inline]
     pub fn message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
-        let Place::Window(kind, length) = self.place else { return Ok(self.assembler.message()) };
-        let payload = self.frames.payload(length);
+        let (kind, payload) = match self.place {
+            Place::Window(kind, length) => (kind, self.frames.payload(length)),
+            Place::Inflated(kind) => (kind, self.assembler.raw()),
+            _ => return Ok(self.assembler.message()),
+        };
         if kind == MessageKind::Binary || self.policy == TextPolicy::Skip {
             return Ok(MessageRef::Binary(payload));
         }
@@ -236,6 +254,7 @@ impl Inbound {
     pub fn take_message(&mut self) -> Result<Message, ProtocolError> {
         match self.place {
             Place::Gathered => Ok(self.assembler.take_message()),
+            Place::Inflated(_) => self.take_inflated(),
             _ => self.message().map(MessageRef::to_owned),
         }
     }
@@ -243,7 +262,7 @@ impl Inbound {
     /// The kind of the message of the last step, as the peer sent it.
     pub const fn kind(&self) -> MessageKind {
         match self.place {
-            Place::Window(kind, _) => kind,
+            Place::Window(kind, _) | Place::Inflated(kind) => kind,
             _ => self.assembler.kind(),
         }
     }
@@ -255,7 +274,9 @@ impl Inbound {
             Place::Frame { opcode, fin } => {
                 Frame { fin, rsv: Rsv::NONE, opcode, payload: self.assembler.raw().to_vec() }
             }
-            Place::Window(..) | Place::Gathered => Frame::new(self.kind().into(), self.assembler.raw()),
+            Place::Window(..) | Place::Gathered | Place::Inflated(_) => {
+                Frame::new(self.kind().into(), self.assembler.raw())
+            }
         }
     }
 
@@ -323,7 +344,21 @@ impl Inbound {
             && self.frames.missing() >= Self::DIRECT
             && self.frames.unread().is_empty()
             && self.assembler.takes_bytes()
-            && self.decoding.is_empty()
+            && self.decoding.is_plain()
+    }
+
+    /// An inflated message as a value of its own.
+    fn take_inflated(&mut self) -> Result<Message, ProtocolError> {
+        if matches!(self.message()?, MessageRef::Text(_)) {
+            return match self.assembler.take_large() {
+                Some(bytes) => String::from_utf8(bytes).map(Message::Text).map_err(|_| ProtocolError::TextNotUtf8),
+                None => self.message().map(MessageRef::to_owned),
+            };
+        }
+        match self.assembler.take_large() {
+            Some(bytes) => Ok(Message::Binary(bytes)),
+            None => self.message().map(MessageRef::to_owned),
+        }
     }
 
     fn go_on(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
@@ -378,7 +413,7 @@ impl Inbound {
     fn begin(&mut self, part: &Part) -> Result<(), ProtocolError> {
         self.assembler.begin(&part.header)?;
         // What an extension makes of it is counted as it comes out.
-        if self.decoding.is_empty() { self.assembler.announce(part.header.len) } else { Ok(()) }
+        if self.decoding.is_plain() { self.assembler.announce(part.header.len) } else { Ok(()) }
     }
 
     fn take_control(&mut self, part: &Part) -> Result<Step, ProtocolError> {
@@ -399,7 +434,7 @@ impl Inbound {
     }
 
     fn take_for_message(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
-        if part.is_whole_message() && self.decoding.is_empty() {
+        if part.is_whole_message() && self.decoding.is_plain() {
             let kind = self.assembler.kind();
             self.end_message()?;
             self.place = Place::Window(kind, part.len);
@@ -411,12 +446,13 @@ impl Inbound {
             self.half_taken = Some(Granularity::Message);
         }
         let Self { frames, assembler, decoding, .. } = self;
-        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add)?;
+        decoding.piece(part, frames.payload(part.len), assembler, Gather::Message)?;
         if !part.ends_message() {
             return Ok(None);
         }
         self.end_message()?;
-        self.place = Place::Gathered;
+        self.place =
+            if self.decoding.is_inflating() { Place::Inflated(self.assembler.kind()) } else { Place::Gathered };
         Ok(Some(Step::Message))
     }
 
@@ -426,7 +462,7 @@ impl Inbound {
         }
         self.half_taken = Some(Granularity::Frame);
         let Self { frames, assembler, decoding, .. } = self;
-        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add_raw)?;
+        decoding.piece(part, frames.payload(part.len), assembler, Gather::Frame)?;
         if !part.last {
             return Ok(None);
         }
@@ -441,7 +477,7 @@ impl Inbound {
     fn take_for_piece(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
         self.assembler.forget();
         let Self { frames, assembler, decoding, .. } = self;
-        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::add)?;
+        decoding.piece(part, frames.payload(part.len), assembler, Gather::Piece)?;
         if part.ends_message() {
             self.end_message()?;
         }
@@ -452,7 +488,7 @@ impl Inbound {
 
     fn skip(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
         let Self { frames, assembler, decoding, .. } = self;
-        decoding.piece(part, frames.payload(part.len), assembler, ContinuousFrame::check)?;
+        decoding.piece(part, frames.payload(part.len), assembler, Gather::Nothing)?;
         if part.ends_message() {
             self.end_message()?;
             self.state = State::Open;

@@ -21,6 +21,8 @@ mod connection;
 mod connection_builder;
 mod continuous_frame;
 mod decoding;
+#[cfg(feature = "deflate")]
+mod deflate;
 mod error;
 mod event;
 mod extension;
@@ -38,11 +40,21 @@ mod outbound;
 mod role;
 mod step;
 mod utf8;
+#[cfg(not(feature = "deflate"))]
+mod without_deflate;
+
+#[cfg(not(feature = "deflate"))]
+use self::without_deflate as deflate;
 
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
 pub use self::connection::{Connection, ConnectionState, Halves, RemoteProtocolError};
 pub use self::connection_builder::ConnectionBuilder;
 pub use self::continuous_frame::TextPolicy;
+#[cfg(feature = "deflate")]
+pub use self::deflate::{
+    DeflateOptions, DeflateParams, DeflateShape, DeflateState, Deflater, InflateState, Inflater, PerMessageDeflate,
+    StatePool,
+};
 pub use self::error::{LocalProtocolError, ProtocolError};
 pub use self::event::{
     AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, RejectConnection,
@@ -55,6 +67,7 @@ pub use self::inbound::Inbound;
 pub use self::limits::Limits;
 pub use self::mask::{Entropy, MaskKeys, mask};
 pub use self::opcode::Opcode;
+pub(crate) use self::outbound::Compression;
 pub use self::outbound::{Fin, Outbound};
 pub use self::role::Role;
 pub use self::step::{Granularity, Piece, Step};

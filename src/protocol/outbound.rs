@@ -2,6 +2,7 @@
 
 use super::buffer::ByteBuffer;
 use super::close::CloseFrame;
+use super::deflate::Deflater;
 use super::error::LocalProtocolError;
 use super::extension::OutboundExtension;
 use super::frame::{Frame, FrameHeader, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
@@ -31,6 +32,8 @@ pub struct Outbound {
     role: Role,
     keys: MaskKeys,
     extensions: Vec<Box<dyn OutboundExtension>>,
+    /// Not together with `extensions`.
+    deflater: Option<Box<Deflater>>,
     buffer: ByteBuffer,
     /// How much of the buffer was written.
     written: usize,
@@ -53,6 +56,17 @@ pub enum Fin {
     Last,
 }
 
+/// Whether a message may be compressed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Compression {
+    /// As was agreed, if it was.
+    #[default]
+    Agreed,
+    /// Not this one.
+    #[cfg(feature = "deflate")]
+    Off,
+}
+
 /// A payload that is encoded piece by piece.
 #[derive(Clone, Copy, Debug)]
 struct Current {
@@ -68,6 +82,7 @@ pub(crate) struct Mark {
     written: usize,
     in_progress: Option<MessageKind>,
     inside_frame: bool,
+    deflating: bool,
     closed: bool,
 }
 
@@ -88,6 +103,7 @@ impl Outbound {
             role,
             keys,
             extensions,
+            deflater: None,
             buffer: ByteBuffer::default(),
             written: 0,
             small: 0,
@@ -95,6 +111,14 @@ impl Outbound {
             current: None,
             close: None,
         }
+    }
+
+    /// The same with compression and nothing else.
+    #[cfg(feature = "deflate")]
+    pub fn deflating(role: Role, keys: MaskKeys, deflater: Option<Deflater>) -> Self {
+        let mut outbound = Self::with_extensions(role, keys, Vec::new());
+        outbound.deflater = deflater.map(Box::new);
+        outbound
     }
 
     /// What is encoded and not yet written.
@@ -135,11 +159,41 @@ impl Outbound {
     /// As for [`message`](Self::message), and when a continuation has nothing to continue.
     #[inline]
     pub fn data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize, LocalProtocolError> {
+        self.data_with(opcode, fin, payload, Compression::Agreed)
+    }
+
+    /// The same without compression. What is said of a message's first fragment counts for all of them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`data`](Self::data).
+    #[cfg(feature = "deflate")]
+    pub fn data_uncompressed(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize, LocalProtocolError> {
+        self.data_with(opcode, fin, payload, Compression::Off)
+    }
+
+    #[inline]
+    pub(crate) fn data_with(
+        &mut self,
+        opcode: Opcode,
+        fin: Fin,
+        payload: &[u8],
+        compression: Compression,
+    ) -> Result<usize, LocalProtocolError> {
         self.begin_data(opcode, fin)?;
+        if self.begin_deflating(opcode, fin, payload.len() as u64, compression) {
+            return Ok(self.encode_deflated(fin, opcode, payload));
+        }
         if self.extensions.is_empty() {
             return Ok(self.encode(fin, Rsv::NONE, opcode, payload));
         }
         Ok(self.encode_extended(fin, opcode, payload))
+    }
+
+    /// Whether a data frame would be compressed if it were sent now.
+    #[inline]
+    pub(crate) fn would_deflate(&self, opcode: Opcode, fin: Fin, len: u64, compression: Compression) -> bool {
+        self.deflater.as_ref().is_some_and(|deflater| deflater.would_deflate(opcode, fin, len, compression))
     }
 
     /// Encodes the header of a data frame whose payload, `len` bytes, follows in pieces with [`payload`](Self::payload). Returns the
@@ -147,15 +201,21 @@ impl Outbound {
     ///
     /// # Errors
     ///
-    /// As for [`data`](Self::data); extensions need the payload at once: with them, send fragments.
+    /// As for [`data`](Self::data); extensions and compression need the payload at once: with them, send fragments. A message
+    /// that is begun like this is not compressed.
     pub fn begin(&mut self, opcode: Opcode, fin: Fin, len: u64) -> Result<u64, LocalProtocolError> {
-        if !self.extensions.is_empty() {
+        let continues_deflated =
+            opcode == Opcode::Continuation && self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating());
+        if !self.extensions.is_empty() || continues_deflated {
             return Err(LocalProtocolError::PayloadInPieces);
         }
         if len >= LENGTH_63 {
             return Err(LocalProtocolError::PayloadLength);
         }
         self.begin_data(opcode, fin)?;
+        if let Some(deflater) = &mut self.deflater {
+            deflater.begin(false);
+        }
         let key = self.key();
         let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
         let length = self.encode_header(&header);
@@ -269,8 +329,8 @@ impl Outbound {
     }
 
     /// How many bytes of memory this half holds.
-    pub const fn memory(&self) -> usize {
-        self.buffer.capacity()
+    pub fn memory(&self) -> usize {
+        self.buffer.capacity() + self.deflater.as_ref().map_or(0, |deflater| deflater.memory())
     }
 
     /// Remembers where the next frame begins, for [`retract`](Self::retract).
@@ -281,6 +341,7 @@ impl Outbound {
             written: self.written,
             in_progress: self.in_progress,
             inside_frame: self.current.is_some(),
+            deflating: self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating()),
             closed: self.close.is_some(),
         }
     }
@@ -294,6 +355,9 @@ impl Outbound {
         self.buffer.truncate(mark.length);
         self.in_progress = mark.in_progress;
         self.current = None;
+        if let Some(deflater) = &mut self.deflater {
+            deflater.retract(mark.deflating);
+        }
         if !mark.closed {
             self.close = None;
         }
@@ -343,6 +407,24 @@ impl Outbound {
         let length = self.encode_header(&header);
         self.append(key, payload);
         length + payload.len()
+    }
+
+    /// A data frame begins; whether it is compressed.
+    #[inline]
+    fn begin_deflating(&mut self, opcode: Opcode, fin: Fin, len: u64, compression: Compression) -> bool {
+        let Some(deflater) = &mut self.deflater else { return false };
+        let deflating = deflater.would_deflate(opcode, fin, len, compression);
+        deflater.begin(deflating);
+        deflating
+    }
+
+    /// The first frame of a compressed message is marked (RFC 7692, section 6.1).
+    fn encode_deflated(&mut self, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
+        let Some(mut deflater) = self.deflater.take() else { return 0 };
+        let rsv = if opcode == Opcode::Continuation { Rsv::NONE } else { Rsv::RSV1 };
+        let length = self.encode(fin, rsv, opcode, deflater.deflate(fin, payload));
+        self.deflater = Some(deflater);
+        length
     }
 
     #[cold]
@@ -398,119 +480,4 @@ impl Outbound {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::CloseCode;
-
-    fn client() -> Outbound {
-        Outbound::new(Role::Client, Box::new(|bytes| bytes.fill(b'a')))
-    }
-
-    fn server() -> Outbound {
-        Outbound::new(Role::Server, Box::new(|_| unreachable!()))
-    }
-
-    fn sent(outbound: &mut Outbound) -> Vec<u8> {
-        let bytes = outbound.pending().to_vec();
-        outbound.written(bytes.len());
-        bytes
-    }
-
-    #[test]
-    fn clients_mask_and_servers_do_not() {
-        let mut outbound = client();
-        assert_eq!(outbound.message(MessageRef::Text("aa")), Ok(8));
-        assert_eq!(sent(&mut outbound), b"\x81\x82aaaa\0\0");
-        let mut outbound = server();
-        assert_eq!(outbound.message(MessageRef::Binary(b"aa")), Ok(4));
-        assert_eq!(sent(&mut outbound), b"\x82\x02aa");
-    }
-
-    #[test]
-    fn a_payload_in_pieces_gives_the_bytes_of_the_payload_in_one() {
-        let payload: Vec<u8> = (0..=255).cycle().take(70_000).collect();
-        let mut whole = client();
-        whole.message(MessageRef::Binary(&payload)).unwrap();
-        let whole = sent(&mut whole);
-        for size in [1, 3, 1000, 65536] {
-            let mut outbound = client();
-            assert_eq!(outbound.begin(Opcode::Binary, Fin::Last, 70_000), Ok(whole.len() as u64));
-            let mut bytes = Vec::new();
-            for piece in payload.chunks(size) {
-                assert!(outbound.is_inside_frame());
-                assert_eq!(outbound.ping(b""), Err(LocalProtocolError::PayloadLength));
-                outbound.payload(piece).unwrap();
-                bytes.extend(sent(&mut outbound));
-            }
-            assert_eq!(bytes, whole);
-            assert_eq!(outbound.payload(b"more"), Err(LocalProtocolError::PayloadLength));
-        }
-    }
-
-    #[test]
-    fn fragments_are_sent_in_sequence_and_control_frames_between_them() {
-        let mut outbound = server();
-        assert!(matches!(
-            outbound.data(Opcode::Continuation, Fin::Last, b""),
-            Err(LocalProtocolError::OutOfSequence(_))
-        ));
-        outbound.data(Opcode::Text, Fin::More, b"Hel").unwrap();
-        outbound.ping(b"?").unwrap();
-        assert!(matches!(outbound.message(MessageRef::Text("")), Err(LocalProtocolError::OutOfSequence(_))));
-        outbound.data(Opcode::Continuation, Fin::Last, b"lo").unwrap();
-        assert_eq!(sent(&mut outbound), b"\x01\x03Hel\x89\x01?\x80\x02lo");
-        assert_eq!(outbound.in_progress(), None);
-    }
-
-    #[test]
-    fn after_a_close_only_a_pong_may_follow() {
-        let mut outbound = server();
-        outbound.close(&CloseFrame::new(CloseCode::NORMAL, "bye").unwrap()).unwrap();
-        assert_eq!(sent(&mut outbound), b"\x88\x05\x03\xe8bye");
-        let refused = Err(LocalProtocolError::AfterClose);
-        assert_eq!(outbound.message(MessageRef::Text("")), refused);
-        assert_eq!(outbound.ping(b""), refused);
-        assert_eq!(outbound.close(&CloseFrame::empty()), refused);
-        assert_eq!(outbound.pong(b""), Ok(2));
-    }
-
-    #[test]
-    fn what_must_not_be_sent_leaves_nothing_behind() {
-        let mut outbound = server();
-        assert_eq!(outbound.ping(&[0; 126]), Err(LocalProtocolError::ControlTooLong(126)));
-        let bad = CloseFrame { code: CloseCode(1006), reason: String::new() };
-        assert_eq!(outbound.close(&bad), Err(LocalProtocolError::CloseCode(CloseCode(1006))));
-        assert_eq!(outbound.pending(), b"");
-        assert_eq!(outbound.close_sent(), None);
-    }
-
-    #[test]
-    fn a_frame_of_which_nothing_was_written_can_be_taken_back() {
-        let mut outbound = server();
-        outbound.pong(b"old").unwrap();
-        let mark = outbound.mark();
-        outbound.begin(Opcode::Text, Fin::More, 10).unwrap();
-        outbound.payload(b"abc").unwrap();
-        outbound.retract(mark);
-        assert_eq!(outbound.pending(), b"\x8a\x03old");
-        assert_eq!((outbound.in_progress(), outbound.is_inside_frame()), (None, false));
-        let mark = outbound.mark();
-        outbound.message(MessageRef::Text("new")).unwrap();
-        outbound.written(1);
-        outbound.retract(mark);
-        assert_eq!(outbound.pending(), b"\x03old\x81\x03new", "a byte was written: too late");
-    }
-
-    #[test]
-    fn the_memory_of_a_large_frame_is_given_back() {
-        let mut outbound = client();
-        outbound.message(MessageRef::Binary(&[1; 100_000])).unwrap();
-        sent(&mut outbound);
-        assert!(outbound.memory() >= 100_000);
-        for _ in 0..2 * Outbound::PATIENCE {
-            outbound.message(MessageRef::Text("tick")).unwrap();
-            sent(&mut outbound);
-        }
-        assert!(outbound.memory() <= Outbound::SMALL);
-    }
-}
+mod tests;

@@ -36,6 +36,19 @@ pub struct Piece {
     pub message_finished: bool,
 }
 
+/// What becomes of the payload that a step takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Gather {
+    /// It is put together as a message.
+    Message,
+    /// It is put together as a frame, whatever the kind of its message.
+    Frame,
+    /// It is handed out as it comes, text in whole characters.
+    Piece,
+    /// It is checked and thrown away.
+    Nothing,
+}
+
 /// How much a step waits for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "there is nothing between these")]

@@ -33,6 +33,12 @@ impl WebSocket {
         self.response()?.subprotocol.as_deref()
     }
 
+    /// What was agreed about compression, if anything was.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<crate::protocol::DeflateParams> {
+        self.connection.as_ref()?.deflate
+    }
+
     /// Whether TLS protects the connection.
     pub fn is_ssl(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.shared.stream.is_tls())

@@ -7,7 +7,7 @@ use std::thread;
 use super::shared::{Purpose, Sending, Shared};
 use crate::error::{Error, Result};
 use crate::message::MessageKind;
-use crate::protocol::{CloseCode, Fin, LocalProtocolError, Opcode, TextCheck};
+use crate::protocol::{CloseCode, Compression, Fin, LocalProtocolError, Opcode, TextCheck};
 
 /// Sends one message while it is written, in fragments of 64 KiB (RFC 6455, section 5.4).
 ///
@@ -35,6 +35,7 @@ pub struct MessageWriter {
     /// There for text, which must be UTF-8 although its fragments may be cut anywhere.
     text: Option<TextCheck>,
     buffer: Vec<u8>,
+    compression: Compression,
     state: State,
 }
 
@@ -50,13 +51,13 @@ impl MessageWriter {
     /// How much is gathered before a fragment is sent, in bytes.
     const FRAGMENT: usize = 64 * 1024;
 
-    pub(crate) fn new(shared: Arc<Shared>, kind: MessageKind) -> Result<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, kind: MessageKind, compression: Compression) -> Result<Self> {
         // Holding the turn for a moment makes sure that no other message is in progress.
         let turn = shared.turn(Purpose::Message)?;
         shared.set_sending(Sending::Fragments(thread::current().id()));
         drop(turn);
         let text = (kind == MessageKind::Text).then(TextCheck::default);
-        Ok(Self { shared, opcode: kind.into(), text, buffer: Vec::new(), state: State::Writing })
+        Ok(Self { shared, opcode: kind.into(), text, buffer: Vec::new(), compression, state: State::Writing })
     }
 
     /// Sends the rest and ends the message.
@@ -94,7 +95,7 @@ impl MessageWriter {
     fn send(&mut self, fin: Fin) -> Result<()> {
         // The thread that sends must not wait for itself.
         self.shared.set_sending(Sending::Fragments(thread::current().id()));
-        self.shared.turn(Purpose::Fragment)?.data(self.opcode, fin, &self.buffer)?;
+        self.shared.turn(Purpose::Fragment)?.compressing(self.compression).data(self.opcode, fin, &self.buffer)?;
         self.opcode = Opcode::Continuation;
         self.buffer.clear();
         Ok(())

@@ -6,6 +6,7 @@
 
 mod batch;
 mod closing;
+mod compression;
 mod entropy;
 mod facts;
 mod message_reader;
@@ -16,6 +17,8 @@ mod reader;
 mod receiving;
 mod sending;
 mod shared;
+#[cfg(feature = "deflate")]
+mod state_pool;
 mod transmit;
 mod turn;
 
@@ -74,6 +77,8 @@ struct Connection {
     /// Locked only by a close, which has no exclusive reference.
     reader: Mutex<Reader>,
     response: Box<Response>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<crate::protocol::DeflateParams>,
 }
 
 impl Drop for Connection {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Connection;
+use super::compression::Compressing;
 use super::entropy::{nonce, system};
 use super::reader::Reader;
 use super::shared::Shared;
@@ -16,7 +17,7 @@ use crate::options::{ConnectOptions, Field, Timeouts};
 use crate::protocol::handshake::{
     Acceptance, ClientHandshake, ClientRequest, Progress, Rejection, Response, ServerHandshake, UpgradeRequest,
 };
-use crate::protocol::{Inbound, MaskKeys, Outbound, Role, TextPolicy};
+use crate::protocol::{MaskKeys, Role, TextPolicy};
 use crate::url::Target;
 
 /// How long the body of a refusal is waited for; the status and the headers are worth more than it.
@@ -41,19 +42,22 @@ impl<'a> Opening<'a> {
 
     pub(super) fn connect(&self, url: &str) -> Result<Connection> {
         let target = Target::parse(url)?;
-        let (handshake, request) = self.begin(&target)?;
+        let compressing = Compressing::new(self.options)?;
+        let (handshake, request) = self.begin(&target, &compressing)?;
         let stream = net::dial(&target, self.options, self.deadline)?;
-        self.open(stream, handshake, &request)
+        self.open(stream, handshake, &request, compressing)
     }
 
     pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<Connection> {
         let target = Target::parse(url)?;
-        let (handshake, request) = self.begin(&target)?;
+        let compressing = Compressing::new(self.options)?;
+        let (handshake, request) = self.begin(&target, &compressing)?;
         let stream = net::over(transport, &target, self.options, self.deadline)?;
-        self.open(stream, handshake, &request)
+        self.open(stream, handshake, &request, compressing)
     }
 
     pub(super) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
+        let mut compressing = Compressing::new(self.options)?;
         let stream = net::accept(transport, self.options, self.deadline)?;
         let mut handshake = ServerHandshake::new(self.options.settings().head_limits);
         let request = match self.read_request(&stream, &mut handshake) {
@@ -66,21 +70,31 @@ impl<'a> Opening<'a> {
         let settings = self.options.settings();
         let subprotocol = request.subprotocols.into_iter().find(|name| settings.subprotocols.contains(name));
         let mut acceptance = Acceptance { subprotocol, ..Acceptance::default() };
+        acceptance.extensions = compressing.accept(&request.extensions);
         for (name, value) in &settings.headers {
             acceptance = acceptance.header(name, value.as_str());
         }
         self.send(&stream, &handshake.accept(&acceptance)?)?;
-        let response = Response::accepted(request.headers, acceptance.subprotocol);
-        Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data()))
+        let response = Response::accepted(request.headers, acceptance.subprotocol, acceptance.extensions);
+        Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data(), &compressing))
     }
 
     /// Makes the request before anything is connected, so that what must not be sent is refused before a byte is.
-    fn begin(&self, target: &Target) -> Result<(ClientHandshake, Vec<u8>)> {
-        let request = request(target, self.options);
+    fn begin(&self, target: &Target, compressing: &Compressing) -> Result<(ClientHandshake, Vec<u8>)> {
+        let mut request = request(target, self.options);
+        if let Some(offer) = compressing.offer() {
+            request = request.extensions(offer);
+        }
         Ok(ClientHandshake::new(&request, self.options.settings().head_limits, nonce()?)?)
     }
 
-    fn open(&self, stream: Stream, mut handshake: ClientHandshake, request: &[u8]) -> Result<Connection> {
+    fn open(
+        &self,
+        stream: Stream,
+        mut handshake: ClientHandshake,
+        request: &[u8],
+        mut compressing: Compressing,
+    ) -> Result<Connection> {
         self.send(&stream, request)?;
         let mut piece = [0; PIECE];
         let mut deadline = self.deadline;
@@ -95,8 +109,9 @@ impl<'a> Opening<'a> {
                 Progress::NeedMore => {}
                 Progress::Refused(refusal) => return Err(refused(refusal)),
                 Progress::Accepted { response, surplus } => {
+                    compressing.finalize(&response.extensions)?;
                     log::debug!("connection opened");
-                    return Ok(self.establish(stream, Role::Client, response, &surplus));
+                    return Ok(self.establish(stream, Role::Client, response, &surplus, &compressing));
                 }
             }
             if handshake.is_refused() && !refused_before {
@@ -107,7 +122,14 @@ impl<'a> Opening<'a> {
     }
 
     /// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.
-    fn establish(&self, stream: Stream, role: Role, response: Response, surplus: &[u8]) -> Connection {
+    fn establish(
+        &self,
+        stream: Stream,
+        role: Role,
+        response: Response,
+        surplus: &[u8],
+        compressing: &Compressing,
+    ) -> Connection {
         let settings = self.options.settings();
         let keys = match &settings.mask_key {
             Some(key) => {
@@ -116,15 +138,16 @@ impl<'a> Opening<'a> {
             }
             None => MaskKeys::pooled(system()),
         };
-        let outbound = Outbound::with_extensions(role, keys, Vec::new());
         let policy = if settings.skips_utf8_validation { TextPolicy::Skip } else { TextPolicy::Validate };
-        let mut inbound = Inbound::with_extensions(role, settings.limits, policy, Vec::new());
+        let (mut inbound, outbound) = compressing.halves(role, settings.limits, policy, keys);
         let pushed = inbound.push(surplus);
         debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
         Connection {
             shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts)),
             reader: Mutex::new(Reader::new(inbound, self.timeouts.recv)),
             response: Box::new(response),
+            #[cfg(feature = "deflate")]
+            deflate: compressing.agreed(),
         }
     }
 

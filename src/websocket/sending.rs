@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Batch, MessageWriter, WebSocket};
 use crate::error::Result;
 use crate::message::MessageKind;
-use crate::protocol::{Frame, MaskKeys, Opcode};
+use crate::protocol::{Compression, Frame, MaskKeys, Opcode};
 use crate::sender::Sender;
 
 /// Sending; all of it works from any number of threads at once, and while another thread receives.
@@ -20,7 +20,7 @@ impl WebSocket {
     /// was sent and it goes on. [`Error::Usage`](crate::Error::Usage) inside a message that is sent in fragments.
     #[inline]
     pub fn send_text(&self, text: &str) -> Result<usize> {
-        self.shared()?.send_message(text.into())
+        self.shared()?.send_message(text.into(), Compression::Agreed)
     }
 
     /// Sends a binary message; returns the length of the frame in bytes.
@@ -31,7 +31,7 @@ impl WebSocket {
     #[doc(alias = "send_bytes")]
     #[inline]
     pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
-        self.shared()?.send_message(bytes.into())
+        self.shared()?.send_message(bytes.into(), Compression::Agreed)
     }
 
     /// Sends a payload as a whole message or a control frame; returns the length of the frame in bytes.
@@ -41,7 +41,7 @@ impl WebSocket {
     /// As for [`send_text`](Self::send_text); [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8 and for a control frame that must not be
     /// sent.
     pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
-        self.shared()?.send(payload.as_ref(), opcode)
+        self.shared()?.send(payload.as_ref(), opcode, Compression::Agreed)
     }
 
     /// Sends a frame that was put together by hand, such as a fragment; returns its length in bytes.
@@ -50,7 +50,7 @@ impl WebSocket {
     ///
     /// As for [`send`](Self::send), and when it does not continue the message in progress.
     pub fn send_frame(&self, frame: &Frame) -> Result<usize> {
-        self.shared()?.send_frame(frame)
+        self.shared()?.send_frame(frame, Compression::Agreed)
     }
 
     /// Sends a frame as it stands, legal or not: for tests of a peer.
@@ -68,7 +68,7 @@ impl WebSocket {
     ///
     /// As for [`send`](Self::send).
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
-        self.shared()?.send(payload.as_ref(), Opcode::Ping).map(|_| ())
+        self.shared()?.send(payload.as_ref(), Opcode::Ping, Compression::Agreed).map(|_| ())
     }
 
     /// Sends a pong that nobody asked for, with a payload of up to 125 bytes. Pings are answered without it.
@@ -77,7 +77,7 @@ impl WebSocket {
     ///
     /// As for [`send`](Self::send).
     pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
-        self.shared()?.send(payload.as_ref(), Opcode::Pong).map(|_| ())
+        self.shared()?.send(payload.as_ref(), Opcode::Pong, Compression::Agreed).map(|_| ())
     }
 
     /// Sends the messages of a batch in as few writes as possible. Other senders wait meanwhile.
@@ -97,7 +97,7 @@ impl WebSocket {
     /// # Ok::<(), websocket_sync::Error>(())
     /// ```
     pub fn cork<T>(&self, batch: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
-        self.shared()?.cork(batch)
+        self.shared()?.cork(Compression::Agreed, batch)
     }
 
     /// Begins a message that is sent while it is written.
@@ -106,10 +106,11 @@ impl WebSocket {
     ///
     /// As for [`send_text`](Self::send_text).
     pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter> {
-        MessageWriter::new(Arc::clone(self.shared()?), kind)
+        MessageWriter::new(Arc::clone(self.shared()?), kind, Compression::Agreed)
     }
 
-    /// Sends what a reader gives as one message: as a single frame when its length in bytes is known, in fragments otherwise.
+    /// Sends what a reader gives as one message: as a single frame when its length in bytes is known and it is not compressed, in
+    /// fragments otherwise.
     /// Returns the length of the payload in bytes.
     ///
     /// # Errors
@@ -117,7 +118,7 @@ impl WebSocket {
     /// As for [`send_text`](Self::send_text). When the reader fails, or gives less than `len` bytes, the connection is over:
     /// the frame cannot be finished. [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8.
     pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
-        self.shared()?.send_reader(kind, reader, len)
+        self.shared()?.send_reader(kind, reader, len, Compression::Agreed)
     }
 
     /// A handle that sends from other threads, on this connection only. Without a connection, every call of it answers

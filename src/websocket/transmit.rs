@@ -10,30 +10,30 @@ use super::shared::{Purpose, Sending, Shared};
 use super::turn::Turn;
 use crate::error::{CloseCause, Error, Result};
 use crate::message::{MessageKind, MessageRef};
-use crate::protocol::{CloseFrame, Fin, Frame, LocalProtocolError, Opcode, TextCheck};
+use crate::protocol::{CloseFrame, Compression, Fin, Frame, LocalProtocolError, Opcode, TextCheck};
 
 impl Shared {
     #[inline]
-    pub(crate) fn send_message(&self, message: MessageRef<'_>) -> Result<usize> {
-        self.turn(Purpose::Message)?.message(message).map(frame_length)
+    pub(crate) fn send_message(&self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
+        self.turn(Purpose::Message)?.compressing(compression).message(message).map(frame_length)
     }
 
     /// Sends a payload as a whole message or a control frame.
-    pub(crate) fn send(&self, payload: &[u8], opcode: Opcode) -> Result<usize> {
+    pub(crate) fn send(&self, payload: &[u8], opcode: Opcode, compression: Compression) -> Result<usize> {
         match opcode {
             Opcode::Text => {
                 let text = simdutf8::basic::from_utf8(payload).map_err(|_| LocalProtocolError::TextNotUtf8)?;
-                self.send_message(MessageRef::Text(text))
+                self.send_message(MessageRef::Text(text), compression)
             }
-            Opcode::Binary => self.send_message(MessageRef::Binary(payload)),
+            Opcode::Binary => self.send_message(MessageRef::Binary(payload), compression),
             Opcode::Ping => self.turn(Purpose::Control)?.send(|outbound| outbound.ping(payload)),
             Opcode::Pong => self.turn(Purpose::Control)?.send(|outbound| outbound.pong(payload)),
-            Opcode::Continuation | Opcode::Close => self.send_frame(&Frame::new(opcode, payload)),
+            Opcode::Continuation | Opcode::Close => self.send_frame(&Frame::new(opcode, payload), compression),
         }
     }
 
     /// Sends a frame that was put together by hand.
-    pub(crate) fn send_frame(&self, frame: &Frame) -> Result<usize> {
+    pub(crate) fn send_frame(&self, frame: &Frame, compression: Compression) -> Result<usize> {
         frame.validate()?;
         if frame.opcode == Opcode::Close {
             let close = CloseFrame::parse(&frame.payload).map_err(LocalProtocolError::CloseBody)?;
@@ -46,7 +46,7 @@ impl Shared {
             Opcode::Continuation => Purpose::Fragment,
             _ => Purpose::Control,
         };
-        let mut turn = self.turn(purpose)?;
+        let mut turn = self.turn(purpose)?.compressing(compression);
         if frame.opcode.is_control() {
             return turn.send(|outbound| outbound.frame(frame));
         }
@@ -59,8 +59,12 @@ impl Shared {
         self.turn(Purpose::Control)?.send(|outbound| Ok(outbound.frame_unchecked(frame)))
     }
 
-    pub(crate) fn cork<T>(&self, fill: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
-        let turn = self.turn(Purpose::Message)?;
+    pub(crate) fn cork<T>(
+        &self,
+        compression: Compression,
+        fill: impl FnOnce(&mut Batch<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let turn = self.turn(Purpose::Message)?.compressing(compression);
         self.set_sending(Sending::Batch(thread::current().id()));
         let _uncork = Uncork(self);
         let mut batch = Batch::new(turn);
@@ -70,25 +74,31 @@ impl Shared {
         filled
     }
 
-    /// Sends what `reader` gives: as one frame when its length is known, in fragments otherwise.
+    /// Sends what `reader` gives: as one frame when its length is known and it is not compressed, in fragments otherwise.
     pub(crate) fn send_reader(
         self: &Arc<Self>,
         kind: MessageKind,
         mut reader: impl Read,
         len: Option<u64>,
+        compression: Compression,
     ) -> Result<u64> {
         let Some(len) = len else {
-            let mut writer = MessageWriter::new(Arc::clone(self), kind)?;
+            let mut writer = MessageWriter::new(Arc::clone(self), kind, compression)?;
             // What the writer says comes wrapped; what the reader says is its own.
             let copied =
                 io::copy(&mut reader, &mut writer).map_err(|error| error.downcast().unwrap_or_else(Error::Io))?;
             writer.finish()?;
             return Ok(copied);
         };
-        let mut turn = self.turn(Purpose::Message)?;
+        let mut turn = self.turn(Purpose::Message)?.compressing(compression);
         let text = (kind == MessageKind::Text).then(TextCheck::default);
-        turn.encode(|outbound| outbound.begin(kind.into(), Fin::Last, len))?;
-        let sent = send_pieces(&mut turn, &mut reader, len, text);
+        let mut form = Form::Frame;
+        if len > 0 && turn.would_deflate(kind.into(), Fin::Last, len) {
+            form = Form::Fragments(kind.into());
+        } else {
+            turn.encode(|outbound| outbound.begin(kind.into(), Fin::Last, len))?;
+        }
+        let sent = send_pieces(&mut turn, &mut reader, len, text, form);
         if sent.is_err() {
             // The header has promised more than there is.
             turn.tear();
@@ -111,7 +121,22 @@ impl Drop for Uncork<'_> {
     }
 }
 
-fn send_pieces(turn: &mut Turn<'_>, reader: &mut impl Read, len: u64, mut text: Option<TextCheck>) -> Result<()> {
+/// What a message of known length is sent as.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// One frame, whose header was encoded.
+    Frame,
+    /// A fragment for each piece, since what it is compressed to has no known length; the next one has this opcode.
+    Fragments(Opcode),
+}
+
+fn send_pieces(
+    turn: &mut Turn<'_>,
+    reader: &mut impl Read,
+    len: u64,
+    mut text: Option<TextCheck>,
+    mut form: Form,
+) -> Result<()> {
     let mut piece = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(Turn::PIECE)];
     let mut missing = len;
     while missing > 0 {
@@ -125,9 +150,16 @@ fn send_pieces(turn: &mut Turn<'_>, reader: &mut impl Read, len: u64, mut text: 
         if let Some(text) = &mut text {
             text.push(&piece[..length]).map_err(|_| LocalProtocolError::TextNotUtf8)?;
         }
-        turn.encode(|outbound| outbound.payload(&piece[..length]))?;
-        turn.flush()?;
         missing -= length as u64;
+        let piece = &piece[..length];
+        match form {
+            Form::Frame => turn.encode(|outbound| outbound.payload(piece))?,
+            Form::Fragments(opcode) => {
+                turn.encode_data(opcode, if missing > 0 { Fin::More } else { Fin::Last }, piece)?;
+                form = Form::Fragments(Opcode::Continuation);
+            }
+        }
+        turn.flush()?;
     }
     // An empty payload has left its header behind.
     turn.flush()?;

@@ -6,7 +6,7 @@ use super::shared::{Reply, Shared};
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::MessageRef;
 use crate::net::Patience;
-use crate::protocol::{Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
+use crate::protocol::{Compression, Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
 
 /// The right to write. It ends when it is dropped; a reply that the reader left in the meantime is sent then, as far as that is
 /// possible without waiting.
@@ -16,32 +16,46 @@ pub(super) struct Turn<'a> {
     /// There until the turn is dropped.
     outbound: Option<Box<Outbound>>,
     patience: Patience,
+    compression: Compression,
 }
 
 impl<'a> Turn<'a> {
     /// A payload is masked and written in pieces of this size: large enough that the system call is nothing, small enough that the
     /// kernel finds it in the second-level cache.
-    pub(super) const PIECE: usize = 128 * 1024;
+    pub(super) const PIECE: usize = 256 * 1024;
     /// So many replies in a row are sent for the reader. A peer that pings without end must not keep a sender from returning.
     const REPLIES: usize = 4;
 
     pub(super) const fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
-        Self { shared, outbound: Some(outbound), patience }
+        Self { shared, outbound: Some(outbound), patience, compression: Compression::Agreed }
     }
 
-    /// Sends a whole message as one frame; returns the frame's length in bytes.
+    /// The same turn, for messages that are compressed like this.
+    pub(super) const fn compressing(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    /// Sends a whole message, as one frame unless it is large and compressed; returns the length of what was sent in bytes.
     #[inline]
     pub(super) fn message(&mut self, message: MessageRef<'_>) -> Result<u64> {
         self.data(message.kind().into(), Fin::Last, message.as_bytes())
     }
 
-    /// Sends a data frame; returns its length in bytes.
+    /// Sends a data frame, or several where it is large and compressed; returns their length in bytes.
     #[inline]
     pub(super) fn data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<u64> {
         if payload.len() > Self::PIECE {
             return self.large(opcode, fin, payload);
         }
-        self.send(|outbound| outbound.data(opcode, fin, payload)).map(|length| length as u64)
+        let compression = self.compression;
+        self.send(|outbound| outbound.data_with(opcode, fin, payload, compression)).map(|length| length as u64)
+    }
+
+    /// Whether a data frame would be compressed if it were sent now.
+    pub(super) fn would_deflate(&mut self, opcode: Opcode, fin: Fin, len: u64) -> bool {
+        let compression = self.compression;
+        self.outbound().would_deflate(opcode, fin, len, compression)
     }
 
     /// Sends one frame, or nothing of it: when no byte has left by the deadline, it is taken back.
@@ -63,6 +77,13 @@ impl<'a> Turn<'a> {
         encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
     ) -> Result<N> {
         encode(self.outbound()).map_err(Error::Usage)
+    }
+
+    /// Encodes a data frame without sending; returns its length in bytes.
+    #[inline]
+    pub(super) fn encode_data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize> {
+        let compression = self.compression;
+        self.encode(|outbound| outbound.data_with(opcode, fin, payload, compression))
     }
 
     /// How many bytes are encoded and not sent.
@@ -115,6 +136,9 @@ impl<'a> Turn<'a> {
 
     #[cold]
     fn large(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<u64> {
+        if self.would_deflate(opcode, fin, payload.len() as u64) {
+            return self.large_deflated(opcode, fin, payload);
+        }
         let (first, rest) = payload.split_at(Self::PIECE);
         let length = self.send(|outbound| {
             let length = outbound.begin(opcode, fin, payload.len() as u64)?;
@@ -123,6 +147,24 @@ impl<'a> Turn<'a> {
         })?;
         for piece in rest.chunks(Self::PIECE) {
             self.encode(|outbound| outbound.payload(piece))?;
+            if let Err(error) = self.flush() {
+                self.tear();
+                return Err(error);
+            }
+        }
+        Ok(length)
+    }
+
+    /// The length of a compressed frame is known when all of it is compressed, which a large one shall not wait for: it goes in
+    /// fragments.
+    fn large_deflated(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<u64> {
+        let (first, rest) = payload.split_at(Self::PIECE);
+        let compression = self.compression;
+        let mut length = self.send(|outbound| outbound.data_with(opcode, Fin::More, first, compression))? as u64;
+        let mut pieces = rest.chunks(Self::PIECE).peekable();
+        while let Some(piece) = pieces.next() {
+            let fin = if pieces.peek().is_some() { Fin::More } else { fin };
+            length += self.encode(|outbound| outbound.data(Opcode::Continuation, fin, piece))? as u64;
             if let Err(error) = self.flush() {
                 self.tear();
                 return Err(error);

@@ -1,5 +1,6 @@
-//! The interop client: asks a server everything in list.rs, or expects to be refused by TLS.
+//! The interop client: asks a server everything in list.rs or in compressed.rs, or expects to be refused by TLS.
 
+mod compressed;
 mod list;
 
 use std::env;
@@ -8,15 +9,18 @@ use std::time::{Duration, Instant};
 
 use websocket_sync::{ConnectOptions, Error, TlsOptions};
 
-const USAGE: &str = "usage: interop_client URL [--ca FILE] [--without TEST]... | URL --ca FILE --refused TEXT";
+const USAGE: &str =
+    "usage: interop_client URL [--ca FILE] [--without TEST]... | URL --deflate | URL --ca FILE --refused TEXT";
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let (mut url, mut options, mut without, mut refused) = (None, ConnectOptions::new(), Vec::new(), None);
+    let mut tests: &[list::Test] = &list::TESTS;
     while let Some(argument) = arguments.next() {
         match (argument.as_str(), &url) {
             ("--ca", _) => options = options.tls(TlsOptions::new().ca_certs(arguments.next().expect(USAGE))),
             ("--without", _) => without.push(arguments.next().expect(USAGE)),
+            ("--deflate", _) => tests = &compressed::TESTS,
             ("--refused", _) => refused = Some(arguments.next().expect(USAGE)),
             (_, None) => url = Some(argument),
             _ => panic!("{USAGE}"),
@@ -25,14 +29,14 @@ fn main() -> ExitCode {
     let peer = list::Peer { url: url.expect(USAGE), options };
     match refused {
         Some(text) => expect_refusal(&peer, &text),
-        None => ask(&peer, &without),
+        None => ask(&peer, tests, &without),
     }
 }
 
 /// Asks one after the other, and says which were left out.
-fn ask(peer: &list::Peer, without: &[String]) -> ExitCode {
+fn ask(peer: &list::Peer, tests: &[list::Test], without: &[String]) -> ExitCode {
     let mut passed = 0;
-    for (name, test) in list::TESTS {
+    for (name, test) in tests {
         let began = Instant::now();
         if without.iter().any(|other| other == name) {
             println!("LEFT OUT {name}: this server cannot do it");

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """The interop client on Python websockets, for our server role; README.md says what it asks.
 
-usage: client_websockets.py URL
+usage: client_websockets.py URL [--deflate]
 """
 import asyncio
+import itertools
+import random
 import sys
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 MIB = 1 << 20
 TEXT = "κόσμε, 日本, 🎈; "
@@ -106,6 +109,21 @@ async def both_ways_at_once(peer):
         await sending
 
 
+async def compressed(peer, server_alone, client_alone):
+    """200 messages over a connection for each pair of sizes of the windows."""
+    rng = random.Random(7)
+    ticks = ["".join(f'{{"price":{n * 7 + tick},"size":{tick % 13}}},' for tick in range(700)) for n in range(50)]
+    sizes = (0, 1, 20, 300, 300, 300, 4000, 20_000)
+    messages = [ticks[n % 50][: sizes[n % 8]] if n % 4 < 3 else rng.randbytes(sizes[n % 8]) for n in range(200)]
+    for server_bits, client_bits in itertools.product(range(9, 16), repeat=2):
+        factory = ClientPerMessageDeflateFactory(server_alone, client_alone, server_bits, client_bits)
+        options = dict(max_size=None, ping_interval=None, compression=None, extensions=[factory])
+        async with connect(peer.url, **options) as ws:
+            assert ws.protocol.extensions, "compression is not agreed upon"
+            await ws.send("echo")
+            await same(ws, *messages)
+
+
 TESTS = (
     echo_of_text_and_binary,
     echo_of_16_mib,
@@ -121,6 +139,12 @@ TESTS = (
 
 async def main():
     peer = Peer(sys.argv[1])
+    if "--deflate" in sys.argv:
+        for alone in itertools.product((False, True), repeat=2):
+            await asyncio.wait_for(compressed(peer, *alone), 110)
+            print("ok compressed, server and client alone:", *alone)
+        print("4 passed")
+        return
     for test in TESTS:
         await asyncio.wait_for(test(peer), 60)
         print("ok", test.__name__.replace("_", " "))

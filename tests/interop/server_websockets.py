@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The interop server on Python websockets; README.md says what it answers.
 
-usage: server_websockets.py [CERTIFICATE KEY]
+usage: server_websockets.py [CERTIFICATE KEY | --deflate]
 """
 import asyncio
 import ssl
@@ -9,6 +9,7 @@ import sys
 
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 
 
 class Server:
@@ -63,6 +64,8 @@ async def main():
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(*sys.argv[1:])
     options = dict(ssl=context, max_size=None, ping_interval=None, compression=None, select_subprotocol=choose)
+    if sys.argv[1:] == ["--deflate"]:
+        options["extensions"] = [ServerPerMessageDeflateFactory()]
     async with serve(Server().handle, "127.0.0.1", 0, **options) as server:
         print("listening", server.sockets[0].getsockname()[1], flush=True)
         await asyncio.Future()

@@ -1,4 +1,6 @@
 // The interop server on npm ws; README.md says what it answers.
+//
+// usage: node server_ws.js [--deflate]
 'use strict';
 const { WebSocketServer } = require('ws');
 
@@ -39,7 +41,7 @@ const options = {
   host: '127.0.0.1',
   port: 0,
   maxPayload: 0,
-  perMessageDeflate: false,
+  perMessageDeflate: process.argv[2] === '--deflate' && { threshold: 0 },
   handleProtocols: (protocols) => protocols.has('chat') && 'chat',
 };
 const server = new WebSocketServer(options, () => console.log('listening', server.address().port));

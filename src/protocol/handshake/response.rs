@@ -28,9 +28,9 @@ pub struct Response {
 
 impl Response {
     /// What a server has to show after it accepted: the fields of the client's request, and what was chosen.
-    pub(crate) fn accepted(headers: Headers, subprotocol: Option<String>) -> Self {
+    pub(crate) fn accepted(headers: Headers, subprotocol: Option<String>, extensions: Vec<ExtensionOffer>) -> Self {
         let reason = "Switching Protocols".to_owned();
-        Self { status: 101, reason, headers, subprotocol, extensions: Vec::new() }
+        Self { status: 101, reason, headers, subprotocol, extensions }
     }
 }
 

@@ -1,0 +1,111 @@
+use super::*;
+use crate::protocol::CloseCode;
+
+fn client() -> Outbound {
+    Outbound::new(Role::Client, Box::new(|bytes| bytes.fill(b'a')))
+}
+
+fn server() -> Outbound {
+    Outbound::new(Role::Server, Box::new(|_| unreachable!()))
+}
+
+fn sent(outbound: &mut Outbound) -> Vec<u8> {
+    let bytes = outbound.pending().to_vec();
+    outbound.written(bytes.len());
+    bytes
+}
+
+#[test]
+fn clients_mask_and_servers_do_not() {
+    let mut outbound = client();
+    assert_eq!(outbound.message(MessageRef::Text("aa")), Ok(8));
+    assert_eq!(sent(&mut outbound), b"\x81\x82aaaa\0\0");
+    let mut outbound = server();
+    assert_eq!(outbound.message(MessageRef::Binary(b"aa")), Ok(4));
+    assert_eq!(sent(&mut outbound), b"\x82\x02aa");
+}
+
+#[test]
+fn a_payload_in_pieces_gives_the_bytes_of_the_payload_in_one() {
+    let payload: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+    let mut whole = client();
+    whole.message(MessageRef::Binary(&payload)).unwrap();
+    let whole = sent(&mut whole);
+    for size in [1, 3, 1000, 65536] {
+        let mut outbound = client();
+        assert_eq!(outbound.begin(Opcode::Binary, Fin::Last, 70_000), Ok(whole.len() as u64));
+        let mut bytes = Vec::new();
+        for piece in payload.chunks(size) {
+            assert!(outbound.is_inside_frame());
+            assert_eq!(outbound.ping(b""), Err(LocalProtocolError::PayloadLength));
+            outbound.payload(piece).unwrap();
+            bytes.extend(sent(&mut outbound));
+        }
+        assert_eq!(bytes, whole);
+        assert_eq!(outbound.payload(b"more"), Err(LocalProtocolError::PayloadLength));
+    }
+}
+
+#[test]
+fn fragments_are_sent_in_sequence_and_control_frames_between_them() {
+    let mut outbound = server();
+    assert!(matches!(outbound.data(Opcode::Continuation, Fin::Last, b""), Err(LocalProtocolError::OutOfSequence(_))));
+    outbound.data(Opcode::Text, Fin::More, b"Hel").unwrap();
+    outbound.ping(b"?").unwrap();
+    assert!(matches!(outbound.message(MessageRef::Text("")), Err(LocalProtocolError::OutOfSequence(_))));
+    outbound.data(Opcode::Continuation, Fin::Last, b"lo").unwrap();
+    assert_eq!(sent(&mut outbound), b"\x01\x03Hel\x89\x01?\x80\x02lo");
+    assert_eq!(outbound.in_progress(), None);
+}
+
+#[test]
+fn after_a_close_only_a_pong_may_follow() {
+    let mut outbound = server();
+    outbound.close(&CloseFrame::new(CloseCode::NORMAL, "bye").unwrap()).unwrap();
+    assert_eq!(sent(&mut outbound), b"\x88\x05\x03\xe8bye");
+    let refused = Err(LocalProtocolError::AfterClose);
+    assert_eq!(outbound.message(MessageRef::Text("")), refused);
+    assert_eq!(outbound.ping(b""), refused);
+    assert_eq!(outbound.close(&CloseFrame::empty()), refused);
+    assert_eq!(outbound.pong(b""), Ok(2));
+}
+
+#[test]
+fn what_must_not_be_sent_leaves_nothing_behind() {
+    let mut outbound = server();
+    assert_eq!(outbound.ping(&[0; 126]), Err(LocalProtocolError::ControlTooLong(126)));
+    let bad = CloseFrame { code: CloseCode(1006), reason: String::new() };
+    assert_eq!(outbound.close(&bad), Err(LocalProtocolError::CloseCode(CloseCode(1006))));
+    assert_eq!(outbound.pending(), b"");
+    assert_eq!(outbound.close_sent(), None);
+}
+
+#[test]
+fn a_frame_of_which_nothing_was_written_can_be_taken_back() {
+    let mut outbound = server();
+    outbound.pong(b"old").unwrap();
+    let mark = outbound.mark();
+    outbound.begin(Opcode::Text, Fin::More, 10).unwrap();
+    outbound.payload(b"abc").unwrap();
+    outbound.retract(mark);
+    assert_eq!(outbound.pending(), b"\x8a\x03old");
+    assert_eq!((outbound.in_progress(), outbound.is_inside_frame()), (None, false));
+    let mark = outbound.mark();
+    outbound.message(MessageRef::Text("new")).unwrap();
+    outbound.written(1);
+    outbound.retract(mark);
+    assert_eq!(outbound.pending(), b"\x03old\x81\x03new", "a byte was written: too late");
+}
+
+#[test]
+fn the_memory_of_a_large_frame_is_given_back() {
+    let mut outbound = client();
+    outbound.message(MessageRef::Binary(&[1; 100_000])).unwrap();
+    sent(&mut outbound);
+    assert!(outbound.memory() >= 100_000);
+    for _ in 0..2 * Outbound::PATIENCE {
+        outbound.message(MessageRef::Text("tick")).unwrap();
+        sent(&mut outbound);
+    }
+    assert!(outbound.memory() <= Outbound::SMALL);
+}

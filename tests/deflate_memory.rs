@@ -1,0 +1,91 @@
+//! What compression takes of memory: nothing for each message once a connection has its buffers, and no more than the limit for a
+//! bomb. One test, since it counts what the whole process does.
+
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::alloc::System;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use websocket_sync::MessageRef;
+use websocket_sync::protocol::handshake::ExtensionOffer;
+use websocket_sync::protocol::{
+    DeflateOptions, Extension, Fin, Inbound, Limits, MaskKeys, Opcode, Outbound, PerMessageDeflate, ProtocolError,
+    Role, Step, TextPolicy,
+};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// A server's sending half and a client's receiving half.
+fn pair(options: DeflateOptions, limits: Limits) -> (Outbound, Inbound) {
+    let mut server = PerMessageDeflate::new(options).unwrap();
+    let mut client = PerMessageDeflate::new(options).unwrap();
+    let mut offer = ExtensionOffer::new("permessage-deflate");
+    if client.offer().unwrap().contains("server_no_context_takeover") {
+        offer = offer.param("server_no_context_takeover", None);
+    }
+    server.accept(&offer).unwrap();
+    client.finalize(&offer).unwrap();
+    let outbound = Outbound::deflating(Role::Server, MaskKeys::pooled(Box::new(|_| {})), server.deflater());
+    (outbound, Inbound::inflating(Role::Client, limits, TextPolicy::Validate, client.inflater()))
+}
+
+/// Sends and receives a message; no copy of it is made.
+fn exchange(outbound: &mut Outbound, inbound: &mut Inbound, text: &str) {
+    let length = outbound.message(MessageRef::Text(text)).unwrap();
+    assert_eq!(inbound.push(outbound.pending()), length);
+    outbound.written(length);
+    assert_eq!(inbound.advance(), Ok(Step::Message));
+    assert_eq!(inbound.message(), Ok(MessageRef::Text(text)));
+    assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+}
+
+#[test]
+fn memory_is_taken_once_and_within_the_limit() {
+    let ticks: Vec<String> = (0..200)
+        .map(|n| (0..n % 50 + 2).map(|m| format!("{{\"price\":{},\"size\":{}}}", n * 7919 + m, m * 31)).collect())
+        .collect();
+    for options in [DeflateOptions::new(), DeflateOptions::new().server_no_context_takeover()] {
+        let (mut outbound, mut inbound) = pair(options.threshold(0), Limits::default());
+        for tick in &ticks {
+            exchange(&mut outbound, &mut inbound, tick);
+        }
+        let region = Region::new(ALLOCATOR);
+        for tick in ticks.iter().cycle().take(2000) {
+            exchange(&mut outbound, &mut inbound, tick);
+        }
+        let change = region.change();
+        assert_eq!((change.allocations, change.reallocations, change.deallocations), (0, 0, 0), "{options:?}");
+    }
+
+    // 300 MiB of zeros in about 300 KiB, as one message.
+    let limit = 10_000_000;
+    let mut limits = Limits::default();
+    limits.max_message_size = limit;
+    let (mut outbound, mut inbound) = pair(DeflateOptions::new().level(9), limits);
+    let zeros = vec![0; 1 << 20];
+    for index in 0..300 {
+        let (opcode, fin) = match index {
+            0 => (Opcode::Binary, Fin::More),
+            299 => (Opcode::Continuation, Fin::Last),
+            _ => (Opcode::Continuation, Fin::More),
+        };
+        outbound.data(opcode, fin, &zeros).unwrap();
+    }
+    let mut bomb = outbound.pending();
+    assert!(bomb.len() < 2 << 20, "{}", bomb.len());
+    let region = Region::new(ALLOCATOR);
+    let error = loop {
+        match inbound.advance() {
+            Ok(Step::NeedMore) => bomb = &bomb[inbound.push(bomb)..],
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, ProtocolError::MessageTooBig { limit });
+    let change = region.change();
+    let held = change.bytes_allocated - change.bytes_deallocated;
+    assert!(held <= limit + (256 << 10), "{held} bytes are held at the limit");
+    assert!(change.reallocations + change.allocations < 40, "memory doubles: {change:?}");
+}

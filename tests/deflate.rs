@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use websocket_sync::protocol::handshake::{ExtensionOffer, accept_for};
-use websocket_sync::protocol::{Frame, ProtocolError};
+use websocket_sync::protocol::{Extension, Fin, Frame, MaskKeys, Outbound, PerMessageDeflate, ProtocolError, Role};
 use websocket_sync::{
     CloseCode, ConnectOptions, DeflateOptions, Error, HandshakeError, Message, MessageKind, MessageRef, Opcode,
     WebSocket,
@@ -251,4 +251,24 @@ fn what_is_wrong_is_told_with_its_code() {
         assert!(matches!(error, Error::Protocol(error) if error == expected), "{error}");
         assert_eq!(peer.join().unwrap(), code);
     }
+}
+
+#[test]
+fn a_bomb_ends_with_1009_long_before_it_is_inflated() {
+    let mut deflate = PerMessageDeflate::new(DEFLATE.level(9)).unwrap();
+    deflate.accept(&ExtensionOffer::new("permessage-deflate")).unwrap();
+    let mut outbound = Outbound::deflating(Role::Server, MaskKeys::pooled(Box::new(|_| {})), deflate.deflater());
+    let zeros = vec![0; 1 << 20];
+    for index in 0..300 {
+        let opcode = if index == 0 { Opcode::Binary } else { Opcode::Continuation };
+        outbound.data(opcode, if index == 299 { Fin::Last } else { Fin::More }, &zeros).unwrap();
+    }
+    assert!(outbound.pending().len() < 400_000);
+    let (address, server) = scripted(AGREED, outbound.pending().to_vec());
+    let limit = 4 << 20;
+    let mut ws = asking(DEFLATE).max_message_size(limit).connect(&format!("ws://{address}/")).unwrap();
+    let peer = thread::spawn(move || close_code(server.join().unwrap().1));
+    let error = ws.recv().unwrap_err();
+    assert!(matches!(error, Error::Protocol(ProtocolError::MessageTooBig { limit: 4_194_304 })), "{error}");
+    assert_eq!(peer.join().unwrap(), CloseCode::MESSAGE_TOO_BIG);
 }

@@ -155,6 +155,37 @@ fn an_answer_that_does_not_fit_the_offer_fails_the_handshake() {
 }
 
 #[test]
+fn a_server_takes_the_first_of_several_offers_that_it_can_work_with() {
+    for (offers, expected) in [
+        (
+            "permessage-deflate; unknown, x; y, permessage-deflate; server_max_window_bits=\"10\", permessage-deflate",
+            Some("permessage-deflate; server_max_window_bits=10"),
+        ),
+        (
+            "permessage-deflate; client_max_window_bits, permessage-deflate; server_no_context_takeover",
+            Some("permessage-deflate"),
+        ),
+        ("permessage-deflate; server_max_window_bits=16, x-other", None),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: {offers}\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).unwrap();
+        let ws = asking(DEFLATE).accept(listener.accept().unwrap().0).unwrap();
+        assert_eq!(ws.deflate().is_some(), expected.is_some());
+        drop(ws);
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        let agreed = answer.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "));
+        assert_eq!(agreed, expected, "{offers}");
+    }
+}
+
+#[test]
 fn messages_of_every_size_come_back_smaller() {
     for options in [DEFLATE, DEFLATE.server_no_context_takeover().client_no_context_takeover().threshold(0)] {
         let (url, server) = echo_server(asking(options));

@@ -39,7 +39,7 @@ pub enum Error {
     Handshake(Box<HandshakeError>),
     /// The operating system reported an error while the connection was made.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// An option that cannot be met, such as a CA file that cannot be read.
     #[error("option {}", .0.option)]
     Options(#[source] Box<OptionsError>),
@@ -97,6 +97,13 @@ impl Error {
             Self::Closed(info) => Some(info),
             _ => None,
         }
+    }
+}
+
+/// An error of this crate that went through `io::Read` or `io::Write` comes back as it was.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(Self::Io)
     }
 }
 
@@ -229,6 +236,9 @@ pub enum CloseCause {
     /// The peer began the closing handshake.
     #[error("closed by the peer")]
     Remote,
+    /// This side has closed, and the peer's answer has not come yet; it can be received.
+    #[error("this side is closing")]
+    Closing,
     /// This side closed, and no answer came in time.
     #[error("closed by this side, without an answer")]
     Unanswered,

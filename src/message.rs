@@ -108,6 +108,7 @@ impl<'a> MessageRef<'a> {
     }
 
     /// Copies the payload, so that the message can be kept.
+    #[inline]
     pub fn to_owned(self) -> Message {
         match self {
             Self::Text(text) => Message::Text(text.to_owned()),

@@ -6,17 +6,18 @@ use std::fmt;
 const SMALLEST: usize = 4 * 1024;
 /// What a read asks for at most. More gains no system calls worth having, and leaves the second level cache.
 const LARGEST: usize = 64 * 1024;
-/// So many reads in a row that leave three quarters unused halve the buffer. One alone does not: the last read of a burst is
-/// short too.
-const PATIENCE: u8 = 8;
+/// So many reads in a row that leave three quarters unused halve the buffer. It is many, since to shrink and grow with
+/// every ripple of the traffic costs more than the memory; who is idle gives it back at once, with
+/// [`Window::release`].
+const PATIENCE: u16 = 4096;
 
 /// A buffer that is written at its end and read at its start, and whose size follows the traffic.
 ///
-/// It holds nothing at first, then 4 KiB, doubles up to 64 KiB while reads fill it, and halves again while they leave it mostly unused.
-/// The bytes are initialised once, when they are allocated, never again before a read.
+/// It holds nothing at first, then 4 KiB, doubles up to 64 KiB while reads fill it, and halves again while they leave
+/// it mostly unused. The bytes are initialised once, when they are allocated, never again before a read.
 ///
-/// Invariant: `start <= end <= bytes.len()`. What lies between `start` and `end` is received and unread, what lies behind `end` is
-/// room for the next read.
+/// Invariant: `start <= end <= bytes.len()`. What lies between `start` and `end` is received and unread, what lies
+/// behind `end` is room for the next read.
 pub(crate) struct Window {
     bytes: Vec<u8>,
     start: usize,
@@ -24,7 +25,7 @@ pub(crate) struct Window {
     /// What the buffer's size should be, as the latest reads show; applied by the next [`space`](Self::space).
     wanted: usize,
     /// How many of the latest reads left three quarters unused.
-    unused: u8,
+    unused: u16,
 }
 
 impl Window {
@@ -64,21 +65,6 @@ impl Window {
             self.unused = 0;
         }
         self.end += n.min(space);
-    }
-
-    /// Puts bytes behind the unread ones, however many.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.reserve(self.len() + bytes.len());
-        self.bytes[self.end..][..bytes.len()].copy_from_slice(bytes);
-        self.end += bytes.len();
-    }
-
-    /// Makes the window large enough to hold `n` unread bytes in a row, but no larger than 64 KiB.
-    #[inline]
-    pub(crate) fn ensure(&mut self, n: usize) {
-        if self.bytes.len() - self.start < n {
-            self.reserve(n.min(LARGEST));
-        }
     }
 
     /// The bytes that have been received and not consumed.
@@ -123,6 +109,11 @@ impl Window {
         self.bytes.capacity()
     }
 
+    /// Whether more memory is held than an idle connection pays for, and nothing is unread.
+    pub(crate) const fn can_release(&self) -> bool {
+        self.is_empty() && self.bytes.len() > SMALLEST
+    }
+
     /// Gives the memory back, if nothing is unread.
     pub(crate) fn release(&mut self) {
         if self.is_empty() {
@@ -130,7 +121,8 @@ impl Window {
         }
     }
 
-    /// Less than half of the buffer is behind the unread bytes: moves them to the front, or grows if the latest read filled it.
+    /// Less than half of the buffer is behind the unread bytes: moves them to the front, or grows if the latest read
+    /// filled it.
     #[cold]
     fn make_room(&mut self) {
         if self.wanted > self.bytes.len() {
@@ -139,15 +131,6 @@ impl Window {
             self.compact();
         } else if self.bytes.len() == self.end {
             self.resize(LARGEST.min(self.bytes.len() * 2).max(self.bytes.len()));
-        }
-    }
-
-    /// Makes sure of room for `n` unread bytes in a row.
-    fn reserve(&mut self, n: usize) {
-        if self.bytes.len() < n {
-            self.resize(n.max(SMALLEST).next_power_of_two());
-        } else if self.bytes.len() - self.start < n {
-            self.compact();
         }
     }
 
@@ -279,31 +262,10 @@ mod tests {
     }
 
     #[test]
-    fn ensure_makes_room_for_a_whole_frame_and_stops_at_64_kib() {
-        let mut window = Window::new();
-        window.push(b"head");
-        window.ensure(20_000);
-        assert!(window.space().len() >= 20_000 - 4);
-        assert_eq!(window.unread(), b"head");
-        window.ensure(usize::MAX);
-        assert_eq!(window.space().len(), LARGEST - 4);
-    }
-
-    #[test]
-    fn push_takes_any_amount_and_the_window_shrinks_afterwards() {
-        let mut window = Window::new();
-        window.push(b"a");
-        window.push(&vec![7; 1_000_000]);
-        assert_eq!(window.len(), 1_000_001);
-        assert_eq!((window.unread()[0], window.unread()[1_000_000]), (b'a', 7));
-        window.consume(1_000_001);
-        assert_eq!(window.space().len(), LARGEST);
-    }
-
-    #[test]
     fn release_gives_the_memory_back_but_no_unread_byte() {
         let mut window = Window::new();
-        window.push(b"x");
+        window.space()[0] = b'x';
+        window.received(1);
         window.release();
         assert_eq!(window.unread(), b"x");
         window.consume(1);
@@ -313,30 +275,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_come_out_as_they_went_in(steps in prop::collection::vec((0usize..100_000, 0usize..100_000, 0u8..4), 1..60)) {
+        fn bytes_come_out_as_they_went_in(
+            steps in prop::collection::vec((0usize..100_000, 0usize..100_000), 1..60),
+        ) {
             let mut window = Window::new();
             let (mut written, mut read) = (0_usize, 0_usize);
-            for (give, take, how) in steps {
-                match how {
-                    0 => window.ensure(give),
-                    1 => {
-                        let give = give % 1000;
-                        let bytes: Vec<u8> = (written..written + give).map(|i| (i % 251) as u8).collect();
-                        window.push(&bytes);
-                        written += give;
-                    }
-                    _ => {
-                        let unread = window.len();
-                        let space = window.space();
-                        prop_assert!(!space.is_empty() || unread >= LARGEST);
-                        let give = give.min(space.len());
-                        for (i, byte) in space[..give].iter_mut().enumerate() {
-                            *byte = ((written + i) % 251) as u8;
-                        }
-                        window.received(give);
-                        written += give;
-                    }
+            for (give, take) in steps {
+                let unread = window.len();
+                let space = window.space();
+                prop_assert!(!space.is_empty() || unread >= LARGEST);
+                let give = give.min(space.len());
+                for (i, byte) in space[..give].iter_mut().enumerate() {
+                    *byte = ((written + i) % 251) as u8;
                 }
+                window.received(give);
+                written += give;
                 prop_assert!(window.start <= window.end && window.end <= window.bytes.len());
                 prop_assert_eq!(window.len(), written - read);
                 let take = take.min(window.len());

@@ -3,9 +3,13 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-/// What remains of a deadline is rounded up to steps of so many milliseconds, so that the timeout of a socket changes seldom. An
-/// operation may last longer than it should by as much.
+/// What remains of a deadline is rounded up to steps of so many milliseconds, so that the timeout of a socket changes
+/// seldom. An operation may last longer than it should by as much.
 const STEP: u64 = 16;
+
+/// The kernel counts the timeouts of sockets on a coarse clock: on Linux they may be late by an eighth of their length. A
+/// wait longer than this is therefore cut short by as much, and the rest of it waited for afterwards.
+const EXACT: Duration = Duration::from_millis(500);
 
 /// The moment by which an operation has to be over. It covers the whole operation, however many calls that takes.
 ///
@@ -32,7 +36,8 @@ impl Deadline {
 
     /// How long a system call may wait: `None` for as long as it takes.
     ///
-    /// Asked right after [`after`](Self::after) this is the very duration given there, later it shrinks in steps of 16 ms.
+    /// Asked right after [`after`](Self::after) this is the very duration given there, later it shrinks in steps of 16
+    /// ms.
     ///
     /// # Errors
     ///
@@ -45,9 +50,23 @@ impl Deadline {
         }
     }
 
+    /// Whether there is time for another wait, after one that was [`cut_short`] has passed in vain. Not so when it did not
+    /// last as long as it should have: who does not wait must not be asked in a loop.
+    #[cold]
+    pub(crate) fn goes_on(self, waited: Option<Duration>) -> bool {
+        let (Some(limit), Some(waited)) = (self.0, waited) else { return false };
+        let rest = limit.length.saturating_sub(limit.start.elapsed());
+        !rest.is_zero() && rest < waited / 4
+    }
+
     /// Whether it is over.
     pub(crate) fn is_over(self) -> bool {
         self.0.is_some_and(|limit| limit.start.elapsed() >= limit.length)
+    }
+
+    /// Whether half of the time has passed.
+    pub(crate) fn is_half_over(self) -> bool {
+        self.0.is_some_and(|limit| limit.start.elapsed() >= limit.length / 2)
     }
 
     /// Whether it will never be over.
@@ -111,6 +130,12 @@ impl Patience {
     }
 }
 
+/// For how long a socket is to wait, so that it waits for no longer than this.
+#[inline]
+pub(crate) fn cut_short(wait: Option<Duration>) -> Option<Duration> {
+    wait.map(|wait| if wait > EXACT { wait - wait / 8 } else { wait })
+}
+
 /// The error of everything here whose time is up. It allocates nothing.
 #[cold]
 pub(crate) fn timed_out() -> io::Error {
@@ -128,6 +153,21 @@ mod tests {
         for length in [Duration::from_nanos(30_000_000_001), 3 * MS * 1000, Duration::from_secs(u64::MAX / 4)] {
             assert_eq!(Deadline::after(Some(length)).wait().unwrap(), Some(length));
         }
+    }
+
+    #[test]
+    fn a_long_wait_of_a_socket_is_cut_short_and_goes_on_until_the_deadline_unless_it_was_none() {
+        for (wait, expected) in [(1, 1), (500, 500), (504, 441), (4000, 3500)] {
+            assert_eq!(cut_short(Some(wait * MS)), Some(expected * MS));
+        }
+        assert_eq!(cut_short(None), None);
+        let started = |ago: u32| Instant::now().checked_sub(ago * MS).unwrap();
+        let deadline = |ago| Deadline(Some(Limit { start: started(ago), length: 4000 * MS }));
+        let waited = Some(3500 * MS);
+        assert!(deadline(3500).goes_on(waited) && deadline(3900).goes_on(waited));
+        assert!(!deadline(4000).goes_on(waited), "it is over");
+        assert!(!deadline(10).goes_on(waited), "nobody has waited");
+        assert!(!deadline(3500).goes_on(None) && !Deadline::NEVER.goes_on(waited));
     }
 
     #[test]
@@ -153,7 +193,7 @@ mod tests {
     #[test]
     fn extremes_neither_panic_nor_wrap() {
         let endless = Deadline::after(Some(Duration::MAX));
-        assert!(endless.is_never() && !endless.is_over());
+        assert!(endless.is_never() && !endless.is_over() && !endless.is_half_over());
         assert_eq!(endless.wait().unwrap(), None);
         for length in [Duration::ZERO, Duration::from_nanos(1)] {
             let deadline = Deadline::after(Some(length));

@@ -14,7 +14,8 @@ use crate::url::Target;
 ///
 /// # Errors
 ///
-/// [`Error::Timeout`](crate::Error::Timeout) with the phase that did not end before the deadline, and those of each phase.
+/// [`Error::Timeout`](crate::Error::Timeout) with the phase that did not end before the deadline, and those of each
+/// phase.
 pub(crate) fn dial(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
     let settings = options.settings();
     if target.secure {
@@ -42,7 +43,8 @@ pub(crate) fn over(
     if target.secure { secure(stream, &target.host, &options.settings().tls, deadline) } else { Ok(stream) }
 }
 
-/// Takes a stream that a listener gave, and speaks TLS over it as a server where the options have a certificate for that.
+/// Takes a stream that a listener gave, and speaks TLS over it as a server where the options have a certificate for
+/// that.
 ///
 /// # Errors
 ///

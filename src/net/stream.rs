@@ -6,15 +6,17 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
+use std::time::Duration;
 
-use super::deadline::{Deadline, Patience, timed_out};
+use super::deadline::{Deadline, Patience, cut_short, timed_out};
 use super::tls::Tls;
 use super::transport::Transport;
 
-/// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that speaks TLS itself.
+/// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
+/// speaks TLS itself.
 ///
-/// At most one thread reads and at most one thread writes at a time (the driver sees to that), but a reader and a writer at once:
-/// neither ever waits for the other's network.
+/// At most one thread reads and at most one thread writes at a time (the driver sees to that), but a reader and a
+/// writer at once: neither ever waits for the other's network.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// The transport itself.
@@ -33,12 +35,13 @@ pub(crate) struct WriteError {
 }
 
 impl Stream {
-    /// Reads some bytes: as many as are at hand and fit, and waits only if there are none. `Ok(0)` is the end of the stream.
+    /// Reads some bytes: as many as are at hand and fit, and waits only if there are none. `Ok(0)` is the end of the
+    /// stream.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] when none came before the deadline; nothing is lost then, and the next read goes on. Any
-    /// other error is the end.
+    /// [`io::ErrorKind::TimedOut`] when none came before the deadline; nothing is lost then, and the next read goes on.
+    /// Any other error is the end.
     #[inline]
     pub(crate) fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
         debug_assert!(!buf.is_empty(), "would look like the end of the stream");
@@ -71,8 +74,8 @@ impl Stream {
 
     /// Writes what can be written without waiting, and says how many bytes that is: possibly none.
     ///
-    /// TLS takes up to 64 KiB, unless something earlier is still in its way. What of it does not leave at once leaves before
-    /// anything that is written later; see [`has_output`](Self::has_output).
+    /// TLS takes up to 64 KiB, unless something earlier is still in its way. What of it does not leave at once leaves
+    /// before anything that is written later; see [`has_output`](Self::has_output).
     ///
     /// # Errors
     ///
@@ -92,8 +95,15 @@ impl Stream {
         }
     }
 
-    /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write), or what TLS
-    /// itself has to say to the peer and could not.
+    /// Gives back the memory that a burst has taken, unless it is in use.
+    pub(crate) fn release(&self) {
+        if let Self::Tls(tls) = self {
+            tls.release_memory();
+        }
+    }
+
+    /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write), or
+    /// what TLS itself has to say to the peer and could not.
     #[inline]
     pub(crate) fn has_output(&self) -> bool {
         match self {
@@ -114,8 +124,8 @@ impl Stream {
         }
     }
 
-    /// Ends one direction or both and wakes the threads that wait in it. Never waits. TLS says farewell first, if it can do so
-    /// without waiting.
+    /// Ends one direction or both and wakes the threads that wait in it. Never waits. TLS says farewell first, if it
+    /// can do so without waiting.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {
             Self::Plain(transport) => transport.shutdown(how),
@@ -184,10 +194,11 @@ impl From<Box<dyn Transport>> for Stream {
 #[inline]
 fn read(transport: &dyn Transport, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
     loop {
-        match transport.read(buf, deadline.wait()?) {
+        let wait = cut_short(deadline.wait()?);
+        match transport.read(buf, wait) {
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
-            Err(error) => again(error)?,
+            Err(error) => again(error).or_else(|error| go_on(error, deadline, wait))?,
         }
     }
 }
@@ -195,11 +206,14 @@ fn read(transport: &dyn Transport, buf: &mut [u8], deadline: Deadline) -> io::Re
 #[inline]
 fn write(transport: &dyn Transport, buf: &[u8], patience: Patience) -> io::Result<usize> {
     loop {
-        match transport.write(buf, patience.wait()?) {
+        let wait = patience.wait()?;
+        // Without a deadline for the whole there is nothing to be late for.
+        let wait = if patience.stall.is_none() { cut_short(wait) } else { wait };
+        match transport.write(buf, wait) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
-            Err(error) => again(error)?,
+            Err(error) => again(error).or_else(|error| go_on(error, patience.total, wait))?,
         }
     }
 }
@@ -226,6 +240,12 @@ fn again(error: io::Error) -> io::Result<()> {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(timed_out()),
         _ => Err(error),
     }
+}
+
+/// Goes on with a wait that was cut short.
+#[cold]
+fn go_on(error: io::Error, deadline: Deadline, waited: Option<Duration>) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::TimedOut && deadline.goes_on(waited) { Ok(()) } else { Err(error) }
 }
 
 /// A transport that claims more bytes than it was given. To believe it would be to invent data.

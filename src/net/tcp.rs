@@ -60,8 +60,8 @@ fn attempt(
     Ok(socket)
 }
 
-/// A port of this machine on which nobody listens can be the very one that the system gave this socket: it would then talk to
-/// itself.
+/// A port of this machine on which nobody listens can be the very one that the system gave this socket: it would then
+/// talk to itself.
 fn refuse_self(socket: &socket2::Socket) -> io::Result<()> {
     if socket.local_addr()?.as_socket() == socket.peer_addr()?.as_socket() {
         return Err(io::ErrorKind::ConnectionRefused.into());
@@ -181,6 +181,6 @@ mod tests {
         if cfg!(target_os = "linux") {
             assert!(matches!(result, Err(Error::Timeout(Phase::Connect))), "{result:?}");
         }
-        assert!(start.elapsed() < Duration::from_millis(180), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     }
 }

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed channel or a
-/// simulated network. (TCP and Unix sockets need no implementation: pass them as they are.)
+/// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed
+/// channel or a simulated network. (TCP and Unix sockets need no implementation: pass them as they are.)
 ///
-/// All methods take `&self`: one thread reads while another writes, at most one of each kind at a time. A call of one kind
-/// must not wait for a call of the other. With timeouts that are observed, everything that this crate says about deadlines holds. For a stream
-/// that cannot do that there is [`HalfDuplex`].
+/// All methods take `&self`: one thread reads while another writes, at most one of each kind at a time. A call of one
+/// kind must not wait for a call of the other. With timeouts that are observed, everything that this crate says about
+/// deadlines holds. For a stream that cannot do that there is [`HalfDuplex`].
 ///
 /// ```
 /// use std::io;
@@ -58,9 +58,9 @@ pub trait Transport: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when none came within `timeout`; without a timeout
-    /// it waits as long as it takes. After [`Interrupted`](io::ErrorKind::Interrupted) it is called again, after anything else the
-    /// connection is over.
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when none came within
+    /// `timeout`; without a timeout it waits as long as it takes. After [`Interrupted`](io::ErrorKind::Interrupted) it
+    /// is called again, after anything else the connection is over.
     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize>;
 
     /// Waits until bytes can be written and writes some, at least one.
@@ -72,18 +72,17 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
     /// Writes what can be written without waiting. The thread that receives answers pings with it.
     ///
-    /// Default: nothing is ever writable, so that such answers wait until something else is sent.
+    /// Default: a [`write`](Self::write) that waits for no longer than a millisecond.
     ///
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when that is nothing.
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let _ = buf;
-        Err(io::ErrorKind::WouldBlock.into())
+        self.write(buf, Some(Duration::from_millis(1)))
     }
 
-    /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails. It may be
-    /// called at any time and more than once.
+    /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails.
+    /// It may be called at any time and more than once.
     ///
     /// # Errors
     ///
@@ -134,8 +133,8 @@ impl From<UnixStream> for Box<dyn Transport> {
 
 /// Carries a WebSocket over any `Read + Write`: a TLS stream of another library, a pair of pipes, an SSH channel.
 ///
-/// Such a stream can do one thing at a time and knows no timeouts. So a send waits while a receive waits for the peer, and no
-/// deadline holds: use it where one thread asks and waits for the answer. Everything else wants a [`Transport`].
+/// Such a stream can do one thing at a time and knows no timeouts. So a send waits while a receive waits for the peer,
+/// and no deadline holds: use it where one thread asks and waits for the answer. Everything else wants a [`Transport`].
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -189,8 +188,11 @@ impl<S: Read + Write + Send> Transport for HalfDuplex<S> {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let n = stream.write(buf)?;
-        stream.flush()?;
-        Ok(n)
+        match stream.flush() {
+            // The bytes are taken: to say that time was up would be to have them sent again.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(n),
+            flushed => flushed.map(|()| n),
+        }
     }
 
     /// Waits nevertheless: there is no telling, and a ping must be answered.
@@ -216,6 +218,7 @@ impl<S> fmt::Debug for HalfDuplex<S> {
 pub(crate) struct Socket {
     socket: socket2::Socket,
     read_timeout: SetTimeout,
+    #[cfg(not(unix))]
     write_timeout: SetTimeout,
 }
 
@@ -223,7 +226,30 @@ impl Socket {
     pub(crate) fn new(socket: socket2::Socket) -> Self {
         // One that does not block would turn every wait into a timeout. Should this fail, the first read fails too.
         let _ = socket.set_nonblocking(false);
-        Self { socket, read_timeout: SetTimeout::unknown(), write_timeout: SetTimeout::unknown() }
+        Self {
+            socket,
+            read_timeout: SetTimeout::unknown(),
+            #[cfg(not(unix))]
+            write_timeout: SetTimeout::unknown(),
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Socket {
+    /// Waits until the socket takes bytes again. It is said to do so when a third of its buffer is free; for a peer that
+    /// reads slowly, any room counts when time is up.
+    #[cold]
+    fn write_later(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let ready = poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], timeout.as_ref())? > 0;
+        match self.try_write(buf) {
+            // It was nothing after all. Whoever counts the time may ask again.
+            Err(error) if ready && error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::Interrupted.into()),
+            result => result,
+        }
     }
 }
 
@@ -234,21 +260,27 @@ impl Transport for Socket {
         (&self.socket).read(buf)
     }
 
+    /// A send that waits does not keep to the timeout of its socket: on Linux a Unix socket counts it anew for every 32
+    /// KiB, and TCP may add 200 ms. So it is not the send that waits.
+    #[cfg(unix)]
     #[inline]
     fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+        match self.try_write(buf) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.write_later(buf, timeout),
+            result => result,
+        }
+    }
+
+    /// Windows sends all or, when time is up, an unknown part: small pieces tell more often how far it came.
+    #[cfg(not(unix))]
+    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
         self.write_timeout.set(timeout, |timeout| self.socket.set_write_timeout(timeout))?;
-        send(&self.socket, buf)
+        (&self.socket).write(&buf[..buf.len().min(64 * 1024)])
     }
 
     #[cfg(unix)]
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         Ok(rustix::net::send(&self.socket, buf, NO_SIGNAL | rustix::net::SendFlags::DONTWAIT)?)
-    }
-
-    /// Windows has no such flag: the shortest timeout there is.
-    #[cfg(not(unix))]
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.write(buf, Some(Duration::from_millis(1)))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -280,18 +312,6 @@ const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
 /// There it is an option of the socket, which std and socket2 set.
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::empty();
-
-#[cfg(unix)]
-#[inline]
-fn send(socket: &socket2::Socket, buf: &[u8]) -> io::Result<usize> {
-    Ok(rustix::net::send(socket, buf, NO_SIGNAL)?)
-}
-
-/// Windows sends all or, when time is up, an unknown part: small pieces tell more often how far it came.
-#[cfg(not(unix))]
-fn send(mut socket: &socket2::Socket, buf: &[u8]) -> io::Result<usize> {
-    socket.write(&buf[..buf.len().min(64 * 1024)])
-}
 
 /// The timeout that a socket has in one direction, so that it is set only when it changes.
 ///
@@ -343,14 +363,22 @@ mod tests {
         let timeout = SetTimeout::unknown();
         let mut applied = Vec::new();
         let second = Duration::from_secs(1);
+        let mut set = |wanted| {
+            let apply = |wanted| {
+                applied.push(wanted);
+                if wanted == Some(3 * second) { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+            };
+            timeout.set(wanted, apply)
+        };
         for wanted in [None, None, Some(second), Some(second), None, Some(Duration::from_nanos(1)), Some(Duration::MAX)]
         {
-            timeout.set(wanted, |wanted| Ok(applied.push(wanted))).unwrap();
+            set(wanted).unwrap();
         }
-        assert_eq!(applied, [None, Some(second), None, Some(Duration::from_millis(1)), Some(Duration::MAX)]);
-        timeout.set(None, |_| Err(io::ErrorKind::Other.into())).unwrap_err();
-        timeout.set(Some(Duration::MAX), |wanted| Ok(applied.push(wanted))).unwrap();
-        assert_eq!(applied.len(), 6, "after a failure nothing is known");
+        set(Some(3 * second)).unwrap_err();
+        set(Some(Duration::MAX)).unwrap();
+        let (rounded, endless) = (Some(Duration::from_millis(1)), Some(Duration::MAX));
+        assert_eq!(applied[..5], [None, Some(second), None, rounded, endless]);
+        assert_eq!(applied[5..], [Some(3 * second), endless], "after a failure nothing is known");
     }
 
     #[test]

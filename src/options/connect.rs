@@ -6,14 +6,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hook, LimitOptions, SocketOptions, TlsOptions, default_timeout};
+use super::{Hook, SocketOptions, TlsOptions, default_timeout};
 use crate::error::{Error, OptionsError, Result};
 #[cfg(feature = "deflate")]
 use crate::protocol::DeflateOptions;
+use crate::protocol::Limits;
+use crate::protocol::handshake::HeadLimits;
 
 /// How a connection is made and used: the keywords of websocket-client's `create_connection`.
 ///
-/// Setters cannot fail: what does not fit is refused when a connection is made, before a byte is sent. Cloning is cheap.
+/// Setters cannot fail: what does not fit is refused when a connection is made, before a byte is sent. Cloning is
+/// cheap.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -47,7 +50,8 @@ pub(crate) struct Settings {
     pub(crate) host: Field,
     pub(crate) connection: Option<String>,
     pub(crate) subprotocols: Vec<String>,
-    pub(crate) limits: LimitOptions,
+    pub(crate) limits: Limits,
+    pub(crate) head_limits: HeadLimits,
     pub(crate) skips_utf8_validation: bool,
     pub(crate) fires_cont_frame: bool,
     #[cfg(feature = "deflate")]
@@ -92,7 +96,8 @@ impl ConnectOptions {
         Self::default()
     }
 
-    /// How long opening, receiving and sending may take, each. The setters for one of them override it, before or after.
+    /// How long opening, receiving and sending may take, each. The setters for one of them override it, before or
+    /// after.
     ///
     /// `Duration::MAX` is for ever, here and below; zero is refused.
     ///
@@ -109,7 +114,8 @@ impl ConnectOptions {
         self.with(|settings| settings.open_timeout = Some(timeout))
     }
 
-    /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes on.
+    /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes
+    /// on.
     ///
     /// Default: as long as it takes.
     pub fn recv_timeout(self, timeout: Duration) -> Self {
@@ -256,8 +262,8 @@ impl ConnectOptions {
         self.with(|settings| settings.socket = options)
     }
 
-    /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for tests. It is
-    /// called on a helper thread and may take its time. Hosts that are addresses do not need it.
+    /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for
+    /// tests. It is called on a helper thread and may take its time. Hosts that are addresses do not need it.
     ///
     /// Default: the operating system's resolver.
     ///
@@ -348,6 +354,7 @@ impl fmt::Debug for Settings {
             .field("connection", &self.connection)
             .field("subprotocols", &self.subprotocols)
             .field("limits", &self.limits)
+            .field("head_limits", &self.head_limits)
             .field("skips_utf8_validation", &self.skips_utf8_validation)
             .field("fires_cont_frame", &self.fires_cont_frame)
             .field("mask_key", &self.mask_key)

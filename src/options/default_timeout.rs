@@ -6,8 +6,8 @@ use std::time::Duration;
 static DEFAULT: RwLock<Option<Duration>> = RwLock::new(None);
 
 /// Sets how long opening, receiving and sending may take where the options do not say; `None` for the defaults of
-/// [`ConnectOptions`](crate::ConnectOptions). It holds for everything in the process that is connected from now on, so it is for
-/// programs and not for libraries.
+/// [`ConnectOptions`](crate::ConnectOptions). It holds for everything in the process that is connected from now on, so
+/// it is for programs and not for libraries.
 ///
 /// ```
 /// use std::time::Duration;

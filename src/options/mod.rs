@@ -12,7 +12,6 @@ use std::sync::Arc;
 pub use self::connect::ConnectOptions;
 pub(crate) use self::connect::{Field, Resolver, Timeouts};
 pub use self::default_timeout::{default_timeout, set_default_timeout};
-pub(crate) use self::limits::LimitOptions;
 pub use self::socket::SocketOptions;
 pub(crate) use self::tls::Authorities;
 pub use self::tls::{SystemRoots, TlsOptions};

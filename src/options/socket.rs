@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::Hook;
 
-/// What is set on a TCP socket before it connects: websocket-client's defaults, and a limit for data that nobody acknowledges.
+/// What is set on a TCP socket before it connects: websocket-client's defaults, and a limit for data that nobody
+/// acknowledges.
 ///
 /// What a platform does not have is left out there.
 ///
@@ -15,7 +16,8 @@ use super::Hook;
 /// use std::time::Duration;
 /// use websocket_sync::{ConnectOptions, SocketOptions};
 ///
-/// let socket = SocketOptions::new().keepalive(Duration::from_secs(10), Duration::from_secs(5), 3).recv_buffer_size(1 << 20);
+/// let seconds = Duration::from_secs;
+/// let socket = SocketOptions::new().keepalive(seconds(10), seconds(5), 3).recv_buffer_size(1 << 20);
 /// let options = ConnectOptions::new().socket(socket);
 /// ```
 #[derive(Clone, Debug)]
@@ -62,8 +64,8 @@ impl SocketOptions {
         Self { nodelay: false, ..self }
     }
 
-    /// After `idle` without a byte the system asks the peer whether it is there, then every `interval`, and takes the connection for
-    /// lost after `count` questions without an answer. Whole seconds.
+    /// After `idle` without a byte the system asks the peer whether it is there, then every `interval`, and takes the
+    /// connection for lost after `count` questions without an answer. Whole seconds.
     ///
     /// Default: 30 s, 10 s, 3.
     #[doc(alias = "SO_KEEPALIVE")]
@@ -81,8 +83,8 @@ impl SocketOptions {
         Self { keepalive: None, ..self }
     }
 
-    /// Takes the connection for lost when data has not been acknowledged for so long (`TCP_USER_TIMEOUT`, on Linux). Keepalive does
-    /// not notice that, since it asks only when nothing else is on its way.
+    /// Takes the connection for lost when data has not been acknowledged for so long (`TCP_USER_TIMEOUT`, on Linux).
+    /// Keepalive does not notice that, since it asks only when nothing else is on its way.
     ///
     /// Default: 60 s.
     #[doc(alias = "TCP_USER_TIMEOUT")]

@@ -8,9 +8,9 @@ use native_tls::{TlsAcceptor, TlsConnector};
 
 /// How TLS is spoken with a server of `wss://`.
 ///
-/// By default the certificate has to be for the URL's host and to come from an authority that the operating system trusts, the
-/// version is TLS 1.2 or newer, and the server is told which name it is called by (SNI). Clones share what is loaded, so that
-/// connecting again with the same options does not read certificates again.
+/// By default the certificate has to be for the URL's host and to come from an authority that the operating system
+/// trusts, the version is TLS 1.2 or newer, and the server is told which name it is called by (SNI). Clones share what
+/// is loaded, so that connecting again with the same options does not read certificates again.
 ///
 /// ```no_run
 /// use websocket_sync::{ConnectOptions, TlsOptions};
@@ -47,8 +47,8 @@ impl TlsOptions {
         Self::default()
     }
 
-    /// Trusts the certificate authorities in this PEM file too; it may hold several. It is read when a connection is made. Can be
-    /// called again for more.
+    /// Trusts the certificate authorities in this PEM file too; it may hold several. It is read when a connection is
+    /// made. Can be called again for more.
     ///
     /// Nothing else is relaxed: the certificate still has to be valid, and for the right name.
     ///
@@ -82,8 +82,8 @@ impl TlsOptions {
         Self { server_hostname: Some(name.into()), ..self }
     }
 
-    /// Accepts any certificate: expired, self-signed, of an unknown authority. Whoever sits between here and the server can then
-    /// read and change everything.
+    /// Accepts any certificate: expired, self-signed, of an unknown authority. Whoever sits between here and the server
+    /// can then read and change everything.
     ///
     /// With OpenSSL this accepts any name as well; a check of the name alone is more than native-tls can do.
     ///
@@ -94,7 +94,8 @@ impl TlsOptions {
         self.with(|tls| tls.accepts_invalid_certs = true)
     }
 
-    /// Accepts a valid certificate that is for another name. Whoever owns any certificate can then pretend to be the server.
+    /// Accepts a valid certificate that is for another name. Whoever owns any certificate can then pretend to be the
+    /// server.
     ///
     /// Default: refused.
     #[doc(alias = "check_hostname")]
@@ -113,6 +114,8 @@ impl TlsOptions {
 
     /// The server role: speaks TLS with this acceptor, which has the certificate, in
     /// [`ConnectOptions::accept`](crate::ConnectOptions::accept). Without effect on connections of the client role.
+    ///
+    /// With OpenSSL, native-tls makes acceptors that speak TLS 1.2 and nothing newer.
     ///
     /// Default: no TLS.
     pub fn acceptor(self, acceptor: TlsAcceptor) -> Self {

@@ -54,13 +54,14 @@ impl ByteBuffer {
         self.filled = self.bytes.len().min(self.filled + length);
     }
 
-    /// Appends a copy of `piece`.
+    /// Appends a copy of `piece`. Memory doubles, but for one piece it grows no further than to `limit` bytes.
     #[inline]
-    pub(crate) fn extend(&mut self, piece: &[u8]) {
+    pub(crate) fn extend(&mut self, piece: &[u8], limit: usize) {
         match self.bytes.get_mut(self.filled..self.filled + piece.len()) {
             Some(room) => room.copy_from_slice(piece),
             None => {
                 self.bytes.truncate(self.filled);
+                self.bytes.reserve_exact(growth(self.filled, self.bytes.capacity(), piece.len(), limit));
                 self.bytes.extend_from_slice(piece);
             }
         }
@@ -92,8 +93,19 @@ impl ByteBuffer {
 
     #[cold]
     fn grow(&mut self, wanted: usize) {
-        self.bytes.resize((self.filled + wanted).next_multiple_of(256), 0);
+        let length = (self.filled + wanted).next_multiple_of(256);
+        self.bytes.reserve_exact(length.saturating_sub(self.bytes.len()));
+        self.bytes.resize(length, 0);
     }
+}
+
+/// How much to reserve for `more` bytes behind `length`: as much again as there is, so that many pieces cost few
+/// reallocations, but no more than up to `limit` bytes, unless the piece itself needs it.
+pub(crate) fn growth(length: usize, capacity: usize, more: usize, limit: usize) -> usize {
+    if capacity - length >= more {
+        return 0;
+    }
+    more.max(length.saturating_mul(2).min(limit).saturating_sub(length))
 }
 
 /// What comes in unknown length.
@@ -131,12 +143,12 @@ mod tests {
     #[test]
     fn bytes_pile_up_whichever_way_they_come() {
         let mut buffer = ByteBuffer::default();
-        buffer.extend(b"ab");
+        buffer.extend(b"ab", usize::MAX);
         buffer.room(3).copy_from_slice(b"cde");
         buffer.fill(3);
         buffer.room(9)[0] = b'f';
         buffer.fill(1);
-        buffer.extend(b"gh");
+        buffer.extend(b"gh", usize::MAX);
         assert_eq!(buffer.as_slice(), b"abcdefgh");
         assert_eq!(buffer.take(), b"abcdefgh");
         assert_eq!((buffer.len(), buffer.capacity()), (0, 0));
@@ -161,11 +173,11 @@ mod tests {
     #[test]
     fn a_cleared_buffer_needs_no_new_memory() {
         let mut buffer = ByteBuffer::default();
-        buffer.extend(&[7; 1000]);
+        buffer.extend(&[7; 1000], usize::MAX);
         let held = buffer.capacity();
         for _ in 0..10 {
             buffer.clear();
-            buffer.extend(&[8; 900]);
+            buffer.extend(&[8; 900], usize::MAX);
             assert_eq!(buffer.as_slice(), [8; 900]);
         }
         assert_eq!(buffer.capacity(), held);

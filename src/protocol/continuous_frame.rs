@@ -1,7 +1,7 @@
 //! Fragments to messages (RFC 6455, section 5.4): sequence, limits, UTF-8, and the one buffer in which a message is put
 //! together.
 
-use super::buffer::ByteBuffer;
+use super::buffer::{ByteBuffer, growth};
 use super::error::ProtocolError;
 use super::extension::Room;
 use super::frame::FrameHeader;
@@ -45,6 +45,8 @@ pub(crate) struct ContinuousFrame {
 impl ContinuousFrame {
     /// The most that is read ahead of what has arrived, and the most that is kept for the next message.
     const STEP: usize = 64 * 1024;
+    /// What an idle connection may keep.
+    const SMALL: usize = 4 * 1024;
     /// So many reads without a large message, and its memory is given back.
     const IDLE: u8 = 16;
 
@@ -145,10 +147,12 @@ impl ContinuousFrame {
     /// Gathers a piece of payload.
     #[inline]
     fn add(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
+        let limit = self.limits.max_message_size;
         if self.is_text() {
+            self.text.reserve_exact(growth(self.text.len(), self.text.capacity(), piece.len() + 3, limit));
             return self.decoder.push(piece, |text| self.text.push_str(text));
         }
-        self.bytes.extend(piece);
+        self.bytes.extend(piece, limit);
         Ok(())
     }
 
@@ -159,7 +163,7 @@ impl ContinuousFrame {
 
     /// Gathers a piece as it came, whatever its kind, and validates it if it is text.
     fn add_raw(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
-        self.bytes.extend(piece);
+        self.bytes.extend(piece, self.limits.max_message_size);
         self.check(piece)
     }
 
@@ -238,10 +242,19 @@ impl ContinuousFrame {
         }
         self.idle += 1;
         if self.idle == Self::IDLE {
-            self.idle = 0;
-            self.text = String::new();
-            self.bytes.release();
+            self.release();
         }
+    }
+
+    pub(crate) const fn can_release(&self) -> bool {
+        self.in_progress.is_none() && self.capacity() > Self::SMALL
+    }
+
+    /// Gives the memory back.
+    pub(crate) fn release(&mut self) {
+        self.idle = 0;
+        self.text = String::new();
+        self.bytes.release();
     }
 
     pub(crate) const fn capacity(&self) -> usize {

@@ -60,6 +60,11 @@ impl Decoding {
         inflater + self.piece.capacity() + self.decoded.capacity()
     }
 
+    pub(crate) fn release(&mut self) {
+        self.piece = Vec::new();
+        self.decoded = Vec::new();
+    }
+
     /// A frame begins: every reserved bit must be claimed by an extension (RFC 6455, section 5.2).
     #[inline]
     pub(crate) fn header(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
@@ -73,7 +78,7 @@ impl Decoding {
         if claimed.contains(header.rsv) { Ok(()) } else { Err(ProtocolError::ReservedBits) }
     }
 
-    /// Decodes a part of a data frame and hands it on.
+    /// Decodes a part of a data frame and hands it on to `gather`.
     #[inline]
     pub(crate) fn piece(
         &mut self,

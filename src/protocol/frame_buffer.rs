@@ -69,6 +69,14 @@ impl FrameBuffer {
         self.window.capacity()
     }
 
+    pub(crate) fn can_release(&self) -> bool {
+        self.window.can_release()
+    }
+
+    pub(crate) fn release(&mut self) {
+        self.window.release();
+    }
+
     /// The last `length` bytes of payload that were handed out.
     #[inline]
     pub(crate) fn payload(&self, length: usize) -> &[u8] {
@@ -80,16 +88,23 @@ impl FrameBuffer {
         self.current.map_or(0, |current| current.header.len - current.consumed)
     }
 
-    /// A whole message in one short unmasked frame, if that is what lies at the front: by far the commonest case, and decided
-    /// by a look at two bytes. `longest` is at most 125.
+    /// A whole message in one unmasked frame of less than 64 KiB, if that is what lies at the front: by far the commonest case,
+    /// and decided by a look at two to four bytes. What is anything else, or not legal, is left to [`next_part`](Self::next_part).
     #[inline]
-    pub(crate) fn short_message(&mut self, longest: u8) -> Option<(MessageKind, usize)> {
-        let &[first @ (0x81 | 0x82), length, ref rest @ ..] = self.window.unread() else { return None };
+    pub(crate) fn short_message(&mut self, longest: u16) -> Option<(MessageKind, usize)> {
+        let unread = self.window.unread();
+        let (first, length, rest) = match *unread {
+            [first @ (0x81 | 0x82), length @ ..126, ref rest @ ..] => (first, u16::from(length), rest),
+            [first @ (0x81 | 0x82), 126, high, low, ref rest @ ..] if (high, low) >= (0, 126) => {
+                (first, u16::from_be_bytes([high, low]), rest)
+            }
+            _ => return None,
+        };
         if length > longest || rest.len() < usize::from(length) {
             return None;
         }
         let length = usize::from(length);
-        self.window.consume(2 + length);
+        self.window.consume(unread.len() - rest.len() + length);
         Some((if first == 0x81 { MessageKind::Text } else { MessageKind::Binary }, length))
     }
 

@@ -48,11 +48,11 @@ pub struct Inbound {
     policy: TextPolicy,
     max_control_frames: u32,
     state: State,
-    /// The longest payload of a message that may be taken after a look at its first two bytes. `None` where masks or extensions
-    /// take part, and while a message is in progress.
-    short: Option<u8>,
+    /// The longest payload of a message that may be taken after a look at the beginning of its frame alone. `None` where masks or
+    /// extensions take part, and while a message is in progress.
+    short: Option<u16>,
     /// `short`, for when no message is in progress.
-    short_at_rest: Option<u8>,
+    short_at_rest: Option<u16>,
     place: Place,
     target: Target,
     half_taken: Option<Granularity>,
@@ -94,12 +94,6 @@ enum Target {
     Assembler,
 }
 
-/// What lies next.
-enum Next {
-    Step(Step),
-    Data(Part),
-}
-
 impl Inbound {
     /// A payload of which at least this much is missing is read past the window.
     const DIRECT: u64 = 16 * 1024;
@@ -129,7 +123,7 @@ impl Inbound {
     }
 
     fn decoding(role: Role, limits: Limits, policy: TextPolicy, decoding: Decoding) -> Self {
-        let longest = 125.min(limits.max_frame_size).min(limits.max_message_size) as u8;
+        let longest = usize::from(u16::MAX).min(limits.max_frame_size).min(limits.max_message_size) as u16;
         // A compressed message does not begin like a plain one, so that compression takes no part here.
         let short = (role == Role::Client && !decoding.has_extensions()).then_some(longest);
         Self {
@@ -154,6 +148,8 @@ impl Inbound {
     /// Empty only if the steps before did not go on until they needed more.
     pub fn space(&mut self) -> &mut [u8] {
         self.assembler.breathe();
+        // What lay in the window is about to be overwritten.
+        self.place = Place::Gathered;
         if !self.reads_past_the_window() {
             self.target = Target::Window;
             return self.frames.space();
@@ -327,6 +323,22 @@ impl Inbound {
         self.frames.capacity() + self.assembler.capacity() + self.decoding.capacity()
     }
 
+    /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
+    pub fn can_release(&self) -> bool {
+        self.frames.can_release() || self.assembler.can_release()
+    }
+
+    /// Gives back the memory that a burst or a large message has taken, unless it is in use. What the last step brought is gone
+    /// afterwards.
+    pub fn release(&mut self) {
+        self.place = Place::Gathered;
+        self.frames.release();
+        if self.assembler.in_progress().is_none() {
+            self.assembler.release();
+            self.decoding.release();
+        }
+    }
+
     fn reads_past_the_window(&self) -> bool {
         matches!(self.half_taken, Some(Granularity::Message | Granularity::Frame))
             && self.frames.missing() >= Self::DIRECT
@@ -366,11 +378,26 @@ impl Inbound {
 
     fn step(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
         loop {
-            let part = match self.next()? {
-                Next::Step(step) => return Ok(step),
-                Next::Data(part) => part,
-            };
+            match self.state {
+                State::Open | State::Skipping => {}
+                State::Closed => {
+                    self.frames.discard();
+                    return Ok(Step::Ended);
+                }
+                State::Failed(error) => return Err(error),
+            }
+            let Some(part) = self.frames.next_part()? else { return Ok(Step::NeedMore) };
+            if part.first {
+                self.decoding.header(&part.header)?;
+            }
+            if part.is_control() {
+                return self.take_control(&part);
+            }
+            if part.first {
+                self.begin(&part)?;
+            }
             let step = match granularity {
+                _ if self.state == State::Skipping => self.skip(&part)?,
                 Granularity::Message => self.take_for_message(&part)?,
                 Granularity::Frame => self.take_for_frame(&part)?,
                 Granularity::Piece => self.take_for_piece(&part)?,
@@ -381,35 +408,12 @@ impl Inbound {
         }
     }
 
-    /// Finds the next part of a wanted data frame; control frames are dealt with on the way.
-    fn next(&mut self) -> Result<Next, ProtocolError> {
-        loop {
-            match self.state {
-                State::Open | State::Skipping => {}
-                State::Closed => {
-                    self.frames.discard();
-                    return Ok(Next::Step(Step::Ended));
-                }
-                State::Failed(error) => return Err(error),
-            }
-            let Some(part) = self.frames.next_part()? else { return Ok(Next::Step(Step::NeedMore)) };
-            if part.first {
-                self.decoding.header(&part.header)?;
-            }
-            if part.is_control() {
-                return self.take_control(&part).map(Next::Step);
-            }
-            if part.first {
-                self.assembler.begin(&part.header)?;
-            }
-            if part.first && self.decoding.is_plain() {
-                self.assembler.announce(part.header.len)?;
-            }
-            if self.state == State::Open {
-                return Ok(Next::Data(part));
-            }
-            self.skip(&part)?;
-        }
+    /// Takes note of a data frame before anything is done with its payload.
+    #[inline]
+    fn begin(&mut self, part: &Part) -> Result<(), ProtocolError> {
+        self.assembler.begin(&part.header)?;
+        // What an extension makes of it is counted as it comes out.
+        if self.decoding.is_plain() { self.assembler.announce(part.header.len) } else { Ok(()) }
     }
 
     fn take_control(&mut self, part: &Part) -> Result<Step, ProtocolError> {
@@ -436,7 +440,11 @@ impl Inbound {
             self.place = Place::Window(kind, part.len);
             return Ok(Some(Step::Message));
         }
-        self.half_taken = Some(Granularity::Message);
+        if self.half_taken != Some(Granularity::Message) {
+            // What another granularity has taken is not repeated.
+            self.assembler.forget();
+            self.half_taken = Some(Granularity::Message);
+        }
         let Self { frames, assembler, decoding, .. } = self;
         decoding.piece(part, frames.payload(part.len), assembler, Gather::Message)?;
         if !part.ends_message() {
@@ -478,14 +486,14 @@ impl Inbound {
         Ok(Some(Step::Piece(Piece { kind, frame_finished: part.last, message_finished: part.ends_message() })))
     }
 
-    fn skip(&mut self, part: &Part) -> Result<(), ProtocolError> {
+    fn skip(&mut self, part: &Part) -> Result<Option<Step>, ProtocolError> {
         let Self { frames, assembler, decoding, .. } = self;
         decoding.piece(part, frames.payload(part.len), assembler, Gather::Nothing)?;
         if part.ends_message() {
             self.end_message()?;
             self.state = State::Open;
         }
-        Ok(())
+        Ok(None)
     }
 
     fn end_message(&mut self) -> Result<(), ProtocolError> {

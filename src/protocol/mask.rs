@@ -78,9 +78,9 @@ enum Source {
 
 impl MaskKeys {
     /// Enough to make the system call behind the source cheap per key, few enough to be nothing per connection.
-    const BATCH: usize = 64;
+    const BATCH: usize = 256;
 
-    /// Keys drawn from `entropy` in batches of 64.
+    /// Keys drawn from `entropy` in batches of 256.
     pub fn pooled(entropy: Entropy) -> Self {
         Self::new(Source::Pool(entropy))
     }

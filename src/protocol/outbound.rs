@@ -5,7 +5,7 @@ use super::close::CloseFrame;
 use super::deflate::Deflater;
 use super::error::LocalProtocolError;
 use super::extension::OutboundExtension;
-use super::frame::{Frame, FrameHeader, MAX_CONTROL_PAYLOAD, Rsv};
+use super::frame::{Frame, FrameHeader, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
 use super::mask::{Entropy, MaskKeys, copy_masked, rotate};
 use super::opcode::Opcode;
 use super::role::Role;
@@ -209,6 +209,9 @@ impl Outbound {
         if !self.extensions.is_empty() || continues_deflated {
             return Err(LocalProtocolError::PayloadInPieces);
         }
+        if len >= LENGTH_63 {
+            return Err(LocalProtocolError::PayloadLength);
+        }
         self.begin_data(opcode, fin)?;
         if let Some(deflater) = &mut self.deflater {
             deflater.begin(false);
@@ -317,6 +320,14 @@ impl Outbound {
         self.keys = keys;
     }
 
+    /// Gives back the memory that large frames have taken, unless something is pending.
+    pub fn release(&mut self) {
+        if self.pending().is_empty() {
+            self.buffer.release();
+            self.written = 0;
+        }
+    }
+
     /// How many bytes of memory this half holds.
     pub fn memory(&self) -> usize {
         self.buffer.capacity() + self.deflater.as_ref().map_or(0, |deflater| deflater.memory())
@@ -350,6 +361,14 @@ impl Outbound {
         if !mark.closed {
             self.close = None;
         }
+    }
+
+    /// Forgets what is pending: it will never be written, and nothing may follow it.
+    #[cold]
+    pub(crate) fn forget(&mut self) {
+        self.buffer.release();
+        self.written = 0;
+        self.current = None;
     }
 
     /// Checks that a data frame may be sent now and takes note of it (RFC 6455, section 5.4).
@@ -422,10 +441,8 @@ impl Outbound {
 
     #[inline]
     fn encode_header(&mut self, header: &FrameHeader) -> usize {
-        let mut head = [0; FrameHeader::MAX_LEN];
-        let length = header.write(&mut head);
-        // A copy of fixed length is a few instructions; the payload overwrites what is too much of it.
-        self.buffer.room(FrameHeader::MAX_LEN).copy_from_slice(&head);
+        let room = self.buffer.room(FrameHeader::MAX_LEN).first_chunk_mut().expect("it has that length");
+        let length = header.write(room);
         self.buffer.fill(length);
         length
     }

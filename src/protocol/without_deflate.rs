@@ -1,7 +1,7 @@
 //! What stands in for `deflate` where the crate is built without it: types that no value can have, so that the halves
 //! need not be written twice and the compiler leaves out what is never done.
 
-#![expect(clippy::needless_pass_by_ref_mut, reason = "the signatures are those of what is stood in for")]
+#![allow(clippy::needless_pass_by_ref_mut, reason = "the signatures are those of deflate")]
 
 use super::buffer::ByteBuffer;
 use super::outbound::Compression;

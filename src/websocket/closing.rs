@@ -26,23 +26,29 @@ impl Shared {
     /// the receiving thread itself it does not wait.
     pub(crate) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         let Some(deadline) = self.begin_close(code, reason)? else { return Ok(()) };
-        if !self.is_reader() && !self.wait_until_over(deadline) {
+        // After a failed write there is nothing to wait for but the reader, and that has been woken.
+        if !self.is_reader() && !self.is_mute() && !self.wait_until_over(deadline) {
             self.abort(CloseCause::Unanswered);
         }
         Ok(())
     }
 
-    /// Closes from the thread that has the reader, unless another one is faster.
+    /// Closes from the thread that has the reader, unless another one is faster. It reads from the beginning: a peer that is
+    /// kept from reading by what it has to say itself would not take our Close otherwise.
     pub(super) fn close_with_reader(&self, reader: &Mutex<Reader>, code: CloseCode, reason: &str) -> Result<()> {
-        let Some(deadline) = self.begin_close(code, reason)? else { return Ok(()) };
-        match reader.try_lock() {
-            Ok(mut reader) => reader.discard_until_closed(self, deadline),
-            Err(TryLockError::Poisoned(reader)) => reader.into_inner().discard_until_closed(self, deadline),
-            Err(TryLockError::WouldBlock) => {
-                self.wait_until_over(deadline);
-            }
+        let mut reader = match reader.try_lock() {
+            Ok(reader) => reader,
+            Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.close(code, reason),
+        };
+        let close = CloseFrame::new(code, reason)?;
+        if self.is_over() {
+            return Ok(());
         }
-        if self.over().is_none() {
+        let deadline = Deadline::after(Some(self.timeouts().close));
+        self.queue_close(close);
+        reader.discard_until_closed(self, deadline);
+        if !self.is_over() {
             self.abort(CloseCause::Unanswered);
         }
         Ok(())
@@ -50,7 +56,7 @@ impl Shared {
 
     /// Says good-bye without waiting for anything: the connection is given up.
     pub(super) fn leave(&self) {
-        if self.over().is_some() || !self.is_ours() {
+        if self.is_over() || !self.is_ours() {
             return;
         }
         if let Ok(close) = CloseFrame::new(CloseCode::GOING_AWAY, "") {
@@ -63,19 +69,19 @@ impl Shared {
     /// Sends our Close, if there is still something to close; returns by when all of it must be done.
     fn begin_close(&self, code: CloseCode, reason: &str) -> Result<Option<Deadline>> {
         let close = CloseFrame::new(code, reason)?;
-        if self.over().is_some() {
+        if self.is_over() {
             return Ok(None);
         }
         let deadline = Deadline::after(Some(self.timeouts().close));
         self.queue_close(close);
         match self.send_queued_close(deadline) {
             Ok(()) => Ok(Some(deadline)),
-            // Whether it timed out or the connection broke: it is over, which is what was wanted.
             Err(Error::Timeout(_)) => {
                 self.abort(CloseCause::Unanswered);
                 Ok(None)
             }
-            Err(_) => Ok(None),
+            // The connection broke; perhaps it was received why.
+            Err(_) => Ok(Some(deadline)),
         }
     }
 }

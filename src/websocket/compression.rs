@@ -67,7 +67,7 @@ impl Compressing {
 
 /// Without compression there is nothing to say.
 #[cfg(not(feature = "deflate"))]
-#[expect(clippy::needless_pass_by_ref_mut, reason = "the signatures are those of what is above")]
+#[allow(clippy::needless_pass_by_ref_mut, reason = "the signatures are those of above")]
 impl Compressing {
     pub(super) fn new(_: &ConnectOptions) -> Result<Self> {
         Ok(Self {})

@@ -73,7 +73,7 @@ impl Drop for MessageReader<'_> {
 
 fn next_piece(reader: &mut Reader, shared: &Shared) -> Result<Piece> {
     loop {
-        if let Step::Piece(piece) = reader.receive(shared, Granularity::Piece, ControlFrames::Hide)? {
+        if let Step::Piece(piece) = reader.receive(shared, Granularity::Piece, ControlFrames::Hide, &mut None)? {
             return Ok(piece);
         }
     }

@@ -13,7 +13,7 @@ use crate::protocol::{CloseCode, Compression, Fin, LocalProtocolError, Opcode, T
 ///
 /// Pings, pongs and a Close pass between the fragments. Other messages wait, until their deadlines, for this one to be
 /// [finished](Self::finish); the same thread gets [`LocalProtocolError::SendingMessage`] instead. Dropped unfinished, the
-/// connection is closed with 1011: a half message must not pass for a whole one.
+/// connection is closed with 1011, since a half message must not pass for a whole one; that may wait for the close timeout.
 ///
 /// ```no_run
 /// use std::io::Write;
@@ -43,7 +43,8 @@ pub struct MessageWriter {
 enum State {
     Writing,
     Finished,
-    Failed,
+    /// Text that is none was refused: a part of the message is missing.
+    NotUtf8,
 }
 
 impl MessageWriter {
@@ -66,6 +67,7 @@ impl MessageWriter {
     /// [`Error::Usage`] when text ends inside a character, otherwise as for
     /// [`WebSocket::send_text`](crate::WebSocket::send_text).
     pub fn finish(mut self) -> Result<()> {
+        self.check_text()?;
         if self.text.as_ref().is_some_and(|text| text.finish().is_err()) {
             return Err(Error::Usage(LocalProtocolError::TextNotUtf8));
         }
@@ -74,32 +76,48 @@ impl MessageWriter {
         Ok(())
     }
 
-    fn send(&mut self, fin: Fin) -> Result<()> {
-        let sent =
-            self.shared.turn(Purpose::Fragment)?.compressing(self.compression).data(self.opcode, fin, &self.buffer);
-        if sent.is_err() {
-            self.state = State::Failed;
+    fn check_text(&self) -> Result<()> {
+        match self.state {
+            State::NotUtf8 => Err(Error::Usage(LocalProtocolError::TextNotUtf8)),
+            State::Writing | State::Finished => Ok(()),
         }
-        sent?;
+    }
+
+    /// Whether anything was written that has not become part of a whole message.
+    const fn is_unfinished(&self) -> bool {
+        match self.state {
+            State::Finished => false,
+            State::NotUtf8 => true,
+            State::Writing => matches!(self.opcode, Opcode::Continuation) || !self.buffer.is_empty(),
+        }
+    }
+
+    fn send(&mut self, fin: Fin) -> Result<()> {
+        // The thread that sends must not wait for itself.
+        self.shared.set_sending(Sending::Fragments(thread::current().id()));
+        self.shared.turn(Purpose::Fragment)?.compressing(self.compression).data(self.opcode, fin, &self.buffer)?;
         self.opcode = Opcode::Continuation;
         self.buffer.clear();
         Ok(())
     }
 }
 
+/// After a timeout nothing is lost: the same call can be made again.
 impl Write for MessageWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.check_text()?;
+        // Only now, since it may have been the last: then it ends the message.
+        if self.buffer.len() == Self::FRAGMENT && !piece.is_empty() {
+            self.send(Fin::More)?;
+        }
         let piece = &piece[..piece.len().min(Self::FRAGMENT - self.buffer.len())];
         if let Some(text) = &mut self.text
             && text.push(piece).is_err()
         {
-            self.state = State::Failed;
-            return Err(Error::Usage(LocalProtocolError::TextNotUtf8).into());
+            self.state = State::NotUtf8;
+            self.check_text()?;
         }
         self.buffer.extend_from_slice(piece);
-        if self.buffer.len() == Self::FRAGMENT {
-            self.send(Fin::More)?;
-        }
         Ok(piece.len())
     }
 
@@ -114,7 +132,8 @@ impl Write for MessageWriter {
 
 impl Drop for MessageWriter {
     fn drop(&mut self) {
-        if self.state != State::Finished {
+        // A fork must not speak on its parent's connection.
+        if self.is_unfinished() && self.shared.is_ours() {
             // The message cannot be completed, so the connection cannot go on. If it is over already, that is as well.
             let _ = self.shared.send_close(CloseCode::INTERNAL_ERROR, "message was not finished");
         }

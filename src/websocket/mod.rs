@@ -22,7 +22,7 @@ mod state_pool;
 mod transmit;
 mod turn;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::batch::Batch;
@@ -157,7 +157,7 @@ impl WebSocket {
     #[doc(alias = "close_frame")]
     #[doc(alias = "last_close_frame")]
     pub fn close_info(&self) -> Option<CloseInfo> {
-        self.connection.as_ref()?.shared.over()
+        self.connection.as_ref()?.shared.over_soon()
     }
 
     /// Closes with code 1000: sends a Close, waits for the peer's, at most the [close timeout](ConnectOptions::close_timeout), and
@@ -183,11 +183,14 @@ impl WebSocket {
         }
     }
 
-    /// Sends a Close and does not wait: what the peer has sent can be received, until [`Error::Closed`].
+    /// Sends a Close and does not wait for the peer's: what the peer has sent can be received, until [`Error::Closed`]. After the
+    /// first Close none is sent.
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] for a code or a reason that must not be sent, otherwise as for [`send_text`](Self::send_text).
+    /// [`Error::Usage`] for a code or a reason that must not be sent, [`Error::Closed`] when the connection is over.
+    /// [`Error::Timeout`] when the Close could not be sent within the [close timeout](ConnectOptions::close_timeout): it waits
+    /// for its turn behind what others send, and leaves as soon as it can.
     pub fn send_close(&self, code: CloseCode, reason: &str) -> Result<()> {
         self.shared()?.send_close(code, reason)
     }
@@ -230,12 +233,8 @@ impl Connection {
         self.reader.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_reader(&self) -> MutexGuard<'_, Reader> {
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn memory(&self) -> usize {
-        self.shared.memory() + self.lock_reader().inbound.memory()
+        self.shared.memory() + self.reader.try_lock().map_or(0, |reader| reader.inbound.memory())
     }
 }
 
@@ -282,7 +281,8 @@ impl ConnectOptions {
     /// # Errors
     ///
     /// [`Error::Handshake`] for a request that is no opening handshake, which is answered with the status that says so;
-    /// [`Error::Timeout`] when it took longer than the [open timeout](Self::open_timeout); [`Error::Io`].
+    /// [`Error::Timeout`] when it took longer than the [open timeout](Self::open_timeout); [`Error::Tls`], [`Error::Io`];
+    /// [`Error::Options`] and [`Error::Usage`] for options that cannot be met.
     pub fn accept(&self, stream: impl Into<Box<dyn Transport>>) -> Result<WebSocket> {
         let mut ws = WebSocket::with_options(self.clone());
         ws.connection = Some(ws.opening()?.accept(stream.into())?);

@@ -15,10 +15,9 @@ use crate::error::{Error, HandshakeError, Phase, Refusal, Result};
 use crate::net::{self, Deadline, Patience, Stream, Transport};
 use crate::options::{ConnectOptions, Field, Timeouts};
 use crate::protocol::handshake::{
-    Acceptance, ClientHandshake, ClientRequest, HeadLimits, Progress, Rejection, Response, ServerHandshake,
-    UpgradeRequest,
+    Acceptance, ClientHandshake, ClientRequest, Progress, Rejection, Response, ServerHandshake, UpgradeRequest,
 };
-use crate::protocol::{Limits, MaskKeys, Role, TextPolicy};
+use crate::protocol::{MaskKeys, Role, TextPolicy};
 use crate::url::Target;
 
 /// How long the body of a refusal is waited for; the status and the headers are worth more than it.
@@ -60,7 +59,7 @@ impl<'a> Opening<'a> {
     pub(super) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
         let mut compressing = Compressing::new(self.options)?;
         let stream = net::accept(transport, self.options, self.deadline)?;
-        let mut handshake = ServerHandshake::new(head_limits(self.options));
+        let mut handshake = ServerHandshake::new(self.options.settings().head_limits);
         let request = match self.read_request(&stream, &mut handshake) {
             Ok(request) => request,
             Err(error) => {
@@ -86,7 +85,7 @@ impl<'a> Opening<'a> {
         if let Some(offer) = compressing.offer() {
             request = request.extensions(offer);
         }
-        Ok(ClientHandshake::new(&request, head_limits(self.options), nonce()?)?)
+        Ok(ClientHandshake::new(&request, self.options.settings().head_limits, nonce()?)?)
     }
 
     fn open(
@@ -104,7 +103,7 @@ impl<'a> Opening<'a> {
             let progress = match stream.read(&mut piece, deadline) {
                 Ok(0) => Progress::Refused(handshake.receive_eof()?),
                 Ok(length) => handshake.receive(&piece[..length])?,
-                Err(error) => return Err(interrupted(handshake, &error)),
+                Err(error) => return Err(interrupted(handshake, error)),
             };
             match progress {
                 Progress::NeedMore => {}
@@ -140,7 +139,7 @@ impl<'a> Opening<'a> {
             None => MaskKeys::pooled(system()),
         };
         let policy = if settings.skips_utf8_validation { TextPolicy::Skip } else { TextPolicy::Validate };
-        let (mut inbound, outbound) = compressing.halves(role, limits(self.options), policy, keys);
+        let (mut inbound, outbound) = compressing.halves(role, settings.limits, policy, keys);
         let pushed = inbound.push(surplus);
         debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
         Connection {
@@ -162,7 +161,7 @@ impl<'a> Opening<'a> {
                         return Ok(request);
                     }
                 }
-                Err(error) => return Err(phase(&error)),
+                Err(error) => return Err(phase(error)),
             }
         }
     }
@@ -178,7 +177,7 @@ impl<'a> Opening<'a> {
     }
 
     fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
-        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(&failure.error))
+        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(failure.error))
     }
 }
 
@@ -199,6 +198,10 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
         Field::Given(origin) => request.origin(origin),
         Field::Suppressed => request,
     };
+    let authorized = settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+    if let Some(userinfo) = target.userinfo.as_ref().filter(|_| !authorized) {
+        request = request.basic_authorization(&userinfo.credentials());
+    }
     if let Some(connection) = &settings.connection {
         request = request.connection(connection);
     }
@@ -208,29 +211,8 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
     }
 }
 
-fn limits(options: &ConnectOptions) -> Limits {
-    let given = options.settings().limits;
-    Limits {
-        max_message_size: given.max_message_size,
-        max_frame_size: given.max_frame_size,
-        max_fragments: given.max_fragments,
-        max_control_frames: given.max_control_frames,
-    }
-}
-
-fn head_limits(options: &ConnectOptions) -> HeadLimits {
-    let given = options.settings().limits;
-    HeadLimits {
-        head: given.max_head_size,
-        line: given.max_head_line,
-        fields: given.max_head_fields,
-        interim: given.max_interim_responses,
-        body: given.max_refusal_body,
-    }
-}
-
 /// The answer broke off. If it was a refusal, that says more than the error.
-fn interrupted(handshake: ClientHandshake, error: &io::Error) -> Error {
+fn interrupted(handshake: ClientHandshake, error: io::Error) -> Error {
     match handshake.finish_refusal() {
         Some(refusal) => refused(refusal),
         None => phase(error),
@@ -241,6 +223,6 @@ fn refused(refusal: Refusal) -> Error {
     Error::Refused(Box::new(refusal))
 }
 
-fn phase(error: &io::Error) -> Error {
-    if is_timeout(error) { Error::Timeout(Phase::Handshake) } else { Error::Io(error.kind().into()) }
+fn phase(error: io::Error) -> Error {
+    if is_timeout(&error) { Error::Timeout(Phase::Handshake) } else { Error::Io(error) }
 }

@@ -10,7 +10,7 @@ use super::turn::is_timeout;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
 use crate::net::Deadline;
-use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Step};
+use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Role, Step};
 
 /// The receiving half of a connection and its driver.
 #[derive(Debug)]
@@ -18,8 +18,6 @@ pub(super) struct Reader {
     pub(super) inbound: Inbound,
     /// Covers one receive; `None` for as long as it takes.
     pub(super) timeout: Option<Duration>,
-    /// A reply was left to be sent, and perhaps it was not.
-    unsettled: bool,
     /// The thread that received last, as the others know it.
     thread: ThreadId,
 }
@@ -38,20 +36,26 @@ pub enum ControlFrames {
 impl Reader {
     /// What is read after a Close so that a reset does not eat ours, in bytes.
     const DRAIN: usize = 1 << 20;
+    /// How long nothing has to come until memory is given back.
+    const IDLE: Duration = Duration::from_secs(1);
+    /// How often a reply is tried again that found no room, while nothing is received.
+    const RETRY: Duration = Duration::from_millis(50);
 
     pub(super) fn new(inbound: Inbound, timeout: Option<Duration>) -> Self {
-        Self { inbound, timeout, unsettled: false, thread: thread::current().id() }
+        Self { inbound, timeout, thread: thread::current().id() }
     }
 
-    /// Goes on until there is something for the caller. A peer's Close is answered, and is an error.
+    /// Goes on until there is something for the caller. A peer's Close is answered, and is an error. `deadline` is that of the
+    /// whole call; without one it begins to run when this has to wait.
     #[inline(never)]
     pub(super) fn receive(
         &mut self,
         shared: &Shared,
         granularity: Granularity,
         control: ControlFrames,
+        deadline: &mut Option<Deadline>,
     ) -> Result<Step> {
-        let mut deadline = None;
+        self.allow(granularity)?;
         loop {
             let step = match granularity {
                 Granularity::Message => self.inbound.advance(),
@@ -59,38 +63,40 @@ impl Reader {
                 Granularity::Piece => self.inbound.advance_piece(),
             };
             match step {
-                Ok(Step::NeedMore) => self.fill(shared, self.started(&mut deadline))?,
+                Ok(Step::NeedMore) => self.fill(shared, self.started(deadline))?,
                 Ok(Step::Ping) => {
                     shared.answer_ping(self.inbound.control());
-                    self.unsettled = true;
-                    self.settle(shared);
+                    shared.settle();
                     if control == ControlFrames::Show {
                         return Ok(Step::Ping);
                     }
                 }
                 Ok(Step::Pong) if control == ControlFrames::Hide => {}
-                Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, self.started(&mut deadline))),
-                Err(error) => return Err(violated(shared, error, self.started(&mut deadline))),
+                Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, self.started(deadline))),
+                Err(error) => return Err(violated(shared, error, self.started(deadline))),
                 Ok(step) => {
-                    self.settle(shared);
+                    settle(shared);
                     return Ok(step);
                 }
             }
         }
     }
 
-    /// The message of the last step; text that is not UTF-8 ends the connection.
+    /// The message of the last step; text that is not UTF-8 ends the connection. `deadline` is that of the receive, if it had to
+    /// wait.
     #[inline]
-    pub(super) fn message(&mut self, shared: &Shared) -> Result<MessageRef<'_>> {
+    pub(super) fn message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<MessageRef<'_>> {
         let timeout = self.timeout;
-        self.inbound.message().map_err(|error| violated(shared, error, Deadline::after(timeout)))
+        let deadline = || deadline.unwrap_or_else(|| Deadline::after(timeout));
+        self.inbound.message().map_err(|error| violated(shared, error, deadline()))
     }
 
     /// The same as a value of its own.
     #[inline]
-    pub(super) fn take_message(&mut self, shared: &Shared) -> Result<Message> {
+    pub(super) fn take_message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<Message> {
         let timeout = self.timeout;
-        self.inbound.take_message().map_err(|error| violated(shared, error, Deadline::after(timeout)))
+        let deadline = || deadline.unwrap_or_else(|| Deadline::after(timeout));
+        self.inbound.take_message().map_err(|error| violated(shared, error, deadline()))
     }
 
     /// Whether a step of this granularity would lose what another one has gathered.
@@ -119,8 +125,9 @@ impl Reader {
         }
     }
 
-    /// Receives until the connection is over, and keeps nothing.
+    /// Sends the Close that waits, receives until the connection is over, and keeps nothing.
     pub(super) fn discard_until_closed(&mut self, shared: &Shared, deadline: Deadline) {
+        shared.settle();
         loop {
             match self.inbound.advance() {
                 Ok(Step::NeedMore) => {
@@ -131,6 +138,11 @@ impl Reader {
                 Ok(Step::Close | Step::Ended) => {
                     self.closed_by_peer(shared, deadline);
                     return;
+                }
+                // Until the peer has closed, its pings are answered (RFC 6455, section 5.5.2).
+                Ok(Step::Ping) => {
+                    shared.answer_ping(self.inbound.control());
+                    shared.settle();
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -159,13 +171,12 @@ impl Reader {
         if let Some(closed) = shared.closed() {
             return Err(closed);
         }
-        self.settle(shared);
         let thread = thread::current().id();
         if thread != self.thread {
             self.thread = thread;
             shared.note_reader(thread);
         }
-        match shared.stream.read(self.inbound.space(), deadline) {
+        match self.read(shared, deadline) {
             Ok(0) => Err(shared.lost(io::ErrorKind::UnexpectedEof)),
             Ok(length) => {
                 self.inbound.received(length);
@@ -176,10 +187,36 @@ impl Reader {
         }
     }
 
-    fn settle(&mut self, shared: &Shared) {
-        if self.unsettled || shared.stream.has_output() {
-            self.unsettled = !shared.settle();
+    /// Waits for bytes, and looks up now and then while there is something to see to: a reply that found no room is tried again,
+    /// since the peer may wait for it before it says anything and nobody else may have anything to send; and what a burst has
+    /// taken of memory is given back when nothing has come for a while.
+    fn read(&mut self, shared: &Shared, deadline: Deadline) -> io::Result<usize> {
+        loop {
+            settle(shared);
+            let unsettled = shared.is_unsettled();
+            let pause = match (unsettled, self.inbound.can_release()) {
+                (true, _) => Deadline::after(Some(Self::RETRY)),
+                (false, true) => Deadline::after(Some(Self::IDLE)),
+                (false, false) => Deadline::NEVER,
+            };
+            match shared.stream.read(self.inbound.space(), deadline.min(pause)) {
+                // A stream that does not wait is not asked again and again; one may be a little early, though.
+                Err(error) if is_timeout(&error) && pause.is_half_over() && !deadline.is_over() => {
+                    if !unsettled {
+                        self.inbound.release();
+                        shared.release();
+                    }
+                }
+                result => return result,
+            }
         }
+    }
+}
+
+#[inline]
+fn settle(shared: &Shared) {
+    if shared.is_unsettled() {
+        shared.settle();
     }
 }
 
@@ -199,12 +236,19 @@ pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Deadline
 
 /// Ends a connection on which our Close is sent or waits to be sent: sends it, half-closes, and lets the peer take it in before the
 /// socket goes, since closing a socket with unread bytes makes a reset of them that may overtake the Close.
+///
+/// After a closing handshake nothing is unread; then a client waits for the server to end the connection, and a server does
+/// not wait (RFC 6455, section 7.1.1).
 fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
     let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline);
-    if shared.send_queued_close(deadline).is_ok() && shared.stream.shutdown(Shutdown::Write).is_ok() {
+    let waits = shared.role == Role::Client || !info.is_clean();
+    shared.end_soon(info.clone());
+    let sent = shared.send_queued_close(deadline).is_ok();
+    // Whoever waits for the end need not wait for the peer to hang up.
+    let info = shared.end(info);
+    if sent && waits && shared.stream.shutdown(Shutdown::Write).is_ok() {
         drain(shared, deadline);
     }
-    let info = shared.end(info);
     // The peer may have been faster; then there is nothing left to shut down.
     let _ = shared.stream.shutdown(Shutdown::Both);
     info

@@ -6,27 +6,31 @@ use super::reader::ControlFrames;
 use super::{MessageReader, Messages, WebSocket, not_zero};
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageRef};
+use crate::net::Deadline;
 use crate::protocol::{Frame, Granularity, Opcode, Step};
 
 /// Receiving.
 impl WebSocket {
-    /// Receives a message as a value of its own. Pings are answered on the way.
+    /// Receives a message as a value of its own. Pings are answered on the way, and so is the peer's Close; then a client waits
+    /// for the server to end the connection, at most for the close timeout, before it returns.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] when the connection is over, now and ever after; [`Error::Protocol`] when the peer broke a rule, which has
     /// ended the connection; [`Error::Timeout`] when the [timeout](crate::ConnectOptions::recv_timeout) has passed: nothing is lost
-    /// then, the next receive goes on.
+    /// then, the next receive goes on; [`Error::Usage`] while a frame is received in part by [`recv_frame`](Self::recv_frame).
     #[inline]
     pub fn recv(&mut self) -> Result<Message> {
         let (reader, shared) = self.halves()?;
+        let mut deadline = None;
         if !reader.inbound.advance_short() {
-            reader.receive(shared, Granularity::Message, ControlFrames::Hide)?;
+            reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
         }
-        reader.take_message(shared)
+        reader.take_message(shared, deadline)
     }
 
-    /// Receives a message without copying it: valid until the next receive.
+    /// Receives a message without copying it: valid until the next receive. To answer it while it is borrowed, send through a
+    /// [`sender`](Self::sender).
     ///
     /// # Errors
     ///
@@ -48,10 +52,11 @@ impl WebSocket {
     #[inline]
     pub fn recv_ref(&mut self) -> Result<MessageRef<'_>> {
         let (reader, shared) = self.halves()?;
+        let mut deadline = None;
         if !reader.inbound.advance_short() {
-            reader.receive(shared, Granularity::Message, ControlFrames::Hide)?;
+            reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
         }
-        reader.message(shared)
+        reader.message(shared, deadline)
     }
 
     /// Receives within `timeout`, whatever the options say.
@@ -60,7 +65,10 @@ impl WebSocket {
     ///
     /// As for [`recv`](Self::recv); [`Error::Options`] for a timeout of zero.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message> {
-        self.recv_ref_timeout(timeout).map(MessageRef::to_owned)
+        let mut deadline = Some(Deadline::after(not_zero("recv_timeout", Some(timeout))?));
+        let (reader, shared) = self.halves()?;
+        reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        reader.take_message(shared, deadline)
     }
 
     /// Receives within `timeout`, without copying.
@@ -69,13 +77,10 @@ impl WebSocket {
     ///
     /// As for [`recv_timeout`](Self::recv_timeout).
     pub fn recv_ref_timeout(&mut self, timeout: Duration) -> Result<MessageRef<'_>> {
-        let timeout = not_zero("recv_timeout", Some(timeout))?;
+        let mut deadline = Some(Deadline::after(not_zero("recv_timeout", Some(timeout))?));
         let (reader, shared) = self.halves()?;
-        let usual = std::mem::replace(&mut reader.timeout, timeout);
-        let received = reader.receive(shared, Granularity::Message, ControlFrames::Hide);
-        reader.timeout = usual;
-        received?;
-        reader.message(shared)
+        reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        reader.message(shared, deadline)
     }
 
     /// Receives a message with its opcode, as bytes; the peer's Close comes as [`Opcode::Close`] with its body, once. With
@@ -97,12 +102,12 @@ impl WebSocket {
         let fragments = self.options.settings().fires_cont_frame;
         let granularity = if fragments { Granularity::Frame } else { Granularity::Message };
         let (reader, shared) = self.halves()?;
-        reader.allow(granularity)?;
         let already_over = shared.over().is_some();
-        match reader.receive(shared, granularity, control) {
+        let mut deadline = None;
+        match reader.receive(shared, granularity, control, &mut deadline) {
             Ok(Step::Message) => {
                 let opcode = reader.inbound.kind().into();
-                let message = reader.message(shared)?;
+                let message = reader.message(shared, deadline)?;
                 Ok(Frame::new(opcode, message.as_bytes()))
             }
             Ok(_) => Ok(reader.inbound.frame()),
@@ -133,7 +138,6 @@ impl WebSocket {
     /// As for [`recv`](Self::recv); [`Error::Usage`] while a message is received in part by another call.
     pub fn message_reader(&mut self) -> Result<MessageReader<'_>> {
         let (reader, shared) = self.halves()?;
-        reader.allow(Granularity::Piece)?;
         MessageReader::new(reader, shared)
     }
 
@@ -155,8 +159,9 @@ impl WebSocket {
     /// is there before they act on it; a receive may still have to wait for the rest of a frame.
     #[doc(alias = "pending")]
     pub fn has_buffered(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| {
-            connection.lock_reader().inbound.has_buffered() || connection.shared.stream.has_input()
-        })
+        let Some(connection) = &self.connection else { return false };
+        // A close that reads keeps nothing.
+        let Ok(reader) = connection.reader.try_lock() else { return false };
+        reader.inbound.has_buffered() || connection.shared.stream.has_input()
     }
 }

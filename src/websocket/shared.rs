@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
@@ -26,6 +27,9 @@ pub(crate) struct Shared {
     traffic: Mutex<Traffic>,
     /// The turn is free, or the connection is over.
     changed: Condvar,
+    /// Something waits to be sent, and perhaps nobody is about to send it: the reader looks after it. Written under the lock of
+    /// `traffic`; read without, which is soon enough.
+    unsettled: AtomicBool,
     /// The process that made the connection: a fork must not speak on it (DESIGN: drop).
     process: u32,
 }
@@ -37,11 +41,18 @@ pub(super) struct Traffic {
     outbound: Option<Box<Outbound>>,
     /// How many threads wait for [`Shared::changed`].
     waiting: usize,
+    /// How many of them were woken for the turn, and found that somebody else had taken it again.
+    overtaken: usize,
     /// What is to be sent as soon as the turn is free.
     pub(super) reply: Reply,
     sending: Sending,
     /// Our Close, once it is sent or waits to be sent.
     close_sent: Option<CloseFrame>,
+    /// How the connection is about to end: the peer has closed it or broken a rule, or a write has failed. What was received
+    /// before a write failed may still be looked at; it may say why.
+    ending: Option<CloseInfo>,
+    /// A write has failed: not a byte more can be sent.
+    mute: bool,
     /// How the connection ended.
     over: Option<CloseInfo>,
     /// The thread that received last, or made the connection: it must not wait for itself.
@@ -108,14 +119,18 @@ impl Shared {
             traffic: Mutex::new(Traffic {
                 outbound: Some(Box::new(outbound)),
                 waiting: 0,
+                overtaken: 0,
                 reply: Reply::Empty,
                 sending: Sending::Nothing,
                 close_sent: None,
+                ending: None,
+                mute: false,
                 over: None,
                 reader: thread::current().id(),
                 timeouts,
             }),
             changed: Condvar::new(),
+            unsettled: AtomicBool::new(false),
             process: std::process::id(),
         }
     }
@@ -128,30 +143,80 @@ impl Shared {
     pub(super) fn turn(&self, purpose: Purpose) -> Result<Turn<'_>> {
         let mut traffic = self.traffic();
         let patience = patience(traffic.timeouts);
-        let mut deadline = None;
-        loop {
-            traffic.check(purpose)?;
-            if let Some(outbound) = traffic.take_turn(purpose) {
-                drop(traffic);
-                return Ok(Turn::new(self, outbound, patience));
+        traffic.check(purpose)?;
+        if traffic.overtaken == 0
+            && let Some(outbound) = traffic.take_turn(purpose)
+        {
+            drop(traffic);
+            return Ok(Turn::new(self, outbound, patience));
+        }
+        let outbound = self.wait_for_turn(traffic, purpose, patience.total.min(Deadline::after(patience.stall)))?;
+        Ok(Turn::new(self, outbound, patience))
+    }
+
+    /// Waits for the sending half while others have it. Who was woken for it and found it taken again goes before everybody who
+    /// comes later: a thread that sends without a pause must not starve the others.
+    #[cold]
+    fn wait_for_turn<'a>(
+        &'a self,
+        mut traffic: MutexGuard<'a, Traffic>,
+        purpose: Purpose,
+        deadline: Deadline,
+    ) -> Result<Box<Outbound>> {
+        let mut overtaken = false;
+        let outcome = loop {
+            let (woken, waited) = self.wait(traffic, deadline);
+            traffic = woken;
+            let outbound = match traffic.check(purpose) {
+                Ok(()) if overtaken || traffic.overtaken == 0 => traffic.take_turn(purpose),
+                Ok(()) => None,
+                Err(error) => break Err(error),
+            };
+            if let Some(outbound) = outbound {
+                break Ok(outbound);
             }
-            let deadline = *deadline.get_or_insert_with(|| patience.total.min(Deadline::after(patience.stall)));
-            traffic = self.wait(traffic, deadline).map_err(|_| Error::Timeout(Phase::Send))?;
+            if waited.is_err() {
+                break Err(Error::Timeout(Phase::Send));
+            }
+            // Whoever waits for the end of a message has nobody before it to complain of, and must not be before anybody:
+            // the thread that is to end it may wait here too.
+            let is_overtaken = traffic.outbound.is_none() && !traffic.is_held_up(purpose);
+            self.count_overtaken(&mut traffic, &mut overtaken, is_overtaken);
+        };
+        self.count_overtaken(&mut traffic, &mut overtaken, false);
+        outcome
+    }
+
+    /// Counts a waiting thread among those that were overtaken, or no longer: then the others may go on.
+    fn count_overtaken(&self, traffic: &mut Traffic, counted: &mut bool, is_overtaken: bool) {
+        match (*counted, is_overtaken) {
+            (false, true) => traffic.overtaken += 1,
+            (true, false) => traffic.overtaken -= 1,
+            _ => return,
+        }
+        *counted = is_overtaken;
+        if !is_overtaken && traffic.waiting > 0 {
+            self.changed.notify_all();
         }
     }
 
-    /// Sends our Close if it still waits to be sent, and waits for that. An error means that it could not be sent in time.
+    /// Sends our Close if it still waits to be sent, and waits for that. An error means that it could not be sent, or not in time.
     pub(super) fn send_queued_close(&self, deadline: Deadline) -> Result<()> {
         let mut traffic = self.traffic();
         loop {
             if traffic.over.is_some() {
                 return Ok(());
             }
+            if let (true, Some(info)) = (traffic.mute, &traffic.ending) {
+                return Err(Error::Closed(Box::new(info.clone())));
+            }
             if let Some(outbound) = traffic.outbound.take() {
                 drop(traffic);
                 return Turn::new(self, outbound, Patience::until(deadline)).send_reply();
             }
-            traffic = self.wait(traffic, deadline).map_err(|_| Error::Timeout(Phase::Close))?;
+            let (woken, waited) = self.wait(traffic, deadline);
+            traffic = woken;
+            waited.map_err(|_| Error::Timeout(Phase::Close))?;
         }
     }
 
@@ -160,57 +225,77 @@ impl Shared {
         std::mem::take(&mut self.traffic().reply)
     }
 
-    /// Waits until something changes.
+    /// Waits until something changes, or says that the time for it is up.
     fn wait<'a>(
         &'a self,
         mut traffic: MutexGuard<'a, Traffic>,
         deadline: Deadline,
-    ) -> io::Result<MutexGuard<'a, Traffic>> {
-        let timeout = deadline.wait()?;
+    ) -> (MutexGuard<'a, Traffic>, io::Result<()>) {
+        let timeout = match deadline.wait() {
+            Ok(timeout) => timeout,
+            Err(error) => return (traffic, Err(error)),
+        };
         traffic.waiting += 1;
         let mut traffic = match timeout {
             None => self.changed.wait(traffic).unwrap_or_else(PoisonError::into_inner),
             Some(timeout) => self.changed.wait_timeout(traffic, timeout).unwrap_or_else(PoisonError::into_inner).0,
         };
         traffic.waiting -= 1;
-        Ok(traffic)
+        (traffic, Ok(()))
     }
 
     /// Gives the sending half back. Unless something is stuck in it, a reply that came in the meantime must be sent first: then
     /// both are returned.
     pub(super) fn give_back(&self, outbound: Box<Outbound>) -> Option<(Box<Outbound>, Reply)> {
         let mut traffic = self.traffic();
-        let stuck = !outbound.pending().is_empty() || traffic.over.is_some();
+        let stuck = !outbound.pending().is_empty() || traffic.is_mute();
         if !stuck && !matches!(traffic.reply, Reply::Empty) {
             return Some((outbound, std::mem::take(&mut traffic.reply)));
         }
+        self.put_back(traffic, outbound);
+        None
+    }
+
+    /// Gives the sending half back, whatever waits to be sent: whoever waits for it is there, the reader tries again.
+    pub(super) fn give_up_turn(&self, outbound: Box<Outbound>) {
+        self.put_back(self.traffic(), outbound);
+    }
+
+    fn put_back(&self, mut traffic: MutexGuard<'_, Traffic>, outbound: Box<Outbound>) {
+        let waits = !outbound.pending().is_empty() || !matches!(traffic.reply, Reply::Empty);
+        self.unsettled.store(waits && !traffic.is_mute(), Ordering::Relaxed);
         traffic.outbound = Some(outbound);
         if traffic.waiting > 0 {
             self.changed.notify_all();
         }
-        None
     }
 
     /// Leaves a pong to be sent by [`settle`](Self::settle), in place of an older one.
     pub(super) fn answer_ping(&self, payload: &[u8]) {
         let mut traffic = self.traffic();
-        if !matches!(traffic.reply, Reply::Close(_)) {
+        if !matches!(traffic.reply, Reply::Close(_)) && !traffic.is_mute() {
             traffic.reply = Reply::Pong(Payload::new(payload));
+            self.unsettled.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Sends what waits to be sent as far as that is possible without waiting; says whether that was all of it. Whoever has the
-    /// turn sees to it otherwise.
-    pub(super) fn settle(&self) -> bool {
+    /// Whether something waits to be sent that perhaps nobody is about to send.
+    #[inline]
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled.load(Ordering::Relaxed) || self.stream.has_output()
+    }
+
+    /// Sends what waits to be sent as far as that is possible without waiting. While another thread has the turn, that sends the
+    /// reply when it is done, if there is room.
+    pub(super) fn settle(&self) {
         let mut traffic = self.traffic();
-        if traffic.over.is_some() {
-            return true;
+        if traffic.is_mute() {
+            self.unsettled.store(false, Ordering::Relaxed);
+            return;
         }
-        let Some(outbound) = traffic.outbound.take() else { return true };
+        let Some(outbound) = traffic.outbound.take() else { return };
         drop(traffic);
         drop(Turn::new(self, outbound, Patience::until(Deadline::NEVER)));
-        let traffic = self.traffic();
-        traffic.outbound.as_ref().is_none_or(|outbound| outbound.pending().is_empty())
     }
 
     /// Notes which thread receives.
@@ -240,12 +325,8 @@ impl Shared {
         }
         traffic.close_sent = Some(close.clone());
         traffic.reply = Reply::Close(close);
+        self.unsettled.store(true, Ordering::Relaxed);
         true
-    }
-
-    /// Our Close, once it is sent or waits to be sent.
-    pub(super) fn close_sent(&self) -> Option<CloseFrame> {
-        self.traffic().close_sent.clone()
     }
 
     /// How the connection ended, if it did.
@@ -253,14 +334,47 @@ impl Shared {
         self.traffic().over.clone()
     }
 
+    /// The same, and how it is about to end where that is known already.
+    pub(super) fn over_soon(&self) -> Option<CloseInfo> {
+        let traffic = self.traffic();
+        traffic.over.as_ref().or(traffic.ending.as_ref()).cloned()
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(super) fn is_mute(&self) -> bool {
+        self.traffic().is_mute()
+    }
+
     /// The error for a call on a connection that is over.
     pub(super) fn closed(&self) -> Option<Error> {
         self.over().map(|info| Error::Closed(Box::new(info)))
     }
 
+    /// Whether the connection is over.
+    pub(super) fn is_over(&self) -> bool {
+        self.traffic().over.is_some()
+    }
+
+    /// Whether the connection stands: messages can be sent, as far as is known.
+    pub(crate) fn is_open(&self) -> bool {
+        let traffic = self.traffic();
+        traffic.over.is_none() && traffic.ending.is_none() && traffic.close_sent.is_none()
+    }
+
+    /// Notes what the peer did that ends the connection. However the rest goes, this is how it ended. No pong is due any more
+    /// (RFC 6455, section 5.5.2).
+    pub(super) fn end_soon(&self, info: CloseInfo) {
+        let mut traffic = self.traffic();
+        traffic.ending = Some(info);
+        if matches!(traffic.reply, Reply::Pong(_)) {
+            traffic.reply = Reply::Empty;
+        }
+    }
+
     /// Ends the connection. The first reason counts; it is returned.
     pub(super) fn end(&self, info: CloseInfo) -> CloseInfo {
         let mut traffic = self.traffic();
+        let info = traffic.ending.take().unwrap_or(info);
         let info = traffic.over.get_or_insert(info).clone();
         traffic.reply = Reply::Empty;
         self.changed.notify_all();
@@ -275,22 +389,39 @@ impl Shared {
         info
     }
 
-    /// The connection failed under our hands. If we had closed it, the peer just did not answer.
+    /// The connection failed while it was read. If we had closed it, the peer just did not answer.
     pub(super) fn lost(&self, kind: io::ErrorKind) -> Error {
-        let cause = match self.close_sent() {
-            Some(_) => CloseCause::Unanswered,
-            None => CloseCause::Lost(kind),
-        };
+        let cause = self.traffic().cause_of_loss(kind);
         Error::Closed(Box::new(self.abort(cause)))
+    }
+
+    /// A write failed, so nothing more is sent. A peer that closes and goes does that to whoever is sending: its Close may have
+    /// been received, so it is for the reader to find out how the connection ended.
+    #[cold]
+    pub(super) fn write_failed(&self, kind: io::ErrorKind) -> Error {
+        let mut traffic = self.traffic();
+        if let Some(info) = &traffic.over {
+            return Error::Closed(Box::new(info.clone()));
+        }
+        let info = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", traffic.cause_of_loss(kind));
+        let info = traffic.ending.get_or_insert(info).clone();
+        traffic.mute = true;
+        traffic.reply = Reply::Empty;
+        self.changed.notify_all();
+        drop(traffic);
+        // A reader that waits is woken; what has arrived it can still read.
+        let _ = self.stream.shutdown(Shutdown::Both);
+        Error::Closed(Box::new(info))
     }
 
     /// Waits until the connection is over.
     pub(super) fn wait_until_over(&self, deadline: Deadline) -> bool {
         let mut traffic = self.traffic();
         while traffic.over.is_none() {
-            match self.wait(traffic, deadline) {
-                Ok(woken) => traffic = woken,
-                Err(_) => return false,
+            let (woken, waited) = self.wait(traffic, deadline);
+            traffic = woken;
+            if waited.is_err() {
+                return traffic.over.is_some();
             }
         }
         true
@@ -312,6 +443,14 @@ impl Shared {
         self.traffic().outbound.as_ref().map_or(0, |outbound| outbound.memory())
     }
 
+    /// Gives back the memory that a burst has taken, unless it is in use.
+    pub(super) fn release(&self) {
+        if let Some(outbound) = &mut self.traffic().outbound {
+            outbound.release();
+        }
+        self.stream.release();
+    }
+
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.traffic().timeouts
     }
@@ -323,12 +462,12 @@ impl Shared {
 
 impl Traffic {
     /// Whether a call may send at all.
-    fn check(&self, purpose: Purpose) -> Result<()> {
-        if let Some(info) = &self.over {
+    pub(super) fn check(&self, purpose: Purpose) -> Result<()> {
+        if let Some(info) = self.over.as_ref().or(self.ending.as_ref()) {
             return Err(Error::Closed(Box::new(info.clone())));
         }
         if let Some(close) = &self.close_sent {
-            let info = CloseInfo::new(close.code, &close.reason, CloseCause::Local);
+            let info = CloseInfo::new(close.code, &close.reason, CloseCause::Closing);
             return Err(Error::Closed(Box::new(info)));
         }
         // To wait for what this very thread does would be to wait for ever.
@@ -343,11 +482,22 @@ impl Traffic {
         Ok(())
     }
 
+    /// Whether nothing can be sent any more, not even a reply.
+    fn is_mute(&self) -> bool {
+        self.mute || self.over.is_some()
+    }
+
+    fn cause_of_loss(&self, kind: io::ErrorKind) -> CloseCause {
+        if self.close_sent.is_some() { CloseCause::Unanswered } else { CloseCause::Lost(kind) }
+    }
+
     fn take_turn(&mut self, purpose: Purpose) -> Option<Box<Outbound>> {
-        if purpose == Purpose::Message && matches!(self.sending, Sending::Fragments(_)) {
-            return None;
-        }
-        self.outbound.take()
+        if self.is_held_up(purpose) { None } else { self.outbound.take() }
+    }
+
+    /// Whether a message in fragments has to be finished first.
+    fn is_held_up(&self, purpose: Purpose) -> bool {
+        purpose == Purpose::Message && matches!(self.sending, Sending::Fragments(_))
     }
 }
 

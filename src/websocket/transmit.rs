@@ -26,9 +26,9 @@ impl Shared {
                 self.send_message(MessageRef::Text(text), compression)
             }
             Opcode::Binary => self.send_message(MessageRef::Binary(payload), compression),
-            Opcode::Continuation | Opcode::Close | Opcode::Ping | Opcode::Pong => {
-                self.send_frame(&Frame::new(opcode, payload), compression)
-            }
+            Opcode::Ping => self.turn(Purpose::Control)?.send(|outbound| outbound.ping(payload)),
+            Opcode::Pong => self.turn(Purpose::Control)?.send(|outbound| outbound.pong(payload)),
+            Opcode::Continuation | Opcode::Close => self.send_frame(&Frame::new(opcode, payload), compression),
         }
     }
 
@@ -37,6 +37,7 @@ impl Shared {
         frame.validate()?;
         if frame.opcode == Opcode::Close {
             let close = CloseFrame::parse(&frame.payload).map_err(LocalProtocolError::CloseBody)?;
+            self.traffic().check(Purpose::Control)?;
             self.send_close(close.code, &close.reason)?;
             return Ok(frame.encoded_len(self.role));
         }
@@ -83,7 +84,9 @@ impl Shared {
     ) -> Result<u64> {
         let Some(len) = len else {
             let mut writer = MessageWriter::new(Arc::clone(self), kind, compression)?;
-            let copied = io::copy(&mut reader, &mut writer)?;
+            // What the writer says comes wrapped; what the reader says is its own.
+            let copied =
+                io::copy(&mut reader, &mut writer).map_err(|error| error.downcast().unwrap_or_else(Error::Io))?;
             writer.finish()?;
             return Ok(copied);
         };
@@ -103,16 +106,9 @@ impl Shared {
         sent.map(|()| len)
     }
 
-    /// Gives the connection up.
+    /// Gives the connection up. One that is over may still wait for the peer to hang up.
     pub(crate) fn give_up(&self) {
-        if self.over().is_none() {
-            self.abort(CloseCause::Aborted);
-        }
-    }
-
-    /// Whether the connection stands.
-    pub(crate) fn is_open(&self) -> bool {
-        self.over().is_none() && self.close_sent().is_none()
+        self.abort(CloseCause::Aborted);
     }
 }
 

@@ -22,7 +22,9 @@ pub(super) struct Turn<'a> {
 impl<'a> Turn<'a> {
     /// A payload is masked and written in pieces of this size: large enough that the system call is nothing, small enough that the
     /// kernel finds it in the second-level cache.
-    pub(super) const PIECE: usize = 128 * 1024;
+    pub(super) const PIECE: usize = 256 * 1024;
+    /// So many replies in a row are sent for the reader. A peer that pings without end must not keep a sender from returning.
+    const REPLIES: usize = 4;
 
     pub(super) const fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
         Self { shared, outbound: Some(outbound), patience, compression: Compression::Agreed }
@@ -103,11 +105,14 @@ impl<'a> Turn<'a> {
             }
             Err(failure) if is_timeout(&failure.error) => {
                 if failure.started {
-                    shared.abort(CloseCause::TornFrame);
+                    self.tear();
                 }
                 Err(Error::Timeout(Phase::Send))
             }
-            Err(failure) => Err(shared.closed().unwrap_or_else(|| shared.lost(failure.error.kind()))),
+            Err(failure) => {
+                outbound.forget();
+                Err(shared.write_failed(failure.error.kind()))
+            }
         }
     }
 
@@ -115,16 +120,18 @@ impl<'a> Turn<'a> {
         self.outbound().set_mask_keys(keys);
     }
 
-    /// The frame in progress cannot be finished: the connection is over.
-    pub(super) fn tear(&self) {
+    /// The frame in progress cannot be finished: the connection is over, and what is left of the frame must not leave.
+    #[cold]
+    pub(super) fn tear(&mut self) {
+        self.outbound().forget();
         self.shared.abort(CloseCause::TornFrame);
     }
 
-    /// Sends the reply that waits, and waits until it is sent.
+    /// Sends the reply that waits, our Close, and waits until it is sent.
     pub(super) fn send_reply(mut self) -> Result<()> {
         let reply = self.shared.take_reply();
         self.encode_reply(&reply);
-        self.flush()
+        self.flush().map_err(|error| if error.is_timeout() { Error::Timeout(Phase::Close) } else { error })
     }
 
     #[cold]
@@ -189,7 +196,8 @@ impl<'a> Turn<'a> {
                 Ok(length) => outbound.written(length),
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        shared.lost(error.kind());
+                        outbound.forget();
+                        shared.write_failed(error.kind());
                     }
                     return;
                 }
@@ -204,12 +212,20 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        if self.outbound().is_inside_frame() {
+            // A reader of the user's panicked, in the middle of a payload.
+            self.tear();
+        }
         self.try_flush();
-        while let Some(outbound) = self.outbound.take() {
+        for _ in 0..Self::REPLIES {
+            let Some(outbound) = self.outbound.take() else { return };
             let Some((outbound, reply)) = self.shared.give_back(outbound) else { return };
             self.outbound = Some(outbound);
             self.encode_reply(&reply);
             self.try_flush();
+        }
+        if let Some(outbound) = self.outbound.take() {
+            self.shared.give_up_turn(outbound);
         }
     }
 }

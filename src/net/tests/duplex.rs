@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use native_tls::Protocol;
+use rustls::SupportedProtocolVersion;
 
+use super::tls_peer::{Peer, VERSIONS, accept};
 use super::{Authority, Validity, long, patient, pattern, read_exact, soon, tcp_pair};
 use crate::net::deadline::Patience;
 use crate::net::dial::secure;
@@ -15,23 +16,23 @@ use crate::net::stream::Stream;
 use crate::options::TlsOptions;
 
 /// Streams of each kind to the same peer: a function of its plain side.
-fn each_kind(test: impl Fn(Stream, Box<dyn Peer>)) {
+fn each_kind(test: impl Fn(Stream, Box<dyn Socket>)) {
     let (stream, theirs) = tcp_pair();
     test(stream, Box::new(theirs));
-    for version in [Protocol::Tlsv12, Protocol::Tlsv13] {
+    for version in VERSIONS {
         let (stream, theirs) = tls_pair(version);
         test(stream, Box::new(theirs));
     }
 }
 
-trait Peer: Read + Write + Send {}
-impl<T: Read + Write + Send> Peer for T {}
+trait Socket: Read + Write + Send {}
+impl<T: Read + Write + Send> Socket for T {}
 
-fn tls_pair(version: Protocol) -> (Stream, native_tls::TlsStream<TcpStream>) {
+fn tls_pair(version: &'static SupportedProtocolVersion) -> (Stream, Peer<TcpStream>) {
     let authority = Authority::new();
-    let acceptor = authority.leaf("localhost", Validity::Now).acceptor(version);
+    let config = authority.leaf("localhost", Validity::Now).server(version);
     let (stream, theirs) = tcp_pair();
-    let server = thread::spawn(move || acceptor.accept(theirs).unwrap());
+    let server = thread::spawn(move || accept(config, theirs).unwrap());
     let stream = secure(stream, "localhost", &TlsOptions::new().ca_certs_pem(&authority.pem), long()).unwrap();
     (stream, server.join().unwrap())
 }
@@ -118,7 +119,7 @@ fn a_send_to_a_peer_that_does_not_read_ends_with_patience_and_says_what_has_left
 fn the_whole_deadline_ends_a_send_that_still_moves() {
     each_kind(|stream, mut peer| {
         let peer = thread::spawn(move || {
-            let mut buf = [0; 1024];
+            let mut buf = [0; 16 * 1024];
             while peer.read(&mut buf).is_ok_and(|n| n > 0) {
                 thread::sleep(Duration::from_millis(1));
             }
@@ -161,7 +162,7 @@ fn what_try_write_took_arrives_whole_and_in_order() {
 
 #[test]
 fn what_is_stuck_can_be_flushed_when_the_peer_reads_again() {
-    let (stream, mut peer) = tls_pair(Protocol::Tlsv13);
+    let (stream, mut peer) = tls_pair(&rustls::version::TLS13);
     let mut sent = 0;
     while let n @ 1.. = stream.try_write(&[7; 60_000]).unwrap() {
         sent += n;
@@ -199,7 +200,7 @@ fn shutdown_wakes_a_blocked_reader_and_a_blocked_writer() {
 
 #[test]
 fn memory_grows_with_the_traffic_only() {
-    let (stream, mut peer) = tls_pair(Protocol::Tlsv13);
+    let (stream, mut peer) = tls_pair(&rustls::version::TLS13);
     for _ in 0..100 {
         stream.write_all(b"small", patient()).unwrap();
         peer.read_exact(&mut [0; 5]).unwrap();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::{Authority, long, patient, pattern, soon};
+use super::{Authority, Validity, long, patient, pattern, soon};
 use crate::net::deadline::{Deadline, Patience};
 use crate::net::dial::secure;
 use crate::net::stream::Stream;
@@ -30,8 +30,8 @@ enum Fault {
 const FAULTS: [Fault; 7] =
     [Fault::Interrupted, Fault::WouldBlock, Fault::TimedOut, Fault::Reset, Fault::End, Fault::Lie, Fault::OneByte];
 
-/// Passes everything on to `inner`, save for the operation with the number `at`, counted over reads and writes together. With
-/// `step` it passes on so many bytes at a time.
+/// Passes everything on to `inner`, save for the operation with the number `at`, counted over reads and writes
+/// together. With `step` it passes on so many bytes at a time.
 #[derive(Debug)]
 struct Faulty {
     inner: Box<dyn Transport>,
@@ -213,6 +213,10 @@ fn exchange(fault: Fault, at: Option<usize>, step: usize, setup: &Setup) -> (Res
     (result, count)
 }
 
+fn acceptor(authority: &Authority) -> native_tls::TlsAcceptor {
+    authority.leaf("localhost", Validity::Now).acceptor(native_tls::Protocol::Tlsv13)
+}
+
 struct Setup {
     acceptor: native_tls::TlsAcceptor,
     options: TlsOptions,
@@ -238,8 +242,7 @@ fn talk(faulty: Faulty, setup: &Setup) -> Result<Vec<u8>, String> {
 #[test]
 fn every_fault_at_every_operation_is_survived_or_told() {
     let authority = Authority::new();
-    let setup =
-        Setup { acceptor: authority.acceptor("localhost"), options: TlsOptions::new().ca_certs_pem(&authority.pem) };
+    let setup = Setup { acceptor: acceptor(&authority), options: TlsOptions::new().ca_certs_pem(&authority.pem) };
     for fault in FAULTS {
         for at in 0.. {
             let (result, count) = exchange(fault, Some(at), usize::MAX, &setup);
@@ -259,8 +262,7 @@ fn every_fault_at_every_operation_is_survived_or_told() {
 #[test]
 fn tls_works_a_byte_at_a_time() {
     let authority = Authority::new();
-    let setup =
-        Setup { acceptor: authority.acceptor("localhost"), options: TlsOptions::new().ca_certs_pem(&authority.pem) };
+    let setup = Setup { acceptor: acceptor(&authority), options: TlsOptions::new().ca_certs_pem(&authority.pem) };
     let (result, count) = exchange(Fault::OneByte, None, 1, &setup);
     assert_eq!(result, Ok(pattern(2000)));
     assert!(count > 4000);

@@ -4,14 +4,14 @@ mod duplex;
 mod faults;
 mod openssl;
 mod tls;
+#[path = "../../../tests/support/tls_peer.rs"]
+mod tls_peer;
 
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use native_tls::{Identity, Protocol, TlsAcceptor};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
-
+use self::tls_peer::{Authority, Validity};
 use super::deadline::{Deadline, Patience};
 use super::stream::Stream;
 
@@ -72,61 +72,4 @@ fn read_exact(stream: &Stream, n: usize) -> Vec<u8> {
 /// Bytes that are different everywhere.
 fn pattern(n: usize) -> Vec<u8> {
     (0..n).map(|i| (i * 31 + i / 251) as u8).collect()
-}
-
-/// A certificate authority of the test's own.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// A certificate with its key, in PEM form.
-struct Leaf {
-    cert: String,
-    key: String,
-}
-
-/// When a certificate is valid.
-#[derive(Clone, Copy)]
-enum Validity {
-    Now,
-    Over,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        // An authority is found by its name.
-        let name = format!("websocket-sync test authority {:02x?}", &key.public_key_raw()[..8]);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn leaf(&self, name: &str, validity: Validity) -> Leaf {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        if let Validity::Over = validity {
-            params.not_after = date_time_ymd(2001, 1, 1);
-        }
-        let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &self.issuer).unwrap();
-        Leaf { cert: cert.pem(), key: key.serialize_pem() }
-    }
-
-    /// A server for `name` whose certificate is as it should be.
-    fn acceptor(&self, name: &str) -> TlsAcceptor {
-        self.leaf(name, Validity::Now).acceptor(Protocol::Tlsv13)
-    }
-}
-
-impl Leaf {
-    /// A server that speaks `newest` at best.
-    fn acceptor(&self, newest: Protocol) -> TlsAcceptor {
-        let identity = Identity::from_pkcs8(self.cert.as_bytes(), self.key.as_bytes()).unwrap();
-        TlsAcceptor::builder(identity).max_protocol_version(Some(newest)).build().unwrap()
-    }
 }

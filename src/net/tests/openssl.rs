@@ -55,7 +55,7 @@ impl Server {
         line
     }
 
-    fn tell(&mut self, line: &str) {
+    fn tell(&self, line: &str) {
         let mut input = self.child.stdin.as_ref().unwrap();
         input.write_all(line.as_bytes()).unwrap();
         input.flush().unwrap();

@@ -8,7 +8,8 @@ use native_tls::{Certificate, Protocol, TlsConnector, TlsConnectorBuilder};
 use crate::error::{Error, OptionsError, Result};
 use crate::options::{Authorities, SystemRoots, TlsOptions};
 
-/// The connector of all who ask for nothing special: the system's certificates are loaded once in the life of the process.
+/// The connector of all who ask for nothing special: the system's certificates are loaded once in the life of the
+/// process.
 static DEFAULT: OnceLock<TlsConnector> = OnceLock::new();
 
 /// The connector that these options come to; made at the first call, unless there is one ready.

@@ -13,8 +13,8 @@ pub(super) enum Engine {
     Native(TlsStream<Pipe>),
 }
 
-/// Whether a library keeps no ciphertext of its own beside an unfinished record, so that an empty pipe means that there is
-/// nothing to decrypt. So it is with OpenSSL, which reads a record's head and then its body.
+/// Whether a library keeps no ciphertext of its own beside an unfinished record, so that an empty pipe means that there
+/// is nothing to decrypt. So it is with OpenSSL, which reads a record's head and then its body.
 const KEEPS_NOTHING: bool = cfg!(not(any(windows, target_vendor = "apple")));
 
 impl Engine {
@@ -52,6 +52,13 @@ impl Engine {
     pub(super) fn is_drained(&self) -> bool {
         match self {
             Self::Native(stream) => KEEPS_NOTHING && stream.get_ref().incoming.is_empty() && !stream.get_ref().ended,
+        }
+    }
+
+    /// Whether a read may give something although the last one gave all that it was asked for.
+    pub(super) fn has_input(&self) -> bool {
+        match self {
+            Self::Native(stream) => !self.is_drained() || stream.buffered_read_size().is_ok_and(|size| size > 0),
         }
     }
 

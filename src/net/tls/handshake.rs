@@ -16,7 +16,8 @@ type Attempt = std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
 ///
 /// # Errors
 ///
-/// [`Error::Tls`] when the two do not come to terms, [`Error::Timeout`] at the deadline, [`Error::Io`] when the connection is lost.
+/// [`Error::Tls`] when the two do not come to terms, [`Error::Timeout`] at the deadline, [`Error::Io`] when the
+/// connection is lost.
 pub(super) fn connect(below: &Stream, connector: &TlsConnector, name: &str, deadline: Deadline) -> Result<Engine> {
     // The dot that makes a name absolute belongs to the DNS, not to certificates (RFC 6066, section 3).
     let name = name.strip_suffix('.').unwrap_or(name);
@@ -54,7 +55,8 @@ fn handshake(
         let incoming = &mut unfinished.get_mut().incoming;
         let n = below.read(incoming.space(), deadline)?;
         if n == 0 {
-            return Err(Failure::Io(io::ErrorKind::UnexpectedEof.into()));
+            let problem = "the peer ended the connection during the TLS handshake";
+            return Err(Failure::Io(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
         }
         incoming.received(n);
         attempt = unfinished.handshake();

@@ -1,7 +1,7 @@
 //! TLS through memory: the library encrypts and decrypts buffers, and never sees a socket.
 //!
-//! So no lock is held while anyone waits for the network, reading and writing go on at the same time, one read of the socket
-//! feeds many records, and the handshake is under the same deadline as all else. The layers can be stacked.
+//! So no lock is held while anyone waits for the network, reading and writing go on at the same time, one read of the
+//! socket feeds many records, and the handshake is under the same deadline as all else. The layers can be stacked.
 
 mod connector;
 mod engine;
@@ -25,13 +25,18 @@ use super::stream::Stream;
 use crate::error::Result;
 use crate::window::Window;
 
-/// As much plaintext is encrypted at a time: four full records. The reader waits for the lock no longer than that takes.
+/// As much plaintext is encrypted at a time: four full records. The reader waits for the lock no longer than that
+/// takes.
 const BATCH: usize = 64 * 1024;
+
+/// How much TLS may have to say by itself while the peer does not read, in bytes: a peer that keeps asking for new keys and does
+/// not listen would make it grow for ever.
+const MAX_ANSWERS: usize = 64 * 1024;
 
 /// A TLS session over a stream.
 ///
-/// Two locks, in this order: `output` orders what is sent, and its holder may wait for the network. `session` is held while bytes
-/// are encrypted or decrypted, in memory. The reader waits for `session` only, so never for the network.
+/// Two locks, in this order: `output` orders what is sent, and its holder may wait for the network. `session` is held
+/// while bytes are encrypted or decrypted, in memory. The reader waits for `session` only, so never for the network.
 pub(crate) struct Tls {
     below: Stream,
     output: Mutex<Output>,
@@ -57,13 +62,13 @@ struct Session {
 }
 
 impl Tls {
-    /// Speaks TLS as a client over `below`. The server's certificate has to be for `name`, unless the connector was told
-    /// otherwise.
+    /// Speaks TLS as a client over `below`. The server's certificate has to be for `name`, unless the connector was
+    /// told otherwise.
     ///
     /// # Errors
     ///
-    /// [`Error::Tls`](crate::Error::Tls) when the two do not come to terms, [`Error::Timeout`](crate::Error::Timeout) at the
-    /// deadline, [`Error::Io`](crate::Error::Io) when the connection is lost.
+    /// [`Error::Tls`](crate::Error::Tls) when the two do not come to terms, [`Error::Timeout`](crate::Error::Timeout)
+    /// at the deadline, [`Error::Io`](crate::Error::Io) when the connection is lost.
     pub(crate) fn connect(below: Stream, connector: &TlsConnector, name: &str, deadline: Deadline) -> Result<Stream> {
         let engine = handshake::connect(&below, connector, name, deadline)?;
         Ok(Self::over(below, engine))
@@ -103,8 +108,10 @@ impl Tls {
                 self.progress.notify_all();
             }
             // Decrypting may make TLS answer the peer (RFC 8446, section 4.6.3, or an alert).
-            if session.has_outgoing() {
-                self.unsent.store(true, Ordering::Relaxed);
+            match session.outgoing() {
+                0 => {}
+                1..=MAX_ANSWERS => self.unsent.store(true, Ordering::Relaxed),
+                _ => return Err(too_many_answers()),
             }
             if let Some(result) = decrypted {
                 drop(session);
@@ -155,14 +162,25 @@ impl Tls {
     /// See [`Stream::has_input`].
     pub(super) fn has_input(&self) -> bool {
         let session = self.session();
-        !session.dry && !session.engine.is_drained()
+        let at_hand = session.failed.is_some() || !session.dry && session.engine.has_input();
+        drop(session);
+        at_hand || self.below.has_input()
+    }
+
+    /// See [`Stream::release`].
+    pub(super) fn release_memory(&self) {
+        if let Some(mut output) = self.try_output() {
+            output.release();
+        }
+        self.session().engine.pipe().release();
+        self.below.release();
     }
 
     /// See [`Stream::try_flush`].
     pub(super) fn try_flush(&self) -> io::Result<()> {
         loop {
-            // Whoever raises `unsent` and then fails to get `output`, or releases `output` and then finds `unsent` lowered: one
-            // of the two sees the other.
+            // Whoever raises `unsent` and then fails to get `output`, or releases `output` and then finds `unsent`
+            // lowered: one of the two sees the other.
             fence(Ordering::SeqCst);
             if !self.has_output() {
                 return Ok(());
@@ -231,7 +249,7 @@ impl Tls {
             return Ok(0);
         }
         match self.session().encrypt(output, buf) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             result => {
                 output.try_send(&self.below)?;
                 Ok(result.unwrap_or(0))
@@ -243,6 +261,9 @@ impl Tls {
     fn collect(&self, output: &mut Output, session: &mut Session) {
         output.take(&mut session.engine.pipe().outgoing.lock());
         self.unsent.store(false, Ordering::Relaxed);
+        if output.len() > MAX_ANSWERS + 2 * BATCH {
+            session.failed = Some(too_many_answers());
+        }
     }
 
     /// Lets go of the output, and looks after what others could not send because of it.
@@ -354,7 +375,13 @@ impl Session {
         if taken > 0 { Ok(taken) } else { result.map(|()| 0) }
     }
 
-    fn has_outgoing(&mut self) -> bool {
-        !self.engine.pipe().outgoing.lock().is_empty()
+    /// How many bytes wait to be collected.
+    fn outgoing(&mut self) -> usize {
+        self.engine.pipe().outgoing.lock().len()
     }
+}
+
+#[cold]
+fn too_many_answers() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the peer has TLS answer without end and does not read the answers")
 }

@@ -20,12 +20,18 @@ pub(super) struct Output {
 }
 
 impl Output {
+    /// How many bytes have not been sent.
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
     /// Whether everything has been sent.
     pub(super) const fn is_empty(&self) -> bool {
         self.sent == self.bytes.len()
     }
 
-    /// Lends the memory of this empty buffer to `outgoing`, if that is empty too, so that one large buffer does instead of two.
+    /// Lends the memory of this empty buffer to `outgoing`, if that is empty too, so that one large buffer does instead
+    /// of two.
     pub(super) fn lend(&mut self, outgoing: &mut Vec<u8>) {
         if self.is_empty() && outgoing.is_empty() {
             self.clear();
@@ -63,6 +69,13 @@ impl Output {
         self.clear();
         below.try_flush()?;
         Ok(true)
+    }
+
+    /// Gives the memory back, if everything has been sent.
+    pub(super) fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
     }
 
     #[cfg(test)]

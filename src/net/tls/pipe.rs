@@ -16,8 +16,8 @@ pub(super) struct Pipe {
     pub(super) outgoing: Outgoing,
 }
 
-/// Ciphertext to go out. Shared, since a TLS library that gives up drops its socket, and what that socket was told last is the
-/// alert that tells the peer why.
+/// Ciphertext to go out. Shared, since a TLS library that gives up drops its socket, and what that socket was told last
+/// is the alert that tells the peer why.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outgoing(Arc<Mutex<Vec<u8>>>);
 
@@ -25,6 +25,17 @@ impl Outgoing {
     /// Contended by nobody: it is used under the lock of the TLS layer only.
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipe {
+    /// Gives back the memory that holds nothing.
+    pub(super) fn release(&mut self) {
+        self.incoming.release();
+        let mut outgoing = self.outgoing.lock();
+        if outgoing.is_empty() {
+            *outgoing = Vec::new();
+        }
     }
 }
 
@@ -62,7 +73,8 @@ mod tests {
         let mut pipe = Pipe::default();
         let mut buf = [0; 4];
         assert_eq!(pipe.read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        pipe.incoming.push(b"abcdef");
+        pipe.incoming.space()[..6].copy_from_slice(b"abcdef");
+        pipe.incoming.received(6);
         pipe.ended = true;
         assert_eq!((pipe.read(&mut buf).unwrap(), &buf[..]), (4, &b"abcd"[..]));
         assert_eq!((pipe.read(&mut buf).unwrap(), &buf[..2]), (2, &b"ef"[..]));

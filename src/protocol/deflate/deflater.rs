@@ -134,7 +134,7 @@ impl Deflater {
         if self.payload.as_slice().ends_with(&TAIL) {
             self.payload.truncate(self.payload.len() - TAIL.len());
         } else {
-            self.payload.extend(&TAIL[..1]);
+            self.payload.extend(&TAIL[..1], usize::MAX);
         }
         if !self.takeover
             && let Some(mut state) = self.state.take()

@@ -1,5 +1,8 @@
 //! The client's request, part by part (RFC 6455, section 4.1).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::asked::{Asked, is_host};
 use super::grammar;
 use super::headers::Headers;
@@ -130,6 +133,13 @@ impl ClientRequest {
     pub fn headers<N: Into<String>, V: Into<Vec<u8>>>(mut self, headers: impl IntoIterator<Item = (N, V)>) -> Self {
         self.headers.extend(headers);
         self
+    }
+
+    /// Sends `Authorization: Basic` with these credentials, `user:password` in bytes (RFC 7617). Default: none.
+    #[must_use]
+    pub fn basic_authorization(self, credentials: &[u8]) -> Self {
+        let value = format!("Basic {}", STANDARD.encode(credentials));
+        self.header("Authorization", value)
     }
 
     /// Sends `Cookie`, as the last field. Default: none.

@@ -186,3 +186,23 @@ fn text_that_is_not_validated_arrives_as_binary() {
         assert_eq!(inbound.message(), Ok(MessageRef::Binary(expected)));
     }
 }
+
+#[test]
+fn what_one_granularity_has_taken_another_does_not_repeat() {
+    for first in [1, 2] {
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, &[first, 2, b'a', b'b', 0, 2, b'c', b'd', 0x80, 2, b'e', b'f']);
+        assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
+        assert_eq!(inbound.frame().payload, b"ab");
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.message().unwrap().as_bytes(), b"cdef");
+
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, &[first, 4, b'a', b'b']);
+        assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
+        assert_eq!(inbound.message().unwrap().as_bytes(), b"ab");
+        feed(&mut inbound, &[b'c', b'd', 0x80, 2, b'e', b'f']);
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.message().unwrap().as_bytes(), b"cdef");
+    }
+}

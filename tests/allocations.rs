@@ -1,0 +1,206 @@
+//! What a connection takes of memory: nothing per message once it runs, and little while it is idle. How much a peer can make it
+//! take is in `limits.rs`.
+//!
+//! The allocations of the thread that receives and sends are counted; those of a TLS library in C are not among them.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+#[path = "support/tls_peer.rs"]
+mod tls_peer;
+
+use std::hint::black_box;
+use std::net::{TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+
+use allocation_counter::{AllocationInfo, measure};
+use native_tls::Protocol;
+use websocket_sync::{ConnectOptions, MessageRef, TlsOptions, WebSocket};
+
+use support::{Peer, bounded, frame, ms, open};
+use tls_peer::{Authority, Validity};
+
+/// The end of every feed.
+const END: &str = "end of the feed";
+
+/// A connection to a server that says `bytes` so many times, and then [`END`].
+fn feed(bytes: Vec<u8>, times: usize) -> (WebSocket, support::Script<()>) {
+    open(&ConnectOptions::new(), move |mut peer: Peer| {
+        let (code, go) = peer.frame();
+        assert_eq!((code, go.as_slice()), (0x81, &b"go"[..]));
+        for _ in 0..times {
+            peer.say(&bytes);
+        }
+        peer.say(frame(0x81, END));
+        peer.rest();
+    })
+}
+
+/// Receives until the feed ends; how many messages that were.
+fn receive(ws: &mut WebSocket) -> usize {
+    let mut messages = 0;
+    while ws.recv_ref().unwrap() != MessageRef::Text(END) {
+        messages += 1;
+    }
+    messages
+}
+
+/// The allocations for the second half of a feed, after a first half to warm up.
+fn receiving(bytes: &[u8], times: usize) -> (usize, AllocationInfo) {
+    let (mut ws, script) = feed(bytes.to_vec(), times);
+    ws.send_text("go").unwrap();
+    for _ in 0..times / 2 {
+        black_box(ws.recv_ref().unwrap());
+    }
+    let mut messages = 0;
+    let info = measure(|| messages = receive(&mut ws));
+    drop(ws);
+    script.join();
+    (messages, info)
+}
+
+#[test]
+fn receiving_takes_no_memory_per_message() {
+    bounded(60, || {
+        let fragments: Vec<u8> = (0..8)
+            .flat_map(|index| {
+                let first = if index == 0 { 0x01 } else { 0x00 } | if index == 7 { 0x80 } else { 0 };
+                frame(first, [b'f'; 64])
+            })
+            .collect();
+        let streams: [(&str, Vec<u8>, usize); 6] = [
+            ("16 B text", frame(0x81, [b'a'; 16]), 20_000),
+            ("256 B text, not ASCII", frame(0x81, "\u{e9}".repeat(128)), 20_000),
+            ("4 KiB binary", frame(0x82, [1; 4096]), 4000),
+            ("eight fragments", fragments, 4000),
+            ("a ping before each", [frame(0x89, "ping"), frame(0x81, "x")].concat(), 2000),
+            ("1 MiB binary", frame(0x82, vec![7; 1 << 20]), 40),
+        ];
+        for (name, bytes, times) in streams {
+            let (messages, info) = receiving(&bytes, times);
+            assert_eq!(messages, times / 2, "{name}");
+            // The window may still grow after the warm-up.
+            assert!(info.count_total <= 4, "{name}: {info:?} for {messages} messages");
+        }
+    });
+}
+
+#[test]
+fn sending_takes_no_memory_per_message() {
+    bounded(60, || {
+        let (ws, script) = open(&ConnectOptions::new(), |mut peer: Peer| peer.rest().len());
+        let large = vec![7; 1 << 20];
+        let text = "t".repeat(4096);
+        let send_all = || {
+            for _ in 0..100 {
+                ws.send_text(&text[..64]).unwrap();
+                ws.send_text(&text).unwrap();
+                ws.ping("alive").unwrap();
+            }
+            for _ in 0..5 {
+                ws.send_binary(&large).unwrap();
+            }
+        };
+        let send_batch = || {
+            let batch = |batch: &mut websocket_sync::Batch<'_>| {
+                for _ in 0..5000 {
+                    batch.send_text("tick")?;
+                }
+                Ok(())
+            };
+            ws.cork(batch).unwrap();
+        };
+        for sends in [&send_all as &dyn Fn(), &send_batch] {
+            sends();
+            // After some small frames the memory of large ones is given back; then it is taken once more.
+            let info = measure(sends);
+            assert!(info.count_total <= 8, "{info:?}");
+        }
+        drop(ws);
+        assert!(script.join() > 10 << 20);
+    });
+}
+
+/// What is held after `exchange`, of what was taken for the connection and since.
+fn held_after(connect: impl FnOnce() -> WebSocket, exchange: impl FnOnce(&mut WebSocket)) -> i64 {
+    let mut ws = None;
+    let info = measure(|| {
+        let mut open = connect();
+        exchange(&mut open);
+        ws = Some(open);
+    });
+    drop(ws);
+    info.bytes_current
+}
+
+fn exchange_small_messages(ws: &mut WebSocket) {
+    for _ in 0..1000 {
+        ws.send_text("a small message").unwrap();
+        ws.recv_ref().unwrap();
+    }
+}
+
+/// A server that echoes and, when it gets a text that begins with `burst`, says a lot of small things.
+fn serve_echo(options: ConnectOptions) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let mut ws = options.accept(listener.accept().unwrap().0).unwrap();
+        let sender = ws.sender();
+        while let Ok(message) = ws.recv_ref() {
+            let times = if message == MessageRef::Text("burst") { 100_000 } else { 1 };
+            let echo = |batch: &mut websocket_sync::Batch<'_>| {
+                (0..times).try_for_each(|_| batch.send_text("a small message").map(drop))
+            };
+            if sender.cork(echo).is_err() {
+                return;
+            }
+        }
+    });
+    (port, server)
+}
+
+#[test]
+fn an_idle_connection_holds_little() {
+    bounded(60, || {
+        let (port, server) = serve_echo(ConnectOptions::new());
+        let connect = || ConnectOptions::new().connect(&format!("ws://127.0.0.1:{port}/")).unwrap();
+        let held = held_after(connect, exchange_small_messages);
+        assert!(held <= 12 * 1024, "{held} bytes");
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn what_a_burst_has_taken_is_given_back_to_who_waits() {
+    bounded(60, || {
+        let (port, server) = serve_echo(ConnectOptions::new());
+        let connect = || ConnectOptions::new().connect(&format!("ws://127.0.0.1:{port}/")).unwrap();
+        let held = held_after(connect, |ws| {
+            ws.send_text("burst").unwrap();
+            for _ in 0..100_000 {
+                ws.recv_ref().unwrap();
+            }
+            assert!(ws.recv_timeout(ms(1500)).unwrap_err().is_timeout());
+        });
+        assert!(held <= 12 * 1024, "{held} bytes");
+        server.join().unwrap();
+    });
+}
+
+#[test]
+fn tls_adds_little_of_ours() {
+    bounded(60, || {
+        let authority = Authority::new();
+        let acceptor = authority.leaf("localhost", Validity::Now).acceptor(Protocol::Tlsv12);
+        let (port, server) = serve_echo(ConnectOptions::new().tls(TlsOptions::new().acceptor(acceptor)));
+        let options = ConnectOptions::new().tls(TlsOptions::new().ca_certs_pem(&authority.pem));
+        let connect = || {
+            let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            options.connect_over(stream, "wss://localhost/").unwrap()
+        };
+        let held = held_after(connect, exchange_small_messages);
+        assert!(held <= (12 + 24) * 1024, "{held} bytes");
+        server.join().unwrap();
+    });
+}

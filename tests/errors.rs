@@ -1,0 +1,710 @@
+//! Every error: how it is worded, what it says of itself, and how it comes about.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::fmt::Debug;
+use std::io;
+
+use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
+use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
+use websocket_sync::{
+    CloseCause, CloseCode, ConnectOptions, Error, HandshakeError, Message, MessageKind, Opcode, Phase, UrlError,
+    WebSocket, create_connection,
+};
+
+/// The variants that an enum has in its source.
+fn variants_of(name: &str, source: &str) -> BTreeSet<String> {
+    let start = source.find(&format!("pub enum {name} {{")).expect("the enum");
+    let body = &source[start..][..source[start..].find("\n}").unwrap()];
+    let variants = body.lines().skip(1).filter_map(|line| line.strip_prefix("    "));
+    let names = variants.map(|line| line.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned());
+    names.filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase())).collect()
+}
+
+/// Asserts that a table has a row for each variant.
+#[track_caller]
+fn complete<E: Debug>(name: &str, source: &str, table: impl IntoIterator<Item = E>) {
+    let shown = table.into_iter().map(|error| format!("{error:?}"));
+    let named = shown.map(|shown| shown.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned());
+    assert_eq!(named.collect::<BTreeSet<_>>(), variants_of(name, source), "of {name}");
+}
+
+const ERRORS: &str = include_str!("../src/error.rs");
+const PROTOCOL_ERRORS: &str = include_str!("../src/protocol/error.rs");
+const HANDSHAKE_ERRORS: &str = include_str!("../src/protocol/handshake/error.rs");
+
+/// How a connection ends on which `end` is called, and the peer does this.
+fn ended(script: impl FnOnce(Peer) + Send + 'static, end: impl FnOnce(&mut WebSocket)) -> Error {
+    let (mut ws, peer) = open(&ConnectOptions::new().close_timeout(ms(50)).send_timeout(ms(50)), script);
+    end(&mut ws);
+    let error = ws.recv().unwrap_err();
+    drop(ws);
+    peer.join();
+    error
+}
+
+fn connect_to(answer: &'static [u8]) -> Error {
+    let (url, peer) = serve(move |mut peer| {
+        peer.head();
+        peer.say(answer);
+    });
+    let error = create_connection(&url).unwrap_err();
+    peer.join();
+    error
+}
+
+/// What the table says of an error.
+struct Row {
+    error: Error,
+    says: &'static str,
+    /// What lies beneath.
+    source: Option<&'static str>,
+    is_retryable: bool,
+}
+
+fn row(error: impl Into<Error>, says: &'static str) -> Row {
+    Row { error: error.into(), says, source: None, is_retryable: false }
+}
+
+fn retryable(error: impl Into<Error>, says: &'static str) -> Row {
+    Row { is_retryable: true, ..row(error, says) }
+}
+
+/// Errors that come about by themselves, and how.
+fn address() -> Error {
+    let nowhere = |_: &str, _| Err(io::Error::other("no such host"));
+    ConnectOptions::new().resolver(nowhere).connect("ws://nowhere.example/").unwrap_err()
+}
+
+fn options() -> Error {
+    ConnectOptions::new().recv_timeout(std::time::Duration::ZERO).connect("ws://[::1]/").unwrap_err()
+}
+
+fn tls() -> Error {
+    let (url, peer) = serve(|peer| {
+        peer.say("HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let error = create_connection(&url.replace("ws:", "wss:")).unwrap_err();
+    peer.join();
+    error
+}
+
+fn torn() -> Error {
+    let (mut ws, peer) =
+        support::open_over(support::narrow(), &ConnectOptions::new().send_timeout(ms(50)), |peer| peer);
+    assert!(ws.send_binary(&[0; 1 << 22]).unwrap_err().is_timeout());
+    drop(peer.join());
+    ws.recv().unwrap_err()
+}
+
+fn closing() -> Error {
+    let (ws, peer) = open(&ConnectOptions::new(), |peer| peer);
+    ws.send_close(CloseCode(4000), "enough").unwrap();
+    let error = ws.send_text("").unwrap_err();
+    drop(peer.join());
+    error
+}
+
+#[test]
+fn every_error_says_what_happened_and_whether_to_try_again() {
+    bounded(30, || {
+        let rest = |mut peer: Peer| drop(peer.rest());
+        let rows = [
+            Row { source: Some("no such host"), ..retryable(address(), "cannot resolve host \"nowhere.example\"") },
+            row(
+                ended(|peer| assert_eq!(peer.end(), 4000), |ws| ws.close_with(CloseCode(4000), "enough").unwrap()),
+                "connection is closed: 4000, closed by this side",
+            ),
+            row(
+                ended(|peer| peer.say(frame(0x88, b"\x03\xe8done")), |_| {}),
+                "connection is closed: 1000 (normal): done, closed by the peer",
+            ),
+            row(
+                ended(|peer| peer.say(frame(0x88, b"")), |_| {}),
+                "connection is closed: 1005 (no code received), closed by the peer",
+            ),
+            row(
+                ended(|peer| peer.say(frame(0x88, b"\x03\xf0no")), |_| {}),
+                "connection is closed: 1008 (policy violation): no, closed by the peer",
+            ),
+            retryable(
+                ended(|peer| peer.say(frame(0x88, b"\x03\xe9")), |_| {}),
+                "connection is closed: 1001 (going away), closed by the peer",
+            ),
+            retryable(
+                ended(|peer| peer.say(frame(0x88, b"\x03\xf4")), |_| {}),
+                "connection is closed: 1012 (service restart), closed by the peer",
+            ),
+            row(
+                ended(rest, |ws| ws.close().unwrap()),
+                "connection is closed: 1006 (no close frame received), closed by this side, without an answer",
+            ),
+            row(
+                ended(rest, |ws| ws.abort()),
+                "connection is closed: 1006 (no close frame received), aborted by this side",
+            ),
+            row(
+                ended(|peer| peer.say(frame(0x83, b"")), |ws| drop(ws.recv().unwrap_err())),
+                "connection is closed: 1002 (protocol error), peer violated the protocol: unknown opcode 0x3",
+            ),
+            row(torn(), "connection is closed: 1006 (no close frame received), a frame was sent in part"),
+            retryable(
+                ended(drop, |_| {}),
+                "connection is closed: 1006 (no close frame received), connection lost: unexpected end of file",
+            ),
+            row(closing(), "connection is closed: 4000: enough, this side is closing"),
+            row(
+                WebSocket::new().recv().unwrap_err(),
+                "connection is closed: 1006 (no close frame received), not connected",
+            ),
+            row(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
+            retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
+            retryable(io::Error::other("cable unplugged"), "cable unplugged"),
+            Row {
+                source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),
+                ..row(options(), "option recv_timeout")
+            },
+            row(ProtocolError::MaskedFrame, "peer violated the protocol: server masked a frame"),
+            row(
+                connect_to(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+                "upgrade refused: status 403 Forbidden",
+            ),
+            retryable(connect_to(b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n"), "upgrade refused: status 503"),
+            retryable(Error::Timeout(Phase::Recv), "receiving timed out"),
+            row(UrlError::NoScheme, "invalid URL: it does not begin with ws:// or wss://"),
+            row(LocalProtocolError::ReservedBits, "reserved bits need a negotiated extension"),
+        ];
+        for Row { error, says, source, is_retryable } in &rows {
+            assert_eq!(error.to_string(), *says);
+            assert_eq!(error.source().map(ToString::to_string).as_deref(), *source, "{error:?}");
+            assert_eq!(error.is_retryable(), *is_retryable, "{error:?}");
+            assert_eq!(error.is_timeout(), matches!(error, Error::Timeout(_)), "{error:?}");
+            assert_eq!(error.is_closed(), matches!(error, Error::Closed(_)), "{error:?}");
+            assert_eq!(error.close_info().is_some(), error.is_closed(), "{error:?}");
+        }
+        let tls = tls();
+        assert!(tls.to_string().starts_with("TLS with \"127.0.0.1\" failed"), "{tls}");
+        assert!(tls.source().is_some() && !tls.is_retryable() && !tls.is_timeout());
+        let causes: Vec<CloseCause> = rows.iter().filter_map(|row| Some(row.error.close_info()?.cause)).collect();
+        complete("CloseCause", ERRORS, causes);
+        complete("Error", ERRORS, rows.into_iter().map(|row| row.error).chain([tls]));
+    });
+}
+
+#[test]
+fn every_phase_has_its_words() {
+    let phases = [
+        (Phase::Resolve, "resolving the host name timed out"),
+        (Phase::Connect, "connecting timed out"),
+        (Phase::Tls, "TLS handshake timed out"),
+        (Phase::Handshake, "opening handshake timed out"),
+        (Phase::Recv, "receiving timed out"),
+        (Phase::Send, "sending timed out"),
+        (Phase::Close, "closing handshake timed out"),
+    ];
+    for (phase, says) in phases {
+        let error = Error::Timeout(phase);
+        assert_eq!(error.to_string(), says);
+        assert!(error.is_timeout() && error.is_retryable() && !error.is_closed());
+    }
+    complete("Phase", ERRORS, phases.map(|(phase, _)| phase));
+}
+
+#[test]
+fn every_rule_of_the_handshake_has_its_words() {
+    let name = || "a\x1bb".to_owned();
+    let table = [
+        (HandshakeError::AcceptMismatch, "Sec-WebSocket-Accept does not answer our key"),
+        (HandshakeError::BareCarriageReturn, "a carriage return stands inside a line"),
+        (HandshakeError::Connection, "Connection header lacks Upgrade"),
+        (HandshakeError::ControlCharacter, "head has a control character"),
+        (HandshakeError::EarlyData { limit: 7 }, "more than 7 bytes follow the request before its answer"),
+        (HandshakeError::Eof, "connection ended before the handshake"),
+        (
+            HandshakeError::ExtensionParameters { name: name(), problem: "that is none" },
+            r#"extension "a\u{1b}b": that is none"#,
+        ),
+        (HandshakeError::ExtensionSyntax, "Sec-WebSocket-Extensions is malformed"),
+        (HandshakeError::FoldedHeader, "a header is folded over several lines"),
+        (HandshakeError::HeadTooLarge { limit: 7 }, "head is larger than the limit of 7 bytes"),
+        (HandshakeError::HeaderSyntax, "a header line is malformed"),
+        (HandshakeError::Host, "request does not have exactly one Host header"),
+        (HandshakeError::HttpVersion, "HTTP version is not 1.1"),
+        (HandshakeError::InvalidKey, "Sec-WebSocket-Key is not the base64 of 16 bytes"),
+        (HandshakeError::LineTooLong { limit: 7 }, "a line of the head is longer than the limit of 7 bytes"),
+        (HandshakeError::Method, "request method is not GET"),
+        (HandshakeError::MissingAccept, "Sec-WebSocket-Accept is missing"),
+        (HandshakeError::MissingKey, "Sec-WebSocket-Key is missing"),
+        (HandshakeError::MissingVersion, "Sec-WebSocket-Version is missing"),
+        (HandshakeError::NotHttp, "peer does not speak HTTP"),
+        (HandshakeError::Over, "the handshake is already over"),
+        (HandshakeError::RefusalBody, "body of the refusal is malformed"),
+        (HandshakeError::RepeatedAccept, "Sec-WebSocket-Accept occurs several times"),
+        (HandshakeError::RepeatedExtension(name()), r#"extension "a\u{1b}b" is agreed to twice"#),
+        (HandshakeError::RepeatedKey, "Sec-WebSocket-Key occurs several times"),
+        (HandshakeError::RepeatedSubprotocol, "Sec-WebSocket-Protocol names several subprotocols"),
+        (HandshakeError::RequestBody, "request has a body"),
+        (HandshakeError::RequestLine, "request line is malformed"),
+        (HandshakeError::StatusLine, "status line is malformed"),
+        (HandshakeError::SubprotocolSyntax, "Sec-WebSocket-Protocol is malformed"),
+        (HandshakeError::TooManyExtensions { limit: 7 }, "more than 7 extensions, or parameters of one"),
+        (HandshakeError::TooManyFields { limit: 7 }, "more than 7 headers"),
+        (HandshakeError::TooManyInterim { limit: 7 }, "more than 7 interim answers"),
+        (HandshakeError::UnofferedExtension(name()), r#"extension "a\u{1b}b" was not offered"#),
+        (HandshakeError::UnofferedSubprotocol(name()), r#"subprotocol "a\u{1b}b" was not offered"#),
+        (HandshakeError::UnsupportedVersion, "Sec-WebSocket-Version is not 13"),
+        (HandshakeError::Upgrade, "Upgrade header is not websocket"),
+    ];
+    for (error, says) in &table {
+        assert_eq!(error.to_string(), *says);
+        assert!(error.section().starts_with("RFC "));
+        assert_eq!(error.is_retryable(), *error == HandshakeError::Eof);
+        let wrapped = Error::from(error.clone());
+        assert_eq!(wrapped.to_string(), format!("opening handshake failed: {says}"));
+        assert_eq!(wrapped.is_retryable(), error.is_retryable());
+    }
+    complete("HandshakeError", HANDSHAKE_ERRORS, table.map(|(error, _)| error));
+}
+
+#[test]
+fn every_mistake_of_ours_has_its_words() {
+    let table = [
+        (LocalProtocolError::AfterClose, "nothing more can be sent after a close frame"),
+        (
+            LocalProtocolError::CloseBody(ProtocolError::CloseReasonNotUtf8),
+            "close frame must not be sent: reason of the close frame is not UTF-8",
+        ),
+        (LocalProtocolError::CloseCode(CloseCode(1006)), "close code 1006 must not be sent"),
+        (LocalProtocolError::CloseReason(124), "close reason has 124 bytes, 123 is the limit"),
+        (LocalProtocolError::ControlFragment, "control frame must not be fragmented"),
+        (LocalProtocolError::ControlTooLong(126), "payload of a control frame has 126 bytes, 125 is the limit"),
+        (LocalProtocolError::Handshake("a ping"), "a ping cannot be sent in this state of the handshake"),
+        (LocalProtocolError::HeaderValue("Upgrade"), "header Upgrade cannot have that value"),
+        (LocalProtocolError::IllegalCharacter("origin"), "origin has a character that is not allowed there"),
+        (
+            LocalProtocolError::OutOfSequence(Opcode::Continuation),
+            "cont frame does not continue the message in progress",
+        ),
+        (LocalProtocolError::RepeatedHeader("Host"), "header Host is given several times"),
+        (LocalProtocolError::RepeatedSubprotocol, "a subprotocol is offered twice"),
+        (LocalProtocolError::ReservedBits, "reserved bits need a negotiated extension"),
+        (LocalProtocolError::ReceivingMessage, "a message is received in part; receive the rest of it first"),
+        (LocalProtocolError::DeflateOption("level"), "option level of permessage-deflate is out of range"),
+        (LocalProtocolError::PayloadInPieces, "an extension needs the payload of a frame at once"),
+        (LocalProtocolError::PayloadLength, "payload is not as long as announced"),
+        (LocalProtocolError::Status(101), "status 101 cannot refuse a handshake like this"),
+        (LocalProtocolError::SendingMessage, "this thread is sending a message; finish it first"),
+        (LocalProtocolError::TextNotUtf8, "text to send is not UTF-8"),
+        (LocalProtocolError::UnofferedExtension, "the client did not offer that extension"),
+        (LocalProtocolError::UnofferedSubprotocol, "the client did not offer that subprotocol"),
+        (LocalProtocolError::WrongRole, "only the other role does that"),
+    ];
+    for (error, says) in table {
+        assert_eq!(error.to_string(), says);
+        let wrapped = Error::from(error);
+        assert_eq!(wrapped.to_string(), says);
+        assert!(!wrapped.is_retryable() && !wrapped.is_timeout() && !wrapped.is_closed());
+    }
+    complete("LocalProtocolError", PROTOCOL_ERRORS, table.map(|(error, _)| error));
+}
+
+/// What a client receives that breaks a rule, and the rule; `None` where only a server can receive it.
+type Broken = (ProtocolError, &'static str, u16, Option<Vec<u8>>);
+
+fn broken_rules() -> Vec<Broken> {
+    let limit = 1000;
+    let long = |first, length: u64| {
+        let mut header = vec![first, 127];
+        header.extend_from_slice(&length.to_be_bytes());
+        header
+    };
+    vec![
+        (ProtocolError::CloseBodyOfOneByte, "close frame has a body of one byte", 1002, Some(frame(0x88, b"\x03"))),
+        (
+            ProtocolError::CloseCode(CloseCode(1005)),
+            "close frame bears the illegal code 1005",
+            1002,
+            Some(frame(0x88, b"\x03\xed")),
+        ),
+        (
+            ProtocolError::CloseReasonNotUtf8,
+            "reason of the close frame is not UTF-8",
+            1007,
+            Some(frame(0x88, b"\x03\xe8\xff")),
+        ),
+        (ProtocolError::ControlTooLong, "control frame is longer than 125 bytes", 1002, Some(frame(0x89, [0; 126]))),
+        (
+            ProtocolError::ExpectedContinuation,
+            "new message begins inside a fragmented one",
+            1002,
+            Some([frame(0x01, "a"), frame(0x81, "b")].concat()),
+        ),
+        // No extension is negotiated yet that could complain.
+        (ProtocolError::ExtensionPayload, "payload does not fit the negotiated extension", 1007, None),
+        (ProtocolError::FragmentedControl, "control frame is fragmented", 1002, Some(frame(0x09, ""))),
+        (
+            ProtocolError::FrameTooBig { limit },
+            "frame is larger than the limit of 1000 bytes",
+            1009,
+            Some(frame(0x82, [0; 1001])),
+        ),
+        (ProtocolError::LengthOverflow, "frame length has its highest bit set", 1002, Some(long(0x82, 1 << 63))),
+        (ProtocolError::MaskedFrame, "server masked a frame", 1002, Some(masked_frame(0x81, "masked"))),
+        (
+            ProtocolError::MessageTooBig { limit: 1500 },
+            "message is larger than the limit of 1500 bytes",
+            1009,
+            Some([frame(0x02, [0; 1000]), frame(0x80, [0; 501])].concat()),
+        ),
+        (ProtocolError::NonMinimalLength, "frame length is not in its shortest form", 1002, Some(long(0x82, 0xFFFF))),
+        (
+            ProtocolError::ReservedBits,
+            "reserved bit is set without an extension that defines it",
+            1002,
+            Some(frame(0xC1, "")),
+        ),
+        (ProtocolError::TextNotUtf8, "text is not UTF-8", 1007, Some(frame(0x81, b"\xed\xa0\x80"))),
+        (
+            ProtocolError::TooManyControlFrames { limit: 5 },
+            "more than 5 control frames in a row",
+            1008,
+            Some(frame(0x8A, "").repeat(6)),
+        ),
+        (
+            ProtocolError::TooManyFragments { limit: 3 },
+            "message has more than 3 fragments",
+            1008,
+            Some([frame(0x02, ""), frame(0x00, "").repeat(3)].concat()),
+        ),
+        (
+            ProtocolError::UnexpectedContinuation,
+            "continuation frame without a message to continue",
+            1002,
+            Some(frame(0x80, "")),
+        ),
+        (ProtocolError::UnknownOpcode(0xB), "unknown opcode 0xb", 1002, Some(frame(0x8B, ""))),
+        (ProtocolError::UnmaskedFrame, "client did not mask a frame", 1002, None),
+    ]
+}
+
+fn with_limits() -> ConnectOptions {
+    let options = ConnectOptions::new().max_message_size(1500).max_frame_size(1000);
+    options.max_fragments(3).max_control_frames(5).recv_timeout(ms(5000))
+}
+
+#[test]
+fn every_rule_of_the_protocol_has_its_words_its_code_and_its_section() {
+    for (error, says, code, _) in broken_rules() {
+        assert_eq!(error.to_string(), says);
+        assert_eq!(error.close_code(), CloseCode(code), "{error:?}");
+        assert!(error.section().starts_with("RFC 6455, section "));
+        assert_eq!(Error::from(error).to_string(), format!("peer violated the protocol: {says}"));
+        assert!(!Error::from(error).is_retryable());
+    }
+    complete("ProtocolError", PROTOCOL_ERRORS, broken_rules().into_iter().map(|(error, ..)| error));
+}
+
+#[test]
+fn every_rule_of_the_protocol_is_kept_and_who_breaks_it_is_told_by_a_close() {
+    bounded(60, || {
+        for (expected, _, code, bytes) in broken_rules() {
+            let Some(bytes) = bytes else { continue };
+            let (mut ws, peer) = open(&with_limits(), move |peer| {
+                peer.say([frame(0x81, "before"), bytes].concat());
+                peer.end()
+            });
+            assert_eq!(ws.recv().unwrap(), Message::from("before"));
+            match ws.recv() {
+                Err(Error::Protocol(error)) => assert_eq!(error, expected),
+                other => panic!("{other:?}, not {expected:?}"),
+            }
+            let info = closed(ws.recv());
+            assert_eq!((info.code, info.cause), (CloseCode(code), CloseCause::Violation(expected)));
+            closed(ws.send_text(""));
+            assert_eq!(peer.join(), code, "{expected:?}");
+        }
+    });
+}
+
+#[test]
+fn a_server_keeps_the_rules_too_and_its_own_besides() {
+    bounded(60, || {
+        let masked = |bytes: Vec<u8>| {
+            // Whatever the frames are, masked with zeros they are the same.
+            let mut bytes = bytes;
+            let start = match bytes[1] {
+                126 => 4,
+                127 => 10,
+                _ => 2,
+            };
+            bytes[1] |= 0x80;
+            bytes.splice(start..start, [0; 4]);
+            bytes
+        };
+        let mut cases = vec![(ProtocolError::UnmaskedFrame, 1002, frame(0x81, "plain"))];
+        for (error, _, code, bytes) in broken_rules() {
+            let several = matches!(
+                error,
+                ProtocolError::ExpectedContinuation
+                    | ProtocolError::MaskedFrame
+                    | ProtocolError::MessageTooBig { .. }
+                    | ProtocolError::TooManyControlFrames { .. }
+                    | ProtocolError::TooManyFragments { .. }
+            );
+            if let (Some(bytes), false) = (bytes, several) {
+                cases.push((error, code, masked(bytes)));
+            }
+        }
+        for (expected, code, bytes) in cases {
+            let (ours, theirs) = support::narrow();
+            let client = std::thread::spawn(move || {
+                let mut peer = Peer::new(theirs);
+                peer.say(support::REQUEST);
+                peer.head();
+                peer.say(bytes);
+                peer.hear([0x88, 2, (code >> 8) as u8, code as u8]);
+            });
+            let mut ws = with_limits().accept(ours).unwrap();
+            match ws.recv() {
+                Err(Error::Protocol(error)) => assert_eq!(error, expected),
+                other => panic!("{other:?}, not {expected:?}"),
+            }
+            support::join(client);
+        }
+    });
+}
+
+#[test]
+fn errors_are_small_and_pass_between_threads() {
+    fn passes<E: std::error::Error + Send + Sync + 'static>() {}
+    passes::<Error>();
+    passes::<ProtocolError>();
+    passes::<LocalProtocolError>();
+    passes::<HandshakeError>();
+    passes::<UrlError>();
+    passes::<CloseCause>();
+    assert!(size_of::<Error>() <= 32, "{}", size_of::<Error>());
+    assert!(size_of::<Result<(), Error>>() <= 32);
+    fn is_copy<E: Copy + Eq + std::hash::Hash>() {}
+    is_copy::<ProtocolError>();
+    is_copy::<LocalProtocolError>();
+    is_copy::<CloseCause>();
+    is_copy::<Phase>();
+}
+
+#[test]
+fn as_an_io_error_each_keeps_its_kind_and_itself() {
+    let cases = [
+        (Error::Timeout(Phase::Recv), io::ErrorKind::TimedOut),
+        (WebSocket::new().recv().unwrap_err(), io::ErrorKind::NotConnected),
+        (ProtocolError::MaskedFrame.into(), io::ErrorKind::InvalidData),
+        (LocalProtocolError::TextNotUtf8.into(), io::ErrorKind::InvalidInput),
+        (HandshakeError::Eof.into(), io::ErrorKind::Other),
+    ];
+    for (error, kind) in cases {
+        let says = error.to_string();
+        let error = io::Error::from(error);
+        assert_eq!((error.kind(), error.to_string()), (kind, says));
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<Error>()));
+    }
+    let error = io::Error::from(Error::Io(io::ErrorKind::AddrInUse.into()));
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "it is not wrapped twice");
+}
+
+// What the user must not send is refused before a byte is.
+
+/// What would break out of a line, or is not allowed in one.
+const INJECTIONS: [&str; 8] =
+    ["a\r\nX-Evil: 1", "a\r\n\r\nGET / HTTP/1.1", "a\nb", "a\rb", "a\0b", "\r\n", "a\u{7f}", "a\u{1b}[2J"];
+
+/// Tries to connect over a stream whose other end must not hear anything.
+fn refused(options: &ConnectOptions, url: &str) -> Error {
+    let (ours, theirs) = support::narrow();
+    let error = options.connect_over(ours, url).unwrap_err();
+    assert_eq!(Peer::new(theirs).rest(), b"", "something was sent");
+    error
+}
+
+#[test]
+fn nothing_can_be_injected_into_a_request() {
+    type Put = fn(ConnectOptions, &str) -> ConnectOptions;
+    let parts: [(&str, Put); 9] = [
+        ("header name", |options, text| options.header(text, "value")),
+        ("header value", |options, text| options.header("X-Name", text)),
+        ("headers", |options, text| options.headers([("X-One", "1"), ("X-Two", text)])),
+        ("origin", |options, text| options.origin(text)),
+        ("host", |options, text| options.host(text)),
+        ("subprotocol", |options, text| options.subprotocols(["ok", text])),
+        ("cookie", |options, text| options.cookie(text)),
+        ("connection", |options, text| options.connection(format!("Upgrade, {text}"))),
+        ("a header that replaces ours", |options, text| options.header("Origin", text)),
+    ];
+    bounded(30, move || {
+        for (part, put) in parts {
+            for text in INJECTIONS {
+                let error = refused(&put(ConnectOptions::new(), text), "ws://host/");
+                let expected = matches!(error, Error::Usage(LocalProtocolError::IllegalCharacter(_)));
+                assert!(expected, "{text:?} as {part}: {error:?}");
+            }
+        }
+        for name in ["", "a b", "a:", "a,b", "\u{e9}"] {
+            let error = refused(&ConnectOptions::new().header(name, "value"), "ws://host/");
+            assert!(matches!(error, Error::Usage(_)), "{name:?}: {error:?}");
+        }
+        for (name, value) in [("Upgrade", "h2c"), ("Connection", "close"), ("Sec-WebSocket-Version", "8")] {
+            let error = refused(&ConnectOptions::new().header(name, value), "ws://host/");
+            assert!(matches!(error, Error::Usage(LocalProtocolError::HeaderValue(_))), "{name}: {error:?}");
+        }
+        let error = refused(&ConnectOptions::new().subprotocols(["a", "a"]), "ws://host/");
+        assert!(matches!(error, Error::Usage(LocalProtocolError::RepeatedSubprotocol)), "{error:?}");
+    });
+}
+
+#[test]
+fn nothing_can_be_injected_by_a_url() {
+    bounded(30, || {
+        for text in INJECTIONS {
+            for url in [
+                format!("ws://host/{text}"),
+                format!("ws://host/?{text}"),
+                format!("ws://ho{text}st/"),
+                format!("ws://us{text}er@host/"),
+                format!("ws://host:8{text}0/"),
+                format!("{text}ws://host/"),
+                format!("ws://host/{text}#fragment"),
+            ] {
+                let error = refused(&ConnectOptions::new(), &url);
+                assert!(matches!(error, Error::Url(_)), "{url:?}: {error:?}");
+            }
+        }
+        // What is percent-encoded stays so.
+        let (ours, theirs) = support::narrow();
+        let peer = std::thread::spawn(move || {
+            let mut peer = Peer::new(theirs);
+            let head = peer.head();
+            peer.say(support::answer_to(&head));
+            head
+        });
+        let url = "ws://host/a%0d%0aX-Evil:%201?b%00%0A";
+        drop(ConnectOptions::new().connect_over(ours, url).unwrap());
+        let head = support::join(peer);
+        assert!(head.starts_with("GET /a%0d%0aX-Evil:%201?b%00%0A HTTP/1.1\r\n"), "{head}");
+    });
+}
+
+#[test]
+fn a_url_that_is_none_is_refused() {
+    let cases = [
+        "",
+        "example.com",
+        "ws//example.com",
+        "2001:4860:4860::8888",
+        "http://example.com/",
+        "https://example.com/",
+        "ws://",
+        "ws:///path",
+        "ws:host",
+        "ws://host:99999/",
+        "ws://host:0/",
+        "ws://host:-1/",
+        "ws://[::1/",
+        "ws://::1/",
+        "ws://0x7f.1/",
+        "ws://good@evil@host/",
+        "ws://evil\\@good/",
+        "ws://ho st/",
+        " ws://host/",
+    ];
+    for url in cases {
+        let error = refused(&ConnectOptions::new(), url);
+        assert!(matches!(error, Error::Url(_)), "{url:?}: {error:?}");
+        assert!(!error.is_retryable());
+        assert!(error.to_string().starts_with("invalid URL: "), "{error}");
+    }
+}
+
+#[test]
+fn what_must_not_be_sent_is_refused_and_the_connection_goes_on() {
+    bounded(20, || {
+        let (mut ws, peer) = open(&ConnectOptions::new(), |mut peer| {
+            // Of all that was tried, nothing came.
+            assert_eq!(peer.frame(), (0x81, b"Hello".to_vec()));
+            peer.say(frame(0x81, "Hello"));
+            peer.end()
+        });
+        let (sender, long) = (ws.sender(), [0; 126]);
+        let reason = "x".repeat(124);
+        let code = |code| LocalProtocolError::CloseCode(CloseCode(code));
+        let body = |error| LocalProtocolError::CloseBody(error);
+        let close = |body: &[u8]| Frame::new(Opcode::Close, body);
+        let reserved = Frame { rsv: Rsv::RSV1, ..Frame::new(Opcode::Text, "") };
+        let refusals = [
+            (ws.ping(long).unwrap_err(), LocalProtocolError::ControlTooLong(126)),
+            (ws.pong(long).unwrap_err(), LocalProtocolError::ControlTooLong(126)),
+            (sender.ping([0; 70_000]).unwrap_err(), LocalProtocolError::ControlTooLong(70_000)),
+            (ws.send(long, Opcode::Ping).unwrap_err(), LocalProtocolError::ControlTooLong(126)),
+            (ws.send(long, Opcode::Close).unwrap_err(), LocalProtocolError::ControlTooLong(126)),
+            (ws.cork(|batch| batch.ping(&long)).unwrap_err(), LocalProtocolError::ControlTooLong(126)),
+            (ws.send([0xFF], Opcode::Text).unwrap_err(), LocalProtocolError::TextNotUtf8),
+            (sender.send(b"\xe2\x82", Opcode::Text).unwrap_err(), LocalProtocolError::TextNotUtf8),
+            (
+                ws.send("stray", Opcode::Continuation).unwrap_err(),
+                LocalProtocolError::OutOfSequence(Opcode::Continuation),
+            ),
+            (ws.send_frame(&reserved).unwrap_err(), LocalProtocolError::ReservedBits),
+            (ws.send_frame(&Frame::new(Opcode::Pong, "").fragment()).unwrap_err(), LocalProtocolError::ControlFragment),
+            (ws.send_frame(&close(b"\x03")).unwrap_err(), body(ProtocolError::CloseBodyOfOneByte)),
+            (ws.send_frame(&close(b"\x03\xed")).unwrap_err(), body(ProtocolError::CloseCode(CloseCode(1005)))),
+            (ws.send_frame(&close(b"\x03\xe8\xff")).unwrap_err(), body(ProtocolError::CloseReasonNotUtf8)),
+            (ws.close_with(CloseCode(0), "").unwrap_err(), code(0)),
+            (ws.close_with(CloseCode(999), "").unwrap_err(), code(999)),
+            (ws.close_with(CloseCode(1004), "").unwrap_err(), code(1004)),
+            (ws.close_with(CloseCode(1005), "why").unwrap_err(), code(1005)),
+            (ws.close_with(CloseCode::ABNORMAL_CLOSURE, "").unwrap_err(), code(1006)),
+            (sender.close_with(CloseCode::TLS_HANDSHAKE, "").unwrap_err(), code(1015)),
+            (ws.send_close(CloseCode(2999), "").unwrap_err(), code(2999)),
+            (sender.send_close(CloseCode(5000), "").unwrap_err(), code(5000)),
+            (ws.send_close(CloseCode(u16::MAX), "").unwrap_err(), code(u16::MAX)),
+            (ws.close_with(CloseCode::NORMAL, &reason).unwrap_err(), LocalProtocolError::CloseReason(124)),
+            (sender.send_close(CloseCode::NORMAL, &reason).unwrap_err(), LocalProtocolError::CloseReason(124)),
+        ];
+        for (error, expected) in refusals {
+            match error {
+                Error::Usage(error) => assert_eq!(error, expected),
+                other => panic!("{other:?}, not {expected:?}"),
+            }
+        }
+        assert!(ws.connected());
+        ws.send_text("Hello").unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+        ws.close_with(CloseCode(4999), &reason[1..]).unwrap();
+        assert_eq!(peer.join(), 4999);
+    });
+}
+
+#[test]
+fn a_fragment_out_of_sequence_is_refused() {
+    bounded(20, || {
+        let (ws, peer) = open(&ConnectOptions::new(), |mut peer| {
+            assert_eq!(peer.frame(), (0x01, b"begun".to_vec()));
+            assert_eq!(peer.frame(), (0x80, b"done".to_vec()));
+            peer.end()
+        });
+        ws.send_frame(&Frame::new(Opcode::Text, "begun").fragment()).unwrap();
+        for error in [
+            ws.send_text("another").unwrap_err(),
+            ws.send_binary(&[0; 200_000]).unwrap_err(),
+            ws.send_frame(&Frame::new(Opcode::Binary, "another").fragment()).unwrap_err(),
+            ws.send_reader(MessageKind::Binary, &[0; 10][..], Some(10)).unwrap_err(),
+        ] {
+            assert!(matches!(error, Error::Usage(LocalProtocolError::OutOfSequence(_))), "{error:?}");
+        }
+        ws.send_frame(&Frame::new(Opcode::Continuation, "done")).unwrap();
+        ws.close().unwrap();
+        assert_eq!(peer.join(), 1000);
+    });
+}

@@ -1,0 +1,455 @@
+//! A peer that follows a script, over loopback: it says what the test says, when the test says it, and asserts what it hears.
+//!
+//! Nothing here is taken from the crate but the accept key: frames are read by a parser of the tests' own.
+
+#![allow(dead_code, reason = "each file of tests needs a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::panic;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+use websocket_sync::protocol::handshake::accept_for;
+use websocket_sync::{CloseInfo, ConnectOptions, Error, WebSocket};
+
+/// How long a peer waits for what its script expects: far longer than it takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a call may take beyond its deadline.
+pub(crate) const SLACK: Duration = Duration::from_millis(100);
+
+pub(crate) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Runs a test that must end: one that hangs fails after `seconds`, and the others go on.
+pub(crate) fn bounded<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, ended) = mpsc::channel();
+    let worker = thread::spawn(move || {
+        let result = test();
+        let _ = done.send(());
+        result
+    });
+    match ended.recv_timeout(Duration::from_secs(seconds)) {
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => join(worker),
+        Err(RecvTimeoutError::Timeout) => panic!("hangs: it has not ended after {seconds} s"),
+    }
+}
+
+/// Joins a thread; its panic becomes ours.
+pub(crate) fn join<T>(worker: JoinHandle<T>) -> T {
+    worker.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+}
+
+/// What a call returned, and how long it took.
+pub(crate) fn timed<T>(call: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let result = call();
+    (result, start.elapsed())
+}
+
+/// A call that must return when `deadline` has passed: not before, and not later than the crate promises.
+#[track_caller]
+pub(crate) fn at_deadline<T>(deadline: Duration, call: impl FnOnce() -> T) -> T {
+    let (result, took) = timed(call);
+    assert!(took + ms(5) >= deadline, "returned after {took:?}, before its deadline of {deadline:?}");
+    assert!(took <= deadline + SLACK, "returned after {took:?}, too late for its deadline of {deadline:?}");
+    result
+}
+
+/// A call that must return by `deadline`, and may return earlier.
+#[track_caller]
+pub(crate) fn by_deadline<T>(deadline: Duration, call: impl FnOnce() -> T) -> T {
+    let (result, took) = timed(call);
+    assert!(took <= deadline + SLACK, "returned after {took:?}, too late for its deadline of {deadline:?}");
+    result
+}
+
+/// A call that has nothing to wait for.
+#[track_caller]
+pub(crate) fn at_once<T>(call: impl FnOnce() -> T) -> T {
+    by_deadline(Duration::ZERO, call)
+}
+
+/// Keeps the other tests of this file waiting: for those that measure the whole process.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What ended the connection.
+#[track_caller]
+pub(crate) fn closed<T: std::fmt::Debug>(result: Result<T, Error>) -> CloseInfo {
+    match result {
+        Err(Error::Closed(info)) => *info,
+        other => panic!("not closed: {other:?}"),
+    }
+}
+
+/// A peer's script, run by a thread of its own.
+pub(crate) struct Script<T>(JoinHandle<T>);
+
+impl<T> Script<T> {
+    /// Waits for its end; what it did not like becomes a panic here.
+    pub(crate) fn join(self) -> T {
+        join(self.0)
+    }
+}
+
+/// Listens; the script gets the first connection as it comes, before any handshake. Returns the URL.
+pub(crate) fn serve<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, Script<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let script = thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        script(Peer::new(stream))
+    });
+    (url, Script(script))
+}
+
+/// An open connection over TCP to a peer that goes on with its script.
+pub(crate) fn open<T: Send + 'static>(
+    options: &ConnectOptions,
+    script: impl FnOnce(Peer) -> T + Send + 'static,
+) -> (WebSocket, Script<T>) {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        script(peer)
+    });
+    (options.connect(&url).unwrap(), script)
+}
+
+/// A pair of connected TCP sockets with the smallest buffers that the system grants: soon full.
+pub(crate) fn narrow() -> (TcpStream, TcpStream) {
+    let listener = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.set_recv_buffer_size(1).unwrap();
+    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(1).unwrap();
+    let ours = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    ours.set_send_buffer_size(1).unwrap();
+    ours.connect(&listener.local_addr().unwrap()).unwrap();
+    ours.set_tcp_nodelay(true).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    (ours.into(), theirs.into())
+}
+
+/// An open connection over these sockets, ours and the peer's.
+pub(crate) fn open_over<T: Send + 'static>(
+    (ours, theirs): (TcpStream, TcpStream),
+    options: &ConnectOptions,
+    script: impl FnOnce(Peer) -> T + Send + 'static,
+) -> (WebSocket, Script<T>) {
+    let script = thread::spawn(move || {
+        let mut peer = Peer::new(theirs);
+        peer.accept();
+        script(peer)
+    });
+    (options.connect_over(ours, "ws://peer/").unwrap(), Script(script))
+}
+
+/// The same for one that is quickly made and quickly gone.
+#[cfg(unix)]
+pub(crate) fn open_unix<T: Send + 'static>(
+    options: &ConnectOptions,
+    script: impl FnOnce(Peer) -> T + Send + 'static,
+) -> (WebSocket, Script<T>) {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let script = thread::spawn(move || {
+        let mut peer = Peer::new(theirs);
+        peer.accept();
+        script(peer)
+    });
+    (options.connect_over(ours, "ws://peer/").unwrap(), Script(script))
+}
+
+/// A frame as the peer hears it: its first byte, and its payload without the mask.
+pub(crate) type Heard = (u8, Vec<u8>);
+
+/// The other end of a connection: a server, unless the test makes a client of it.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    socket: Socket,
+    unread: Vec<u8>,
+}
+
+impl Peer {
+    pub(crate) fn new(socket: impl Into<Socket>) -> Self {
+        let socket = socket.into();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        // A Unix socket has no such option.
+        let _ = socket.set_tcp_nodelay(true);
+        Self { socket, unread: Vec::new() }
+    }
+
+    /// Reads a request and answers it with 101.
+    pub(crate) fn accept(&mut self) {
+        let answer = answer_to(&self.head());
+        self.say(answer);
+    }
+
+    /// Reads the head of a request or an answer.
+    pub(crate) fn head(&mut self) -> String {
+        loop {
+            if let Some(end) = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+                return String::from_utf8(self.unread.drain(..end + 4).collect()).unwrap();
+            }
+            assert_ne!(self.read(), 0, "ended inside a head: {:?}", self.unread.escape_ascii().to_string());
+        }
+    }
+
+    pub(crate) fn say(&self, bytes: impl AsRef<[u8]>) {
+        self.try_say(bytes).unwrap();
+    }
+
+    /// The same to somebody who may have gone.
+    pub(crate) fn try_say(&self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        let mut rest = bytes.as_ref();
+        while !rest.is_empty() {
+            let sent = self.socket.send(rest)?;
+            rest = &rest[sent..];
+        }
+        Ok(())
+    }
+
+    /// Says the same again and again until nobody listens any more, or `times` is reached.
+    pub(crate) fn repeat(&self, bytes: impl AsRef<[u8]>, times: usize) -> io::Result<()> {
+        let bytes = bytes.as_ref();
+        let together = (64 * 1024 / bytes.len()).max(1);
+        let many = bytes.repeat(together.min(times));
+        for _ in 0..times / together {
+            self.try_say(&many)?;
+        }
+        self.try_say(bytes.repeat(times % together))
+    }
+
+    /// Says one byte at a time, with a pause before each, until all is said or nobody listens.
+    pub(crate) fn drip(&self, bytes: impl AsRef<[u8]>, pause: Duration) {
+        for byte in bytes.as_ref() {
+            thread::sleep(pause);
+            if self.try_say([*byte]).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Expects exactly these bytes next.
+    #[track_caller]
+    pub(crate) fn hear(&mut self, expected: impl AsRef<[u8]>) {
+        let expected = expected.as_ref();
+        while self.unread.len() < expected.len() {
+            assert_ne!(self.read(), 0, "ended, and {:02x?} came, not {expected:02x?}", self.unread);
+        }
+        let heard: Vec<u8> = self.unread.drain(..expected.len()).collect();
+        assert!(heard == expected, "{heard:02x?} came, not {expected:02x?}");
+    }
+
+    /// The next frame, of a client: masked, its length in the shortest form.
+    #[track_caller]
+    pub(crate) fn frame(&mut self) -> Heard {
+        self.frame_or_end().expect("a frame, not the end of the connection")
+    }
+
+    /// The next frame, or `None` where the connection ends between two.
+    #[track_caller]
+    pub(crate) fn frame_or_end(&mut self) -> Option<Heard> {
+        loop {
+            if let Some((frame, length)) = parse(&self.unread) {
+                self.unread.drain(..length);
+                return Some(frame);
+            }
+            if self.read() == 0 {
+                assert!(self.unread.is_empty(), "ended inside a frame: {:02x?}", self.unread);
+                return None;
+            }
+        }
+    }
+
+    /// Frames until a Close; says its code, 1005 for none. Nothing but pongs and messages may come before it.
+    #[track_caller]
+    pub(crate) fn close_code(&mut self) -> u16 {
+        loop {
+            let (first, body) = self.frame();
+            if first == 0x88 {
+                return body.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+            }
+            assert!(first & 0x7F <= 0x0A, "{first:02x} is no frame that may come");
+        }
+    }
+
+    /// Expects a Close, answers it, and expects the end.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> u16 {
+        let code = self.close_code();
+        let _ = self.try_say([0x88, 2, (code >> 8) as u8, code as u8]);
+        let _ = self.socket.shutdown(Shutdown::Write);
+        let rest = self.rest();
+        assert!(rest.is_empty(), "after the Close came {rest:02x?}");
+        code
+    }
+
+    /// Expects a Close of a server, answers it, and expects the end.
+    #[track_caller]
+    pub(crate) fn end_as_client(mut self) {
+        self.hear(b"\x88\x02\x03\xe8");
+        self.say(masked_frame(0x88, b"\x03\xe8"));
+        assert_eq!(self.rest(), b"");
+    }
+
+    /// Everything until the connection ends, however it does.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        while self.try_read().is_ok_and(|length| length > 0) {}
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Ends what this side says; it still listens.
+    pub(crate) fn fall_silent(&self) {
+        self.socket.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Makes of the end a reset.
+    pub(crate) fn reset(self) {
+        self.socket.set_linger(Some(Duration::ZERO)).unwrap();
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    #[track_caller]
+    fn read(&mut self) -> usize {
+        match self.try_read() {
+            Ok(length) => length,
+            Err(error) => panic!("{error}; so far {} bytes came", self.unread.len()),
+        }
+    }
+
+    fn try_read(&mut self) -> io::Result<usize> {
+        let mut piece = [0; 64 * 1024];
+        let length = self.socket.read(&mut piece)?;
+        self.unread.extend_from_slice(&piece[..length]);
+        Ok(length)
+    }
+}
+
+/// The answer that opens the connection for this request.
+pub(crate) fn answer_to(request: &str) -> String {
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
+        accept_for(key)
+    )
+}
+
+/// The first frame of a client in these bytes and how long it is; `None` if it is not all there.
+///
+/// # Panics
+///
+/// When it is not masked, or when its length is not in the shortest form.
+#[track_caller]
+pub(crate) fn parse(bytes: &[u8]) -> Option<(Heard, usize)> {
+    let (&first, &second) = (bytes.first()?, bytes.get(1)?);
+    assert_eq!(first & 0x70, 0, "reserved bits: {first:02x}");
+    assert!(matches!(first & 0x0F, 0..=2 | 8..=10), "opcode: {first:02x}");
+    assert_ne!(second & 0x80, 0, "no mask: {first:02x} {second:02x}");
+    let (length, start) = match second & 0x7F {
+        126 => (u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)), 4),
+        127 => (u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?), 10),
+        length => (u64::from(length), 2),
+    };
+    let shortest = match length {
+        0..126 => 2,
+        126..65_536 => 4,
+        _ => 10,
+    };
+    assert_eq!(start, shortest, "length {length} is not in its shortest form");
+    let key: &[u8; 4] = bytes.get(start..)?.first_chunk()?;
+    let end = start + 4 + usize::try_from(length).unwrap();
+    let masked = bytes.get(start + 4..end)?;
+    let payload = masked.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+    Some(((first, payload), end))
+}
+
+/// All whole frames in these bytes, and what is left of an incomplete one.
+#[track_caller]
+pub(crate) fn parse_all(mut bytes: &[u8]) -> (Vec<Heard>, &[u8]) {
+    let mut frames = Vec::new();
+    while let Some((frame, length)) = parse(bytes) {
+        frames.push(frame);
+        bytes = &bytes[length..];
+    }
+    (frames, bytes)
+}
+
+/// A frame as a server says it.
+pub(crate) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    let payload = payload.as_ref();
+    let mut bytes = vec![first];
+    match payload.len() {
+        length @ 0..126 => bytes.push(length as u8),
+        length @ 126..65_536 => {
+            bytes.push(126);
+            bytes.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(127);
+            bytes.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// A frame as a client says it.
+pub(crate) fn masked_frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    const KEY: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
+    let payload = payload.as_ref();
+    let mut bytes = frame(first, payload);
+    let start = bytes.len() - payload.len();
+    bytes[1] |= 0x80;
+    bytes.iter_mut().skip(start).zip(KEY.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+    bytes.splice(start..start, KEY);
+    bytes
+}
+
+/// A request that opens a connection.
+pub(crate) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// The most memory that the process held since [`Memory::now`], where the system tells.
+pub(crate) struct Memory {
+    before: Option<u64>,
+}
+
+impl Memory {
+    pub(crate) fn now() -> Self {
+        // Begins a new maximum.
+        let reset = std::fs::write("/proc/self/clear_refs", "5").is_ok();
+        Self { before: reset.then(|| status("VmRSS:")).flatten() }
+    }
+
+    /// In bytes; 0 where it is not known.
+    pub(crate) fn peak(&self) -> u64 {
+        match (self.before, status("VmHWM:")) {
+            (Some(before), Some(peak)) => peak.saturating_sub(before),
+            _ => 0,
+        }
+    }
+}
+
+fn status(field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// How many descriptors the process has open and how many threads it has, where the system tells.
+pub(crate) fn descriptors_and_threads() -> (usize, usize) {
+    let count = |path| std::fs::read_dir(path).map_or(0, Iterator::count);
+    (count("/proc/self/fd"), count("/proc/self/task"))
+}

@@ -1,0 +1,101 @@
+//! A TLS server of another making than ours, and certificates for it.
+
+#![allow(dead_code, reason = "each file of tests needs a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use native_tls::{Identity, Protocol, TlsAcceptor};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+
+/// The versions of TLS that both sides can speak.
+pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
+
+/// The server's end of a TLS connection. It reads and writes as it is told, so it does not read while it writes.
+pub(crate) type Peer<S> = StreamOwned<ServerConnection, S>;
+
+/// The server's side of the handshake.
+pub(crate) fn accept<S: Read + Write>(config: Arc<ServerConfig>, mut socket: S) -> io::Result<Peer<S>> {
+    let mut connection = ServerConnection::new(config).map_err(io::Error::other)?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut socket)?;
+    }
+    Ok(StreamOwned::new(connection, socket))
+}
+
+/// Says close_notify.
+pub(crate) fn say_farewell<S: Read + Write>(peer: &mut Peer<S>) {
+    peer.conn.send_close_notify();
+    peer.flush().unwrap();
+}
+
+/// A certificate authority of the test's own.
+pub(crate) struct Authority {
+    pub(crate) pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, in PEM form.
+pub(crate) struct Leaf {
+    pub(crate) cert: String,
+    pub(crate) key: String,
+}
+
+/// When a certificate is valid.
+#[derive(Clone, Copy)]
+pub(crate) enum Validity {
+    Now,
+    Over,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        // An authority is found by its name.
+        let name = format!("websocket-sync test authority {:02x?}", &key.public_key_raw()[..8]);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, issuer: Issuer::new(params, key) }
+    }
+
+    pub(crate) fn leaf(&self, name: &str, validity: Validity) -> Leaf {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        if let Validity::Over = validity {
+            params.not_after = date_time_ymd(2001, 1, 1);
+        }
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        Leaf { cert: cert.pem(), key: key.serialize_pem() }
+    }
+
+    /// A server for `name` whose certificate is as it should be.
+    pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
+        self.leaf(name, Validity::Now).server(&rustls::version::TLS13)
+    }
+}
+
+impl Leaf {
+    /// A server that speaks this version and no other.
+    pub(crate) fn server(&self, version: &'static SupportedProtocolVersion) -> Arc<ServerConfig> {
+        let cert = CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = config.with_protocol_versions(&[version]).unwrap();
+        Arc::new(config.with_no_client_auth().with_single_cert(vec![cert], key).unwrap())
+    }
+
+    /// A server of the platform's library, which speaks `newest` at best.
+    pub(crate) fn acceptor(&self, newest: Protocol) -> TlsAcceptor {
+        let identity = Identity::from_pkcs8(self.cert.as_bytes(), self.key.as_bytes()).unwrap();
+        TlsAcceptor::builder(identity).max_protocol_version(Some(newest)).build().unwrap()
+    }
+}

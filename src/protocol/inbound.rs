@@ -1,5 +1,8 @@
 //! The receiving half of a connection: bytes in, messages, frames or pieces out.
 
+mod state;
+
+use self::state::{Place, State, Target};
 use super::close::CloseFrame;
 use super::continuous_frame::{ContinuousFrame, TextPolicy};
 use super::decoding::Decoding;
@@ -59,39 +62,6 @@ pub struct Inbound {
     /// Control frames since the last message, as long as they come thick and fast.
     controls: u32,
     close: Option<CloseFrame>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
-    Open,
-    /// The rest of the message in progress is not wanted.
-    Skipping,
-    Closed,
-    Failed(ProtocolError),
-}
-
-/// Where the payload of the last step lies.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// A message whose payload the window handed out last; text is not validated yet.
-    Window(MessageKind, usize),
-    /// A message or a piece, in the assembler.
-    Gathered,
-    /// A message that was inflated, in the assembler; text lies there as bytes and is not validated yet where it came in one
-    /// piece.
-    Inflated(MessageKind),
-    /// A data frame, in the assembler.
-    Frame { opcode: Opcode, fin: bool },
-    /// A control frame whose payload the window handed out last.
-    Control(Opcode, usize),
-}
-
-/// Where the bytes that are read next go.
-#[derive(Clone, Copy, Debug)]
-enum Target {
-    Window,
-    /// Straight to the message: the window would be a detour.
-    Assembler,
 }
 
 impl Inbound {

@@ -15,6 +15,7 @@ mod messages;
 mod opening;
 mod reader;
 mod receiving;
+mod reply;
 mod sending;
 mod shared;
 #[cfg(feature = "deflate")]

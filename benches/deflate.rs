@@ -5,9 +5,7 @@
 //! cargo bench --features deflate --bench deflate
 //! ```
 
-use std::fs;
 use std::hint::black_box;
-use std::time::Instant;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use websocket_sync::MessageRef;
@@ -70,11 +68,16 @@ fn least<const N: usize>(mut works: [&mut dyn FnMut(); N]) -> [f64; N] {
 }
 
 /// The CPU time of this thread in nanoseconds, or the time where the system does not tell.
+#[cfg(unix)]
 fn cpu() -> f64 {
-    thread_local!(static BEGAN: Instant = Instant::now());
-    let told = fs::read_to_string("/proc/thread-self/schedstat").ok();
-    let told = told.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    told.unwrap_or_else(|| BEGAN.with(|began| began.elapsed().as_nanos() as f64))
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}
+
+#[cfg(not(unix))]
+fn cpu() -> f64 {
+    thread_local!(static BEGAN: std::time::Instant = std::time::Instant::now());
+    BEGAN.with(|began| began.elapsed().as_nanos() as f64)
 }
 
 /// Trades as exchanges send them, about `size` bytes each.

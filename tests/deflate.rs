@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use websocket_sync::protocol::handshake::{ExtensionOffer, accept_for};
-use websocket_sync::protocol::{Frame, ProtocolError};
+use websocket_sync::protocol::{Extension, Fin, Frame, MaskKeys, Outbound, PerMessageDeflate, ProtocolError, Role};
 use websocket_sync::{
     CloseCode, ConnectOptions, DeflateOptions, Error, HandshakeError, Message, MessageKind, MessageRef, Opcode,
     WebSocket,
@@ -155,6 +155,37 @@ fn an_answer_that_does_not_fit_the_offer_fails_the_handshake() {
 }
 
 #[test]
+fn a_server_takes_the_first_of_several_offers_that_it_can_work_with() {
+    for (offers, expected) in [
+        (
+            "permessage-deflate; unknown, x; y, permessage-deflate; server_max_window_bits=\"10\", permessage-deflate",
+            Some("permessage-deflate; server_max_window_bits=10"),
+        ),
+        (
+            "permessage-deflate; client_max_window_bits, permessage-deflate; server_no_context_takeover",
+            Some("permessage-deflate"),
+        ),
+        ("permessage-deflate; server_max_window_bits=16, x-other", None),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: {offers}\r\n\r\n"
+        );
+        client.write_all(request.as_bytes()).unwrap();
+        let ws = asking(DEFLATE).accept(listener.accept().unwrap().0).unwrap();
+        assert_eq!(ws.deflate().is_some(), expected.is_some());
+        drop(ws);
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        let agreed = answer.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "));
+        assert_eq!(agreed, expected, "{offers}");
+    }
+}
+
+#[test]
 fn messages_of_every_size_come_back_smaller() {
     for options in [DEFLATE, DEFLATE.server_no_context_takeover().client_no_context_takeover().threshold(0)] {
         let (url, server) = echo_server(asking(options));
@@ -251,4 +282,24 @@ fn what_is_wrong_is_told_with_its_code() {
         assert!(matches!(error, Error::Protocol(error) if error == expected), "{error}");
         assert_eq!(peer.join().unwrap(), code);
     }
+}
+
+#[test]
+fn a_bomb_ends_with_1009_long_before_it_is_inflated() {
+    let mut deflate = PerMessageDeflate::new(DEFLATE.level(9)).unwrap();
+    deflate.accept(&ExtensionOffer::new("permessage-deflate")).unwrap();
+    let mut outbound = Outbound::deflating(Role::Server, MaskKeys::pooled(Box::new(|_| {})), deflate.deflater());
+    let zeros = vec![0; 1 << 20];
+    for index in 0..300 {
+        let opcode = if index == 0 { Opcode::Binary } else { Opcode::Continuation };
+        outbound.data(opcode, if index == 299 { Fin::Last } else { Fin::More }, &zeros).unwrap();
+    }
+    assert!(outbound.pending().len() < 400_000);
+    let (address, server) = scripted(AGREED, outbound.pending().to_vec());
+    let limit = 4 << 20;
+    let mut ws = asking(DEFLATE).max_message_size(limit).connect(&format!("ws://{address}/")).unwrap();
+    let peer = thread::spawn(move || close_code(server.join().unwrap().1));
+    let error = ws.recv().unwrap_err();
+    assert!(matches!(error, Error::Protocol(ProtocolError::MessageTooBig { limit: 4_194_304 })), "{error}");
+    assert_eq!(peer.join().unwrap(), CloseCode::MESSAGE_TOO_BIG);
 }

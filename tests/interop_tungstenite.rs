@@ -109,7 +109,7 @@ fn start(serve: fn(TcpStream, &answer::Log)) -> String {
 }
 
 fn start_ours() -> String {
-    start(|stream, log| answer::serve(stream, log).expect("a clean end"))
+    start(|stream, log| answer::serve(stream, &websocket_sync::ConnectOptions::new(), log).expect("a clean end"))
 }
 
 /// Tungstenite's answer to what `list` asks.

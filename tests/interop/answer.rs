@@ -3,9 +3,7 @@
 use std::net::TcpStream;
 use std::sync::{Condvar, Mutex};
 
-use websocket_sync::{
-    CloseCode, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Message, Opcode, Result, WebSocket,
-};
+use websocket_sync::{CloseCode, ConnectOptions, ControlFrames, Error, Frame, Message, Opcode, Result, WebSocket};
 
 /// What is known of the connections other than `outcome`.
 #[derive(Default)]
@@ -40,8 +38,8 @@ impl Log {
     }
 }
 
-pub(crate) fn serve(stream: TcpStream, log: &Log) -> Result<()> {
-    let mut ws = ConnectOptions::new().deflate(DeflateOptions::new()).accept(stream)?;
+pub(crate) fn serve(stream: TcpStream, options: &ConnectOptions, log: &Log) -> Result<()> {
+    let mut ws = options.accept(stream)?;
     let Message::Text(first) = ws.recv()? else { return ws.close_with(CloseCode::UNSUPPORTED_DATA, "") };
     let (command, argument) = first.split_once(' ').unwrap_or((&first, ""));
     if command == "outcome" {

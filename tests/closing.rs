@@ -288,6 +288,27 @@ fn many_may_close_and_one_close_is_sent() {
 }
 
 #[test]
+fn whoever_closes_last_returns_when_it_is_over_though_another_reads() {
+    bounded(20, || {
+        let (mut ws, peer) = open(&options(), |mut peer| {
+            // This thread is to be known as the one that received.
+            peer.say(frame(0x81, "Hello"));
+            peer.close_code();
+            thread::sleep(ms(200));
+            peer.say(frame(0x88, b"\x03\xe8"));
+        });
+        assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+        thread::scope(|scope| {
+            scope.spawn(|| ws.close().unwrap());
+            thread::sleep(ms(50));
+            ws.close().unwrap();
+            assert_eq!(ws.close_info().expect("it is over").cause, CloseCause::Local);
+        });
+        peer.join();
+    });
+}
+
+#[test]
 fn who_is_not_connected_has_nothing_to_close() {
     let mut ws = WebSocket::new();
     assert!(!ws.connected() && ws.close_info().is_none());

@@ -9,7 +9,7 @@ use std::thread;
 
 use support::{at_once, bounded, closed, frame, join, ms, open};
 use websocket_sync::protocol::ProtocolError;
-use websocket_sync::{CloseCause, CloseCode, CloseInfo, ConnectOptions, Error, Message, WebSocket};
+use websocket_sync::{CloseCause, CloseCode, CloseInfo, ConnectOptions, Error, Message, MessageKind, WebSocket};
 
 fn options() -> ConnectOptions {
     ConnectOptions::new().close_timeout(ms(500))
@@ -173,16 +173,38 @@ fn a_pong_that_cannot_be_sent_does_not_keep_a_close_from_being_received() {
 #[test]
 fn a_send_that_fails_does_not_keep_from_receiving_why() {
     bounded(20, || {
-        let mut ws = with_last_words([frame(0x81, "last"), frame(0x88, b"\x03\xf0policy")].concat());
-        let info = closed(ws.send_text("is anybody there?"));
-        assert!(matches!(info.cause, CloseCause::Lost(_)), "{info:?}");
-        assert!(!ws.connected());
-        closed(at_once(|| ws.send_text("nobody")));
-        assert_eq!(ws.close_info().unwrap(), info);
-        assert_eq!(ws.recv().unwrap(), Message::from("last"));
-        assert_info(&closed(ws.recv()), 1008, "policy", CloseCause::Remote);
-        assert_info(&closed(ws.send_text("")), 1008, "policy", CloseCause::Remote);
+        type Send = fn(&WebSocket) -> Result<(), Error>;
+        let sends: [Send; 4] = [
+            |ws| ws.send_text("is anybody there?").map(drop),
+            |ws| ws.send_binary(&[0; 1 << 20]).map(drop),
+            |ws| ws.send_reader(MessageKind::Binary, &[0; 9][..], Some(9)).map(drop),
+            |ws| {
+                ws.cork(|batch| {
+                    batch.send_text("is anybody there?")?;
+                    closed(batch.flush());
+                    // Whoever does not listen is told again, and nothing is sent.
+                    closed(batch.send_text("is nobody there?"));
+                    batch.flush()
+                })
+            },
+        ];
+        for send in sends {
+            receives_why(send);
+        }
     });
+}
+
+#[cfg(target_os = "linux")]
+fn receives_why(send: fn(&WebSocket) -> Result<(), Error>) {
+    let mut ws = with_last_words([frame(0x81, "last"), frame(0x88, b"\x03\xf0policy")].concat());
+    let info = closed(send(&ws));
+    assert!(matches!(info.cause, CloseCause::Lost(_)), "{info:?}");
+    assert!(!ws.connected());
+    closed(at_once(|| ws.send_text("nobody")));
+    assert_eq!(ws.close_info().unwrap(), info);
+    assert_eq!(ws.recv().unwrap(), Message::from("last"));
+    assert_info(&closed(ws.recv()), 1008, "policy", CloseCause::Remote);
+    assert_info(&closed(ws.send_text("")), 1008, "policy", CloseCause::Remote);
 }
 
 #[cfg(target_os = "linux")]
@@ -262,6 +284,27 @@ fn many_may_close_and_one_close_is_sent() {
             assert_eq!(ws.close_info().unwrap().cause, CloseCause::Local);
             peer.join();
         }
+    });
+}
+
+#[test]
+fn whoever_closes_last_returns_when_it_is_over_though_another_reads() {
+    bounded(20, || {
+        let (mut ws, peer) = open(&options(), |mut peer| {
+            // This thread is to be known as the one that received.
+            peer.say(frame(0x81, "Hello"));
+            peer.close_code();
+            thread::sleep(ms(200));
+            peer.say(frame(0x88, b"\x03\xe8"));
+        });
+        assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+        thread::scope(|scope| {
+            scope.spawn(|| ws.close().unwrap());
+            thread::sleep(ms(50));
+            ws.close().unwrap();
+            assert_eq!(ws.close_info().expect("it is over").cause, CloseCause::Local);
+        });
+        peer.join();
     });
 }
 

@@ -23,7 +23,7 @@ use websocket_sync::{
 /// The masking key of every frame, so that the bytes that may be sent are known.
 const KEY: [u8; 4] = [1, 2, 3, 4];
 /// What a large message holds: more than is masked and written at a time.
-const LARGE: usize = 150_000;
+const LARGE: usize = 300_000;
 
 /// What an operation does instead of what it should.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -469,7 +469,7 @@ const SCENARIOS: &[Scenario] = &[
         greeting: || [masked_frame(0x81, "welcome"), masked_frame(0x89, "?")].concat(),
         act: |ws, trace| {
             trace.recv(ws)?;
-            for payload in [&b"Hello"[..], &[7; 70_000]] {
+            for payload in [&b"Hello"[..], &[7; LARGE]] {
                 trace.send(ws, payload)?;
                 trace.recv(ws)?;
             }
@@ -638,7 +638,7 @@ fn every_fault_at_every_operation_ends_in_the_same_or_in_a_documented_error() {
         for scenario in SCENARIOS {
             // In steps of a few bytes a large message is thousands of operations.
             let large = matches!(scenario.name, "a large echo" | "an echo in the other role");
-            for step in if large { [usize::MAX, 100_000, 30_000] } else { [usize::MAX, 1000, 7] } {
+            for step in if large { [usize::MAX, 200_000, 60_000] } else { [usize::MAX, 1000, 7] } {
                 let without = run(scenario, &Plan::default(), step);
                 let known = known_frames(scenario, &without);
                 for fault in FAULTS {

@@ -506,6 +506,27 @@ fn a_panic_while_something_is_sent_does_not_hold_up_the_others() {
         let heard = peer.join();
         assert!(support::parse_all(&heard).0.is_empty());
 
+        // In a message that is compressed, which goes in fragments: the same.
+        #[cfg(feature = "deflate")]
+        {
+            let options = ConnectOptions::new().deflate(websocket_sync::DeflateOptions::new());
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("ws://{}/", listener.local_addr().unwrap());
+            let server = options.clone();
+            let server = thread::spawn(move || {
+                let mut ws = server.accept(listener.accept().unwrap().0).unwrap();
+                closed(ws.recv())
+            });
+            let ws = options.connect(&url).unwrap();
+            assert!(ws.deflate().is_some());
+            let sender = ws.sender();
+            let panicking = thread::spawn(move || sender.send_reader(MessageKind::Binary, Panics(2), Some(10_000)));
+            panicking.join().unwrap_err();
+            assert_eq!(closed(at_once(|| ws.send_text(""))).cause, CloseCause::TornFrame);
+            drop(ws);
+            assert!(matches!(join(server).cause, CloseCause::Lost(_)));
+        }
+
         // In a batch: what was in it has been sent.
         let (ws, peer) = open(&ConnectOptions::new(), |mut peer| {
             assert_eq!(peer.frame(), (0x81, b"in the batch".to_vec()));

@@ -27,10 +27,24 @@ impl Shared {
     pub(crate) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         let Some(deadline) = self.begin_close(code, reason)? else { return Ok(()) };
         // After a failed write there is nothing to wait for but the reader, and that has been woken.
-        if !self.is_reader() && !self.is_mute() && !self.wait_until_over(deadline) {
-            self.abort(CloseCause::Unanswered);
+        if !self.is_reader() && !self.is_mute() {
+            self.await_end(deadline);
         }
         Ok(())
+    }
+
+    /// Closes while another thread, which closes too, has the reader.
+    fn close_while_another_reads(&self, code: CloseCode, reason: &str) -> Result<()> {
+        if let Some(deadline) = self.begin_close(code, reason)? {
+            self.await_end(deadline);
+        }
+        Ok(())
+    }
+
+    fn await_end(&self, deadline: Deadline) {
+        if !self.wait_until_over(deadline) {
+            self.abort(CloseCause::Unanswered);
+        }
     }
 
     /// Closes from the thread that has the reader, unless another one is faster. It reads from the beginning: a peer that is
@@ -39,7 +53,7 @@ impl Shared {
         let mut reader = match reader.try_lock() {
             Ok(reader) => reader,
             Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.close(code, reason),
+            Err(TryLockError::WouldBlock) => return self.close_while_another_reads(code, reason),
         };
         let close = CloseFrame::new(code, reason)?;
         if self.is_over() {

@@ -319,6 +319,12 @@ impl Shared {
         self.over().map(|info| Error::Closed(Box::new(info)))
     }
 
+    /// The error for a write where nothing can be written any more.
+    #[cold]
+    pub(super) fn dead(&self) -> Error {
+        self.over_soon().map_or_else(super::not_connected, |info| Error::Closed(Box::new(info)))
+    }
+
     /// Whether the connection is over.
     pub(super) fn is_over(&self) -> bool {
         self.traffic().over.is_some()

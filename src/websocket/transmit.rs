@@ -98,12 +98,8 @@ impl Shared {
         } else {
             turn.encode(|outbound| outbound.begin(kind.into(), Fin::Last, len))?;
         }
-        let sent = send_pieces(&mut turn, &mut reader, len, text, form);
-        if sent.is_err() {
-            // The header has promised more than there is.
-            turn.tear();
-        }
-        sent.map(|()| len)
+        turn.whole_message(|turn| send_pieces(turn, &mut reader, len, text, form))?;
+        Ok(len)
     }
 
     /// Gives the connection up. One that is over may still wait for the peer to hang up.

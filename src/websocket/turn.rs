@@ -18,6 +18,18 @@ pub(super) struct Turn<'a> {
     outbound: Option<Box<Outbound>>,
     patience: Patience,
     compression: Compression,
+    condition: Condition,
+}
+
+/// What has become of what was begun in a turn.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Condition {
+    /// Nothing is begun that must be finished.
+    Sound,
+    /// A message is begun that must not remain a part of one.
+    Unfinished,
+    /// Nothing can be written any more.
+    Dead,
 }
 
 impl<'a> Turn<'a> {
@@ -28,7 +40,13 @@ impl<'a> Turn<'a> {
     const REPLIES: usize = 4;
 
     pub(super) const fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
-        Self { shared, outbound: Some(outbound), patience, compression: Compression::Agreed }
+        Self {
+            shared,
+            outbound: Some(outbound),
+            patience,
+            compression: Compression::Agreed,
+            condition: Condition::Sound,
+        }
     }
 
     /// The same turn, for messages that are compressed like this.
@@ -77,6 +95,9 @@ impl<'a> Turn<'a> {
         &mut self,
         encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
     ) -> Result<N> {
+        if self.condition == Condition::Dead {
+            return Err(self.shared.dead());
+        }
         encode(self.outbound()).map_err(Error::Usage)
     }
 
@@ -85,6 +106,18 @@ impl<'a> Turn<'a> {
     pub(super) fn encode_data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize> {
         let compression = self.compression;
         self.encode(|outbound| outbound.data_with(opcode, fin, payload, compression))
+    }
+
+    /// Does what sends a message in several steps. If it fails, or panics in the middle of a payload that a reader of the user's
+    /// gives, the connection is over: the message cannot be finished.
+    pub(super) fn whole_message<T>(&mut self, send: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.condition = Condition::Unfinished;
+        let sent = send(self);
+        match sent {
+            Ok(_) => self.condition = Condition::Sound,
+            Err(_) => self.tear(),
+        }
+        sent
     }
 
     /// How many bytes are encoded and not sent.
@@ -96,6 +129,9 @@ impl<'a> Turn<'a> {
     #[inline]
     pub(super) fn flush(&mut self) -> Result<()> {
         let (shared, patience) = (self.shared, self.patience);
+        if self.condition == Condition::Dead {
+            return Err(shared.dead());
+        }
         let outbound = self.outbound();
         let pending = outbound.pending();
         match shared.stream.write_all(pending, patience) {
@@ -112,6 +148,7 @@ impl<'a> Turn<'a> {
             }
             Err(failure) => {
                 outbound.forget();
+                self.condition = Condition::Dead;
                 Err(shared.write_failed(failure.error.kind()))
             }
         }
@@ -121,11 +158,14 @@ impl<'a> Turn<'a> {
         self.outbound().set_mask_keys(keys);
     }
 
-    /// The frame in progress cannot be finished: the connection is over, and what is left of the frame must not leave.
+    /// What is begun cannot be finished: the connection is over, and the rest must not leave.
     #[cold]
     pub(super) fn tear(&mut self) {
-        self.outbound().forget();
-        self.shared.abort(CloseCause::TornFrame);
+        if self.condition != Condition::Dead {
+            self.condition = Condition::Dead;
+            self.outbound().forget();
+            self.shared.abort(CloseCause::TornFrame);
+        }
     }
 
     /// Sends the reply that waits, our Close, and waits until it is sent.
@@ -146,14 +186,13 @@ impl<'a> Turn<'a> {
             outbound.payload(first)?;
             Ok(length)
         })?;
-        for piece in rest.chunks(Self::PIECE) {
-            self.encode(|outbound| outbound.payload(piece))?;
-            if let Err(error) = self.flush() {
-                self.tear();
-                return Err(error);
+        self.whole_message(|turn| {
+            for piece in rest.chunks(Self::PIECE) {
+                turn.encode(|outbound| outbound.payload(piece))?;
+                turn.flush()?;
             }
-        }
-        Ok(length)
+            Ok(length)
+        })
     }
 
     /// The length of a compressed frame is known when all of it is compressed, which a large one shall not wait for: it goes in
@@ -162,16 +201,15 @@ impl<'a> Turn<'a> {
         let (first, rest) = payload.split_at(Self::PIECE);
         let compression = self.compression;
         let mut length = self.send(|outbound| outbound.data_with(opcode, Fin::More, first, compression))? as u64;
-        let mut pieces = rest.chunks(Self::PIECE).peekable();
-        while let Some(piece) = pieces.next() {
-            let fin = if pieces.peek().is_some() { Fin::More } else { fin };
-            length += self.encode(|outbound| outbound.data(Opcode::Continuation, fin, piece))? as u64;
-            if let Err(error) = self.flush() {
-                self.tear();
-                return Err(error);
+        self.whole_message(|turn| {
+            let mut pieces = rest.chunks(Self::PIECE).peekable();
+            while let Some(piece) = pieces.next() {
+                let fin = if pieces.peek().is_some() { Fin::More } else { fin };
+                length += turn.encode(|outbound| outbound.data(Opcode::Continuation, fin, piece))? as u64;
+                turn.flush()?;
             }
-        }
-        Ok(length)
+            Ok(length)
+        })
     }
 
     fn encode_reply(&mut self, reply: &Reply) {
@@ -213,8 +251,7 @@ impl<'a> Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if self.outbound().is_inside_frame() {
-            // A reader of the user's panicked, in the middle of a payload.
+        if self.condition == Condition::Unfinished {
             self.tear();
         }
         self.try_flush();

@@ -290,6 +290,7 @@ impl ConnectOptions {
     }
 }
 
+#[cold]
 pub(crate) fn not_connected() -> Error {
     Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::NotConnected)))
 }

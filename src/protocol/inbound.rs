@@ -197,22 +197,11 @@ impl Inbound {
     /// [`ProtocolError::TextNotUtf8`]; it is the answer to every further step as well.
     #[inline]
     pub fn message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
-        let (kind, payload) = match self.place {
-            Place::Window(kind, length) => (kind, self.frames.payload(length)),
-            Place::Inflated(kind) => (kind, self.assembler.raw()),
-            _ => return Ok(self.assembler.message()),
-        };
-        if kind == MessageKind::Binary || self.policy == TextPolicy::Skip {
-            return Ok(MessageRef::Binary(payload));
-        }
-        match simdutf8::basic::from_utf8(payload) {
-            Ok(text) => Ok(MessageRef::Text(text)),
-            Err(_) => {
-                self.state = State::Failed(ProtocolError::TextNotUtf8);
-                self.short = None;
-                Err(ProtocolError::TextNotUtf8)
-            }
-        }
+        let Place::Window(kind, length) = self.place else { return self.gathered_message() };
+        as_message(kind, self.policy, self.frames.payload(length)).inspect_err(|&error| {
+            self.state = State::Failed(error);
+            self.short = None;
+        })
     }
 
     /// The message of the last step as a value of its own. A large one that was gathered is moved out, not copied.
@@ -307,6 +296,14 @@ impl Inbound {
             self.assembler.release();
             self.decoding.release();
         }
+    }
+
+    /// A message that does not lie in the window. What was gathered as it came was validated then; what was inflated in one go
+    /// is validated here.
+    #[inline(never)]
+    fn gathered_message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
+        let Place::Inflated(kind) = self.place else { return Ok(self.assembler.message()) };
+        as_message(kind, self.policy, self.assembler.raw()).inspect_err(|&error| self.state = State::Failed(error))
     }
 
     fn reads_past_the_window(&self) -> bool {
@@ -471,6 +468,15 @@ impl Inbound {
         self.half_taken = None;
         self.assembler.finish()
     }
+}
+
+/// A payload as the message that it is; text is validated.
+#[inline]
+fn as_message(kind: MessageKind, policy: TextPolicy, payload: &[u8]) -> Result<MessageRef<'_>, ProtocolError> {
+    if kind == MessageKind::Binary || policy == TextPolicy::Skip {
+        return Ok(MessageRef::Binary(payload));
+    }
+    simdutf8::basic::from_utf8(payload).map(MessageRef::Text).map_err(|_| ProtocolError::TextNotUtf8)
 }
 
 #[cfg(test)]

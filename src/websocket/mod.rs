@@ -291,6 +291,7 @@ impl ConnectOptions {
     }
 }
 
+#[cold]
 pub(crate) fn not_connected() -> Error {
     Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::NotConnected)))
 }

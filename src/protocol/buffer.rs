@@ -54,7 +54,7 @@ impl ByteBuffer {
         self.filled = self.bytes.len().min(self.filled + length);
     }
 
-    /// Appends a copy of `piece`. Memory doubles, but for one piece it grows no further than to `limit` bytes.
+    /// Appends a copy of `piece`; with others like it, it will be no more than `limit` bytes.
     #[inline]
     pub(crate) fn extend(&mut self, piece: &[u8], limit: usize) {
         match self.bytes.get_mut(self.filled..self.filled + piece.len()) {
@@ -99,13 +99,19 @@ impl ByteBuffer {
     }
 }
 
-/// How much to reserve for `more` bytes behind `length`: as much again as there is, so that many pieces cost few
-/// reallocations, but no more than up to `limit` bytes, unless the piece itself needs it.
+/// How much to reserve for `more` bytes behind `length`: up to the next of `limit`, half of it, a quarter of it and so on, so
+/// that many pieces cost few reallocations. Of a message that is as long as it may be, half is there when it is moved for the
+/// last time, and both copies together are no more than the limit.
 pub(crate) fn growth(length: usize, capacity: usize, more: usize, limit: usize) -> usize {
     if capacity - length >= more {
         return 0;
     }
-    more.max(length.saturating_mul(2).min(limit).saturating_sub(length))
+    let needed = length + more;
+    let mut size = limit;
+    while size / 2 >= needed {
+        size /= 2;
+    }
+    size.max(needed) - length
 }
 
 /// What comes in unknown length.
@@ -129,8 +135,13 @@ impl ByteBuffer {
     fn stretch_by(&mut self, more: usize, left: usize) {
         let wanted = self.filled + more;
         if wanted > self.bytes.capacity() {
-            let doubled = self.bytes.capacity().saturating_mul(2).min(self.filled.saturating_add(left));
-            self.bytes.reserve_exact(doubled.max(wanted) - self.bytes.len());
+            self.bytes.truncate(self.filled);
+            self.bytes.reserve_exact(growth(
+                self.filled,
+                self.bytes.capacity(),
+                more,
+                self.filled.saturating_add(left),
+            ));
         }
         self.bytes.resize(wanted, 0);
     }

@@ -84,6 +84,7 @@ impl ContinuousFrame {
                 self.kind = kind;
                 (self.fragments, self.size) = (0, 0);
                 self.forget();
+                self.give_back_other();
             }
         }
         self.fragments += 1;
@@ -149,7 +150,9 @@ impl ContinuousFrame {
     fn add(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
         let limit = self.limits.max_message_size;
         if self.is_text() {
-            self.text.reserve_exact(growth(self.text.len(), self.text.capacity(), piece.len() + 3, limit));
+            // With what was cut off the piece before, but never more than the message may have.
+            let more = (piece.len() + 3).min(limit.saturating_sub(self.text.len()));
+            self.text.reserve_exact(growth(self.text.len(), self.text.capacity(), more, limit));
             return self.decoder.push(piece, |text| self.text.push_str(text));
         }
         self.bytes.extend(piece, limit);
@@ -176,8 +179,8 @@ impl ContinuousFrame {
     /// arrived, never by what a header claims.
     pub(crate) fn direct_space(&mut self, missing: usize) -> &mut [u8] {
         if self.bytes.spare(missing).len() < missing.min(Self::STEP) {
-            let step = Self::STEP.max(self.bytes.len());
-            self.bytes.room(missing.min(step));
+            let length = self.bytes.len();
+            self.bytes.room(growth(length, length, missing.min(Self::STEP), length.saturating_add(missing)));
         }
         self.bytes.spare(missing)
     }
@@ -232,6 +235,17 @@ impl ContinuousFrame {
     pub(crate) fn forget(&mut self) {
         self.text.clear();
         self.bytes.clear();
+    }
+
+    /// Of the two buffers, only one may be as large as a message.
+    #[inline]
+    fn give_back_other(&mut self) {
+        if self.capacity() > Self::STEP {
+            match self.kind {
+                MessageKind::Text => self.bytes.release(),
+                MessageKind::Binary => self.text = String::new(),
+            }
+        }
     }
 
     /// Called before each read: gives the memory of a large message back after a while without another.

@@ -1,0 +1,170 @@
+//! What a peer can make a connection hold: the limit on messages and 2 MiB more, whatever it does.
+//!
+//! What is measured is resident in the process, where the system tells. Each case has a process of its own, since an
+//! allocator keeps what it was given back. The peer is a thread of that process, but holds next to nothing. What is asked
+//! of the allocator, and how often, is in `allocations.rs`.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::env;
+use std::io::{self, Read};
+use std::net::Shutdown;
+use std::process::Command;
+
+use support::{Memory, Peer, frame, ms, open};
+use websocket_sync::{ConnectOptions, MessageRef, WebSocket};
+
+const MIB: usize = 1 << 20;
+/// The limit on messages.
+const LIMIT: usize = 8 * MIB;
+/// What a connection may take beside that.
+const MORE: u64 = 2 << 20;
+
+/// Says a frame of this length, little by little, as long as somebody listens.
+fn say(peer: &Peer, first: u8, length: usize) -> io::Result<()> {
+    let piece = [b'p'; 32 * 1024];
+    peer.try_say(header(first, length as u64))?;
+    (0..length).step_by(piece.len()).try_for_each(|said| peer.try_say(&piece[..piece.len().min(length - said)]))
+}
+
+fn header(first: u8, length: u64) -> Vec<u8> {
+    let length = length.to_be_bytes();
+    match length {
+        [0, 0, 0, 0, 0, 0, 0, short @ ..126] => vec![first, short],
+        [0, 0, 0, 0, 0, 0, high, low] => vec![first, 126, high, low],
+        _ => [&[first, 127], length.as_slice()].concat(),
+    }
+}
+
+/// Says a message of as many bytes as are allowed, in fragments of this length.
+fn say_in_fragments(peer: &Peer, first: u8, length: usize) -> io::Result<()> {
+    let number = LIMIT / length;
+    (0..number).try_for_each(|index| {
+        let opcode = if index == 0 { first & 0x0F } else { 0 };
+        say(peer, if index + 1 == number { 0x80 | opcode } else { opcode }, length)
+    })
+}
+
+/// What a client holds at most that receives until the connection ends.
+fn most(script: impl FnOnce(&Peer) -> io::Result<()> + Send + 'static) -> u64 {
+    let options = ConnectOptions::new().max_message_size(LIMIT).max_frame_size(LIMIT).recv_timeout(ms(20_000));
+    let memory = Memory::now();
+    let (mut ws, peer) = open(&options, |peer| {
+        // It may be told to stop.
+        let _ = script(&peer);
+        let _ = peer.socket().shutdown(Shutdown::Write);
+        while peer.socket().read(&mut [0; 4096]).is_ok_and(|length| length > 0) {}
+    });
+    receive_all(&mut ws);
+    drop(ws);
+    peer.join();
+    memory.peak()
+}
+
+fn receive_all(ws: &mut WebSocket) {
+    while let Ok(message) = ws.recv_ref() {
+        let length = match message {
+            MessageRef::Text(text) => text.len(),
+            MessageRef::Binary(bytes) => bytes.len(),
+        };
+        assert!(length <= LIMIT);
+    }
+}
+
+/// For peers that say nothing worth keeping.
+#[track_caller]
+fn takes_nothing(script: impl FnOnce(&Peer) -> io::Result<()> + Send + 'static) {
+    let most = most(script);
+    assert!(most <= MORE, "{most} bytes");
+}
+
+/// For peers that say as much as they may.
+#[track_caller]
+fn takes_no_more_than_allowed(script: impl FnOnce(&Peer) -> io::Result<()> + Send + 'static) {
+    let most = most(script);
+    assert!(most <= LIMIT as u64 + MORE, "{most} bytes");
+}
+
+/// Names the case to a process that is to run it.
+const CASE: &str = "WEBSOCKET_SYNC_TEST_CASE";
+
+type Case = Box<dyn FnOnce()>;
+
+/// Runs the cases of a test, each in a process of its own.
+fn each_alone(test: &str, cases: Vec<Case>) {
+    if let Ok(index) = env::var(CASE) {
+        let case = cases.into_iter().nth(index.parse().unwrap()).unwrap();
+        return case();
+    }
+    for index in 0..cases.len() {
+        let output = Command::new(env::current_exe().unwrap())
+            .args([test, "--exact", "--nocapture"])
+            .env(CASE, index.to_string())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "case {index}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn what_is_claimed_and_does_not_come_takes_no_memory() {
+    let claim = |first: u8, length: u64| -> Case {
+        Box::new(move || takes_nothing(move |peer| peer.try_say(header(first, length))))
+    };
+    let lengths = [LIMIT as u64, LIMIT as u64 + 1, 1 << 32, 1 << 62];
+    let cases = lengths.iter().flat_map(|&length| [0x81, 0x82, 0x01, 0x02].map(|first| claim(first, length)));
+    each_alone("what_is_claimed_and_does_not_come_takes_no_memory", cases.collect());
+}
+
+#[test]
+fn messages_that_are_too_large_take_no_memory() {
+    let case = |first: u8| -> Case { Box::new(move || takes_nothing(move |peer| say(peer, first, 8 * LIMIT))) };
+    each_alone("messages_that_are_too_large_take_no_memory", vec![case(0x81), case(0x82)]);
+}
+
+#[test]
+fn fragments_and_pings_without_end_take_no_memory() {
+    let fragments = |peer: &Peer| {
+        say(peer, 0x01, 0)?;
+        peer.repeat(frame(0x00, ""), 300_000)
+    };
+    let pings = |peer: &Peer| peer.repeat(frame(0x89, [b'p'; 125]), 300_000);
+    let both = |peer: &Peer| peer.repeat([frame(0x89, [b'p'; 125]), frame(0x81, "m")].concat(), 100_000);
+    let cases: Vec<Case> = vec![
+        Box::new(move || takes_nothing(fragments)),
+        Box::new(move || takes_nothing(pings)),
+        Box::new(move || takes_nothing(both)),
+    ];
+    each_alone("fragments_and_pings_without_end_take_no_memory", cases);
+}
+
+#[test]
+fn messages_as_large_as_allowed_take_that_and_little_more() {
+    let whole = |first: u8| -> Case {
+        Box::new(move || takes_no_more_than_allowed(move |peer| (0..3).try_for_each(|_| say(peer, first, LIMIT))))
+    };
+    let fragments = |first: u8, length: usize| -> Case {
+        let thrice = move |peer: &Peer| (0..3).try_for_each(|_| say_in_fragments(peer, first, length));
+        Box::new(move || takes_no_more_than_allowed(thrice))
+    };
+    let cases = [0x81, 0x82].into_iter().flat_map(|first| {
+        let mut cases = vec![whole(first)];
+        cases.extend([256, 50_000, MIB].map(|length| fragments(first, length)));
+        cases
+    });
+    each_alone("messages_as_large_as_allowed_take_that_and_little_more", cases.collect());
+}
+
+#[test]
+fn text_and_bytes_in_turn_take_no_more_than_either() {
+    const MESSAGES: [u8; 4] = [0x81, 0x82, 0x81, 0x82];
+    let whole = |peer: &Peer| MESSAGES.iter().try_for_each(|&first| say(peer, first, LIMIT));
+    let fragments = |peer: &Peer| MESSAGES.iter().try_for_each(|&first| say_in_fragments(peer, first, MIB));
+    let cases: Vec<Case> = vec![
+        Box::new(move || takes_no_more_than_allowed(whole)),
+        Box::new(move || takes_no_more_than_allowed(fragments)),
+    ];
+    each_alone("text_and_bytes_in_turn_take_no_more_than_either", cases);
+}

@@ -24,6 +24,7 @@ mod rounds;
 mod sending;
 mod server;
 mod stage;
+mod system_calls;
 
 use std::env;
 use std::process::ExitCode;
@@ -105,6 +106,11 @@ fn main() -> ExitCode {
         for workload in WORKLOADS.iter().filter(|workload| arguments.want(workload.name)) {
             print_line(workload, &(workload.run)(&stage));
         }
+        for (name, speech) in [("system calls text 64 B", Plain), ("tls system calls text 64 B", stage.tls())] {
+            if arguments.want(name) {
+                print_system_calls(name, system_calls::count(&stage, speech, 20));
+            }
+        }
         ExitCode::SUCCESS
     })
 }
@@ -156,6 +162,20 @@ fn print_line(workload: &Workload, outcome: &Outcome) {
         optional(outcome.floor),
         workload.floor.map_or_else(String::new, |floor| format!("[{floor:.2}]")),
         outcome.other,
+        if missed { "  missed" } else { "" },
+    );
+}
+
+/// What a message may take of them.
+const MOST_SYSTEM_CALLS: f64 = 0.01;
+
+fn print_system_calls(name: &str, (ours, theirs): (f64, f64)) {
+    let missed = ours > MOST_SYSTEM_CALLS;
+    println!(
+        "{name:<29} {:>4} {ours:>9.5} {theirs:>11.5} {:>6} {:>13} {MOST_SYSTEM_CALLS:>6}{}",
+        "",
+        "",
+        "",
         if missed { "  missed" } else { "" },
     );
 }

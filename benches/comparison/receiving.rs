@@ -49,7 +49,7 @@ pub(crate) fn fragments(number: usize, length: usize) -> Vec<Frame> {
 }
 
 /// How much lies ready when the clients begin to read.
-const BURST: usize = 256 * 1024;
+pub(crate) const BURST: usize = 256 * 1024;
 
 /// Many messages in each write and, with TLS, in each record.
 pub(crate) fn bursts(stage: &Stage, speech: Speech, how: Receive, message: &[Frame], messages: usize) -> Outcome {

@@ -84,7 +84,7 @@ impl Window {
     #[inline]
     pub(crate) fn consume(&mut self, n: usize) {
         debug_assert!(n <= self.len(), "{n} bytes consumed of {}", self.len());
-        self.start = self.end.min(self.start + n);
+        self.start += n;
     }
 
     /// The last `n` bytes that were consumed.

@@ -93,11 +93,14 @@ impl FrameBuffer {
     #[inline]
     pub(crate) fn short_message(&mut self, longest: u16) -> Option<(MessageKind, usize)> {
         let unread = self.window.unread();
-        let (first, length, rest) = match *unread {
-            [first @ (0x81 | 0x82), length @ ..126, ref rest @ ..] => (first, u16::from(length), rest),
-            [first @ (0x81 | 0x82), 126, high, low, ref rest @ ..] if (high, low) >= (0, 126) => {
-                (first, u16::from_be_bytes([high, low]), rest)
-            }
+        let &[first @ (0x81 | 0x82), form, ref rest @ ..] = unread else { return None };
+        let (length, rest) = match form {
+            ..126 => (u16::from(form), rest),
+            126 => match rest {
+                // A length that would have fitted the shorter form is not legal.
+                [high, low, rest @ ..] if (*high, *low) >= (0, 126) => (u16::from_be_bytes([*high, *low]), rest),
+                _ => return None,
+            },
             _ => return None,
         };
         if length > longest || rest.len() < usize::from(length) {

@@ -1,5 +1,8 @@
 //! The receiving half of a connection: bytes in, messages, frames or pieces out.
 
+mod state;
+
+use self::state::{Place, State, Target};
 use super::close::CloseFrame;
 use super::continuous_frame::{ContinuousFrame, TextPolicy};
 use super::decoding::Decoding;
@@ -59,39 +62,6 @@ pub struct Inbound {
     /// Control frames since the last message, as long as they come thick and fast.
     controls: u32,
     close: Option<CloseFrame>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
-    Open,
-    /// The rest of the message in progress is not wanted.
-    Skipping,
-    Closed,
-    Failed(ProtocolError),
-}
-
-/// Where the payload of the last step lies.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    /// A message whose payload the window handed out last; text is not validated yet.
-    Window(MessageKind, usize),
-    /// A message or a piece, in the assembler.
-    Gathered,
-    /// A message that was inflated, in the assembler; text lies there as bytes and is not validated yet where it came in one
-    /// piece.
-    Inflated(MessageKind),
-    /// A data frame, in the assembler.
-    Frame { opcode: Opcode, fin: bool },
-    /// A control frame whose payload the window handed out last.
-    Control(Opcode, usize),
-}
-
-/// Where the bytes that are read next go.
-#[derive(Clone, Copy, Debug)]
-enum Target {
-    Window,
-    /// Straight to the message: the window would be a detour.
-    Assembler,
 }
 
 impl Inbound {
@@ -227,22 +197,11 @@ impl Inbound {
     /// [`ProtocolError::TextNotUtf8`]; it is the answer to every further step as well.
     #[inline]
     pub fn message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
-        let (kind, payload) = match self.place {
-            Place::Window(kind, length) => (kind, self.frames.payload(length)),
-            Place::Inflated(kind) => (kind, self.assembler.raw()),
-            _ => return Ok(self.assembler.message()),
-        };
-        if kind == MessageKind::Binary || self.policy == TextPolicy::Skip {
-            return Ok(MessageRef::Binary(payload));
-        }
-        match simdutf8::basic::from_utf8(payload) {
-            Ok(text) => Ok(MessageRef::Text(text)),
-            Err(_) => {
-                self.state = State::Failed(ProtocolError::TextNotUtf8);
-                self.short = None;
-                Err(ProtocolError::TextNotUtf8)
-            }
-        }
+        let Place::Window(kind, length) = self.place else { return self.gathered_message() };
+        as_message(kind, self.policy, self.frames.payload(length)).inspect_err(|&error| {
+            self.state = State::Failed(error);
+            self.short = None;
+        })
     }
 
     /// The message of the last step as a value of its own. A large one that was gathered is moved out, not copied.
@@ -337,6 +296,14 @@ impl Inbound {
             self.assembler.release();
             self.decoding.release();
         }
+    }
+
+    /// A message that does not lie in the window. What was gathered as it came was validated then; what was inflated in one go
+    /// is validated here.
+    #[inline(never)]
+    fn gathered_message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
+        let Place::Inflated(kind) = self.place else { return Ok(self.assembler.message()) };
+        as_message(kind, self.policy, self.assembler.raw()).inspect_err(|&error| self.state = State::Failed(error))
     }
 
     fn reads_past_the_window(&self) -> bool {
@@ -501,6 +468,15 @@ impl Inbound {
         self.half_taken = None;
         self.assembler.finish()
     }
+}
+
+/// A payload as the message that it is; text is validated.
+#[inline]
+fn as_message(kind: MessageKind, policy: TextPolicy, payload: &[u8]) -> Result<MessageRef<'_>, ProtocolError> {
+    if kind == MessageKind::Binary || policy == TextPolicy::Skip {
+        return Ok(MessageRef::Binary(payload));
+    }
+    simdutf8::basic::from_utf8(payload).map(MessageRef::Text).map_err(|_| ProtocolError::TextNotUtf8)
 }
 
 #[cfg(test)]

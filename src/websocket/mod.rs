@@ -15,6 +15,7 @@ mod messages;
 mod opening;
 mod reader;
 mod receiving;
+mod reply;
 mod sending;
 mod shared;
 #[cfg(feature = "deflate")]
@@ -290,6 +291,7 @@ impl ConnectOptions {
     }
 }
 
+#[cold]
 pub(crate) fn not_connected() -> Error {
     Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::NotConnected)))
 }

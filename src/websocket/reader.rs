@@ -82,21 +82,37 @@ impl Reader {
         }
     }
 
+    /// Receives a message and leaves it where it lies.
+    #[inline(never)]
+    pub(super) fn receive_borrowed(
+        &mut self,
+        shared: &Shared,
+        mut deadline: Option<Deadline>,
+    ) -> Result<MessageRef<'_>> {
+        self.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        self.message(shared, deadline)
+    }
+
+    /// Receives a message as a value of its own.
+    #[inline(never)]
+    pub(super) fn receive_owned(&mut self, shared: &Shared, mut deadline: Option<Deadline>) -> Result<Message> {
+        self.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        self.take_message(shared, deadline)
+    }
+
     /// The message of the last step; text that is not UTF-8 ends the connection. `deadline` is that of the receive, if it had to
     /// wait.
     #[inline]
     pub(super) fn message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<MessageRef<'_>> {
         let timeout = self.timeout;
-        let deadline = || deadline.unwrap_or_else(|| Deadline::after(timeout));
-        self.inbound.message().map_err(|error| violated(shared, error, deadline()))
+        self.inbound.message().map_err(|error| not_text(shared, error, deadline, timeout))
     }
 
     /// The same as a value of its own.
     #[inline]
     pub(super) fn take_message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<Message> {
         let timeout = self.timeout;
-        let deadline = || deadline.unwrap_or_else(|| Deadline::after(timeout));
-        self.inbound.take_message().map_err(|error| violated(shared, error, deadline()))
+        self.inbound.take_message().map_err(|error| not_text(shared, error, deadline, timeout))
     }
 
     /// Whether a step of this granularity would lose what another one has gathered.
@@ -232,6 +248,13 @@ pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Deadline
     finish(shared, violation(error), deadline);
     log::debug!("peer violated the protocol: {error}");
     Error::Protocol(error)
+}
+
+/// A message is not the text that it claims to be, which shows only when it is looked at: after the receive, and within its
+/// deadline. If it did not have to wait, that begins to run now.
+#[cold]
+fn not_text(shared: &Shared, error: ProtocolError, deadline: Option<Deadline>, timeout: Option<Duration>) -> Error {
+    violated(shared, error, deadline.unwrap_or_else(|| Deadline::after(timeout)))
 }
 
 /// Ends a connection on which our Close is sent or waits to be sent: sends it, half-closes, and lets the peer take it in before the

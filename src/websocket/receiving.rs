@@ -22,11 +22,11 @@ impl WebSocket {
     #[inline]
     pub fn recv(&mut self) -> Result<Message> {
         let (reader, shared) = self.halves()?;
-        let mut deadline = None;
-        if !reader.inbound.advance_short() {
-            reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        if reader.inbound.advance_short() {
+            reader.take_message(shared, None)
+        } else {
+            reader.receive_owned(shared, None)
         }
-        reader.take_message(shared, deadline)
     }
 
     /// Receives a message without copying it: valid until the next receive. To answer it while it is borrowed, send through a
@@ -52,11 +52,11 @@ impl WebSocket {
     #[inline]
     pub fn recv_ref(&mut self) -> Result<MessageRef<'_>> {
         let (reader, shared) = self.halves()?;
-        let mut deadline = None;
-        if !reader.inbound.advance_short() {
-            reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
+        if reader.inbound.advance_short() {
+            reader.message(shared, None)
+        } else {
+            reader.receive_borrowed(shared, None)
         }
-        reader.message(shared, deadline)
     }
 
     /// Receives within `timeout`, whatever the options say.
@@ -65,10 +65,9 @@ impl WebSocket {
     ///
     /// As for [`recv`](Self::recv); [`Error::Options`] for a timeout of zero.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Message> {
-        let mut deadline = Some(Deadline::after(not_zero("recv_timeout", Some(timeout))?));
+        let deadline = Deadline::after(not_zero("recv_timeout", Some(timeout))?);
         let (reader, shared) = self.halves()?;
-        reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
-        reader.take_message(shared, deadline)
+        reader.receive_owned(shared, Some(deadline))
     }
 
     /// Receives within `timeout`, without copying.
@@ -77,10 +76,9 @@ impl WebSocket {
     ///
     /// As for [`recv_timeout`](Self::recv_timeout).
     pub fn recv_ref_timeout(&mut self, timeout: Duration) -> Result<MessageRef<'_>> {
-        let mut deadline = Some(Deadline::after(not_zero("recv_timeout", Some(timeout))?));
+        let deadline = Deadline::after(not_zero("recv_timeout", Some(timeout))?);
         let (reader, shared) = self.halves()?;
-        reader.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
-        reader.message(shared, deadline)
+        reader.receive_borrowed(shared, Some(deadline))
     }
 
     /// Receives a message with its opcode, as bytes; the peer's Close comes as [`Opcode::Close`] with its body, once. With

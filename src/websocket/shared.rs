@@ -11,13 +11,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use super::reply::{Payload, Reply};
 use super::turn::Turn;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::net::{Deadline, Patience, Stream};
 use crate::options::Timeouts;
-use crate::protocol::{
-    CloseCode, CloseFrame, LocalProtocolError, MAX_CONTROL_PAYLOAD, MaskKeys, Outbound, ProtocolError, Role,
-};
+use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, MaskKeys, Outbound, ProtocolError, Role};
 
 /// A connection as all its threads see it.
 #[derive(Debug)]
@@ -58,36 +57,6 @@ pub(super) struct Traffic {
     /// The thread that received last, or made the connection: it must not wait for itself.
     reader: ThreadId,
     timeouts: Timeouts,
-}
-
-/// A control frame that the reader wants sent. There is one slot: the latest ping is the one to answer (RFC 6455, section
-/// 5.5.3), and a Close overtakes everything.
-#[derive(Debug, Default)]
-pub(super) enum Reply {
-    #[default]
-    Empty,
-    Pong(Payload),
-    Close(CloseFrame),
-}
-
-/// The payload of a control frame, kept without an allocation.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Payload {
-    bytes: [u8; MAX_CONTROL_PAYLOAD],
-    length: usize,
-}
-
-impl Payload {
-    fn new(payload: &[u8]) -> Self {
-        let length = payload.len().min(MAX_CONTROL_PAYLOAD);
-        let mut bytes = [0; MAX_CONTROL_PAYLOAD];
-        bytes[..length].copy_from_slice(&payload[..length]);
-        Self { bytes, length }
-    }
-
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
 }
 
 /// What a thread sends that takes more than one call.

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::shared::{Reply, Shared};
+use super::reply::Reply;
+use super::shared::Shared;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::MessageRef;
 use crate::net::Patience;

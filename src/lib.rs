@@ -20,6 +20,7 @@
 //! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
 //! | send from other threads | [`Sender`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
+//! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
 //! | see what went wrong | [`Error`], [`CloseInfo`] |

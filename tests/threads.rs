@@ -1,6 +1,6 @@
-//! Many threads on one connection: nothing blocks for ever, nothing is mixed up, nothing is left behind.
+//! Many threads on one connection: nothing blocks for ever, and nothing is mixed up.
 //!
-//! The tests run one at a time: some count the descriptors and threads of the whole process.
+//! The tests run one at a time: each has threads enough of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use support::{Peer, alone, at_once, bounded, by_deadline, closed, frame, join, ms, open, open_over};
+use support::{alone, at_once, bounded, by_deadline, closed, frame, join, ms, open, open_over};
 use websocket_sync::protocol::LocalProtocolError;
 use websocket_sync::{
-    CloseCause, CloseCode, ConnectOptions, Error, MessageKind, MessageRef, Phase, Sender, TlsOptions, WebSocket,
+    CloseCause, CloseCode, ConnectOptions, Error, MessageKind, MessageRef, Phase, TlsOptions, WebSocket,
 };
 
 const MIB: usize = 1 << 20;
@@ -125,100 +125,6 @@ fn a_peer_that_reads_only_after_it_has_written_everything_holds_nobody_up() {
         join(sending);
         ws.close().unwrap();
         peer.join();
-    });
-}
-
-/// Hears whole frames and one Close, behind which only a pong may come (RFC 6455, sections 5.5.1 and 5.5.2).
-fn one_close(peer: &mut Peer) {
-    while peer.frame().0 != 0x88 {}
-    // It may have left already.
-    let _ = peer.try_say(frame(0x88, b"\x03\xe8"));
-    while let Some(heard) = peer.frame_or_end() {
-        assert_eq!(heard, (0x8A, b"?".to_vec()), "behind the Close");
-    }
-}
-
-/// Sends until the connection is closed, or so many messages are sent.
-fn send_up_to(messages: usize, sender: &Sender, payload: &[u8]) {
-    for _ in 0..messages {
-        match sender.send_binary(payload) {
-            Ok(_) => {}
-            Err(Error::Closed(_)) => return,
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn ten_thousand_connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind() {
-    const ROUNDS: usize = 10_000;
-    let _alone = alone();
-    bounded(85, || {
-        let before = support::descriptors_and_threads();
-        for round in 0..ROUNDS {
-            let (mut ws, peer) = support::open_unix(&ConnectOptions::new(), move |mut peer| {
-                if round % 3 == 0 {
-                    peer.say([frame(0x81, "Hello"), frame(0x89, "?")].concat());
-                }
-                one_close(&mut peer)
-            });
-            let (first, second, closer) = (ws.sender(), ws.sender(), ws.sender());
-            thread::scope(|scope| {
-                scope.spawn(|| send_up_to(20, &first, b"one"));
-                scope.spawn(|| send_up_to(20, &second, &[2; 1000]));
-                scope.spawn(|| {
-                    // Somewhere in the middle of it all.
-                    (0..round % 11).for_each(|_| thread::yield_now());
-                    closer.close().unwrap();
-                });
-                let info = loop {
-                    match ws.recv_ref() {
-                        Ok(message) => assert_eq!(message, MessageRef::Text("Hello")),
-                        Err(Error::Closed(info)) => break info,
-                        Err(error) => panic!("{error}"),
-                    }
-                };
-                assert_eq!(info.cause, CloseCause::Local, "{info:?}");
-            });
-            drop(ws);
-            peer.join();
-        }
-        // A thread that was joined is gone a little later.
-        thread::sleep(ms(50));
-        assert_eq!(support::descriptors_and_threads(), before);
-    });
-}
-
-#[test]
-fn connections_that_fail_leave_nothing_behind() {
-    let _alone = alone();
-    bounded(60, || {
-        let options = ConnectOptions::new().open_timeout(ms(20)).close_timeout(ms(20));
-        let fail = |number: usize| {
-            let (url, peer) = support::serve(move |mut peer| {
-                let request = peer.head();
-                match number % 6 {
-                    0 => {}
-                    1 => peer.say("HTTP/1.1 403 No\r\nContent-Length: 9999\r\n\r\nno"),
-                    2 => peer.say("HTTP/1.1 101 Yes\r\n\r\n"),
-                    3 => peer.say(b"\x16\x03\x01"),
-                    4 => {
-                        peer.rest();
-                    }
-                    _ => peer.say([support::answer_to(&request).into_bytes(), b"\x83\x00".to_vec()].concat()),
-                }
-            });
-            if let Ok(mut ws) = options.connect(&url) {
-                ws.recv().unwrap_err();
-            }
-            peer.join();
-        };
-        fail(0);
-        let before = support::descriptors_and_threads();
-        (0..300).for_each(fail);
-        thread::sleep(ms(50));
-        assert_eq!(support::descriptors_and_threads(), before);
     });
 }
 
@@ -587,11 +493,11 @@ fn a_close_while_eight_senders_send_lets_none_of_them_hang() {
     let _alone = alone();
     bounded(60, || {
         for round in 0..50_u64 {
-            let (mut ws, peer) = open(&ConnectOptions::new(), |mut peer| one_close(&mut peer));
+            let (mut ws, peer) = open(&ConnectOptions::new(), |mut peer| support::one_close(&mut peer));
             thread::scope(|scope| {
                 for _ in 0..8 {
                     let sender = ws.sender();
-                    scope.spawn(move || send_up_to(usize::MAX, &sender, &[1; 500]));
+                    scope.spawn(move || support::send_up_to(usize::MAX, &sender, &[1; 500]));
                 }
                 let closer = ws.sender();
                 scope.spawn(move || {
@@ -618,7 +524,7 @@ fn a_drop_while_eight_senders_send_lets_none_of_them_hang() {
             thread::scope(|scope| {
                 for _ in 0..8 {
                     let sender = ws.sender();
-                    scope.spawn(move || send_up_to(usize::MAX, &sender, &[1; 500]));
+                    scope.spawn(move || support::send_up_to(usize::MAX, &sender, &[1; 500]));
                 }
                 thread::sleep(Duration::from_micros(round * 50));
                 drop(ws);

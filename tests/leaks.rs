@@ -1,0 +1,103 @@
+//! What is left behind: nothing. The descriptors and threads of the process are counted, so this is the only test in its process.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::thread;
+use std::time::Instant;
+
+use support::{bounded, frame, ms};
+use websocket_sync::{CloseCause, ConnectOptions, Error, MessageRef};
+
+#[test]
+fn connections_leave_no_descriptor_and_no_thread_behind() {
+    connections_that_fail_leave_nothing_behind();
+    #[cfg(unix)]
+    ten_thousand_connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind();
+}
+
+#[cfg(unix)]
+fn ten_thousand_connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind() {
+    const ROUNDS: usize = 10_000;
+    const LANES: usize = 4;
+    bounded(85, || {
+        let before = support::descriptors_and_threads();
+        // Several at a time, so that one that waits for a processor does not hold up all.
+        thread::scope(|scope| {
+            for lane in 0..LANES {
+                scope.spawn(move || (lane..ROUNDS).step_by(LANES).for_each(race));
+            }
+        });
+        assert_back_at(before);
+    });
+}
+
+fn connections_that_fail_leave_nothing_behind() {
+    bounded(60, || {
+        let options = ConnectOptions::new().open_timeout(ms(20)).close_timeout(ms(20));
+        let fail = |number: usize| {
+            let (url, peer) = support::serve(move |mut peer| {
+                let request = peer.head();
+                match number % 6 {
+                    0 => {}
+                    1 => peer.say("HTTP/1.1 403 No\r\nContent-Length: 9999\r\n\r\nno"),
+                    2 => peer.say("HTTP/1.1 101 Yes\r\n\r\n"),
+                    3 => peer.say(b"\x16\x03\x01"),
+                    4 => {
+                        peer.rest();
+                    }
+                    _ => peer.say([support::answer_to(&request).into_bytes(), b"\x83\x00".to_vec()].concat()),
+                }
+            });
+            if let Ok(mut ws) = options.connect(&url) {
+                ws.recv().unwrap_err();
+            }
+            peer.join();
+        };
+        fail(0);
+        let before = support::descriptors_and_threads();
+        (0..300).for_each(fail);
+        assert_back_at(before);
+    });
+}
+
+/// One connection with all its threads, until it is closed. What differs from round to round is when that is.
+#[cfg(unix)]
+fn race(round: usize) {
+    let (mut ws, peer) = support::open_unix(&ConnectOptions::new(), move |mut peer| {
+        if round.is_multiple_of(3) {
+            peer.say([frame(0x81, "Hello"), frame(0x89, "?")].concat());
+        }
+        support::one_close(&mut peer)
+    });
+    let (first, second, closer) = (ws.sender(), ws.sender(), ws.sender());
+    thread::scope(|scope| {
+        scope.spawn(|| support::send_up_to(20, &first, b"one"));
+        scope.spawn(|| support::send_up_to(20, &second, &[2; 1000]));
+        scope.spawn(|| {
+            // Somewhere in the middle of it all.
+            (0..round % 11).for_each(|_| thread::yield_now());
+            closer.close().unwrap();
+        });
+        let info = loop {
+            match ws.recv_ref() {
+                Ok(message) => assert_eq!(message, MessageRef::Text("Hello")),
+                Err(Error::Closed(info)) => break info,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert_eq!(info.cause, CloseCause::Local, "{info:?}");
+    });
+    drop(ws);
+    peer.join();
+}
+
+/// A thread that was joined is gone a little later.
+fn assert_back_at(before: (usize, usize)) {
+    let start = Instant::now();
+    while support::descriptors_and_threads() != before && start.elapsed() < ms(5000) {
+        thread::sleep(ms(10));
+    }
+    assert_eq!(support::descriptors_and_threads(), before);
+}

@@ -37,12 +37,21 @@ pub enum Error {
     /// The server answered the opening handshake with something that RFC 6455 does not allow.
     #[error("opening handshake failed: {0}")]
     Handshake(Box<HandshakeError>),
-    /// The operating system reported an error while the connection was made.
-    #[error(transparent)]
-    Io(io::Error),
+    /// The network failed while the connection was made.
+    #[error("{phase} failed")]
+    Io {
+        /// What was going on.
+        phase: Phase,
+        /// What the operating system said.
+        #[source]
+        error: io::Error,
+    },
     /// An option that cannot be met, such as a CA file that cannot be read.
     #[error("option {}", .0.option)]
     Options(#[source] Box<OptionsError>),
+    /// An error that is not ours: of a reader whose bytes were to be sent, of a callback.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
     /// The peer broke the protocol or went over a limit. It has been told with a Close frame; the connection is over.
     #[doc(alias = "WebSocketProtocolException")]
     #[doc(alias = "WebSocketPayloadException")]
@@ -68,6 +77,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// An error of another library, to be returned where an error of this crate is wanted: from a callback, from a closure.
+    ///
+    /// ```
+    /// use websocket_sync::Error;
+    ///
+    /// let parse = |text: &str| text.parse::<f64>().map_err(Error::other);
+    /// assert_eq!(parse("1,5").unwrap_err().to_string(), "invalid float literal");
+    /// ```
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(error.into())
+    }
+
     /// Whether time ran out. The connection still stands after a receive that timed out, and after a send of which no byte had
     /// left.
     pub const fn is_timeout(&self) -> bool {
@@ -83,11 +104,13 @@ impl Error {
     /// overloaded or restarted. Not so after a refusal by TLS, by the URL, by the protocol or with most HTTP statuses.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Io(_) | Self::Timeout(_) => true,
+            Self::Address(_) | Self::Io { .. } | Self::Timeout(_) => true,
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),
-            Self::Options(_) | Self::Protocol(_) | Self::Tls(_) | Self::Url(_) | Self::Usage(_) => false,
+            Self::Options(_) | Self::Other(_) | Self::Protocol(_) | Self::Tls(_) | Self::Url(_) | Self::Usage(_) => {
+                false
+            }
         }
     }
 
@@ -103,7 +126,7 @@ impl Error {
 /// An error of this crate that went through `io::Read` or `io::Write` comes back as it was.
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        error.downcast::<Self>().unwrap_or_else(Self::Io)
+        error.downcast::<Self>().unwrap_or_else(|error| Self::Other(error.into()))
     }
 }
 
@@ -111,7 +134,8 @@ impl From<io::Error> for Error {
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {
-            Error::Io(error) => return error,
+            Error::Other(error) => return error.downcast::<Self>().map_or_else(Self::other, |error| *error),
+            Error::Io { ref error, .. } => error.kind(),
             Error::Timeout(_) => io::ErrorKind::TimedOut,
             Error::Closed(_) => io::ErrorKind::NotConnected,
             Error::Protocol(_) => io::ErrorKind::InvalidData,
@@ -156,6 +180,9 @@ pub enum Phase {
     /// Making the TCP connection.
     #[error("connecting")]
     Connect,
+    /// Having a proxy make the connection.
+    #[error("proxy handshake")]
+    Proxy,
     /// The TLS handshake.
     #[error("TLS handshake")]
     Tls,
@@ -254,6 +281,9 @@ pub enum CloseCause {
     /// The connection ended without a Close frame.
     #[error("connection lost: {0}")]
     Lost(io::ErrorKind),
+    /// The opening was called off with [`Cancellation::cancel`](crate::Cancellation::cancel).
+    #[error("opening was cancelled")]
+    Cancelled,
     /// There never was a connection.
     #[error("not connected")]
     NotConnected,

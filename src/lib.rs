@@ -45,17 +45,20 @@
 //! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
 //! right close code and a typed [`Error`].
 
+mod cancellation;
 mod error;
 mod message;
 mod net;
 mod options;
 pub mod protocol;
 mod sender;
+mod timings;
 mod url;
 mod websocket;
 mod window;
 
 // The public interface is:
+pub use crate::cancellation::Cancellation;
 pub use crate::error::{
     AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,
 };
@@ -69,6 +72,7 @@ pub use crate::protocol::{CloseCode, Frame, Opcode};
 #[cfg(feature = "deflate")]
 pub use crate::protocol::{DeflateOptions, DeflateParams};
 pub use crate::sender::Sender;
+pub use crate::timings::Timings;
 pub use crate::url::UrlError;
 pub use crate::websocket::{
     Batch, ControlFrames, MessageReader, MessageWriter, Messages, WebSocket, create_connection,

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use thiserror::Error;
 use url::Host;
@@ -22,8 +23,13 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 pub(crate) struct Target {
     /// Whether TLS is spoken: the scheme is `wss`.
     pub(crate) secure: bool,
-    /// Lower case and ASCII; an address is in its canonical form, an IPv6 one without brackets.
+    /// The Unix socket to connect to in place of host and port: the scheme is `ws+unix` or `wss+unix`.
+    pub(crate) socket_path: Option<PathBuf>,
+    /// Lower case and ASCII; an address is in its canonical form, an IPv6 one without brackets and zone. `localhost` for a Unix
+    /// socket.
     pub(crate) host: String,
+    /// The zone of a link-local IPv6 address: a name or number of an interface (RFC 6874).
+    pub(crate) zone: Option<String>,
     pub(crate) port: u16,
     /// Path and query, percent-encoded where RFC 3986 wants it. Begins with a slash.
     pub(crate) resource: String,
@@ -53,6 +59,8 @@ impl Target {
         let default_port = if secure { 443 } else { 80 };
         Ok(Self {
             secure,
+            socket_path: None,
+            zone: None,
             host: parse_host(host)?,
             port: port.map_or(Ok(default_port), parse_port)?,
             resource: encode_resource(rest),

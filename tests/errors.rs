@@ -12,8 +12,8 @@ use std::io;
 use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
 use websocket_sync::{
-    CloseCause, CloseCode, ConnectOptions, Error, HandshakeError, Message, MessageKind, Opcode, Phase, UrlError,
-    WebSocket, create_connection,
+    Cancellation, CloseCause, CloseCode, ConnectOptions, Error, HandshakeError, Message, MessageKind, Opcode, Phase,
+    SocketOptions, UrlError, WebSocket, create_connection,
 };
 
 /// The variants that an enum has in its source.
@@ -78,6 +78,17 @@ fn retryable(error: impl Into<Error>, says: &'static str) -> Row {
 fn address() -> Error {
     let nowhere = |_: &str, _| Err(io::Error::other("no such host"));
     ConnectOptions::new().resolver(nowhere).connect("ws://nowhere.example/").unwrap_err()
+}
+
+fn unplugged() -> Error {
+    let unplugged = SocketOptions::new().configure(|_| Err(io::Error::other("cable unplugged")));
+    ConnectOptions::new().socket(unplugged).connect("ws://127.0.0.1:9/").unwrap_err()
+}
+
+fn cancelled() -> Error {
+    let cancellation = Cancellation::new();
+    cancellation.cancel();
+    ConnectOptions::new().cancellation(&cancellation).connect("ws://127.0.0.1:9/").unwrap_err()
 }
 
 fn options() -> Error {
@@ -163,7 +174,9 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             ),
             row(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
             retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
-            retryable(io::Error::other("cable unplugged"), "cable unplugged"),
+            Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
+            row(io::Error::other("disk full"), "disk full"),
+            row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),
             Row {
                 source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),
                 ..row(options(), "option recv_timeout")
@@ -200,6 +213,7 @@ fn every_phase_has_its_words() {
     let phases = [
         (Phase::Resolve, "resolving the host name timed out"),
         (Phase::Connect, "connecting timed out"),
+        (Phase::Proxy, "proxy handshake timed out"),
         (Phase::Tls, "TLS handshake timed out"),
         (Phase::Handshake, "opening handshake timed out"),
         (Phase::Recv, "receiving timed out"),
@@ -511,7 +525,7 @@ fn as_an_io_error_each_keeps_its_kind_and_itself() {
         assert_eq!((error.kind(), error.to_string()), (kind, says));
         assert!(error.get_ref().is_some_and(|inner| inner.is::<Error>()));
     }
-    let error = io::Error::from(Error::Io(io::ErrorKind::AddrInUse.into()));
+    let error = io::Error::from(Error::other(io::Error::from(io::ErrorKind::AddrInUse)));
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "it is not wrapped twice");
 }
 

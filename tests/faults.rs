@@ -607,7 +607,7 @@ fn assert_documented(run: &Run, without: &Run, severity: Severity) {
     }
     match &run.outcome {
         Ok(()) | Err(Error::Closed(_) | Error::Timeout(_)) => {}
-        Err(Error::Io(_) | Error::Handshake(_)) if seen == 0 => {}
+        Err(Error::Io { .. } | Error::Handshake(_)) if seen == 0 => {}
         Err(Error::Protocol(_)) if without.outcome.is_err() => {}
         Err(other) => panic!("{other:?} is not documented for it"),
     }

@@ -69,7 +69,7 @@ fn a_name_that_takes_too_long_ends_at_the_deadline() {
 #[test]
 fn nobody_there_is_an_error_of_the_system() {
     let error = create_connection(&format!("ws://{}/", closed())).unwrap_err();
-    assert!(matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused), "{error:?}");
+    assert!(matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::ConnectionRefused), "{error:?}");
     assert!(error.is_retryable());
 }
 

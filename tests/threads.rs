@@ -359,7 +359,8 @@ fn a_reader_that_fails_is_told_apart_from_a_connection_that_does() {
     let _alone = alone();
     bounded(20, || {
         type Expected = fn(&Error) -> bool;
-        let io: Expected = |error| matches!(error, Error::Io(error) if error.kind() == std::io::ErrorKind::NotFound);
+        let io: Expected =
+            |error| matches!(error, Error::Other(error) if error.to_string().contains("entity not found"));
         let text: Expected = |error| matches!(error, Error::Usage(LocalProtocolError::TextNotUtf8));
         let short: Expected = |error| matches!(error, Error::Usage(LocalProtocolError::PayloadLength));
         let end = std::io::ErrorKind::NotFound;

@@ -1,5 +1,7 @@
 //! From a URL to a stream: the name, the TCP connection, TLS, all under one deadline.
 
+use std::time::{Duration, Instant};
+
 use super::deadline::Deadline;
 use super::resolve::resolve;
 use super::stream::Stream;
@@ -8,6 +10,7 @@ use super::tls::{Tls, connector};
 use super::transport::Transport;
 use crate::error::Result;
 use crate::options::{ConnectOptions, TlsOptions};
+use crate::timings::Timings;
 use crate::url::Target;
 
 /// Connects to a server, and speaks TLS with it where the URL says so.
@@ -16,16 +19,25 @@ use crate::url::Target;
 ///
 /// [`Error::Timeout`](crate::Error::Timeout) with the phase that did not end before the deadline, and those of each
 /// phase.
-pub(crate) fn dial(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
+pub(crate) fn dial(
+    target: &Target,
+    options: &ConnectOptions,
+    deadline: Deadline,
+    timings: &mut Timings,
+) -> Result<Stream> {
     let settings = options.settings();
     if target.secure {
         // Certificates that cannot be read are told before anyone is bothered.
         connector(&settings.tls)?;
     }
-    let addresses = resolve(&target.host, target.port, settings.resolver.as_ref(), deadline)?;
-    let socket: Box<dyn Transport> = Box::new(tcp::connect(&addresses, &settings.socket, deadline)?);
-    let stream = Stream::from(socket);
-    if target.secure { secure(stream, &target.host, &settings.tls, deadline) } else { Ok(stream) }
+    let lookup = || resolve(&target.host, target.port, settings.resolver.as_ref(), deadline);
+    let addresses = timed(&mut timings.resolve, lookup)?;
+    let socket = timed(&mut timings.connect, || tcp::connect(&addresses, &settings.socket, deadline))?;
+    let stream = Stream::from(Box::new(socket) as Box<dyn Transport>);
+    if !target.secure {
+        return Ok(stream);
+    }
+    timed(&mut timings.tls, || secure(stream, &target.host, &settings.tls, deadline))
 }
 
 /// Takes a stream that is connected already, and speaks TLS over it where the URL says so.
@@ -38,9 +50,13 @@ pub(crate) fn over(
     target: &Target,
     options: &ConnectOptions,
     deadline: Deadline,
+    timings: &mut Timings,
 ) -> Result<Stream> {
     let stream = Stream::from(transport);
-    if target.secure { secure(stream, &target.host, &options.settings().tls, deadline) } else { Ok(stream) }
+    if !target.secure {
+        return Ok(stream);
+    }
+    timed(&mut timings.tls, || secure(stream, &target.host, &options.settings().tls, deadline))
 }
 
 /// Takes a stream that a listener gave, and speaks TLS over it as a server where the options have a certificate for
@@ -65,4 +81,12 @@ pub(crate) fn accept(transport: Box<dyn Transport>, options: &ConnectOptions, de
 pub(crate) fn secure(stream: Stream, host: &str, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
     let name = options.server_hostname.as_deref().unwrap_or(host);
     Tls::connect(stream, &connector(options)?, name, deadline)
+}
+
+/// Does one phase and notes how long it took, if it succeeded.
+fn timed<T>(phase: &mut Option<Duration>, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = Instant::now();
+    let done = work()?;
+    *phase = Some(start.elapsed());
+    Ok(done)
 }

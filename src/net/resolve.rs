@@ -71,7 +71,8 @@ impl Helpers {
         let helper = builder.spawn(move || {
             let _place = place;
             let _ = answer.send(work());
-        })?;
+        });
+        let helper = helper.map_err(|error| Error::Io { phase: Phase::Resolve, error })?;
         match answered.recv_timeout(wait(deadline)?) {
             Ok(answer) => {
                 // It has nothing left to do but to end.

@@ -34,7 +34,11 @@ pub(super) fn connect(addresses: &[SocketAddr], options: &SocketOptions, deadlin
             return Err(Error::Timeout(Phase::Connect));
         }
     }
-    Err(if problem.kind() == io::ErrorKind::TimedOut { Error::Timeout(Phase::Connect) } else { Error::Io(problem) })
+    Err(if problem.kind() == io::ErrorKind::TimedOut {
+        Error::Timeout(Phase::Connect)
+    } else {
+        Error::Io { phase: Phase::Connect, error: problem }
+    })
 }
 
 fn attempt(
@@ -162,10 +166,16 @@ mod tests {
     #[test]
     fn the_last_error_is_told() {
         let error = connect(&[closed(), closed()], &SocketOptions::new(), soon(5000)).unwrap_err();
-        assert!(matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused), "{error:?}");
+        assert!(
+            matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::ConnectionRefused),
+            "{error:?}"
+        );
         let refusing = SocketOptions::new().configure(|_| Err(io::ErrorKind::PermissionDenied.into()));
         let error = connect(&[closed()], &refusing, soon(5000)).unwrap_err();
-        assert!(matches!(&error, Error::Io(error) if error.kind() == io::ErrorKind::PermissionDenied), "{error:?}");
+        assert!(
+            matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied),
+            "{error:?}"
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Hook, SocketOptions, TlsOptions, default_timeout};
+use crate::cancellation::Cancellation;
 use crate::error::{Error, OptionsError, Result};
 #[cfg(feature = "deflate")]
 use crate::protocol::DeflateOptions;
@@ -60,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) tls: TlsOptions,
     pub(crate) socket: SocketOptions,
     pub(crate) resolver: Option<Hook<Resolver>>,
+    pub(crate) cancellation: Option<Cancellation>,
 }
 
 /// Gives the masking key of the next frame.
@@ -278,6 +280,13 @@ impl ConnectOptions {
         self.with(|settings| settings.resolver = Some(Hook(Arc::new(hook))))
     }
 
+    /// What calls the opening off from another thread.
+    ///
+    /// Default: nothing but the [open timeout](Self::open_timeout).
+    pub fn cancellation(self, cancellation: &Cancellation) -> Self {
+        self.with(|settings| settings.cancellation = Some(cancellation.clone()))
+    }
+
     /// What has been set.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
@@ -361,6 +370,7 @@ impl fmt::Debug for Settings {
             .field("tls", &self.tls)
             .field("socket", &self.socket)
             .field("resolver", &self.resolver)
+            .field("cancellation", &self.cancellation)
             .finish()
     }
 }

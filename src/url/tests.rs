@@ -60,7 +60,15 @@ fn urls_are_read_by_the_letter() {
         ("ws://\u{4f8b}\u{3048}\u{3002}jp/", false, "xn--r8jz45g.jp", 80, "/"),
     ];
     for &(url, secure, host, port, resource) in cases {
-        let expected = Target { secure, host: host.into(), port, resource: resource.into(), userinfo: None };
+        let expected = Target {
+            secure,
+            socket_path: None,
+            host: host.into(),
+            zone: None,
+            port,
+            resource: resource.into(),
+            userinfo: None,
+        };
         assert_eq!(Target::parse(url), Ok(expected), "{url}");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Connection, WebSocket, not_zero};
 use crate::error::Result;
 use crate::protocol::handshake::{Headers, Response};
+use crate::timings::Timings;
 
 /// What is known of the connection.
 impl WebSocket {
@@ -31,6 +32,11 @@ impl WebSocket {
     #[doc(alias = "getsubprotocol")]
     pub fn subprotocol(&self) -> Option<&str> {
         self.response()?.subprotocol.as_deref()
+    }
+
+    /// How long each phase of the opening took; none of them for a stream that was accepted.
+    pub fn timings(&self) -> Option<Timings> {
+        self.connection.as_ref().map(|connection| connection.timings)
     }
 
     /// What was agreed about compression, if anything was.

@@ -40,6 +40,7 @@ use crate::net::Transport;
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::CloseCode;
 use crate::protocol::handshake::Response;
+use crate::timings::Timings;
 
 /// A WebSocket connection, and the options to make another one.
 ///
@@ -78,6 +79,7 @@ struct Connection {
     /// Locked only by a close, which has no exclusive reference.
     reader: Mutex<Reader>,
     response: Box<Response>,
+    timings: Timings,
     #[cfg(feature = "deflate")]
     deflate: Option<crate::protocol::DeflateParams>,
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Connection;
 use super::compression::Compressing;
@@ -11,13 +11,15 @@ use super::entropy::{nonce, system};
 use super::reader::Reader;
 use super::shared::Shared;
 use super::turn::is_timeout;
-use crate::error::{Error, HandshakeError, Phase, Refusal, Result};
+use crate::cancellation::Cancellation;
+use crate::error::{CloseCause, CloseInfo, Error, HandshakeError, Phase, Refusal, Result};
 use crate::net::{self, Deadline, Patience, Stream, Transport};
 use crate::options::{ConnectOptions, Field, Timeouts};
 use crate::protocol::handshake::{
     Acceptance, ClientHandshake, ClientRequest, Progress, Rejection, Response, ServerHandshake, UpgradeRequest,
 };
-use crate::protocol::{MaskKeys, Role, TextPolicy};
+use crate::protocol::{CloseCode, MaskKeys, Role, TextPolicy};
+use crate::timings::Timings;
 use crate::url::Target;
 
 /// How long the body of a refusal is waited for; the status and the headers are worth more than it.
@@ -44,16 +46,22 @@ impl<'a> Opening<'a> {
         let target = Target::parse(url)?;
         let compressing = Compressing::new(self.options)?;
         let (handshake, request) = self.begin(&target, &compressing)?;
-        let stream = net::dial(&target, self.options, self.deadline)?;
-        self.open(stream, handshake, &request, compressing)
+        let mut timings = Timings::default();
+        self.cancellable(|| {
+            let stream = net::dial(&target, self.options, self.deadline, &mut timings)?;
+            self.open(stream, handshake, &request, compressing, timings)
+        })
     }
 
     pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<Connection> {
         let target = Target::parse(url)?;
         let compressing = Compressing::new(self.options)?;
         let (handshake, request) = self.begin(&target, &compressing)?;
-        let stream = net::over(transport, &target, self.options, self.deadline)?;
-        self.open(stream, handshake, &request, compressing)
+        let mut timings = Timings::default();
+        self.cancellable(|| {
+            let stream = net::over(transport, &target, self.options, self.deadline, &mut timings)?;
+            self.open(stream, handshake, &request, compressing, timings)
+        })
     }
 
     pub(super) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
@@ -79,6 +87,15 @@ impl<'a> Opening<'a> {
         Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data(), &compressing))
     }
 
+    /// Does what can be called off. Whatever it then fails of, it is called off.
+    fn cancellable(&self, open: impl FnOnce() -> Result<Connection>) -> Result<Connection> {
+        let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
+        if is_cancelled() {
+            return Err(cancelled());
+        }
+        open().map_err(|error| if is_cancelled() { cancelled() } else { error })
+    }
+
     /// Makes the request before anything is connected, so that what must not be sent is refused before a byte is.
     fn begin(&self, target: &Target, compressing: &Compressing) -> Result<(ClientHandshake, Vec<u8>)> {
         let mut request = request(target, self.options);
@@ -94,7 +111,9 @@ impl<'a> Opening<'a> {
         mut handshake: ClientHandshake,
         request: &[u8],
         mut compressing: Compressing,
+        mut timings: Timings,
     ) -> Result<Connection> {
+        let start = Instant::now();
         self.send(&stream, request)?;
         let mut piece = [0; PIECE];
         let mut deadline = self.deadline;
@@ -111,7 +130,10 @@ impl<'a> Opening<'a> {
                 Progress::Accepted { response, surplus } => {
                     compressing.finalize(&response.extensions)?;
                     log::debug!("connection opened");
-                    return Ok(self.establish(stream, Role::Client, response, &surplus, &compressing));
+                    timings.handshake = Some(start.elapsed());
+                    let mut connection = self.establish(stream, Role::Client, response, &surplus, &compressing);
+                    connection.timings = timings;
+                    return Ok(connection);
                 }
             }
             if handshake.is_refused() && !refused_before {
@@ -146,6 +168,7 @@ impl<'a> Opening<'a> {
             shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts)),
             reader: Mutex::new(Reader::new(inbound, self.timeouts.recv)),
             response: Box::new(response),
+            timings: Timings::default(),
             #[cfg(feature = "deflate")]
             deflate: compressing.agreed(),
         }
@@ -219,10 +242,15 @@ fn interrupted(handshake: ClientHandshake, error: io::Error) -> Error {
     }
 }
 
+#[cold]
+fn cancelled() -> Error {
+    Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled)))
+}
+
 fn refused(refusal: Refusal) -> Error {
     Error::Refused(Box::new(refusal))
 }
 
 fn phase(error: io::Error) -> Error {
-    if is_timeout(&error) { Error::Timeout(Phase::Handshake) } else { Error::Io(error) }
+    if is_timeout(&error) { Error::Timeout(Phase::Handshake) } else { Error::Io { phase: Phase::Handshake, error } }
 }

@@ -85,8 +85,7 @@ impl Shared {
         let Some(len) = len else {
             let mut writer = MessageWriter::new(Arc::clone(self), kind, compression)?;
             // What the writer says comes wrapped; what the reader says is its own.
-            let copied =
-                io::copy(&mut reader, &mut writer).map_err(|error| error.downcast().unwrap_or_else(Error::Io))?;
+            let copied = io::copy(&mut reader, &mut writer).map_err(|error| Error::from(error))?;
             writer.finish()?;
             return Ok(copied);
         };
@@ -141,7 +140,7 @@ fn send_pieces(
             Ok(0) => return Err(Error::Usage(WRONG_LENGTH)),
             Ok(length) => length.min(wanted),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(Error::Io(error)),
+            Err(error) => return Err(error.into()),
         };
         if let Some(text) = &mut text {
             text.push(&piece[..length]).map_err(|_| LocalProtocolError::TextNotUtf8)?;

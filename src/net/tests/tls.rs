@@ -17,6 +17,7 @@ use crate::net::dial::{dial, secure};
 use crate::net::stream::Stream;
 use crate::net::tls::Tls;
 use crate::options::{ConnectOptions, SystemRoots, TlsOptions};
+use crate::timings::Timings;
 use crate::url::Target;
 
 /// A server that sends back what it gets. It says how the handshake went.
@@ -36,7 +37,7 @@ fn echo_server(config: Arc<ServerConfig>) -> (u16, JoinHandle<Result<(), String>
 fn dial_tls(host: &str, port: u16, tls: TlsOptions) -> crate::Result<Stream> {
     let target = Target::parse(&format!("wss://{host}:{port}/")).unwrap();
     let options = ConnectOptions::new().tls(tls).resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()]));
-    dial(&target, &options, long())
+    dial(&target, &options, long(), &mut Timings::default())
 }
 
 fn assert_echoes(stream: &Stream) {
@@ -189,7 +190,7 @@ fn a_server_that_does_not_speak_tls_is_told_apart() {
 fn a_connection_lost_in_the_handshake_is_no_verdict_of_tls() {
     let (port, _server) = serve(|mut socket| drop(socket.read(&mut [0; 4096])));
     let error = dial_tls("localhost", port, TlsOptions::new()).unwrap_err();
-    assert!(matches!(error, Error::Io(_)) && error.is_retryable(), "{error:?}");
+    assert!(matches!(error, Error::Io { .. }) && error.is_retryable(), "{error:?}");
 }
 
 /// Measures one handshake of 150 ms with a server that does as it is told.

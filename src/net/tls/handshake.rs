@@ -99,7 +99,7 @@ impl Failure {
     fn into_error(self, name: &str) -> Error {
         match self {
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::Timeout(Phase::Tls),
-            Self::Io(error) => Error::Io(error),
+            Self::Io(error) => Error::Io { phase: Phase::Tls, error },
             Self::Tls(problem) => Error::Tls(Box::new(TlsError { host: name.to_owned(), problem: problem.into() })),
         }
     }

@@ -1,0 +1,131 @@
+//! Calling off an opening from another thread.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Calls off the opening of connections from another thread: whatever it waits for, the resolver, the network, a proxy, it
+/// returns at once with [`Error::Closed`](crate::Error::Closed) and the cause
+/// [`Cancelled`](crate::CloseCause::Cancelled).
+///
+/// Clones call off the same. What has been opened is not touched, and what is begun afterwards with a cancelled
+/// cancellation is not begun.
+///
+/// ```
+/// use websocket_sync::{CloseCause, Cancellation, ConnectOptions};
+///
+/// let cancellation = Cancellation::new();
+/// let options = ConnectOptions::new().cancellation(&cancellation);
+/// // In a signal handler's thread, or whoever knows that nobody waits any more:
+/// cancellation.cancel();
+///
+/// let error = options.connect("ws://localhost:9001/").unwrap_err();
+/// assert_eq!(error.close_info().unwrap().cause, CloseCause::Cancelled);
+/// ```
+#[derive(Clone, Default)]
+pub struct Cancellation(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    is_cancelled: bool,
+    /// What wakes those who wait, each with its number.
+    wakers: Vec<(u64, Box<dyn Fn() + Send>)>,
+    last: u64,
+}
+
+impl Cancellation {
+    /// One that has not been called off.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Calls off what is being opened with this cancellation or a clone of it, and what would be. Never waits, and may be called
+    /// more than once.
+    pub fn cancel(&self) {
+        let mut state = self.state();
+        state.is_cancelled = true;
+        for (_, wake) in state.wakers.drain(..) {
+            wake();
+        }
+    }
+
+    /// Whether it has been called off.
+    pub fn is_cancelled(&self) -> bool {
+        self.state().is_cancelled
+    }
+
+    /// Calls `wake` when it is called off, unless the watch is dropped before; at once if it has been already. `wake` must
+    /// neither wait nor call anything of this object.
+    pub(crate) fn watch(&self, wake: impl Fn() + Send + 'static) -> Watch {
+        let mut state = self.state();
+        state.last += 1;
+        let number = state.last;
+        if state.is_cancelled {
+            wake();
+        } else {
+            state.wakers.push((number, Box::new(wake)));
+        }
+        Watch { of: self.clone(), number }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Cancellation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancellation").field("is_cancelled", &self.is_cancelled()).finish_non_exhaustive()
+    }
+}
+
+/// Somebody is woken when it is called off. After this is dropped, it does not happen any more.
+#[derive(Debug)]
+#[must_use = "it ends when it is dropped"]
+pub(crate) struct Watch {
+    of: Cancellation,
+    number: u64,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.of.state().wakers.retain(|(number, _)| *number != self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn counter() -> (Arc<AtomicU32>, impl Fn() + Send + 'static) {
+        let count = Arc::new(AtomicU32::new(0));
+        let woken = Arc::clone(&count);
+        (count, move || {
+            woken.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    #[test]
+    fn those_who_watch_are_woken_once_and_others_not() {
+        let cancellation = Cancellation::new();
+        let (first, wake_first) = counter();
+        let (second, wake_second) = counter();
+        let _watch = cancellation.watch(wake_first);
+        drop(cancellation.watch(wake_second));
+        assert!(!cancellation.is_cancelled());
+        cancellation.clone().cancel();
+        cancellation.cancel();
+        assert!(cancellation.is_cancelled());
+        assert_eq!((first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)), (1, 0));
+    }
+
+    #[test]
+    fn who_comes_late_is_woken_at_once() {
+        let cancellation = Cancellation::new();
+        cancellation.cancel();
+        let (count, wake) = counter();
+        drop(cancellation.watch(wake));
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+    }
+}

@@ -62,11 +62,13 @@ mod window;
 pub use crate::cancellation::Cancellation;
 pub use crate::error::{
     AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,
+    TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
+    ConnectOptions, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
+    set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};

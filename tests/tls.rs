@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[macro_use]
+#[path = "support/backends.rs"]
+mod backends;
 #[path = "support/tls_peer.rs"]
 mod tls_peer;
 
@@ -145,7 +147,7 @@ fn a_trusted_authority_does_not_make_a_wrong_name_right_and_the_system_trusts_no
         let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
         assert!(matches!(options(tls).connect(&url), Err(Error::Tls(_))));
     }
-    let strict = tls.clone().ca_certs_pem(&authority.pem).system_roots(SystemRoots::Excluded);
+    let strict = tls.ca_certs_pem(&authority.pem).system_roots(SystemRoots::Excluded);
     let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
     let right = options(strict.clone()).connect(&url).unwrap();
     right.close().unwrap();
@@ -243,7 +245,7 @@ fn a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left(tls: Tl
         }
         panic!("nobody was bothered");
     });
-    let tls = tls.clone().ca_certs_pem(&authority.pem);
+    let tls = tls.ca_certs_pem(&authority.pem);
     let mut ws = options(tls).recv_timeout(LONG).connect(&url).unwrap();
     let Err(Error::Closed(info)) = ws.recv() else { panic!("it goes on") };
     assert_eq!(info.cause, CloseCause::Lost(std::io::ErrorKind::InvalidData));

@@ -13,29 +13,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
 
-/// Makes a test for each backend of each function, which is handed options with that backend.
-macro_rules! on_each_backend {
-    ($($test:ident)*) => {
-        mod on_native_tls {
-            $(#[test] fn $test() { super::$test(crate::TlsOptions::new().backend(crate::TlsBackend::NativeTls)); })*
-        }
-
-        #[cfg(feature = "rustls")]
-        mod on_rustls {
-            $(#[test] fn $test() { super::$test(crate::TlsOptions::new().backend(crate::TlsBackend::Rustls)); })*
-        }
-    };
-}
-
-/// Options for each backend.
-pub(crate) fn backends() -> Vec<crate::TlsOptions> {
-    vec![
-        crate::TlsOptions::new(),
-        #[cfg(feature = "rustls")]
-        crate::TlsOptions::new().backend(crate::TlsBackend::Rustls),
-    ]
-}
-
 /// The versions of TLS that both sides can speak.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
 

@@ -1,12 +1,14 @@
 //! Tests of the whole room: streams against peers that are real, slow, hostile or broken.
 
 #[macro_use]
-#[path = "../../../tests/support/tls_peer.rs"]
-mod tls_peer;
+#[path = "../../../tests/support/backends.rs"]
+mod backends;
 mod duplex;
 mod faults;
 mod openssl;
 mod tls;
+#[path = "../../../tests/support/tls_peer.rs"]
+mod tls_peer;
 
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};

@@ -120,7 +120,7 @@ fn an_authority_of_ones_own_relaxes_nothing_else_and_can_be_the_only_one(tls: Tl
     let (port, _server) = echo_server(authority.server("localhost"));
     let stream = dial_tls("localhost", port, only.clone().ca_certs_pem(&authority.pem)).unwrap();
     assert_echoes(&stream);
-    for tls in [tls.clone(), only] {
+    for tls in [tls, only] {
         let (port, _server) = echo_server(authority.server("localhost"));
         assert!(matches!(dial_tls("localhost", port, tls), Err(Error::Tls(_))));
     }
@@ -129,7 +129,7 @@ fn an_authority_of_ones_own_relaxes_nothing_else_and_can_be_the_only_one(tls: Tl
 fn a_file_may_hold_several_authorities_and_is_read_when_connecting(tls: TlsOptions) {
     let (first, second) = (Authority::new(), Authority::new());
     let path = std::env::temp_dir().join(format!("websocket-sync-{}-ca.pem", std::process::id()));
-    let tls = tls.clone().ca_certs(&path);
+    let tls = tls.ca_certs(&path);
     let Err(Error::Options(error)) = dial_tls("localhost", 1, tls.clone()) else { panic!() };
     assert_eq!(error.option, "ca_certs");
     assert!(error.problem.contains("ca.pem"), "{error}");
@@ -167,7 +167,7 @@ fn each_danger_is_accepted_by_its_own_switch(tls: TlsOptions) {
 fn the_name_to_expect_can_be_given(tls: TlsOptions) {
     let authority = Authority::new();
     let (port, _server) = echo_server(authority.server("other.example"));
-    let tls = tls.clone().ca_certs_pem(&authority.pem).server_hostname("other.example");
+    let tls = tls.ca_certs_pem(&authority.pem).server_hostname("other.example");
     assert_echoes(&dial_tls("localhost", port, tls).unwrap());
 }
 
@@ -184,7 +184,7 @@ fn versions_before_1_2_are_refused(tls: TlsOptions) {
     let leaf = Authority::new().leaf("localhost", Validity::Now);
     let acceptor = leaf.acceptor(Protocol::Tlsv11);
     let (port, _server) = serve(move |socket| drop(acceptor.accept(socket)));
-    let tls = tls.clone().danger_accept_invalid_certs();
+    let tls = tls.danger_accept_invalid_certs();
     assert!(matches!(dial_tls("localhost", port, tls), Err(Error::Tls(_))));
 }
 
@@ -193,13 +193,13 @@ fn a_server_that_does_not_speak_tls_is_told_apart(tls: TlsOptions) {
         let _ = socket.read(&mut [0; 4096]);
         let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
     });
-    let error = dial_tls("localhost", port, tls.clone()).unwrap_err();
+    let error = dial_tls("localhost", port, tls).unwrap_err();
     assert!(error.to_string().ends_with("the server does not speak TLS on this port"), "{error}");
 }
 
 fn a_connection_lost_in_the_handshake_is_no_verdict_of_tls(tls: TlsOptions) {
     let (port, _server) = serve(|mut socket| drop(socket.read(&mut [0; 4096])));
-    let error = dial_tls("localhost", port, tls.clone()).unwrap_err();
+    let error = dial_tls("localhost", port, tls).unwrap_err();
     assert!(matches!(error, Error::Io { .. }) && error.is_retryable(), "{error:?}");
 }
 
@@ -238,7 +238,7 @@ fn a_read_that_times_out_loses_nothing(tls: TlsOptions) {
         tls.write_all(b"late").unwrap();
         tls
     });
-    let stream = tls::connect(stream, &tls.clone().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = tls::connect(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     for _ in 0..3 {
         let error = stream.read(&mut [0; 16], soon(20)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -280,7 +280,7 @@ fn shutting_down_says_farewell_and_ends_what_is_sent_but_not_what_is_received(tl
         tls.write_all(b"answer").unwrap();
         all
     });
-    let stream = dial_tls("localhost", port, tls.clone().ca_certs_pem(&authority.pem)).unwrap();
+    let stream = dial_tls("localhost", port, tls.ca_certs_pem(&authority.pem)).unwrap();
     stream.write_all(b"question", patient()).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let _ = stream.shutdown(Shutdown::Write);
@@ -299,7 +299,7 @@ fn what_did_not_fit_a_read_is_known_to_be_at_hand(tls: TlsOptions) {
         tls.write_all(&pattern(10_000)).unwrap();
         tls.read_exact(&mut [0; 1]).unwrap();
     });
-    let stream = dial_tls("localhost", port, tls.clone().ca_certs_pem(&authority.pem)).unwrap();
+    let stream = dial_tls("localhost", port, tls.ca_certs_pem(&authority.pem)).unwrap();
     assert!(!stream.has_input());
     for left in (0..10).rev() {
         assert_eq!(read_exact(&stream, 1000).len(), 1000);
@@ -320,7 +320,7 @@ fn a_layer_can_stand_on_another(tls: TlsOptions) {
         tls
     });
     let proxy = dial_tls("proxy.example", port, tls.clone().ca_certs_pem(&outer.pem)).unwrap();
-    let stream = tls::connect(proxy, &tls.clone().ca_certs_pem(&inner.pem), "server.example", long()).unwrap();
+    let stream = tls::connect(proxy, &tls.ca_certs_pem(&inner.pem), "server.example", long()).unwrap();
     let message = pattern(300_000);
     stream.write_all(&message, patient()).unwrap();
     assert!(read_exact(&stream, message.len()) == message);
@@ -340,7 +340,7 @@ fn both_roles_are_played(tls: TlsOptions) {
         stream.write_all(b"pong", patient()).unwrap();
         stream
     });
-    let stream = tls::connect(ours, &tls.clone().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = tls::connect(ours, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     stream.write_all(b"ping", patient()).unwrap();
     assert_eq!(read_exact(&stream, 4), b"pong");
     drop(server.join().unwrap());

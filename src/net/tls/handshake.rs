@@ -38,7 +38,8 @@ pub(super) enum Failure {
     /// The library's verdict, or ours.
     Tls { kind: TlsErrorKind, problem: Box<dyn std::error::Error + Send + Sync> },
     /// What was asked for cannot be done.
-    Other(Error),
+    #[cfg(feature = "rustls")]
+    Options(Error),
 }
 
 /// The client's side. The server's certificate has to be for `name`, unless the connector was told otherwise.
@@ -167,7 +168,8 @@ impl Failure {
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::Timeout(Phase::Tls),
             Self::Io(error) => Error::Io { phase: Phase::Tls, error },
             Self::Tls { kind, problem } => Error::Tls(Box::new(TlsError { host: name.to_owned(), kind, problem })),
-            Self::Other(error) => error,
+            #[cfg(feature = "rustls")]
+            Self::Options(error) => error,
         }
     }
 }

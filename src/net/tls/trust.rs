@@ -54,9 +54,8 @@ pub(super) fn read(options: &TlsOptions) -> Result<Vec<Bundle>> {
             Authorities::Directory(path) => read_directory(&mut bundles, "ca_certs_dir", path)?,
         }
     }
-    match env::var_os(VARIABLE).filter(|path| options.authorities.is_empty() && !path.is_empty()) {
-        Some(path) => read_any(&mut bundles, path.into())?,
-        None => {}
+    if let Some(path) = env::var_os(VARIABLE).filter(|path| options.authorities.is_empty() && !path.is_empty()) {
+        read_any(&mut bundles, path.into())?
     }
     Ok(bundles)
 }

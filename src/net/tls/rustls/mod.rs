@@ -29,7 +29,7 @@ use super::refuse;
 pub(super) fn connect(config: &Arc<ClientConfig>, name: &str, pipe: Pipe) -> Attempt {
     let Ok(server) = ServerName::try_from(name.to_owned()) else {
         let error = refuse("server_hostname", format!("{name:?} is no name that a certificate can be for"));
-        return Attempt::Failed(Failure::Other(error));
+        return Attempt::Failed(Failure::Options(error));
     };
     match UnbufferedClientConnection::new(Arc::clone(config), server) {
         Ok(connection) => begin(Connection::Client(connection), pipe),

@@ -45,6 +45,7 @@
 //! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
 //! right close code and a typed [`Error`].
 
+mod authentication;
 mod cancellation;
 mod error;
 mod message;

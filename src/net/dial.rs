@@ -8,12 +8,12 @@ use super::deadline::Deadline;
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::tcp;
-use super::tls::{Tls, connector};
+use super::tls;
 use super::transport::Transport;
 use super::unix;
 use crate::cancellation::Watch;
 use crate::error::Result;
-use crate::options::{ConnectOptions, TlsOptions};
+use crate::options::ConnectOptions;
 use crate::timings::Timings;
 use crate::url::Target;
 
@@ -50,13 +50,13 @@ pub(crate) fn dial(
     let settings = options.settings();
     if target.secure {
         // Certificates that cannot be read are told before anyone is bothered.
-        connector(&settings.tls)?;
+        tls::prepare(&settings.tls)?;
     }
     let (stream, _watch) = reach(Place::of(target), options, deadline, timings)?;
     if !target.secure {
         return Ok(stream);
     }
-    timed(&mut timings.tls, || secure(stream, &target.host, &settings.tls, deadline))
+    timed(&mut timings.tls, || tls::connect(stream, &settings.tls, &target.host, deadline))
 }
 
 /// Makes the connection of the operating system: the first step of every way, to a server or to a proxy.
@@ -105,7 +105,7 @@ pub(crate) fn over(
     if !target.secure {
         return Ok(stream);
     }
-    timed(&mut timings.tls, || secure(stream, &target.host, &settings.tls, deadline))
+    timed(&mut timings.tls, || tls::connect(stream, &settings.tls, &target.host, deadline))
 }
 
 /// Takes a stream that a listener gave, and speaks TLS over it as a server where the options have a certificate for
@@ -116,20 +116,7 @@ pub(crate) fn over(
 /// Those of the TLS handshake.
 pub(crate) fn accept(transport: Box<dyn Transport>, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
     let stream = Stream::from(transport);
-    match &options.settings().tls.acceptor {
-        Some(acceptor) => Tls::accept(stream, acceptor, deadline),
-        None => Ok(stream),
-    }
-}
-
-/// Speaks TLS over a stream, as a client, with the server that is called `host` in the URL.
-///
-/// # Errors
-///
-/// [`Error::Options`](crate::Error::Options) for certificates that cannot be read, and those of the handshake.
-pub(crate) fn secure(stream: Stream, host: &str, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
-    let name = options.server_hostname.as_deref().unwrap_or(host);
-    Tls::connect(stream, &connector(options)?, name, deadline)
+    tls::accept(stream, &options.settings().tls, deadline)
 }
 
 /// Does one phase and notes how long it took, if it succeeded.

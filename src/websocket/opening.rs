@@ -226,7 +226,7 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
     };
     let authorized = settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     if let Some(userinfo) = target.userinfo.as_ref().filter(|_| !authorized) {
-        request = request.basic_authorization(&userinfo.credentials());
+        request = request.basic_authorization(&userinfo.bytes());
     }
     if let Some(connection) = &settings.connection {
         request = request.connection(connection);

@@ -244,7 +244,8 @@ fn parse_port(port: &str) -> Result<u16, UrlError> {
     port.parse().ok().filter(|&number| digits && number != 0).ok_or_else(|| UrlError::Port(port.into()))
 }
 
-fn parse_host(host: &str) -> Result<String, UrlError> {
+/// A name or an address in its canonical form, as [`Target`] has it.
+pub(crate) fn parse_host(host: &str) -> Result<String, UrlError> {
     if host.is_empty() {
         return Err(UrlError::EmptyHost);
     }

@@ -12,8 +12,8 @@ use std::io;
 use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
 use websocket_sync::{
-    Cancellation, CloseCause, CloseCode, ConnectOptions, Error, HandshakeError, Message, MessageKind, Opcode, Phase,
-    SocketOptions, UrlError, WebSocket, create_connection,
+    Cancellation, CloseCause, CloseCode, ConnectOptions, CookieError, Error, HandshakeError, Message, MessageKind,
+    Opcode, Phase, SocketOptions, UrlError, WebSocket, create_connection,
 };
 
 /// The variants that an enum has in its source.
@@ -172,6 +172,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 WebSocket::new().recv().unwrap_err(),
                 "connection is closed: 1006 (no close frame received), not connected",
             ),
+            row(CookieError::PublicSuffix, "cookie refused: its Domain is a public suffix"),
             row(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
             retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
             Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
@@ -226,6 +227,26 @@ fn every_phase_has_its_words() {
         assert!(error.is_timeout() && error.is_retryable() && !error.is_closed());
     }
     complete("Phase", ERRORS, phases.map(|(phase, _)| phase));
+}
+
+#[test]
+fn every_reason_to_refuse_a_cookie_has_its_words() {
+    let table = [
+        (CookieError::ControlCharacter, "it has a control character"),
+        (CookieError::Domain, "its Domain does not cover the host that sets it"),
+        (CookieError::NoHost, "a Unix socket has no host name for it"),
+        (CookieError::Prefix, "its name promises attributes that it does not have"),
+        (CookieError::PublicSuffix, "its Domain is a public suffix"),
+        (CookieError::Secure, "it is Secure, or hides one that is, and came without TLS"),
+        (CookieError::Syntax, "it does not begin with name=value"),
+        (CookieError::TooLong { limit: 7 }, "its name and value are longer than the limit of 7 bytes"),
+    ];
+    for (error, says) in table {
+        assert_eq!(error.to_string(), says);
+        assert_eq!(Error::from(error).to_string(), format!("cookie refused: {says}"));
+        assert!(!Error::from(error).is_retryable());
+    }
+    complete("CookieError", ERRORS, table.map(|(error, _)| error));
 }
 
 #[test]
@@ -517,6 +538,7 @@ fn as_an_io_error_each_keeps_its_kind_and_itself() {
         (WebSocket::new().recv().unwrap_err(), io::ErrorKind::NotConnected),
         (ProtocolError::MaskedFrame.into(), io::ErrorKind::InvalidData),
         (LocalProtocolError::TextNotUtf8.into(), io::ErrorKind::InvalidInput),
+        (CookieError::Syntax.into(), io::ErrorKind::InvalidInput),
         (HandshakeError::Eof.into(), io::ErrorKind::Other),
     ];
     for (error, kind) in cases {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::{Hook, SocketOptions, TlsOptions, default_timeout};
 use crate::cancellation::Cancellation;
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
 use crate::error::{Error, OptionsError, Result};
 #[cfg(feature = "deflate")]
 use crate::protocol::DeflateOptions;
@@ -47,6 +49,8 @@ pub(crate) struct Settings {
     close_timeout: Option<Duration>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) cookie: Option<String>,
+    #[cfg(feature = "cookies")]
+    pub(crate) cookie_jar: Option<CookieJar>,
     pub(crate) origin: Field,
     pub(crate) host: Field,
     pub(crate) connection: Option<String>,
@@ -354,6 +358,8 @@ impl fmt::Debug for Settings {
         let mut shown = f.debug_struct("Settings");
         #[cfg(feature = "deflate")]
         shown.field("deflate", &self.deflate);
+        #[cfg(feature = "cookies")]
+        shown.field("cookie_jar", &self.cookie_jar);
         shown
             .field("timeouts", &self.timeouts_or(None))
             .field("headers", &names)

@@ -72,10 +72,9 @@ mod tests {
 
     #[test]
     fn a_unix_socket_is_no_place_and_a_zone_is_a_part_of_one() {
-        let mut target = Target::parse("ws://[fe80::1]/").unwrap();
-        target.zone = Some("eth0".into());
+        let target = Target::parse("ws://[fe80::1%25eth0]/").unwrap();
         assert_eq!(Place::of(&target).unwrap().host, "fe80::1%eth0");
-        target.socket_path = Some("/run/feed.sock".into());
+        let target = Target::parse("ws+unix:///run/feed.sock:/a").unwrap();
         assert_eq!(Place::of(&target).err(), Some(CookieError::NoHost));
     }
 

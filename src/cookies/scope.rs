@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use psl::Psl;
 
 use crate::error::CookieError;
-use crate::url::parse_host;
+use crate::url::canonical_host;
 
 /// The hosts that a cookie is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -64,7 +64,7 @@ impl Scope {
 /// The value of a `Domain` attribute as a host is written, without the dot that it may begin with. `None` if it is no name.
 fn canonical(domain: &str) -> Option<String> {
     let domain = domain.strip_prefix('.').unwrap_or(domain);
-    parse_host(domain).ok().filter(|name| !name.ends_with('.'))
+    canonical_host(domain).ok().filter(|name| !name.ends_with('.'))
 }
 
 /// Whether `host` is a name that ends with a dot and this domain.

@@ -174,7 +174,6 @@ impl fmt::Debug for UserInfo {
 }
 
 /// A host that stands alone, in the form of [`Target::host`].
-#[cfg(feature = "cookies")]
 pub(crate) fn canonical_host(text: &str) -> Result<String, UrlError> {
     parse_host(text).map(|host| host.name)
 }

@@ -45,6 +45,7 @@
 //! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
 //! right close code and a typed [`Error`].
 
+mod authentication;
 mod cancellation;
 mod error;
 mod message;
@@ -65,7 +66,7 @@ pub use crate::error::{
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
+    ConnectOptions, Family, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};
@@ -77,3 +78,5 @@ pub use crate::url::UrlError;
 pub use crate::websocket::{
     Batch, ControlFrames, MessageReader, MessageWriter, Messages, WebSocket, create_connection,
 };
+/// The sockets that [`SocketOptions::configure`] hands out.
+pub use socket2;

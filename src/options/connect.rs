@@ -310,6 +310,7 @@ impl ConnectOptions {
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
             ("user_timeout", self.settings.socket.user_timeout),
+            ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
             ("keepalive", keepalive.map(|keepalive| keepalive.idle)),
             ("keepalive", keepalive.map(|keepalive| keepalive.interval)),
         ];
@@ -410,6 +411,7 @@ mod tests {
             ("send_timeout", ConnectOptions::new().send_timeout(zero)),
             ("close_timeout", ConnectOptions::new().close_timeout(zero)),
             ("user_timeout", socket(SocketOptions::new().user_timeout(zero))),
+            ("attempt_timeout", socket(SocketOptions::new().attempt_timeout(zero))),
             ("keepalive", socket(SocketOptions::new().keepalive(zero, SECOND, 1))),
             ("keepalive", socket(SocketOptions::new().keepalive(SECOND, zero, 1))),
         ];

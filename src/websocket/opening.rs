@@ -87,13 +87,15 @@ impl<'a> Opening<'a> {
         Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data(), &compressing))
     }
 
-    /// Does what can be called off. Whatever it then fails of, it is called off.
+    /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
+    /// watched it may have ended it.
     fn cancellable(&self, open: impl FnOnce() -> Result<Connection>) -> Result<Connection> {
         let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
         if is_cancelled() {
             return Err(cancelled());
         }
-        open().map_err(|error| if is_cancelled() { cancelled() } else { error })
+        let opened = open();
+        if is_cancelled() { Err(cancelled()) } else { opened }
     }
 
     /// Makes the request before anything is connected, so that what must not be sent is refused before a byte is.
@@ -114,6 +116,7 @@ impl<'a> Opening<'a> {
         mut timings: Timings,
     ) -> Result<Connection> {
         let start = Instant::now();
+        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         self.send(&stream, request)?;
         let mut piece = [0; PIECE];
         let mut deadline = self.deadline;
@@ -223,7 +226,7 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
     };
     let authorized = settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     if let Some(userinfo) = target.userinfo.as_ref().filter(|_| !authorized) {
-        request = request.basic_authorization(&userinfo.credentials());
+        request = request.basic_authorization(&userinfo.bytes());
     }
     if let Some(connection) = &settings.connection {
         request = request.connection(connection);

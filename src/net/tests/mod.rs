@@ -6,6 +6,7 @@ mod backends;
 mod duplex;
 mod faults;
 mod openssl;
+mod places;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
 mod tls_peer;

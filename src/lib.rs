@@ -61,7 +61,8 @@ mod window;
 // The public interface is:
 pub use crate::cancellation::Cancellation;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,
+    AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, RedirectError, RedirectProblem,
+    Refusal, Result, TlsError,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};

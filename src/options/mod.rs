@@ -2,6 +2,7 @@
 
 mod connect;
 mod default_timeout;
+mod http;
 mod limits;
 mod socket;
 mod tls;
@@ -10,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::connect::ConnectOptions;
-pub(crate) use self::connect::{Field, Resolver, Timeouts};
+pub(crate) use self::connect::{Field, Resolver, Settings, Timeouts};
 pub use self::default_timeout::{default_timeout, set_default_timeout};
 pub use self::socket::SocketOptions;
 pub(crate) use self::tls::Authorities;

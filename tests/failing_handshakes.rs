@@ -187,7 +187,7 @@ fn what_is_left_behind_is_noticed() {
     let stopped = Arc::new(Mutex::new(stopped));
     let thread = move || {
         let stopped = Arc::clone(&stopped);
-        drop(thread::spawn(move || drop(stopped.lock().unwrap().recv())));
+        drop(thread::spawn(move || stopped.lock().unwrap().recv().is_err()));
         error()
     };
     assert!(Kind::new("a thread", thread, is_any).shared().left_behind(ms(0)).is_some());

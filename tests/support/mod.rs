@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each file of tests needs a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub(crate) mod site;
+
 use std::io::{self, Read};
 #[cfg(target_os = "linux")]
 use std::net::IpAddr;

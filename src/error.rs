@@ -1,9 +1,13 @@
 //! Everything that can go wrong, as one type.
 
+mod redirect;
+mod retry_after;
+
 use std::io;
 
 use thiserror::Error;
 
+pub use self::redirect::{RedirectError, RedirectProblem};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
@@ -60,6 +64,9 @@ pub enum Error {
     #[doc(alias = "WebSocketPayloadException")]
     #[error("peer violated the protocol: {0}")]
     Protocol(ProtocolError),
+    /// The server sent a redirect that was not followed.
+    #[error("redirect with status {} was not followed", .0.status)]
+    Redirect(#[source] Box<RedirectError>),
     /// The server answered the upgrade with another status than 101.
     #[doc(alias = "WebSocketBadStatusException")]
     #[error("upgrade refused: {0}")]
@@ -115,6 +122,7 @@ impl Error {
             | Self::Options(_)
             | Self::Other(_)
             | Self::Protocol(_)
+            | Self::Redirect(_)
             | Self::Tls(_)
             | Self::Url(_)
             | Self::Usage(_) => false,

@@ -66,8 +66,8 @@ pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 pub use crate::cookies::CookieJar;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, Refusal, Result,
-    TlsError,
+    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, RedirectError,
+    RedirectProblem, Refusal, Result, TlsError,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Hook, SocketOptions, TlsOptions, default_timeout};
+use crate::authentication::Credentials;
 use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
@@ -49,6 +50,10 @@ pub(crate) struct Settings {
     send_timeout: Option<Duration>,
     close_timeout: Option<Duration>,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) header_provider: Option<Hook<HeaderProvider>>,
+    pub(crate) credentials: Option<Credentials>,
+    /// None: 3.
+    pub(crate) redirect_limit: Option<usize>,
     pub(crate) cookie: Option<String>,
     #[cfg(feature = "cookies")]
     pub(crate) cookie_jar: Option<CookieJar>,
@@ -69,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) cancellation: Option<Cancellation>,
 }
 
+/// Gives the header fields of the next attempt.
+pub(crate) type HeaderProvider = dyn Fn() -> Result<Vec<(String, String)>> + Send + Sync;
 /// Gives the masking key of the next frame.
 pub(crate) type MaskKey = dyn Fn() -> [u8; 4] + Send + Sync;
 /// Gives the addresses of a host and port.
@@ -143,14 +150,21 @@ impl ConnectOptions {
         self.with(|settings| settings.close_timeout = Some(timeout))
     }
 
-    /// A header field of the opening handshake, beside those that it has by itself. Can be called again for more.
+    /// A header field of the opening handshake. Can be called again for more.
+    ///
+    /// One that the handshake has by itself, such as `Host`, `Origin`, `Cookie`, `Connection`, `Authorization` or
+    /// `Sec-WebSocket-Protocol`, takes the place of that one, whatever its case. `Sec-WebSocket-Key`, `-Version`, `-Accept` and
+    /// `-Extensions` are the handshake's own and refused. An empty value is sent as such.
+    ///
+    /// A redirect takes it to another scheme, host or port only if it is `User-Agent`, `Accept` or one that begins with
+    /// `Accept-`, `Connection` or `Sec-WebSocket-Protocol`.
     ///
     /// Default: none.
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.with(|settings| settings.headers.push((name.into(), value.into())))
     }
 
-    /// Several header fields, in their order. Can be called again for more.
+    /// Several header fields, in their order, each as with [`header`](Self::header). Can be called again for more.
     ///
     /// Default: none.
     pub fn headers<N: Into<String>, V: Into<String>>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
@@ -158,14 +172,14 @@ impl ConnectOptions {
         self.with(|settings| settings.headers.extend(fields))
     }
 
-    /// The `Cookie` field: `"name=value; other=value"`.
+    /// The `Cookie` field: `"name=value; other=value"`. A redirect does not take it to another scheme, host or port.
     ///
     /// Default: none.
     pub fn cookie(self, cookie: impl Into<String>) -> Self {
         self.with(|settings| settings.cookie = Some(cookie.into()))
     }
 
-    /// The `Origin` field.
+    /// The `Origin` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
     ///
     /// Default: `http://` or, for `wss`, `https://` and the URL's host and port.
     pub fn origin(self, origin: impl Into<String>) -> Self {
@@ -179,7 +193,7 @@ impl ConnectOptions {
         self.with(|settings| settings.origin = Field::Suppressed)
     }
 
-    /// The `Host` field.
+    /// The `Host` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
     ///
     /// Default: the URL's host, and its port where that is not the scheme's own.
     pub fn host(self, host: impl Into<String>) -> Self {
@@ -308,6 +322,10 @@ impl ConnectOptions {
         if let Some(Err(error)) = self.settings.deflate.map(|options| options.check()) {
             return Err(Error::Options(Box::new(OptionsError { option: "deflate", problem: error.to_string() })));
         }
+        if self.settings.credentials.as_ref().is_some_and(Credentials::has_control_character) {
+            let problem = "a control character in user or password";
+            return Err(Error::Options(Box::new(OptionsError::new("credentials", problem))));
+        }
         if self.settings.tls.server_hostname.as_ref().is_some_and(|name| !is_server_name(name)) {
             let problem = "neither an address nor a host name in ASCII";
             return Err(Error::Options(Box::new(OptionsError::new("server_hostname", problem))));
@@ -376,6 +394,9 @@ impl fmt::Debug for Settings {
         shown
             .field("timeouts", &self.timeouts_or(None))
             .field("headers", &names)
+            .field("header_provider", &self.header_provider)
+            .field("credentials", &self.credentials)
+            .field("redirect_limit", &self.redirect_limit)
             .field("cookie", &self.cookie.is_some())
             .field("origin", &self.origin)
             .field("host", &self.host)
@@ -492,7 +513,11 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secrets() {
-        let options = ConnectOptions::new().header("Authorization", "s3cret").cookie("s3cret").mask_key(|| [0; 4]);
+        let options = ConnectOptions::new()
+            .header("Authorization", "s3cret")
+            .cookie("s3cret")
+            .credentials("s3cret", "s3cret")
+            .mask_key(|| [0; 4]);
         let shown = format!("{options:?}");
         assert!(shown.contains("Authorization") && !shown.contains("s3cret"), "{shown}");
     }

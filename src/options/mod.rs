@@ -3,6 +3,7 @@
 mod connect;
 mod cookies;
 mod default_timeout;
+mod http;
 mod limits;
 mod socket;
 mod tls;

@@ -56,7 +56,7 @@ const ROOMS: &[Room] = &[
     Room {
         // Values only: a ready connector, and hooks that are handed a socket.
         modules: &["options"],
-        uses: &["cancellation", "cookies", "error", "options", "protocol", "url"],
+        uses: &["authentication", "cancellation", "cookies", "error", "options", "protocol", "url"],
         crates: &["native_tls", "rustls", "socket2"],
         not_std: &["std::net::TcpListener", "std::os", "std::thread"],
     },

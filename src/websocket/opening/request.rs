@@ -53,7 +53,8 @@ impl<'a> Wishes<'a> {
     /// A hop to another URL.
     pub(super) fn hop(&self, target: Target) -> Hop {
         let is_home = target.is_same_origin(&self.home);
-        Hop { authorization: self.authorization(is_home), cookie: self.cookie(is_home), target, is_home }
+        let cookie = self.cookie(&target, is_home);
+        Hop { target, is_home, authorization: self.authorization(is_home), cookie }
     }
 
     /// Who asks, for a challenge; nobody where the user has answered it already with a field.
@@ -103,9 +104,9 @@ impl<'a> Wishes<'a> {
         Some(authentication::basic_of(&userinfo.bytes()))
     }
 
-    /// The `Cookie` field, unless the user has one among the fields.
-    fn cookie(&self, is_home: bool) -> Option<String> {
-        self.settings.cookie.clone().filter(|_| is_home)
+    /// What is in the jar for this place, and at home what the user gave.
+    fn cookie(&self, target: &Target, is_home: bool) -> Option<String> {
+        self.settings.cookies_for(target, self.settings.cookie.as_deref().filter(|_| is_home))
     }
 
     fn has_field(&self, name: &str) -> bool {

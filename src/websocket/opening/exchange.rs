@@ -18,7 +18,6 @@ use crate::websocket::entropy::nonce;
 const REFUSAL_BODY: Duration = Duration::from_secs(5);
 
 /// A request that is ready to be sent, and what its answer will be checked against.
-#[derive(Debug)]
 pub(super) struct Question {
     handshake: ClientHandshake,
     request: Vec<u8>,

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::route::Route;
 use super::{Connection, Opening, PIECE, phase};
-use crate::cancellation::Watch;
+use crate::cancellation::Cancellation;
 use crate::error::{Error, Refusal, Result};
 use crate::net::{Deadline, Stream};
 use crate::options::ConnectOptions;
 use crate::protocol::Role;
-use crate::protocol::handshake::{ClientHandshake, Headers, Progress};
+use crate::protocol::handshake::{ClientHandshake, Progress};
 use crate::timings::Timings;
 use crate::websocket::compression::Compressing;
 use crate::websocket::entropy::nonce;
@@ -18,7 +18,6 @@ use crate::websocket::entropy::nonce;
 const REFUSAL_BODY: Duration = Duration::from_secs(5);
 
 /// A request that is ready to be sent, and what its answer will be checked against.
-#[derive(Debug)]
 pub(super) struct Question {
     handshake: ClientHandshake,
     request: Vec<u8>,
@@ -42,16 +41,7 @@ impl Question {
 #[derive(Debug)]
 pub(super) enum Answer {
     Opened(Box<Connection>),
-    Refused(Refused),
-}
-
-impl Answer {
-    pub(super) fn headers(&self) -> &Headers {
-        match self {
-            Self::Opened(connection) => &connection.response.headers,
-            Self::Refused(refused) => &refused.head.headers,
-        }
-    }
+    Refused(Box<Refused>),
 }
 
 /// A refusal of which the body may still be on its way.
@@ -59,15 +49,13 @@ impl Answer {
 pub(super) struct Refused {
     /// As much as has come.
     pub(super) head: Refusal,
-    coming: Option<Box<Coming>>,
+    coming: Option<(Stream, ClientHandshake)>,
 }
 
-/// The rest of an answer, which can be called off.
-#[derive(Debug)]
-struct Coming {
-    stream: Stream,
-    handshake: ClientHandshake,
-    _watch: Option<Watch>,
+impl Answer {
+    fn refused(head: Refusal, coming: Option<(Stream, ClientHandshake)>) -> Self {
+        Self::Refused(Box::new(Refused { head, coming }))
+    }
 }
 
 impl Opening<'_> {
@@ -75,7 +63,7 @@ impl Opening<'_> {
     pub(super) fn exchange(&self, stream: Stream, question: Question, mut timings: Timings) -> Result<Answer> {
         let Question { mut handshake, request, mut compressing } = question;
         let start = Instant::now();
-        let watch = stream.watch(self.options.settings().cancellation.as_ref());
+        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         self.send(&stream, &request)?;
         let mut piece = [0; PIECE];
         loop {
@@ -85,7 +73,7 @@ impl Opening<'_> {
             };
             match progress {
                 Progress::NeedMore => {}
-                Progress::Refused(head) => return Ok(Answer::Refused(Refused { head, coming: None })),
+                Progress::Refused(head) => return Ok(Answer::refused(head, None)),
                 Progress::Accepted { response, surplus } => {
                     compressing.finalize(&response.extensions)?;
                     log::debug!("connection opened");
@@ -96,24 +84,23 @@ impl Opening<'_> {
                 }
             }
             if let Some(head) = handshake.refusal().cloned() {
-                return Ok(Answer::Refused(Refused {
-                    head,
-                    coming: Some(Box::new(Coming { stream, handshake, _watch: watch })),
-                }));
+                return Ok(Answer::refused(head, Some((stream, handshake))));
             }
         }
+    }
+
+    /// A refusal that is the end, with as much of its body as comes in time.
+    pub(super) fn refusal(&self, refused: Refused) -> Error {
+        let deadline = self.deadline.min(Deadline::after(Some(REFUSAL_BODY)));
+        let cancellation = self.options.settings().cancellation.as_ref();
+        Error::Refused(Box::new(refused.with_body(deadline, cancellation)))
     }
 }
 
 impl Refused {
-    /// The error, with as much of the body as comes in time.
-    pub(super) fn into_error(self, deadline: Deadline) -> Error {
-        Error::Refused(Box::new(self.with_body(deadline.min(Deadline::after(Some(REFUSAL_BODY))))))
-    }
-
-    fn with_body(self, deadline: Deadline) -> Refusal {
-        let Some(coming) = self.coming else { return self.head };
-        let Coming { stream, mut handshake, _watch } = *coming;
+    fn with_body(self, deadline: Deadline, cancellation: Option<&Cancellation>) -> Refusal {
+        let Some((stream, mut handshake)) = self.coming else { return self.head };
+        let _watch = stream.watch(cancellation);
         let mut piece = [0; PIECE];
         loop {
             let progress = match stream.read(&mut piece, deadline) {

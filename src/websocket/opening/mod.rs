@@ -48,13 +48,19 @@ impl<'a> Opening<'a> {
 
     /// Asks where redirects lead and with what a challenge wants, all under one deadline.
     pub(super) fn connect(&self, url: &str) -> Result<Connection> {
-        let mut route = Route::new(Target::parse(url)?, self.options.settings())?;
+        let target = Target::parse(url)?;
         self.cancellable(|| {
+            let mut route = Route::new(target, self.options.settings())?;
             loop {
-                match self.ask(&route)? {
+                let question = Question::new(&route, self.options)?;
+                log::debug!("opening {}", without_query(&route.target().to_string()));
+                let options = route.options(self.options);
+                let mut timings = Timings::default();
+                let stream = net::dial(route.target(), &options, self.deadline, &mut timings)?;
+                match self.ask(&route, question, stream, timings)? {
                     Answer::Opened(connection) => return Ok(route.arrive(*connection)),
                     Answer::Refused(refused) if route.follow(&refused.head)? => {}
-                    Answer::Refused(refused) => return Err(refused.into_error(self.deadline)),
+                    Answer::Refused(refused) => return Err(self.refusal(*refused)),
                 }
             }
         })
@@ -62,31 +68,27 @@ impl<'a> Opening<'a> {
 
     /// Asks once: the stream is used up by it.
     pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<Connection> {
-        let route = Route::new(Target::parse(url)?, self.options.settings())?;
+        let target = Target::parse(url)?;
         self.cancellable(|| {
+            let route = Route::new(target, self.options.settings())?;
             let question = Question::new(&route, self.options)?;
             let mut timings = Timings::default();
             let stream = net::over(transport, route.target(), self.options, self.deadline, &mut timings)?;
-            match self.hear(&route, stream, question, timings)? {
+            match self.ask(&route, question, stream, timings)? {
                 Answer::Opened(connection) => Ok(route.arrive(*connection)),
-                Answer::Refused(refused) => Err(refused.into_error(self.deadline)),
+                Answer::Refused(refused) => Err(self.refusal(*refused)),
             }
         })
     }
 
-    /// Makes one connection and one request. What must not be sent is refused before a byte is.
-    fn ask(&self, route: &Route<'_>) -> Result<Answer> {
-        log::debug!("opening {}", without_query(&route.target().to_string()));
-        let question = Question::new(route, self.options)?;
-        let mut timings = Timings::default();
-        let stream = net::dial(route.target(), &route.options(self.options), self.deadline, &mut timings)?;
-        self.hear(route, stream, question, timings)
-    }
-
-    /// Asks over a stream. Whatever the answer is, it may set cookies.
-    fn hear(&self, route: &Route<'_>, stream: Stream, question: Question, timings: Timings) -> Result<Answer> {
+    /// Makes a request. Whatever the server says, it may set cookies with it.
+    fn ask(&self, route: &Route<'_>, question: Question, stream: Stream, timings: Timings) -> Result<Answer> {
         let answer = self.exchange(stream, question, timings)?;
-        self.options.settings().keep_cookies(route.target(), answer.headers());
+        let headers = match &answer {
+            Answer::Opened(connection) => &connection.response.headers,
+            Answer::Refused(refused) => &refused.head.headers,
+        };
+        self.options.settings().keep_cookies(route.target(), headers);
         Ok(answer)
     }
 

@@ -1,9 +1,12 @@
 //! Everything that can go wrong, as one type.
 
+mod proxy;
+
 use std::io;
 
 use thiserror::Error;
 
+pub use self::proxy::{ProxyError, ProxyUrlError};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
@@ -57,6 +60,10 @@ pub enum Error {
     #[doc(alias = "WebSocketPayloadException")]
     #[error("peer violated the protocol: {0}")]
     Protocol(ProtocolError),
+    /// The proxy does not connect to the server, or there is no proxy where one should be.
+    #[doc(alias = "WebSocketProxyException")]
+    #[error(transparent)]
+    Proxy(Box<ProxyError>),
     /// The server answered the upgrade with another status than 101.
     #[doc(alias = "WebSocketBadStatusException")]
     #[error("upgrade refused: {0}")]
@@ -108,6 +115,7 @@ impl Error {
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),
+            Self::Proxy(error) => error.is_retryable(),
             Self::Options(_) | Self::Other(_) | Self::Protocol(_) | Self::Tls(_) | Self::Url(_) | Self::Usage(_) => {
                 false
             }
@@ -161,6 +169,12 @@ impl From<LocalProtocolError> for Error {
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Box::new(error))
     }
 }
 

@@ -61,12 +61,13 @@ mod window;
 // The public interface is:
 pub use crate::cancellation::Cancellation;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,
+    AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, ProxyError, ProxyUrlError,
+    Refusal, Result, TlsError,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, Family, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
+    ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};

@@ -3,6 +3,7 @@
 mod connect;
 mod default_timeout;
 mod limits;
+mod proxy;
 mod socket;
 mod tls;
 
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub use self::connect::ConnectOptions;
 pub(crate) use self::connect::{Field, Settings, Timeouts};
 pub use self::default_timeout::{default_timeout, set_default_timeout};
+pub use self::proxy::Proxy;
+pub(crate) use self::proxy::{ProxyChoice, ProxySettings};
 pub use self::socket::{Family, SocketOptions};
 pub(crate) use self::tls::Authorities;
 pub use self::tls::{SystemRoots, TlsOptions};

@@ -176,7 +176,7 @@ impl World {
         match path {
             [first, second, ..] if first == "crate" => {
                 // `crate::Error` is where the root says it is.
-                let path = self.root.get(second).unwrap_or(&path.to_vec())[1..].join("::");
+                let path = self.root.get(second).map_or(path, Vec::as_slice)[1..].join("::");
                 lies_in(&path, module) || room.uses.iter().any(|used| lies_in(&path, used))
             }
             [first, ..] if ["std", "core", "alloc"].contains(&first.as_str()) => {

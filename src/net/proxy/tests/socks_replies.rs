@@ -181,7 +181,8 @@ fn what_version_5_does_not_know_is_refused() {
     const NOT_PASSWORD: &str = "proxy's answer is malformed: it is no answer to user and password";
     const DENIED: &str = "SOCKS proxy does not accept user and password, or wants some";
     let who = Some(("user", "pa55"));
-    let table: [(Option<(&str, &str)>, &[u8], &str); 23] = [
+    type Row = (Option<(&'static str, &'static str)>, &'static [u8], &'static str);
+    let table: [Row; 23] = [
         (None, b"\x04\0", NOT_5),
         (None, b"\0\x5b", NOT_5),
         (None, b"HTTP/1.1 400 Bad Request\r\n", NOT_5),

@@ -20,6 +20,7 @@
 //! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
 //! | send from other threads | [`Sender`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
+//! | go through a proxy | [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
@@ -66,13 +67,13 @@ pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 pub use crate::cookies::CookieJar;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, RedirectError,
-    RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
+    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, ProxyError,
+    ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, Family, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
+    ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
     set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};

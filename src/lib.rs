@@ -20,6 +20,7 @@
 //! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
 //! | send from other threads | [`Sender`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
+//! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
@@ -47,6 +48,8 @@
 
 mod authentication;
 mod cancellation;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod error;
 mod message;
 mod net;
@@ -60,8 +63,11 @@ mod window;
 
 // The public interface is:
 pub use crate::cancellation::Cancellation;
+#[cfg(feature = "cookies")]
+pub use crate::cookies::CookieJar;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,
+    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, Refusal, Result,
+    TlsError,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};

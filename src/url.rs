@@ -173,6 +173,11 @@ impl fmt::Debug for UserInfo {
     }
 }
 
+/// A host that stands alone, in the form of [`Target::host`].
+pub(crate) fn canonical_host(text: &str) -> Result<String, UrlError> {
+    parse_host(text).map(|host| host.name)
+}
+
 const fn default_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }

@@ -93,7 +93,7 @@ fn finish(socket: &socket2::Socket) -> io::Result<()> {
 /// talk to itself.
 fn refuse_self(socket: &socket2::Socket) -> io::Result<()> {
     if socket.local_addr()?.as_socket() == socket.peer_addr()?.as_socket() {
-        return Err(io::ErrorKind::ConnectionRefused.into());
+        return Err(Errno::CONNREFUSED.into());
     }
     Ok(())
 }
@@ -226,19 +226,82 @@ mod tests {
         assert_eq!(socket.peer_addr(), Some(good));
     }
 
+    fn error_of(addresses: &[SocketAddr], options: &SocketOptions) -> io::Error {
+        match connect(addresses, options, soon(5000)).unwrap_err() {
+            Error::Io { phase: Phase::Connect, error } => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn the_last_error_is_told() {
-        let error = connect(&[closed(), closed()], &SocketOptions::new(), soon(5000)).unwrap_err();
-        assert!(
-            matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::ConnectionRefused),
-            "{error:?}"
-        );
-        let refusing = SocketOptions::new().configure(|_| Err(io::ErrorKind::PermissionDenied.into()));
-        let error = connect(&[closed()], &refusing, soon(5000)).unwrap_err();
-        assert!(
-            matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied),
-            "{error:?}"
-        );
+    fn an_error_names_the_address_and_keeps_its_kind() {
+        let address = closed();
+        let error = error_of(&[address], &SocketOptions::new());
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(error.to_string().starts_with(&format!("{address}: ")), "{error}");
+    }
+
+    #[test]
+    fn of_several_errors_the_one_that_tells_most_is_told() {
+        use io::ErrorKind::{AddrNotAvailable, ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+        let table = [
+            (&[NetworkUnreachable, ConnectionRefused][..], ConnectionRefused),
+            (&[ConnectionRefused, NetworkUnreachable], ConnectionRefused),
+            (&[NetworkUnreachable, HostUnreachable, AddrNotAvailable], HostUnreachable),
+            (&[HostUnreachable, TimedOut, NetworkUnreachable], TimedOut),
+            (&[TimedOut, ConnectionRefused, TimedOut], ConnectionRefused),
+            (&[AddrNotAvailable, NetworkUnreachable], AddrNotAvailable),
+        ];
+        for (errors, expected) in table {
+            let mut failures = Failures::default();
+            for &kind in errors {
+                failures.add(closed(), kind.into());
+            }
+            assert_eq!(failures.0.map(|error| error.kind()), Some(expected), "{errors:?}");
+        }
+        assert!(matches!(Failures::default().into_error(), Error::Timeout(Phase::Connect)));
+    }
+
+    #[test]
+    fn what_the_users_hook_says_is_told_as_it_is() {
+        let refusing = SocketOptions::new().configure(|_| Err(io::Error::other("not this one")));
+        let error = error_of(&[closed()], &refusing);
+        assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::Other, "not this one"));
+    }
+
+    #[test]
+    fn a_socket_that_would_connect_to_itself_is_refused() {
+        // The port is nobody's until the socket takes it.
+        let address = closed();
+        let error = error_of(&[address], &SocketOptions::new().bind(address));
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
+    }
+
+    #[test]
+    fn addresses_of_another_family_than_the_local_one_are_not_tried() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let other: SocketAddr = "[::1]:9".parse().unwrap();
+        let options = SocketOptions::new().bind(([127, 0, 0, 1], 0));
+        assert_eq!(connect(&[other, good], &options, soon(5000)).unwrap().peer_addr(), Some(good));
+        let Err(Error::Options(error)) = connect(&[other], &options, soon(5000)) else { panic!() };
+        assert_eq!(error.option, "bind");
+        assert_eq!(error.problem, "the host has no address of the family of 127.0.0.1");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_device_is_kept_to_or_the_connection_is_not_made() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let lo = SocketOptions::new().device("lo").quickack().configure(|socket| {
+            assert_eq!(socket.device()?.as_deref(), Some(&b"lo"[..]));
+            assert!(socket.tcp_quickack()?);
+            Ok(())
+        });
+        connect(&[address], &lo, soon(5000)).unwrap();
+        let error = error_of(&[address], &SocketOptions::new().device("no-such-0"));
+        assert!(error.to_string().starts_with(&address.to_string()), "{error}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can be set before a connection is made: websocket-client's keywords. Plain values; others act on them.
 
 mod connect;
+mod cookies;
 mod default_timeout;
 mod limits;
 mod socket;

@@ -49,7 +49,9 @@ impl<'a> Opening<'a> {
         let mut timings = Timings::default();
         self.cancellable(|| {
             let stream = net::dial(&target, self.options, self.deadline, &mut timings)?;
-            self.open(stream, handshake, &request, compressing, timings)
+            let opened = self.open(stream, handshake, &request, compressing, timings);
+            self.keep_cookies(&target, &opened);
+            opened
         })
     }
 
@@ -60,7 +62,9 @@ impl<'a> Opening<'a> {
         let mut timings = Timings::default();
         self.cancellable(|| {
             let stream = net::over(transport, &target, self.options, self.deadline, &mut timings)?;
-            self.open(stream, handshake, &request, compressing, timings)
+            let opened = self.open(stream, handshake, &request, compressing, timings);
+            self.keep_cookies(&target, &opened);
+            opened
         })
     }
 
@@ -143,6 +147,16 @@ impl<'a> Opening<'a> {
                 refused_before = true;
                 deadline = deadline.min(Deadline::after(Some(REFUSAL_BODY)));
             }
+        }
+    }
+
+    /// Whatever the server says, it may set cookies with it.
+    fn keep_cookies(&self, target: &Target, opened: &Result<Connection>) {
+        let settings = self.options.settings();
+        match opened {
+            Ok(connection) => settings.keep_cookies(target, &connection.response.headers),
+            Err(Error::Refused(refusal)) => settings.keep_cookies(target, &refusal.headers),
+            Err(_) => {}
         }
     }
 
@@ -231,7 +245,7 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
     if let Some(connection) = &settings.connection {
         request = request.connection(connection);
     }
-    match &settings.cookie {
+    match settings.cookies_for(target, settings.cookie.as_deref()) {
         Some(cookie) => request.cookie(cookie),
         None => request,
     }

@@ -56,7 +56,7 @@ const ROOMS: &[Room] = &[
     Room {
         // Values only: a ready connector, and hooks that are handed a socket.
         modules: &["options"],
-        uses: &["cancellation", "cookies", "error", "options", "protocol", "url"],
+        uses: &["authentication", "cancellation", "cookies", "error", "options", "protocol", "url"],
         crates: &["native_tls", "rustls", "socket2"],
         not_std: &["std::net::TcpListener", "std::os", "std::thread"],
     },
@@ -69,7 +69,18 @@ const ROOMS: &[Room] = &[
     Room {
         modules: &["net"],
         uses: &["authentication", "cancellation", "error", "options", "timings", "url", "window"],
-        crates: &["httparse", "log", "native_tls", "rustix", "rustls", "socket2"],
+        crates: &[
+            "base64",
+            "httparse",
+            "log",
+            "native_tls",
+            "pkcs8",
+            "rustix",
+            "rustls",
+            "rustls_native_certs",
+            "sha2",
+            "socket2",
+        ],
         not_std: &[],
     },
     Room {

@@ -7,6 +7,7 @@ use super::shared::Shared;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::MessageRef;
 use crate::net::Patience;
+pub(super) use crate::net::is_timeout;
 use crate::protocol::{Compression, Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
 
 /// The right to write. It ends when it is dropped; a reply that the reader left in the meantime is sent then, as far as that is
@@ -266,9 +267,4 @@ impl Drop for Turn<'_> {
             self.shared.give_up_turn(outbound);
         }
     }
-}
-
-/// Unix says WouldBlock when a timeout of a socket is over, Windows TimedOut.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -19,6 +19,7 @@
 //! | connect | [`create_connection`], [`ConnectOptions`], [`TlsOptions`], [`SocketOptions`] |
 //! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
 //! | send from other threads | [`Sender`] |
+//! | be called back, kept alive and reconnected | [`WebSocketApp`], [`Handle`], [`Handler`], [`Reconnect`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
@@ -45,6 +46,7 @@
 //! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
 //! right close code and a typed [`Error`].
 
+mod app;
 mod authentication;
 mod cancellation;
 mod error;
@@ -59,6 +61,10 @@ mod websocket;
 mod window;
 
 // The public interface is:
+pub use crate::app::{
+    AppError, AppThread, Attempt, CallbackPolicy, Closed, Handle, Handler, Latency, Outcome, Overflow, Reconnect,
+    Statistics, WebSocketApp, set_reconnect,
+};
 pub use crate::cancellation::Cancellation;
 pub use crate::error::{
     AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,

@@ -1,0 +1,193 @@
+//! When a ping is due, and when a peer that does not answer is dead. No clock and no thread: time and what has come in are handed
+//! in.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, OptionsError, Result};
+use crate::websocket::Vitals;
+
+/// What the user has set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PingOptions {
+    pub(super) interval: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+    /// None: a payload of its own for each ping.
+    pub(super) payload: Option<Vec<u8>>,
+}
+
+impl PingOptions {
+    /// The longest payload of a control frame (RFC 6455, section 5.5).
+    const MAX_PAYLOAD: usize = 125;
+
+    pub(super) fn validate(&self) -> Result<()> {
+        if self.timeout == Some(Duration::ZERO) {
+            return Err(Error::Options(Box::new(OptionsError::new("ping_timeout", "a timeout of zero"))));
+        }
+        if self.payload.as_ref().is_some_and(|payload| payload.len() > Self::MAX_PAYLOAD) {
+            return Err(Error::Options(Box::new(OptionsError::new("ping_payload", "more than 125 bytes"))));
+        }
+        Ok(())
+    }
+
+    /// Whether there are to be pings at all.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.interval.is_some_and(|interval| !interval.is_zero())
+    }
+
+    /// The keepalive of a connection that is open since `now`; `None` where none is wanted.
+    pub(super) fn start(&self, now: Instant) -> Option<Keepalive> {
+        let interval = self.interval.filter(|interval| !interval.is_zero())?;
+        Some(Keepalive {
+            interval,
+            timeout: self.timeout,
+            payload: self.payload.clone(),
+            next: now.checked_add(interval),
+            last_number: 0,
+            unanswered: VecDeque::new(),
+            received: 0,
+            silence: Silence::Unasked,
+        })
+    }
+}
+
+/// The keepalive of one connection.
+///
+/// A ping leaves every interval, whatever else goes on. The peer is dead when a ping has left and then nothing at all has come in
+/// for the timeout, counted while a thread was waiting for it: bytes that lie unread while a callback takes its time are not
+/// missed.
+#[derive(Debug)]
+pub(super) struct Keepalive {
+    interval: Duration,
+    timeout: Option<Duration>,
+    payload: Option<Vec<u8>>,
+    /// When the next ping is due; never where the clock does not reach.
+    next: Option<Instant>,
+    last_number: u64,
+    /// Pings whose pongs have not come, the oldest first.
+    unanswered: VecDeque<Unanswered>,
+    /// What had come in when it was last looked at.
+    received: u64,
+    silence: Silence,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unanswered {
+    number: u64,
+    sent: Instant,
+}
+
+/// What is known of the peer since the last ping.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Silence {
+    /// It has answered, or was not asked.
+    Unasked,
+    /// It was asked, and nobody waits for what it says.
+    Unheard,
+    /// It was asked, and nothing has come since then.
+    Since(Instant),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Due {
+    /// Send this ping, then say that it was [sent](Keepalive::sent), or not.
+    Ping(Ping),
+    /// Nothing until then, `None` for ever.
+    Wait(Option<Instant>),
+    /// The peer is dead.
+    Dead,
+}
+
+/// A ping to be sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Ping {
+    pub(super) number: u64,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Keepalive {
+    /// How often it is looked whether a busy reader waits for the network again.
+    const LOOK: Duration = Duration::from_millis(20);
+    /// So many pongs may be missing until the oldest is forgotten.
+    const UNANSWERED: usize = 64;
+
+    /// What is to be done now.
+    pub(super) fn poll(&mut self, now: Instant, vitals: Vitals) -> Due {
+        self.observe(now, vitals);
+        let dead_at = self.dead_at();
+        if dead_at.is_some_and(|dead_at| now >= dead_at) {
+            return Due::Dead;
+        }
+        if self.next.is_some_and(|next| now >= next) {
+            return Due::Ping(self.ping(now));
+        }
+        let look = match self.silence {
+            Silence::Unheard if self.timeout.is_some() => now.checked_add(Self::LOOK),
+            _ => None,
+        };
+        Due::Wait([dead_at, self.next, look].into_iter().flatten().min())
+    }
+
+    /// The ping has left. From now on the peer may be missed.
+    pub(super) fn sent(&mut self, number: u64, now: Instant, vitals: Vitals) {
+        if let Some(ping) = self.unanswered.iter_mut().find(|ping| ping.number == number) {
+            ping.sent = now;
+        }
+        if self.silence == Silence::Unasked {
+            self.silence = Silence::Unheard;
+        }
+        self.observe(now, vitals);
+    }
+
+    /// The ping could not leave.
+    pub(super) fn unsent(&mut self, number: u64) {
+        self.unanswered.retain(|ping| ping.number != number);
+    }
+
+    /// A pong has come; returns how long its ping took, if it is the pong of one. With a payload that is always the same, it is
+    /// taken for that of the latest (RFC 6455, section 5.5.3).
+    pub(super) fn pong(&mut self, payload: &[u8], now: Instant) -> Option<Duration> {
+        let answered = match &self.payload {
+            Some(ours) if ours == payload => self.unanswered.len().checked_sub(1)?,
+            Some(_) => return None,
+            None => self.unanswered.iter().position(|ping| ping.number.to_be_bytes() == payload)?,
+        };
+        let ping = self.unanswered.drain(..=answered).next_back()?;
+        Some(now.saturating_duration_since(ping.sent))
+    }
+
+    fn ping(&mut self, now: Instant) -> Ping {
+        let next = self.next.and_then(|next| next.checked_add(self.interval));
+        // Who comes too late does not make up for what was missed.
+        self.next = next.filter(|&next| next > now).or_else(|| now.checked_add(self.interval));
+        self.last_number += 1;
+        let number = self.last_number;
+        if self.unanswered.len() == Self::UNANSWERED {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back(Unanswered { number, sent: now });
+        let payload = self.payload.clone().unwrap_or_else(|| number.to_be_bytes().to_vec());
+        Ping { number, payload }
+    }
+
+    fn observe(&mut self, now: Instant, vitals: Vitals) {
+        if vitals.received != self.received {
+            self.received = vitals.received;
+            self.silence = Silence::Unasked;
+            return;
+        }
+        self.silence = match (self.silence, vitals.waiting) {
+            (Silence::Unheard, true) => Silence::Since(now),
+            (Silence::Since(_), false) => Silence::Unheard,
+            (silence, _) => silence,
+        };
+    }
+
+    fn dead_at(&self) -> Option<Instant> {
+        match (self.silence, self.timeout) {
+            (Silence::Since(since), Some(timeout)) => since.checked_add(timeout),
+            _ => None,
+        }
+    }
+}

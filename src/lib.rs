@@ -21,6 +21,7 @@
 //! | send from other threads | [`Sender`] |
 //! | be called back, kept alive and reconnected | [`WebSocketApp`], [`Handle`], [`Handler`], [`Reconnect`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
+//! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
@@ -49,6 +50,8 @@
 mod app;
 mod authentication;
 mod cancellation;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod error;
 mod message;
 mod net;
@@ -66,13 +69,16 @@ pub use crate::app::{
     Statistics, WebSocketApp, set_reconnect,
 };
 pub use crate::cancellation::Cancellation;
+#[cfg(feature = "cookies")]
+pub use crate::cookies::CookieJar;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,
+    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, Refusal, Result,
+    TlsError,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
+    ConnectOptions, Family, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};
@@ -84,3 +90,5 @@ pub use crate::url::UrlError;
 pub use crate::websocket::{
     Batch, ControlFrames, MessageReader, MessageWriter, Messages, WebSocket, create_connection,
 };
+/// The sockets that [`SocketOptions::configure`] hands out.
+pub use socket2;

@@ -257,10 +257,10 @@ const ROWS: &[Row] = &[
         },
         run: |app, _| {
             let handle = app.handle();
-            let app = app.options(ConnectOptions::new().open_timeout(ms(2000))).spawn()?;
+            let app = app.spawn()?;
             thread::sleep(ms(100));
-            handle.close()?;
-            app.join()
+            support::at_once(|| handle.close())?;
+            support::at_once(|| app.join())
         },
         hears: &["close 1006 \"\" Cancelled"],
         returns: "1006 \"\" Cancelled",

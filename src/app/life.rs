@@ -129,3 +129,154 @@ impl Life {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{CloseCause, CloseInfo, Phase as Operation};
+    use crate::websocket::CloseCode;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn timeout() -> Error {
+        Error::Timeout(Operation::Connect)
+    }
+
+    fn closed(cause: CloseCause) -> Error {
+        Error::Closed(Box::new(CloseInfo::new(CloseCode::NORMAL, "", cause)))
+    }
+
+    /// What follows an end, with the longest delay that chance can give.
+    fn end(life: &mut Life, now: Instant, error: &Error) -> Next {
+        life.ended(now, End { error, retry_after: None, is_healthy: false, entropy: u64::MAX })
+    }
+
+    /// The seconds that an end is followed by.
+    #[track_caller]
+    fn seconds(next: Next) -> u64 {
+        let Next::Retry { delay, .. } = next else { panic!("no further attempt") };
+        delay.as_secs_f64().round() as u64
+    }
+
+    #[test]
+    fn the_first_connection_opens_and_later_ones_reconnect() {
+        let now = Instant::now();
+        let mut life = Life::new(Reconnect::fixed(ms(5)));
+        assert_eq!(life.connect(), 1);
+        assert_eq!(end(&mut life, now, &timeout()), Next::Retry { delay: ms(5), at: now + ms(5) });
+        assert_eq!(life.phase(), Phase::Backoff { until: now + ms(5) });
+        assert_eq!(life.connect(), 2);
+        assert_eq!(life.opened(now), Opened::First);
+        end(&mut life, now, &timeout());
+        life.connect();
+        assert_eq!(life.opened(now), Opened::Again);
+    }
+
+    #[test]
+    fn delays_grow_until_a_connection_was_stable() {
+        let mut now = Instant::now();
+        let mut life = Life::new(Reconnect::backoff());
+        for expected in [1, 2, 4] {
+            // It opens, and is dropped too soon.
+            life.connect();
+            life.opened(now);
+            now += ms(9_999);
+            assert_eq!(seconds(end(&mut life, now, &timeout())), expected);
+        }
+        life.connect();
+        life.opened(now);
+        now += ms(10_000);
+        assert_eq!(seconds(end(&mut life, now, &timeout())), 1);
+        assert_eq!(life.connect(), 1);
+    }
+
+    #[test]
+    fn an_application_that_calls_a_connection_healthy_begins_anew() {
+        let now = Instant::now();
+        let mut life = Life::new(Reconnect::backoff());
+        for _ in 0..5 {
+            life.connect();
+            end(&mut life, now, &timeout());
+        }
+        life.connect();
+        life.opened(now);
+        let error = timeout();
+        let next = life.ended(now, End { error: &error, retry_after: None, is_healthy: true, entropy: u64::MAX });
+        assert_eq!(seconds(next), 1);
+    }
+
+    #[test]
+    fn attempts_and_time_have_an_end() {
+        let now = Instant::now();
+        let mut life = Life::new(Reconnect::fixed(ms(10)).max_attempts(3));
+        for number in 1..=3 {
+            assert_eq!(life.connect(), number);
+            let next = end(&mut life, now, &timeout());
+            assert_eq!(next == Next::Stop, number == 3, "{number}");
+        }
+        assert_eq!(life.phase(), Phase::Stopped);
+
+        let mut life = Life::new(Reconnect::fixed(ms(10)).max_elapsed(ms(25)));
+        let ends = [0, 10, 20].map(|later| {
+            life.connect();
+            end(&mut life, now + ms(later), &timeout()) == Next::Stop
+        });
+        assert_eq!(ends, [false, false, true]);
+    }
+
+    #[test]
+    fn what_this_side_has_ended_stays_ended() {
+        let causes = [
+            (CloseCause::Local, false),
+            (CloseCause::Unanswered, false),
+            (CloseCause::Aborted, false),
+            (CloseCause::Cancelled, false),
+            (CloseCause::Remote, true),
+            (CloseCause::PingTimeout, true),
+            (CloseCause::TornFrame, true),
+            (CloseCause::Lost(std::io::ErrorKind::ConnectionReset), true),
+        ];
+        for (cause, again) in causes {
+            let mut life = Life::new(Reconnect::fixed(ms(1)).retry_if(|_| true));
+            life.connect();
+            assert_eq!(end(&mut life, Instant::now(), &closed(cause)) != Next::Stop, again, "{cause}");
+        }
+    }
+
+    #[test]
+    fn a_clean_close_may_be_the_end() {
+        let ends = |reconnect, cause| {
+            let mut life = Life::new(reconnect);
+            life.connect();
+            life.opened(Instant::now());
+            end(&mut life, Instant::now(), &closed(cause)) == Next::Stop
+        };
+        let steady = || Reconnect::fixed(ms(1));
+        assert!(!ends(steady(), CloseCause::Remote));
+        assert!(ends(steady().stop_on_close(), CloseCause::Remote));
+        assert!(!ends(steady().stop_on_close(), CloseCause::PingTimeout));
+        assert!(ends(steady().retry_if(|error| !error.is_closed()), CloseCause::PingTimeout));
+        assert!(ends(Reconnect::never(), CloseCause::PingTimeout));
+    }
+
+    #[test]
+    fn an_age_of_simulated_time_passes_in_a_moment() {
+        let mut now = Instant::now();
+        let mut life = Life::new(Reconnect::backoff());
+        for round in 0..100_000u64 {
+            life.connect();
+            if round % 3 > 0 {
+                life.opened(now);
+                now += ms(round % 20_000);
+            }
+            let entropy = round.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let error = timeout();
+            let next = life.ended(now, End { error: &error, retry_after: None, is_healthy: false, entropy });
+            let Next::Retry { delay, at } = next else { panic!("round {round}") };
+            assert!((ms(250)..=ms(60_000)).contains(&delay), "round {round}: {delay:?}");
+            now = at;
+        }
+    }
+}

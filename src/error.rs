@@ -34,6 +34,10 @@ pub enum Error {
     #[doc(alias = "WebSocketConnectionClosedException")]
     #[error("connection is closed: {0}")]
     Closed(Box<CloseInfo>),
+    /// What was to be sent without waiting found no room: too much waits to be sent already, or another thread is in the midst of
+    /// a send that waits. Nothing of it was sent, the connection goes on.
+    #[error("no room for what was to be sent without waiting")]
+    Full,
     /// The server answered the opening handshake with something that RFC 6455 does not allow.
     #[error("opening handshake failed: {0}")]
     Handshake(Box<HandshakeError>),
@@ -104,7 +108,7 @@ impl Error {
     /// overloaded or restarted. Not so after a refusal by TLS, by the URL, by the protocol or with most HTTP statuses.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Io { .. } | Self::Timeout(_) => true,
+            Self::Address(_) | Self::Full | Self::Io { .. } | Self::Timeout(_) => true,
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),
@@ -137,6 +141,7 @@ impl From<Error> for io::Error {
             Error::Other(error) => return error.downcast::<Self>().map_or_else(Self::other, |error| *error),
             Error::Io { ref error, .. } => error.kind(),
             Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::Full => io::ErrorKind::WouldBlock,
             Error::Closed(_) => io::ErrorKind::NotConnected,
             Error::Protocol(_) => io::ErrorKind::InvalidData,
             Error::Usage(_) => io::ErrorKind::InvalidInput,

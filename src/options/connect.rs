@@ -62,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) socket: SocketOptions,
     pub(crate) resolver: Option<Hook<Resolver>>,
     pub(crate) cancellation: Option<Cancellation>,
+    pub(super) max_unsent: Option<usize>,
 }
 
 /// Gives the masking key of the next frame.
@@ -371,6 +372,7 @@ impl fmt::Debug for Settings {
             .field("socket", &self.socket)
             .field("resolver", &self.resolver)
             .field("cancellation", &self.cancellation)
+            .field("max_unsent", &self.max_unsent)
             .finish()
     }
 }

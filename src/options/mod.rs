@@ -5,6 +5,7 @@ mod default_timeout;
 mod limits;
 mod socket;
 mod tls;
+mod unsent;
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,16 +2,19 @@
 //!
 //! [`WebSocket`] has the receiving half; the sending half is shared with every [`Sender`](crate::Sender). Who may write is
 //! decided in `shared`, what is written passes through `transmit` and `turn`, what is read through `reader`; `opening` and
-//! `closing` are the two handshakes. What users call is here and in `receiving`, `sending` and `facts`.
+//! `closing` are the two handshakes. What users call is here and in `receiving`, `sending`,
+//! `nonblocking` and `facts`.
 
 mod batch;
 mod closing;
 mod compression;
+mod ending;
 mod entropy;
 mod facts;
 mod message_reader;
 mod message_writer;
 mod messages;
+mod nonblocking;
 mod opening;
 mod reader;
 mod receiving;
@@ -21,6 +24,8 @@ mod shared;
 #[cfg(feature = "deflate")]
 mod state_pool;
 mod transmit;
+mod try_receiving;
+mod try_sending;
 mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -114,7 +114,8 @@ mod tests {
         let _watch = cancellation.watch(wake_first);
         drop(cancellation.watch(wake_second));
         assert!(!cancellation.is_cancelled());
-        cancellation.clone().cancel();
+        let clone = cancellation.clone();
+        clone.cancel();
         cancellation.cancel();
         assert!(cancellation.is_cancelled());
         assert_eq!((first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)), (1, 0));

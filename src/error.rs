@@ -34,6 +34,9 @@ pub enum Error {
     #[doc(alias = "WebSocketConnectionClosedException")]
     #[error("connection is closed: {0}")]
     Closed(Box<CloseInfo>),
+    /// A cookie that must not be kept for the host that it was to come from.
+    #[error("cookie refused: {0}")]
+    Cookie(CookieError),
     /// What was to be sent without waiting found no room: too much waits to be sent already, or another thread is in the midst of
     /// a send that waits. Nothing of it was sent, the connection goes on.
     #[error("no room for what was to be sent without waiting")]
@@ -112,9 +115,13 @@ impl Error {
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),
-            Self::Options(_) | Self::Other(_) | Self::Protocol(_) | Self::Tls(_) | Self::Url(_) | Self::Usage(_) => {
-                false
-            }
+            Self::Cookie(_)
+            | Self::Options(_)
+            | Self::Other(_)
+            | Self::Protocol(_)
+            | Self::Tls(_)
+            | Self::Url(_)
+            | Self::Usage(_) => false,
         }
     }
 
@@ -144,10 +151,16 @@ impl From<Error> for io::Error {
             Error::Full => io::ErrorKind::WouldBlock,
             Error::Closed(_) => io::ErrorKind::NotConnected,
             Error::Protocol(_) => io::ErrorKind::InvalidData,
-            Error::Usage(_) => io::ErrorKind::InvalidInput,
+            Error::Cookie(_) | Error::Usage(_) => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)
+    }
+}
+
+impl From<CookieError> for Error {
+    fn from(error: CookieError) -> Self {
+        Self::Cookie(error)
     }
 }
 
@@ -303,6 +316,39 @@ pub struct AddressError {
     pub host: String,
     /// What the resolver said.
     pub problem: io::Error,
+}
+
+/// Why a cookie is not kept. What it says is not shown.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum CookieError {
+    /// A control character, which could break out of a header field.
+    #[error("it has a control character")]
+    ControlCharacter,
+    /// A `Domain` that the host does not belong to (RFC 6265, section 5.3, step 6).
+    #[error("its Domain does not cover the host that sets it")]
+    Domain,
+    /// A Unix socket, which has no name that a cookie could belong to.
+    #[error("a Unix socket has no host name for it")]
+    NoHost,
+    /// A name that begins with `__Secure-` or `__Host-`, and not the attributes that this promises (RFC 6265bis, section 4.1.3).
+    #[error("its name promises attributes that it does not have")]
+    Prefix,
+    /// A `Domain` below which hosts belong to different owners (RFC 6265, section 5.3, step 5).
+    #[error("its Domain is a public suffix")]
+    PublicSuffix,
+    /// One that is `Secure`, or is in the way of one, over a connection without TLS (RFC 6265bis, section 5.7).
+    #[error("it is Secure, or hides one that is, and came without TLS")]
+    Secure,
+    /// No `name=value` (RFC 6265, section 5.2).
+    #[error("it does not begin with name=value")]
+    Syntax,
+    /// Name and value are too long.
+    #[error("its name and value are longer than the limit of {limit} bytes")]
+    TooLong {
+        /// What is kept at most, in bytes.
+        limit: usize,
+    },
 }
 
 /// An option that cannot be met.

@@ -20,6 +20,7 @@
 //! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
 //! | send from other threads | [`Sender`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
+//! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
@@ -45,7 +46,10 @@
 //! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
 //! right close code and a typed [`Error`].
 
+mod authentication;
 mod cancellation;
+#[cfg(feature = "cookies")]
+mod cookies;
 mod error;
 mod message;
 mod net;
@@ -59,13 +63,16 @@ mod window;
 
 // The public interface is:
 pub use crate::cancellation::Cancellation;
+#[cfg(feature = "cookies")]
+pub use crate::cookies::CookieJar;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, Error, HandshakeError, OptionsError, Phase, Refusal, Result, TlsError,
+    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, Refusal, Result,
+    TlsError,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
+    ConnectOptions, Family, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};
@@ -77,3 +84,5 @@ pub use crate::url::UrlError;
 pub use crate::websocket::{
     Batch, ControlFrames, MessageReader, MessageWriter, Messages, WebSocket, create_connection,
 };
+/// The sockets that [`SocketOptions::configure`] hands out.
+pub use socket2;

@@ -4,15 +4,20 @@
 
 mod support;
 
+use std::net::TcpListener;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 
 use support::{bounded, frame, ms};
-use websocket_sync::{CloseCause, ConnectOptions, Error, MessageRef};
+use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, MessageRef};
 
 #[test]
 fn connections_leave_no_descriptor_and_no_thread_behind() {
     connections_that_fail_leave_nothing_behind();
+    openings_that_are_called_off_leave_nothing_behind();
+    #[cfg(target_os = "linux")]
+    those_who_lose_the_race_are_closed();
     #[cfg(unix)]
     ten_thousand_connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind();
 }
@@ -58,6 +63,66 @@ fn connections_that_fail_leave_nothing_behind() {
         fail(0);
         let before = support::descriptors_and_threads();
         (0..300).for_each(fail);
+        assert_back_at(before);
+    });
+}
+
+/// In each of its phases: while it resolves, while it shakes hands with TLS, while it waits for the answer.
+fn openings_that_are_called_off_leave_nothing_behind() {
+    bounded(60, || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let call_off = |number: usize| {
+            let (hold, held) = mpsc::channel::<()>();
+            let held = Mutex::new(held);
+            let cancellation = Cancellation::new();
+            let options = ConnectOptions::new().cancellation(&cancellation).resolver(move |_, _| {
+                let _ = held.lock().unwrap().recv();
+                Ok(Vec::new())
+            });
+            let url = match number % 3 {
+                0 => "ws://silent.example/".to_owned(),
+                1 => format!("ws://{address}/"),
+                _ => format!("wss://{address}/"),
+            };
+            thread::scope(|scope| {
+                let opening = scope.spawn(|| options.connect(&url));
+                thread::sleep(ms(10));
+                cancellation.cancel();
+                assert_eq!(support::closed(opening.join().unwrap()).cause, CloseCause::Cancelled);
+            });
+            drop(hold);
+            // Whoever came as far as that.
+            while listener.accept().is_ok() {}
+        };
+        (0..3).for_each(call_off);
+        let before = support::descriptors_and_threads();
+        (0..300).for_each(call_off);
+        assert_back_at(before);
+    });
+}
+
+#[cfg(target_os = "linux")]
+fn those_who_lose_the_race_are_closed() {
+    bounded(60, || {
+        let localhost = std::net::IpAddr::from([127, 0, 0, 1]);
+        let hole = support::BlackHole::new(localhost).unwrap();
+        let before = support::descriptors_and_threads();
+        let (url, peer) = support::serve(|mut peer| {
+            peer.accept();
+            support::one_close(&mut peer)
+        });
+        let server = url["ws://".len()..].trim_end_matches('/').parse().unwrap();
+        let addresses = vec![hole.address, hole.address, server];
+        let cancellation = Cancellation::new();
+        let options = ConnectOptions::new().cancellation(&cancellation).resolver(move |_, _| Ok(addresses.clone()));
+        let ws = options.connect("ws://three.example/").unwrap();
+        // Ours, the peer's, its listener and its thread.
+        assert_eq!(support::descriptors_and_threads(), (before.0 + 3, before.1 + 1));
+        ws.close().unwrap();
+        peer.join();
+        drop(ws);
         assert_back_at(before);
     });
 }

@@ -1,17 +1,39 @@
-//! From a URL to a stream: the name, the TCP connection, TLS, all under one deadline.
+//! From a URL to a stream: the name, the connection, TLS, all under one deadline.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::deadline::Deadline;
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::tcp;
-use super::tls::{Tls, connector};
+use super::tls;
 use super::transport::Transport;
+use super::unix;
+use crate::cancellation::Watch;
 use crate::error::Result;
-use crate::options::{ConnectOptions, TlsOptions};
+use crate::options::ConnectOptions;
 use crate::timings::Timings;
 use crate::url::Target;
+
+/// Where a socket connects to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place<'a> {
+    /// A name, or an address without brackets, whose zone, if it has one, is the name or number of an interface.
+    Host { host: &'a str, port: u16, zone: Option<&'a str> },
+    /// A socket in the file system.
+    Unix(&'a Path),
+}
+
+impl<'a> Place<'a> {
+    fn of(target: &'a Target) -> Self {
+        match &target.socket_path {
+            Some(path) => Self::Unix(path),
+            None => Self::Host { host: &target.host, port: target.port, zone: target.zone.as_deref() },
+        }
+    }
+}
 
 /// Connects to a server, and speaks TLS with it where the URL says so.
 ///
@@ -28,16 +50,41 @@ pub(crate) fn dial(
     let settings = options.settings();
     if target.secure {
         // Certificates that cannot be read are told before anyone is bothered.
-        connector(&settings.tls)?;
+        tls::prepare(&settings.tls)?;
     }
-    let lookup = || resolve(&target.host, target.port, settings.resolver.as_ref(), deadline);
-    let addresses = timed(&mut timings.resolve, lookup)?;
-    let socket = timed(&mut timings.connect, || tcp::connect(&addresses, &settings.socket, deadline))?;
-    let stream = Stream::from(Box::new(socket) as Box<dyn Transport>);
+    let (stream, _watch) = reach(Place::of(target), options, deadline, timings)?;
     if !target.secure {
         return Ok(stream);
     }
-    timed(&mut timings.tls, || secure(stream, &target.host, &settings.tls, deadline))
+    timed(&mut timings.tls, || tls::connect(stream, &settings.tls, &target.host, deadline))
+}
+
+/// Makes the connection of the operating system: the first step of every way, to a server or to a proxy.
+///
+/// What is returned beside the stream lets a cancellation end it, and is to be kept for as long as something waits in the
+/// stream.
+///
+/// # Errors
+///
+/// Those of the phases [`Resolve`](crate::Phase::Resolve) and [`Connect`](crate::Phase::Connect).
+pub(super) fn reach(
+    place: Place<'_>,
+    options: &ConnectOptions,
+    deadline: Deadline,
+    timings: &mut Timings,
+) -> Result<(Stream, Option<Watch>)> {
+    let settings = options.settings();
+    let socket = match place {
+        Place::Host { host, port, zone } => {
+            let look_up = || resolve(host, zone, port, settings, deadline);
+            let addresses = timed(&mut timings.resolve, look_up)?;
+            timed(&mut timings.connect, || tcp::connect(addresses, settings, deadline))?
+        }
+        Place::Unix(path) => timed(&mut timings.connect, || unix::connect(path, settings, deadline))?,
+    };
+    let stream = Stream::Plain(Arc::new(socket));
+    let watch = stream.watch(settings.cancellation.as_ref());
+    Ok((stream, watch))
 }
 
 /// Takes a stream that is connected already, and speaks TLS over it where the URL says so.
@@ -52,11 +99,13 @@ pub(crate) fn over(
     deadline: Deadline,
     timings: &mut Timings,
 ) -> Result<Stream> {
+    let settings = options.settings();
     let stream = Stream::from(transport);
+    let _watch = stream.watch(settings.cancellation.as_ref());
     if !target.secure {
         return Ok(stream);
     }
-    timed(&mut timings.tls, || secure(stream, &target.host, &options.settings().tls, deadline))
+    timed(&mut timings.tls, || tls::connect(stream, &settings.tls, &target.host, deadline))
 }
 
 /// Takes a stream that a listener gave, and speaks TLS over it as a server where the options have a certificate for
@@ -67,20 +116,7 @@ pub(crate) fn over(
 /// Those of the TLS handshake.
 pub(crate) fn accept(transport: Box<dyn Transport>, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
     let stream = Stream::from(transport);
-    match &options.settings().tls.acceptor {
-        Some(acceptor) => Tls::accept(stream, acceptor, deadline),
-        None => Ok(stream),
-    }
-}
-
-/// Speaks TLS over a stream, as a client, with the server that is called `host` in the URL.
-///
-/// # Errors
-///
-/// [`Error::Options`](crate::Error::Options) for certificates that cannot be read, and those of the handshake.
-pub(crate) fn secure(stream: Stream, host: &str, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
-    let name = options.server_hostname.as_deref().unwrap_or(host);
-    Tls::connect(stream, &connector(options)?, name, deadline)
+    tls::accept(stream, &options.settings().tls, deadline)
 }
 
 /// Does one phase and notes how long it took, if it succeeded.

@@ -2,11 +2,16 @@
 
 pub(crate) mod deadline;
 pub(crate) mod dial;
+mod order;
+mod race;
 mod resolve;
+mod socket;
 pub(crate) mod stream;
 mod tcp;
 pub(crate) mod tls;
 pub(crate) mod transport;
+mod unix;
+mod wake;
 
 pub(crate) use self::deadline::{Deadline, Patience};
 pub(crate) use self::dial::{accept, dial, over};

@@ -6,11 +6,13 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::deadline::{Deadline, Patience, cut_short, timed_out};
 use super::tls::Tls;
 use super::transport::Transport;
+use crate::cancellation::{Cancellation, Watch};
 
 /// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
 /// speaks TLS itself.
@@ -19,8 +21,8 @@ use super::transport::Transport;
 /// writer at once: neither ever waits for the other's network.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    /// The transport itself.
-    Plain(Box<dyn Transport>),
+    /// The transport itself. Shared with whoever may have to end it from another thread.
+    Plain(Arc<dyn Transport>),
     /// TLS over another stream.
     Tls(Box<Tls>),
 }
@@ -134,6 +136,16 @@ impl Stream {
         }
     }
 
+    /// Ends the transport when it is called off, until what this returns is dropped. That wakes whoever waits in the stream,
+    /// through all its layers.
+    pub(crate) fn watch(&self, cancellation: Option<&Cancellation>) -> Option<Watch> {
+        let cancellation = cancellation?;
+        let transport = Arc::clone(self.transport());
+        Some(cancellation.watch(move || {
+            let _ = transport.shutdown(Shutdown::Both);
+        }))
+    }
+
     /// Whether the bytes are encrypted.
     pub(crate) const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
@@ -161,9 +173,9 @@ impl Stream {
         self.transport().as_socket()
     }
 
-    fn transport(&self) -> &dyn Transport {
+    fn transport(&self) -> &Arc<dyn Transport> {
         match self {
-            Self::Plain(transport) => &**transport,
+            Self::Plain(transport) => transport,
             Self::Tls(tls) => tls.below().transport(),
         }
     }
@@ -188,7 +200,7 @@ impl Stream {
 
 impl From<Box<dyn Transport>> for Stream {
     fn from(transport: Box<dyn Transport>) -> Self {
-        Self::Plain(transport)
+        Self::Plain(transport.into())
     }
 }
 

@@ -2,17 +2,20 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Hook, SocketOptions, TlsOptions, default_timeout};
 use crate::cancellation::Cancellation;
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
 use crate::error::{Error, OptionsError, Result};
 #[cfg(feature = "deflate")]
 use crate::protocol::DeflateOptions;
 use crate::protocol::Limits;
 use crate::protocol::handshake::HeadLimits;
+use crate::url::canonical_host;
 
 /// How a connection is made and used: the keywords of websocket-client's `create_connection`.
 ///
@@ -47,6 +50,8 @@ pub(crate) struct Settings {
     close_timeout: Option<Duration>,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) cookie: Option<String>,
+    #[cfg(feature = "cookies")]
+    pub(crate) cookie_jar: Option<CookieJar>,
     pub(crate) origin: Field,
     pub(crate) host: Field,
     pub(crate) connection: Option<String>,
@@ -297,11 +302,15 @@ impl ConnectOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for a duration of zero and for what compression cannot do.
+    /// [`Error::Options`] for a duration of zero, for a name that is none, and for what compression cannot do.
     pub(crate) fn validate(&self) -> Result<()> {
         #[cfg(feature = "deflate")]
         if let Some(Err(error)) = self.settings.deflate.map(|options| options.check()) {
             return Err(Error::Options(Box::new(OptionsError { option: "deflate", problem: error.to_string() })));
+        }
+        if self.settings.tls.server_hostname.as_ref().is_some_and(|name| !is_server_name(name)) {
+            let problem = "neither an address nor a host name in ASCII";
+            return Err(Error::Options(Box::new(OptionsError::new("server_hostname", problem))));
         }
         let keepalive = self.settings.socket.keepalive;
         let durations = [
@@ -311,6 +320,7 @@ impl ConnectOptions {
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
             ("user_timeout", self.settings.socket.user_timeout),
+            ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
             ("keepalive", keepalive.map(|keepalive| keepalive.idle)),
             ("keepalive", keepalive.map(|keepalive| keepalive.interval)),
         ];
@@ -348,6 +358,11 @@ impl Settings {
     }
 }
 
+/// Whether a TLS library can be given this: it would send what is no name as it is, or panic.
+fn is_server_name(name: &str) -> bool {
+    name.parse::<IpAddr>().is_ok() || canonical_host(name).is_ok_and(|canonical| canonical.eq_ignore_ascii_case(name))
+}
+
 /// Shows no value of a header field: there may be secrets among them.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -355,6 +370,8 @@ impl fmt::Debug for Settings {
         let mut shown = f.debug_struct("Settings");
         #[cfg(feature = "deflate")]
         shown.field("deflate", &self.deflate);
+        #[cfg(feature = "cookies")]
+        shown.field("cookie_jar", &self.cookie_jar);
         shown
             .field("timeouts", &self.timeouts_or(None))
             .field("headers", &names)
@@ -412,6 +429,7 @@ mod tests {
             ("send_timeout", ConnectOptions::new().send_timeout(zero)),
             ("close_timeout", ConnectOptions::new().close_timeout(zero)),
             ("user_timeout", socket(SocketOptions::new().user_timeout(zero))),
+            ("attempt_timeout", socket(SocketOptions::new().attempt_timeout(zero))),
             ("keepalive", socket(SocketOptions::new().keepalive(zero, SECOND, 1))),
             ("keepalive", socket(SocketOptions::new().keepalive(SECOND, zero, 1))),
         ];
@@ -434,6 +452,20 @@ mod tests {
             assert_eq!(error.option, "deflate");
         }
         assert!(ConnectOptions::new().deflate(options.client_max_window_bits(9).level(0)).validate().is_ok());
+    }
+
+    #[test]
+    fn the_name_of_a_server_is_a_name_or_an_address() {
+        let with = |name: &str| ConnectOptions::new().tls(TlsOptions::new().server_hostname(name)).validate();
+        for name in
+            ["example.com", "Example.COM", "example.com.", "a_b.example", "192.0.2.1", "::1", "xn--bcher-kva.example"]
+        {
+            assert!(with(name).is_ok(), "{name}");
+        }
+        for name in ["", "a b", "a\0", "a\r\n", "a/b", "[::1]", "192.0.2", "b\u{fc}cher.example", "example.com:443"] {
+            let Err(Error::Options(error)) = with(name) else { panic!("{name:?}") };
+            assert_eq!(error.option, "server_hostname");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What can be set before a connection is made: websocket-client's keywords. Plain values; others act on them.
 
 mod connect;
+mod cookies;
 mod default_timeout;
 mod limits;
 mod socket;
@@ -11,9 +12,9 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use self::connect::ConnectOptions;
-pub(crate) use self::connect::{Field, Resolver, Timeouts};
+pub(crate) use self::connect::{Field, Settings, Timeouts};
 pub use self::default_timeout::{default_timeout, set_default_timeout};
-pub use self::socket::SocketOptions;
+pub use self::socket::{Family, SocketOptions};
 pub(crate) use self::tls::Authorities;
 pub use self::tls::{SystemRoots, TlsOptions};
 

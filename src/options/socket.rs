@@ -1,16 +1,17 @@
-//! What is set on a TCP socket before it connects.
+//! How a socket connects, and what is set on it before.
 
 use std::io;
-use std::net::TcpStream;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Hook;
 
-/// What is set on a TCP socket before it connects: websocket-client's defaults, and a limit for data that nobody
-/// acknowledges.
+/// How a socket connects, and what is set on it before: websocket-client's defaults, and a limit for data that nobody
+/// acknowledges. It holds for each socket that is connected, to a server or to a proxy.
 ///
-/// What a platform does not have is left out there.
+/// What a platform does not have is left out there, unless it says otherwise. A Unix socket takes the sizes of the buffers and the
+/// [hook](Self::configure).
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,10 +31,33 @@ pub struct SocketOptions {
     pub(crate) user_timeout: Option<Duration>,
     pub(crate) recv_buffer_size: Option<usize>,
     pub(crate) send_buffer_size: Option<usize>,
+    pub(crate) quickack: bool,
+    pub(crate) family: Family,
+    pub(crate) bind: Option<SocketAddr>,
+    pub(crate) device: Option<String>,
+    pub(crate) attempt_timeout: Duration,
     pub(crate) configure: Option<Hook<Configure>>,
 }
 
-pub(crate) type Configure = dyn Fn(&TcpStream) -> io::Result<()> + Send + Sync;
+/// Which addresses of a host are tried, and which of them first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Family {
+    /// All, beginning with the family that the resolver put first.
+    #[default]
+    Any,
+    /// All, IPv4 first.
+    PreferIpv4,
+    /// All, IPv6 first.
+    PreferIpv6,
+    /// Those of IPv4 only.
+    Ipv4Only,
+    /// Those of IPv6 only.
+    Ipv6Only,
+}
+
+/// Sets what has no setter.
+type Configure = dyn Fn(&socket2::Socket) -> io::Result<()> + Send + Sync;
 
 /// When and how often the system asks a silent peer whether it is still there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -115,18 +139,83 @@ impl SocketOptions {
         Self { send_buffer_size: Some(bytes), ..self }
     }
 
-    /// Called with each socket after all else has been set and before it connects: for whatever has no setter here. An
-    /// error keeps the socket from being used.
+    /// Asks the system to acknowledge what it receives at once (`TCP_QUICKACK`, on Linux). It may go back to its own ways later.
     ///
-    /// Default: nothing.
+    /// Default: the system's ways.
+    #[doc(alias = "TCP_QUICKACK")]
+    pub fn quickack(self) -> Self {
+        Self { quickack: true, ..self }
+    }
+
+    /// Which addresses of a host are tried, and which first. Two families take turns: while an attempt has not succeeded within 250
+    /// ms, the next address is tried beside it, and when one fails, the next is tried at once (RFC 8305).
+    ///
+    /// Default: [`Family::Any`].
+    ///
+    /// ```
+    /// use websocket_sync::{ConnectOptions, Family, SocketOptions};
+    ///
+    /// let options = ConnectOptions::new().socket(SocketOptions::new().family(Family::PreferIpv4));
+    /// ```
+    #[doc(alias = "AF_INET")]
+    #[doc(alias = "AF_INET6")]
+    pub fn family(self, family: Family) -> Self {
+        Self { family, ..self }
+    }
+
+    /// How long a single address is tried while others are left. The last one has what remains of the
+    /// [open timeout](crate::ConnectOptions::open_timeout).
+    ///
+    /// Default: 10 s.
+    pub fn attempt_timeout(self, timeout: Duration) -> Self {
+        Self { attempt_timeout: timeout, ..self }
+    }
+
+    /// The address to connect from, and the port, where 0 stands for any. Addresses of the other family are not tried; with a port
+    /// of one's own, two addresses of a host can not always be tried at the same time.
+    ///
+    /// Default: the system finds them.
     ///
     /// ```
     /// use websocket_sync::SocketOptions;
     ///
-    /// let near = SocketOptions::new().configure(|socket| socket.set_ttl(1));
+    /// let from = SocketOptions::new().bind(([192, 0, 2, 7], 0));
+    /// ```
+    #[doc(alias = "source_address")]
+    pub fn bind(self, local: impl Into<SocketAddr>) -> Self {
+        Self { bind: Some(local.into()), ..self }
+    }
+
+    /// The network device to use, whatever the routes say (`SO_BINDTODEVICE`). On another system than Linux no connection is made
+    /// with it.
+    ///
+    /// Default: that of the route.
+    ///
+    /// ```
+    /// use websocket_sync::SocketOptions;
+    ///
+    /// let through = SocketOptions::new().device("wg0");
+    /// ```
+    #[doc(alias = "SO_BINDTODEVICE")]
+    #[doc(alias = "interface")]
+    pub fn device(self, name: impl Into<String>) -> Self {
+        Self { device: Some(name.into()), ..self }
+    }
+
+    /// Called with each socket after all else has been set and before it connects: for whatever has no setter here. An
+    /// error keeps the socket from being used. Several addresses of a host can make for several sockets.
+    ///
+    /// The socket is one of [socket2](crate::socket2), in the version that this crate re-exports.
+    ///
+    /// Default: nothing.
+    ///
+    /// ```
+    /// use websocket_sync::{SocketOptions, socket2};
+    ///
+    /// let near = SocketOptions::new().configure(|socket: &socket2::Socket| socket.set_ttl_v4(1));
     /// ```
     #[doc(alias = "setsockopt")]
-    pub fn configure(self, hook: impl Fn(&TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    pub fn configure(self, hook: impl Fn(&socket2::Socket) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self { configure: Some(Hook(Arc::new(hook))), ..self }
     }
 }
@@ -140,6 +229,11 @@ impl Default for SocketOptions {
             user_timeout: Some(Duration::from_secs(60)),
             recv_buffer_size: None,
             send_buffer_size: None,
+            quickack: false,
+            family: Family::Any,
+            bind: None,
+            device: None,
+            attempt_timeout: Duration::from_secs(10),
             configure: None,
         }
     }

@@ -74,6 +74,97 @@ fn urls_are_read_by_the_letter() {
 }
 
 #[test]
+fn unix_sockets_are_written_as_in_npm_ws() {
+    // URL; secure, path, resource, normal form
+    let cases = [
+        ("ws+unix:///run/s.sock", false, "/run/s.sock", "/", "ws+unix:///run/s.sock:/"),
+        ("WSS+Unix:///run/s.sock", true, "/run/s.sock", "/", "wss+unix:///run/s.sock:/"),
+        ("ws+unix:///run/s.sock:", false, "/run/s.sock", "/", "ws+unix:///run/s.sock:/"),
+        ("ws+unix:///run/s.sock:/r?q=1", false, "/run/s.sock", "/r?q=1", "ws+unix:///run/s.sock:/r?q=1"),
+        ("ws+unix:///run/s.sock:?q", false, "/run/s.sock", "/?q", "ws+unix:///run/s.sock:/?q"),
+        ("ws+unix:///run/s.sock?q", false, "/run/s.sock", "/?q", "ws+unix:///run/s.sock:/?q"),
+        ("ws+unix:///run/s.sock#f", false, "/run/s.sock", "/", "ws+unix:///run/s.sock:/"),
+        ("ws+unix:///s:/a:b/#f", false, "/s", "/a:b/", "ws+unix:///s:/a:b/"),
+        ("ws+unix:///a%20b%3Ac%25:/r", false, "/a b:c%", "/r", "ws+unix:///a%20b%3Ac%25:/r"),
+        ("ws+unix:///\u{e9}@x:/", false, "/\u{e9}@x", "/", "ws+unix:///%C3%A9@x:/"),
+    ];
+    for (url, secure, path, resource, shown) in cases {
+        let target = Target::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!(target.socket_path.as_deref(), Some(std::path::Path::new(path)), "{url}");
+        assert_eq!((target.secure, target.resource.as_str()), (secure, resource), "{url}");
+        assert_eq!((target.host_header().as_str(), target.to_string().as_str()), ("localhost", shown), "{url}");
+        assert_eq!(target.origin(), if secure { "https://localhost" } else { "http://localhost" });
+    }
+    let target = Target::parse("ws+unix://me:s3cret@/run/s:/").unwrap();
+    assert_eq!(target.userinfo, Some(UserInfo("me:s3cret".into())));
+}
+
+#[test]
+fn a_zone_is_kept_for_this_machine_alone() {
+    // URL; zone, normal form
+    let cases = [
+        ("ws://[fe80::1%25eth0]/", "eth0", "ws://[fe80::1%25eth0]/"),
+        ("ws://[FE80::1%25Eth0]:8080/r", "Eth0", "ws://[fe80::1%25Eth0]:8080/r"),
+        ("ws://[fe80::1%25eth0.100]", "eth0.100", "ws://[fe80::1%25eth0.100]/"),
+        ("ws://[fe80::1%25br%2D1]", "br-1", "ws://[fe80::1%25br-1]/"),
+        ("wss://[febf::1%2525]", "25", "wss://[febf::1%2525]/"),
+        ("ws://[fe80::1%eth0]:80/", "eth0", "ws://[fe80::1%25eth0]/"),
+        ("ws://[fe80::1%3]/", "3", "ws://[fe80::1%253]/"),
+    ];
+    for (url, zone, shown) in cases {
+        let target = Target::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!((target.zone.as_deref(), target.to_string().as_str()), (Some(zone), shown), "{url}");
+        let told = [target.host.clone(), target.host_header(), target.origin()];
+        assert!(told.iter().all(|told| !told.contains(zone) && !told.contains('%')), "{told:?}");
+    }
+}
+
+#[test]
+fn secrets_stay_with_scheme_host_and_port() {
+    let same = |one, other| Target::parse(one).unwrap().is_same_origin(&Target::parse(other).unwrap());
+    let pairs = [
+        ("ws://h/a", "WS://H:80/b?c", true),
+        ("wss://u:p@h/", "wss://h:443/", true),
+        ("ws://[fe80::1%25a]/", "ws://[fe80::1%a]/r", true),
+        ("ws+unix:///s:/a", "ws+unix:///s:/b", true),
+        ("ws://h/", "wss://h/", false),
+        ("ws://h:443/", "wss://h:443/", false),
+        ("ws://h/", "ws://h:81/", false),
+        ("ws://h/", "ws://h./", false),
+        ("ws://a.h/", "ws://h/", false),
+        ("ws://[fe80::1%25a]/", "ws://[fe80::1%25b]/", false),
+        ("ws+unix:///s:/a", "ws+unix:///t:/a", false),
+        ("ws+unix:///s:/a", "ws://localhost/a", false),
+    ];
+    for (one, other, expected) in pairs {
+        assert_eq!((same(one, other), same(other, one)), (expected, expected), "{one} {other}");
+    }
+}
+
+#[test]
+fn a_log_sees_neither_userinfo_nor_query() {
+    let target = Target::parse("wss://john:s3cret@h:1/r?token=s3cret").unwrap();
+    assert_eq!(target.without_query().to_string(), "wss://h:1/r");
+}
+
+#[test]
+fn credentials_are_decoded() {
+    let cases = [
+        ("john%40x:a%3Ab", Some(("john@x", "a:b"))),
+        ("john", Some(("john", ""))),
+        ("john:", Some(("john", ""))),
+        ("", Some(("", ""))),
+        ("j%FF:a", None),
+    ];
+    for (userinfo, expected) in cases {
+        let credentials = UserInfo(userinfo.into()).credentials();
+        let shown = credentials.as_ref().map(|found| (found.user.as_str(), found.password.as_str()));
+        assert_eq!(shown, expected, "{userinfo}");
+    }
+    assert_eq!(UserInfo("j%FF".into()).bytes(), b"j\xff:");
+}
+
+#[test]
 fn everything_else_is_refused_with_a_reason() {
     let character = |character, at| UrlError::Character { character, at };
     let cases: &[(&str, UrlError)] = &[
@@ -90,8 +181,6 @@ fn everything_else_is_refused_with_a_reason() {
         ("http://h", UrlError::Scheme("http".into())),
         ("HTTPS://h", UrlError::Scheme("https".into())),
         ("wsss://h", UrlError::Scheme("wsss".into())),
-        ("ws+unix:///run/socket", UrlError::UnixSocket),
-        ("WSS+UNIX:///run/socket", UrlError::UnixSocket),
         ("ws://", UrlError::EmptyHost),
         ("ws:///x", UrlError::EmptyHost),
         ("ws://:80/", UrlError::EmptyHost),
@@ -116,8 +205,29 @@ fn everything_else_is_refused_with_a_reason() {
         ("ws://[v1.a]/", UrlError::Ipv6("[v1.a]".into())),
         ("ws://a[::1]/", UrlError::Ipv6("a[::1]".into())),
         ("ws://a]/", UrlError::Ipv6("a]".into())),
-        ("ws://[fe80::1%25eth0]/", UrlError::ZoneId),
-        ("ws://[fe80::1%eth0]:80/", UrlError::ZoneId),
+        ("ws://[fe80::1%]/", UrlError::ZoneId),
+        ("ws://[fe80::1%25]/", UrlError::ZoneId),
+        ("ws://[fe80::1%25a b]/", character(' ', 17)),
+        ("ws://[fe80::1%25a%2Fb]/", UrlError::ZoneId),
+        ("ws://[fe80::1%25a%00]/", UrlError::ZoneId),
+        ("ws://[fe80::1%25a@b]/", UrlError::Ipv6("b]".into())),
+        ("ws://[fe80::1%25a%25b]/", UrlError::ZoneId),
+        ("ws://[::1%25lo]/", UrlError::ZoneId),
+        ("ws://[2001:db8::1%eth0]/", UrlError::ZoneId),
+        ("ws://[%25eth0]/", UrlError::Ipv6("[%25eth0]".into())),
+        ("ws://fe80::1%25eth0/", UrlError::UnbracketedIpv6),
+        ("ws://h%25eth0/", UrlError::Host("h%25eth0".into())),
+        ("ws+unix://", UrlError::UnixSocket),
+        ("ws+unix:///", UrlError::UnixSocket),
+        ("ws+unix://run/socket", UrlError::UnixSocket),
+        ("ws+unix://:80/run/socket", UrlError::UnixSocket),
+        ("ws+unix://?q", UrlError::UnixSocket),
+        ("ws+unix://:/r", UrlError::UnixSocket),
+        ("ws+unix:///run/socket:r", UrlError::UnixSocket),
+        ("ws+unix:///run/a%00b", UrlError::UnixSocket),
+        ("ws+unix:///run/a%FFb", UrlError::UnixSocket),
+        ("ws+unix:/run/socket", UrlError::NoScheme),
+        ("ws+unix:///run/a\nb", character('\n', 16)),
         ("ws://0x7f.1/", UrlError::Ipv4("0x7f.1".into())),
         ("ws://127.1/", UrlError::Ipv4("127.1".into())),
         ("ws://2130706433/", UrlError::Ipv4("2130706433".into())),
@@ -200,14 +310,61 @@ fn errors_are_small() {
     assert!(size_of::<UrlError>() <= 24);
 }
 
+/// Texts that have a chance to be a URL.
+fn url_like() -> impl Strategy<Value = String> {
+    let host = prop_oneof![
+        "[a-z0-9.\u{e9}\u{df}\u{3002}_-]{1,12}",
+        "[0-9]{1,3}(\\.[0-9]{1,3}){1,4}",
+        "\\[[0-9a-f:.]{2,16}(%25|%)?[a-z0-9]{0,4}\\]",
+        "[!-~]{1,8}",
+    ];
+    let socket = "(ws|wss)\\+unix://[/a-z%0-9:?#.]{0,20}";
+    prop_oneof![
+        (prop_oneof!["ws", "wss", "WS"], host, "(:[0-9]{0,6})?", "([/?#][!-~\u{e9} ]{0,12})?")
+            .prop_map(|(scheme, host, port, rest)| format!("{scheme}://{host}{port}{rest}")),
+        socket.prop_map(String::from),
+        "(ws|wss|)(://|)[\\PC\\s]{0,40}".prop_map(String::from),
+    ]
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     #[test]
-    fn no_text_panics_and_what_is_accepted_is_safe_in_a_request(url in "(ws|wss|)(://|)[\\PC\\s]{0,40}") {
+    fn no_text_panics_and_what_is_accepted_is_safe_in_a_request(url in url_like()) {
         if let Ok(target) = Target::parse(&url) {
             let shown = target.to_string();
             prop_assert!(shown.bytes().all(|byte| byte.is_ascii_graphic()), "{shown:?}");
             prop_assert!(target.resource.starts_with('/'));
+            prop_assert!(target.host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/\\?#@[]%".contains(&byte)));
             prop_assert_eq!(Target { userinfo: None, ..target }, Target::parse(&shown).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_host_is_the_one_that_browsers_would_ask(url in url_like()) {
+        if let (Ok(target), Ok(theirs)) = (Target::parse(&url), url::Url::parse(&url))
+            && target.socket_path.is_none()
+        {
+            match theirs.host() {
+                Some(url::Host::Domain(name)) => prop_assert_eq!(&target.host, name),
+                Some(url::Host::Ipv4(address)) => prop_assert_eq!(&target.host, &address.to_string()),
+                Some(url::Host::Ipv6(address)) => {
+                    prop_assert_eq!(target.host.parse::<std::net::Ipv6Addr>().ok(), Some(address));
+                }
+                None => prop_assert!(false, "{}", url),
+            }
+            prop_assert_eq!(Some(target.port), theirs.port_or_known_default());
+            prop_assert_eq!(target.secure, theirs.scheme() == "wss");
+        }
+    }
+
+    #[test]
+    fn a_reference_leads_to_something_safe_or_nowhere(reference in "[/.?#:a-zA-Z0-9@%\u{e9} \\[\\]\\\\-]{0,30}") {
+        let base = Target::parse("wss://user:s3cret@h:1/a/b?c").unwrap();
+        if let Ok(target) = base.resolve(&reference) {
+            prop_assert!(target.resource.starts_with('/') && target.userinfo.is_none());
+            prop_assert_eq!(&target, &Target::parse(&target.to_string()).unwrap());
         }
     }
 }

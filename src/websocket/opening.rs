@@ -49,7 +49,9 @@ impl<'a> Opening<'a> {
         let mut timings = Timings::default();
         self.cancellable(|| {
             let stream = net::dial(&target, self.options, self.deadline, &mut timings)?;
-            self.open(stream, handshake, &request, compressing, timings)
+            let opened = self.open(stream, handshake, &request, compressing, timings);
+            self.keep_cookies(&target, &opened);
+            opened
         })
     }
 
@@ -60,7 +62,9 @@ impl<'a> Opening<'a> {
         let mut timings = Timings::default();
         self.cancellable(|| {
             let stream = net::over(transport, &target, self.options, self.deadline, &mut timings)?;
-            self.open(stream, handshake, &request, compressing, timings)
+            let opened = self.open(stream, handshake, &request, compressing, timings);
+            self.keep_cookies(&target, &opened);
+            opened
         })
     }
 
@@ -87,13 +91,15 @@ impl<'a> Opening<'a> {
         Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data(), &compressing))
     }
 
-    /// Does what can be called off. Whatever it then fails of, it is called off.
+    /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
+    /// watched it may have ended it.
     fn cancellable(&self, open: impl FnOnce() -> Result<Connection>) -> Result<Connection> {
         let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
         if is_cancelled() {
             return Err(cancelled());
         }
-        open().map_err(|error| if is_cancelled() { cancelled() } else { error })
+        let opened = open();
+        if is_cancelled() { Err(cancelled()) } else { opened }
     }
 
     /// Makes the request before anything is connected, so that what must not be sent is refused before a byte is.
@@ -114,6 +120,7 @@ impl<'a> Opening<'a> {
         mut timings: Timings,
     ) -> Result<Connection> {
         let start = Instant::now();
+        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         self.send(&stream, request)?;
         let mut piece = [0; PIECE];
         let mut deadline = self.deadline;
@@ -140,6 +147,16 @@ impl<'a> Opening<'a> {
                 refused_before = true;
                 deadline = deadline.min(Deadline::after(Some(REFUSAL_BODY)));
             }
+        }
+    }
+
+    /// Whatever the server says, it may set cookies with it.
+    fn keep_cookies(&self, target: &Target, opened: &Result<Connection>) {
+        let settings = self.options.settings();
+        match opened {
+            Ok(connection) => settings.keep_cookies(target, &connection.response.headers),
+            Err(Error::Refused(refusal)) => settings.keep_cookies(target, &refusal.headers),
+            Err(_) => {}
         }
     }
 
@@ -223,12 +240,12 @@ fn request(target: &Target, options: &ConnectOptions) -> ClientRequest {
     };
     let authorized = settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
     if let Some(userinfo) = target.userinfo.as_ref().filter(|_| !authorized) {
-        request = request.basic_authorization(&userinfo.credentials());
+        request = request.basic_authorization(&userinfo.bytes());
     }
     if let Some(connection) = &settings.connection {
         request = request.connection(connection);
     }
-    match &settings.cookie {
+    match settings.cookies_for(target, settings.cookie.as_deref()) {
         Some(cookie) => request.cookie(cookie),
         None => request,
     }

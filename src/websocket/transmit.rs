@@ -85,7 +85,7 @@ impl Shared {
         let Some(len) = len else {
             let mut writer = MessageWriter::new(Arc::clone(self), kind, compression)?;
             // What the writer says comes wrapped; what the reader says is its own.
-            let copied = io::copy(&mut reader, &mut writer).map_err(|error| Error::from(error))?;
+            let copied = io::copy(&mut reader, &mut writer).map_err(Error::from)?;
             writer.finish()?;
             return Ok(copied);
         };

@@ -47,6 +47,10 @@ class Server:
             await (await ws.ping(argument))
             await ws.send("ponged " + argument)
             await ws.wait_closed()
+        elif command == "head":
+            fields = "".join(f"{name}: {value}\n" for name, value in ws.request.headers.raw_items())
+            await ws.send(f"GET {ws.request.path}\n{fields}")
+            await ws.wait_closed()
         elif command == "close":
             code, _, reason = argument.partition(" ")
             await ws.close(int(code), reason)

@@ -41,26 +41,23 @@ const ROOMS: &[Room] = &[
         ],
     },
     Room {
-        modules: &["authentication", "cancellation", "cookies", "error", "message", "timings", "url"],
-        uses: &[
-            "authentication",
-            "cancellation",
-            "cookies",
-            "error",
-            "message",
-            "options",
-            "protocol",
-            "timings",
-            "url",
-        ],
-        crates: &["base64", "cookie_store", "md5", "psl", "sha2", "thiserror", "url"],
+        modules: &["authentication", "cancellation", "error", "message", "timings", "url"],
+        uses: &["authentication", "cancellation", "error", "message", "options", "protocol", "timings", "url"],
+        crates: &["base64", "md5", "sha2", "thiserror", "url"],
         not_std: &["std::net::TcpStream", "std::os", "std::thread"],
+    },
+    Room {
+        // Reads and writes a file that only its owner may read.
+        modules: &["cookies"],
+        uses: &["cookies", "error", "url"],
+        crates: &["psl"],
+        not_std: &["std::net::TcpListener", "std::net::TcpStream", "std::thread"],
     },
     Room {
         // Values only: a ready connector, and hooks that are handed a socket.
         modules: &["options"],
         uses: &["cancellation", "cookies", "error", "options", "protocol", "url"],
-        crates: &["native_tls", "rustls"],
+        crates: &["native_tls", "rustls", "socket2"],
         not_std: &["std::net::TcpListener", "std::os", "std::thread"],
     },
     Room {

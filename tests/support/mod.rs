@@ -6,7 +6,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpListener, TcpStream};
+#[cfg(target_os = "linux")]
+use std::net::IpAddr;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -153,11 +155,45 @@ pub(crate) fn open<T: Send + 'static>(
     (options.connect(&url).unwrap(), script)
 }
 
+/// A server that nobody reaches: its queue is full, and Linux drops what comes then without a word.
+#[cfg(target_os = "linux")]
+pub(crate) struct BlackHole {
+    pub(crate) address: SocketAddr,
+    listener: Socket,
+    _queue: Vec<Socket>,
+}
+
+#[cfg(target_os = "linux")]
+impl BlackHole {
+    pub(crate) fn new(ip: IpAddr) -> io::Result<Self> {
+        let any = SocketAddr::new(ip, 0);
+        let new = || Socket::new(socket2::Domain::for_address(any), socket2::Type::STREAM, None);
+        let listener = new()?;
+        listener.bind(&any.into())?;
+        listener.listen(0)?;
+        let address = listener.local_addr()?.as_socket().unwrap();
+        let mut queue = Vec::new();
+        loop {
+            let socket = new()?;
+            let connected = socket.connect_timeout(&address.into(), ms(100));
+            queue.push(socket);
+            if connected.is_err() {
+                return Ok(Self { address, listener, _queue: queue });
+            }
+        }
+    }
+
+    /// Somebody comes who lets them in.
+    pub(crate) fn open(self) -> TcpListener {
+        self.listener.into()
+    }
+}
+
 /// A pair of connected TCP sockets with the smallest buffers that the system grants: soon full.
 pub(crate) fn narrow() -> (TcpStream, TcpStream) {
     let listener = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     listener.set_recv_buffer_size(1).unwrap();
-    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(1).unwrap();
     let ours = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     ours.set_send_buffer_size(1).unwrap();

@@ -11,8 +11,8 @@ use rustls::SupportedProtocolVersion;
 use super::tls_peer::{Peer, VERSIONS, accept};
 use super::{Authority, Validity, long, patient, pattern, read_exact, soon, tcp_pair};
 use crate::net::deadline::Patience;
-use crate::net::dial::secure;
 use crate::net::stream::Stream;
+use crate::net::tls;
 use crate::options::TlsOptions;
 
 /// Streams of each kind to the same peer: a function of its plain side.
@@ -33,7 +33,7 @@ fn tls_pair(version: &'static SupportedProtocolVersion) -> (Stream, Peer<TcpStre
     let config = authority.leaf("localhost", Validity::Now).server(version);
     let (stream, theirs) = tcp_pair();
     let server = thread::spawn(move || accept(config, theirs).unwrap());
-    let stream = secure(stream, "localhost", &TlsOptions::new().ca_certs_pem(&authority.pem), long()).unwrap();
+    let stream = tls::connect(stream, &TlsOptions::new().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     (stream, server.join().unwrap())
 }
 

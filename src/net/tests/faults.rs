@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use super::{Authority, Validity, long, patient, pattern, soon};
 use crate::net::deadline::{Deadline, Patience};
-use crate::net::dial::secure;
 use crate::net::stream::Stream;
-use crate::net::tls::Tls;
+use crate::net::tls;
 use crate::net::transport::Transport;
 use crate::options::TlsOptions;
 
@@ -199,7 +198,7 @@ fn exchange(fault: Fault, at: Option<usize>, step: usize, setup: &Setup) -> (Res
     let acceptor = setup.acceptor.clone();
     let server = thread::spawn(move || {
         let theirs = Stream::from(<Box<dyn Transport>>::from(theirs));
-        let Ok(stream) = Tls::accept(theirs, &acceptor, soon(5000)) else { return };
+        let Ok(stream) = tls::accept(theirs, &TlsOptions::new().acceptor(acceptor), soon(5000)) else { return };
         let mut buf = [0; 4096];
         while let Ok(n @ 1..) = stream.read(&mut buf, soon(5000)) {
             if stream.write_all(&buf[..n], Patience::until(soon(5000))).is_err() {
@@ -224,7 +223,7 @@ struct Setup {
 
 fn talk(faulty: Faulty, setup: &Setup) -> Result<Vec<u8>, String> {
     let stream = Stream::from(<Box<dyn Transport>>::from(faulty));
-    let stream = secure(stream, "localhost", &setup.options, long()).map_err(|error| error.to_string())?;
+    let stream = tls::connect(stream, &setup.options, "localhost", long()).map_err(|error| error.to_string())?;
     let message = pattern(2000);
     stream.write_all(&message, patient()).map_err(|failed| failed.error.to_string())?;
     let mut back = Vec::new();

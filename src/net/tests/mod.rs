@@ -3,6 +3,7 @@
 mod duplex;
 mod faults;
 mod openssl;
+mod places;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
 mod tls_peer;

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Authority, LONG, Validity, long, patient, read_exact};
-use crate::net::dial::secure;
 use crate::net::stream::Stream;
+use crate::net::tls;
 use crate::net::transport::Transport;
 use crate::options::TlsOptions;
 
@@ -69,7 +69,7 @@ impl Server {
         let gate = Arc::new(Gate { inner, left: Mutex::new(usize::MAX), changed: Condvar::new() });
         let stream = Stream::from(<Box<dyn Transport>>::from(Gated(Arc::clone(&gate))));
         let options = TlsOptions::new().ca_certs_pem(&self.authority.pem);
-        (secure(stream, "localhost", &options, long()).unwrap(), gate)
+        (tls::connect(stream, &options, "localhost", long()).unwrap(), gate)
     }
 }
 

@@ -13,9 +13,9 @@ use super::tls_peer::{VERSIONS, accept, say_farewell};
 use super::{Authority, Validity, long, patient, pattern, read_exact, serve, soon, tcp_pair};
 use crate::error::{Error, Phase};
 use crate::net::deadline::Deadline;
-use crate::net::dial::{dial, secure};
+use crate::net::dial::dial;
 use crate::net::stream::Stream;
-use crate::net::tls::Tls;
+use crate::net::tls;
 use crate::options::{ConnectOptions, SystemRoots, TlsOptions};
 use crate::timings::Timings;
 use crate::url::Target;
@@ -198,7 +198,7 @@ fn assert_times_out(server: impl FnOnce(TcpStream) + Send + 'static) {
     let (stream, theirs) = tcp_pair();
     let server = thread::spawn(move || server(theirs));
     let start = Instant::now();
-    let result = secure(stream, "localhost", &TlsOptions::new(), soon(150));
+    let result = tls::connect(stream, &TlsOptions::new(), "localhost", soon(150));
     assert!(matches!(result, Err(Error::Timeout(Phase::Tls))), "{result:?}");
     assert!((150..1000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     server.join().unwrap();
@@ -228,7 +228,7 @@ fn a_read_that_times_out_loses_nothing() {
         tls.write_all(b"late").unwrap();
         tls
     });
-    let stream = secure(stream, "localhost", &TlsOptions::new().ca_certs_pem(&authority.pem), long()).unwrap();
+    let stream = tls::connect(stream, &TlsOptions::new().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     for _ in 0..3 {
         let error = stream.read(&mut [0; 16], soon(20)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -314,7 +314,7 @@ fn a_layer_can_stand_on_another() {
         tls
     });
     let proxy = dial_tls("proxy.example", port, TlsOptions::new().ca_certs_pem(&outer.pem)).unwrap();
-    let stream = secure(proxy, "server.example", &TlsOptions::new().ca_certs_pem(&inner.pem), long()).unwrap();
+    let stream = tls::connect(proxy, &TlsOptions::new().ca_certs_pem(&inner.pem), "server.example", long()).unwrap();
     let message = pattern(300_000);
     stream.write_all(&message, patient()).unwrap();
     assert!(read_exact(&stream, message.len()) == message);
@@ -330,12 +330,12 @@ fn both_roles_are_played() {
     let (ours, theirs) = tcp_pair();
     let theirs = Stream::from(<Box<dyn crate::Transport>>::from(theirs));
     let server = thread::spawn(move || {
-        let stream = Tls::accept(theirs, &acceptor, long()).unwrap();
+        let stream = tls::accept(theirs, &TlsOptions::new().acceptor(acceptor), long()).unwrap();
         assert_eq!(read_exact(&stream, 4), b"ping");
         stream.write_all(b"pong", patient()).unwrap();
         stream
     });
-    let stream = secure(ours, "localhost", &TlsOptions::new().ca_certs_pem(&authority.pem), long()).unwrap();
+    let stream = tls::connect(ours, &TlsOptions::new().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     stream.write_all(b"ping", patient()).unwrap();
     assert_eq!(read_exact(&stream, 4), b"pong");
     drop(server.join().unwrap());
@@ -347,7 +347,7 @@ fn a_connector_is_made_once_for_the_process_and_once_for_each_set_of_options() {
     drop(theirs);
     let tls = TlsOptions::new().ca_certs_pem(Authority::new().pem);
     assert!(tls.built.get().is_none());
-    let _ = secure(stream, "localhost", &tls, Deadline::NEVER);
+    let _ = tls::connect(stream, &tls, "localhost", Deadline::NEVER);
     assert!(tls.built.get().is_some());
     assert!(TlsOptions::new().is_default());
 }

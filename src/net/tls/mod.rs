@@ -15,14 +15,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 use std::{fmt, io, mem};
 
-use native_tls::{TlsAcceptor, TlsConnector};
-
-pub(crate) use self::connector::connector;
+use self::connector::connector;
 use self::engine::Engine;
 use self::output::Output;
 use super::deadline::{Deadline, Patience, timed_out};
 use super::stream::Stream;
 use crate::error::Result;
+use crate::options::TlsOptions;
 use crate::window::Window;
 
 /// As much plaintext is encrypted at a time: four full records. The reader waits for the lock no longer than that
@@ -32,6 +31,41 @@ const BATCH: usize = 64 * 1024;
 /// How much TLS may have to say by itself while the peer does not read, in bytes: a peer that keeps asking for new keys and does
 /// not listen would make it grow for ever.
 const MAX_ANSWERS: usize = 64 * 1024;
+
+/// Reads what the options name, so that what is wrong with them is told before anyone is bothered. Later connections have
+/// it ready.
+///
+/// # Errors
+///
+/// [`Error::Options`](crate::Error::Options) for certificates that cannot be read.
+pub(crate) fn prepare(options: &TlsOptions) -> Result<()> {
+    connector(options).map(drop)
+}
+
+/// Speaks TLS as a client over `below`, with the server that is called `host` in the URL. Its certificate has to be for
+/// that name, unless the options say otherwise.
+///
+/// # Errors
+///
+/// [`Error::Options`](crate::Error::Options) for certificates that cannot be read, [`Error::Tls`](crate::Error::Tls)
+/// when the two do not come to terms, [`Error::Timeout`](crate::Error::Timeout) at the deadline,
+/// [`Error::Io`](crate::Error::Io) when the connection is lost.
+pub(crate) fn connect(below: Stream, options: &TlsOptions, host: &str, deadline: Deadline) -> Result<Stream> {
+    let name = options.server_hostname.as_deref().unwrap_or(host);
+    let engine = handshake::connect(&below, &connector(options)?, name, deadline)?;
+    Ok(Tls::over(below, engine))
+}
+
+/// Speaks TLS as a server over `below`, if the options have a certificate for that.
+///
+/// # Errors
+///
+/// Those of [`connect`].
+pub(crate) fn accept(below: Stream, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
+    let Some(acceptor) = &options.acceptor else { return Ok(below) };
+    let engine = handshake::accept(&below, acceptor, deadline)?;
+    Ok(Tls::over(below, engine))
+}
 
 /// A TLS session over a stream.
 ///
@@ -62,28 +96,6 @@ struct Session {
 }
 
 impl Tls {
-    /// Speaks TLS as a client over `below`. The server's certificate has to be for `name`, unless the connector was
-    /// told otherwise.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Tls`](crate::Error::Tls) when the two do not come to terms, [`Error::Timeout`](crate::Error::Timeout)
-    /// at the deadline, [`Error::Io`](crate::Error::Io) when the connection is lost.
-    pub(crate) fn connect(below: Stream, connector: &TlsConnector, name: &str, deadline: Deadline) -> Result<Stream> {
-        let engine = handshake::connect(&below, connector, name, deadline)?;
-        Ok(Self::over(below, engine))
-    }
-
-    /// Speaks TLS as a server over `below`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`connect`](Self::connect).
-    pub(crate) fn accept(below: Stream, acceptor: &TlsAcceptor, deadline: Deadline) -> Result<Stream> {
-        let engine = handshake::accept(&below, acceptor, deadline)?;
-        Ok(Self::over(below, engine))
-    }
-
     fn over(below: Stream, engine: Engine) -> Stream {
         let session = Session { engine, dry: false, failed: None, fed: 0, waiting: 0, shut: false };
         Stream::Tls(Box::new(Self {

@@ -1,0 +1,84 @@
+//! Answers to a challenge of a server (401) or of a proxy (407): Basic (RFC 7617) and Digest (RFC 7616).
+
+mod challenge;
+mod digest;
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use self::challenge::{Challenge, challenges_in};
+use self::digest::{Digest, hex};
+
+/// Who asks. Its `Debug` form shows neither name nor password.
+#[derive(Clone, Eq, PartialEq)]
+pub(crate) struct Credentials {
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// The value of an `Authorization` field that does not wait for a challenge (RFC 7617, section 2).
+pub(crate) fn basic(credentials: &Credentials) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", credentials.user, credentials.password)))
+}
+
+/// The value of the `Authorization` or `Proxy-Authorization` field that answers the best of these challenges: Digest with
+/// SHA-256, then Digest with MD5, then Basic. `None` if none of them can be met.
+///
+/// `challenges` are the values of all `WWW-Authenticate` or `Proxy-Authenticate` fields. `uri` is the target of the request
+/// line. `entropy` must be random: it is the nonce of the client.
+pub(crate) fn answer(
+    challenges: &[&str],
+    credentials: &Credentials,
+    method: &str,
+    uri: &str,
+    entropy: [u8; 16],
+) -> Option<String> {
+    let mut best: Option<Scheme> = None;
+    for scheme in challenges_in(challenges).iter().filter_map(|challenge| Scheme::of(challenge, credentials)) {
+        if best.as_ref().is_none_or(|best| scheme.strength() > best.strength()) {
+            best = Some(scheme);
+        }
+    }
+    Some(match best? {
+        Scheme::Basic => basic(credentials),
+        Scheme::Digest(digest) => digest.answer(credentials, method, uri, &hex(&entropy)),
+    })
+}
+
+/// A challenge that can be met.
+#[derive(Debug)]
+enum Scheme {
+    Basic,
+    Digest(Digest),
+}
+
+impl Scheme {
+    /// What is asked for, if it can be done with these credentials.
+    fn of(challenge: &Challenge, credentials: &Credentials) -> Option<Self> {
+        if challenge.scheme.eq_ignore_ascii_case("digest") {
+            return Digest::read(challenge).map(Self::Digest);
+        }
+        // The server would take the first colon for the end of the name (RFC 7617, section 2).
+        let is_basic = challenge.scheme.eq_ignore_ascii_case("basic") && !credentials.user.contains(':');
+        is_basic.then_some(Self::Basic)
+    }
+
+    /// The greater, the less an eavesdropper learns.
+    const fn strength(&self) -> u8 {
+        match self {
+            Self::Basic => 0,
+            Self::Digest(digest) => digest.strength(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! What can be wrong with a URL.
+
+use thiserror::Error;
+
+/// What is wrong with a URL.
+///
+/// ```
+/// use websocket_sync::{Error, UrlError, create_connection};
+///
+/// let Err(Error::Url(error)) = create_connection("https://example.com/") else { unreachable!() };
+/// assert_eq!(error, UrlError::Scheme("https".into()));
+/// assert_eq!(error.to_string(), "scheme \"https\" is not ws or wss; write wss:// in its place");
+/// ```
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// A character that cannot stand there as it is: a control character, a backslash, a space in the host or at either
+    /// end.
+    #[error("{character:?} at byte {at} is not allowed there; in path and query write it percent-encoded")]
+    Character {
+        /// The first such character.
+        character: char,
+        /// Where it is, in bytes from the start.
+        at: usize,
+    },
+    /// Nothing where the host should be.
+    #[error("it has no host")]
+    EmptyHost,
+    /// Neither a name nor an address.
+    #[error("{0:?} is not a host name")]
+    Host(Box<str>),
+    /// Something that some programs take for an IPv4 address, but not four decimal numbers.
+    #[error("{0:?} is not an IPv4 address of four decimal numbers")]
+    Ipv4(Box<str>),
+    /// Brackets around something that is no IPv6 address, or only one of them.
+    #[error("{0:?} is not an IPv6 address in brackets")]
+    Ipv6(Box<str>),
+    /// No scheme, or not the two slashes after it.
+    #[error("it does not begin with ws:// or wss://")]
+    NoScheme,
+    /// A port that is no number from 1 to 65535.
+    #[error("port {0:?} is not a number from 1 to 65535")]
+    Port(Box<str>),
+    /// Another scheme than `ws` and `wss`.
+    #[error("scheme {0:?} is not ws or wss{hint}", hint = hint(.0))]
+    Scheme(Box<str>),
+    /// An IPv6 address that is not in brackets.
+    #[error("the IPv6 address needs brackets: ws://[::1]/")]
+    UnbracketedIpv6,
+    /// A Unix socket whose path is not absolute, not text, or followed by something that is no resource.
+    #[error(
+        "a Unix socket needs an absolute path, and a colon before the resource: ws+unix:///run/server.sock:/resource"
+    )]
+    UnixSocket,
+    /// More than one `@` before the path, so that it is not clear where the host begins.
+    #[error("it has more than one @ before its path; in user and password write %40")]
+    UserInfo,
+    /// A zone identifier that names no interface, or behind an address that needs none (RFC 6874).
+    #[error(
+        "a zone identifier is the name or number of an interface, behind a link-local address: ws://[fe80::1%25eth0]/"
+    )]
+    ZoneId,
+}
+
+/// What the user of an HTTP scheme meant.
+fn hint(scheme: &str) -> &'static str {
+    match scheme {
+        "http" => "; write ws:// in its place",
+        "https" => "; write wss:// in its place",
+        _ => "",
+    }
+}

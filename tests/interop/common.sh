@@ -1,0 +1,75 @@
+# What the scripts of the interop tests share. To be sourced, with $suite set to the name that goes before messages.
+# shellcheck shell=bash
+
+interop=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$interop/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+work=$target/interop
+python=$work/venv/bin/python
+certificates=$work/certificates
+export NODE_PATH=$work/npm/node_modules PYTHONUNBUFFERED=1
+pids=()
+
+die() {
+  echo "$suite: $*" >&2
+  exit 1
+}
+
+# Stops what was started; each is the leader of a process group.
+stop() {
+  local pid
+  for pid in "${pids[@]}"; do
+    kill -TERM -- "-$pid" 2>/dev/null || true
+  done
+  for pid in "${pids[@]}"; do
+    for _ in {1..100}; do
+      kill -0 "$pid" 2>/dev/null || break
+      sleep 0.05
+    done
+    kill -KILL -- "-$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+  pids=()
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+install() {
+  local version
+  version=$(cat "$interop/requirements.txt" "$interop/package-lock.json" | cksum)
+  [[ $(cat "$work/installed" 2>/dev/null) != "$version" ]] || return 0
+  echo "$suite: installing the peers"
+  rm -rf "$work"
+  mkdir -p "$work/npm"
+  python3 -m venv "$work/venv"
+  "$python" -m pip install -q --disable-pip-version-check --no-deps -r "$interop/requirements.txt"
+  cp "$interop/package.json" "$interop/package-lock.json" "$work/npm"
+  (cd "$work/npm" && npm ci --no-audit --no-fund --loglevel=error)
+  echo "$version" >"$work/installed"
+}
+
+# From here on nothing goes through a proxy unless a check says so.
+forget_proxies() {
+  unset {http,https,ws,wss,all,no}_proxy {HTTP,HTTPS,WS,WSS,ALL,NO}_PROXY
+}
+
+make_certificates() {
+  rm -rf "$certificates"
+  mkdir "$certificates"
+  "$interop/certificates" "$certificates" >"$certificates.log" 2>&1 || die "no certificates: $(tail -n 5 "$certificates.log")"
+}
+
+# Starts a server, which says "listening PORT", and sets $port.
+serve() { # command
+  local log
+  log=$(mktemp "$work/server.XXXXXX")
+  setsid "$@" >"$log" 2>&1 &
+  pids+=($!)
+  for _ in {1..200}; do
+    port=$(awk '/^listening/ { print $2 }' "$log")
+    [[ -z $port ]] || return 0
+    sleep 0.05
+  done
+  die "$* does not listen: $(tail -n 5 "$log")"
+}

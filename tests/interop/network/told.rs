@@ -1,0 +1,154 @@
+//! What the client is told on its command line.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use websocket_sync::{ConnectOptions, DeflateOptions, SocketOptions, SystemRoots, TlsOptions};
+
+const USAGE: &str = "usage: interop_reach URL [OPTION [VALUE]...]...
+
+How to connect:
+  --ca FILE                       trust this authority
+  --addresses ADDRESS,...         what the host's name stands for
+  --header NAME VALUE
+  --subprotocol NAME
+  --deflate                       offer compression, which has to be agreed on
+  --timeout SECONDS               of everything; 10 if not given
+  --keepalive                     let the system ask a silent peer after a second
+
+What to do; an echo of several messages and a clean close if none of them is given:
+  --head                          have the server say which request it got
+    --with LINE, --without LINE     what has to be in it, and what must not; the beginning of a line
+  --exchange HEX HEX              bytes to send, and the answer
+  --receive COUNT                 messages from a server that speaks by itself
+  --idle                          wait for the end
+  --flood                         send until that fails
+  --then COMMAND                  run a command when the connection stands, and go on
+
+What to expect, if not success:
+  --fails VARIANT TEXT            this variant of Error, and this text in it or in what caused it
+  --within MILLISECONDS, --after MILLISECONDS";
+
+pub(crate) struct Told {
+    pub(crate) url: String,
+    pub(crate) options: ConnectOptions,
+    pub(crate) deflate: bool,
+    pub(crate) deed: Deed,
+    pub(crate) then: Option<String>,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) duration: RangeInclusive<Duration>,
+}
+
+/// What to do with the connection.
+pub(crate) enum Deed {
+    Echo,
+    Head { with: Vec<String>, without: Vec<String> },
+    Exchange { question: Vec<u8>, answer: Vec<u8> },
+    Receive { count: usize },
+    Idle,
+    Flood,
+}
+
+/// The error that is expected.
+pub(crate) struct Failure {
+    pub(crate) kind: String,
+    pub(crate) text: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {:?}", self.kind, self.text)
+    }
+}
+
+impl Told {
+    pub(crate) fn from_arguments() -> Self {
+        let mut words = Words(std::env::args().skip(1).collect::<Vec<_>>().into_iter());
+        let mut told = Self {
+            url: words.next(),
+            options: ConnectOptions::new().timeout(Duration::from_secs(10)),
+            deflate: false,
+            deed: Deed::Echo,
+            then: None,
+            failure: None,
+            duration: Duration::ZERO..=Duration::MAX,
+        };
+        let mut tls = TlsOptions::new().system_roots(SystemRoots::Excluded);
+        while let Some(option) = words.0.next() {
+            match option.as_str() {
+                "--ca" => tls = tls.ca_certs(words.next()),
+                "--deflate" => told.deflate = true,
+                option => told.take(option, &mut words),
+            }
+        }
+        told.options = told.options.tls(tls);
+        if told.deflate {
+            told.options = told.options.deflate(DeflateOptions::new());
+        }
+        told
+    }
+
+    fn take(&mut self, option: &str, words: &mut Words) {
+        let options = self.options.clone();
+        match option {
+            "--addresses" => {
+                let addresses: Vec<SocketAddr> = words.next().split(',').map(parsed).collect();
+                self.options = options.resolver(move |_host, _port| Ok(addresses.clone()));
+            }
+            "--header" => self.options = options.header(words.next(), words.next()),
+            "--subprotocol" => self.options = options.subprotocols([words.next()]),
+            "--timeout" => self.options = options.timeout(Duration::from_secs_f64(words.parsed())),
+            "--keepalive" => {
+                let second = Duration::from_secs(1);
+                self.options = options.socket(SocketOptions::new().keepalive(second, second, 2));
+            }
+            "--head" => self.deed = Deed::Head { with: Vec::new(), without: Vec::new() },
+            "--with" | "--without" => self.deed.want(option, words.next()),
+            "--exchange" => self.deed = Deed::Exchange { question: words.hex(), answer: words.hex() },
+            "--receive" => self.deed = Deed::Receive { count: words.parsed() },
+            "--idle" => self.deed = Deed::Idle,
+            "--flood" => self.deed = Deed::Flood,
+            "--then" => self.then = Some(words.next()),
+            "--fails" => self.failure = Some(Failure { kind: words.next(), text: words.next() }),
+            "--within" => self.duration = *self.duration.start()..=Duration::from_millis(words.parsed()),
+            "--after" => self.duration = Duration::from_millis(words.parsed())..=*self.duration.end(),
+            _ => panic!("what is {option}? {USAGE}"),
+        }
+    }
+}
+
+impl Deed {
+    fn want(&mut self, option: &str, line: String) {
+        match (self, option) {
+            (Self::Head { with, .. }, "--with") => with.push(line),
+            (Self::Head { without, .. }, _) => without.push(line),
+            _ => panic!("--head before {option}; {USAGE}"),
+        }
+    }
+}
+
+/// The rest of the command line.
+struct Words(std::vec::IntoIter<String>);
+
+impl Words {
+    fn next(&mut self) -> String {
+        self.0.next().expect(USAGE)
+    }
+
+    fn parsed<T: FromStr>(&mut self) -> T {
+        parsed(&self.next())
+    }
+
+    fn hex(&mut self) -> Vec<u8> {
+        let digits = self.next();
+        let octets = digits.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).expect(USAGE));
+        octets.map(|pair| u8::from_str_radix(pair, 16).expect(USAGE)).collect()
+    }
+}
+
+fn parsed<T: FromStr>(word: &str) -> T {
+    word.parse().unwrap_or_else(|_| panic!("{word:?}? {USAGE}"))
+}

@@ -236,7 +236,10 @@ impl Reader {
             return Err(closed);
         }
         self.note_thread(shared);
-        match self.read(shared, deadline) {
+        shared.pulse.begin_wait();
+        let read = self.read(shared, deadline);
+        shared.pulse.end_wait(read.as_ref().map_or(0, |&length| length));
+        match read {
             Ok(0) => Err(shared.lost(io::ErrorKind::UnexpectedEof)),
             Ok(length) => {
                 self.inbound.received(length);

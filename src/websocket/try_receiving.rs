@@ -137,13 +137,19 @@ impl Reader {
         }
         self.note_thread(shared);
         settle(shared);
-        match shared.stream.read(self.inbound.space(), Deadline::NOW) {
+        let read = shared.stream.read(self.inbound.space(), Deadline::NOW);
+        shared.pulse.end_wait(read.as_ref().map_or(0, |&length| length));
+        match read {
             Ok(0) => Err(shared.lost(std::io::ErrorKind::UnexpectedEof)),
             Ok(length) => {
                 self.inbound.received(length);
                 Ok(Some(length))
             }
-            Err(error) if is_timeout(&error) => Ok(None),
+            Err(error) if is_timeout(&error) => {
+                // The next call will see what comes, and whoever does not wait calls when something does.
+                shared.pulse.begin_wait();
+                Ok(None)
+            }
             Err(error) => Err(shared.lost(error.kind())),
         }
     }

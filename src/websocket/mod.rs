@@ -8,6 +8,7 @@
 mod batch;
 mod closing;
 mod compression;
+mod driven;
 mod ending;
 mod entropy;
 mod events;

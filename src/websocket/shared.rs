@@ -11,6 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use super::driven::Driver;
 use super::pulse::{Pulse, Vitals};
 use super::reply::{Payload, Reply};
 use super::turn::Turn;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(super) stream: Stream,
     pub(super) role: Role,
     pub(super) pulse: Pulse,
+    pub(super) driver: Driver,
     traffic: Mutex<Traffic>,
     /// The turn is free, or the connection is over.
     changed: Condvar,
@@ -94,6 +96,7 @@ impl Shared {
             stream,
             role,
             pulse: Pulse::default(),
+            driver: Driver::default(),
             traffic: Mutex::new(Traffic {
                 outbound: Some(Box::new(outbound)),
                 brief: false,
@@ -330,6 +333,8 @@ impl Shared {
         traffic.close_sent = Some(close.clone());
         traffic.reply = Reply::Close(close);
         self.unsettled.store(true, Ordering::Relaxed);
+        drop(traffic);
+        self.driver.wake();
         true
     }
 

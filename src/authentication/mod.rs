@@ -18,6 +18,13 @@ pub(crate) struct Credentials {
     pub(crate) password: String,
 }
 
+impl Credentials {
+    /// Whether there is something in it that no field can say (RFC 7617, section 2).
+    pub(crate) fn has_control_character(&self) -> bool {
+        self.user.contains(char::is_control) || self.password.contains(char::is_control)
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(..)")

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hook, SocketOptions, TlsOptions, default_timeout};
+use super::{Hook, ProxySettings, SocketOptions, TlsOptions, default_timeout};
 use crate::authentication::Credentials;
 use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
@@ -70,8 +70,10 @@ pub(crate) struct Settings {
     pub(crate) mask_key: Option<Hook<MaskKey>>,
     pub(crate) tls: TlsOptions,
     pub(crate) socket: SocketOptions,
+    pub(crate) proxy: ProxySettings,
     pub(crate) resolver: Option<Hook<Resolver>>,
     pub(crate) cancellation: Option<Cancellation>,
+    pub(super) max_unsent: Option<usize>,
 }
 
 /// Gives the header fields of the next attempt.
@@ -121,9 +123,10 @@ impl ConnectOptions {
         self.with(|settings| settings.timeout = Some(timeout))
     }
 
-    /// How long opening may take, from the name's resolution to the answer to the upgrade.
+    /// How long opening may take, from the name's resolution to the answer to the upgrade, with all that a proxy takes.
     ///
     /// Default: 30 s.
+    #[doc(alias = "http_proxy_timeout")]
     pub fn open_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.open_timeout = Some(timeout))
     }
@@ -250,6 +253,10 @@ impl ConnectOptions {
         if let Some(Err(error)) = self.settings.deflate.map(|options| options.check()) {
             return Err(Error::Options(Box::new(OptionsError { option: "deflate", problem: error.to_string() })));
         }
+        if self.settings.credentials.as_ref().is_some_and(Credentials::has_control_character) {
+            let problem = "a control character in user or password";
+            return Err(Error::Options(Box::new(OptionsError::new("credentials", problem))));
+        }
         if self.settings.tls.server_hostname.as_ref().is_some_and(|name| !is_server_name(name)) {
             let problem = "neither an address nor a host name in ASCII";
             return Err(Error::Options(Box::new(OptionsError::new("server_hostname", problem))));
@@ -262,10 +269,10 @@ impl ConnectOptions {
             ("recv_timeout", self.settings.recv_timeout),
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
-            ("user_timeout", self.settings.socket.user_timeout),
             ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
             ("keepalive", keepalive.map(|keepalive| keepalive.idle)),
             ("keepalive", keepalive.map(|keepalive| keepalive.interval)),
+            ("user_timeout", self.settings.socket.unacknowledged_limit()),
         ];
         for (option, duration) in durations {
             if duration == Some(Duration::ZERO) {
@@ -333,8 +340,10 @@ impl fmt::Debug for Settings {
             .field("mask_key", &self.mask_key)
             .field("tls", &self.tls)
             .field("socket", &self.socket)
+            .field("proxy", &self.proxy)
             .field("resolver", &self.resolver)
             .field("cancellation", &self.cancellation)
+            .field("max_unsent", &self.max_unsent)
             .finish()
     }
 }

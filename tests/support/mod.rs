@@ -530,6 +530,17 @@ impl Memory {
     }
 }
 
+/// What the process holds now more than then.
+impl Memory {
+    /// In bytes; 0 where it is not known.
+    pub(crate) fn growth(&self) -> u64 {
+        match (self.before, status("VmRSS:")) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
+            _ => 0,
+        }
+    }
+}
+
 fn status(field: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;

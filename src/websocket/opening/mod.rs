@@ -21,7 +21,7 @@ use super::reader::Reader;
 use super::shared::Shared;
 use super::turn::is_timeout;
 use crate::cancellation::Cancellation;
-use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
+use crate::error::{CloseCause, CloseInfo, Error, Phase, Result, TlsError};
 use crate::net::{self, Deadline, Patience, Stream, Transport};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
@@ -125,7 +125,7 @@ impl<'a> Opening<'a> {
         let pushed = inbound.push(surplus);
         debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
         Connection {
-            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts)),
+            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts, settings.max_unsent())),
             reader: Mutex::new(Reader::new(inbound, self.timeouts.recv)),
             response: Box::new(response),
             timings: Timings::default(),
@@ -146,5 +146,12 @@ fn cancelled() -> Error {
 }
 
 fn phase(error: io::Error) -> Error {
-    if is_timeout(&error) { Error::Timeout(Phase::Handshake) } else { Error::Io { phase: Phase::Handshake, error } }
+    if is_timeout(&error) {
+        return Error::Timeout(Phase::Handshake);
+    }
+    // Over TLS 1.3 a server refuses the client when that takes the handshake for finished.
+    match error.downcast::<TlsError>() {
+        Ok(error) => Error::Tls(Box::new(error)),
+        Err(error) => Error::Io { phase: Phase::Handshake, error },
+    }
 }

@@ -242,13 +242,14 @@ impl Connection {
 }
 
 impl ConnectOptions {
-    /// Opens a connection: resolves the name, connects, speaks TLS for `wss`, and makes the opening handshake.
+    /// Opens a connection: resolves the name, connects, through a [proxy](Self::proxy) if there is one, speaks TLS for `wss`, and
+    /// makes the opening handshake.
     ///
     /// # Errors
     ///
     /// [`Error::Url`], [`Error::Options`] and [`Error::Usage`] for what was asked; [`Error::Address`], [`Error::Io`],
-    /// [`Error::Tls`], [`Error::Handshake`] and [`Error::Refused`] for what came of it; [`Error::Timeout`] with the phase
-    /// when it took longer than the [open timeout](Self::open_timeout).
+    /// [`Error::Proxy`], [`Error::Tls`], [`Error::Handshake`] and [`Error::Refused`] for what came of it; [`Error::Timeout`] with
+    /// the phase when it took longer than the [open timeout](Self::open_timeout).
     ///
     /// ```no_run
     /// use std::time::Duration;

@@ -1,12 +1,17 @@
 //! Everything that can go wrong, as one type.
 
 mod proxy;
+mod redirect;
+mod retry_after;
+mod tls;
 
 use std::io;
 
 use thiserror::Error;
 
 pub use self::proxy::{ProxyError, ProxyUrlError};
+pub use self::redirect::{RedirectError, RedirectProblem};
+pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
@@ -67,6 +72,9 @@ pub enum Error {
     #[doc(alias = "WebSocketProxyException")]
     #[error(transparent)]
     Proxy(Box<ProxyError>),
+    /// The server sent a redirect that was not followed.
+    #[error("redirect with status {} was not followed", .0.status)]
+    Redirect(#[source] Box<RedirectError>),
     /// The server answered the upgrade with another status than 101.
     #[doc(alias = "WebSocketBadStatusException")]
     #[error("upgrade refused: {0}")]
@@ -75,7 +83,7 @@ pub enum Error {
     #[doc(alias = "WebSocketTimeoutException")]
     #[error("{0} timed out")]
     Timeout(Phase),
-    /// The TLS handshake failed.
+    /// TLS failed while the connection was made: the two did not come to terms, or one does not trust the other.
     #[error("TLS with {:?} failed{}", .0.host, .0.hint())]
     Tls(#[source] Box<TlsError>),
     /// The URL is not one that a WebSocket can be opened to.
@@ -123,6 +131,7 @@ impl Error {
             | Self::Options(_)
             | Self::Other(_)
             | Self::Protocol(_)
+            | Self::Redirect(_)
             | Self::Tls(_)
             | Self::Url(_)
             | Self::Usage(_) => false,
@@ -266,7 +275,7 @@ impl CloseInfo {
     /// Whether connecting again may help: the network failed, or the peer went away for a while.
     pub const fn is_retryable(&self) -> bool {
         match self.cause {
-            CloseCause::Lost(_) => true,
+            CloseCause::Lost(_) | CloseCause::PingTimeout => true,
             CloseCause::Remote => matches!(
                 self.code,
                 CloseCode::GOING_AWAY
@@ -308,6 +317,9 @@ pub enum CloseCause {
     /// The connection ended without a Close frame.
     #[error("connection lost: {0}")]
     Lost(io::ErrorKind),
+    /// The peer sent nothing at all for the [ping timeout](crate::WebSocketApp::ping_timeout) after a ping.
+    #[error("no answer to a ping")]
+    PingTimeout,
     /// The opening was called off with [`Cancellation::cancel`](crate::Cancellation::cancel).
     #[error("opening was cancelled")]
     Cancelled,
@@ -374,52 +386,5 @@ pub struct OptionsError {
 impl OptionsError {
     pub(crate) fn new(option: &'static str, problem: impl Into<String>) -> Self {
         Self { option, problem: problem.into() }
-    }
-}
-
-/// A TLS handshake that failed.
-#[derive(Debug, Error)]
-#[error("{problem}")]
-#[non_exhaustive]
-pub struct TlsError {
-    /// The name that the certificate was to be for.
-    pub host: String,
-    /// What the TLS library said.
-    pub problem: Box<dyn std::error::Error + Send + Sync>,
-}
-
-impl TlsError {
-    /// What to do about the commonest failures, to be appended to the message. The words are those of OpenSSL, Secure Transport
-    /// and Schannel.
-    fn hint(&self) -> &'static str {
-        const HINTS: &[(&str, &[&str])] = &[
-            (
-                ": the certificate is for another name",
-                &["hostname mismatch", "ip address mismatch", "host name mismatch", "does not match the passed value"],
-            ),
-            (
-                ": the certificate has expired, or a clock is wrong",
-                &["expired", "not yet valid", "within its validity period"],
-            ),
-            (
-                ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one",
-                &[
-                    "issuer",
-                    "self-signed",
-                    "self signed",
-                    "was not trusted",
-                    "authority that is not trusted",
-                    "signature failure",
-                ],
-            ),
-            (
-                ": the server does not speak TLS on this port",
-                &["wrong version number", "record overflow", "record header"],
-            ),
-            (": no version of TLS in common, 1.2 is the oldest", &["protocol version", "unsupported protocol"]),
-        ];
-        let said = self.problem.to_string().to_ascii_lowercase();
-        let fits = |words: &&(&str, &[&str])| words.1.iter().any(|words| said.contains(words));
-        HINTS.iter().find(fits).map_or("", |(hint, _)| hint)
     }
 }

@@ -13,7 +13,7 @@ use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
 use websocket_sync::{
     Cancellation, CloseCause, CloseCode, ConnectOptions, CookieError, Error, HandshakeError, Message, MessageKind,
-    Opcode, Phase, Proxy, ProxyError, SocketOptions, UrlError, WebSocket, create_connection,
+    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, UrlError, WebSocket, create_connection,
 };
 
 /// The variants that an enum has in its source.
@@ -35,6 +35,7 @@ fn complete<E: Debug>(name: &str, source: &str, table: impl IntoIterator<Item = 
 
 const ERRORS: &str = include_str!("../src/error.rs");
 const PROXY_ERRORS: &str = include_str!("../src/error/proxy.rs");
+const REDIRECT_ERRORS: &str = include_str!("../src/error/redirect.rs");
 const PROTOCOL_ERRORS: &str = include_str!("../src/protocol/error.rs");
 const HANDSHAKE_ERRORS: &str = include_str!("../src/protocol/handshake/error.rs");
 
@@ -206,6 +207,10 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 "proxy refused: status 403 Forbidden",
             ),
             row(ProtocolError::MaskedFrame, "peer violated the protocol: server masked a frame"),
+            Row {
+                source: Some("it has no Location header"),
+                ..row(connect_to(b"HTTP/1.1 302 Found\r\n\r\n"), "redirect with status 302 was not followed")
+            },
             row(
                 connect_to(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
                 "upgrade refused: status 403 Forbidden",
@@ -326,6 +331,22 @@ fn every_phase_has_its_words() {
 }
 
 #[test]
+fn every_problem_of_a_redirect_has_its_words() {
+    let table = [
+        (RedirectProblem::Downgrade, "it leads from wss to ws"),
+        (RedirectProblem::Limit { limit: 3 }, "redirect limit of 3 exhausted"),
+        (RedirectProblem::Location(UrlError::EmptyHost), "its Location is no URL to go to: it has no host"),
+        (RedirectProblem::Loop, "it leads in a circle"),
+        (RedirectProblem::MissingLocation, "it has no Location header"),
+        (RedirectProblem::RepeatedLocation, "it has several Location headers"),
+    ];
+    for (problem, says) in &table {
+        assert_eq!(problem.to_string(), *says);
+    }
+    complete("RedirectProblem", REDIRECT_ERRORS, table.map(|(problem, _)| problem));
+}
+
+#[test]
 fn every_reason_to_refuse_a_cookie_has_its_words() {
     let table = [
         (CookieError::ControlCharacter, "it has a control character"),
@@ -423,6 +444,7 @@ fn every_mistake_of_ours_has_its_words() {
         (LocalProtocolError::RepeatedHeader("Host"), "header Host is given several times"),
         (LocalProtocolError::RepeatedSubprotocol, "a subprotocol is offered twice"),
         (LocalProtocolError::ReservedBits, "reserved bits need a negotiated extension"),
+        (LocalProtocolError::ReservedHeader("Sec-WebSocket-Key"), "header Sec-WebSocket-Key is the handshake's own"),
         (LocalProtocolError::ReceivingMessage, "a message is received in part; receive the rest of it first"),
         (LocalProtocolError::DeflateOption("level"), "option level of permessage-deflate is out of range"),
         (LocalProtocolError::PayloadInPieces, "an extension needs the payload of a frame at once"),

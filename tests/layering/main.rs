@@ -56,7 +56,7 @@ const ROOMS: &[Room] = &[
     Room {
         // Values only: a ready connector, and hooks that are handed a socket.
         modules: &["options"],
-        uses: &["cancellation", "cookies", "error", "options", "protocol", "url"],
+        uses: &["authentication", "cancellation", "cookies", "error", "options", "protocol", "url"],
         crates: &["native_tls", "rustls", "socket2"],
         not_std: &["std::net::TcpListener", "std::os", "std::thread"],
     },
@@ -80,7 +80,18 @@ const ROOMS: &[Room] = &[
             "window",
         ],
         // Randomness is for the nonce of Digest.
-        crates: &["log", "native_tls", "rand", "rustix", "rustls", "socket2"],
+        crates: &[
+            "base64",
+            "log",
+            "native_tls",
+            "pkcs8",
+            "rand",
+            "rustix",
+            "rustls",
+            "rustls_native_certs",
+            "sha2",
+            "socket2",
+        ],
         not_std: &[],
     },
     Room {
@@ -105,7 +116,7 @@ const ROOMS: &[Room] = &[
     Room {
         modules: &["app"],
         uses: &["cancellation", "error", "message", "options", "sender", "timings", "websocket"],
-        crates: &["log", "mio", "rand"],
+        crates: &["log", "mio", "rand", "thiserror"],
         not_std: &["std::net", "std::os"],
     },
 ];

@@ -107,7 +107,15 @@ impl ClientHandshake {
 
     /// Whether the answer is a refusal of which a part of the body is still missing. It need not be waited for.
     pub const fn is_refused(&self) -> bool {
-        matches!(self.state, State::Body(..))
+        self.refusal().is_some()
+    }
+
+    /// That refusal as far as it has come: status, headers, the beginning of the body.
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        match &self.state {
+            State::Body(refusal, _) => Some(refusal),
+            State::Head(_) | State::Over => None,
+        }
     }
 
     /// The refusal with as much of its body as has come, for those who do not wait any longer; `None` where the answer
@@ -245,6 +253,7 @@ mod tests {
         let head = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 10\r\n\r\nHel";
         assert_eq!(handshake.receive(head), Ok(Progress::NeedMore));
         assert!(handshake.is_refused());
+        assert_eq!(handshake.refusal().map(|refusal| refusal.status), Some(503));
         let refused = handshake.finish_refusal().unwrap();
         assert_eq!(
             (refused.status, refused.body.as_slice(), refused.body_end),

@@ -2,12 +2,14 @@
 
 mod redirect;
 mod retry_after;
+mod tls;
 
 use std::io;
 
 use thiserror::Error;
 
 pub use self::redirect::{RedirectError, RedirectProblem};
+pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
@@ -75,7 +77,7 @@ pub enum Error {
     #[doc(alias = "WebSocketTimeoutException")]
     #[error("{0} timed out")]
     Timeout(Phase),
-    /// The TLS handshake failed.
+    /// TLS failed while the connection was made: the two did not come to terms, or one does not trust the other.
     #[error("TLS with {:?} failed{}", .0.host, .0.hint())]
     Tls(#[source] Box<TlsError>),
     /// The URL is not one that a WebSocket can be opened to.
@@ -368,52 +370,5 @@ pub struct OptionsError {
 impl OptionsError {
     pub(crate) fn new(option: &'static str, problem: impl Into<String>) -> Self {
         Self { option, problem: problem.into() }
-    }
-}
-
-/// A TLS handshake that failed.
-#[derive(Debug, Error)]
-#[error("{problem}")]
-#[non_exhaustive]
-pub struct TlsError {
-    /// The name that the certificate was to be for.
-    pub host: String,
-    /// What the TLS library said.
-    pub problem: Box<dyn std::error::Error + Send + Sync>,
-}
-
-impl TlsError {
-    /// What to do about the commonest failures, to be appended to the message. The words are those of OpenSSL, Secure Transport
-    /// and Schannel.
-    fn hint(&self) -> &'static str {
-        const HINTS: &[(&str, &[&str])] = &[
-            (
-                ": the certificate is for another name",
-                &["hostname mismatch", "ip address mismatch", "host name mismatch", "does not match the passed value"],
-            ),
-            (
-                ": the certificate has expired, or a clock is wrong",
-                &["expired", "not yet valid", "within its validity period"],
-            ),
-            (
-                ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one",
-                &[
-                    "issuer",
-                    "self-signed",
-                    "self signed",
-                    "was not trusted",
-                    "authority that is not trusted",
-                    "signature failure",
-                ],
-            ),
-            (
-                ": the server does not speak TLS on this port",
-                &["wrong version number", "record overflow", "record header"],
-            ),
-            (": no version of TLS in common, 1.2 is the oldest", &["protocol version", "unsupported protocol"]),
-        ];
-        let said = self.problem.to_string().to_ascii_lowercase();
-        let fits = |words: &&(&str, &[&str])| words.1.iter().any(|words| said.contains(words));
-        HINTS.iter().find(fits).map_or("", |(hint, _)| hint)
     }
 }

@@ -67,12 +67,13 @@ pub use crate::cancellation::Cancellation;
 pub use crate::cookies::CookieJar;
 pub use crate::error::{
     AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, RedirectError,
-    RedirectProblem, Refusal, Result, TlsError,
+    RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, Family, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
+    ConnectOptions, Family, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
+    set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};

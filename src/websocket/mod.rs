@@ -21,6 +21,7 @@ mod sending;
 mod shared;
 #[cfg(feature = "deflate")]
 mod state_pool;
+mod tls_facts;
 mod transmit;
 mod turn;
 

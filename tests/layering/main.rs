@@ -69,7 +69,18 @@ const ROOMS: &[Room] = &[
     Room {
         modules: &["net"],
         uses: &["authentication", "cancellation", "error", "options", "timings", "url", "window"],
-        crates: &["httparse", "log", "native_tls", "rustix", "rustls", "socket2"],
+        crates: &[
+            "base64",
+            "httparse",
+            "log",
+            "native_tls",
+            "pkcs8",
+            "rustix",
+            "rustls",
+            "rustls_native_certs",
+            "sha2",
+            "socket2",
+        ],
         not_std: &[],
     },
     Room {

@@ -21,7 +21,7 @@ use super::reader::Reader;
 use super::shared::Shared;
 use super::turn::is_timeout;
 use crate::cancellation::Cancellation;
-use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
+use crate::error::{CloseCause, CloseInfo, Error, Phase, Result, TlsError};
 use crate::net::{self, Deadline, Patience, Stream, Transport};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
@@ -142,5 +142,12 @@ fn cancelled() -> Error {
 }
 
 fn phase(error: io::Error) -> Error {
-    if is_timeout(&error) { Error::Timeout(Phase::Handshake) } else { Error::Io { phase: Phase::Handshake, error } }
+    if is_timeout(&error) {
+        return Error::Timeout(Phase::Handshake);
+    }
+    // Over TLS 1.3 a server refuses the client when that takes the handshake for finished.
+    match error.downcast::<TlsError>() {
+        Ok(error) => Error::Tls(Box::new(error)),
+        Err(error) => Error::Io { phase: Phase::Handshake, error },
+    }
 }

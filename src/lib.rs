@@ -66,13 +66,13 @@ pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 pub use crate::cookies::CookieJar;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, RedirectError,
-    RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
+    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, ProxyError,
+    ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, Family, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
+    ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
     set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};

@@ -16,7 +16,10 @@ use rustls::ServerConfig;
 use support::site::{Site, fields, found, open, path, status};
 use support::{at_once, bounded, by_deadline, ms};
 use tls_peer::{Authority, accept};
-use websocket_sync::{ConnectOptions, Error, Phase, RedirectError, RedirectProblem, TlsOptions, UrlError, WebSocket};
+use websocket_sync::{
+    Cancellation, CloseCause, ConnectOptions, Error, Phase, RedirectError, RedirectProblem, TlsOptions, UrlError,
+    WebSocket,
+};
 
 /// Two origins, `a` and `b`.
 struct World {
@@ -438,4 +441,104 @@ fn the_name_for_tls_is_that_of_the_origin_it_was_given_for() {
     drop(ws);
     same_server.join().unwrap();
     other_server.join().unwrap();
+}
+
+#[cfg(feature = "cookies")]
+#[test]
+fn a_redirect_to_itself_is_none_where_a_cookie_makes_a_difference() {
+    let gate = |head: &str| match &*fields(head, "Cookie").join(" and ") {
+        "a=1; given=2" => status("302 Found", "Location: /gate\r\nSet-Cookie: b=2\r\n"),
+        "a=1; b=2; given=2" => open(head),
+        "given=2" => status("302 Found", "Location: /gate\r\nSet-Cookie: a=1\r\n"),
+        other => panic!("{other}"),
+    };
+    let site = Site::new(gate);
+    let options = ConnectOptions::new().cookie_jar(&websocket_sync::CookieJar::new()).cookie("given=2");
+    let ws = options.connect(&site.url("/gate")).unwrap();
+    assert_eq!(ws.redirects(), [site.url("/gate"), site.url("/gate")]);
+    // The same cookie again makes none.
+    let site = Site::new(|_| status("302 Found", "Location: /gate\r\nSet-Cookie: a=1\r\n"));
+    let options = ConnectOptions::new().cookie_jar(&websocket_sync::CookieJar::new());
+    assert_eq!(redirect_error(options.connect(&site.url("/gate"))).problem, RedirectProblem::Loop);
+    assert_eq!(site.heads().len(), 2);
+}
+
+#[cfg(feature = "cookies")]
+#[test]
+fn cookies_of_the_jar_go_where_they_belong_and_those_of_the_option_stay() {
+    let jar = websocket_sync::CookieJar::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let site = Site::on(listener, move |head| match path(head) {
+        "/a" => {
+            let location = format!("Location: http://b.example:{port}/b\r\nSet-Cookie: from=a\r\n");
+            status("302 Found", &location)
+        }
+        "/b" => {
+            let location = format!("Location: http://a.example:{port}/c\r\nSet-Cookie: from=b\r\n");
+            status("302 Found", &location)
+        }
+        _ => open(head),
+    });
+    let options = at_home(TlsOptions::new()).cookie_jar(&jar).cookie("given=1");
+    for _ in 0..2 {
+        options.connect(&format!("ws://a.example:{port}/a")).unwrap();
+    }
+    let cookies: Vec<String> = site.heads().iter().map(|head| fields(head, "Cookie").join(" and ")).collect();
+    let expected = ["given=1", "", "from=a; given=1", "from=a; given=1", "from=b", "from=a; given=1"];
+    assert_eq!(cookies, expected);
+}
+
+#[test]
+fn an_opening_can_be_called_off_at_any_hop() {
+    bounded(30, || {
+        let cancellation = Cancellation::new();
+        let cancel = cancellation.clone();
+        let mut asked = 0;
+        let site = Site::new(move |_| {
+            asked += 1;
+            if asked == 3 {
+                cancel.cancel();
+                return String::new();
+            }
+            found(&format!("/{asked}"))
+        });
+        let result = at_once(|| ConnectOptions::new().cancellation(&cancellation).connect(&site.url("/")));
+        assert_eq!(support::closed(result).cause, CloseCause::Cancelled);
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_redirect_from_a_unix_socket_stays_there_or_leaves_its_origin() {
+    use std::os::unix::net::UnixListener;
+
+    let directory = std::env::temp_dir().join(format!("websocket-sync redirects {}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("server.sock");
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).unwrap();
+    let elsewhere = Site::new(open);
+    let location = elsewhere.url("/c").replace("ws", "http");
+    let server = thread::spawn(move || {
+        let answers = [found("b?q"), found(&location)];
+        answers.map(|answer| {
+            let mut peer = support::Peer::new(listener.accept().unwrap().0);
+            let head = peer.head();
+            peer.say(answer);
+            head
+        })
+    });
+    let url = format!("ws+unix://user:password@{}:/a", path.to_str().unwrap().replace(' ', "%20"));
+    let ws = ConnectOptions::new().connect(&url).unwrap();
+    assert_eq!(ws.redirects().last(), Some(&elsewhere.url("/c")));
+    assert!(ws.redirects()[0].ends_with(":/b?q"), "{:?}", ws.redirects());
+    let heads = support::join(server);
+    for head in &heads {
+        assert_eq!(fields(head, "Host"), ["localhost"]);
+        assert_eq!(fields(head, "Authorization"), ["Basic dXNlcjpwYXNzd29yZA=="]);
+    }
+    assert!(heads[1].starts_with("GET /b?q "), "{}", heads[1]);
+    assert!(fields(&elsewhere.heads()[0], "Authorization").is_empty());
+    std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::route::Route;
 use super::{Connection, Opening, PIECE, phase};
+use crate::cancellation::Cancellation;
 use crate::error::{Error, Refusal, Result};
 use crate::net::{Deadline, Stream};
 use crate::options::ConnectOptions;
@@ -41,7 +42,7 @@ impl Question {
 #[derive(Debug)]
 pub(super) enum Answer {
     Opened(Box<Connection>),
-    Refused(Refused),
+    Refused(Box<Refused>),
 }
 
 impl Answer {
@@ -61,11 +62,18 @@ pub(super) struct Refused {
     coming: Option<(Stream, ClientHandshake)>,
 }
 
+impl Answer {
+    fn refused(head: Refusal, coming: Option<(Stream, ClientHandshake)>) -> Self {
+        Self::Refused(Box::new(Refused { head, coming }))
+    }
+}
+
 impl Opening<'_> {
     /// Sends the request and reads the answer, of a refusal no more than the head.
     pub(super) fn exchange(&self, stream: Stream, question: Question, mut timings: Timings) -> Result<Answer> {
         let Question { mut handshake, request, mut compressing } = question;
         let start = Instant::now();
+        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         self.send(&stream, &request)?;
         let mut piece = [0; PIECE];
         loop {
@@ -75,7 +83,7 @@ impl Opening<'_> {
             };
             match progress {
                 Progress::NeedMore => {}
-                Progress::Refused(head) => return Ok(Answer::Refused(Refused { head, coming: None })),
+                Progress::Refused(head) => return Ok(Answer::refused(head, None)),
                 Progress::Accepted { response, surplus } => {
                     compressing.finalize(&response.extensions)?;
                     log::debug!("connection opened");
@@ -86,20 +94,23 @@ impl Opening<'_> {
                 }
             }
             if let Some(head) = handshake.refusal().cloned() {
-                return Ok(Answer::Refused(Refused { head, coming: Some((stream, handshake)) }));
+                return Ok(Answer::refused(head, Some((stream, handshake))));
             }
         }
+    }
+
+    /// A refusal that is the end, with as much of its body as comes in time.
+    pub(super) fn refusal(&self, refused: Refused) -> Error {
+        let deadline = self.deadline.min(Deadline::after(Some(REFUSAL_BODY)));
+        let cancellation = self.options.settings().cancellation.as_ref();
+        Error::Refused(Box::new(refused.with_body(deadline, cancellation)))
     }
 }
 
 impl Refused {
-    /// The error, with as much of the body as comes in time.
-    pub(super) fn into_error(self, deadline: Deadline) -> Error {
-        Error::Refused(Box::new(self.with_body(deadline.min(Deadline::after(Some(REFUSAL_BODY))))))
-    }
-
-    fn with_body(self, deadline: Deadline) -> Refusal {
+    fn with_body(self, deadline: Deadline, cancellation: Option<&Cancellation>) -> Refusal {
         let Some((stream, mut handshake)) = self.coming else { return self.head };
+        let _watch = stream.watch(cancellation);
         let mut piece = [0; PIECE];
         loop {
             let progress = match stream.read(&mut piece, deadline) {

@@ -51,10 +51,15 @@ impl<'a> Opening<'a> {
         let mut route = Route::new(Target::parse(url)?, self.options.settings())?;
         self.cancellable(|| {
             loop {
-                match self.ask(&route)? {
+                let question = Question::new(&route, self.options)?;
+                log::debug!("opening {}", without_query(&route.target().to_string()));
+                let options = route.options(self.options);
+                let mut timings = Timings::default();
+                let stream = net::dial(route.target(), &options, self.deadline, &mut timings)?;
+                match self.ask(&route, question, stream, timings)? {
                     Answer::Opened(connection) => return Ok(route.arrive(*connection)),
                     Answer::Refused(refused) if route.follow(&refused.head)? => {}
-                    Answer::Refused(refused) => return Err(refused.into_error(self.deadline)),
+                    Answer::Refused(refused) => return Err(self.refusal(*refused)),
                 }
             }
         })
@@ -67,36 +72,29 @@ impl<'a> Opening<'a> {
             let question = Question::new(&route, self.options)?;
             let mut timings = Timings::default();
             let stream = net::over(transport, route.target(), self.options, self.deadline, &mut timings)?;
-            match self.hear(&route, stream, question, timings)? {
+            match self.ask(&route, question, stream, timings)? {
                 Answer::Opened(connection) => Ok(route.arrive(*connection)),
-                Answer::Refused(refused) => Err(refused.into_error(self.deadline)),
+                Answer::Refused(refused) => Err(self.refusal(*refused)),
             }
         })
     }
 
-    /// Makes one connection and one request. What must not be sent is refused before a byte is.
-    fn ask(&self, route: &Route<'_>) -> Result<Answer> {
-        log::debug!("opening {}", without_query(&route.target().to_string()));
-        let question = Question::new(route, self.options)?;
-        let mut timings = Timings::default();
-        let stream = net::dial(route.target(), &route.options(self.options), self.deadline, &mut timings)?;
-        self.hear(route, stream, question, timings)
-    }
-
-    /// Asks over a stream. Whatever the answer is, it may set cookies.
-    fn hear(&self, route: &Route<'_>, stream: Stream, question: Question, timings: Timings) -> Result<Answer> {
+    /// Makes a request. Whatever the server says, it may set cookies with it.
+    fn ask(&self, route: &Route<'_>, question: Question, stream: Stream, timings: Timings) -> Result<Answer> {
         let answer = self.exchange(stream, question, timings)?;
         self.options.settings().keep_cookies(route.target(), answer.headers());
         Ok(answer)
     }
 
-    /// Does what can be called off. Whatever it then fails of, it is called off.
+    /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
+    /// watched it may have ended it.
     fn cancellable(&self, open: impl FnOnce() -> Result<Connection>) -> Result<Connection> {
         let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
         if is_cancelled() {
             return Err(cancelled());
         }
-        open().map_err(|error| if is_cancelled() { cancelled() } else { error })
+        let opened = open();
+        if is_cancelled() { Err(cancelled()) } else { opened }
     }
 
     /// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.

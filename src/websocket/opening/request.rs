@@ -53,8 +53,8 @@ impl<'a> Wishes<'a> {
     /// A hop to another URL.
     pub(super) fn hop(&self, target: Target) -> Hop {
         let is_home = target.is_same_origin(&self.home);
-        let (authorization, cookie) = (self.authorization(is_home), self.cookie(&target, is_home));
-        Hop { target, is_home, authorization, cookie }
+        let cookie = self.cookie(&target, is_home);
+        Hop { target, is_home, authorization: self.authorization(is_home), cookie }
     }
 
     /// Who asks, for a challenge; nobody where the user has answered it already with a field.
@@ -104,11 +104,9 @@ impl<'a> Wishes<'a> {
         Some(authentication::basic_of(&userinfo.bytes()))
     }
 
-    /// The `Cookie` field, unless the user has one among the fields. What is in the jar is for where it came from, wherever that is
-    /// on the way.
+    /// What is in the jar for this place, and at home what the user gave.
     fn cookie(&self, target: &Target, is_home: bool) -> Option<String> {
-        let given = self.settings.cookie.as_deref().filter(|_| is_home);
-        self.settings.cookies_for(target, given)
+        self.settings.cookies_for(target, self.settings.cookie.as_deref().filter(|_| is_home))
     }
 
     fn has_field(&self, name: &str) -> bool {

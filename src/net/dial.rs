@@ -119,8 +119,10 @@ pub(crate) fn over(
 ///
 /// Those of the TLS handshake.
 pub(crate) fn accept(transport: Box<dyn Transport>, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
+    let settings = options.settings();
     let stream = Stream::from(transport);
-    tls::accept(stream, &options.settings().tls, deadline)
+    let _watch = stream.watch(settings.cancellation.as_ref());
+    tls::accept(stream, &settings.tls, deadline)
 }
 
 /// Does one phase and notes how long it took, if it succeeded.

@@ -68,6 +68,7 @@ pub(super) fn connect(mut addresses: Vec<SocketAddr>, settings: &Settings, deadl
 
 /// Begins to connect, and does not wait for it.
 fn start(address: SocketAddr, options: &SocketOptions) -> io::Result<socket2::Socket> {
+    log::debug!("connecting to {address}");
     let socket = socket::tcp(address, options)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
@@ -81,12 +82,9 @@ fn is_under_way(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::INPROGRESS | Errno::WOULDBLOCK | Errno::INTR))
 }
 
-/// Whether the socket has connected, now that it has come to its end.
+/// Whether the socket has connected, now that it has come to its end. Only one that has not is asked why.
 fn finish(socket: &socket2::Socket) -> io::Result<()> {
-    match socket.take_error()? {
-        Some(error) => Err(error),
-        None => refuse_self(socket),
-    }
+    refuse_self(socket).map_err(|error| socket.take_error().ok().flatten().unwrap_or(error))
 }
 
 /// A port of this machine on which nobody listens can be the very one that the system gave this socket: it would then

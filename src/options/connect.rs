@@ -301,7 +301,8 @@ impl ConnectOptions {
         self.with(|settings| settings.resolver = Some(Hook(Arc::new(hook))))
     }
 
-    /// What calls the opening off from another thread.
+    /// What calls the opening off from another thread. It reaches whatever the opening waits for, but for a read or write of a
+    /// [`HalfDuplex`](crate::HalfDuplex), which nobody can wake.
     ///
     /// Default: nothing but the [open timeout](Self::open_timeout).
     pub fn cancellation(self, cancellation: &Cancellation) -> Self {
@@ -331,6 +332,7 @@ impl ConnectOptions {
             let problem = "neither an address nor a host name in ASCII";
             return Err(Error::Options(Box::new(OptionsError::new("server_hostname", problem))));
         }
+        self.settings.socket.check().map_err(|error| Error::Options(Box::new(error)))?;
         let keepalive = self.settings.socket.keepalive;
         let durations = [
             ("timeout", self.settings.timeout),
@@ -461,6 +463,16 @@ mod tests {
         }
         assert!(ConnectOptions::new().validate().is_ok());
         assert!(ConnectOptions::new().timeout(Duration::MAX).open_timeout(Duration::from_nanos(1)).validate().is_ok());
+    }
+
+    #[test]
+    fn what_is_no_name_of_a_device_is_refused_as_is_any_where_it_cannot_be_kept_to() {
+        let device = |name: &str| ConnectOptions::new().socket(SocketOptions::new().device(name)).validate();
+        for name in ["", "lo\0", "sixteen-letters-"] {
+            let Err(Error::Options(error)) = device(name) else { panic!("{name:?}") };
+            assert_eq!(error.option, "device");
+        }
+        assert_eq!(device("fifteen-letters").is_ok(), cfg!(target_os = "linux"));
     }
 
     #[cfg(feature = "deflate")]

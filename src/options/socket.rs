@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Hook;
+use crate::error::OptionsError;
+
+/// The longest name of a device, in bytes: `IFNAMSIZ` without the zero at its end.
+const MAX_DEVICE: usize = 15;
 
 /// How a socket connects, and what is set on it before: websocket-client's defaults, and a limit for data that nobody
 /// acknowledges. It holds for each socket that is connected, to a server or to a proxy.
@@ -186,8 +190,8 @@ impl SocketOptions {
         Self { bind: Some(local.into()), ..self }
     }
 
-    /// The network device to use, whatever the routes say (`SO_BINDTODEVICE`). On another system than Linux no connection is made
-    /// with it.
+    /// The network device to use, whatever the routes say (`SO_BINDTODEVICE`). On another system than Linux it is
+    /// refused.
     ///
     /// Default: that of the route.
     ///
@@ -217,6 +221,20 @@ impl SocketOptions {
     #[doc(alias = "setsockopt")]
     pub fn configure(self, hook: impl Fn(&socket2::Socket) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self { configure: Some(Hook(Arc::new(hook))), ..self }
+    }
+}
+
+impl SocketOptions {
+    /// Refuses what the system would take for something else.
+    pub(super) fn check(&self) -> Result<(), OptionsError> {
+        match &self.device {
+            Some(_) if !cfg!(target_os = "linux") => Err(OptionsError::new("device", "for Linux only")),
+            // Linux cuts a longer name, and takes none for any device.
+            Some(name) if !(1..=MAX_DEVICE).contains(&name.len()) || name.contains('\0') => {
+                Err(OptionsError::new("device", format!("{name:?} is not the name of a network device")))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

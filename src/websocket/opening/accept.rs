@@ -12,8 +12,13 @@ use crate::websocket::compression::Compressing;
 impl Opening<'_> {
     /// Reads a client's request and accepts it.
     pub(in crate::websocket) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
+        self.cancellable(|| self.serve(transport))
+    }
+
+    fn serve(&self, transport: Box<dyn Transport>) -> Result<Connection> {
         let mut compressing = Compressing::new(self.options)?;
         let stream = net::accept(transport, self.options, self.deadline)?;
+        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         let mut handshake = ServerHandshake::new(self.options.settings().head_limits);
         let request = match self.read_request(&stream, &mut handshake) {
             Ok(request) => request,

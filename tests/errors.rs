@@ -331,6 +331,22 @@ fn every_phase_has_its_words() {
 }
 
 #[test]
+fn every_problem_of_a_redirect_has_its_words() {
+    let table = [
+        (RedirectProblem::Downgrade, "it leads from wss to ws"),
+        (RedirectProblem::Limit { limit: 3 }, "redirect limit of 3 exhausted"),
+        (RedirectProblem::Location(UrlError::EmptyHost), "its Location is no URL to go to: it has no host"),
+        (RedirectProblem::Loop, "it leads in a circle"),
+        (RedirectProblem::MissingLocation, "it has no Location header"),
+        (RedirectProblem::RepeatedLocation, "it has several Location headers"),
+    ];
+    for (problem, says) in &table {
+        assert_eq!(problem.to_string(), *says);
+    }
+    complete("RedirectProblem", REDIRECT_ERRORS, table.map(|(problem, _)| problem));
+}
+
+#[test]
 fn every_reason_to_refuse_a_cookie_has_its_words() {
     let table = [
         (CookieError::ControlCharacter, "it has a control character"),
@@ -348,22 +364,6 @@ fn every_reason_to_refuse_a_cookie_has_its_words() {
         assert!(!Error::from(error).is_retryable());
     }
     complete("CookieError", ERRORS, table.map(|(error, _)| error));
-}
-
-#[test]
-fn every_problem_of_a_redirect_has_its_words() {
-    let table = [
-        (RedirectProblem::Downgrade, "it leads from wss to ws"),
-        (RedirectProblem::Limit { limit: 3 }, "redirect limit of 3 exhausted"),
-        (RedirectProblem::Location(UrlError::EmptyHost), "its Location is no URL to go to: it has no host"),
-        (RedirectProblem::Loop, "it leads in a circle"),
-        (RedirectProblem::MissingLocation, "it has no Location header"),
-        (RedirectProblem::RepeatedLocation, "it has several Location headers"),
-    ];
-    for (problem, says) in &table {
-        assert_eq!(problem.to_string(), *says);
-    }
-    complete("RedirectProblem", REDIRECT_ERRORS, table.map(|(problem, _)| problem));
 }
 
 #[test]

@@ -249,13 +249,16 @@ fn refusals() -> Vec<Kind> {
     kinds
 }
 
+/// Whether it is this rule of the handshake that was broken.
+type Rule = fn(&HandshakeError) -> bool;
+
 /// Answers that are none.
 fn broken_answers() -> Vec<Kind> {
     let many = format!("HTTP/1.1 101 Yes\r\n{}\r\n", "X: y\r\n".repeat(200));
     let long = format!("HTTP/1.1 101 Yes\r\nX: {}\r\n\r\n", "y".repeat(20_000));
     let large = format!("HTTP/1.1 101 Yes\r\n{}\r\n", format!("X: {}\r\n", "y".repeat(8000)).repeat(20));
     let interim = "HTTP/1.1 102 Wait\r\n\r\n".repeat(20);
-    let table: [(&str, fn(&HandshakeError) -> bool); 15] = [
+    let table: [(&str, Rule); 15] = [
         ("", |error| matches!(error, HandshakeError::Eof)),
         ("HTTP/1.1 101 Yes\r\nUpgr", |error| matches!(error, HandshakeError::Eof)),
         ("HTTP/1.1 100 Continue\r\n\r\n", |error| matches!(error, HandshakeError::Eof)),
@@ -309,7 +312,7 @@ fn answer_is_cut(error: &Error) -> bool {
 /// 101, and something that does not fit.
 fn wrong_upgrades() -> Vec<Kind> {
     type Change = fn(String) -> String;
-    let table: [(&str, Change, fn(&HandshakeError) -> bool); 10] = [
+    let table: [(&str, Change, Rule); 10] = [
         (
             "no accept",
             |answer| answer.replace("Sec-WebSocket-Accept", "X-Accept"),
@@ -568,10 +571,11 @@ fn cancelled_by_the_server(scheme: &'static str, is_expected: fn(&Error) -> bool
 /// What cannot be asked for.
 fn options() -> Vec<Kind> {
     type Make = fn() -> ConnectOptions;
+    type Expected = fn(&Error) -> bool;
     let is_option = |error: &Error| matches!(error, Error::Options(_));
     let is_usage = |error: &Error| matches!(error, Error::Usage(_));
     let is_url = |error: &Error| matches!(error, Error::Url(_));
-    let table: [(&str, Make, &str, fn(&Error) -> bool); 10] = [
+    let table: [(&str, Make, &str, Expected); 10] = [
         ("no time", || ConnectOptions::new().timeout(Duration::ZERO), "ws://h/", is_option),
         (
             "a CA file that is none",

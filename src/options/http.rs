@@ -1,14 +1,87 @@
-//! What is said to a server beside what the handshake itself says: header fields made for each attempt, a proof of who asks, and
-//! how far redirects are followed.
+//! What is said to a server beside what the handshake itself says: header fields, a proof of who asks; and how far redirects are
+//! followed.
 
 use std::sync::Arc;
 
+use super::connect::Field;
 use super::{ConnectOptions, Hook};
 use crate::authentication::Credentials;
 use crate::error::Result;
 
 /// Header fields, authentication, redirects.
 impl ConnectOptions {
+    /// A header field of the opening handshake. Can be called again for more.
+    ///
+    /// One that the handshake has by itself, such as `Host`, `Origin`, `Cookie`, `Connection`, `Authorization` or
+    /// `Sec-WebSocket-Protocol`, takes the place of that one, whatever its case. `Sec-WebSocket-Key`, `-Version`, `-Accept` and
+    /// `-Extensions` are the handshake's own and refused. An empty value is sent as such.
+    ///
+    /// A redirect takes it to another scheme, host or port only if it is `User-Agent`, `Accept` or one that begins with
+    /// `Accept-`, `Connection` or `Sec-WebSocket-Protocol`.
+    ///
+    /// Default: none.
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|settings| settings.headers.push((name.into(), value.into())))
+    }
+
+    /// Several header fields, in their order, each as with [`header`](Self::header). Can be called again for more.
+    ///
+    /// Default: none.
+    pub fn headers<N: Into<String>, V: Into<String>>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
+        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.with(|settings| settings.headers.extend(fields))
+    }
+
+    /// The `Cookie` field: `"name=value; other=value"`. A redirect does not take it to another scheme, host or port.
+    ///
+    /// Default: none.
+    pub fn cookie(self, cookie: impl Into<String>) -> Self {
+        self.with(|settings| settings.cookie = Some(cookie.into()))
+    }
+
+    /// The `Origin` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
+    ///
+    /// Default: `http://` or, for `wss`, `https://` and the URL's host and port.
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        self.with(|settings| settings.origin = Field::Given(origin.into()))
+    }
+
+    /// Sends no `Origin` field: only browsers have to (RFC 6455, section 4.1).
+    ///
+    /// Default: it is sent.
+    pub fn suppress_origin(self) -> Self {
+        self.with(|settings| settings.origin = Field::Suppressed)
+    }
+
+    /// The `Host` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
+    ///
+    /// Default: the URL's host, and its port where that is not the scheme's own.
+    pub fn host(self, host: impl Into<String>) -> Self {
+        self.with(|settings| settings.host = Field::Given(host.into()))
+    }
+
+    /// Sends no `Host` field, which HTTP does not allow: for servers that choke on it.
+    ///
+    /// Default: it is sent.
+    pub fn suppress_host(self) -> Self {
+        self.with(|settings| settings.host = Field::Suppressed)
+    }
+
+    /// The `Connection` field, such as `"keep-alive, Upgrade"` where a proxy asks for it.
+    ///
+    /// Default: `Upgrade`.
+    pub fn connection(self, value: impl Into<String>) -> Self {
+        self.with(|settings| settings.connection = Some(value.into()))
+    }
+
+    /// The subprotocols to offer, the most wanted first (RFC 6455, section 1.9).
+    ///
+    /// Default: none.
+    pub fn subprotocols<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.with(|settings| settings.subprotocols = names)
+    }
+
     /// Gives header fields that change from one attempt to the next, such as a token that expires. It is called once for each
     /// connection that is asked for, on the thread that asks, before a name is resolved; redirects use what it gave.
     ///

@@ -9,7 +9,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::net::{Deadline, Stream};
 use crate::options::ConnectOptions;
 use crate::protocol::Role;
-use crate::protocol::handshake::{ClientHandshake, Headers, Progress};
+use crate::protocol::handshake::{ClientHandshake, Progress};
 use crate::timings::Timings;
 use crate::websocket::compression::Compressing;
 use crate::websocket::entropy::nonce;
@@ -18,7 +18,6 @@ use crate::websocket::entropy::nonce;
 const REFUSAL_BODY: Duration = Duration::from_secs(5);
 
 /// A request that is ready to be sent, and what its answer will be checked against.
-#[derive(Debug)]
 pub(super) struct Question {
     handshake: ClientHandshake,
     request: Vec<u8>,
@@ -43,15 +42,6 @@ impl Question {
 pub(super) enum Answer {
     Opened(Box<Connection>),
     Refused(Box<Refused>),
-}
-
-impl Answer {
-    pub(super) fn headers(&self) -> &Headers {
-        match self {
-            Self::Opened(connection) => &connection.response.headers,
-            Self::Refused(refused) => &refused.head.headers,
-        }
-    }
 }
 
 /// A refusal of which the body may still be on its way.

@@ -48,8 +48,9 @@ impl<'a> Opening<'a> {
 
     /// Asks where redirects lead and with what a challenge wants, all under one deadline.
     pub(super) fn connect(&self, url: &str) -> Result<Connection> {
-        let mut route = Route::new(Target::parse(url)?, self.options.settings())?;
+        let target = Target::parse(url)?;
         self.cancellable(|| {
+            let mut route = Route::new(target, self.options.settings())?;
             loop {
                 let question = Question::new(&route, self.options)?;
                 log::debug!("opening {}", without_query(&route.target().to_string()));
@@ -67,8 +68,9 @@ impl<'a> Opening<'a> {
 
     /// Asks once: the stream is used up by it.
     pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<Connection> {
-        let route = Route::new(Target::parse(url)?, self.options.settings())?;
+        let target = Target::parse(url)?;
         self.cancellable(|| {
+            let route = Route::new(target, self.options.settings())?;
             let question = Question::new(&route, self.options)?;
             let mut timings = Timings::default();
             let stream = net::over(transport, route.target(), self.options, self.deadline, &mut timings)?;

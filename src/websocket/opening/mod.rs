@@ -84,7 +84,11 @@ impl<'a> Opening<'a> {
     /// Makes a request. Whatever the server says, it may set cookies with it.
     fn ask(&self, route: &Route<'_>, question: Question, stream: Stream, timings: Timings) -> Result<Answer> {
         let answer = self.exchange(stream, question, timings)?;
-        self.options.settings().keep_cookies(route.target(), answer.headers());
+        let headers = match &answer {
+            Answer::Opened(connection) => &connection.response.headers,
+            Answer::Refused(refused) => &refused.head.headers,
+        };
+        self.options.settings().keep_cookies(route.target(), headers);
         Ok(answer)
     }
 

@@ -275,7 +275,7 @@ impl CloseInfo {
     /// Whether connecting again may help: the network failed, or the peer went away for a while.
     pub const fn is_retryable(&self) -> bool {
         match self.cause {
-            CloseCause::Lost(_) => true,
+            CloseCause::Lost(_) | CloseCause::PingTimeout => true,
             CloseCause::Remote => matches!(
                 self.code,
                 CloseCode::GOING_AWAY
@@ -317,6 +317,9 @@ pub enum CloseCause {
     /// The connection ended without a Close frame.
     #[error("connection lost: {0}")]
     Lost(io::ErrorKind),
+    /// The peer sent nothing at all for the [ping timeout](crate::WebSocketApp::ping_timeout) after a ping.
+    #[error("no answer to a ping")]
+    PingTimeout,
     /// The opening was called off with [`Cancellation::cancel`](crate::Cancellation::cancel).
     #[error("opening was cancelled")]
     Cancelled,

@@ -19,6 +19,7 @@
 //! | connect | [`create_connection`], [`ConnectOptions`], [`TlsOptions`], [`SocketOptions`] |
 //! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
 //! | send from other threads | [`Sender`] |
+//! | be called back, kept alive and reconnected | [`WebSocketApp`], [`Handle`], [`Handler`], [`Reconnect`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
 //! | go through a proxy | [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
@@ -47,6 +48,7 @@
 //! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
 //! right close code and a typed [`Error`].
 
+mod app;
 mod authentication;
 mod cancellation;
 #[cfg(feature = "cookies")]
@@ -63,6 +65,10 @@ mod websocket;
 mod window;
 
 // The public interface is:
+pub use crate::app::{
+    AppError, AppThread, Attempt, CallbackPolicy, Closed, Handle, Handler, Latency, Outcome, Overflow, Reconnect,
+    Statistics, WebSocketApp, set_reconnect,
+};
 pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 pub use crate::cookies::CookieJar;

@@ -14,7 +14,7 @@ pub(crate) mod transport;
 mod unix;
 mod wake;
 
-pub(crate) use self::deadline::{Deadline, Patience};
+pub(crate) use self::deadline::{Deadline, Patience, is_timeout};
 pub(crate) use self::dial::{accept, dial, over};
 pub(crate) use self::stream::Stream;
 pub use self::transport::{HalfDuplex, Transport};

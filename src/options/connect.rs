@@ -268,10 +268,10 @@ impl ConnectOptions {
             ("recv_timeout", self.settings.recv_timeout),
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
-            ("user_timeout", self.settings.socket.user_timeout),
             ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
             ("keepalive", keepalive.map(|keepalive| keepalive.idle)),
             ("keepalive", keepalive.map(|keepalive| keepalive.interval)),
+            ("user_timeout", self.settings.socket.unacknowledged_limit()),
         ];
         for (option, duration) in durations {
             if duration == Some(Duration::ZERO) {

@@ -116,7 +116,7 @@ const ROOMS: &[Room] = &[
     Room {
         modules: &["app"],
         uses: &["cancellation", "error", "message", "options", "sender", "timings", "websocket"],
-        crates: &["log", "mio", "rand"],
+        crates: &["log", "mio", "rand", "thiserror"],
         not_std: &["std::net", "std::os"],
     },
 ];

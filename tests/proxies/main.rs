@@ -6,6 +6,7 @@ mod authorization;
 mod connect;
 mod deadlines;
 mod environment;
+mod injection;
 mod socks;
 #[path = "../support/mod.rs"]
 mod support;

@@ -129,6 +129,11 @@ impl Authority {
 }
 
 impl Leaf {
+    /// The certificate in DER form.
+    pub(crate) fn der(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap().to_vec()
+    }
+
     /// A server that speaks this version and no other.
     pub(crate) fn server(&self, version: &'static SupportedProtocolVersion) -> Arc<ServerConfig> {
         Arc::new(self.config(&[version], None))

@@ -33,7 +33,9 @@ pub(super) fn connector(options: &TlsOptions, alpn: &[String]) -> Result<TlsConn
     if let Some(own) = &options.identity {
         builder.identity(read_identity(own)?);
     }
-    builder.build().map_err(|error| refuse("tls", error.to_string()))
+    // What else can be wrong has been looked at; whether a key fits its certificate has not.
+    let option = options.identity.as_ref().map_or("tls", Identity::option);
+    builder.build().map_err(|error| refuse(option, error.to_string()))
 }
 
 fn refuse_what_rustls_only_does(options: &TlsOptions) -> Result<()> {

@@ -1,29 +1,15 @@
-//! wss, from outside: who is trusted, who is not and what that is called, and how it behaves under load.
-
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[macro_use]
-#[path = "support/backends.rs"]
-mod backends;
-#[path = "support/tls_peer.rs"]
-mod tls_peer;
+//! How it behaves, with peers that are good and others.
 
 use std::error::Error as _;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use native_tls::Protocol;
-use rustls::ServerConfig;
-use websocket_sync::{
-    CloseCause, ConnectOptions, Error, Message, MessageRef, Phase, SystemRoots, TlsBackend, TlsOptions, WebSocket,
-};
+use websocket_sync::{CloseCause, Error, Message, MessageRef, Phase, SystemRoots, TlsOptions, WebSocket};
 
-use tls_peer::{Authority, Peer, VERSIONS, Validity, accept, say_farewell};
-
-const LONG: Duration = Duration::from_secs(60);
+use crate::tls_peer::{Authority, VERSIONS, Validity, say_farewell};
+use crate::{LONG, echo, options, serve, serve_tungstenite, trusting};
 
 on_each_backend! {
     messages_come_back_over_tls_1_2_and_1_3
@@ -36,50 +22,6 @@ on_each_backend! {
     both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes
     an_idle_connection_that_had_small_messages_holds_little_memory
     a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left
-}
-
-/// Serves one connection on a thread of its own.
-fn serve<T: Send + 'static>(serve: impl FnOnce(TcpStream) -> T + Send + 'static) -> (String, JoinHandle<T>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
-    let server = thread::spawn(move || {
-        let (socket, _) = listener.accept().unwrap();
-        socket.set_read_timeout(Some(LONG)).unwrap();
-        socket.set_write_timeout(Some(LONG)).unwrap();
-        serve(socket)
-    });
-    (url, server)
-}
-
-/// A server of another making. Says how the TLS handshake went.
-fn serve_tungstenite(
-    config: Arc<ServerConfig>,
-    session: impl FnOnce(tungstenite::WebSocket<Peer<TcpStream>>) + Send + 'static,
-) -> (String, JoinHandle<Result<(), String>>) {
-    serve(move |socket| {
-        let tls = accept(config, socket).map_err(|error| error.to_string())?;
-        session(tungstenite::accept(tls).unwrap());
-        Ok(())
-    })
-}
-
-/// Sends back what it gets until that ends.
-fn echo(mut ws: tungstenite::WebSocket<Peer<TcpStream>>) {
-    while let Ok(message) = ws.read() {
-        if message.is_text() || message.is_binary() {
-            ws.send(message).unwrap();
-        }
-    }
-}
-
-/// Localhost is 127.0.0.1 only, so that no attempt goes astray.
-fn options(tls: TlsOptions) -> ConnectOptions {
-    let options = ConnectOptions::new().tls(tls).timeout(LONG);
-    options.resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()]))
-}
-
-fn trusting(tls: &TlsOptions, authority: &Authority) -> ConnectOptions {
-    options(tls.clone().ca_certs_pem(&authority.pem))
 }
 
 fn messages_come_back_over_tls_1_2_and_1_3(tls: TlsOptions) {
@@ -168,8 +110,9 @@ fn each_connection_is_verified_anew(tls: TlsOptions) {
 
 fn silence_instead_of_a_handshake_ends_at_the_deadline(tls: TlsOptions) {
     let (url, server) = serve(|mut socket| drop(socket.read_to_end(&mut Vec::new())));
-    // To load the system's takes time too.
+    // To make a connector takes time too; these options have one then.
     let tls = tls.system_roots(SystemRoots::Excluded);
+    options(tls.clone()).connect("wss://localhost:9/").unwrap_err();
     let start = Instant::now();
     let result = options(tls).open_timeout(Duration::from_millis(200)).connect(&url);
     assert!(matches!(result, Err(Error::Timeout(Phase::Tls))), "{result:?}");

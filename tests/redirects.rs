@@ -565,3 +565,28 @@ fn a_redirect_from_a_unix_socket_stays_there_or_leaves_its_origin() {
     assert!(fields(&elsewhere.heads()[0], "Authorization").is_empty());
     std::fs::remove_dir_all(&directory).unwrap();
 }
+
+#[test]
+fn a_client_certificate_is_shown_at_the_origin_it_was_given_for_and_at_no_other() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let client = clients.leaf("client.example", Validity::Now);
+    let asking = || {
+        let leaf = authority.leaf("localhost", Validity::Now);
+        Arc::new(leaf.config(&[&rustls::version::TLS12], Some(&clients)))
+    };
+    let tls = trusting(&authority).client_cert_pem(&client.cert, &client.key);
+    let (home, home_server) = serve_tls(asking(), open);
+    drop(at_home(tls.clone()).connect(&format!("wss://localhost:{home}/")).unwrap());
+    home_server.join().unwrap();
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = listener.local_addr().unwrap().port();
+    let config = asking();
+    let other_server = thread::spawn(move || accept(config, listener.accept().unwrap().0).unwrap_err());
+    let (home, home_server) = serve_tls(asking(), move |_| found(&format!("https://localhost:{other}/")));
+    let error = at_home(tls).connect(&format!("wss://localhost:{home}/")).unwrap_err();
+    assert!(matches!(error, Error::Tls(_)), "{error:?}");
+    home_server.join().unwrap();
+    let heard = other_server.join().unwrap();
+    assert!(heard.to_string().contains("no certificates"), "{heard}");
+}

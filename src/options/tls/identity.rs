@@ -116,6 +116,16 @@ impl TlsOptions {
         self.identity(Identity::Pkcs12 { bundle: Source::Bytes(der.as_ref().into()), password: password.into() })
     }
 
+    /// The same for a server of another origin: it goes by another name, and has not asked the user who the client is.
+    pub(crate) fn for_another_origin(self) -> Self {
+        let nameless = Self { server_hostname: None, ..self };
+        match nameless.identity {
+            // What is loaded stays so.
+            None => nameless,
+            Some(_) => nameless.with(|tls| tls.identity = None),
+        }
+    }
+
     fn identity(self, identity: Identity) -> Self {
         self.with(|tls| tls.identity = Some(identity))
     }

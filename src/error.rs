@@ -1,5 +1,6 @@
 //! Everything that can go wrong, as one type.
 
+mod proxy;
 mod redirect;
 mod retry_after;
 mod tls;
@@ -8,6 +9,7 @@ use std::io;
 
 use thiserror::Error;
 
+pub use self::proxy::{ProxyError, ProxyUrlError};
 pub use self::redirect::{RedirectError, RedirectProblem};
 pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
@@ -66,6 +68,10 @@ pub enum Error {
     #[doc(alias = "WebSocketPayloadException")]
     #[error("peer violated the protocol: {0}")]
     Protocol(ProtocolError),
+    /// The proxy does not connect to the server, or there is no proxy where one should be.
+    #[doc(alias = "WebSocketProxyException")]
+    #[error(transparent)]
+    Proxy(Box<ProxyError>),
     /// The server sent a redirect that was not followed.
     #[error("redirect with status {} was not followed", .0.status)]
     Redirect(#[source] Box<RedirectError>),
@@ -120,6 +126,7 @@ impl Error {
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),
+            Self::Proxy(error) => error.is_retryable(),
             Self::Cookie(_)
             | Self::Options(_)
             | Self::Other(_)
@@ -184,6 +191,12 @@ impl From<LocalProtocolError> for Error {
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Box::new(error))
     }
 }
 
@@ -262,7 +275,7 @@ impl CloseInfo {
     /// Whether connecting again may help: the network failed, or the peer went away for a while.
     pub const fn is_retryable(&self) -> bool {
         match self.cause {
-            CloseCause::Lost(_) => true,
+            CloseCause::Lost(_) | CloseCause::PingTimeout => true,
             CloseCause::Remote => matches!(
                 self.code,
                 CloseCode::GOING_AWAY
@@ -304,6 +317,9 @@ pub enum CloseCause {
     /// The connection ended without a Close frame.
     #[error("connection lost: {0}")]
     Lost(io::ErrorKind),
+    /// The peer sent nothing at all for the [ping timeout](crate::WebSocketApp::ping_timeout) after a ping.
+    #[error("no answer to a ping")]
+    PingTimeout,
     /// The opening was called off with [`Cancellation::cancel`](crate::Cancellation::cancel).
     #[error("opening was cancelled")]
     Cancelled,

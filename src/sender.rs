@@ -4,10 +4,10 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{CloseCause, Result};
 use crate::message::MessageKind;
 use crate::protocol::{CloseCode, Compression, Frame, Opcode};
-use crate::websocket::{Batch, MessageWriter, Shared, not_connected};
+use crate::websocket::{Batch, MessageWriter, Shared, Vitals, not_connected};
 
 /// Sends on a connection from any thread, while another one receives.
 ///
@@ -174,6 +174,25 @@ impl Sender {
     /// Whether the connection stands: neither closed nor lost, as far as is known.
     pub fn connected(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| shared.is_open())
+    }
+
+    /// Ends the connection at once, with a Close if that needs no waiting.
+    pub(crate) fn leave(&self) {
+        if let Some(shared) = &self.shared {
+            shared.leave();
+        }
+    }
+
+    /// Ends the connection of a peer that has fallen silent.
+    pub(crate) fn give_up_on_silent_peer(&self) {
+        if let Some(shared) = &self.shared {
+            shared.abort(CloseCause::PingTimeout);
+        }
+    }
+
+    /// Whether anything comes in.
+    pub(crate) fn vitals(&self) -> Vitals {
+        self.shared.as_ref().map_or_else(Vitals::default, |shared| shared.vitals())
     }
 
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {

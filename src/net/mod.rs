@@ -3,6 +3,7 @@
 pub(crate) mod deadline;
 pub(crate) mod dial;
 mod order;
+mod proxy;
 mod race;
 mod resolve;
 mod socket;

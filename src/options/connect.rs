@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hook, SocketOptions, TlsOptions, default_timeout};
+use super::{Hook, ProxySettings, SocketOptions, TlsOptions, default_timeout};
 use crate::authentication::Credentials;
 use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
@@ -70,6 +70,7 @@ pub(crate) struct Settings {
     pub(crate) mask_key: Option<Hook<MaskKey>>,
     pub(crate) tls: TlsOptions,
     pub(crate) socket: SocketOptions,
+    pub(crate) proxy: ProxySettings,
     pub(crate) resolver: Option<Hook<Resolver>>,
     pub(crate) cancellation: Option<Cancellation>,
 }
@@ -121,9 +122,10 @@ impl ConnectOptions {
         self.with(|settings| settings.timeout = Some(timeout))
     }
 
-    /// How long opening may take, from the name's resolution to the answer to the upgrade.
+    /// How long opening may take, from the name's resolution to the answer to the upgrade, with all that a proxy takes.
     ///
     /// Default: 30 s.
+    #[doc(alias = "http_proxy_timeout")]
     pub fn open_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.open_timeout = Some(timeout))
     }
@@ -337,6 +339,7 @@ impl fmt::Debug for Settings {
             .field("mask_key", &self.mask_key)
             .field("tls", &self.tls)
             .field("socket", &self.socket)
+            .field("proxy", &self.proxy)
             .field("resolver", &self.resolver)
             .field("cancellation", &self.cancellation)
             .finish()

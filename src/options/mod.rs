@@ -5,6 +5,7 @@ mod cookies;
 mod default_timeout;
 mod http;
 mod limits;
+mod proxy;
 mod socket;
 mod tls;
 
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub use self::connect::ConnectOptions;
 pub(crate) use self::connect::{Field, Settings, Timeouts};
 pub use self::default_timeout::{default_timeout, set_default_timeout};
+pub use self::proxy::Proxy;
+pub(crate) use self::proxy::{ProxyChoice, ProxySettings};
 pub use self::socket::{Family, SocketOptions};
 pub(crate) use self::tls::{Authorities, Connector, Danger, Identity, Ready, Source};
 pub use self::tls::{SystemRoots, TlsBackend, TlsOptions, TlsVersion};

@@ -69,7 +69,7 @@ impl Shared {
     }
 
     /// Says good-bye without waiting for anything: the connection is given up.
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         if self.is_over() || !self.is_ours() {
             return;
         }

@@ -8,12 +8,14 @@ mod batch;
 mod closing;
 mod compression;
 mod entropy;
+mod events;
 mod facts;
 mod itinerary;
 mod message_reader;
 mod message_writer;
 mod messages;
 mod opening;
+mod pulse;
 mod reader;
 mod receiving;
 mod reply;
@@ -29,11 +31,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::batch::Batch;
+pub(crate) use self::events::Received;
 pub use self::message_reader::MessageReader;
 pub use self::message_writer::MessageWriter;
 pub use self::messages::Messages;
+pub(crate) use self::pulse::Vitals;
 pub use self::reader::ControlFrames;
 pub(crate) use self::shared::Shared;
+/// The same.
+pub(crate) use crate::protocol::handshake::Response;
+/// Plain values that those who drive a connection name too.
+pub(crate) use crate::protocol::{CloseCode, Opcode};
 
 use self::itinerary::Itinerary;
 use self::opening::Opening;
@@ -41,8 +49,7 @@ use self::reader::Reader;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::Transport;
 use crate::options::{ConnectOptions, Timeouts};
-use crate::protocol::CloseCode;
-use crate::protocol::handshake::Response;
+use crate::protocol::CloseFrame;
 use crate::timings::Timings;
 
 /// A WebSocket connection, and the options to make another one.
@@ -307,6 +314,12 @@ impl ConnectOptions {
 #[cold]
 pub(crate) fn not_connected() -> Error {
     Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::NotConnected)))
+}
+
+/// Refuses a code or a reason that must not be sent (RFC 6455, section 7.4).
+pub(crate) fn check_close(code: CloseCode, reason: &str) -> Result<()> {
+    CloseFrame::new(code, reason)?;
+    Ok(())
 }
 
 /// Zero would mean "do not wait", which is what [`WebSocket::has_buffered`] is for.

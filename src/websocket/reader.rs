@@ -192,7 +192,10 @@ impl Reader {
             self.thread = thread;
             shared.note_reader(thread);
         }
-        match self.read(shared, deadline) {
+        shared.pulse.begin_wait();
+        let read = self.read(shared, deadline);
+        shared.pulse.end_wait(read.as_ref().map_or(0, |&length| length));
+        match read {
             Ok(0) => Err(shared.lost(io::ErrorKind::UnexpectedEof)),
             Ok(length) => {
                 self.inbound.received(length);

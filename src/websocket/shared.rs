@@ -11,6 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use super::pulse::{Pulse, Vitals};
 use super::reply::{Payload, Reply};
 use super::turn::Turn;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
@@ -23,6 +24,7 @@ use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, MaskKeys, Outbo
 pub(crate) struct Shared {
     pub(super) stream: Stream,
     pub(super) role: Role,
+    pub(super) pulse: Pulse,
     traffic: Mutex<Traffic>,
     /// The turn is free, or the connection is over.
     changed: Condvar,
@@ -85,6 +87,7 @@ impl Shared {
         Self {
             stream,
             role,
+            pulse: Pulse::default(),
             traffic: Mutex::new(Traffic {
                 outbound: Some(Box::new(outbound)),
                 waiting: 0,
@@ -314,6 +317,11 @@ impl Shared {
         self.traffic().is_mute()
     }
 
+    /// Whether anything comes in.
+    pub(crate) fn vitals(&self) -> Vitals {
+        self.pulse.vitals()
+    }
+
     /// The error for a call on a connection that is over.
     pub(super) fn closed(&self) -> Option<Error> {
         self.over().map(|info| Error::Closed(Box::new(info)))
@@ -357,7 +365,7 @@ impl Shared {
     }
 
     /// Ends the connection at once: whoever reads or writes is woken.
-    pub(super) fn abort(&self, cause: CloseCause) -> CloseInfo {
+    pub(crate) fn abort(&self, cause: CloseCause) -> CloseInfo {
         let info = self.end(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", cause));
         // The socket may be gone already; that is what is wanted.
         let _ = self.stream.shutdown(Shutdown::Both);

@@ -37,6 +37,8 @@ impl<'a> Turn<'a> {
     /// A payload is masked and written in pieces of this size: large enough that the system call is nothing, small enough that the
     /// kernel finds it in the second-level cache.
     pub(super) const PIECE: usize = 256 * 1024;
+    /// What is at least so long may take a while to leave.
+    const LARGE: usize = 16 * 1024;
     /// So many replies in a row are sent for the reader. A peer that pings without end must not keep a sender from returning.
     const REPLIES: usize = 4;
 
@@ -135,7 +137,15 @@ impl<'a> Turn<'a> {
         }
         let outbound = self.outbound();
         let pending = outbound.pending();
-        match shared.stream.write_all(pending, patience) {
+        let written = if pending.len() < Self::LARGE {
+            shared.stream.write_all(pending, patience)
+        } else {
+            shared.pulse.set_sending(true);
+            let written = shared.stream.write_all(pending, patience);
+            shared.pulse.set_sending(false);
+            written
+        };
+        match written {
             Ok(()) => {
                 let length = pending.len();
                 outbound.written(length);

@@ -1,7 +1,7 @@
 //! The client's side of the opening handshake (RFC 6455, section 4.1).
 
 use super::answer::{Answer, AnswerReader};
-use super::body::{Body, BodyEnd};
+use super::body::Body;
 use super::error::HandshakeError;
 use super::head::HeadLimits;
 use super::key::KEY_LEN;
@@ -140,27 +140,12 @@ impl ClientHandshake {
         }
     }
 
-    /// Keeps the body up to its limit. What comes behind it belongs to nobody.
     fn receive_body(&mut self, mut refusal: Refusal, mut body: Body, bytes: &[u8]) -> Progress {
-        let mut rest = bytes;
-        loop {
-            if let Some(end) = body.end() {
-                refusal.body_end = end;
-                return Progress::Refused(refusal);
-            }
-            let (taken, data) = body.decode(rest);
-            let room = self.limits.body - refusal.body.len();
-            refusal.body.extend_from_slice(&data[..data.len().min(room)]);
-            if data.len() > room {
-                refusal.body_end = BodyEnd::LimitReached;
-                return Progress::Refused(refusal);
-            }
-            rest = &rest[taken..];
-            if rest.is_empty() && body.end().is_none() {
-                self.state = State::Body(refusal, body);
-                return Progress::NeedMore;
-            }
+        if refusal.receive_body(&mut body, bytes, self.limits.body).is_some() {
+            return Progress::Refused(refusal);
         }
+        self.state = State::Body(refusal, body);
+        Progress::NeedMore
     }
 }
 
@@ -168,6 +153,7 @@ impl ClientHandshake {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::body::BodyEnd;
     use super::super::headers::Headers;
     use super::*;
 

@@ -79,7 +79,11 @@ fn expected_failure(error: &Error, expected: Option<&told::Failure>) -> Result<S
     }
     match expected {
         None => Err(said),
-        Some(failure) if failure.kind.split('|').any(|kind| kind == self::kind(error)) && said.contains(&failure.text) => expected_refusal(error, failure, said),
+        Some(failure)
+            if failure.kind.split('|').any(|kind| kind == self::kind(error)) && said.contains(&failure.text) =>
+        {
+            expected_refusal(error, failure, said)
+        }
         Some(failure) => Err(format!("{failure} was expected, not {said}")),
     }
 }

@@ -45,6 +45,10 @@ pub enum Error {
     /// A cookie that must not be kept for the host that it was to come from.
     #[error("cookie refused: {0}")]
     Cookie(CookieError),
+    /// What was to be sent without waiting found no room: too much waits to be sent already, or another thread is in the midst of
+    /// a send that waits. Nothing of it was sent, the connection goes on.
+    #[error("no room for what was to be sent without waiting")]
+    Full,
     /// The server answered the opening handshake with something that RFC 6455 does not allow.
     #[error("opening handshake failed: {0}")]
     Handshake(Box<HandshakeError>),
@@ -122,7 +126,7 @@ impl Error {
     /// overloaded or restarted. Not so after a refusal by TLS, by the URL, by the protocol or with most HTTP statuses.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Io { .. } | Self::Timeout(_) => true,
+            Self::Address(_) | Self::Full | Self::Io { .. } | Self::Timeout(_) => true,
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),
@@ -161,6 +165,7 @@ impl From<Error> for io::Error {
             Error::Other(error) => return error.downcast::<Self>().map_or_else(Self::other, |error| *error),
             Error::Io { ref error, .. } => error.kind(),
             Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::Full => io::ErrorKind::WouldBlock,
             Error::Closed(_) => io::ErrorKind::NotConnected,
             Error::Protocol(_) => io::ErrorKind::InvalidData,
             Error::Cookie(_) | Error::Usage(_) => io::ErrorKind::InvalidInput,

@@ -193,6 +193,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 "connection is closed: 1006 (no close frame received), not connected",
             ),
             row(CookieError::PublicSuffix, "cookie refused: its Domain is a public suffix"),
+            retryable(Error::Full, "no room for what was to be sent without waiting"),
             row(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
             retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
             Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
@@ -653,6 +654,7 @@ fn errors_are_small_and_pass_between_threads() {
 fn as_an_io_error_each_keeps_its_kind_and_itself() {
     let cases = [
         (Error::Timeout(Phase::Recv), io::ErrorKind::TimedOut),
+        (Error::Full, io::ErrorKind::WouldBlock),
         (WebSocket::new().recv().unwrap_err(), io::ErrorKind::NotConnected),
         (ProtocolError::MaskedFrame.into(), io::ErrorKind::InvalidData),
         (LocalProtocolError::TextNotUtf8.into(), io::ErrorKind::InvalidInput),

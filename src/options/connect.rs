@@ -73,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) proxy: ProxySettings,
     pub(crate) resolver: Option<Hook<Resolver>>,
     pub(crate) cancellation: Option<Cancellation>,
+    pub(super) max_unsent: Option<usize>,
 }
 
 /// Gives the header fields of the next attempt.
@@ -342,6 +343,7 @@ impl fmt::Debug for Settings {
             .field("proxy", &self.proxy)
             .field("resolver", &self.resolver)
             .field("cancellation", &self.cancellation)
+            .field("max_unsent", &self.max_unsent)
             .finish()
     }
 }

@@ -8,6 +8,7 @@ mod limits;
 mod proxy;
 mod socket;
 mod tls;
+mod unsent;
 
 use std::fmt;
 use std::sync::Arc;

@@ -119,7 +119,7 @@ pub(crate) struct ProxySettings {
 pub(crate) enum ProxyChoice {
     #[default]
     Environment,
-    Explicit(Proxy),
+    Explicit(Box<Proxy>),
     Direct,
 }
 
@@ -141,7 +141,7 @@ impl ConnectOptions {
     #[doc(alias = "proxy_type")]
     pub fn proxy(self, proxy: impl Into<Proxy>) -> Self {
         let proxy = proxy.into();
-        self.with(|settings| settings.proxy.choice = ProxyChoice::Explicit(proxy))
+        self.with(|settings| settings.proxy.choice = ProxyChoice::Explicit(Box::new(proxy)))
     }
 
     /// Connects through the proxy that the environment names: for `wss` the first of `wss_proxy`, `https_proxy` and `all_proxy`

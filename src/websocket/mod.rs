@@ -2,11 +2,14 @@
 //!
 //! [`WebSocket`] has the receiving half; the sending half is shared with every [`Sender`](crate::Sender). Who may write is
 //! decided in `shared`, what is written passes through `transmit` and `turn`, what is read through `reader`; `opening` and
-//! `closing` are the two handshakes. What users call is here and in `receiving`, `sending` and `facts`.
+//! `closing` are the two handshakes. What users call is here and in `receiving`, `sending`,
+//! `nonblocking` and `facts`.
 
 mod batch;
 mod closing;
 mod compression;
+mod driven;
+mod ending;
 mod entropy;
 mod events;
 mod facts;
@@ -14,6 +17,7 @@ mod itinerary;
 mod message_reader;
 mod message_writer;
 mod messages;
+mod nonblocking;
 mod opening;
 mod pulse;
 mod reader;
@@ -25,6 +29,8 @@ mod shared;
 mod state_pool;
 mod tls_facts;
 mod transmit;
+mod try_receiving;
+mod try_sending;
 mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};

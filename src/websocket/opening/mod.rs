@@ -125,7 +125,7 @@ impl<'a> Opening<'a> {
         let pushed = inbound.push(surplus);
         debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
         Connection {
-            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts)),
+            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts, settings.max_unsent())),
             reader: Mutex::new(Reader::new(inbound, self.timeouts.recv)),
             response: Box::new(response),
             timings: Timings::default(),

@@ -46,6 +46,7 @@ fn connect_and_do(told: &Told) -> Result<String> {
 fn facts(told: &Told, ws: &WebSocket) -> String {
     let mut facts = String::new();
     let timings = ws.timings().expect("it is open");
+    assert_eq!(timings.proxy.is_some(), told.proxied, "through a proxy");
     if told.deflate {
         assert!(ws.deflate().is_some(), "compression was not agreed on");
         facts += "compressed, ";

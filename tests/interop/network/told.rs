@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use websocket_sync::{ConnectOptions, DeflateOptions, SocketOptions, SystemRoots, TlsBackend, TlsOptions};
+use websocket_sync::{ConnectOptions, DeflateOptions, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions};
 
 const USAGE: &str = "usage: interop_reach URL [OPTION [VALUE]...]...
 
@@ -17,6 +17,9 @@ How to connect:
   --key-password PASSWORD         what the key is encrypted with
   --pkcs12 FILE PASSWORD          both in one file
   --server-name NAME              what the server is called in TLS
+  --proxy URL
+  --proxy-ca FILE, --proxy-certificate FILE FILE
+                                  the same as without proxy-, for TLS with the proxy
   --addresses ADDRESS,...         what the host's name stands for
   --header NAME VALUE, --cookie NAME=VALUE
   --credentials USER PASSWORD     for a server that asks
@@ -39,6 +42,7 @@ What to do; an echo of several messages and a clean close if none of them is giv
 
 What to expect, if not success:
   --fails VARIANT|... TEXT        one of these variants of Error, and this text in it or in what caused it
+  --proxied                       there was a proxy, though --proxy names none
   --body TEXT                     in the body of a refusal
   --retry-after SECONDS           at least, according to a refusal
   --within MILLISECONDS, --after MILLISECONDS
@@ -48,6 +52,7 @@ pub(crate) struct Told {
     pub(crate) url: String,
     pub(crate) options: ConnectOptions,
     pub(crate) deflate: bool,
+    pub(crate) proxied: bool,
     pub(crate) deed: Deed,
     pub(crate) then: Option<String>,
     pub(crate) failure: Option<Failure>,
@@ -100,6 +105,7 @@ impl Told {
             url: words.next(),
             options: ConnectOptions::new().timeout(Duration::from_secs(10)),
             deflate: false,
+            proxied: false,
             deed: Deed::Echo,
             then: None,
             failure: None,
@@ -107,6 +113,7 @@ impl Told {
             connect_limit: None,
         };
         let mut tls = TlsOptions::new().system_roots(SystemRoots::Excluded);
+        let (mut proxy, mut proxy_tls) = (None, tls.clone());
         while let Some(option) = words.0.next() {
             match option.as_str() {
                 "--backend" => tls = tls.backend(backend(&words.next())),
@@ -115,10 +122,17 @@ impl Told {
                 "--key-password" => tls = tls.client_key_password(words.next()),
                 "--pkcs12" => tls = tls.client_pkcs12(words.next(), words.next()),
                 "--server-name" => tls = tls.server_hostname(words.next()),
+                "--proxy" => proxy = Some(Proxy::new(words.next())),
+                "--proxy-ca" => proxy_tls = proxy_tls.ca_certs(words.next()),
+                "--proxy-certificate" => proxy_tls = proxy_tls.client_cert(words.next(), words.next()),
                 option => told.take(option, &mut words),
             }
         }
         told.options = told.options.tls(tls);
+        if let Some(proxy) = proxy {
+            told.proxied = true;
+            told.options = told.options.proxy(proxy.tls(proxy_tls));
+        }
         told
     }
 
@@ -138,6 +152,7 @@ impl Told {
                 self.deflate = true;
                 self.options = options.deflate(DeflateOptions::new());
             }
+            "--proxied" => self.proxied = true,
             "--timeout" => self.options = options.timeout(Duration::from_secs_f64(words.parsed())),
             "--keepalive" => {
                 let second = Duration::from_secs(1);

@@ -19,8 +19,11 @@
 //! | connect | [`create_connection`], [`ConnectOptions`], [`TlsOptions`], [`SocketOptions`] |
 //! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
 //! | send from other threads | [`Sender`] |
+//! | be called back, kept alive and reconnected | [`WebSocketApp`], [`Handle`], [`Handler`], [`Reconnect`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
+//! | go through a proxy | [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
+//! | wait in a loop of your own | [`WebSocket::try_recv`] and its kin |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
@@ -46,6 +49,7 @@
 //! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
 //! right close code and a typed [`Error`].
 
+mod app;
 mod authentication;
 mod cancellation;
 #[cfg(feature = "cookies")]
@@ -62,17 +66,22 @@ mod websocket;
 mod window;
 
 // The public interface is:
+pub use crate::app::{
+    AppError, AppThread, Attempt, CallbackPolicy, Closed, Handle, Handler, Latency, Outcome, Overflow, Reconnect,
+    Statistics, WebSocketApp, set_reconnect,
+};
 pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 pub use crate::cookies::CookieJar;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, Refusal, Result,
-    TlsError,
+    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, ProxyError,
+    ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, Family, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
+    ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
+    set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};

@@ -4,10 +4,10 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{CloseCause, Result};
 use crate::message::MessageKind;
 use crate::protocol::{CloseCode, Compression, Frame, Opcode};
-use crate::websocket::{Batch, MessageWriter, Shared, not_connected};
+use crate::websocket::{Batch, MessageWriter, Shared, Vitals, not_connected};
 
 /// Sends on a connection from any thread, while another one receives.
 ///
@@ -61,6 +61,54 @@ impl Sender {
     /// As for [`WebSocket::send`](crate::WebSocket::send).
     pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
         self.shared()?.send(payload.as_ref(), opcode, self.compression)
+    }
+
+    /// Sends a text message without waiting, see [`WebSocket::try_send_text`](crate::WebSocket::try_send_text); returns the frame's
+    /// length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send_text`](crate::WebSocket::try_send_text).
+    #[inline]
+    pub fn try_send_text(&self, text: &str) -> Result<usize> {
+        self.shared()?.try_send_message(text.into(), self.compression)
+    }
+
+    /// Sends a binary message without waiting; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send_text`](crate::WebSocket::try_send_text).
+    #[inline]
+    pub fn try_send_binary(&self, bytes: &[u8]) -> Result<usize> {
+        self.shared()?.try_send_message(bytes.into(), self.compression)
+    }
+
+    /// Sends a payload as a whole message or a control frame, without waiting; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send`](crate::WebSocket::try_send).
+    pub fn try_send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+        self.shared()?.try_send(payload.as_ref(), opcode, self.compression)
+    }
+
+    /// Sends a ping with a payload of up to 125 bytes, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send`](crate::WebSocket::try_send).
+    pub fn try_ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.try_send(payload, Opcode::Ping).map(drop)
+    }
+
+    /// Begins to close, without waiting, see [`WebSocket::try_close`](crate::WebSocket::try_close).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_close`](crate::WebSocket::try_close).
+    pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.shared()?.try_close(code, reason)
     }
 
     /// Sends a frame that was put together by hand; returns its length in bytes.
@@ -174,6 +222,25 @@ impl Sender {
     /// Whether the connection stands: neither closed nor lost, as far as is known.
     pub fn connected(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| shared.is_open())
+    }
+
+    /// Ends the connection at once, with a Close if that needs no waiting.
+    pub(crate) fn leave(&self) {
+        if let Some(shared) = &self.shared {
+            shared.leave();
+        }
+    }
+
+    /// Ends the connection of a peer that has fallen silent.
+    pub(crate) fn give_up_on_silent_peer(&self) {
+        if let Some(shared) = &self.shared {
+            shared.abort(CloseCause::PingTimeout);
+        }
+    }
+
+    /// Whether anything comes in.
+    pub(crate) fn vitals(&self) -> Vitals {
+        self.shared.as_ref().map_or_else(Vitals::default, |shared| shared.vitals())
     }
 
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {

@@ -196,6 +196,27 @@ mod tests {
         assert_eq!(socket.peer_addr(), Some(address));
     }
 
+    /// Otherwise Linux would have a silent peer live for as long as ever.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn data_is_waited_for_as_long_as_keepalive_asks() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let seconds = Duration::from_secs;
+        for (options, expected) in [
+            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4), Some(seconds(14))),
+            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4).user_timeout(seconds(5)), Some(seconds(5))),
+            (SocketOptions::new().user_timeout(seconds(5)).keepalive(seconds(2), seconds(3), 4), Some(seconds(5))),
+            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4).without_user_timeout(), None),
+            (SocketOptions::new().without_keepalive(), Some(seconds(60))),
+        ] {
+            let options = options.configure(move |socket| {
+                assert_eq!(socket.tcp_user_timeout().unwrap(), expected);
+                Ok(())
+            });
+            connect(&[listener.local_addr().unwrap()], &options, soon(5000)).unwrap();
+        }
+    }
+
     #[test]
     fn everything_can_be_set_otherwise() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -32,7 +32,7 @@ const MAX_DEVICE: usize = 15;
 pub struct SocketOptions {
     pub(crate) nodelay: bool,
     pub(crate) keepalive: Option<Keepalive>,
-    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) user_timeout: UserTimeout,
     pub(crate) recv_buffer_size: Option<usize>,
     pub(crate) send_buffer_size: Option<usize>,
     pub(crate) quickack: bool,
@@ -71,6 +71,27 @@ pub(crate) struct Keepalive {
     pub(crate) count: u32,
 }
 
+impl Keepalive {
+    const USUAL: Self = Self { idle: Duration::from_secs(30), interval: Duration::from_secs(10), count: 3 };
+
+    /// How long a peer that does not answer keeps its connection.
+    const fn limit(&self) -> Duration {
+        self.idle.saturating_add(self.interval.saturating_mul(self.count))
+    }
+}
+
+/// How long data may go without being acknowledged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum UserTimeout {
+    /// As long as keepalive takes to give a peer up.
+    #[default]
+    AsKeepalive,
+    /// So long.
+    After(Duration),
+    /// As long as the system lets it.
+    System,
+}
+
 impl SocketOptions {
     /// The defaults.
     pub fn new() -> Self {
@@ -93,7 +114,8 @@ impl SocketOptions {
     }
 
     /// After `idle` without a byte the system asks the peer whether it is there, then every `interval`, and takes the
-    /// connection for lost after `count` questions without an answer. Whole seconds.
+    /// connection for lost after `count` questions without an answer. Whole seconds. On Linux a
+    /// [`user_timeout`](Self::user_timeout) that is set takes the place of the count.
     ///
     /// Default: 30 s, 10 s, 3.
     #[doc(alias = "SO_KEEPALIVE")]
@@ -114,17 +136,17 @@ impl SocketOptions {
     /// Takes the connection for lost when data has not been acknowledged for so long (`TCP_USER_TIMEOUT`, on Linux).
     /// Keepalive does not notice that, since it asks only when nothing else is on its way.
     ///
-    /// Default: 60 s.
+    /// Default: as long as [`keepalive`](Self::keepalive) takes from the last byte on, `idle + count * interval`; so 60 s.
     #[doc(alias = "TCP_USER_TIMEOUT")]
     pub fn user_timeout(self, timeout: Duration) -> Self {
-        Self { user_timeout: Some(timeout), ..self }
+        Self { user_timeout: UserTimeout::After(timeout), ..self }
     }
 
     /// Leaves it to the system how long data may go without being acknowledged: a quarter of an hour on Linux.
     ///
-    /// Default: 60 s.
+    /// Default: that of [`user_timeout`](Self::user_timeout).
     pub fn without_user_timeout(self) -> Self {
-        Self { user_timeout: None, ..self }
+        Self { user_timeout: UserTimeout::System, ..self }
     }
 
     /// The size of the system's receive buffer, in bytes (`SO_RCVBUF`).
@@ -222,6 +244,16 @@ impl SocketOptions {
     pub fn configure(self, hook: impl Fn(&socket2::Socket) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self { configure: Some(Hook(Arc::new(hook))), ..self }
     }
+
+    /// How long data may go without being acknowledged; `None` where that is left to the system. On Linux it is also when
+    /// keepalive gives up, whatever its count: so the one follows from the other, unless the user says otherwise.
+    pub(crate) fn unacknowledged_limit(&self) -> Option<Duration> {
+        match (self.user_timeout, self.keepalive) {
+            (UserTimeout::After(timeout), _) => Some(timeout),
+            (UserTimeout::System, _) => None,
+            (UserTimeout::AsKeepalive, keepalive) => Some(keepalive.unwrap_or(Keepalive::USUAL).limit()),
+        }
+    }
 }
 
 impl SocketOptions {
@@ -240,11 +272,10 @@ impl SocketOptions {
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        let keepalive = Keepalive { idle: Duration::from_secs(30), interval: Duration::from_secs(10), count: 3 };
         Self {
             nodelay: true,
-            keepalive: Some(keepalive),
-            user_timeout: Some(Duration::from_secs(60)),
+            keepalive: Some(Keepalive::USUAL),
+            user_timeout: UserTimeout::AsKeepalive,
             recv_buffer_size: None,
             send_buffer_size: None,
             quickack: false,

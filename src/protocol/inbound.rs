@@ -239,6 +239,21 @@ impl Inbound {
         }
     }
 
+    /// The data frame of the last step, where it lies: its payload, and whether it ends its message.
+    pub(crate) fn part(&self) -> (&[u8], bool) {
+        (self.assembler.raw(), matches!(self.place, Place::Frame { fin: true, .. }))
+    }
+
+    /// The message that the data frame of the last step is by itself, unless it is one of several fragments.
+    pub(crate) fn unfragmented(&self) -> Option<MessageRef<'_>> {
+        match self.place {
+            Place::Frame { opcode: Opcode::Text | Opcode::Binary, fin: true } => {
+                as_message(self.kind(), self.policy, self.assembler.raw()).ok()
+            }
+            _ => None,
+        }
+    }
+
     /// The payload of the control frame of the last step.
     pub fn control(&self) -> &[u8] {
         match self.place {

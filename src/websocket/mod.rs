@@ -2,17 +2,24 @@
 //!
 //! [`WebSocket`] has the receiving half; the sending half is shared with every [`Sender`](crate::Sender). Who may write is
 //! decided in `shared`, what is written passes through `transmit` and `turn`, what is read through `reader`; `opening` and
-//! `closing` are the two handshakes. What users call is here and in `receiving`, `sending` and `facts`.
+//! `closing` are the two handshakes. What users call is here and in `receiving`, `sending`,
+//! `nonblocking` and `facts`.
 
 mod batch;
 mod closing;
 mod compression;
+mod driven;
+mod ending;
 mod entropy;
+mod events;
 mod facts;
+mod itinerary;
 mod message_reader;
 mod message_writer;
 mod messages;
+mod nonblocking;
 mod opening;
+mod pulse;
 mod reader;
 mod receiving;
 mod reply;
@@ -20,26 +27,35 @@ mod sending;
 mod shared;
 #[cfg(feature = "deflate")]
 mod state_pool;
+mod tls_facts;
 mod transmit;
+mod try_receiving;
+mod try_sending;
 mod turn;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::batch::Batch;
+pub(crate) use self::events::Received;
 pub use self::message_reader::MessageReader;
 pub use self::message_writer::MessageWriter;
 pub use self::messages::Messages;
+pub(crate) use self::pulse::Vitals;
 pub use self::reader::ControlFrames;
 pub(crate) use self::shared::Shared;
+/// The same.
+pub(crate) use crate::protocol::handshake::Response;
+/// Plain values that those who drive a connection name too.
+pub(crate) use crate::protocol::{CloseCode, Opcode};
 
+use self::itinerary::Itinerary;
 use self::opening::Opening;
 use self::reader::Reader;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::Transport;
 use crate::options::{ConnectOptions, Timeouts};
-use crate::protocol::CloseCode;
-use crate::protocol::handshake::Response;
+use crate::protocol::CloseFrame;
 use crate::timings::Timings;
 
 /// A WebSocket connection, and the options to make another one.
@@ -80,6 +96,7 @@ struct Connection {
     reader: Mutex<Reader>,
     response: Box<Response>,
     timings: Timings,
+    itinerary: Itinerary,
     #[cfg(feature = "deflate")]
     deflate: Option<crate::protocol::DeflateParams>,
 }
@@ -242,13 +259,19 @@ impl Connection {
 }
 
 impl ConnectOptions {
-    /// Opens a connection: resolves the name, connects, speaks TLS for `wss`, and makes the opening handshake.
+    /// Opens a connection: resolves the name, connects, through a [proxy](Self::proxy) if there is one, speaks TLS for `wss`, and
+    /// makes the opening handshake. Redirects are followed as far as the [redirect limit](Self::redirect_limit) goes.
+    ///
+    /// Beside `ws://host:port/path?query` and `wss://` there are `ws+unix:///path/of.sock:/path?query` and `wss+unix://` for a Unix
+    /// socket. A link-local IPv6 address takes its zone along: `ws://[fe80::1%25eth0]/`. User and password in the URL are sent as
+    /// Basic authorization.
     ///
     /// # Errors
     ///
     /// [`Error::Url`], [`Error::Options`] and [`Error::Usage`] for what was asked; [`Error::Address`], [`Error::Io`],
-    /// [`Error::Tls`], [`Error::Handshake`] and [`Error::Refused`] for what came of it; [`Error::Timeout`] with the phase
-    /// when it took longer than the [open timeout](Self::open_timeout).
+    /// [`Error::Proxy`], [`Error::Tls`], [`Error::Handshake`], [`Error::Redirect`] and [`Error::Refused`] for what came of it;
+    /// [`Error::Timeout`] with the phase when it took longer than the [open timeout](Self::open_timeout), all redirects together;
+    /// and that of the [header provider](Self::header_provider).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -267,7 +290,8 @@ impl ConnectOptions {
         Ok(ws)
     }
 
-    /// Opens a connection over a stream that is connected already; TLS is spoken over it for `wss`.
+    /// Opens a connection over a stream that is connected already; TLS is spoken over it for `wss`. There is one request: a redirect
+    /// and a challenge are refusals.
     ///
     /// # Errors
     ///
@@ -296,6 +320,12 @@ impl ConnectOptions {
 #[cold]
 pub(crate) fn not_connected() -> Error {
     Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::NotConnected)))
+}
+
+/// Refuses a code or a reason that must not be sent (RFC 6455, section 7.4).
+pub(crate) fn check_close(code: CloseCode, reason: &str) -> Result<()> {
+    CloseFrame::new(code, reason)?;
+    Ok(())
 }
 
 /// Zero would mean "do not wait", which is what [`WebSocket::has_buffered`] is for.

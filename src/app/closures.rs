@@ -1,0 +1,239 @@
+//! Callbacks as closures, and the setters for them.
+
+use std::fmt;
+
+use super::WebSocketApp;
+use super::closed::Closed;
+use super::handle::Handle;
+use super::handler::{Handler, Outcome, log_error};
+use crate::error::{Error, Result};
+use crate::message::MessageRef;
+use crate::websocket::Opcode;
+
+type OfNothing<'env> = Box<dyn FnMut(&Handle) -> Result<()> + Send + 'env>;
+type OfMessage<'env> = Box<dyn FnMut(&Handle, MessageRef<'_>) -> Result<()> + Send + 'env>;
+type OfData<'env> = Box<dyn FnMut(&Handle, &[u8], Opcode, bool) -> Result<()> + Send + 'env>;
+type OfFragment<'env> = Box<dyn FnMut(&Handle, &[u8], bool) -> Result<()> + Send + 'env>;
+type OfBytes<'env> = Box<dyn FnMut(&Handle, &[u8]) -> Result<()> + Send + 'env>;
+type OfError<'env> = Box<dyn FnMut(&Handle, &Error) -> Result<()> + Send + 'env>;
+type OfClosed<'env> = Box<dyn FnMut(&Handle, &Closed) -> Result<()> + Send + 'env>;
+
+/// The callbacks of an app. A closure goes before the handler's method of the same name.
+#[derive(Default)]
+pub(super) struct Closures<'env> {
+    on_open: Option<OfNothing<'env>>,
+    on_reconnect: Option<OfNothing<'env>>,
+    on_message: Option<OfMessage<'env>>,
+    on_data: Option<OfData<'env>>,
+    on_cont_message: Option<OfFragment<'env>>,
+    on_ping: Option<OfBytes<'env>>,
+    on_pong: Option<OfBytes<'env>>,
+    on_error: Option<OfError<'env>>,
+    on_close: Option<OfClosed<'env>>,
+    handler: Option<Box<dyn Handler + Send + 'env>>,
+}
+
+impl Closures<'_> {
+    /// Whether somebody listens to fragments.
+    pub(super) const fn wants_fragments(&self) -> bool {
+        self.on_cont_message.is_some()
+    }
+
+    /// Whether anybody listens to data of every kind.
+    #[inline]
+    pub(super) const fn wants_data(&self) -> bool {
+        self.on_data.is_some() || self.handler.is_some()
+    }
+}
+
+impl Handler for Closures<'_> {
+    fn on_open(&mut self, app: &Handle) -> Result<()> {
+        match (&mut self.on_open, &mut self.handler) {
+            (Some(callback), _) => callback(app),
+            (None, Some(handler)) => handler.on_open(app),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn on_reconnect(&mut self, app: &Handle) -> Result<()> {
+        match (&mut self.on_reconnect, &mut self.on_open, &mut self.handler) {
+            (Some(callback), _, _) | (None, Some(callback), _) => callback(app),
+            (None, None, Some(handler)) => handler.on_reconnect(app),
+            (None, None, None) => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn on_message(&mut self, app: &Handle, message: MessageRef<'_>) -> Result<()> {
+        match (&mut self.on_message, &mut self.handler) {
+            (Some(callback), _) => callback(app, message),
+            (None, Some(handler)) => handler.on_message(app, message),
+            (None, None) => Ok(()),
+        }
+    }
+
+    #[inline]
+    fn on_data(&mut self, app: &Handle, data: &[u8], opcode: Opcode, fin: bool) -> Result<()> {
+        match (&mut self.on_data, &mut self.handler) {
+            (Some(callback), _) => callback(app, data, opcode, fin),
+            (None, Some(handler)) => handler.on_data(app, data, opcode, fin),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn on_cont_message(&mut self, app: &Handle, fragment: &[u8], fin: bool) -> Result<()> {
+        match (&mut self.on_cont_message, &mut self.handler) {
+            (Some(callback), _) => callback(app, fragment, fin),
+            (None, Some(handler)) => handler.on_cont_message(app, fragment, fin),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn on_ping(&mut self, app: &Handle, payload: &[u8]) -> Result<()> {
+        match (&mut self.on_ping, &mut self.handler) {
+            (Some(callback), _) => callback(app, payload),
+            (None, Some(handler)) => handler.on_ping(app, payload),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn on_pong(&mut self, app: &Handle, payload: &[u8]) -> Result<()> {
+        match (&mut self.on_pong, &mut self.handler) {
+            (Some(callback), _) => callback(app, payload),
+            (None, Some(handler)) => handler.on_pong(app, payload),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn on_error(&mut self, app: &Handle, error: &Error) -> Result<()> {
+        match (&mut self.on_error, &mut self.handler) {
+            (Some(callback), _) => callback(app, error),
+            (None, Some(handler)) => handler.on_error(app, error),
+            (None, None) => {
+                log_error(error);
+                Ok(())
+            }
+        }
+    }
+
+    fn on_close(&mut self, app: &Handle, closed: &Closed) -> Result<()> {
+        match (&mut self.on_close, &mut self.handler) {
+            (Some(callback), _) => callback(app, closed),
+            (None, Some(handler)) => handler.on_close(app, closed),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Callbacks. Each is called with the app's [`Handle`], on the thread of [`run_forever`](Self::run_forever), one at a time. It may
+/// return nothing, or a `Result` whose error goes to [`on_error`](Self::on_error). Without one of them, nothing is done.
+impl<'env> WebSocketApp<'env> {
+    /// The first connection of a run is open.
+    pub fn on_open<R: Outcome>(mut self, mut callback: impl FnMut(&Handle) -> R + Send + 'env) -> Self {
+        self.closures.on_open = Some(Box::new(move |app| callback(app).into_result()));
+        self
+    }
+
+    /// A connection is open after an earlier one was lost.
+    ///
+    /// Default: [`on_open`](Self::on_open).
+    pub fn on_reconnect<R: Outcome>(mut self, mut callback: impl FnMut(&Handle) -> R + Send + 'env) -> Self {
+        self.closures.on_reconnect = Some(Box::new(move |app| callback(app).into_result()));
+        self
+    }
+
+    /// A message has come. It is borrowed: valid until the callback returns.
+    ///
+    /// ```
+    /// use websocket_sync::{MessageRef, WebSocketApp};
+    ///
+    /// let mut bytes = 0;
+    /// let app = WebSocketApp::new("ws://localhost:9001/").on_message(|app, message| match message {
+    ///     MessageRef::Text(text) => app.send_text(text),
+    ///     MessageRef::Binary(binary) => {
+    ///         bytes += binary.len();
+    ///         Ok(0)
+    ///     }
+    /// });
+    /// ```
+    pub fn on_message<R: Outcome>(
+        mut self,
+        mut callback: impl FnMut(&Handle, MessageRef<'_>) -> R + Send + 'env,
+    ) -> Self {
+        self.closures.on_message = Some(Box::new(move |app, message| callback(app, message).into_result()));
+        self
+    }
+
+    /// A message has come: its bytes, its opcode, and whether this is the end of it, which is always so but for fragments. Called
+    /// before [`on_message`](Self::on_message) and [`on_cont_message`](Self::on_cont_message).
+    pub fn on_data<R: Outcome>(
+        mut self,
+        mut callback: impl FnMut(&Handle, &[u8], Opcode, bool) -> R + Send + 'env,
+    ) -> Self {
+        self.closures.on_data =
+            Some(Box::new(move |app, data, opcode, fin| callback(app, data, opcode, fin).into_result()));
+        self
+    }
+
+    /// A fragment of a message has come, and whether it is the last. With this callback, messages that come in several frames are
+    /// handed out frame by frame, here only, and text may be cut anywhere; those in one frame go to
+    /// [`on_message`](Self::on_message).
+    pub fn on_cont_message<R: Outcome>(
+        mut self,
+        mut callback: impl FnMut(&Handle, &[u8], bool) -> R + Send + 'env,
+    ) -> Self {
+        self.closures.on_cont_message = Some(Box::new(move |app, data, fin| callback(app, data, fin).into_result()));
+        self
+    }
+
+    /// A ping has come. It has been answered.
+    pub fn on_ping<R: Outcome>(mut self, mut callback: impl FnMut(&Handle, &[u8]) -> R + Send + 'env) -> Self {
+        self.closures.on_ping = Some(Box::new(move |app, payload| callback(app, payload).into_result()));
+        self
+    }
+
+    /// A pong has come, asked for or not.
+    pub fn on_pong<R: Outcome>(mut self, mut callback: impl FnMut(&Handle, &[u8]) -> R + Send + 'env) -> Self {
+        self.closures.on_pong = Some(Box::new(move |app, payload| callback(app, payload).into_result()));
+        self
+    }
+
+    /// Something has failed: an attempt to connect, a connection, or a callback. A clean close is no error.
+    ///
+    /// Default: errors are logged.
+    pub fn on_error<R: Outcome>(mut self, mut callback: impl FnMut(&Handle, &Error) -> R + Send + 'env) -> Self {
+        self.closures.on_error = Some(Box::new(move |app, error| callback(app, error).into_result()));
+        self
+    }
+
+    /// A connection is over: called once for each that was open, and once for a run that never had one, when it ends.
+    pub fn on_close<R: Outcome>(mut self, mut callback: impl FnMut(&Handle, &Closed) -> R + Send + 'env) -> Self {
+        self.closures.on_close = Some(Box::new(move |app, closed| callback(app, closed).into_result()));
+        self
+    }
+
+    /// All callbacks as the methods of one value. A closure goes before the method of the same name.
+    pub fn handler(mut self, handler: impl Handler + Send + 'env) -> Self {
+        self.closures.handler = Some(Box::new(handler));
+        self
+    }
+}
+
+/// Says which callbacks there are.
+impl fmt::Debug for Closures<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let set = [
+            ("on_open", self.on_open.is_some()),
+            ("on_reconnect", self.on_reconnect.is_some()),
+            ("on_message", self.on_message.is_some()),
+            ("on_data", self.on_data.is_some()),
+            ("on_cont_message", self.on_cont_message.is_some()),
+            ("on_ping", self.on_ping.is_some()),
+            ("on_pong", self.on_pong.is_some()),
+            ("on_error", self.on_error.is_some()),
+            ("on_close", self.on_close.is_some()),
+            ("handler", self.handler.is_some()),
+        ];
+        f.debug_list().entries(set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name)).finish()
+    }
+}

@@ -1,0 +1,228 @@
+//! What callbacks and other threads hold of an app.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::shared::{Link, Shared};
+use super::statistics::Statistics;
+use crate::error::{CloseInfo, Result};
+use crate::message::{Message, MessageRef};
+use crate::sender::Sender;
+use crate::websocket::{CloseCode, Opcode, Response, Vitals, check_close, not_connected};
+
+/// Sends on an app's connection, closes it, and says how it fares: from callbacks, and from any other thread.
+///
+/// Clones belong to the same app. It outlives every connection of the app; what is sent goes to the one that is open.
+///
+/// ```no_run
+/// use std::{thread, time::Duration};
+///
+/// use websocket_sync::WebSocketApp;
+///
+/// let mut app = WebSocketApp::new("wss://feed.example/").on_message(|_, message| println!("{message:?}"));
+/// let handle = app.handle();
+/// thread::spawn(move || {
+///     thread::sleep(Duration::from_secs(60));
+///     handle.close() // run_forever returns
+/// });
+/// app.run_forever()?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared<Sender>>,
+}
+
+/// Sending. Each call goes to the connection that is open; while there is none, it fails with [`Error::Closed`], or keeps the message
+/// in the [outbox](crate::WebSocketApp::outbox).
+impl Handle {
+    /// Sends a text message; returns the length of the frame in bytes, 0 for one that was put into the outbox.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text); [`AppError::OutboxFull`](crate::AppError::OutboxFull).
+    pub fn send_text(&self, text: &str) -> Result<usize> {
+        self.send_message(text.into())
+    }
+
+    /// Sends a binary message; returns the length of the frame in bytes, 0 for one that was put into the outbox.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    #[doc(alias = "send_bytes")]
+    pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
+        self.send_message(bytes.into())
+    }
+
+    /// Sends a payload as a whole message or a control frame; returns the length of the frame in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send`](crate::WebSocket::send). Nothing that is sent this way is kept in the outbox.
+    pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+        let payload = payload.as_ref();
+        let length = self.open()?.send(payload, opcode)?;
+        if !opcode.is_control() {
+            self.shared.sent.count(payload.len());
+        }
+        Ok(length)
+    }
+
+    /// Sends a ping with a payload of up to 125 bytes, beside those of the keepalive.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.open()?.ping(payload)
+    }
+
+    /// What sends on the connection that is open now, and on no other: for streams, batches and frames.
+    #[doc(alias = "sock")]
+    pub fn sender(&self) -> Option<Sender> {
+        self.shared.link()
+    }
+
+    /// Takes what the [outbox](crate::WebSocketApp::outbox) holds, the oldest first. Nobody else sends it.
+    pub fn take_unsent(&self) -> Vec<Message> {
+        self.shared.outbox(|outbox| outbox.take())
+    }
+
+    fn send_message(&self, message: MessageRef<'_>) -> Result<usize> {
+        let Some(sender) = self.shared.link() else {
+            return self.shared.outbox(|outbox| outbox.keep(message)).map(|()| 0);
+        };
+        let length = match message {
+            MessageRef::Text(text) => sender.send_text(text)?,
+            MessageRef::Binary(bytes) => sender.send_binary(bytes)?,
+        };
+        self.shared.sent.count(message.as_bytes().len());
+        Ok(length)
+    }
+
+    fn open(&self) -> Result<Sender> {
+        self.shared.link().ok_or_else(not_connected)
+    }
+}
+
+/// Ending the run.
+impl Handle {
+    /// Ends the run: [`run_forever`](crate::WebSocketApp::run_forever) returns. An open connection is closed with code 1000,
+    /// and this waits for the end of it, at most for the [close timeout](crate::ConnectOptions::close_timeout); an attempt to
+    /// connect or the wait for the next one is called off at once. In a callback this does not wait.
+    ///
+    /// Before the first run, it makes that run end as soon as it begins; after a run there is nothing to close. No message is handed out
+    /// after this.
+    ///
+    /// # Errors
+    ///
+    /// None: what is over is closed, however that came.
+    pub fn close(&self) -> Result<()> {
+        self.close_with(CloseCode::NORMAL, "")
+    }
+
+    /// The same with a code and a reason of up to 123 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent; the run goes on.
+    pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
+        check_close(code, reason)?;
+        self.shared.close(code, reason)
+    }
+
+    /// Ends the run without waiting for anything: an open connection is left, with a Close 1001 if that can be sent at once. For
+    /// those who cannot wait, such as a thread that handles signals.
+    #[doc(alias = "keep_running")]
+    pub fn stop(&self) {
+        self.shared.leave();
+    }
+}
+
+/// How the app fares.
+impl Handle {
+    /// Whether the app runs: connects, is connected, or waits to connect again.
+    #[doc(alias = "keep_running")]
+    pub fn is_running(&self) -> bool {
+        self.shared.is_running()
+    }
+
+    /// Whether a connection is open.
+    pub fn ready(&self) -> bool {
+        self.shared.link().is_some_and(|sender| sender.connected())
+    }
+
+    /// Says that the connection works, so that its loss will be followed by a first attempt, with the shortest delay, and not by
+    /// one more after those that failed before; see [`Reconnect::stable_after`](crate::Reconnect::stable_after).
+    pub fn mark_healthy(&self) {
+        self.shared.mark_healthy();
+    }
+
+    /// What has passed through the app.
+    #[doc(alias = "last_ping_tm")]
+    #[doc(alias = "last_pong_tm")]
+    pub fn statistics(&self) -> Statistics {
+        self.shared.statistics()
+    }
+
+    /// How the last connection of this run ended, if one did.
+    #[doc(alias = "last_close_frame")]
+    pub fn last_close(&self) -> Option<CloseInfo> {
+        self.shared.last_close()
+    }
+
+    /// Whether anything has gone wrong in this run, or in the last one.
+    pub fn has_errored(&self) -> bool {
+        self.shared.has_errored()
+    }
+
+    /// The server's answer to the opening handshake of the connection that is open.
+    #[doc(alias = "getheaders")]
+    pub fn response(&self) -> Option<Arc<Response>> {
+        self.shared.response()
+    }
+
+    /// The subprotocol that was agreed upon for the connection that is open.
+    pub fn subprotocol(&self) -> Option<String> {
+        self.response()?.subprotocol.clone()
+    }
+}
+
+impl Handle {
+    pub(super) const fn new(shared: Arc<Shared<Sender>>) -> Self {
+        Self { shared }
+    }
+
+    pub(super) fn shared(&self) -> &Shared<Sender> {
+        &self.shared
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("is_running", &self.is_running()).field("ready", &self.ready()).finish()
+    }
+}
+
+impl Link for Sender {
+    fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.close_with(code, reason)
+    }
+
+    fn leave(&self) {
+        self.leave();
+    }
+
+    fn give_up(&self) {
+        self.give_up_on_silent_peer();
+    }
+
+    fn ping(&self, payload: &[u8]) -> Result<()> {
+        self.ping(payload)
+    }
+
+    fn vitals(&self) -> Vitals {
+        self.vitals()
+    }
+}

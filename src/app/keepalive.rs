@@ -1,0 +1,384 @@
+//! When a ping is due, and when a peer that does not answer is dead. No clock and no thread: time and what has come in are handed
+//! in.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, OptionsError, Result};
+use crate::websocket::Vitals;
+
+/// What the user has set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PingOptions {
+    pub(super) interval: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+    /// None: a payload of its own for each ping.
+    pub(super) payload: Option<Vec<u8>>,
+}
+
+impl PingOptions {
+    /// The longest payload of a control frame (RFC 6455, section 5.5).
+    const MAX_PAYLOAD: usize = 125;
+
+    pub(super) fn validate(&self) -> Result<()> {
+        if self.timeout == Some(Duration::ZERO) {
+            return Err(Error::Options(Box::new(OptionsError::new("ping_timeout", "a timeout of zero"))));
+        }
+        if self.payload.as_ref().is_some_and(|payload| payload.len() > Self::MAX_PAYLOAD) {
+            return Err(Error::Options(Box::new(OptionsError::new("ping_payload", "more than 125 bytes"))));
+        }
+        Ok(())
+    }
+
+    /// Whether there are to be pings at all.
+    pub(super) fn are_wanted(&self) -> bool {
+        self.interval.is_some_and(|interval| !interval.is_zero())
+    }
+
+    /// The keepalive of a connection that is open since `now`; `None` where none is wanted.
+    pub(super) fn start(&self, now: Instant) -> Option<Keepalive> {
+        let interval = self.interval.filter(|interval| !interval.is_zero())?;
+        Some(Keepalive {
+            interval,
+            timeout: self.timeout,
+            payload: self.payload.clone(),
+            next: now.checked_add(interval),
+            last_number: 0,
+            unanswered: VecDeque::new(),
+            received: 0,
+            silence: Silence::Unasked,
+        })
+    }
+}
+
+/// The keepalive of one connection.
+///
+/// A ping leaves every interval, whatever else goes on. The peer is dead when a ping has left and then nothing at all has come in
+/// for the timeout, counted while a thread was waiting for it: bytes that lie unread while a callback takes its time are not
+/// missed.
+#[derive(Debug)]
+pub(super) struct Keepalive {
+    interval: Duration,
+    timeout: Option<Duration>,
+    payload: Option<Vec<u8>>,
+    /// When the next ping is due; never where the clock does not reach.
+    next: Option<Instant>,
+    last_number: u64,
+    /// Pings whose pongs have not come, the oldest first.
+    unanswered: VecDeque<Unanswered>,
+    /// What had come in when it was last looked at.
+    received: u64,
+    silence: Silence,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Unanswered {
+    number: u64,
+    sent: Instant,
+}
+
+/// What is known of the peer since the last ping.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Silence {
+    /// It has answered, or was not asked.
+    Unasked,
+    /// It was asked, and nobody waits for what it says.
+    Unheard,
+    /// It was asked, and nothing has come since then.
+    Since(Instant),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Due {
+    /// Send this ping, then say that it was [sent](Keepalive::sent), or not.
+    Ping(Ping),
+    /// Nothing until then, `None` for ever.
+    Wait(Option<Instant>),
+    /// The peer is dead.
+    Dead,
+}
+
+/// A ping to be sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Ping {
+    pub(super) number: u64,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Keepalive {
+    /// How often it is looked whether a busy reader waits for the network again.
+    const LOOK: Duration = Duration::from_millis(20);
+    /// So many pongs may be missing until the oldest is forgotten.
+    const UNANSWERED: usize = 64;
+
+    /// What is to be done now.
+    pub(super) fn poll(&mut self, now: Instant, vitals: Vitals) -> Due {
+        self.observe(now, vitals);
+        let dead_at = self.dead_at();
+        if dead_at.is_some_and(|dead_at| now >= dead_at) {
+            return Due::Dead;
+        }
+        if self.next.is_some_and(|next| now >= next) {
+            return Due::Ping(self.ping(now));
+        }
+        let look = match self.silence {
+            Silence::Unheard if self.timeout.is_some() => now.checked_add(Self::LOOK),
+            _ => None,
+        };
+        Due::Wait([dead_at, self.next, look].into_iter().flatten().min())
+    }
+
+    /// The ping has left. From now on the peer may be missed.
+    pub(super) fn sent(&mut self, number: u64, now: Instant, vitals: Vitals) {
+        if let Some(ping) = self.unanswered.iter_mut().find(|ping| ping.number == number) {
+            ping.sent = now;
+        }
+        if self.silence == Silence::Unasked {
+            self.silence = Silence::Unheard;
+        }
+        self.observe(now, vitals);
+    }
+
+    /// The ping could not leave.
+    pub(super) fn unsent(&mut self, number: u64) {
+        self.unanswered.retain(|ping| ping.number != number);
+    }
+
+    /// A pong has come; returns how long its ping took, if it is the pong of one. With a payload that is always the same, it is
+    /// taken for that of the latest (RFC 6455, section 5.5.3).
+    pub(super) fn pong(&mut self, payload: &[u8], now: Instant) -> Option<Duration> {
+        let answered = match &self.payload {
+            Some(ours) if ours == payload => self.unanswered.len().checked_sub(1)?,
+            Some(_) => return None,
+            None => self.unanswered.iter().position(|ping| ping.number.to_be_bytes() == payload)?,
+        };
+        let ping = self.unanswered.drain(..=answered).next_back()?;
+        Some(now.saturating_duration_since(ping.sent))
+    }
+
+    fn ping(&mut self, now: Instant) -> Ping {
+        let next = self.next.and_then(|next| next.checked_add(self.interval));
+        // Who comes too late does not make up for what was missed.
+        self.next = next.filter(|&next| next > now).or_else(|| now.checked_add(self.interval));
+        self.last_number += 1;
+        let number = self.last_number;
+        if self.unanswered.len() == Self::UNANSWERED {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back(Unanswered { number, sent: now });
+        let payload = self.payload.clone().unwrap_or_else(|| number.to_be_bytes().to_vec());
+        Ping { number, payload }
+    }
+
+    fn observe(&mut self, now: Instant, vitals: Vitals) {
+        if vitals.received != self.received {
+            self.received = vitals.received;
+            self.silence = Silence::Unasked;
+            return;
+        }
+        self.silence = match (self.silence, vitals.waiting) {
+            (Silence::Unheard, true) => Silence::Since(now),
+            (Silence::Since(_), false) => Silence::Unheard,
+            (silence, _) => silence,
+        };
+    }
+
+    fn dead_at(&self) -> Option<Instant> {
+        match (self.silence, self.timeout) {
+            (Silence::Since(since), Some(timeout)) => since.checked_add(timeout),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    const WAITING: bool = true;
+    const BUSY: bool = false;
+
+    /// A keepalive with interval 1 s, and the time that passes for it.
+    struct Simulation {
+        keepalive: Keepalive,
+        start: Instant,
+        received: u64,
+        waiting: bool,
+    }
+
+    impl Simulation {
+        fn new(timeout: Option<u64>, payload: Option<&str>) -> Self {
+            let start = Instant::now();
+            let options = PingOptions {
+                interval: Some(ms(1000)),
+                timeout: timeout.map(ms),
+                payload: payload.map(|payload| payload.as_bytes().to_vec()),
+            };
+            Self { keepalive: options.start(start).unwrap(), start, received: 0, waiting: WAITING }
+        }
+
+        fn vitals(&self) -> Vitals {
+            Vitals { received: self.received, waiting: self.waiting }
+        }
+
+        /// What is due at so many milliseconds; a ping leaves at once.
+        fn at(&mut self, millis: u64) -> Due {
+            let now = self.start + ms(millis);
+            let due = self.keepalive.poll(now, self.vitals());
+            if let Due::Ping(ping) = &due {
+                self.keepalive.sent(ping.number, now, self.vitals());
+            }
+            due
+        }
+
+        /// As a thread does: what is due, when it is due, until then.
+        fn dead_at(&mut self, mut millis: u64, until: u64) -> Option<u64> {
+            while millis < until {
+                match self.at(millis) {
+                    Due::Dead => return Some(millis),
+                    Due::Ping(_) => {}
+                    Due::Wait(Some(time)) => millis = u64::try_from((time - self.start).as_millis()).unwrap(),
+                    Due::Wait(None) => return None,
+                }
+            }
+            None
+        }
+
+        fn wait(&self, millis: u64) -> Due {
+            Due::Wait(Some(self.start + ms(millis)))
+        }
+    }
+
+    fn ping(number: u64) -> Due {
+        Due::Ping(Ping { number, payload: number.to_be_bytes().to_vec() })
+    }
+
+    #[test]
+    fn the_first_ping_is_due_after_one_interval_and_then_each() {
+        let mut life = Simulation::new(None, None);
+        assert_eq!(life.at(0), life.wait(1000));
+        assert_eq!(life.at(1000), ping(1));
+        assert_eq!(life.at(1000), life.wait(2000));
+        // A little late is not put on top; a lot is not made up for.
+        assert_eq!(life.at(2100), ping(2));
+        assert_eq!(life.at(2100), life.wait(3000));
+        assert_eq!(life.at(7200), ping(3));
+        assert_eq!(life.at(7200), life.wait(8200));
+    }
+
+    #[test]
+    fn a_silent_peer_is_dead_an_interval_and_a_timeout_later() {
+        for (timeout, dead) in [(300, 1300), (1000, 2000), (2500, 3500)] {
+            let mut life = Simulation::new(Some(timeout), None);
+            assert_eq!(life.dead_at(0, 10_000), Some(dead), "timeout {timeout}");
+        }
+    }
+
+    #[test]
+    fn it_is_found_out_within_that_time_whenever_the_peer_dies() {
+        for timeout in [300, 1500, 4000] {
+            for death in (0..6000).step_by(70) {
+                let mut life = Simulation::new(Some(timeout), None);
+                // Until then it says something every 10 ms.
+                for millis in (0..death).step_by(10) {
+                    life.received += 1;
+                    assert_ne!(life.at(millis), Due::Dead, "timeout {timeout}, death {death}, {millis}");
+                }
+                let found = life.dead_at(death, death + 60_000).unwrap();
+                assert!(found <= death + 1000 + timeout, "timeout {timeout}, death {death}: {found}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_comes_is_a_sign_of_life() {
+        let mut life = Simulation::new(Some(300), None);
+        assert_eq!(life.at(1000), ping(1));
+        life.received += 1;
+        assert_eq!(life.at(1299), life.wait(2000));
+        assert_eq!(life.at(2000), ping(2));
+        assert_eq!(life.at(2300), Due::Dead);
+    }
+
+    #[test]
+    fn a_pong_that_is_faster_than_the_thread_that_sent_the_ping_counts() {
+        let mut life = Simulation::new(Some(300), None);
+        let now = life.start + ms(1000);
+        let Due::Ping(sent) = life.keepalive.poll(now, life.vitals()) else { panic!("no ping") };
+        life.received += 10;
+        assert_eq!(life.keepalive.pong(&sent.payload, now + ms(3)), Some(ms(3)));
+        life.keepalive.sent(sent.number, now + ms(5), life.vitals());
+        assert_eq!(life.at(1300), life.wait(2000));
+    }
+
+    #[test]
+    fn the_time_of_a_slow_callback_does_not_count() {
+        let mut life = Simulation::new(Some(300), None);
+        life.waiting = BUSY;
+        assert_eq!(life.at(1000), ping(1));
+        assert_eq!(life.at(1000), life.wait(1020));
+        assert_eq!(life.at(1900), life.wait(1920));
+        assert_eq!(life.at(2000), ping(2));
+        // It returns, and what the peer has said meanwhile is still on its way.
+        life.waiting = WAITING;
+        assert_eq!(life.at(2500), life.wait(2800));
+        assert_eq!(life.at(2799), life.wait(2800));
+        assert_eq!(life.at(2800), Due::Dead);
+    }
+
+    #[test]
+    fn a_ping_that_could_not_leave_is_not_missed() {
+        let mut life = Simulation::new(Some(300), None);
+        let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.vitals()) else { panic!("no ping") };
+        life.keepalive.unsent(stuck.number);
+        assert_eq!(life.at(1900), life.wait(2000));
+        assert_eq!(life.keepalive.pong(&stuck.payload, life.start + ms(1900)), None);
+    }
+
+    #[test]
+    fn pongs_are_matched_by_payload() {
+        let mut life = Simulation::new(None, None);
+        life.at(1000);
+        life.at(2000);
+        life.at(3000);
+        let pong =
+            |life: &mut Simulation, payload: &[u8], millis| life.keepalive.pong(payload, life.start + ms(millis));
+        assert_eq!(pong(&mut life, b"", 3100), None);
+        assert_eq!(pong(&mut life, &2u64.to_be_bytes(), 3100), Some(ms(1100)));
+        // What was sent before the ping that is answered will not be answered any more.
+        assert_eq!(pong(&mut life, &1u64.to_be_bytes(), 3100), None);
+        assert_eq!(pong(&mut life, &3u64.to_be_bytes(), 3100), Some(ms(100)));
+    }
+
+    #[test]
+    fn a_payload_of_the_users_is_sent_as_it_is_and_its_pong_is_that_of_the_latest_ping() {
+        let mut life = Simulation::new(None, Some("here"));
+        assert_eq!(life.at(1000), Due::Ping(Ping { number: 1, payload: b"here".to_vec() }));
+        life.at(2000);
+        assert_eq!(life.keepalive.pong(b"there", life.start + ms(2050)), None);
+        assert_eq!(life.keepalive.pong(b"here", life.start + ms(2050)), Some(ms(50)));
+        assert_eq!(life.keepalive.pong(b"here", life.start + ms(2060)), None);
+    }
+
+    #[test]
+    fn pings_that_are_never_answered_do_not_pile_up() {
+        let mut life = Simulation::new(None, None);
+        for second in 1..10_000 {
+            assert_eq!(life.at(second * 1000), ping(second));
+        }
+        assert!(life.keepalive.unanswered.len() <= Keepalive::UNANSWERED);
+    }
+
+    #[test]
+    fn intervals_that_no_clock_counts_to_never_end() {
+        let options = PingOptions { interval: Some(Duration::MAX), timeout: Some(Duration::MAX), payload: None };
+        let now = Instant::now();
+        assert_eq!(options.start(now).unwrap().poll(now, Vitals::default()), Due::Wait(None));
+        assert!(PingOptions { interval: Some(Duration::ZERO), ..options }.start(now).is_none());
+    }
+}

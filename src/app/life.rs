@@ -1,0 +1,282 @@
+//! The life of an app as a state machine: what follows what, and when. It neither waits nor looks at a clock; time and chance are
+//! handed in. Whoever drives it, a thread of its own or one for thousands of apps, does what it says.
+
+use std::time::{Duration, Instant};
+
+use super::reconnect::Reconnect;
+use crate::error::Error;
+
+/// The life of an app during one run.
+///
+/// ```text
+///             opened                    ended
+/// Connecting ────────▶ Open ─────────────────────────▶ Backoff ─▶ Connecting …
+///      └──────────────────────── ended ──────────────▶ Stopped
+/// ```
+#[derive(Debug)]
+pub(super) struct Life {
+    reconnect: Reconnect,
+    phase: Phase,
+    /// Attempts since a connection last was stable, the present one included.
+    attempts: u32,
+    /// When the first of them failed.
+    failing_since: Option<Instant>,
+    /// Whether any connection of this run was open.
+    has_opened: bool,
+}
+
+/// What is going on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    Connecting,
+    Open { since: Instant },
+    Backoff { until: Instant },
+    Stopped,
+}
+
+/// Which callback an open connection fires.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Opened {
+    /// `on_open`: no connection of this run was open before.
+    First,
+    /// `on_reconnect`.
+    Again,
+}
+
+/// What follows the end of a connection or of an attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    Retry { delay: Duration, at: Instant },
+    Stop,
+}
+
+/// How a connection or an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End<'a> {
+    pub(super) error: &'a Error,
+    /// What a server that refused has asked for.
+    pub(super) retry_after: Option<Duration>,
+    /// Whether the application has said that the connection works.
+    pub(super) is_healthy: bool,
+    /// Any number, drawn anew each time.
+    pub(super) entropy: u64,
+}
+
+impl Life {
+    pub(super) const fn new(reconnect: Reconnect) -> Self {
+        Self { reconnect, phase: Phase::Stopped, attempts: 0, failing_since: None, has_opened: false }
+    }
+
+    pub(super) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether any connection of this run was open.
+    pub(super) const fn has_opened(&self) -> bool {
+        self.has_opened
+    }
+
+    /// Begins an attempt; returns its number, counted since a connection last was stable.
+    pub(super) const fn connect(&mut self) -> u32 {
+        self.phase = Phase::Connecting;
+        self.attempts = self.attempts.saturating_add(1);
+        self.attempts
+    }
+
+    /// The attempt has succeeded.
+    pub(super) const fn opened(&mut self, now: Instant) -> Opened {
+        self.phase = Phase::Open { since: now };
+        let opened = if self.has_opened { Opened::Again } else { Opened::First };
+        self.has_opened = true;
+        opened
+    }
+
+    /// The attempt has failed, or the connection is over.
+    pub(super) fn ended(&mut self, now: Instant, end: End<'_>) -> Next {
+        let uptime = match self.phase {
+            Phase::Open { since } => Some(now.saturating_duration_since(since)),
+            Phase::Connecting | Phase::Backoff { .. } | Phase::Stopped => None,
+        };
+        if end.is_healthy || uptime.is_some_and(|uptime| self.reconnect.is_stable(uptime)) {
+            self.attempts = 0;
+            self.failing_since = None;
+        }
+        let failing_for = now.saturating_duration_since(*self.failing_since.get_or_insert(now));
+        let next = self.next(now, end, failing_for);
+        self.phase = match next {
+            Next::Retry { at, .. } => Phase::Backoff { until: at },
+            Next::Stop => Phase::Stopped,
+        };
+        next
+    }
+
+    /// The application has ended the run.
+    pub(super) const fn stop(&mut self) {
+        self.phase = Phase::Stopped;
+    }
+
+    fn next(&self, now: Instant, end: End<'_>, failing_for: Duration) -> Next {
+        if !self.reconnect.allows(end.error) {
+            return Next::Stop;
+        }
+        let delay = self.reconnect.delay(self.attempts, end.retry_after, end.entropy);
+        if self.reconnect.is_exhausted(self.attempts, failing_for.saturating_add(delay)) {
+            return Next::Stop;
+        }
+        match now.checked_add(delay) {
+            Some(at) => Next::Retry { delay, at },
+            None => Next::Stop,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{CloseCause, CloseInfo, Phase as Operation};
+    use crate::websocket::CloseCode;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn timeout() -> Error {
+        Error::Timeout(Operation::Connect)
+    }
+
+    fn closed(cause: CloseCause) -> Error {
+        Error::Closed(Box::new(CloseInfo::new(CloseCode::NORMAL, "", cause)))
+    }
+
+    /// What follows an end, with the longest delay that chance can give.
+    fn end(life: &mut Life, now: Instant, error: &Error) -> Next {
+        life.ended(now, End { error, retry_after: None, is_healthy: false, entropy: u64::MAX })
+    }
+
+    /// The seconds that an end is followed by.
+    #[track_caller]
+    fn seconds(next: Next) -> u64 {
+        let Next::Retry { delay, .. } = next else { panic!("no further attempt") };
+        delay.as_secs_f64().round() as u64
+    }
+
+    #[test]
+    fn the_first_connection_opens_and_later_ones_reconnect() {
+        let now = Instant::now();
+        let mut life = Life::new(Reconnect::fixed(ms(5)));
+        assert_eq!(life.connect(), 1);
+        assert_eq!(end(&mut life, now, &timeout()), Next::Retry { delay: ms(5), at: now + ms(5) });
+        assert_eq!(life.phase(), Phase::Backoff { until: now + ms(5) });
+        assert_eq!(life.connect(), 2);
+        assert_eq!(life.opened(now), Opened::First);
+        end(&mut life, now, &timeout());
+        life.connect();
+        assert_eq!(life.opened(now), Opened::Again);
+    }
+
+    #[test]
+    fn delays_grow_until_a_connection_was_stable() {
+        let mut now = Instant::now();
+        let mut life = Life::new(Reconnect::backoff());
+        for expected in [1, 2, 4] {
+            // It opens, and is dropped too soon.
+            life.connect();
+            life.opened(now);
+            now += ms(9_999);
+            assert_eq!(seconds(end(&mut life, now, &timeout())), expected);
+        }
+        life.connect();
+        life.opened(now);
+        now += ms(10_000);
+        assert_eq!(seconds(end(&mut life, now, &timeout())), 1);
+        assert_eq!(life.connect(), 1);
+    }
+
+    #[test]
+    fn an_application_that_calls_a_connection_healthy_begins_anew() {
+        let now = Instant::now();
+        let mut life = Life::new(Reconnect::backoff());
+        for _ in 0..5 {
+            life.connect();
+            end(&mut life, now, &timeout());
+        }
+        life.connect();
+        life.opened(now);
+        let error = timeout();
+        let next = life.ended(now, End { error: &error, retry_after: None, is_healthy: true, entropy: u64::MAX });
+        assert_eq!(seconds(next), 1);
+    }
+
+    #[test]
+    fn attempts_and_time_have_an_end() {
+        let now = Instant::now();
+        let mut life = Life::new(Reconnect::fixed(ms(10)).max_attempts(3));
+        for number in 1..=3 {
+            assert_eq!(life.connect(), number);
+            let next = end(&mut life, now, &timeout());
+            assert_eq!(next == Next::Stop, number == 3, "{number}");
+        }
+        assert_eq!(life.phase(), Phase::Stopped);
+
+        let mut life = Life::new(Reconnect::fixed(ms(10)).max_elapsed(ms(25)));
+        let ends = [0, 10, 20].map(|later| {
+            life.connect();
+            end(&mut life, now + ms(later), &timeout()) == Next::Stop
+        });
+        assert_eq!(ends, [false, false, true]);
+    }
+
+    #[test]
+    fn what_this_side_has_ended_stays_ended() {
+        let causes = [
+            (CloseCause::Local, false),
+            (CloseCause::Unanswered, false),
+            (CloseCause::Aborted, false),
+            (CloseCause::Cancelled, false),
+            (CloseCause::Remote, true),
+            (CloseCause::PingTimeout, true),
+            (CloseCause::TornFrame, true),
+            (CloseCause::Lost(std::io::ErrorKind::ConnectionReset), true),
+        ];
+        for (cause, again) in causes {
+            let mut life = Life::new(Reconnect::fixed(ms(1)).retry_if(|_| true));
+            life.connect();
+            assert_eq!(end(&mut life, Instant::now(), &closed(cause)) != Next::Stop, again, "{cause}");
+        }
+    }
+
+    #[test]
+    fn a_clean_close_may_be_the_end() {
+        let ends = |reconnect, cause| {
+            let mut life = Life::new(reconnect);
+            life.connect();
+            life.opened(Instant::now());
+            end(&mut life, Instant::now(), &closed(cause)) == Next::Stop
+        };
+        let steady = || Reconnect::fixed(ms(1));
+        assert!(!ends(steady(), CloseCause::Remote));
+        assert!(ends(steady().stop_on_close(), CloseCause::Remote));
+        assert!(!ends(steady().stop_on_close(), CloseCause::PingTimeout));
+        assert!(ends(steady().retry_if(|error| !error.is_closed()), CloseCause::PingTimeout));
+        assert!(ends(Reconnect::never(), CloseCause::PingTimeout));
+    }
+
+    #[test]
+    fn an_age_of_simulated_time_passes_in_a_moment() {
+        let mut now = Instant::now();
+        let mut life = Life::new(Reconnect::backoff());
+        for round in 0..100_000u64 {
+            life.connect();
+            if round % 3 > 0 {
+                life.opened(now);
+                now += ms(round % 20_000);
+            }
+            let entropy = round.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let error = timeout();
+            let next = life.ended(now, End { error: &error, retry_after: None, is_healthy: false, entropy });
+            let Next::Retry { delay, at } = next else { panic!("round {round}") };
+            assert!((ms(250)..=ms(60_000)).contains(&delay), "round {round}: {delay:?}");
+            now = at;
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! An app: callbacks, keepalive and reconnecting around a connection, to be left alone for months.
+//!
+//! | | |
+//! |---|---|
+//! | `life`, `keepalive`, `reconnect` | what follows what, and when: without I/O, clocks and chance, which are handed in |
+//! | `session` | one run: what has happened goes in, callbacks and the next step come out |
+//! | `stage`, `closures`, `handler` | where callbacks are called, and what they are |
+//! | `run`, `queue`, `app_thread` | drivers: threads and waiting |
+//! | `shared`, `handle` | what the threads share, and what the user has of it |
+
+mod app_thread;
+mod attempt;
+mod closed;
+mod closures;
+mod error;
+mod handle;
+mod handler;
+mod keepalive;
+mod life;
+mod outbox;
+mod queue;
+mod reconnect;
+mod run;
+mod session;
+mod shared;
+mod stage;
+mod statistics;
+mod sync;
+
+use std::fmt;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread::{self, Builder};
+use std::time::Duration;
+
+pub use self::app_thread::AppThread;
+pub use self::attempt::Attempt;
+pub use self::closed::Closed;
+pub use self::error::AppError;
+pub use self::handle::Handle;
+pub use self::handler::{Handler, Outcome};
+pub use self::queue::Overflow;
+pub use self::reconnect::{Reconnect, set_reconnect};
+pub use self::stage::CallbackPolicy;
+pub use self::statistics::{Latency, Statistics};
+
+use self::attempt::Connector;
+use self::closures::Closures;
+use self::keepalive::PingOptions;
+use self::outbox::Outbox;
+use self::queue::{Entrance, Queue};
+use self::reconnect::default_reconnect;
+use self::run::{Way, run};
+use self::session::Session;
+use self::shared::Shared;
+use self::stage::{CallbackPolicies, Stage};
+use crate::error::Result;
+use crate::options::ConnectOptions;
+use crate::sender::Sender;
+use crate::websocket::not_connected;
+
+/// A connection that is driven by callbacks, kept alive with pings, and made again when it is lost.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use websocket_sync::{Reconnect, WebSocketApp};
+///
+/// let mut messages = 0;
+/// WebSocketApp::new("wss://feed.example/")
+///     .on_open(|app| app.send_text("subscribe"))
+///     .on_message(|app, message| {
+///         messages += 1;
+///         println!("{message:?}");
+///         if messages == 100 { app.close() } else { Ok(()) }
+///     })
+///     .on_error(|_, error| eprintln!("{error}"))
+///     .on_close(|_, closed| println!("{}, connects again in {:?}", closed.cause, closed.reconnect))
+///     .ping_interval(Duration::from_secs(20))
+///     .ping_timeout(Duration::from_secs(10))
+///     .reconnect(Reconnect::backoff())
+///     .run_forever()?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+///
+/// # Callbacks
+///
+/// They are called one at a time, on the thread of [`run_forever`](Self::run_forever), which receives meanwhile nothing: neither are
+/// the server's pings answered nor its messages taken, unless there is a [queue](Self::queue). They may borrow what lives
+/// longer than the app; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
+/// for each message `on_data` and `on_message`, `on_error` for whatever fails, `on_close`.
+///
+/// A panic in a callback is caught and told to `on_error` as [`AppError::Panicked`]; the app goes on, unless
+/// [told otherwise](Self::callback_panics). What the callback has left half done is its own affair. The panic's message is printed by
+/// Rust as always; where panics abort, there is nothing to catch.
+///
+/// # The end
+///
+/// [`Handle::close`] and [`Handle::stop`] end a run from any thread. Ctrl-C ends the process, as it does by default; to end a run in
+/// order instead, call them where the signal is handled:
+///
+/// ```no_run
+/// # mod ctrlc { pub fn set_handler(_: impl FnMut() + 'static + Send) -> websocket_sync::Result<()> { Ok(()) } }
+/// # use websocket_sync::WebSocketApp;
+/// let mut app = WebSocketApp::new("wss://feed.example/");
+/// let handle = app.handle();
+/// ctrlc::set_handler(move || handle.stop())?; // of the crate `ctrlc`, which calls it on a thread of its own
+/// app.run_forever()?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+#[must_use = "it does nothing until it runs"]
+pub struct WebSocketApp<'env> {
+    url: String,
+    options: ConnectOptions,
+    connector: Option<Connector<'env>>,
+    closures: Closures<'env>,
+    policies: CallbackPolicies,
+    pings: PingOptions,
+    reconnect: Option<Reconnect>,
+    queue: Option<(usize, Overflow)>,
+    handle: Handle,
+}
+
+impl<'env> WebSocketApp<'env> {
+    /// An app for this URL, with the default options.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            options: ConnectOptions::new(),
+            connector: None,
+            closures: Closures::default(),
+            policies: CallbackPolicies::default(),
+            pings: PingOptions::default(),
+            reconnect: None,
+            queue: None,
+            handle: Handle::new(Arc::new(Shared::new(Outbox::default()))),
+        }
+    }
+
+    /// How connections are made: everything that [`ConnectOptions`] has. A receive timeout is not used: what is late is found out by
+    /// [pings](Self::ping_interval).
+    ///
+    /// Default: [`ConnectOptions::new`].
+    #[doc(alias = "header")]
+    #[doc(alias = "cookie")]
+    #[doc(alias = "subprotocols")]
+    pub fn options(mut self, options: ConnectOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// How often a ping is sent, the first time after one interval; zero for never. It is sent by a thread of its own, so that no
+    /// callback delays it; a message that is being sent does.
+    ///
+    /// Default: never.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.pings.interval = Some(interval);
+        self
+    }
+
+    /// How long nothing at all may come after a ping until the peer is taken for dead: the connection then fails with
+    /// [`CloseCause::PingTimeout`](crate::CloseCause::PingTimeout). Whatever comes counts, not only the pong; and only the time
+    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval.
+    ///
+    /// Default: for ever. Without an interval it means nothing; zero is refused.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.pings.timeout = Some(timeout);
+        self
+    }
+
+    /// The payload of the pings, up to 125 bytes, the same each time.
+    ///
+    /// Default: the number of the ping as 8 bytes, by which its pong is known. With a payload of your own, a pong is taken for
+    /// that of the latest ping.
+    pub fn ping_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
+        self.pings.payload = Some(payload.into());
+        self
+    }
+
+    /// Whether and when a lost connection is made again.
+    ///
+    /// Default: that of [`set_reconnect`] if there is one, else [`Reconnect::never`].
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.reconnect = Some(reconnect);
+        self
+    }
+
+    /// Calls back behind a queue of so many messages, at least one: a thread of its own receives, so that the server's pings are
+    /// answered and its close is seen while a callback is busy. Messages are copied for it.
+    ///
+    /// Default: callbacks are called as soon as something comes, and nothing is copied.
+    pub fn queue(mut self, capacity: usize, overflow: Overflow) -> Self {
+        self.queue = Some((capacity, overflow));
+        self
+    }
+
+    /// Keeps up to so many messages that [`Handle::send_text`] and [`Handle::send_binary`] are given while there is no connection.
+    /// They are never sent by themselves: [`Handle::take_unsent`] hands them back.
+    ///
+    /// Default: none; sending fails while there is no connection.
+    ///
+    /// ```no_run
+    /// use websocket_sync::{Message, Reconnect, WebSocketApp};
+    ///
+    /// let app = WebSocketApp::new("wss://feed.example/").reconnect(Reconnect::backoff()).outbox(100).on_open(|app| {
+    ///     app.send_text("log in")?;
+    ///     for message in app.take_unsent() {
+    ///         app.send(message.as_bytes(), message.kind().into())?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// # let _: WebSocketApp<'_> = app;
+    /// ```
+    pub fn outbox(self, capacity: usize) -> Self {
+        self.handle.shared().outbox(|outbox| outbox.set_capacity(capacity));
+        self
+    }
+
+    /// What becomes of the run when a callback returns an error.
+    ///
+    /// Default: it goes on.
+    pub const fn callback_errors(mut self, policy: CallbackPolicy) -> Self {
+        self.policies.errors = policy;
+        self
+    }
+
+    /// What becomes of the run when a callback panics.
+    ///
+    /// Default: it goes on.
+    pub const fn callback_panics(mut self, policy: CallbackPolicy) -> Self {
+        self.policies.panics = policy;
+        self
+    }
+
+    /// What sends, closes the app, and says how it fares; for other threads, too.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Connects, calls back, keeps alive and connects again, on this thread, until nothing more is to be done. Then all of its
+    /// threads have ended. It can be called again.
+    ///
+    /// Returns how the last connection ended: when it was closed by [`Handle::close`] or its kin, or cleanly by the server where
+    /// no reconnect follows.
+    ///
+    /// # Errors
+    ///
+    /// The last failure, when no further attempt follows it; the failure of a callback with [`CallbackPolicy::Stop`]; before
+    /// anything is done, [`Error::Options`] for a setting that cannot be meant.
+    pub fn run_forever(&mut self) -> Result<Closed> {
+        self.pings.validate()?;
+        self.options.validate()?;
+        let Self { url, options, connector, closures, policies, pings, reconnect, queue, handle } = self;
+        let (handle, pings) = (&*handle, &*pings);
+        let shared = handle.shared();
+        let cancellation = shared.begin();
+        let finish = Finish(shared);
+        let _called_off = options.settings().cancellation.clone().map(|users| {
+            let handle = handle.clone();
+            users.watch(move || handle.shared().call_off())
+        });
+        let queue = queue.map(|(capacity, overflow)| Arc::new(Queue::new(capacity, overflow)));
+        let _woken = queue.clone().map(|queue| cancellation.watch(move || queue.wake()));
+        let way = Way {
+            url,
+            options: options.clone().cancellation(&cancellation),
+            connector: connector.as_mut(),
+            fragments: closures.wants_fragments() || options.settings().fires_cont_frame,
+        };
+        let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
+        let mut stage = Stage::new(closures, handle, *policies);
+        let outcome = thread::scope(|scope| -> Result<_> {
+            // The threads are waited for after this.
+            let _finish = finish;
+            if pings.are_wanted() {
+                Builder::new().name("websocket-ping".to_owned()).spawn_scoped(scope, || shared.keep_alive())?;
+            }
+            let Some(queue) = queue.as_deref() else {
+                return Ok(run(Session::new(handle, pings, reconnect, &mut stage), way));
+            };
+            let receiver = Builder::new().name("websocket-recv".to_owned()).spawn_scoped(scope, move || {
+                run(Session::new(handle, pings, reconnect, Entrance { queue, shared }), way)
+            })?;
+            queue.drain(shared, &mut stage);
+            Ok(receiver.join().unwrap_or_else(|panicked| resume_unwind(panicked)))
+        })?;
+        match (stage.into_fatal(), outcome) {
+            (Some(fatal), _) => Err(fatal),
+            (None, Ok(closed)) => Ok(closed),
+            // The session and the queue are gone: nobody else has it.
+            (None, Err(error)) => Err(Arc::into_inner(error).unwrap_or_else(not_connected)),
+        }
+    }
+}
+
+/// Ends a run, however it ends.
+struct Finish<'a>(&'a Shared<Sender>);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}
+
+impl fmt::Debug for WebSocketApp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocketApp")
+            .field("options", &self.options)
+            .field("callbacks", &self.closures)
+            .field("policies", &self.policies)
+            .field("pings", &self.pings)
+            .field("reconnect", &self.reconnect)
+            .field("queue", &self.queue)
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
+    }
+}

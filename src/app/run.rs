@@ -1,0 +1,83 @@
+//! The driver that runs an app on one thread: connects, receives, waits.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use super::attempt::{Attempt, Connector};
+use super::closed::Closed;
+use super::error::AppError;
+use super::session::{Ending, Session};
+use super::stage::Audience;
+use super::sync::Arc;
+use crate::error::{CloseInfo, Error, Result};
+use crate::options::ConnectOptions;
+use crate::websocket::{CloseCode, WebSocket, not_connected};
+
+/// How connections are made and received from.
+pub(super) struct Way<'a, 'env> {
+    pub(super) url: &'a str,
+    pub(super) options: ConnectOptions,
+    pub(super) connector: Option<&'a mut Connector<'env>>,
+    /// Whether messages are handed out fragment by fragment.
+    pub(super) fragments: bool,
+}
+
+/// Runs until there is no further attempt. Returns how the last connection ended, or what has failed.
+pub(super) fn run<A: Audience>(mut session: Session<'_, A>, mut way: Way<'_, '_>) -> Result<Closed, Arc<Error>> {
+    loop {
+        let connected = way.connect(&session.attempt());
+        let (error, info) = match connected {
+            Ok(ws) => way.serve(&mut session, ws),
+            Err(error) => (error, None),
+        };
+        match session.ended(error, info, Instant::now()) {
+            Ending::Over(outcome) => return outcome,
+            Ending::Retry(at) if session.handle().shared().back_off(at) => {}
+            Ending::Retry(_) => return Ok(session.called_off()),
+        }
+    }
+}
+
+impl Way<'_, '_> {
+    fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
+        let options = self.options.clone();
+        let Some(connector) = &mut self.connector else { return options.connect(self.url) };
+        catch_unwind(AssertUnwindSafe(|| connector(attempt, options)))
+            .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect_with", &*payload))))
+    }
+
+    /// Hands out what comes until the connection is over; says why, and how it ended.
+    fn serve<A: Audience>(&self, session: &mut Session<'_, A>, mut ws: WebSocket) -> (Error, Option<CloseInfo>) {
+        if let Err(error) = session.opened(&mut ws, Instant::now()) {
+            close(&ws, CloseCode::NORMAL);
+            return (error, None);
+        }
+        let error = self.receive(session, &mut ws);
+        (error, ws.close_info())
+    }
+
+    fn receive<A: Audience>(&self, session: &mut Session<'_, A>, ws: &mut WebSocket) -> Error {
+        let shared = session.handle().shared();
+        loop {
+            if shared.is_stopping() {
+                return close(ws, CloseCode::NORMAL);
+            }
+            let received = if self.fragments { ws.recv_fragment() } else { ws.recv_event() };
+            match received.map(|received| session.received(received)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    close(ws, CloseCode::INTERNAL_ERROR);
+                    return error;
+                }
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+/// Closes, unless somebody is about to; says how it ended.
+fn close(ws: &WebSocket, code: CloseCode) -> Error {
+    // The code can be sent, so there is nothing to refuse.
+    let _ = ws.close_with(code, "");
+    ws.close_info().map_or_else(not_connected, |info| Error::Closed(Box::new(info)))
+}

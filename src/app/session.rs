@@ -1,0 +1,153 @@
+//! One run of an app: a driver tells it what has happened, it fires the callbacks and says what follows.
+//!
+//! A driver connects, receives and waits; it decides nothing. The one of this crate's own thread is in `run`.
+
+use std::time::{Duration, Instant};
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::attempt::Attempt;
+use super::closed::Closed;
+use super::handle::Handle;
+use super::keepalive::PingOptions;
+use super::life::{End, Life, Next, Phase};
+use super::reconnect::Reconnect;
+use super::stage::Audience;
+use super::sync::Arc;
+use crate::error::{CloseCause, CloseInfo, Error, Result};
+use crate::websocket::{CloseCode, Received, WebSocket};
+
+/// One run of an app.
+#[derive(Debug)]
+pub(super) struct Session<'a, A> {
+    handle: &'a Handle,
+    pings: &'a PingOptions,
+    life: Life,
+    audience: A,
+    /// What the attempt before this one ended with.
+    last_error: Option<Arc<Error>>,
+}
+
+/// What follows the end of a connection or of an attempt.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Another attempt, then.
+    Retry(Instant),
+    /// The end of the run.
+    Over(Result<Closed, Arc<Error>>),
+}
+
+impl<'a, A: Audience> Session<'a, A> {
+    pub(super) const fn new(handle: &'a Handle, pings: &'a PingOptions, reconnect: Reconnect, audience: A) -> Self {
+        Self { handle, pings, life: Life::new(reconnect), audience, last_error: None }
+    }
+
+    pub(super) const fn handle(&self) -> &'a Handle {
+        self.handle
+    }
+
+    /// Begins an attempt to connect.
+    pub(super) fn attempt(&mut self) -> Attempt<'_> {
+        Attempt { number: self.life.connect(), last_error: self.last_error.as_deref() }
+    }
+
+    /// The attempt has succeeded. Not so if the run was ended in the meantime: then the connection is to be closed.
+    pub(super) fn opened(&mut self, ws: &mut WebSocket, now: Instant) -> Result<()> {
+        // Its end is for the keepalive to find out.
+        ws.set_recv_timeout(None)?;
+        if !self.handle.shared().opened(ws.sender(), self.pings.start(now), ws.response().cloned()) {
+            return Err(cancelled());
+        }
+        log::info!("connected");
+        let opened = self.life.opened(now);
+        self.audience.opened(opened);
+        Ok(())
+    }
+
+    /// Something has come. An error is a reason to close the connection.
+    #[inline]
+    pub(super) fn received(&mut self, received: Received<'_>) -> Result<()> {
+        let shared = self.handle.shared();
+        match received {
+            Received::Message(message) => shared.received.count_alone(message.as_bytes().len()),
+            Received::Fragment { payload, .. } => shared.received.count_alone(payload.len()),
+            Received::Ping(_) => {}
+            Received::Pong(payload) => shared.pong(payload, Instant::now()),
+        }
+        self.audience.received(received)
+    }
+
+    /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.
+    pub(super) fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> Ending {
+        let shared = self.handle.shared();
+        let was_open = matches!(self.life.phase(), Phase::Open { .. });
+        let info = info.or_else(|| error.close_info().cloned()).unwrap_or_else(never_connected);
+        let is_healthy = was_open && shared.lost(&info);
+        let is_wanted = shared.is_stopping() || info.cause == CloseCause::Cancelled;
+        let next = if is_wanted {
+            self.life.stop();
+            Next::Stop
+        } else {
+            let retry_after = retry_after(&error);
+            self.life.ended(now, End { error: &error, retry_after, is_healthy, entropy: entropy() })
+        };
+        let is_failure = !is_wanted && !error.close_info().is_some_and(CloseInfo::is_clean);
+        let error = Arc::new(error);
+        self.last_error = Some(Arc::clone(&error));
+        if is_failure {
+            self.audience.failed(Arc::clone(&error));
+        }
+        let closed = self.close(&info, next, was_open);
+        match next {
+            Next::Retry { at, .. } if closed.reconnect.is_some() => Ending::Retry(at),
+            Next::Stop if is_failure => Ending::Over(Err(error)),
+            Next::Retry { .. } | Next::Stop => Ending::Over(Ok(closed)),
+        }
+    }
+
+    /// There is to be no further attempt, after all.
+    pub(super) fn called_off(&mut self) -> Closed {
+        self.life.stop();
+        let info = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled);
+        self.close(&info, Next::Stop, false)
+    }
+
+    /// Fires `on_close` where it is due: once for each connection that was open, and once for a run that ends without one.
+    fn close(&mut self, info: &CloseInfo, next: Next, was_open: bool) -> Closed {
+        let delay: Option<Duration> = match next {
+            // `on_error` may have ended the run.
+            Next::Retry { delay, .. } if !self.handle.shared().is_stopping() => Some(delay),
+            Next::Retry { .. } | Next::Stop => None,
+        };
+        let closed = Closed::new(info, delay);
+        match delay {
+            Some(delay) => log::info!("{info}; connects again in {delay:?}"),
+            None => log::info!("{info}"),
+        }
+        if was_open || (delay.is_none() && !self.life.has_opened()) {
+            self.audience.closed(closed.clone());
+        }
+        closed
+    }
+}
+
+fn cancelled() -> Error {
+    Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled)))
+}
+
+fn never_connected() -> CloseInfo {
+    CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::NotConnected)
+}
+
+/// What a server that refused has asked for (RFC 9110, section 10.2.3).
+fn retry_after(error: &Error) -> Option<Duration> {
+    let Error::Refused(refusal) = error else { return None };
+    let seconds = refusal.headers.text("retry-after")?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Chance, to spread those who lost the same server. A system without any is no reason not to connect.
+fn entropy() -> u64 {
+    SysRng.try_next_u64().unwrap_or(u64::MAX / 2)
+}

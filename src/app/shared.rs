@@ -1,0 +1,343 @@
+//! What the threads of an app share: the one that runs it, the one that sends pings, and those with a [`Handle`](super::Handle).
+//!
+//! One lock, held for a few instructions and never across a wait for the network or a callback. What is connected is known only
+//! by what can be done to it, a [`Link`], so that all of this can be tried out without a network.
+
+use std::time::{Duration, Instant};
+
+use super::keepalive::{Due, Keepalive};
+use super::outbox::Outbox;
+use super::statistics::{Latencies, Statistics};
+use super::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::cancellation::Cancellation;
+use crate::error::{CloseInfo, Result};
+use crate::websocket::{CloseCode, Response, Vitals};
+
+/// An open connection, as far as the other threads are concerned. Clones are the same connection.
+pub(super) trait Link: Clone {
+    /// Sends a Close and waits for the end, but not on the thread that receives. Bounded.
+    fn close(&self, code: CloseCode, reason: &str) -> Result<()>;
+    /// Ends the connection without waiting for anything.
+    fn leave(&self);
+    /// Ends the connection of a peer that has fallen silent.
+    fn give_up(&self);
+    /// Sends a ping. Waits behind a frame that is being sent, for as long as that may take.
+    fn ping(&self, payload: &[u8]) -> Result<()>;
+    /// What has come in.
+    fn vitals(&self) -> Vitals;
+}
+
+/// What the threads share.
+#[derive(Debug)]
+pub(super) struct Shared<L> {
+    state: Mutex<State<L>>,
+    /// Something in it has changed that somebody may wait for.
+    changed: Condvar,
+    /// Whether the run is to end, for a look after every message: `state.request` without the lock.
+    is_stopping: AtomicBool,
+    pub(super) received: Tally,
+    pub(super) sent: Tally,
+    pub(super) dropped: AtomicU64,
+}
+
+/// A count of messages and of the bytes in them.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State<L> {
+    run: Run,
+    connection: Option<Open<L>>,
+    /// Whether somebody has asked for the end of the run.
+    is_stopping: bool,
+    /// Calls off the attempts of this run.
+    cancellation: Cancellation,
+    is_healthy: bool,
+    has_errored: bool,
+    last_close: Option<CloseInfo>,
+    connects: u64,
+    last_ping: Option<Instant>,
+    last_pong: Option<Instant>,
+    latencies: Latencies,
+    outbox: Outbox,
+}
+
+/// Whether the app runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Run {
+    /// Not yet. To close it means that it shall end at once when it does.
+    Before,
+    During,
+    /// Not any more: there is nothing to close.
+    After,
+}
+
+/// The connection that is open.
+#[derive(Debug)]
+struct Open<L> {
+    link: L,
+    /// Tells it from the others of this app.
+    number: u64,
+    keepalive: Option<Keepalive>,
+    response: Option<Arc<Response>>,
+}
+
+impl<L: Link> Shared<L> {
+    pub(super) fn new(outbox: Outbox) -> Self {
+        Self {
+            state: Mutex::new(State {
+                run: Run::Before,
+                connection: None,
+                is_stopping: false,
+                cancellation: Cancellation::new(),
+                is_healthy: false,
+                has_errored: false,
+                last_close: None,
+                connects: 0,
+                last_ping: None,
+                last_pong: None,
+                latencies: Latencies::default(),
+                outbox,
+            }),
+            changed: Condvar::new(),
+            is_stopping: AtomicBool::new(false),
+            received: Tally::default(),
+            sent: Tally::default(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// A run is about to begin, on another thread. From now on it can be closed.
+    pub(super) fn announce(&self) {
+        self.state().run = Run::Before;
+    }
+
+    /// A run begins. Returns what calls its attempts off: it has been already if it was closed before it began.
+    pub(super) fn begin(&self) -> Cancellation {
+        let mut state = self.state();
+        state.run = Run::During;
+        state.has_errored = false;
+        state.last_close = None;
+        state.cancellation.clone()
+    }
+
+    /// The run is over. Whatever was asked of it is done.
+    pub(super) fn finish(&self) {
+        let mut state = self.state();
+        state.run = Run::After;
+        state.connection = None;
+        state.is_stopping = false;
+        state.cancellation = Cancellation::new();
+        self.is_stopping.store(false, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// A connection is open. Not so if the end of the run was asked for in the meantime.
+    pub(super) fn opened(&self, link: L, keepalive: Option<Keepalive>, response: Option<Response>) -> bool {
+        let mut state = self.state();
+        if state.is_stopping {
+            return false;
+        }
+        state.connects += 1;
+        state.is_healthy = false;
+        let number = state.connects;
+        state.connection = Some(Open { link, number, keepalive, response: response.map(Arc::new) });
+        self.changed.notify_all();
+        true
+    }
+
+    /// The connection is over. Says whether the application had called it healthy.
+    pub(super) fn lost(&self, info: &CloseInfo) -> bool {
+        let mut state = self.state();
+        state.connection = None;
+        state.last_close = Some(info.clone());
+        self.changed.notify_all();
+        std::mem::take(&mut state.is_healthy)
+    }
+
+    /// Something has failed that `on_error` is told of.
+    pub(super) fn note_error(&self) {
+        self.state().has_errored = true;
+    }
+
+    /// A pong has come.
+    pub(super) fn pong(&self, payload: &[u8], now: Instant) {
+        let mut state = self.state();
+        state.last_pong = Some(now);
+        let keepalive = state.connection.as_mut().and_then(|open| open.keepalive.as_mut());
+        if let Some(latency) = keepalive.and_then(|keepalive| keepalive.pong(payload, now)) {
+            state.latencies.push(latency);
+        }
+    }
+
+    /// Waits for the time of the next attempt. Returns at once, and false, when there is to be none.
+    pub(super) fn back_off(&self, until: Instant) -> bool {
+        let mut state = self.state();
+        loop {
+            if state.is_stopping || state.cancellation.is_cancelled() {
+                return false;
+            }
+            let now = Instant::now();
+            if now >= until {
+                return true;
+            }
+            state = self.wait(state, Some(until - now));
+        }
+    }
+
+    /// Sends the pings of each connection, until the run is over: for a thread of its own.
+    pub(super) fn keep_alive(&self) {
+        let mut state = self.state();
+        while state.run == Run::During {
+            let now = Instant::now();
+            let Some(open) = &mut state.connection else {
+                state = self.wait(state, None);
+                continue;
+            };
+            let (link, number) = (open.link.clone(), open.number);
+            let due = open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, link.vitals()));
+            state = match due {
+                Due::Wait(until) => self.wait(state, until.map(|until| until.saturating_duration_since(now))),
+                Due::Dead => {
+                    open.keepalive = None;
+                    drop(state);
+                    link.give_up();
+                    self.state()
+                }
+                Due::Ping(ping) => {
+                    state.last_ping = Some(now);
+                    drop(state);
+                    let sent = link.ping(&ping.payload);
+                    let mut state = self.state();
+                    let open = state.connection.as_mut().filter(|open| open.number == number);
+                    if let Some(keepalive) = open.and_then(|open| open.keepalive.as_mut()) {
+                        match sent {
+                            Ok(()) => keepalive.sent(ping.number, Instant::now(), link.vitals()),
+                            Err(_) => keepalive.unsent(ping.number),
+                        }
+                    }
+                    state
+                }
+            };
+        }
+    }
+
+    /// Ends the run. An open connection is closed; what is being connected or waited for is called off. Does nothing after a run.
+    pub(super) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.stop().map_or(Ok(()), |link| link.close(code, reason))
+    }
+
+    /// The same without waiting for anything.
+    pub(super) fn leave(&self) {
+        if let Some(link) = self.stop() {
+            link.leave();
+        }
+    }
+
+    /// Notes that the run is to end; returns the connection that is open.
+    fn stop(&self) -> Option<L> {
+        let mut state = self.state();
+        if state.run == Run::After {
+            return None;
+        }
+        state.is_stopping = true;
+        self.is_stopping.store(true, Ordering::Relaxed);
+        state.cancellation.cancel();
+        self.changed.notify_all();
+        state.connection.as_ref().map(|open| open.link.clone())
+    }
+
+    /// No further attempt is to be made; an open connection is left alone. Never waits.
+    pub(super) fn call_off(&self) {
+        self.state().cancellation.cancel();
+        self.changed.notify_all();
+    }
+
+    /// Whether the end of the run was asked for.
+    #[inline]
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.state().run == Run::During
+    }
+
+    pub(super) fn mark_healthy(&self) {
+        self.state().is_healthy = true;
+    }
+
+    pub(super) fn has_errored(&self) -> bool {
+        self.state().has_errored
+    }
+
+    pub(super) fn last_close(&self) -> Option<CloseInfo> {
+        self.state().last_close.clone()
+    }
+
+    pub(super) fn response(&self) -> Option<Arc<Response>> {
+        self.state().connection.as_ref()?.response.clone()
+    }
+
+    pub(super) fn link(&self) -> Option<L> {
+        self.state().connection.as_ref().map(|open| open.link.clone())
+    }
+
+    /// Gets at the messages that could not be sent.
+    pub(super) fn outbox<T>(&self, act: impl FnOnce(&mut Outbox) -> T) -> T {
+        act(&mut self.state().outbox)
+    }
+
+    pub(super) fn statistics(&self) -> Statistics {
+        let state = self.state();
+        Statistics {
+            messages_received: self.received.messages(),
+            bytes_received: self.received.bytes(),
+            messages_sent: self.sent.messages(),
+            bytes_sent: self.sent.bytes(),
+            messages_dropped: self.dropped.load(Ordering::Relaxed),
+            connects: state.connects,
+            last_ping: state.last_ping,
+            last_pong: state.last_pong,
+            latency: state.latencies.summary(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<L>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State<L>>, longest: Option<Duration>) -> MutexGuard<'a, State<L>> {
+        match longest {
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(longest) => self.changed.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0,
+        }
+    }
+}
+
+impl Tally {
+    /// Counts where only one thread counts.
+    #[inline]
+    pub(super) fn count_alone(&self, bytes: usize) {
+        let add = |count: &AtomicU64, more: u64| count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        add(&self.messages, 1);
+        add(&self.bytes, bytes as u64);
+    }
+
+    /// Counts where many threads do.
+    pub(super) fn count(&self, bytes: usize) {
+        self.messages.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,152 @@
+//! Where callbacks are called: their errors and panics end here.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::closed::Closed;
+use super::closures::Closures;
+use super::error::AppError;
+use super::handle::Handle;
+use super::handler::{Handler, log_error};
+use super::life::Opened;
+use super::sync::Arc;
+use crate::error::{Error, Result};
+use crate::websocket::{CloseCode, Received};
+
+/// What happens to an app, in the order in which its callbacks are to hear of it.
+pub(super) trait Audience {
+    fn opened(&mut self, opened: Opened);
+    fn received(&mut self, received: Received<'_>) -> Result<()>;
+    fn failed(&mut self, error: Arc<Error>);
+    fn closed(&mut self, closed: Closed);
+}
+
+impl<A: Audience> Audience for &mut A {
+    fn opened(&mut self, opened: Opened) {
+        (**self).opened(opened);
+    }
+
+    #[inline]
+    fn received(&mut self, received: Received<'_>) -> Result<()> {
+        (**self).received(received)
+    }
+
+    fn failed(&mut self, error: Arc<Error>) {
+        (**self).failed(error);
+    }
+
+    fn closed(&mut self, closed: Closed) {
+        (**self).closed(closed);
+    }
+}
+
+/// What becomes of a run when a callback fails.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum CallbackPolicy {
+    /// `on_error` is told, and the app goes on.
+    #[default]
+    Continue,
+    /// `on_error` is told, the connection is closed with code 1011, and the run ends with that error.
+    Stop,
+}
+
+/// What becomes of a run when a callback returns an error, and when it panics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct CallbackPolicies {
+    pub(super) errors: CallbackPolicy,
+    pub(super) panics: CallbackPolicy,
+}
+
+/// Calls the callbacks, on this thread.
+#[derive(Debug)]
+pub(super) struct Stage<'a, 'env> {
+    closures: &'a mut Closures<'env>,
+    handle: &'a Handle,
+    policies: CallbackPolicies,
+    /// The failure of a callback that has ended the run.
+    fatal: Option<Error>,
+}
+
+impl<'a, 'env> Stage<'a, 'env> {
+    pub(super) const fn new(closures: &'a mut Closures<'env>, handle: &'a Handle, policies: CallbackPolicies) -> Self {
+        Self { closures, handle, policies, fatal: None }
+    }
+
+    /// The failure of a callback that has ended the run.
+    pub(super) fn into_fatal(self) -> Option<Error> {
+        self.fatal
+    }
+
+    /// Calls a callback and takes care of its failure.
+    #[inline]
+    fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut Closures<'env>, &Handle) -> Result<()>) {
+        let Self { closures, handle, .. } = self;
+        // What a panic leaves behind is the callback's own.
+        match catch_unwind(AssertUnwindSafe(|| callback(closures, handle))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.failed_with(error, self.policies.errors),
+            Err(payload) => {
+                let panicked = Error::other(AppError::panicked(name, &*payload));
+                self.failed_with(panicked, self.policies.panics);
+            }
+        }
+    }
+
+    #[cold]
+    fn failed_with(&mut self, error: Error, policy: CallbackPolicy) {
+        self.tell(&error);
+        if policy == CallbackPolicy::Stop && self.fatal.is_none() {
+            self.fatal = Some(error);
+            // The code can be sent, so there is nothing to refuse.
+            let _ = self.handle.close_with(CloseCode::INTERNAL_ERROR, "");
+        }
+    }
+
+    /// Calls `on_error`, whose own failure is logged and goes nowhere else.
+    fn tell(&mut self, error: &Error) {
+        self.handle.shared().note_error();
+        let Self { closures, handle, .. } = self;
+        match catch_unwind(AssertUnwindSafe(|| closures.on_error(handle, error))) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log_error(&error),
+            Err(payload) => log_error(&Error::other(AppError::panicked("on_error", &*payload))),
+        }
+    }
+}
+
+impl Audience for Stage<'_, '_> {
+    fn opened(&mut self, opened: Opened) {
+        match opened {
+            Opened::First => self.call("on_open", |callbacks, app| callbacks.on_open(app)),
+            Opened::Again => self.call("on_reconnect", |callbacks, app| callbacks.on_reconnect(app)),
+        }
+    }
+
+    #[inline]
+    fn received(&mut self, received: Received<'_>) -> Result<()> {
+        match received {
+            Received::Message(message) => {
+                if self.closures.wants_data() {
+                    let (data, opcode) = (message.as_bytes(), message.kind().into());
+                    self.call("on_data", |callbacks, app| callbacks.on_data(app, data, opcode, true));
+                }
+                self.call("on_message", |callbacks, app| callbacks.on_message(app, message));
+            }
+            Received::Fragment { opcode, payload, fin } => {
+                self.call("on_data", |callbacks, app| callbacks.on_data(app, payload, opcode, fin));
+                self.call("on_cont_message", |callbacks, app| callbacks.on_cont_message(app, payload, fin));
+            }
+            Received::Ping(payload) => self.call("on_ping", |callbacks, app| callbacks.on_ping(app, payload)),
+            Received::Pong(payload) => self.call("on_pong", |callbacks, app| callbacks.on_pong(app, payload)),
+        }
+        Ok(())
+    }
+
+    fn failed(&mut self, error: Arc<Error>) {
+        self.tell(&error);
+    }
+
+    fn closed(&mut self, closed: Closed) {
+        self.call("on_close", |callbacks, app| callbacks.on_close(app, &closed));
+    }
+}

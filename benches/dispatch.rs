@@ -20,7 +20,7 @@ use websocket_sync::protocol::handshake::accept_for;
 use websocket_sync::{ConnectOptions, Error, MessageRef, Transport, WebSocketApp};
 
 const MESSAGES: usize = 1_000_000;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 25;
 const TARGET: f64 = 15.0;
 
 /// A server in memory: answers the handshake, says all messages of 64 bytes, and closes.

@@ -308,6 +308,12 @@ fn cancelled_at_once(options: &ConnectOptions, url: &str) {
     cancelled(&cancellation, || options.connect(url));
 }
 
+/// Reads the platform's certificates, which is done once and takes its time.
+fn prepare_tls() {
+    let hasty = ConnectOptions::new().open_timeout(Duration::from_nanos(1));
+    assert!(hasty.connect("wss://127.0.0.1:9/").unwrap_err().is_timeout());
+}
+
 #[test]
 fn a_cancel_ends_the_wait_for_the_resolver() {
     let (hold, options) = never_resolving();
@@ -318,9 +324,20 @@ fn a_cancel_ends_the_wait_for_the_resolver() {
 
 #[test]
 fn a_cancel_ends_the_wait_for_a_server_that_says_nothing() {
+    prepare_tls();
     let (_listener, address) = listen();
     cancelled_at_once(&ConnectOptions::new(), &format!("ws://{address}/"));
     cancelled_at_once(&ConnectOptions::new(), &format!("wss://{address}/"));
+}
+
+#[test]
+fn a_cancel_ends_the_wait_for_a_proxy_that_says_nothing() {
+    prepare_tls();
+    let (_listener, address) = listen();
+    for scheme in ["http", "https", "socks5h"] {
+        let options = ConnectOptions::new().proxy(format!("{scheme}://{address}").as_str());
+        cancelled_at_once(&options, "ws://behind.example/");
+    }
 }
 
 #[test]
@@ -336,6 +353,7 @@ fn a_cancel_ends_the_wait_for_the_body_of_a_refusal() {
 
 #[test]
 fn a_cancel_ends_the_opening_over_a_stream_of_the_users() {
+    prepare_tls();
     for url in ["ws://silent.example/", "wss://silent.example/"] {
         let (listener, address) = listen();
         let ours = TcpStream::connect(address).unwrap();

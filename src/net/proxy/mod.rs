@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use self::environment::Variables;
-use super::deadline::Deadline;
+use super::deadline::{Deadline, is_timeout};
 use super::dial::{Place, reach};
 use super::resolve::resolve;
 use super::stream::Stream;
@@ -128,8 +128,20 @@ impl Hop {
                 line.reach_one_of(&destinations, |stream, to| socks5::connect(stream, to, credentials, deadline))
             }
         }?;
+        refuse_early_bytes(&connected.0)?;
         line.timings.proxy = line.began.map(|began| began.elapsed());
         Ok(connected)
+    }
+}
+
+/// Looks whether somebody speaks whom nobody has asked: in TLS and in WebSocket the server is never the first. What a proxy puts
+/// there would be taken for the server's answer.
+fn refuse_early_bytes(stream: &Stream) -> Result<()> {
+    match stream.read(&mut [0], Deadline::NOW) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(ProxyError::EarlyBytes.into()),
+        Err(error) if is_timeout(&error) => Ok(()),
+        Err(error) => Err(failed(error)),
     }
 }
 

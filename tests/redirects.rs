@@ -362,7 +362,7 @@ fn neither_an_error_nor_a_connection_shows_a_query() {
     assert_eq!(ws.url(), Some(&*world.a.url("/next?canary")));
 }
 
-/// Serves one request over TLS, and says what it was.
+/// Serves one request over TLS, and says what it was; nothing where the client was not let in.
 fn serve_tls(
     config: Arc<ServerConfig>,
     answer: impl FnOnce(&str) -> String + Send + 'static,
@@ -372,7 +372,7 @@ fn serve_tls(
     let server = thread::spawn(move || {
         let socket = listener.accept().unwrap().0;
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut tls = accept(config, socket).unwrap();
+        let Ok(mut tls) = accept(config, socket) else { return String::new() };
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -441,6 +441,29 @@ fn the_name_for_tls_is_that_of_the_origin_it_was_given_for() {
     drop(ws);
     same_server.join().unwrap();
     other_server.join().unwrap();
+}
+
+#[test]
+fn the_certificate_of_the_client_is_shown_to_the_origin_it_was_given_for() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let server = |name: &str, clients: Option<&Authority>| {
+        let leaf = servers.leaf(name, Validity::Now);
+        Arc::new(leaf.config(&[&rustls::version::TLS13], clients))
+    };
+    let client = clients.leaf("client.example", Validity::Now);
+    let tls = trusting(&servers).client_cert_pem(&client.cert, &client.key);
+    for asks in [None, Some(&clients)] {
+        let (other, other_server) = serve_tls(server("other.example", asks), open);
+        let location = format!("https://other.example:{other}/");
+        let (home, home_server) = serve_tls(server("home.example", Some(&clients)), move |_| found(&location));
+        let result = at_home(tls.clone()).connect(&format!("wss://home.example:{home}/"));
+        match asks {
+            None => drop(result.unwrap()),
+            Some(_) => assert!(matches!(result, Err(Error::Tls(_))), "{result:?}"),
+        }
+        assert!(!home_server.join().unwrap().is_empty());
+        assert_eq!(other_server.join().unwrap().is_empty(), asks.is_some());
+    }
 }
 
 #[cfg(feature = "cookies")]

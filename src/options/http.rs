@@ -128,9 +128,9 @@ impl ConnectOptions {
     ///
     /// `http` and `https` stand for `ws` and `wss`. A redirect never leads from `wss` to `ws`, to a Unix socket, or to a URL that was
     /// asked before. What is secret stays with the scheme, host and port of the URL that was given: header fields but for a
-    /// few that are harmless ([`header`](Self::header) lists them), cookies, credentials, overridden `Host` and `Origin`, the client
-    /// certificate and the overridden name of [TLS](crate::TlsOptions::server_hostname). User and password in a `Location` are not
-    /// used.
+    /// few that are harmless ([`header`](Self::header) lists them), cookies, credentials, overridden `Host` and `Origin`, and of
+    /// [TLS](crate::TlsOptions) the overridden name and the client's certificate, unless a ready connector has one. User and password
+    /// in a `Location` are not used.
     ///
     /// Default: 3.
     pub fn redirect_limit(self, redirects: usize) -> Self {

@@ -1,9 +1,17 @@
 //! Everything that can go wrong, as one type.
 
+mod proxy;
+mod redirect;
+mod retry_after;
+mod tls;
+
 use std::io;
 
 use thiserror::Error;
 
+pub use self::proxy::{ProxyError, ProxyUrlError};
+pub use self::redirect::{RedirectError, RedirectProblem};
+pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
@@ -37,6 +45,10 @@ pub enum Error {
     /// A cookie that must not be kept for the host that it was to come from.
     #[error("cookie refused: {0}")]
     Cookie(CookieError),
+    /// What was to be sent without waiting found no room: too much waits to be sent already, or another thread is in the midst of
+    /// a send that waits. Nothing of it was sent, the connection goes on.
+    #[error("no room for what was to be sent without waiting")]
+    Full,
     /// The server answered the opening handshake with something that RFC 6455 does not allow.
     #[error("opening handshake failed: {0}")]
     Handshake(Box<HandshakeError>),
@@ -60,6 +72,13 @@ pub enum Error {
     #[doc(alias = "WebSocketPayloadException")]
     #[error("peer violated the protocol: {0}")]
     Protocol(ProtocolError),
+    /// The proxy does not connect to the server, or there is no proxy where one should be.
+    #[doc(alias = "WebSocketProxyException")]
+    #[error(transparent)]
+    Proxy(Box<ProxyError>),
+    /// The server sent a redirect that was not followed.
+    #[error("redirect with status {} was not followed", .0.status)]
+    Redirect(#[source] Box<RedirectError>),
     /// The server answered the upgrade with another status than 101.
     #[doc(alias = "WebSocketBadStatusException")]
     #[error("upgrade refused: {0}")]
@@ -68,7 +87,7 @@ pub enum Error {
     #[doc(alias = "WebSocketTimeoutException")]
     #[error("{0} timed out")]
     Timeout(Phase),
-    /// The TLS handshake failed.
+    /// TLS failed while the connection was made: the two did not come to terms, or one does not trust the other.
     #[error("TLS with {:?} failed{}", .0.host, .0.hint())]
     Tls(#[source] Box<TlsError>),
     /// The URL is not one that a WebSocket can be opened to.
@@ -107,14 +126,16 @@ impl Error {
     /// overloaded or restarted. Not so after a refusal by TLS, by the URL, by the protocol or with most HTTP statuses.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Io { .. } | Self::Timeout(_) => true,
+            Self::Address(_) | Self::Full | Self::Io { .. } | Self::Timeout(_) => true,
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),
+            Self::Proxy(error) => error.is_retryable(),
             Self::Cookie(_)
             | Self::Options(_)
             | Self::Other(_)
             | Self::Protocol(_)
+            | Self::Redirect(_)
             | Self::Tls(_)
             | Self::Url(_)
             | Self::Usage(_) => false,
@@ -144,6 +165,7 @@ impl From<Error> for io::Error {
             Error::Other(error) => return error.downcast::<Self>().map_or_else(Self::other, |error| *error),
             Error::Io { ref error, .. } => error.kind(),
             Error::Timeout(_) => io::ErrorKind::TimedOut,
+            Error::Full => io::ErrorKind::WouldBlock,
             Error::Closed(_) => io::ErrorKind::NotConnected,
             Error::Protocol(_) => io::ErrorKind::InvalidData,
             Error::Cookie(_) | Error::Usage(_) => io::ErrorKind::InvalidInput,
@@ -174,6 +196,12 @@ impl From<LocalProtocolError> for Error {
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Box::new(error))
     }
 }
 
@@ -363,52 +391,5 @@ pub struct OptionsError {
 impl OptionsError {
     pub(crate) fn new(option: &'static str, problem: impl Into<String>) -> Self {
         Self { option, problem: problem.into() }
-    }
-}
-
-/// A TLS handshake that failed.
-#[derive(Debug, Error)]
-#[error("{problem}")]
-#[non_exhaustive]
-pub struct TlsError {
-    /// The name that the certificate was to be for.
-    pub host: String,
-    /// What the TLS library said.
-    pub problem: Box<dyn std::error::Error + Send + Sync>,
-}
-
-impl TlsError {
-    /// What to do about the commonest failures, to be appended to the message. The words are those of OpenSSL, Secure Transport
-    /// and Schannel.
-    fn hint(&self) -> &'static str {
-        const HINTS: &[(&str, &[&str])] = &[
-            (
-                ": the certificate is for another name",
-                &["hostname mismatch", "ip address mismatch", "host name mismatch", "does not match the passed value"],
-            ),
-            (
-                ": the certificate has expired, or a clock is wrong",
-                &["expired", "not yet valid", "within its validity period"],
-            ),
-            (
-                ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one",
-                &[
-                    "issuer",
-                    "self-signed",
-                    "self signed",
-                    "was not trusted",
-                    "authority that is not trusted",
-                    "signature failure",
-                ],
-            ),
-            (
-                ": the server does not speak TLS on this port",
-                &["wrong version number", "record overflow", "record header"],
-            ),
-            (": no version of TLS in common, 1.2 is the oldest", &["protocol version", "unsupported protocol"]),
-        ];
-        let said = self.problem.to_string().to_ascii_lowercase();
-        let fits = |words: &&(&str, &[&str])| words.1.iter().any(|words| said.contains(words));
-        HINTS.iter().find(fits).map_or("", |(hint, _)| hint)
     }
 }

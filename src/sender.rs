@@ -63,6 +63,54 @@ impl Sender {
         self.shared()?.send(payload.as_ref(), opcode, self.compression)
     }
 
+    /// Sends a text message without waiting, see [`WebSocket::try_send_text`](crate::WebSocket::try_send_text); returns the frame's
+    /// length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send_text`](crate::WebSocket::try_send_text).
+    #[inline]
+    pub fn try_send_text(&self, text: &str) -> Result<usize> {
+        self.shared()?.try_send_message(text.into(), self.compression)
+    }
+
+    /// Sends a binary message without waiting; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send_text`](crate::WebSocket::try_send_text).
+    #[inline]
+    pub fn try_send_binary(&self, bytes: &[u8]) -> Result<usize> {
+        self.shared()?.try_send_message(bytes.into(), self.compression)
+    }
+
+    /// Sends a payload as a whole message or a control frame, without waiting; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send`](crate::WebSocket::try_send).
+    pub fn try_send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+        self.shared()?.try_send(payload.as_ref(), opcode, self.compression)
+    }
+
+    /// Sends a ping with a payload of up to 125 bytes, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send`](crate::WebSocket::try_send).
+    pub fn try_ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.try_send(payload, Opcode::Ping).map(drop)
+    }
+
+    /// Begins to close, without waiting, see [`WebSocket::try_close`](crate::WebSocket::try_close).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_close`](crate::WebSocket::try_close).
+    pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.shared()?.try_close(code, reason)
+    }
+
     /// Sends a frame that was put together by hand; returns its length in bytes.
     ///
     /// # Errors

@@ -229,6 +229,38 @@ fn over_tls_nothing_of_ours_is_taken_per_message() {
     });
 }
 
+/// Sends a text and receives its echo, and never waits but for the socket's sake.
+fn exchange_without_waiting(ws: &mut WebSocket, text: &str) {
+    ws.try_send_text(text).unwrap();
+    loop {
+        match ws.try_recv_ref().unwrap() {
+            Some(message) => return assert_eq!(message.as_bytes().len(), text.len()),
+            None => thread::yield_now(),
+        }
+        ws.try_flush().unwrap();
+    }
+}
+
+#[cfg(not(windows))]
+#[test]
+fn without_waiting_nothing_is_taken_per_message_either() {
+    bounded(60, || {
+        let (port, server) = serve_echo(ConnectOptions::new());
+        let plain = ConnectOptions::new().connect(&format!("ws://127.0.0.1:{port}/")).unwrap();
+        let (connect, tls_server) = serve_echo_over_tls();
+        for mut ws in [plain, connect()] {
+            for text in ["a small message".to_owned(), "t".repeat(4096), "l".repeat(100_000)] {
+                let mut exchange = || (0..100).for_each(|_| exchange_without_waiting(&mut ws, &text));
+                exchange();
+                let info = measure(exchange);
+                assert!(info.count_total <= 4, "{} bytes: {info:?}", text.len());
+            }
+        }
+        server.join().unwrap();
+        tls_server.join().unwrap();
+    });
+}
+
 #[test]
 fn tls_adds_little_of_ours() {
     bounded(60, || {

@@ -283,7 +283,7 @@ fn closing_is_idempotent_and_the_wrong_code_is_refused() {
             let handle = handle.clone();
             thread::spawn(move || handle.close())
         });
-        closers.map(|closer| support::join(closer).unwrap());
+        closers.into_iter().for_each(|closer| support::join(closer).unwrap());
         let closed = app.join();
         // Whoever came first.
         match closed.map(|closed| (closed.cause, closed.code)) {

@@ -15,7 +15,14 @@ const EXACT: Duration = Duration::from_millis(500);
 ///
 /// Monotonic: setting the clock has no effect on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Deadline(Option<Limit>);
+pub(crate) struct Deadline(When);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum When {
+    Never,
+    Now,
+    At(Limit),
+}
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Limit {
@@ -25,13 +32,15 @@ struct Limit {
 
 impl Deadline {
     /// Never over.
-    pub(crate) const NEVER: Self = Self(None);
+    pub(crate) const NEVER: Self = Self(When::Never);
+    /// Over already: what is at hand is taken, and nothing is waited for.
+    pub(crate) const NOW: Self = Self(When::Now);
 
     /// `length` from now; never without one, or with one that the clock cannot count to.
     pub(crate) fn after(length: Option<Duration>) -> Self {
         let Some(length) = length else { return Self::NEVER };
         let start = Instant::now();
-        Self(start.checked_add(length).map(|_| Limit { start, length }))
+        Self(start.checked_add(length).map_or(When::Never, |_| When::At(Limit { start, length })))
     }
 
     /// How long a system call may wait: `None` for as long as it takes.
@@ -45,8 +54,9 @@ impl Deadline {
     #[inline]
     pub(crate) fn wait(self) -> io::Result<Option<Duration>> {
         match self.0 {
-            None => Ok(None),
-            Some(limit) => limit.wait(limit.start.elapsed()).map(Some).ok_or_else(timed_out),
+            When::Never => Ok(None),
+            When::Now => Err(timed_out()),
+            When::At(limit) => limit.wait(limit.start.elapsed()).map(Some).ok_or_else(timed_out),
         }
     }
 
@@ -54,38 +64,63 @@ impl Deadline {
     /// last as long as it should have: who does not wait must not be asked in a loop.
     #[cold]
     pub(crate) fn goes_on(self, waited: Option<Duration>) -> bool {
-        let (Some(limit), Some(waited)) = (self.0, waited) else { return false };
+        let (When::At(limit), Some(waited)) = (self.0, waited) else { return false };
         let rest = limit.length.saturating_sub(limit.start.elapsed());
         !rest.is_zero() && rest < waited / 4
     }
 
     /// Whether it is over.
     pub(crate) fn is_over(self) -> bool {
-        self.0.is_some_and(|limit| limit.start.elapsed() >= limit.length)
+        self.has_passed(|length| length)
     }
 
     /// Whether half of the time has passed.
     pub(crate) fn is_half_over(self) -> bool {
-        self.0.is_some_and(|limit| limit.start.elapsed() >= limit.length / 2)
+        self.has_passed(|length| length / 2)
     }
 
     /// Whether it will never be over.
     pub(crate) const fn is_never(self) -> bool {
-        self.0.is_none()
+        matches!(self.0, When::Never)
+    }
+
+    /// Whether nothing may be waited for.
+    pub(crate) const fn is_now(self) -> bool {
+        matches!(self.0, When::Now)
+    }
+
+    /// The moment itself, if there is one to come or gone by.
+    pub(crate) fn instant(self) -> Option<Instant> {
+        match self.0 {
+            When::Never | When::Now => None,
+            When::At(limit) => Some(limit.end()),
+        }
     }
 
     /// The earlier of the two.
     pub(crate) fn min(self, other: Self) -> Self {
-        let end = |limit: Limit| limit.start + limit.length;
         match (self.0, other.0) {
-            (Some(a), Some(b)) if end(b) < end(a) => other,
-            (None, Some(_)) => other,
+            (When::Now, _) | (_, When::Now) => Self::NOW,
+            (When::At(a), When::At(b)) if b.end() < a.end() => other,
+            (When::Never, When::At(_)) => other,
             _ => self,
+        }
+    }
+
+    fn has_passed(self, part: impl FnOnce(Duration) -> Duration) -> bool {
+        match self.0 {
+            When::Never => false,
+            When::Now => true,
+            When::At(limit) => limit.start.elapsed() >= part(limit.length),
         }
     }
 }
 
 impl Limit {
+    fn end(self) -> Instant {
+        self.start + self.length
+    }
+
     /// What remains after `elapsed`, rounded up; `None` when nothing does.
     fn wait(self, elapsed: Duration) -> Option<Duration> {
         if elapsed >= self.length {
@@ -142,6 +177,16 @@ pub(crate) fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
+/// Whether a wait was too long, in the words of any system: Unix calls that `WouldBlock`, Windows `TimedOut`. Where a Unix
+/// itself says `TimedOut`, it has given the connection up, as the peer did not acknowledge or answer (`ETIMEDOUT`).
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => true,
+        io::ErrorKind::TimedOut => cfg!(not(unix)) || error.raw_os_error().is_none(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +207,7 @@ mod tests {
         }
         assert_eq!(cut_short(None), None);
         let started = |ago: u32| Instant::now().checked_sub(ago * MS).unwrap();
-        let deadline = |ago| Deadline(Some(Limit { start: started(ago), length: 4000 * MS }));
+        let deadline = |ago| Deadline(When::At(Limit { start: started(ago), length: 4000 * MS }));
         let waited = Some(3500 * MS);
         assert!(deadline(3500).goes_on(waited) && deadline(3900).goes_on(waited));
         assert!(!deadline(4000).goes_on(waited), "it is over");
@@ -209,12 +254,25 @@ mod tests {
     #[test]
     fn the_earlier_of_two_deadlines_is_found() {
         let (soon, late) = (Deadline::after(Some(MS)), Deadline::after(Some(1000 * MS)));
-        for (a, b, expected) in
-            [(soon, late, soon), (late, soon, soon), (Deadline::NEVER, late, late), (late, Deadline::NEVER, late)]
-        {
+        for (a, b, expected) in [
+            (soon, late, soon),
+            (late, soon, soon),
+            (Deadline::NEVER, late, late),
+            (late, Deadline::NEVER, late),
+            (Deadline::NOW, late, Deadline::NOW),
+            (soon, Deadline::NOW, Deadline::NOW),
+            (Deadline::NEVER, Deadline::NOW, Deadline::NOW),
+        ] {
             assert_eq!(a.min(b), expected);
         }
         assert_eq!(Deadline::NEVER.min(Deadline::NEVER), Deadline::NEVER);
+    }
+
+    #[test]
+    fn now_is_over_and_allows_no_wait() {
+        assert!(Deadline::NOW.is_over() && Deadline::NOW.is_half_over() && !Deadline::NOW.is_never());
+        assert_eq!(Deadline::NOW.wait().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(!Deadline::NOW.goes_on(Some(MS)) && Deadline::NOW.instant().is_none());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deadline::{Deadline, Patience, cut_short, timed_out};
+use super::deadline::{Deadline, Patience, cut_short, is_timeout, timed_out};
 use super::tls::Tls;
 use super::transport::Transport;
 use crate::cancellation::{Cancellation, Watch};
@@ -32,13 +32,14 @@ pub(crate) enum Stream {
 pub(crate) struct WriteError {
     /// What stopped it.
     pub(crate) error: io::Error,
-    /// Whether any byte of it has left or will leave, so that nothing else can take its place.
-    pub(crate) started: bool,
+    /// How many bytes of it have left or will leave, so that nothing else can take their place; `None` where the system does not
+    /// tell.
+    pub(crate) taken: Option<usize>,
 }
 
 impl Stream {
-    /// Reads some bytes: as many as are at hand and fit, and waits only if there are none. `Ok(0)` is the end of the
-    /// stream.
+    /// Reads some bytes: as many as are at hand and fit, and waits only if there are none, and not at all with
+    /// [`Deadline::NOW`]. `Ok(0)` is the end of the stream.
     ///
     /// # Errors
     ///
@@ -57,7 +58,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] when patience ran out, with the word whether a part has left.
+    /// [`io::ErrorKind::TimedOut`] when patience ran out, with the word how much has left.
     pub(crate) fn write_all(&self, buf: &[u8], patience: Patience) -> Result<(), WriteError> {
         let mut rest = buf;
         let result = loop {
@@ -71,7 +72,7 @@ impl Stream {
         };
         // Where a write that times out says nothing of how far it came, anything may have left.
         let unknown = |error: &io::Error| cfg!(windows) && error.kind() == io::ErrorKind::TimedOut;
-        result.map_err(|error| WriteError { started: rest.len() < buf.len() || unknown(&error), error })
+        result.map_err(|error| WriteError { taken: (!unknown(&error)).then(|| buf.len() - rest.len()), error })
     }
 
     /// Writes what can be written without waiting, and says how many bytes that is: possibly none.
@@ -206,11 +207,25 @@ impl From<Box<dyn Transport>> for Stream {
 #[inline]
 fn read(transport: &dyn Transport, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
     loop {
-        let wait = cut_short(deadline.wait()?);
+        let wait = match deadline.wait() {
+            Ok(wait) => cut_short(wait),
+            Err(_) if deadline.is_now() => return try_read(transport, buf),
+            Err(error) => return Err(error),
+        };
         match transport.read(buf, wait) {
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
             Err(error) => again(error).or_else(|error| go_on(error, deadline, wait))?,
+        }
+    }
+}
+
+fn try_read(transport: &dyn Transport, buf: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match transport.try_read(buf) {
+            Ok(n) if n <= buf.len() => return Ok(n),
+            Ok(_) => return Err(impossible_count()),
+            Err(error) => again(error)?,
         }
     }
 }
@@ -237,7 +252,7 @@ fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
             Ok(_) => return Err(impossible_count()),
             Err(error) => match again(error) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(0),
+                Err(error) if is_timeout(&error) => return Ok(0),
                 Err(error) => return Err(error),
             },
         }
@@ -249,7 +264,7 @@ fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
 fn again(error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::Interrupted => Ok(()),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(timed_out()),
+        _ if is_timeout(&error) => Err(timed_out()),
         _ => Err(error),
     }
 }
@@ -257,7 +272,7 @@ fn again(error: io::Error) -> io::Result<()> {
 /// Goes on with a wait that was cut short.
 #[cold]
 fn go_on(error: io::Error, deadline: Deadline, waited: Option<Duration>) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::TimedOut && deadline.goes_on(waited) { Ok(()) } else { Err(error) }
+    if is_timeout(&error) && deadline.goes_on(waited) { Ok(()) } else { Err(error) }
 }
 
 /// A transport that claims more bytes than it was given. To believe it would be to invent data.

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::deadline::is_timeout;
+
 /// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed
 /// channel or a simulated network. (TCP and Unix sockets need no implementation: pass them as they are.)
 ///
@@ -60,8 +62,20 @@ pub trait Transport: fmt::Debug + Send + Sync {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when none came within
     /// `timeout`; without a timeout it waits as long as it takes. After [`Interrupted`](io::ErrorKind::Interrupted) it
-    /// is called again, after anything else the connection is over.
+    /// is called again, after anything else the connection is over: after a `TimedOut` too that comes from a Unix system
+    /// itself (`ETIMEDOUT`), which has then given the connection up.
     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize>;
+
+    /// Reads what is at hand without waiting. [`WebSocket::try_recv`](crate::WebSocket::try_recv) and its kin stand on it.
+    ///
+    /// Default: a [`read`](Self::read) that waits for no longer than a millisecond.
+    ///
+    /// # Errors
+    ///
+    /// As with [`read`](Self::read); [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing is there.
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read(buf, Some(Duration::from_millis(1)))
+    }
 
     /// Waits until bytes can be written and writes some, at least one.
     ///
@@ -134,7 +148,8 @@ impl From<UnixStream> for Box<dyn Transport> {
 /// Carries a WebSocket over any `Read + Write`: a TLS stream of another library, a pair of pipes, an SSH channel.
 ///
 /// Such a stream can do one thing at a time and knows no timeouts. So a send waits while a receive waits for the peer,
-/// and no deadline holds: use it where one thread asks and waits for the answer. Everything else wants a [`Transport`].
+/// and no deadline holds, nor does a call that should not wait return at once: use it where one thread asks and waits for
+/// the answer. Everything else wants a [`Transport`].
 ///
 /// ```
 /// use std::io::{self, Read, Write};
@@ -190,7 +205,7 @@ impl<S: Read + Write + Send> Transport for HalfDuplex<S> {
         let n = stream.write(buf)?;
         match stream.flush() {
             // The bytes are taken: to say that time was up would be to have them sent again.
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(n),
+            Err(error) if is_timeout(&error) => Ok(n),
             flushed => flushed.map(|()| n),
         }
     }
@@ -258,6 +273,12 @@ impl Transport for Socket {
     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
         self.read_timeout.set(timeout, |timeout| self.socket.set_read_timeout(timeout))?;
         (&self.socket).read(buf)
+    }
+
+    #[cfg(unix)]
+    #[inline]
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(&self.socket, buf, rustix::net::RecvFlags::DONTWAIT)?.0)
     }
 
     /// A send that waits does not keep to the timeout of its socket: on Linux a Unix socket counts it anew for every 32
@@ -394,6 +415,22 @@ mod tests {
         server.read(&mut buf, Some(Duration::from_nanos(1))).unwrap_err();
         assert_eq!(client.local_addr(), server.peer_addr());
         assert_eq!(client.peer_addr(), server.local_addr());
+    }
+
+    #[test]
+    fn try_read_takes_what_is_there_and_never_waits() {
+        let (client, server) = pair();
+        let mut buf = [0; 16];
+        let start = Instant::now();
+        for _ in 0..10 {
+            let error = server.try_read(&mut buf).unwrap_err();
+            assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error:?}");
+        }
+        assert!(start.elapsed() < Duration::from_secs(5));
+        client.write(b"hello", None).unwrap();
+        while server.try_read(&mut buf).ok() != Some(5) {}
+        client.shutdown(Shutdown::Write).unwrap();
+        while server.try_read(&mut buf).ok() != Some(0) {}
     }
 
     #[test]

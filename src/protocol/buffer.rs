@@ -11,6 +11,9 @@ pub(crate) struct ByteBuffer {
 }
 
 impl ByteBuffer {
+    /// By how much it grows at most beyond what is needed.
+    const AHEAD: usize = 64 * 1024;
+
     /// What has piled up.
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
@@ -74,6 +77,12 @@ impl ByteBuffer {
         self.filled = 0;
     }
 
+    /// Forgets the first `length` bytes.
+    pub(crate) fn drop_front(&mut self, length: usize) {
+        self.bytes.copy_within(length..self.filled, 0);
+        self.filled -= length;
+    }
+
     /// Forgets all but the first `length` bytes.
     pub(crate) fn truncate(&mut self, length: usize) {
         self.filled = self.filled.min(length);
@@ -91,9 +100,10 @@ impl ByteBuffer {
         bytes
     }
 
+    /// What piles up grows by more than it needs, so that many small pieces are moved seldom.
     #[cold]
     fn grow(&mut self, wanted: usize) {
-        let length = (self.filled + wanted).next_multiple_of(256);
+        let length = (self.filled + wanted.max(self.filled.min(Self::AHEAD))).next_multiple_of(256);
         self.bytes.reserve_exact(length.saturating_sub(self.bytes.len()));
         self.bytes.resize(length, 0);
     }

@@ -79,7 +79,6 @@ struct Current {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     length: usize,
-    written: usize,
     in_progress: Option<MessageKind>,
     inside_frame: bool,
     deflating: bool,
@@ -338,7 +337,6 @@ impl Outbound {
     pub(crate) fn mark(&self) -> Mark {
         Mark {
             length: self.buffer.len(),
-            written: self.written,
             in_progress: self.in_progress,
             inside_frame: self.current.is_some(),
             deflating: self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating()),
@@ -346,11 +344,11 @@ impl Outbound {
         }
     }
 
-    /// Takes back what was encoded since `mark`, unless any of the pending bytes was written since.
+    /// Takes back what was encoded since `mark`, unless any of it was written since; says whether.
     #[cold]
-    pub(crate) fn retract(&mut self, mark: Mark) {
-        if mark.inside_frame || self.written != mark.written || self.buffer.len() < mark.length {
-            return;
+    pub(crate) fn retract(&mut self, mark: Mark) -> bool {
+        if mark.inside_frame || self.written > mark.length || self.buffer.len() <= mark.length {
+            return false;
         }
         self.buffer.truncate(mark.length);
         self.in_progress = mark.in_progress;
@@ -360,6 +358,16 @@ impl Outbound {
         }
         if !mark.closed {
             self.close = None;
+        }
+        true
+    }
+
+    /// Moves what is pending to the front of the buffer, once as much was written as that: a buffer that is never empty must not
+    /// grow for ever.
+    pub(crate) fn compact(&mut self) {
+        if self.written > 0 && self.written >= self.pending().len() {
+            self.buffer.drop_front(self.written);
+            self.written = 0;
         }
     }
 

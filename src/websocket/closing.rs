@@ -12,6 +12,9 @@ use crate::protocol::{CloseCode, CloseFrame};
 impl Shared {
     /// Sends a Close and does not wait for the peer's. After the first, none is sent.
     pub(crate) fn send_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        if self.is_driven() {
+            return self.try_close(code, reason);
+        }
         let close = CloseFrame::new(code, reason)?;
         if let Some(closed) = self.closed() {
             return Err(closed);
@@ -25,6 +28,9 @@ impl Shared {
     /// Closes from a thread that does not have the reader: whoever receives completes the handshake while this one waits. From
     /// the receiving thread itself it does not wait.
     pub(crate) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        if self.is_driven() {
+            return self.close_driven(code, reason);
+        }
         let Some(deadline) = self.begin_close(code, reason)? else { return Ok(()) };
         // After a failed write there is nothing to wait for but the reader, and that has been woken.
         if !self.is_reader() && !self.is_mute() {
@@ -41,7 +47,7 @@ impl Shared {
         Ok(())
     }
 
-    fn await_end(&self, deadline: Deadline) {
+    pub(super) fn await_end(&self, deadline: Deadline) {
         if !self.wait_until_over(deadline) {
             self.abort(CloseCause::Unanswered);
         }

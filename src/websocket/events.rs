@@ -64,11 +64,6 @@ impl WebSocket {
             Step::Pong => return Ok(Received::Pong(reader.inbound.control())),
             _ => {}
         }
-        if let Some(message) = reader.inbound.unfragmented() {
-            return Ok(Received::Message(message));
-        }
-        let opcode = reader.inbound.kind().into();
-        let (payload, fin) = reader.inbound.part();
-        Ok(Received::Fragment { opcode, payload, fin })
+        Ok(reader.data_frame())
     }
 }

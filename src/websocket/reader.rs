@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use super::ending::Ending;
 use super::shared::{Shared, violation};
 use super::turn::is_timeout;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
@@ -18,8 +19,22 @@ pub(super) struct Reader {
     pub(super) inbound: Inbound,
     /// Covers one receive; `None` for as long as it takes.
     pub(super) timeout: Option<Duration>,
+    /// The end that was begun without waiting.
+    pub(super) ending: Option<Box<Ending>>,
+    pub(super) at_hand: AtHand,
     /// The thread that received last, as the others know it.
     thread: ThreadId,
+}
+
+/// What is known of what was received and not looked at yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AtHand {
+    /// What lies in the buffers tells.
+    Unknown,
+    /// A receive that does not wait has seen everything; what lies there is a beginning.
+    Nothing,
+    /// A receive that does not wait has stopped before it had seen everything.
+    More,
 }
 
 /// Whether a receive shows the control frames that it handles.
@@ -35,14 +50,14 @@ pub enum ControlFrames {
 
 impl Reader {
     /// What is read after a Close so that a reset does not eat ours, in bytes.
-    const DRAIN: usize = 1 << 20;
+    pub(super) const DRAIN: usize = 1 << 20;
     /// How long nothing has to come until memory is given back.
     const IDLE: Duration = Duration::from_secs(1);
     /// How often a reply is tried again that found no room, while nothing is received.
     const RETRY: Duration = Duration::from_millis(50);
 
     pub(super) fn new(inbound: Inbound, timeout: Option<Duration>) -> Self {
-        Self { inbound, timeout, thread: thread::current().id() }
+        Self { inbound, timeout, ending: None, at_hand: AtHand::Unknown, thread: thread::current().id() }
     }
 
     /// Goes on until there is something for the caller. A peer's Close is answered, and is an error. `deadline` is that of the
@@ -56,13 +71,9 @@ impl Reader {
         deadline: &mut Option<Deadline>,
     ) -> Result<Step> {
         self.allow(granularity)?;
+        self.at_hand = AtHand::Unknown;
         loop {
-            let step = match granularity {
-                Granularity::Message => self.inbound.advance(),
-                Granularity::Frame => self.inbound.advance_frame(),
-                Granularity::Piece => self.inbound.advance_piece(),
-            };
-            match step {
+            match self.advance(granularity) {
                 Ok(Step::NeedMore) => self.fill(shared, self.started(deadline))?,
                 Ok(Step::Ping) => {
                     shared.answer_ping(self.inbound.control());
@@ -73,12 +84,21 @@ impl Reader {
                 }
                 Ok(Step::Pong) if control == ControlFrames::Hide => {}
                 Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, self.started(deadline))),
-                Err(error) => return Err(violated(shared, error, self.started(deadline))),
+                Err(error) => return Err(self.violated(shared, error, self.started(deadline))),
                 Ok(step) => {
                     settle(shared);
                     return Ok(step);
                 }
             }
+        }
+    }
+
+    #[inline]
+    pub(super) fn advance(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
+        match granularity {
+            Granularity::Message => self.inbound.advance(),
+            Granularity::Frame => self.inbound.advance_frame(),
+            Granularity::Piece => self.inbound.advance_piece(),
         }
     }
 
@@ -115,6 +135,15 @@ impl Reader {
         self.inbound.take_message().map_err(|error| not_text(shared, error, deadline, timeout))
     }
 
+    /// Whether a receive may give something without waiting.
+    pub(super) fn has_buffered(&self, shared: &Shared) -> bool {
+        match self.at_hand {
+            AtHand::Unknown => self.inbound.has_buffered() || shared.stream.has_input(),
+            AtHand::Nothing => false,
+            AtHand::More => true,
+        }
+    }
+
     /// Whether a step of this granularity would lose what another one has gathered.
     pub(super) fn allow(&self, granularity: Granularity) -> Result<()> {
         match self.inbound.half_taken() {
@@ -131,12 +160,13 @@ impl Reader {
     /// Goes on to the next frame and answers nothing; the peer's Close is a frame like any other.
     pub(super) fn receive_raw(&mut self, shared: &Shared) -> Result<Step> {
         let deadline = Deadline::after(self.timeout);
+        self.at_hand = AtHand::Unknown;
         loop {
             match self.inbound.advance_frame() {
                 Ok(Step::NeedMore) => self.fill(shared, deadline)?,
                 Ok(Step::Ended) => return Err(self.closed_by_peer(shared, deadline)),
                 Ok(step) => return Ok(step),
-                Err(error) => return Err(violated(shared, error, deadline)),
+                Err(error) => return Err(self.violated(shared, error, deadline)),
             }
         }
     }
@@ -162,7 +192,7 @@ impl Reader {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    violated(shared, error, deadline);
+                    self.violated(shared, error, deadline);
                     return;
                 }
             }
@@ -170,16 +200,34 @@ impl Reader {
     }
 
     /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
-    fn closed_by_peer(&self, shared: &Shared, deadline: Deadline) -> Error {
+    fn closed_by_peer(&mut self, shared: &Shared, deadline: Deadline) -> Error {
+        if let Some(ending) = self.ending.take() {
+            return ending.finish(shared, deadline);
+        }
         if let Some(closed) = shared.closed() {
             return closed;
         }
-        let theirs = self.inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
-        let reply = CloseFrame { code: theirs.code, reason: String::new() };
-        let cause = if shared.queue_close(reply) { CloseCause::Remote } else { CloseCause::Local };
-        let info = finish(shared, CloseInfo::new(theirs.code, &theirs.reason, cause), deadline);
+        let info = finish(shared, answer_close(&self.inbound, shared), deadline);
         log::debug!("connection closed: {info}");
         Error::Closed(Box::new(info))
+    }
+
+    /// The peer broke a rule, now or before.
+    #[cold]
+    fn violated(&mut self, shared: &Shared, error: ProtocolError, deadline: Deadline) -> Error {
+        match self.ending.take() {
+            Some(ending) => ending.finish(shared, deadline),
+            None => violated(shared, error, deadline),
+        }
+    }
+
+    /// Notes which thread receives.
+    pub(super) fn note_thread(&mut self, shared: &Shared) {
+        let thread = thread::current().id();
+        if thread != self.thread {
+            self.thread = thread;
+            shared.note_reader(thread);
+        }
     }
 
     /// Reads once. What was left to be sent goes first, if it goes without waiting.
@@ -187,11 +235,7 @@ impl Reader {
         if let Some(closed) = shared.closed() {
             return Err(closed);
         }
-        let thread = thread::current().id();
-        if thread != self.thread {
-            self.thread = thread;
-            shared.note_reader(thread);
-        }
+        self.note_thread(shared);
         shared.pulse.begin_wait();
         let read = self.read(shared, deadline);
         shared.pulse.end_wait(read.as_ref().map_or(0, |&length| length));
@@ -232,8 +276,17 @@ impl Reader {
     }
 }
 
+/// The peer's Close is there: queues the answer, unless it answers ours (RFC 6455, section 5.5.1), and says how the connection
+/// is to end.
+pub(super) fn answer_close(inbound: &Inbound, shared: &Shared) -> CloseInfo {
+    let theirs = inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
+    let reply = CloseFrame { code: theirs.code, reason: String::new() };
+    let cause = if shared.queue_close(reply) { CloseCause::Remote } else { CloseCause::Local };
+    CloseInfo::new(theirs.code, &theirs.reason, cause)
+}
+
 #[inline]
-fn settle(shared: &Shared) {
+pub(super) fn settle(shared: &Shared) {
     if shared.is_unsettled() {
         shared.settle();
     }
@@ -245,12 +298,18 @@ pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Deadline
     if let Some(closed) = shared.closed() {
         return closed;
     }
+    finish(shared, denounce(shared, error), deadline);
+    Error::Protocol(error)
+}
+
+/// Queues the Close that tells the peer which rule it broke, and says how the connection is to end.
+#[cold]
+pub(super) fn denounce(shared: &Shared, error: ProtocolError) -> CloseInfo {
+    log::debug!("peer violated the protocol: {error}");
     if let Ok(close) = CloseFrame::new(error.close_code(), "") {
         shared.queue_close(close);
     }
-    finish(shared, violation(error), deadline);
-    log::debug!("peer violated the protocol: {error}");
-    Error::Protocol(error)
+    violation(error)
 }
 
 /// A message is not the text that it claims to be, which shows only when it is looked at: after the receive, and within its
@@ -265,9 +324,9 @@ fn not_text(shared: &Shared, error: ProtocolError, deadline: Option<Deadline>, t
 ///
 /// After a closing handshake nothing is unread; then a client waits for the server to end the connection, and a server does
 /// not wait (RFC 6455, section 7.1.1).
-fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
+pub(super) fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
     let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline);
-    let waits = shared.role == Role::Client || !info.is_clean();
+    let waits = waits_for_end(shared, &info);
     shared.end_soon(info.clone());
     let sent = shared.send_queued_close(deadline).is_ok();
     // Whoever waits for the end need not wait for the peer to hang up.
@@ -278,6 +337,11 @@ fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
     // The peer may have been faster; then there is nothing left to shut down.
     let _ = shared.stream.shutdown(Shutdown::Both);
     info
+}
+
+/// Whether the peer is to end the connection before the socket goes.
+pub(super) fn waits_for_end(shared: &Shared, info: &CloseInfo) -> bool {
+    shared.role == Role::Client || !info.is_clean()
 }
 
 fn drain(shared: &Shared, deadline: Deadline) {

@@ -160,6 +160,6 @@ impl WebSocket {
         let Some(connection) = &self.connection else { return false };
         // A close that reads keeps nothing.
         let Ok(reader) = connection.reader.try_lock() else { return false };
-        reader.inbound.has_buffered() || connection.shared.stream.has_input()
+        reader.has_buffered(&connection.shared)
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use super::driven::Driver;
 use super::pulse::{Pulse, Vitals};
 use super::reply::{Payload, Reply};
 use super::turn::Turn;
@@ -25,12 +26,15 @@ pub(crate) struct Shared {
     pub(super) stream: Stream,
     pub(super) role: Role,
     pub(super) pulse: Pulse,
+    pub(super) driver: Driver,
     traffic: Mutex<Traffic>,
     /// The turn is free, or the connection is over.
     changed: Condvar,
     /// Something waits to be sent, and perhaps nobody is about to send it: the reader looks after it. Written under the lock of
     /// `traffic`; read without, which is soon enough.
     unsettled: AtomicBool,
+    /// How many bytes may wait to be sent that were sent without waiting.
+    max_unsent: usize,
     /// The process that made the connection: a fork must not speak on it (DESIGN: drop).
     process: u32,
 }
@@ -40,6 +44,8 @@ pub(crate) struct Shared {
 pub(super) struct Traffic {
     /// The sending half, unless a thread has it.
     outbound: Option<Box<Outbound>>,
+    /// Whether the thread that has it waits for nothing and gives it back in a moment.
+    brief: bool,
     /// How many threads wait for [`Shared::changed`].
     waiting: usize,
     /// How many of them were woken for the turn, and found that somebody else had taken it again.
@@ -49,6 +55,8 @@ pub(super) struct Traffic {
     sending: Sending,
     /// Our Close, once it is sent or waits to be sent.
     close_sent: Option<CloseFrame>,
+    /// By when the closing handshake has to be over that our Close began.
+    close_by: Deadline,
     /// How the connection is about to end: the peer has closed it or broken a rule, or a write has failed. What was received
     /// before a write failed may still be looked at; it may say why.
     ending: Option<CloseInfo>,
@@ -83,18 +91,21 @@ pub(crate) enum Purpose {
 }
 
 impl Shared {
-    pub(super) fn new(stream: Stream, role: Role, outbound: Outbound, timeouts: Timeouts) -> Self {
+    pub(super) fn new(stream: Stream, role: Role, outbound: Outbound, timeouts: Timeouts, max_unsent: usize) -> Self {
         Self {
             stream,
             role,
             pulse: Pulse::default(),
+            driver: Driver::default(),
             traffic: Mutex::new(Traffic {
                 outbound: Some(Box::new(outbound)),
+                brief: false,
                 waiting: 0,
                 overtaken: 0,
                 reply: Reply::Empty,
                 sending: Sending::Nothing,
                 close_sent: None,
+                close_by: Deadline::NEVER,
                 ending: None,
                 mute: false,
                 over: None,
@@ -103,6 +114,7 @@ impl Shared {
             }),
             changed: Condvar::new(),
             unsettled: AtomicBool::new(false),
+            max_unsent,
             process: std::process::id(),
         }
     }
@@ -124,6 +136,26 @@ impl Shared {
         }
         let outbound = self.wait_for_turn(traffic, purpose, patience.total.min(Deadline::after(patience.stall)))?;
         Ok(Turn::new(self, outbound, patience))
+    }
+
+    /// The sending half for a moment, unless somebody who may wait for the network has it or comes first.
+    pub(super) fn try_turn(&self, purpose: Purpose) -> Result<Turn<'_>> {
+        let mut traffic = self.traffic();
+        loop {
+            traffic.check(purpose)?;
+            if traffic.overtaken > 0 || traffic.is_held_up(purpose) {
+                return Err(Error::Full);
+            }
+            if let Some(outbound) = traffic.outbound.take() {
+                traffic.brief = true;
+                drop(traffic);
+                return Ok(Turn::new(self, outbound, Patience::until(Deadline::NOW)));
+            }
+            if !traffic.brief {
+                return Err(Error::Full);
+            }
+            traffic = self.wait(traffic, Deadline::NEVER).0;
+        }
     }
 
     /// Waits for the sending half while others have it. Who was woken for it and found it taken again goes before everybody who
@@ -237,6 +269,7 @@ impl Shared {
         let waits = !outbound.pending().is_empty() || !matches!(traffic.reply, Reply::Empty);
         self.unsettled.store(waits && !traffic.is_mute(), Ordering::Relaxed);
         traffic.outbound = Some(outbound);
+        traffic.brief = false;
         if traffic.waiting > 0 {
             self.changed.notify_all();
         }
@@ -266,8 +299,9 @@ impl Shared {
             return;
         }
         let Some(outbound) = traffic.outbound.take() else { return };
+        traffic.brief = true;
         drop(traffic);
-        drop(Turn::new(self, outbound, Patience::until(Deadline::NEVER)));
+        drop(Turn::new(self, outbound, Patience::until(Deadline::NOW)));
     }
 
     /// Notes which thread receives.
@@ -295,10 +329,24 @@ impl Shared {
         if traffic.close_sent.is_some() || traffic.over.is_some() {
             return false;
         }
+        traffic.close_by = Deadline::after(Some(traffic.timeouts.close));
         traffic.close_sent = Some(close.clone());
         traffic.reply = Reply::Close(close);
         self.unsettled.store(true, Ordering::Relaxed);
+        drop(traffic);
+        self.driver.wake();
         true
+    }
+
+    /// By when the peer has to have answered our Close; never if it need not, or has.
+    pub(super) fn close_by(&self) -> Deadline {
+        let traffic = self.traffic();
+        if traffic.over.is_none() { traffic.close_by } else { Deadline::NEVER }
+    }
+
+    /// How many bytes may wait to be sent that were sent without waiting.
+    pub(super) const fn max_unsent(&self) -> usize {
+        self.max_unsent
     }
 
     /// How the connection ended, if it did.

@@ -15,11 +15,17 @@ use crate::protocol::{CloseFrame, Compression, Fin, Frame, LocalProtocolError, O
 impl Shared {
     #[inline]
     pub(crate) fn send_message(&self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
+        if self.is_driven() {
+            return self.try_send_message(message, compression);
+        }
         self.turn(Purpose::Message)?.compressing(compression).message(message).map(frame_length)
     }
 
     /// Sends a payload as a whole message or a control frame.
     pub(crate) fn send(&self, payload: &[u8], opcode: Opcode, compression: Compression) -> Result<usize> {
+        if self.is_driven() {
+            return self.try_send(payload, opcode, compression);
+        }
         match opcode {
             Opcode::Text => {
                 let text = simdutf8::basic::from_utf8(payload).map_err(|_| LocalProtocolError::TextNotUtf8)?;

@@ -7,6 +7,7 @@ use super::shared::Shared;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::MessageRef;
 use crate::net::Patience;
+pub(super) use crate::net::is_timeout;
 use crate::protocol::{Compression, Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
 
 /// The right to write. It ends when it is dropped; a reply that the reader left in the meantime is sent then, as far as that is
@@ -86,10 +87,29 @@ impl<'a> Turn<'a> {
         let mark = outbound.mark();
         let length = encode(outbound)?;
         let flushed = self.flush();
-        if flushed.is_err() {
-            self.outbound().retract(mark);
+        if flushed.is_err() && !self.outbound().retract(mark) {
+            self.tear();
         }
         flushed.map(|()| length)
+    }
+
+    /// Sends one frame of about `size` bytes without waiting, or nothing of it: what does not leave at once stays pending, as long
+    /// as that is no more than `limit` bytes.
+    pub(super) fn try_send<N>(
+        &mut self,
+        size: usize,
+        limit: usize,
+        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
+    ) -> Result<N> {
+        self.try_flush();
+        let outbound = self.outbound();
+        if size > limit - limit.min(outbound.pending().len()) {
+            return Err(Error::Full);
+        }
+        outbound.compact();
+        let length = self.encode(encode)?;
+        self.try_flush();
+        if self.condition == Condition::Dead { Err(self.shared.dead()) } else { Ok(length) }
     }
 
     /// Encodes without sending; [`flush`](Self::flush) sends.
@@ -127,7 +147,7 @@ impl<'a> Turn<'a> {
         self.outbound().pending().len()
     }
 
-    /// Writes what is pending. After an error of which a byte has left, the connection is over: nothing may follow a torn frame.
+    /// Writes what is pending. After a timeout the rest stays, to be taken back if it may be: nothing may follow a torn frame.
     #[inline]
     pub(super) fn flush(&mut self) -> Result<()> {
         let (shared, patience) = (self.shared, self.patience);
@@ -151,8 +171,9 @@ impl<'a> Turn<'a> {
                 Ok(())
             }
             Err(failure) if is_timeout(&failure.error) => {
-                if failure.started {
-                    self.tear();
+                match failure.taken {
+                    Some(length) => outbound.written(length),
+                    None => self.tear(),
                 }
                 Err(Error::Timeout(Phase::Send))
             }
@@ -246,6 +267,7 @@ impl<'a> Turn<'a> {
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
                         outbound.forget();
+                        self.condition = Condition::Dead;
                         shared.write_failed(error.kind());
                     }
                     return;
@@ -276,9 +298,4 @@ impl Drop for Turn<'_> {
             self.shared.give_up_turn(outbound);
         }
     }
-}
-
-/// Unix says WouldBlock when a timeout of a socket is over, Windows TimedOut.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

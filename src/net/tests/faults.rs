@@ -159,7 +159,7 @@ fn writes_go_on_until_all_is_written_and_say_whether_a_part_has_left() {
     for (script, expected) in cases {
         let shown = format!("{script:?}");
         let result = Script::stream(script).write_all(&[0; 8], patient());
-        let result = result.map_err(|failed| (failed.error.kind(), failed.started));
+        let result = result.map_err(|failed| (failed.error.kind(), failed.taken != Some(0)));
         if cfg!(not(windows)) {
             assert_eq!(result, expected, "{shown}");
         }

@@ -1,5 +1,8 @@
 //! Tests of the whole room: streams against peers that are real, slow, hostile or broken.
 
+#[macro_use]
+#[path = "../../../tests/support/backends.rs"]
+mod backends;
 mod duplex;
 mod faults;
 mod openssl;

@@ -87,14 +87,36 @@ fn a_frame_of_which_nothing_was_written_can_be_taken_back() {
     let mark = outbound.mark();
     outbound.begin(Opcode::Text, Fin::More, 10).unwrap();
     outbound.payload(b"abc").unwrap();
-    outbound.retract(mark);
+    assert!(outbound.retract(mark));
     assert_eq!(outbound.pending(), b"\x8a\x03old");
     assert_eq!((outbound.in_progress(), outbound.is_inside_frame()), (None, false));
     let mark = outbound.mark();
     outbound.message(MessageRef::Text("new")).unwrap();
     outbound.written(1);
-    outbound.retract(mark);
-    assert_eq!(outbound.pending(), b"\x03old\x81\x03new", "a byte was written: too late");
+    assert!(outbound.retract(mark), "what was written is older");
+    assert_eq!(outbound.pending(), b"\x03old");
+    let mark = outbound.mark();
+    outbound.message(MessageRef::Text("new")).unwrap();
+    outbound.written(5);
+    assert!(!outbound.retract(mark), "a byte was written: too late");
+    assert_eq!(outbound.pending(), b"\x03new");
+    let mark = outbound.mark();
+    outbound.message(MessageRef::Text("all")).unwrap();
+    outbound.written(9);
+    assert!(!outbound.retract(mark), "all of it was written");
+}
+
+#[test]
+fn a_buffer_that_is_never_empty_does_not_grow_for_ever() {
+    let mut outbound = server();
+    let message = [7; 1000];
+    for _ in 0..1000 {
+        outbound.compact();
+        outbound.message(MessageRef::Binary(&message)).unwrap();
+        outbound.written(outbound.pending().len().saturating_sub(500));
+    }
+    assert_eq!(outbound.pending(), &message[500..]);
+    assert!(outbound.memory() < 10_000, "{}", outbound.memory());
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use self::encoding::{encode_into, encode_resource, percent_decode};
 pub use self::error::UrlError;
 use self::host::{Host, parse_host, parse_port, split_port};
-pub(crate) use self::proxy::{ProxyScheme, ProxyUrl};
+pub(crate) use self::proxy::{ProxyScheme, ProxyUrl, to_ascii};
 use self::unix::split_socket_path;
 use crate::authentication::Credentials;
 

@@ -112,6 +112,16 @@ fn cancelled() -> Error {
     ConnectOptions::new().cancellation(&cancellation).connect("ws://127.0.0.1:9/").unwrap_err()
 }
 
+fn unanswered_ping() -> Error {
+    let (url, peer) = serve(|mut peer| {
+        peer.accept();
+        peer.rest()
+    });
+    let error = WebSocketApp::new(&url).ping_interval(ms(20)).ping_timeout(ms(20)).run_forever().unwrap_err();
+    peer.join();
+    error
+}
+
 fn options() -> Error {
     ConnectOptions::new().recv_timeout(std::time::Duration::ZERO).connect("ws://[::1]/").unwrap_err()
 }
@@ -193,6 +203,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 ended(|peer| peer.say(frame(0x83, b"")), |ws| drop(ws.recv().unwrap_err())),
                 "connection is closed: 1002 (protocol error), peer violated the protocol: unknown opcode 0x3",
             ),
+            retryable(unanswered_ping(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(torn(), "connection is closed: 1006 (no close frame received), a frame was sent in part"),
             retryable(
                 ended(drop, |_| {}),

@@ -7,6 +7,7 @@ mod duplex;
 mod faults;
 mod openssl;
 mod places;
+mod records;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
 mod tls_peer;

@@ -341,3 +341,6 @@ impl Tally {
         self.bytes.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

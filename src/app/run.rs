@@ -39,7 +39,7 @@ pub(super) fn run<A: Audience>(mut session: Session<'_, A>, mut way: Way<'_, '_>
 }
 
 impl Way<'_, '_> {
-    fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
+    pub(super) fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
         let options = self.options.clone();
         let Some(connector) = &mut self.connector else { return options.connect(self.url) };
         catch_unwind(AssertUnwindSafe(|| connector(attempt, options)))

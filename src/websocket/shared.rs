@@ -267,7 +267,10 @@ impl Shared {
 
     fn put_back(&self, mut traffic: MutexGuard<'_, Traffic>, outbound: Box<Outbound>) {
         let waits = !outbound.pending().is_empty() || !matches!(traffic.reply, Reply::Empty);
-        self.unsettled.store(waits && !traffic.is_mute(), Ordering::Relaxed);
+        let waits = waits && !traffic.is_mute();
+        if self.unsettled.swap(waits, Ordering::Relaxed) != waits && waits {
+            self.driver.wake();
+        }
         traffic.outbound = Some(outbound);
         traffic.brief = false;
         if traffic.waiting > 0 {
@@ -533,7 +536,7 @@ impl Traffic {
 }
 
 /// How long a send may go without a byte leaving when no limit is set for the whole.
-const STALL: Duration = Duration::from_secs(30);
+pub(super) const STALL: Duration = Duration::from_secs(30);
 
 fn patience(timeouts: Timeouts) -> Patience {
     match timeouts.send {

@@ -1,9 +1,17 @@
 //! Everything that can go wrong, as one type.
 
+mod proxy;
+mod redirect;
+mod retry_after;
+mod tls;
+
 use std::io;
 
 use thiserror::Error;
 
+pub use self::proxy::{ProxyError, ProxyUrlError};
+pub use self::redirect::{RedirectError, RedirectProblem};
+pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
@@ -64,6 +72,13 @@ pub enum Error {
     #[doc(alias = "WebSocketPayloadException")]
     #[error("peer violated the protocol: {0}")]
     Protocol(ProtocolError),
+    /// The proxy does not connect to the server, or there is no proxy where one should be.
+    #[doc(alias = "WebSocketProxyException")]
+    #[error(transparent)]
+    Proxy(Box<ProxyError>),
+    /// The server sent a redirect that was not followed.
+    #[error("redirect with status {} was not followed", .0.status)]
+    Redirect(#[source] Box<RedirectError>),
     /// The server answered the upgrade with another status than 101.
     #[doc(alias = "WebSocketBadStatusException")]
     #[error("upgrade refused: {0}")]
@@ -72,7 +87,7 @@ pub enum Error {
     #[doc(alias = "WebSocketTimeoutException")]
     #[error("{0} timed out")]
     Timeout(Phase),
-    /// The TLS handshake failed.
+    /// TLS failed while the connection was made: the two did not come to terms, or one does not trust the other.
     #[error("TLS with {:?} failed{}", .0.host, .0.hint())]
     Tls(#[source] Box<TlsError>),
     /// The URL is not one that a WebSocket can be opened to.
@@ -115,10 +130,12 @@ impl Error {
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),
+            Self::Proxy(error) => error.is_retryable(),
             Self::Cookie(_)
             | Self::Options(_)
             | Self::Other(_)
             | Self::Protocol(_)
+            | Self::Redirect(_)
             | Self::Tls(_)
             | Self::Url(_)
             | Self::Usage(_) => false,
@@ -179,6 +196,12 @@ impl From<LocalProtocolError> for Error {
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
+    }
+}
+
+impl From<ProxyError> for Error {
+    fn from(error: ProxyError) -> Self {
+        Self::Proxy(Box::new(error))
     }
 }
 
@@ -368,52 +391,5 @@ pub struct OptionsError {
 impl OptionsError {
     pub(crate) fn new(option: &'static str, problem: impl Into<String>) -> Self {
         Self { option, problem: problem.into() }
-    }
-}
-
-/// A TLS handshake that failed.
-#[derive(Debug, Error)]
-#[error("{problem}")]
-#[non_exhaustive]
-pub struct TlsError {
-    /// The name that the certificate was to be for.
-    pub host: String,
-    /// What the TLS library said.
-    pub problem: Box<dyn std::error::Error + Send + Sync>,
-}
-
-impl TlsError {
-    /// What to do about the commonest failures, to be appended to the message. The words are those of OpenSSL, Secure Transport
-    /// and Schannel.
-    fn hint(&self) -> &'static str {
-        const HINTS: &[(&str, &[&str])] = &[
-            (
-                ": the certificate is for another name",
-                &["hostname mismatch", "ip address mismatch", "host name mismatch", "does not match the passed value"],
-            ),
-            (
-                ": the certificate has expired, or a clock is wrong",
-                &["expired", "not yet valid", "within its validity period"],
-            ),
-            (
-                ": the certificate's issuer is not trusted; TlsOptions::ca_certs adds one",
-                &[
-                    "issuer",
-                    "self-signed",
-                    "self signed",
-                    "was not trusted",
-                    "authority that is not trusted",
-                    "signature failure",
-                ],
-            ),
-            (
-                ": the server does not speak TLS on this port",
-                &["wrong version number", "record overflow", "record header"],
-            ),
-            (": no version of TLS in common, 1.2 is the oldest", &["protocol version", "unsupported protocol"]),
-        ];
-        let said = self.problem.to_string().to_ascii_lowercase();
-        let fits = |words: &&(&str, &[&str])| words.1.iter().any(|words| said.contains(words));
-        HINTS.iter().find(fits).map_or("", |(hint, _)| hint)
     }
 }

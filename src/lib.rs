@@ -21,6 +21,7 @@
 //! | send from other threads | [`Sender`] |
 //! | be called back, kept alive and reconnected | [`WebSocketApp`], [`Handle`], [`Handler`], [`Reconnect`] |
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
+//! | go through a proxy | [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | wait in a loop of your own | [`WebSocket::try_recv`] and its kin |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
@@ -75,13 +76,14 @@ pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 pub use crate::cookies::CookieJar;
 pub use crate::error::{
-    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, Refusal, Result,
-    TlsError,
+    AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, ProxyError,
+    ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Transport};
 pub use crate::options::{
-    ConnectOptions, Family, SocketOptions, SystemRoots, TlsOptions, default_timeout, set_default_timeout,
+    ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
+    set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};

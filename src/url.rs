@@ -7,6 +7,7 @@
 mod encoding;
 mod error;
 mod host;
+mod proxy;
 mod reference;
 mod unix;
 
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use self::encoding::{encode_into, encode_resource, percent_decode};
 pub use self::error::UrlError;
 use self::host::{Host, parse_host, parse_port, split_port};
+pub(crate) use self::proxy::{ProxyScheme, ProxyUrl, to_ascii};
 use self::unix::split_socket_path;
 use crate::authentication::Credentials;
 
@@ -69,12 +71,16 @@ impl Target {
         }
         let (host, port) = split_port(host_and_port)?;
         let Host { name, zone } = parse_host(host)?;
+        let port = match port {
+            Some(port) => parse_port(port)?,
+            None => default_port(scheme.secure),
+        };
         Ok(Self {
             secure: scheme.secure,
             socket_path: None,
             host: name,
             zone,
-            port: port.map_or(Ok(default_port(scheme.secure)), parse_port)?,
+            port,
             resource: encode_resource(rest),
             userinfo,
         })
@@ -117,12 +123,6 @@ impl Target {
             && self.socket_path == other.socket_path
     }
 
-    /// The URL for a log: without userinfo, and without the query, which may hold a token.
-    pub(crate) fn without_query(&self) -> Self {
-        let (path, _) = split_before(&self.resource, ['?']);
-        Self { resource: path.to_owned(), userinfo: None, ..self.clone() }
-    }
-
     /// Host and port; `zone` stands behind an IPv6 address.
     fn authority(&self, zone: &str) -> String {
         let brackets = if self.host.contains(':') { ("[", "]") } else { ("", "") };
@@ -133,6 +133,12 @@ impl Target {
         }
         authority
     }
+}
+
+/// What of a URL may be shown to anybody who reads a log: all but the query, which may hold a token. There must be no userinfo in
+/// it.
+pub(crate) fn without_query(url: &str) -> &str {
+    split_before(url, ['?']).0
 }
 
 /// The URL in its normal form, without userinfo.

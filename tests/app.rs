@@ -6,49 +6,582 @@
 mod app_support;
 mod support;
 
-use std::cell::Cell;
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use app_support::{Log, nowhere, serve_again, show_closed, show_error};
-use support::{Peer, bounded, by_deadline, frame, join, ms, serve, timed};
+use app_support::{Log, nowhere, serve_again, show_closed};
+use support::{Peer, at_once, bounded, by_deadline, descriptors_and_threads, frame, ms};
 use websocket_sync::{
-    AppError, CallbackPolicy, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, Message, MessageRef,
-    Opcode, Overflow, Reconnect, Result, WebSocketApp,
+    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, Message,
+    MessageRef, Opcode, Overflow, Reconnect, Result, WebSocketApp,
 };
 
 /// A server that accepts and goes on with its script.
 fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, support::Script<T>) {
-    serve(|mut peer| {
+    support::serve(|mut peer| {
         peer.accept();
         script(peer)
     })
 }
 
+/// A server that accepts, says this and closes.
+fn saying(bytes: impl AsRef<[u8]>) -> (String, support::Script<()>) {
+    let bytes = [bytes.as_ref(), &frame(0x88, b"\x03\xe8")].concat();
+    accepting(move |mut peer| {
+        peer.say(bytes);
+        peer.rest();
+    })
+}
+
+/// A server that answers until it is closed to.
+fn patient() -> (String, support::Script<u16>) {
+    accepting(Peer::end)
+}
+
+/// The failure of the app itself that is in an error.
+#[track_caller]
+fn app_error(error: &Error) -> &AppError {
+    let Error::Other(other) = error else { panic!("{error:?}") };
+    other.downcast_ref().unwrap_or_else(|| panic!("{other:?}"))
+}
+
 #[test]
-fn callbacks_come_in_the_order_of_websocket_client() {
+fn closures_may_borrow_what_outlives_the_app() {
     bounded(10, || {
-        let (url, peer) = accepting(|mut peer| {
-            peer.say([frame(0x81, "hello"), frame(0x82, b"\x01"), frame(0x89, b"pp"), frame(0x8A, b"qq")].concat());
-            peer.say(frame(0x88, b"\x03\xe8bye"));
-            peer.hear_pong_and_close();
+        let (url, peer) = saying([frame(0x81, "one"), frame(0x82, b"three")].concat());
+        let mut bytes = 0;
+        let mut texts = Vec::new();
+        WebSocketApp::new(url)
+            .on_data(|_, data, _, _| bytes += data.len())
+            .on_message(|_, message| match message {
+                MessageRef::Text(text) => texts.push(text.to_owned()),
+                MessageRef::Binary(_) => {}
+            })
+            .run_forever()
+            .unwrap();
+        assert_eq!((bytes, texts), (8, vec!["one".to_owned()]));
+        peer.join();
+    });
+}
+
+#[test]
+fn a_handler_shares_its_state_and_a_closure_goes_before_its_method() {
+    #[derive(Default)]
+    struct Counter {
+        opened: bool,
+        messages: usize,
+        data: usize,
+    }
+
+    impl Handler for Counter {
+        fn on_open(&mut self, app: &Handle) -> Result<()> {
+            self.opened = app.ready() && app.is_running();
+            Ok(())
+        }
+
+        fn on_message(&mut self, app: &Handle, _: MessageRef<'_>) -> Result<()> {
+            self.messages += 1;
+            if self.messages == 2 { app.close_with(CloseCode(4000), "enough") } else { Ok(()) }
+        }
+
+        fn on_data(&mut self, _: &Handle, _: &[u8], _: Opcode, _: bool) -> Result<()> {
+            self.data += 1;
+            Ok(())
+        }
+    }
+
+    bounded(10, || {
+        let (url, peer) = accepting(|peer| {
+            peer.say(frame(0x81, "m").repeat(5));
+            peer.end()
+        });
+        let mut counter = Counter::default();
+        let mut datas = 0;
+        let closed =
+            WebSocketApp::new(url).handler(&mut counter).on_data(|_, _, _, _| datas += 1).run_forever().unwrap();
+        assert_eq!(peer.join(), 4000);
+        // Nothing is handed out after the close.
+        assert_eq!((counter.opened, counter.messages, counter.data, datas), (true, 2, 0, 2));
+        assert_eq!(show_closed(&closed), "4000 \"\" Local");
+    });
+}
+
+#[test]
+fn fragments_are_handed_out_one_by_one_to_those_who_want_them() {
+    bounded(10, || {
+        let said = [frame(0x01, "\u{20ac}".as_bytes().split_at(1).0), frame(0x80, b"\x82\xac"), frame(0x81, "whole")];
+        let (url, peer) = saying(said.concat());
+        let log = Log::default();
+        let fragments = log.clone();
+        let app = log.app(&url).on_cont_message(move |_, bytes, fin| {
+            fragments.note(format!("fragment {} {fin}", bytes.escape_ascii()));
+        });
+        { app }.run_forever().unwrap();
+        peer.join();
+        let heard = [
+            "open",
+            "data \\xe2 text false",
+            "fragment \\xe2 false",
+            "data \\x82\\xac text true",
+            "fragment \\x82\\xac true",
+            "data whole text true",
+            "message whole",
+            "close 1000 \"\" Remote",
+        ];
+        assert_eq!(log.lines(), heard);
+    });
+}
+
+#[test]
+fn fragments_are_put_together_for_those_who_do_not() {
+    bounded(10, || {
+        let (url, peer) = saying([frame(0x01, "Hel"), frame(0x89, ""), frame(0x80, "lo")].concat());
+        let log = Log::default();
+        log.app(&url).run_forever().unwrap();
+        peer.join();
+        let heard = ["open", "ping ", "data Hello text true", "message Hello", "close 1000 \"\" Remote"];
+        assert_eq!(log.lines(), heard);
+    });
+}
+
+/// What is heard of a panic in the callback of this name, with one message, ping, pong and a lost connection.
+fn heard_of_a_panic_in(name: &'static str) -> (Vec<String>, bool) {
+    let (url, peer) = accepting(|peer| {
+        peer.say([frame(0x01, "a"), frame(0x80, "b"), frame(0x81, "m"), frame(0x89, "i"), frame(0x8A, "o")].concat());
+        // Lost.
+    });
+    let log = Log::default();
+    let mut app = log.app(&url).on_cont_message(|_, _, _| {});
+    app = match name {
+        "on_open" => app.on_open(|_| -> () { panic!("oops") }),
+        "on_message" => app.on_message(|_, _| -> () { panic!("oops") }),
+        "on_data" => app.on_data(|_, _, _, _| -> () { panic!("oops") }),
+        "on_cont_message" => app.on_cont_message(|_, _, _| -> () { panic!("oops") }),
+        "on_ping" => app.on_ping(|_, _| -> () { panic!("oops") }),
+        "on_pong" => app.on_pong(|_, _| -> () { panic!("oops") }),
+        "on_error" => app.on_error(|_, _| -> () { panic!("oops") }),
+        "on_close" => app.on_close(|_, _| -> () { panic!("oops") }),
+        other => panic!("{other}"),
+    };
+    let lost = app.run_forever().unwrap_err().is_closed();
+    peer.join();
+    (log.lines(), lost)
+}
+
+#[test]
+fn a_panic_in_any_callback_is_told_to_on_error_once_and_the_app_goes_on() {
+    bounded(30, || {
+        for (name, panics) in [
+            ("on_open", 1),
+            ("on_message", 1),
+            ("on_data", 3),
+            ("on_cont_message", 2),
+            ("on_ping", 1),
+            ("on_pong", 1),
+            ("on_close", 1),
+        ] {
+            let (heard, lost) = heard_of_a_panic_in(name);
+            assert!(lost, "{name}");
+            let told = heard.iter().filter(|line| **line == format!("error {name} panicked: oops")).count();
+            assert_eq!(told, panics, "{name}: {heard:#?}");
+            assert_eq!(heard.iter().any(|line| line.starts_with("close")), name != "on_close", "{name}: {heard:#?}");
+            assert_eq!(heard.iter().any(|line| line == "pong o"), name != "on_pong", "{name}: {heard:#?}");
+        }
+        // It is not called again for its own panic.
+        let (heard, lost) = heard_of_a_panic_in("on_error");
+        assert!(lost);
+        assert_eq!(heard.last().unwrap(), "close 1006 \"\" lost: UnexpectedEof", "{heard:#?}");
+    });
+}
+
+#[test]
+fn a_callback_that_fails_can_be_the_end_of_the_run() {
+    bounded(10, || {
+        for panics in [false, true] {
+            let (url, peer) = accepting(|peer| {
+                peer.say(frame(0x81, "m").repeat(3));
+                peer.end()
+            });
+            let log = Log::default();
+            let app = log.app(&url).reconnect(Reconnect::fixed(ms(1))).on_data(|_, _, _, _| {});
+            let mut app = if panics {
+                app.callback_panics(CallbackPolicy::Stop).on_message(|_, _| -> () { panic!("oops {}", 1) })
+            } else {
+                app.callback_errors(CallbackPolicy::Stop).on_message(|_, _| Err::<(), _>(Error::other("oops 1")))
+            };
+            let error = app.run_forever().unwrap_err();
+            assert_eq!(peer.join(), 1011);
+            if panics {
+                assert_eq!(*app_error(&error), AppError::Panicked { callback: "on_message", message: "oops 1".into() });
+            } else {
+                assert_eq!(error.to_string(), "oops 1");
+            }
+            assert_eq!(log.lines(), ["open", &format!("error {error}"), "close 1011 \"\" Local"]);
+        }
+    });
+}
+
+#[test]
+fn a_panic_while_connecting_is_a_failed_attempt() {
+    bounded(10, || {
+        let (url, peer) = saying("");
+        let log = Log::default();
+        let closed = log
+            .app("ws://unused/")
+            .reconnect(Reconnect::fixed(ms(1)).stop_on_close())
+            .connect_with(move |attempt, options| {
+                assert!(attempt.number > 1, "not yet");
+                assert_eq!(attempt.last_error.unwrap().to_string(), "connect_with panicked: not yet");
+                options.connect(&url)
+            })
+            .run_forever()
+            .unwrap();
+        peer.join();
+        assert_eq!(closed.cause, CloseCause::Remote);
+        assert_eq!(log.lines(), ["error connect_with panicked: not yet", "open", "close 1000 \"\" Remote"]);
+    });
+}
+
+#[test]
+fn an_app_can_run_again() {
+    bounded(10, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            peer.end();
+            number < 2
         });
         let log = Log::default();
-        let closed = log.app(&url).run_forever().unwrap();
-        peer.join();
-        assert_eq!(
-            log.lines(),
-            [
-                "open",
-                "data hello text true",
-                "message hello",
-                "data \\x01 binary true",
-                "message b\\x01",
-                "ping pp",
-                "pong qq",
-                "close 1000 \"bye\" Remote",
-            ]
-        );
-        assert_eq!(show_closed(&closed), "1000 \"bye\" Remote");
+        let mut app = log.app(&url).on_open(|app| app.close());
+        for run in 1..=3 {
+            assert!(!app.handle().is_running());
+            assert_eq!(app.run_forever().unwrap().cause, CloseCause::Local);
+            assert_eq!(app.handle().statistics().connects, run);
+            // There is nothing to close, so this does not concern the next run.
+            app.handle().close().unwrap();
+        }
+        assert_eq!(log.lines(), ["close 1000 \"\" Local"; 3]);
+        support::join(server);
     });
+}
+
+#[test]
+fn closing_is_idempotent_and_the_wrong_code_is_refused() {
+    bounded(10, || {
+        let (url, peer) = patient();
+        let app = WebSocketApp::new(url).on_open(|app| {
+            let refused = app.close_with(CloseCode(1005), "").unwrap_err();
+            assert!(matches!(refused, Error::Usage(_)), "{refused:?}");
+            assert!(app.close_with(CloseCode::NORMAL, &"x".repeat(124)).is_err());
+            assert!(app.ready(), "it is still open");
+            app.close_with(CloseCode(4001), "enough")?;
+            app.close_with(CloseCode(4002), "twice")
+        });
+        let app = app.spawn().unwrap();
+        let handle = app.handle();
+        let closers = [(); 4].map(|()| {
+            let handle = handle.clone();
+            thread::spawn(move || handle.close())
+        });
+        closers.into_iter().for_each(|closer| support::join(closer).unwrap());
+        let closed = app.join();
+        // Whoever came first.
+        match closed.map(|closed| (closed.cause, closed.code)) {
+            Ok((CloseCause::Local, code)) => assert_eq!(peer.join(), code.0),
+            Ok((CloseCause::Cancelled, _)) => {}
+            other => panic!("{other:?}"),
+        }
+        at_once(|| handle.close()).unwrap();
+    });
+}
+
+#[test]
+fn sending_needs_a_connection() {
+    bounded(10, || {
+        let app = WebSocketApp::new(nowhere());
+        let handle = app.handle();
+        for sent in [
+            handle.send_text("x").map(|_| ()),
+            handle.send_binary(b"x").map(|_| ()),
+            handle.send("x", Opcode::Text).map(|_| ()),
+            handle.ping("x"),
+        ] {
+            assert_eq!(support::closed(sent).cause, CloseCause::NotConnected);
+        }
+        assert!(handle.sender().is_none() && handle.response().is_none() && !handle.ready());
+    });
+}
+
+#[test]
+fn an_outbox_keeps_what_cannot_be_sent_and_hands_it_back() {
+    bounded(10, || {
+        let (url, peer) = accepting(|mut peer| {
+            let heard = [peer.frame(), peer.frame()];
+            peer.say(frame(0x88, b"\x03\xe8"));
+            heard
+        });
+        let app = WebSocketApp::new(url).outbox(2).on_open(|app| {
+            assert!(app.send_text("first")? > 0);
+            for message in app.take_unsent() {
+                app.send(message.as_bytes(), message.kind().into())?;
+                assert_eq!(message, Message::from("early"));
+            }
+            Ok(())
+        });
+        let handle = app.handle();
+        assert_eq!(handle.send_text("lost").unwrap(), 0);
+        assert_eq!(handle.send_binary(b"too").unwrap(), 0);
+        assert_eq!(*app_error(&handle.send_text("full").unwrap_err()), AppError::OutboxFull { capacity: 2 });
+        assert_eq!(handle.take_unsent(), [Message::from("lost"), Message::from(&b"too"[..])]);
+        handle.send_text("early").unwrap();
+        { app }.run_forever().unwrap();
+        assert_eq!(peer.join(), [(0x81, b"first".to_vec()), (0x81, b"early".to_vec())]);
+        assert_eq!(handle.take_unsent(), []);
+    });
+}
+
+#[test]
+fn what_passes_is_counted() {
+    bounded(10, || {
+        let (url, peer) = accepting(|mut peer| {
+            peer.say([frame(0x81, "hello"), frame(0x82, b"yo"), frame(0x8A, b"")].concat());
+            peer.frame();
+            peer.frame();
+            peer.say(frame(0x88, b"\x0f\xa0why"));
+            peer.rest();
+        });
+        let app = WebSocketApp::new(url).on_open(|app| {
+            app.send_text("question")?;
+            app.send(b"mark", Opcode::Binary)
+        });
+        let handle = app.handle();
+        { app }.run_forever().unwrap();
+        peer.join();
+        let statistics = handle.statistics();
+        assert_eq!((statistics.messages_received, statistics.bytes_received), (2, 7));
+        assert_eq!((statistics.messages_sent, statistics.bytes_sent), (2, 12));
+        assert_eq!((statistics.connects, statistics.last_ping, statistics.latency), (1, None, None));
+        assert!(statistics.last_pong.is_some());
+        let last = handle.last_close().unwrap();
+        assert_eq!((last.code, &*last.reason), (CloseCode(4000), "why"));
+        assert!(!handle.has_errored());
+    });
+}
+
+#[test]
+fn a_connection_can_be_looked_at_while_it_is_open() {
+    bounded(10, || {
+        let (url, peer) = support::serve(|mut peer| {
+            let request = peer.head();
+            let answer = support::answer_to(&request).replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
+            peer.say(answer);
+            peer.end()
+        });
+        let mut app = WebSocketApp::new(url).options(ConnectOptions::new().subprotocols(["chat"])).on_open(|app| {
+            assert_eq!(app.subprotocol().as_deref(), Some("chat"));
+            assert_eq!(app.response().unwrap().status, 101);
+            assert!(app.sender().unwrap().connected());
+            app.close()
+        });
+        app.run_forever().unwrap();
+        peer.join();
+        assert!(app.handle().response().is_none());
+    });
+}
+
+#[test]
+fn settings_that_cannot_be_meant_are_refused_before_anything_is_done() {
+    let log = Log::default();
+    let apps = [
+        log.app("ws://unused/").ping_timeout(Duration::ZERO),
+        log.app("ws://unused/").ping_payload([0; 126]),
+        log.app("ws://unused/").options(ConnectOptions::new().open_timeout(Duration::ZERO)),
+    ];
+    for mut app in apps {
+        let error = app.run_forever().unwrap_err();
+        assert!(matches!(error, Error::Options(_)), "{error:?}");
+    }
+    assert_eq!(log.lines(), [""; 0]);
+}
+
+#[test]
+fn a_cancellation_of_the_users_ends_the_run_wherever_it_is_not_open() {
+    bounded(10, || {
+        // While it waits to connect again.
+        let cancellation = Cancellation::new();
+        let options = ConnectOptions::new().cancellation(&cancellation);
+        let (waits, waiting) = mpsc::channel();
+        let app = WebSocketApp::new(nowhere())
+            .options(options.clone())
+            .reconnect(Reconnect::fixed(Duration::from_secs(60)))
+            .on_error(move |_, _| waits.send(()).unwrap())
+            .spawn()
+            .unwrap();
+        waiting.recv().unwrap();
+        thread::sleep(ms(20));
+        cancellation.cancel();
+        assert_eq!(at_once(|| app.join()).unwrap().cause, CloseCause::Cancelled);
+        // Before it begins.
+        let log = Log::default();
+        let closed = log.app(&nowhere()).options(options).run_forever().unwrap();
+        assert_eq!(closed.cause, CloseCause::Cancelled);
+        assert_eq!(log.lines(), ["close 1006 \"\" Cancelled"]);
+    });
+}
+
+#[test]
+fn a_stop_waits_for_nothing_even_when_the_peer_reads_nothing() {
+    bounded(20, || {
+        let (url, peer) = accepting(|peer| {
+            thread::sleep(ms(1000));
+            drop(peer);
+        });
+        let app = WebSocketApp::new(url).on_open(|app| {
+            let handle = app.clone();
+            // Fills the way to the peer, and waits in the middle of it.
+            thread::spawn(move || handle.send_binary(&vec![0; 64 << 20]));
+        });
+        let app = app.spawn().unwrap();
+        thread::sleep(ms(300));
+        at_once(|| app.handle().stop());
+        assert_eq!(at_once(|| app.join()).unwrap().cause, CloseCause::Aborted);
+        peer.join();
+    });
+}
+
+#[test]
+fn a_queue_answers_pings_while_a_callback_is_busy() {
+    bounded(10, || {
+        let (url, peer) = accepting(|mut peer| {
+            peer.say([frame(0x81, "slow"), frame(0x89, "now?")].concat());
+            let pong = by_deadline(ms(0), || peer.frame());
+            assert_eq!(pong, (0x8A, b"now?".to_vec()));
+            peer.say([frame(0x81, "next"), frame(0x88, b"\x03\xe8")].concat());
+            peer.rest();
+        });
+        let log = Log::default();
+        let slow = log.clone();
+        let mut app = log.app(&url).queue(8, Overflow::Block).on_message(move |_, message| {
+            thread::sleep(ms(400));
+            slow.note(app_support::show_message(message));
+        });
+        let closed = app.run_forever().unwrap();
+        peer.join();
+        assert_eq!(closed.cause, CloseCause::Remote);
+        let heard = [
+            "open",
+            "data slow text true",
+            "message slow",
+            "ping now?",
+            "data next text true",
+            "message next",
+            "close 1000 \"\" Remote",
+        ];
+        assert_eq!(log.lines(), heard);
+    });
+}
+
+/// What a slow callback hears of ten messages through a queue of three, how the run ends, and how many were dropped.
+fn through_a_queue(overflow: Overflow) -> (Vec<String>, Result<String>, u64) {
+    let (received, all_there) = mpsc::channel::<()>();
+    let (url, peer) = accepting(move |mut peer| {
+        peer.say(frame(0x81, "0"));
+        // The callback has the first.
+        all_there.recv().unwrap();
+        for number in 1..10 {
+            peer.say(frame(0x81, number.to_string()));
+        }
+        // The pong says that everything was received, where it can be.
+        let _ = peer.try_say(frame(0x88, b"\x03\xe8"));
+        peer.rest();
+    });
+    let log = Log::default();
+    let app = WebSocketApp::new(url).queue(3, overflow);
+    let (heard, closed) = (log.clone(), log.clone());
+    let mut app = app
+        .on_message(move |_, message| {
+            if message == MessageRef::Text("0") {
+                received.send(()).unwrap();
+                thread::sleep(ms(300));
+            }
+            heard.note(app_support::show_message(message));
+        })
+        .on_close(move |_, end| closed.note(show_closed(end)));
+    let ended = app.run_forever().map(|closed| show_closed(&closed));
+    peer.join();
+    (log.lines(), ended, app.handle().statistics().messages_dropped)
+}
+
+#[test]
+fn a_full_queue_does_what_it_was_told_to() {
+    bounded(20, || {
+        let messages = |numbers: &[u8]| numbers.iter().map(|number| format!("message {number}")).collect::<Vec<_>>();
+        let clean = "1000 \"\" Remote";
+
+        let (heard, ended, dropped) = through_a_queue(Overflow::Block);
+        assert_eq!((ended.unwrap().as_str(), dropped), (clean, 0));
+        assert_eq!(heard, [messages(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]), vec![clean.to_owned()]].concat());
+
+        let (heard, ended, dropped) = through_a_queue(Overflow::DropOldest);
+        assert_eq!((ended.unwrap().as_str(), dropped), (clean, 6));
+        assert_eq!(heard, [messages(&[0, 7, 8, 9]), vec![clean.to_owned()]].concat());
+
+        let (heard, ended, dropped) = through_a_queue(Overflow::DropNewest);
+        assert_eq!((ended.unwrap().as_str(), dropped), (clean, 6));
+        assert_eq!(heard, [messages(&[0, 1, 2, 3]), vec![clean.to_owned()]].concat());
+
+        let (heard, ended, _) = through_a_queue(Overflow::Fail);
+        assert_eq!(*app_error(&ended.unwrap_err()), AppError::QueueFull { capacity: 3 });
+        assert_eq!(heard[..4], messages(&[0, 1, 2, 3]));
+        assert_eq!(heard.len(), 5, "{heard:?}");
+    });
+}
+
+#[test]
+fn closing_from_a_callback_wakes_a_receiver_that_waits_for_room() {
+    bounded(10, || {
+        let (url, peer) = accepting(|peer| {
+            let _ = peer.repeat(frame(0x81, "flood"), 10_000);
+            peer.end()
+        });
+        let mut count = 0;
+        let mut app = WebSocketApp::new(url).queue(2, Overflow::Block).on_message(|app, _| {
+            count += 1;
+            if count == 5 { app.close() } else { Ok(()) }
+        });
+        let closed = by_deadline(ms(1000), || app.run_forever()).unwrap();
+        drop(app);
+        assert_eq!((closed.cause, count), (CloseCause::Local, 5));
+        assert_eq!(peer.join(), 1000);
+    });
+}
+
+#[test]
+fn all_threads_and_sockets_are_gone_when_a_run_returns() {
+    let _alone = support::alone();
+    bounded(20, || {
+        let run = || {
+            let (url, peer) = saying(frame(0x81, "m"));
+            let app = WebSocketApp::new(url).ping_interval(ms(1)).ping_timeout(ms(1000)).queue(1, Overflow::Block);
+            { app }.run_forever().unwrap();
+            peer.join();
+        };
+        run();
+        let before = descriptors_and_threads();
+        for _ in 0..50 {
+            run();
+        }
+        let after = descriptors_and_threads();
+        // Other tests of this file come and go; what is left behind would be left fifty times.
+        assert!(after.0 < before.0 + 25 && after.1 < before.1 + 25, "{before:?}, then {after:?}");
+    });
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let options = ConnectOptions::new().header("Authorization", "Bearer hidden");
+    let app = WebSocketApp::new("ws://user:hidden@example.com/?token=hidden").options(options).on_open(|_| ());
+    let shown = format!("{app:?} {:?}", app.handle());
+    assert!(!shown.contains("hidden"), "{shown}");
+    assert!(shown.contains("on_open"), "{shown}");
 }

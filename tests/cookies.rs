@@ -9,6 +9,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::thread;
 
+use support::site::{Site, fields, open, path, status};
 use support::{Peer, Script, answer_to, bounded, serve};
 use websocket_sync::{ConnectOptions, CookieError, CookieJar, Error};
 
@@ -395,5 +396,97 @@ fn a_flood_of_cookies_stays_within_the_bounds() {
         assert_eq!(jar.len(), 50);
         let header = jar.cookies_for("ws://h.example/").unwrap();
         assert!((7500..=8190).contains(&header.len()), "{}", header.len());
+    });
+}
+
+/// A server of all hosts: what it says depends on host and path, without the port.
+fn site(answer: impl Fn(&str, &str) -> String + Send + 'static) -> Site {
+    Site::new(move |head| {
+        let host = fields(head, "Host")[0].split(':').next().unwrap().to_owned();
+        match &*answer(&format!("{host}{}", path(head)), head) {
+            "" => open(head),
+            answer => answer.to_owned(),
+        }
+    })
+}
+
+/// Connects to a host of the site.
+fn visit(site: &Site, options: ConnectOptions, host_and_path: &str) {
+    let address = site.address;
+    let url = format!("ws://{}", host_and_path.replacen('/', &format!(":{}/", address.port()), 1));
+    drop(options.resolver(move |_, _| Ok(vec![address])).connect(&url).unwrap());
+}
+
+/// The hosts and paths that were asked, and the cookies.
+fn visits(site: &Site) -> Vec<String> {
+    let heads = site.heads();
+    let visit = |head: &String| {
+        let host = fields(head, "Host")[0].split(':').next().unwrap();
+        format!("{host}{} {}", path(head), fields(head, "Cookie").join("|"))
+    };
+    heads.iter().map(visit).collect()
+}
+
+#[test]
+fn each_hop_of_a_redirect_sets_and_gets_its_own_cookies() {
+    bounded(20, || {
+        let jar = CookieJar::new();
+        let site = site(|at, head| {
+            let port = fields(head, "Host")[0].rsplit_once(':').unwrap().1;
+            let found = |to: &str, cookies: &str| status("302 Found", &format!("Location: http://{to}\r\n{cookies}"));
+            match at {
+                "a.example.com/1" => found(
+                    &format!("b.example.com:{port}/2"),
+                    "Set-Cookie: host=1\r\nSet-Cookie: all=2; Domain=example.com\r\n",
+                ),
+                "b.example.com/2" => found(
+                    &format!("evil.example.org:{port}/3"),
+                    "Set-Cookie: more=3\r\nSet-Cookie: wrong=4; Domain=example.org\r\nSet-Cookie: all=5; Domain=b.example.com\r\n",
+                ),
+                "evil.example.org/3" => found(
+                    &format!("a.example.com:{port}/4"),
+                    "Set-Cookie: evil=6; Domain=example.com\r\nSet-Cookie: own=7\r\n",
+                ),
+                _ => String::new(),
+            }
+        });
+        visit(&site, ConnectOptions::new().cookie_jar(&jar).cookie("mine=0"), "a.example.com/1");
+        assert_eq!(
+            visits(&site),
+            [
+                "a.example.com/1 mine=0",
+                "b.example.com/2 all=2",
+                "evil.example.org/3 ",
+                "a.example.com/4 host=1; all=2; mine=0",
+            ]
+        );
+        assert_eq!(jar.cookies_for("ws://b.example.com/").as_deref(), Some("all=2; more=3; all=5"));
+        assert_eq!(jar.cookies_for("ws://evil.example.org/").as_deref(), Some("own=7"));
+    });
+}
+
+#[test]
+fn a_redirect_to_the_same_url_is_no_circle_when_it_brings_a_cookie() {
+    bounded(20, || {
+        let site = site(|at, head| match (at, &fields(head, "Cookie")[..]) {
+            ("h.example/feed", []) => status("302 Found", "Location: /login\r\n"),
+            ("h.example/login", []) => status("302 Found", "Location: /feed\r\nSet-Cookie: sid=1; Path=/\r\n"),
+            _ => String::new(),
+        });
+        visit(&site, ConnectOptions::new().cookie_jar(&CookieJar::new()), "h.example/feed");
+        assert_eq!(visits(&site), ["h.example/feed ", "h.example/login ", "h.example/feed sid=1"]);
+    });
+}
+
+#[test]
+fn an_answer_to_a_challenge_brings_the_cookie_that_came_with_it() {
+    bounded(20, || {
+        let site = site(|_, head| match fields(head, "Authorization")[..] {
+            [] => status("401 Who", "WWW-Authenticate: Basic realm=\"x\"\r\nSet-Cookie: nonce=1\r\n"),
+            _ => String::new(),
+        });
+        let options = ConnectOptions::new().cookie_jar(&CookieJar::new()).credentials("user", "password");
+        visit(&site, options, "h.example/");
+        assert_eq!(visits(&site), ["h.example/ ", "h.example/ nonce=1"]);
     });
 }

@@ -246,6 +246,29 @@ fn a_hook_that_fails_for_one_address_leaves_the_others() {
     assert!(matches!(&error, Error::Io { phase: Phase::Connect, error } if error.to_string() == "never"), "{error:?}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_is_a_way_like_others() {
+    let path = std::env::temp_dir().join(format!("websocket-sync-{}.socket", std::process::id()));
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let url = format!("ws+unix://{}:/feed?a=b", path.display());
+    let server = thread::spawn(move || {
+        let mut ws = WebSocket::accept(listener.accept().unwrap().0).unwrap();
+        let text = ws.recv().unwrap();
+        assert_eq!(text, Message::Text("Hello".into()));
+        ws.send_text("Hello").unwrap();
+        ws.recv().unwrap_err();
+    });
+    let mut ws = ConnectOptions::new().connect(&url).unwrap();
+    assert_echoes(&mut ws);
+    assert_eq!((ws.local_addr(), ws.peer_addr()), (None, None));
+    ws.close().unwrap();
+    server.join().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let error = ConnectOptions::new().connect(&url).unwrap_err();
+    assert!(matches!(&error, Error::Io { phase: Phase::Connect, error } if error.kind() == io::ErrorKind::NotFound));
+}
+
 /// A resolver that answers when the sender is dropped.
 fn never_resolving() -> (mpsc::Sender<()>, ConnectOptions) {
     let (hold, held) = mpsc::channel();
@@ -317,6 +340,16 @@ fn a_cancel_ends_the_opening_over_a_stream_of_the_users() {
         let options = ConnectOptions::new().cancellation(&cancellation);
         cancelled(&cancellation, || options.connect_over(ours, url));
     }
+}
+
+#[test]
+fn a_cancel_ends_the_wait_for_a_client_that_says_nothing() {
+    let (listener, address) = listen();
+    let _client = TcpStream::connect(address).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    let cancellation = Cancellation::new();
+    let options = ConnectOptions::new().cancellation(&cancellation);
+    cancelled(&cancellation, || options.accept(stream));
 }
 
 #[test]

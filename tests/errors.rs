@@ -13,7 +13,7 @@ use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
 use websocket_sync::{
     Cancellation, CloseCause, CloseCode, ConnectOptions, CookieError, Error, HandshakeError, Message, MessageKind,
-    Opcode, Phase, SocketOptions, UrlError, WebSocket, create_connection,
+    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, UrlError, WebSocket, create_connection,
 };
 
 /// The variants that an enum has in its source.
@@ -34,6 +34,8 @@ fn complete<E: Debug>(name: &str, source: &str, table: impl IntoIterator<Item = 
 }
 
 const ERRORS: &str = include_str!("../src/error.rs");
+const PROXY_ERRORS: &str = include_str!("../src/error/proxy.rs");
+const REDIRECT_ERRORS: &str = include_str!("../src/error/redirect.rs");
 const PROTOCOL_ERRORS: &str = include_str!("../src/protocol/error.rs");
 const HANDSHAKE_ERRORS: &str = include_str!("../src/protocol/handshake/error.rs");
 
@@ -83,6 +85,24 @@ fn address() -> Error {
 fn unplugged() -> Error {
     let unplugged = SocketOptions::new().configure(|_| Err(io::Error::other("cable unplugged")));
     ConnectOptions::new().socket(unplugged).connect("ws://127.0.0.1:9/").unwrap_err()
+}
+
+/// What comes of asking a proxy that answers so.
+fn through(scheme: &str, says: &'static [u8]) -> Error {
+    let (url, peer) = serve(move |mut peer| {
+        peer.say(says);
+        peer.fall_silent();
+        peer.rest()
+    });
+    let proxy = Proxy::new(url.replace("ws", scheme));
+    let error = ConnectOptions::new().proxy(proxy).connect("ws://server.example/").unwrap_err();
+    peer.join();
+    error
+}
+
+/// What comes of a proxy that cannot be asked.
+fn without(proxy: impl Into<Proxy>, url: &str) -> Error {
+    ConnectOptions::new().proxy(proxy).connect(url).unwrap_err()
 }
 
 fn cancelled() -> Error {
@@ -183,7 +203,15 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),
                 ..row(options(), "option recv_timeout")
             },
+            row(
+                through("http", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+                "proxy refused: status 403 Forbidden",
+            ),
             row(ProtocolError::MaskedFrame, "peer violated the protocol: server masked a frame"),
+            Row {
+                source: Some("it has no Location header"),
+                ..row(connect_to(b"HTTP/1.1 302 Found\r\n\r\n"), "redirect with status 302 was not followed")
+            },
             row(
                 connect_to(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
                 "upgrade refused: status 403 Forbidden",
@@ -211,6 +239,79 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
 }
 
 #[test]
+fn everything_that_a_proxy_can_do_wrong_has_its_words() {
+    bounded(30, || {
+        let unplugged = SocketOptions::new().configure(|_| Err(io::Error::other("cable unplugged")));
+        let unplugged = ConnectOptions::new().socket(unplugged).proxy("http://127.0.0.1:9");
+        let table = [
+            row(through("socks5h", b"\x05\xff"), "SOCKS proxy does not accept user and password, or wants some"),
+            Row {
+                source: Some("cable unplugged"),
+                ..retryable(unplugged.connect("ws://a/").unwrap_err(), "cannot connect to proxy \"127.0.0.1:9\"")
+            },
+            row(
+                without("socks4://user:s3cret@127.0.0.1:9", "ws://a/"),
+                "user and password for the proxy: SOCKS 4 knows no passwords",
+            ),
+            row(
+                through("http", b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101"),
+                "bytes follow the proxy's answer before anything was sent to the server",
+            ),
+            retryable(through("socks5h", b"\x05"), "proxy ended the connection before it had answered"),
+            row(
+                without(Proxy::new("http://127.0.0.1:9").header("X-A", "\r\n"), "ws://a/"),
+                "header field for the proxy: header value has a character that is not allowed there",
+            ),
+            row(through("http", b"SSH-2.0"), "proxy's answer is malformed: peer does not speak HTTP"),
+            retryable(through("http", b"HTTP/1.0 503 \r\n\r\nbusy"), "proxy refused: status 503"),
+            retryable(through("socks4a", b"\0\x5b"), "proxy refused: SOCKS4 reply 91, request rejected or failed"),
+            row(through("socks5h", b"\x04\0"), "proxy's answer is malformed: it is not of SOCKS 5"),
+            row(
+                without("socks4a://127.0.0.1:9", "ws://[::1]/"),
+                "proxy cannot be told the server's address: SOCKS 4 knows no IPv6 addresses",
+            ),
+            row(
+                without("http://", "ws://a/"),
+                "option proxy is not the URL of a proxy: its host is neither a name nor an address",
+            ),
+        ];
+        for Row { error, says, source, is_retryable } in &table {
+            assert_eq!(error.to_string(), *says);
+            assert_eq!(error.source().map(ToString::to_string).as_deref(), *source, "{error:?}");
+            assert_eq!(error.is_retryable(), *is_retryable, "{error:?}");
+            assert!(!error.is_timeout() && !error.is_closed());
+        }
+        let problems = table.into_iter().map(|row| match row.error {
+            Error::Proxy(problem) => problem,
+            other => panic!("{other:?}"),
+        });
+        complete("ProxyError", PROXY_ERRORS, problems);
+    });
+}
+
+#[test]
+fn everything_that_is_no_url_of_a_proxy_has_its_words() {
+    let table = [
+        ("socks://p", "socks:// does not say which version; write socks5h://, socks5://, socks4a:// or socks4://"),
+        ("http://s3 cret", "it has a character that no URL has"),
+        ("http://user:s3cret@", "its host is neither a name nor an address"),
+        ("http://p/s3cret", "it goes on after host and port"),
+        ("http://p:s3cret", "its port is not a number from 1 to 65535"),
+        ("s3cret://p", "its scheme is not http, https, socks4, socks4a, socks5 or socks5h"),
+        ("http://a:s3@cret@p", "user and password are malformed; write %40 for @ in them"),
+    ];
+    let problems = table.map(|(url, says)| {
+        let Error::Proxy(error) = without(url, "ws://a/") else { panic!("{url}") };
+        assert_eq!(error.to_string(), format!("option proxy is not the URL of a proxy: {says}"));
+        match *error {
+            ProxyError::Url { variable: None, problem } => problem,
+            other => panic!("{other:?}"),
+        }
+    });
+    complete("ProxyUrlError", PROXY_ERRORS, problems);
+}
+
+#[test]
 fn every_phase_has_its_words() {
     let phases = [
         (Phase::Resolve, "resolving the host name timed out"),
@@ -228,6 +329,22 @@ fn every_phase_has_its_words() {
         assert!(error.is_timeout() && error.is_retryable() && !error.is_closed());
     }
     complete("Phase", ERRORS, phases.map(|(phase, _)| phase));
+}
+
+#[test]
+fn every_problem_of_a_redirect_has_its_words() {
+    let table = [
+        (RedirectProblem::Downgrade, "it leads from wss to ws"),
+        (RedirectProblem::Limit { limit: 3 }, "redirect limit of 3 exhausted"),
+        (RedirectProblem::Location(UrlError::EmptyHost), "its Location is no URL to go to: it has no host"),
+        (RedirectProblem::Loop, "it leads in a circle"),
+        (RedirectProblem::MissingLocation, "it has no Location header"),
+        (RedirectProblem::RepeatedLocation, "it has several Location headers"),
+    ];
+    for (problem, says) in &table {
+        assert_eq!(problem.to_string(), *says);
+    }
+    complete("RedirectProblem", REDIRECT_ERRORS, table.map(|(problem, _)| problem));
 }
 
 #[test]
@@ -328,6 +445,7 @@ fn every_mistake_of_ours_has_its_words() {
         (LocalProtocolError::RepeatedHeader("Host"), "header Host is given several times"),
         (LocalProtocolError::RepeatedSubprotocol, "a subprotocol is offered twice"),
         (LocalProtocolError::ReservedBits, "reserved bits need a negotiated extension"),
+        (LocalProtocolError::ReservedHeader("Sec-WebSocket-Key"), "header Sec-WebSocket-Key is the handshake's own"),
         (LocalProtocolError::ReceivingMessage, "a message is received in part; receive the rest of it first"),
         (LocalProtocolError::DeflateOption("level"), "option level of permessage-deflate is out of range"),
         (LocalProtocolError::PayloadInPieces, "an extension needs the payload of a frame at once"),

@@ -35,14 +35,24 @@ enum Fault {
     TimedOut,
     /// Fails, now and ever after.
     Reset,
+    /// The same with the error of a system that has waited for the peer's acknowledgements in vain.
+    GivenUp,
     /// Reads the end, or writes nothing.
     Nothing,
     /// Claims more than there was room for.
     Lie,
 }
 
-const FAULTS: [Fault; 7] =
-    [Fault::Short, Fault::Interrupted, Fault::WouldBlock, Fault::TimedOut, Fault::Reset, Fault::Nothing, Fault::Lie];
+const FAULTS: [Fault; 8] = [
+    Fault::Short,
+    Fault::Interrupted,
+    Fault::WouldBlock,
+    Fault::TimedOut,
+    Fault::Reset,
+    Fault::GivenUp,
+    Fault::Nothing,
+    Fault::Lie,
+];
 
 /// What becomes of a run with a fault in it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -60,7 +70,7 @@ impl Fault {
         match self {
             Self::Short | Self::Interrupted => Severity::None,
             Self::WouldBlock | Self::TimedOut => Severity::Delay,
-            Self::Reset | Self::Nothing | Self::Lie => Severity::End,
+            Self::Reset | Self::GivenUp | Self::Nothing | Self::Lie => Severity::End,
         }
     }
 }
@@ -121,7 +131,7 @@ impl World {
         let number = self.operations;
         self.operations += 1;
         let fault = self.plan.0.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
-        self.broken |= fault.is_some_and(|fault| fault == Fault::Reset || fault == Fault::Lie);
+        self.broken |= fault.is_some_and(|fault| matches!(fault, Fault::Reset | Fault::GivenUp | Fault::Lie));
         fault
     }
 
@@ -188,6 +198,14 @@ enum Waits {
     No,
 }
 
+/// On Windows a timeout of a socket has the same error, so that there is no telling.
+fn given_up() -> io::Error {
+    #[cfg(unix)]
+    return rustix::io::Errno::TIMEDOUT.into();
+    #[cfg(not(unix))]
+    return io::ErrorKind::ConnectionReset.into();
+}
+
 /// The world as the driver sees it.
 #[derive(Clone)]
 struct Faulty(Arc<Mutex<World>>);
@@ -220,6 +238,7 @@ impl Faulty {
             Some(Fault::Lie) => return Ok(buf.len() + 1),
             Some(Fault::Nothing) => return Ok(0),
             Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Fault::GivenUp) => return Err(given_up()),
             Some(Fault::Short) => 1,
             None => buf.len().min(world.step),
         };
@@ -242,6 +261,7 @@ impl Transport for Faulty {
             Some(Fault::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
             Some(Fault::TimedOut) => return Err(io::ErrorKind::TimedOut.into()),
             Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Fault::GivenUp) => return Err(given_up()),
             Some(Fault::Lie) => return Ok(buf.len() + 1),
             Some(Fault::Nothing) => {
                 world.said.clear();

@@ -200,7 +200,11 @@ fn names_and_values_that_change_what_the_request_is_are_refused() {
         for host in ["a@b", "a/b", "a?b", "a#b", "a,b", "b\u{fc}cher.example"] {
             assert!(is_illegal(&refused(ConnectOptions::new().host(host))), "{host:?}");
         }
-        for (name, value) in [("Upgrade", "h2c"), ("Connection", "close"), ("Sec-WebSocket-Version", "8")] {
+        for name in ["Sec-WebSocket-Version", "sec-websocket-key", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions"] {
+            let error = refused(ConnectOptions::new().header(name, "8"));
+            assert!(matches!(error, Error::Usage(LocalProtocolError::ReservedHeader(_))), "{name}: {error:?}");
+        }
+        for (name, value) in [("Upgrade", "h2c"), ("Connection", "close"), ("Host", "a/b")] {
             let error = refused(ConnectOptions::new().header(name, value));
             assert!(matches!(error, Error::Usage(LocalProtocolError::HeaderValue(_))), "{name}: {error:?}");
         }

@@ -15,6 +15,7 @@ use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, MessageRef
 #[test]
 fn connections_leave_no_descriptor_and_no_thread_behind() {
     connections_that_fail_leave_nothing_behind();
+    proxies_that_fail_leave_nothing_behind();
     openings_that_are_called_off_leave_nothing_behind();
     #[cfg(target_os = "linux")]
     those_who_lose_the_race_are_closed();
@@ -63,6 +64,42 @@ fn connections_that_fail_leave_nothing_behind() {
         fail(0);
         let before = support::descriptors_and_threads();
         (0..300).for_each(fail);
+        assert_back_at(before);
+    });
+}
+
+fn proxies_that_fail_leave_nothing_behind() {
+    bounded(60, || {
+        let says: [(&str, &[u8]); 10] = [
+            (
+                "http",
+                b"HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm=\"r\", nonce=\"n\"\r\nContent-Length: 0\r\n\r\n",
+            ),
+            ("http", b"HTTP/1.0 407 No\r\nProxy-Authenticate: Basic realm=\"r\"\r\n\r\nno"),
+            ("http", b"HTTP/1.1 200 OK\r\n\r\nearly"),
+            ("http", b"HTTP/1.1 200 OK\r\n\r\n"),
+            ("http", b"nonsense"),
+            ("https", b"nonsense"),
+            ("socks4a", b"\0\x5b"),
+            ("socks4a", b"\0\x5a\0\0\0\0\0\0"),
+            ("socks5h", b"\x05\xff"),
+            ("socks5h", b"\x05\0\x05\x05"),
+        ];
+        let fail = |number: usize| {
+            let (scheme, says) = says[number % says.len()];
+            let (url, peer) = support::serve(move |mut peer| {
+                peer.say(says);
+                peer.fall_silent();
+                peer.rest();
+            });
+            let who = if scheme == "socks4a" { "user@" } else { "user:password@" };
+            let proxy = url.replace("ws://", &format!("{scheme}://{who}"));
+            ConnectOptions::new().open_timeout(ms(500)).proxy(proxy).connect("ws://server.example/").unwrap_err();
+            peer.join();
+        };
+        (0..says.len()).for_each(fail);
+        let before = support::descriptors_and_threads();
+        (0..100 * says.len()).for_each(fail);
         assert_back_at(before);
     });
 }

@@ -275,26 +275,29 @@ impl<'env> WebSocketApp<'env> {
         };
         let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
         let mut stage = Stage::new(closures, handle, *policies);
-        let outcome = thread::scope(|scope| -> Result<_> {
+        let (outcome, fatal) = thread::scope(|scope| -> Result<_> {
             // The threads are waited for after this.
             let _finish = finish;
             if pings.are_wanted() {
                 Builder::new().name("websocket-ping".to_owned()).spawn_scoped(scope, || shared.keep_alive())?;
             }
             let Some(queue) = queue.as_deref() else {
-                return Ok(run(Session::new(handle, pings, reconnect, &mut stage), way));
+                let mut session = Session::new(handle, pings, reconnect, stage);
+                let outcome = run(&mut session, way);
+                return Ok((outcome, session.into_audience().into_fatal()));
             };
             let receiver = Builder::new().name("websocket-recv".to_owned()).spawn_scoped(scope, move || {
-                run(Session::new(handle, pings, reconnect, Entrance { queue, shared }), way)
+                run(&mut Session::new(handle, pings, reconnect, Entrance { queue, shared }), way)
             })?;
             queue.drain(shared, &mut stage);
-            Ok(receiver.join().unwrap_or_else(|panicked| resume_unwind(panicked)))
+            let outcome = receiver.join().unwrap_or_else(|panicked| resume_unwind(panicked));
+            Ok((outcome, stage.into_fatal()))
         })?;
-        match (stage.into_fatal(), outcome) {
-            (Some(fatal), _) => Err(fatal),
-            (None, Ok(closed)) => Ok(closed),
+        match (outcome, fatal) {
+            (_, Some(fatal)) => Err(fatal),
+            (Ok(closed), None) => Ok(closed),
             // The session and the queue are gone: nobody else has it.
-            (None, Err(error)) => Err(Arc::into_inner(error).unwrap_or_else(not_connected)),
+            (Err(error), None) => Err(Arc::into_inner(error).unwrap_or_else(not_connected)),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A driver connects, receives and waits; it decides nothing. The one of this crate's own thread is in `run`.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rand::TryRng;
@@ -72,6 +73,11 @@ impl<'a, A: Audience> Session<'a, A> {
         Self { handle, pings, life: Life::new(reconnect), audience, last_error: None }
     }
 
+    /// The run is over.
+    pub(super) fn into_audience(self) -> A {
+        self.audience
+    }
+
     pub(super) const fn handle(&self) -> &'a Handle {
         self.handle
     }
@@ -105,6 +111,27 @@ impl<'a, A: Audience> Session<'a, A> {
             Received::Pong(payload) => shared.pong(payload, Instant::now()),
         }
         self.audience.received(received)
+    }
+
+    /// Hands out the messages that lie there already. Breaks when a message is a reason to close the connection.
+    #[inline]
+    pub(super) fn drain(&mut self, ws: &mut WebSocket) -> Result<ControlFlow<Error>> {
+        let shared = self.handle.shared();
+        let drained = self.audience.guarded(|audience| {
+            ws.each_buffered(|message| {
+                shared.received.count_alone(message.as_bytes().len());
+                match audience.message(message) {
+                    Ok(()) if shared.is_stopping() => ControlFlow::Break(None),
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => ControlFlow::Break(Some(error)),
+                }
+            })
+        });
+        match drained {
+            Some(Ok(ControlFlow::Break(Some(error)))) => Ok(ControlFlow::Break(error)),
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Ok(ControlFlow::Continue(())),
+        }
     }
 
     /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.

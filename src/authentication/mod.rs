@@ -18,6 +18,13 @@ pub(crate) struct Credentials {
     pub(crate) password: String,
 }
 
+impl Credentials {
+    /// Whether there is something in it that no field can say (RFC 7617, section 2).
+    pub(crate) fn has_control_character(&self) -> bool {
+        self.user.contains(char::is_control) || self.password.contains(char::is_control)
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(..)")
@@ -26,7 +33,12 @@ impl fmt::Debug for Credentials {
 
 /// The value of an `Authorization` field that does not wait for a challenge (RFC 7617, section 2).
 pub(crate) fn basic(credentials: &Credentials) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{}:{}", credentials.user, credentials.password)))
+    basic_of(format!("{}:{}", credentials.user, credentials.password).as_bytes())
+}
+
+/// The same for `user:password` in bytes.
+pub(crate) fn basic_of(user_and_password: &[u8]) -> String {
+    format!("Basic {}", STANDARD.encode(user_and_password))
 }
 
 /// The value of the `Authorization` or `Proxy-Authorization` field that answers the best of these challenges: Digest with

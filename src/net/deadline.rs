@@ -177,6 +177,16 @@ pub(crate) fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
+/// Whether a wait was too long, in the words of any system: Unix calls that `WouldBlock`, Windows `TimedOut`. Where a Unix
+/// itself says `TimedOut`, it has given the connection up, as the peer did not acknowledge or answer (`ETIMEDOUT`).
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => true,
+        io::ErrorKind::TimedOut => cfg!(not(unix)) || error.raw_os_error().is_none(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

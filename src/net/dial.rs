@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::deadline::Deadline;
+use super::proxy;
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::tcp;
@@ -35,7 +36,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Connects to a server, and speaks TLS with it where the URL says so.
+/// Connects to a server, through a proxy if there is one, and speaks TLS with it where the URL says so.
 ///
 /// # Errors
 ///
@@ -52,7 +53,10 @@ pub(crate) fn dial(
         // Certificates that cannot be read are told before anyone is bothered.
         tls::prepare(&settings.tls)?;
     }
-    let (stream, _watch) = reach(Place::of(target), options, deadline, timings)?;
+    let (stream, _watch) = match proxy::choose(target, options)? {
+        Some(hop) => hop.tunnel(target, options, deadline, timings)?,
+        None => reach(Place::of(target), options, deadline, timings)?,
+    };
     if !target.secure {
         return Ok(stream);
     }
@@ -115,8 +119,10 @@ pub(crate) fn over(
 ///
 /// Those of the TLS handshake.
 pub(crate) fn accept(transport: Box<dyn Transport>, options: &ConnectOptions, deadline: Deadline) -> Result<Stream> {
+    let settings = options.settings();
     let stream = Stream::from(transport);
-    tls::accept(stream, &options.settings().tls, deadline)
+    let _watch = stream.watch(settings.cancellation.as_ref());
+    tls::accept(stream, &settings.tls, deadline)
 }
 
 /// Does one phase and notes how long it took, if it succeeded.

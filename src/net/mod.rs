@@ -3,6 +3,7 @@
 pub(crate) mod deadline;
 pub(crate) mod dial;
 mod order;
+mod proxy;
 mod race;
 mod resolve;
 mod socket;
@@ -13,7 +14,7 @@ pub(crate) mod transport;
 mod unix;
 mod wake;
 
-pub(crate) use self::deadline::{Deadline, Patience};
+pub(crate) use self::deadline::{Deadline, Patience, is_timeout};
 pub(crate) use self::dial::{accept, dial, over};
 pub(crate) use self::stream::Stream;
 pub use self::transport::{HalfDuplex, Transport};

@@ -42,8 +42,8 @@ fn apply(socket: &Socket, options: &SocketOptions) {
         tell("keepalive", socket.set_tcp_keepalive(&settings.with_retries(keepalive.count)));
     }
     #[cfg(target_os = "linux")]
-    if options.user_timeout.is_some() {
-        tell("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(options.user_timeout));
+    if let Some(limit) = options.unacknowledged_limit() {
+        tell("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
     }
     if options.quickack {
         tell("TCP_QUICKACK", quickack(socket));

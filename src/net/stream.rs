@@ -9,7 +9,7 @@ use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deadline::{Deadline, Patience, cut_short, timed_out};
+use super::deadline::{Deadline, Patience, cut_short, is_timeout, timed_out};
 use super::tls::Tls;
 use super::transport::Transport;
 use crate::cancellation::{Cancellation, Watch};
@@ -252,7 +252,7 @@ fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
             Ok(_) => return Err(impossible_count()),
             Err(error) => match again(error) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(0),
+                Err(error) if is_timeout(&error) => return Ok(0),
                 Err(error) => return Err(error),
             },
         }
@@ -264,7 +264,7 @@ fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
 fn again(error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::Interrupted => Ok(()),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(timed_out()),
+        _ if is_timeout(&error) => Err(timed_out()),
         _ => Err(error),
     }
 }
@@ -272,7 +272,7 @@ fn again(error: io::Error) -> io::Result<()> {
 /// Goes on with a wait that was cut short.
 #[cold]
 fn go_on(error: io::Error, deadline: Deadline, waited: Option<Duration>) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::TimedOut && deadline.goes_on(waited) { Ok(()) } else { Err(error) }
+    if is_timeout(&error) && deadline.goes_on(waited) { Ok(()) } else { Err(error) }
 }
 
 /// A transport that claims more bytes than it was given. To believe it would be to invent data.

@@ -68,6 +68,7 @@ pub(super) fn connect(mut addresses: Vec<SocketAddr>, settings: &Settings, deadl
 
 /// Begins to connect, and does not wait for it.
 fn start(address: SocketAddr, options: &SocketOptions) -> io::Result<socket2::Socket> {
+    log::debug!("connecting to {address}");
     let socket = socket::tcp(address, options)?;
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
@@ -81,12 +82,9 @@ fn is_under_way(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::INPROGRESS | Errno::WOULDBLOCK | Errno::INTR))
 }
 
-/// Whether the socket has connected, now that it has come to its end.
+/// Whether the socket has connected, now that it has come to its end. Only one that has not is asked why.
 fn finish(socket: &socket2::Socket) -> io::Result<()> {
-    match socket.take_error()? {
-        Some(error) => Err(error),
-        None => refuse_self(socket),
-    }
+    refuse_self(socket).map_err(|error| socket.take_error().ok().flatten().unwrap_or(error))
 }
 
 /// A port of this machine on which nobody listens can be the very one that the system gave this socket: it would then
@@ -196,6 +194,27 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let socket = connect(&[address], &options, soon(5000)).unwrap();
         assert_eq!(socket.peer_addr(), Some(address));
+    }
+
+    /// Otherwise Linux would have a silent peer live for as long as ever.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn data_is_waited_for_as_long_as_keepalive_asks() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let seconds = Duration::from_secs;
+        for (options, expected) in [
+            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4), Some(seconds(14))),
+            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4).user_timeout(seconds(5)), Some(seconds(5))),
+            (SocketOptions::new().user_timeout(seconds(5)).keepalive(seconds(2), seconds(3), 4), Some(seconds(5))),
+            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4).without_user_timeout(), None),
+            (SocketOptions::new().without_keepalive(), Some(seconds(60))),
+        ] {
+            let options = options.configure(move |socket| {
+                assert_eq!(socket.tcp_user_timeout().unwrap(), expected);
+                Ok(())
+            });
+            connect(&[listener.local_addr().unwrap()], &options, soon(5000)).unwrap();
+        }
     }
 
     #[test]

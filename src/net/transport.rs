@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::deadline::is_timeout;
+
 /// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed
 /// channel or a simulated network. (TCP and Unix sockets need no implementation: pass them as they are.)
 ///
@@ -60,7 +62,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when none came within
     /// `timeout`; without a timeout it waits as long as it takes. After [`Interrupted`](io::ErrorKind::Interrupted) it
-    /// is called again, after anything else the connection is over.
+    /// is called again, after anything else the connection is over: after a `TimedOut` too that comes from a Unix system
+    /// itself (`ETIMEDOUT`), which has then given the connection up.
     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize>;
 
     /// Reads what is at hand without waiting. [`WebSocket::try_recv`](crate::WebSocket::try_recv) and its kin stand on it.
@@ -202,7 +205,7 @@ impl<S: Read + Write + Send> Transport for HalfDuplex<S> {
         let n = stream.write(buf)?;
         match stream.flush() {
             // The bytes are taken: to say that time was up would be to have them sent again.
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(n),
+            Err(error) if is_timeout(&error) => Ok(n),
             flushed => flushed.map(|()| n),
         }
     }

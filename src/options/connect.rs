@@ -6,7 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hook, SocketOptions, TlsOptions, default_timeout};
+use super::{Hook, ProxySettings, SocketOptions, TlsOptions, default_timeout};
+use crate::authentication::Credentials;
 use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
@@ -49,6 +50,10 @@ pub(crate) struct Settings {
     send_timeout: Option<Duration>,
     close_timeout: Option<Duration>,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) header_provider: Option<Hook<HeaderProvider>>,
+    pub(crate) credentials: Option<Credentials>,
+    /// None: 3.
+    pub(crate) redirect_limit: Option<usize>,
     pub(crate) cookie: Option<String>,
     #[cfg(feature = "cookies")]
     pub(crate) cookie_jar: Option<CookieJar>,
@@ -65,11 +70,14 @@ pub(crate) struct Settings {
     pub(crate) mask_key: Option<Hook<MaskKey>>,
     pub(crate) tls: TlsOptions,
     pub(crate) socket: SocketOptions,
+    pub(crate) proxy: ProxySettings,
     pub(crate) resolver: Option<Hook<Resolver>>,
     pub(crate) cancellation: Option<Cancellation>,
     pub(super) max_unsent: Option<usize>,
 }
 
+/// Gives the header fields of the next attempt.
+pub(crate) type HeaderProvider = dyn Fn() -> Result<Vec<(String, String)>> + Send + Sync;
 /// Gives the masking key of the next frame.
 pub(crate) type MaskKey = dyn Fn() -> [u8; 4] + Send + Sync;
 /// Gives the addresses of a host and port.
@@ -115,9 +123,10 @@ impl ConnectOptions {
         self.with(|settings| settings.timeout = Some(timeout))
     }
 
-    /// How long opening may take, from the name's resolution to the answer to the upgrade.
+    /// How long opening may take, from the name's resolution to the answer to the upgrade, with all that a proxy takes.
     ///
     /// Default: 30 s.
+    #[doc(alias = "http_proxy_timeout")]
     pub fn open_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.open_timeout = Some(timeout))
     }
@@ -142,71 +151,6 @@ impl ConnectOptions {
     /// Default: 3 s.
     pub fn close_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.close_timeout = Some(timeout))
-    }
-
-    /// A header field of the opening handshake, beside those that it has by itself. Can be called again for more.
-    ///
-    /// Default: none.
-    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.with(|settings| settings.headers.push((name.into(), value.into())))
-    }
-
-    /// Several header fields, in their order. Can be called again for more.
-    ///
-    /// Default: none.
-    pub fn headers<N: Into<String>, V: Into<String>>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
-        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into()));
-        self.with(|settings| settings.headers.extend(fields))
-    }
-
-    /// The `Cookie` field: `"name=value; other=value"`.
-    ///
-    /// Default: none.
-    pub fn cookie(self, cookie: impl Into<String>) -> Self {
-        self.with(|settings| settings.cookie = Some(cookie.into()))
-    }
-
-    /// The `Origin` field.
-    ///
-    /// Default: `http://` or, for `wss`, `https://` and the URL's host and port.
-    pub fn origin(self, origin: impl Into<String>) -> Self {
-        self.with(|settings| settings.origin = Field::Given(origin.into()))
-    }
-
-    /// Sends no `Origin` field: only browsers have to (RFC 6455, section 4.1).
-    ///
-    /// Default: it is sent.
-    pub fn suppress_origin(self) -> Self {
-        self.with(|settings| settings.origin = Field::Suppressed)
-    }
-
-    /// The `Host` field.
-    ///
-    /// Default: the URL's host, and its port where that is not the scheme's own.
-    pub fn host(self, host: impl Into<String>) -> Self {
-        self.with(|settings| settings.host = Field::Given(host.into()))
-    }
-
-    /// Sends no `Host` field, which HTTP does not allow: for servers that choke on it.
-    ///
-    /// Default: it is sent.
-    pub fn suppress_host(self) -> Self {
-        self.with(|settings| settings.host = Field::Suppressed)
-    }
-
-    /// The `Connection` field, such as `"keep-alive, Upgrade"` where a proxy asks for it.
-    ///
-    /// Default: `Upgrade`.
-    pub fn connection(self, value: impl Into<String>) -> Self {
-        self.with(|settings| settings.connection = Some(value.into()))
-    }
-
-    /// The subprotocols to offer, the most wanted first (RFC 6455, section 1.9).
-    ///
-    /// Default: none.
-    pub fn subprotocols<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
-        let names = names.into_iter().map(Into::into).collect();
-        self.with(|settings| settings.subprotocols = names)
     }
 
     /// Does not look whether text is UTF-8, and so hands it out as binary.
@@ -286,7 +230,8 @@ impl ConnectOptions {
         self.with(|settings| settings.resolver = Some(Hook(Arc::new(hook))))
     }
 
-    /// What calls the opening off from another thread.
+    /// What calls the opening off from another thread. It reaches whatever the opening waits for, but for a read or write of a
+    /// [`HalfDuplex`](crate::HalfDuplex), which nobody can wake.
     ///
     /// Default: nothing but the [open timeout](Self::open_timeout).
     pub fn cancellation(self, cancellation: &Cancellation) -> Self {
@@ -308,10 +253,15 @@ impl ConnectOptions {
         if let Some(Err(error)) = self.settings.deflate.map(|options| options.check()) {
             return Err(Error::Options(Box::new(OptionsError { option: "deflate", problem: error.to_string() })));
         }
+        if self.settings.credentials.as_ref().is_some_and(Credentials::has_control_character) {
+            let problem = "a control character in user or password";
+            return Err(Error::Options(Box::new(OptionsError::new("credentials", problem))));
+        }
         if self.settings.tls.server_hostname.as_ref().is_some_and(|name| !is_server_name(name)) {
             let problem = "neither an address nor a host name in ASCII";
             return Err(Error::Options(Box::new(OptionsError::new("server_hostname", problem))));
         }
+        self.settings.socket.check().map_err(|error| Error::Options(Box::new(error)))?;
         let keepalive = self.settings.socket.keepalive;
         let durations = [
             ("timeout", self.settings.timeout),
@@ -319,10 +269,10 @@ impl ConnectOptions {
             ("recv_timeout", self.settings.recv_timeout),
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
-            ("user_timeout", self.settings.socket.user_timeout),
             ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
             ("keepalive", keepalive.map(|keepalive| keepalive.idle)),
             ("keepalive", keepalive.map(|keepalive| keepalive.interval)),
+            ("user_timeout", self.settings.socket.unacknowledged_limit()),
         ];
         for (option, duration) in durations {
             if duration == Some(Duration::ZERO) {
@@ -375,6 +325,9 @@ impl fmt::Debug for Settings {
         shown
             .field("timeouts", &self.timeouts_or(None))
             .field("headers", &names)
+            .field("header_provider", &self.header_provider)
+            .field("credentials", &self.credentials)
+            .field("redirect_limit", &self.redirect_limit)
             .field("cookie", &self.cookie.is_some())
             .field("origin", &self.origin)
             .field("host", &self.host)
@@ -387,6 +340,7 @@ impl fmt::Debug for Settings {
             .field("mask_key", &self.mask_key)
             .field("tls", &self.tls)
             .field("socket", &self.socket)
+            .field("proxy", &self.proxy)
             .field("resolver", &self.resolver)
             .field("cancellation", &self.cancellation)
             .field("max_unsent", &self.max_unsent)
@@ -441,6 +395,16 @@ mod tests {
         assert!(ConnectOptions::new().timeout(Duration::MAX).open_timeout(Duration::from_nanos(1)).validate().is_ok());
     }
 
+    #[test]
+    fn what_is_no_name_of_a_device_is_refused_as_is_any_where_it_cannot_be_kept_to() {
+        let device = |name: &str| ConnectOptions::new().socket(SocketOptions::new().device(name)).validate();
+        for name in ["", "lo\0", "sixteen-letters-"] {
+            let Err(Error::Options(error)) = device(name) else { panic!("{name:?}") };
+            assert_eq!(error.option, "device");
+        }
+        assert_eq!(device("fifteen-letters").is_ok(), cfg!(target_os = "linux"));
+    }
+
     #[cfg(feature = "deflate")]
     #[test]
     fn compression_that_zlib_cannot_do_is_refused() {
@@ -482,7 +446,11 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secrets() {
-        let options = ConnectOptions::new().header("Authorization", "s3cret").cookie("s3cret").mask_key(|| [0; 4]);
+        let options = ConnectOptions::new()
+            .header("Authorization", "s3cret")
+            .cookie("s3cret")
+            .credentials("s3cret", "s3cret")
+            .mask_key(|| [0; 4]);
         let shown = format!("{options:?}");
         assert!(shown.contains("Authorization") && !shown.contains("s3cret"), "{shown}");
     }

@@ -63,7 +63,7 @@ impl ConnectOptions {
         self.with(|settings| settings.head_limits.interim = responses)
     }
 
-    /// How many bytes are kept of the body of an answer that refuses the upgrade.
+    /// How many bytes are kept of the body of an answer that refuses the upgrade, or a tunnel where it comes from a proxy.
     ///
     /// Default: 64 KiB.
     pub fn max_refusal_body(self, bytes: usize) -> Self {

@@ -3,7 +3,9 @@
 mod connect;
 mod cookies;
 mod default_timeout;
+mod http;
 mod limits;
+mod proxy;
 mod socket;
 mod tls;
 mod unsent;
@@ -14,9 +16,11 @@ use std::sync::Arc;
 pub use self::connect::ConnectOptions;
 pub(crate) use self::connect::{Field, Settings, Timeouts};
 pub use self::default_timeout::{default_timeout, set_default_timeout};
+pub use self::proxy::Proxy;
+pub(crate) use self::proxy::{ProxyChoice, ProxySettings};
 pub use self::socket::{Family, SocketOptions};
-pub(crate) use self::tls::Authorities;
-pub use self::tls::{SystemRoots, TlsOptions};
+pub(crate) use self::tls::{Authorities, Connector, Danger, Identity, Ready, Source};
+pub use self::tls::{SystemRoots, TlsBackend, TlsOptions, TlsVersion};
 
 /// A function that the user gave. Its `Debug` form does not try to show it.
 pub(crate) struct Hook<F: ?Sized>(pub(crate) Arc<F>);

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Hook;
+use crate::error::OptionsError;
+
+/// The longest name of a device, in bytes: `IFNAMSIZ` without the zero at its end.
+const MAX_DEVICE: usize = 15;
 
 /// How a socket connects, and what is set on it before: websocket-client's defaults, and a limit for data that nobody
 /// acknowledges. It holds for each socket that is connected, to a server or to a proxy.
@@ -28,7 +32,7 @@ use super::Hook;
 pub struct SocketOptions {
     pub(crate) nodelay: bool,
     pub(crate) keepalive: Option<Keepalive>,
-    pub(crate) user_timeout: Option<Duration>,
+    pub(crate) user_timeout: UserTimeout,
     pub(crate) recv_buffer_size: Option<usize>,
     pub(crate) send_buffer_size: Option<usize>,
     pub(crate) quickack: bool,
@@ -67,6 +71,27 @@ pub(crate) struct Keepalive {
     pub(crate) count: u32,
 }
 
+impl Keepalive {
+    const USUAL: Self = Self { idle: Duration::from_secs(30), interval: Duration::from_secs(10), count: 3 };
+
+    /// How long a peer that does not answer keeps its connection.
+    const fn limit(&self) -> Duration {
+        self.idle.saturating_add(self.interval.saturating_mul(self.count))
+    }
+}
+
+/// How long data may go without being acknowledged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum UserTimeout {
+    /// As long as keepalive takes to give a peer up.
+    #[default]
+    AsKeepalive,
+    /// So long.
+    After(Duration),
+    /// As long as the system lets it.
+    System,
+}
+
 impl SocketOptions {
     /// The defaults.
     pub fn new() -> Self {
@@ -89,7 +114,8 @@ impl SocketOptions {
     }
 
     /// After `idle` without a byte the system asks the peer whether it is there, then every `interval`, and takes the
-    /// connection for lost after `count` questions without an answer. Whole seconds.
+    /// connection for lost after `count` questions without an answer. Whole seconds. On Linux a
+    /// [`user_timeout`](Self::user_timeout) that is set takes the place of the count.
     ///
     /// Default: 30 s, 10 s, 3.
     #[doc(alias = "SO_KEEPALIVE")]
@@ -110,17 +136,17 @@ impl SocketOptions {
     /// Takes the connection for lost when data has not been acknowledged for so long (`TCP_USER_TIMEOUT`, on Linux).
     /// Keepalive does not notice that, since it asks only when nothing else is on its way.
     ///
-    /// Default: 60 s.
+    /// Default: as long as [`keepalive`](Self::keepalive) takes from the last byte on, `idle + count * interval`; so 60 s.
     #[doc(alias = "TCP_USER_TIMEOUT")]
     pub fn user_timeout(self, timeout: Duration) -> Self {
-        Self { user_timeout: Some(timeout), ..self }
+        Self { user_timeout: UserTimeout::After(timeout), ..self }
     }
 
     /// Leaves it to the system how long data may go without being acknowledged: a quarter of an hour on Linux.
     ///
-    /// Default: 60 s.
+    /// Default: that of [`user_timeout`](Self::user_timeout).
     pub fn without_user_timeout(self) -> Self {
-        Self { user_timeout: None, ..self }
+        Self { user_timeout: UserTimeout::System, ..self }
     }
 
     /// The size of the system's receive buffer, in bytes (`SO_RCVBUF`).
@@ -186,8 +212,8 @@ impl SocketOptions {
         Self { bind: Some(local.into()), ..self }
     }
 
-    /// The network device to use, whatever the routes say (`SO_BINDTODEVICE`). On another system than Linux no connection is made
-    /// with it.
+    /// The network device to use, whatever the routes say (`SO_BINDTODEVICE`). On another system than Linux it is
+    /// refused.
     ///
     /// Default: that of the route.
     ///
@@ -218,15 +244,38 @@ impl SocketOptions {
     pub fn configure(self, hook: impl Fn(&socket2::Socket) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self { configure: Some(Hook(Arc::new(hook))), ..self }
     }
+
+    /// How long data may go without being acknowledged; `None` where that is left to the system. On Linux it is also when
+    /// keepalive gives up, whatever its count: so the one follows from the other, unless the user says otherwise.
+    pub(crate) fn unacknowledged_limit(&self) -> Option<Duration> {
+        match (self.user_timeout, self.keepalive) {
+            (UserTimeout::After(timeout), _) => Some(timeout),
+            (UserTimeout::System, _) => None,
+            (UserTimeout::AsKeepalive, keepalive) => Some(keepalive.unwrap_or(Keepalive::USUAL).limit()),
+        }
+    }
+}
+
+impl SocketOptions {
+    /// Refuses what the system would take for something else.
+    pub(super) fn check(&self) -> Result<(), OptionsError> {
+        match &self.device {
+            Some(_) if !cfg!(target_os = "linux") => Err(OptionsError::new("device", "for Linux only")),
+            // Linux cuts a longer name, and takes none for any device.
+            Some(name) if !(1..=MAX_DEVICE).contains(&name.len()) || name.contains('\0') => {
+                Err(OptionsError::new("device", format!("{name:?} is not the name of a network device")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for SocketOptions {
     fn default() -> Self {
-        let keepalive = Keepalive { idle: Duration::from_secs(30), interval: Duration::from_secs(10), count: 3 };
         Self {
             nodelay: true,
-            keepalive: Some(keepalive),
-            user_timeout: Some(Duration::from_secs(60)),
+            keepalive: Some(Keepalive::USUAL),
+            user_timeout: UserTimeout::AsKeepalive,
             recv_buffer_size: None,
             send_buffer_size: None,
             quickack: false,

@@ -191,6 +191,9 @@ pub enum LocalProtocolError {
     /// A reserved bit that no negotiated extension defines (section 5.2).
     #[error("reserved bits need a negotiated extension")]
     ReservedBits,
+    /// A header of the handshake itself among those of the user.
+    #[error("header {0} is the handshake's own")]
+    ReservedHeader(&'static str),
     /// A message that was received in part, and a call that wants something else first.
     #[error("a message is received in part; receive the rest of it first")]
     ReceivingMessage,

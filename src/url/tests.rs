@@ -144,7 +144,7 @@ fn secrets_stay_with_scheme_host_and_port() {
 #[test]
 fn a_log_sees_neither_userinfo_nor_query() {
     let target = Target::parse("wss://john:s3cret@h:1/r?token=s3cret").unwrap();
-    assert_eq!(target.without_query().to_string(), "wss://h:1/r");
+    assert_eq!(without_query(&target.to_string()), "wss://h:1/r");
 }
 
 #[test]

@@ -16,6 +16,23 @@ impl WebSocket {
         self.connection.as_ref().map(|connection| &*connection.response)
     }
 
+    /// The URL of the connection in its normal form, without user and password: the one that was asked for, or the last that a
+    /// redirect led to. `None` while there is no connection, and in the server's role.
+    ///
+    /// ```no_run
+    /// let ws = websocket_sync::create_connection("ws://example.com")?;
+    /// println!("{:?} after {} redirects", ws.url(), ws.redirects().len());
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn url(&self) -> Option<&str> {
+        self.connection.as_ref()?.itinerary.url()
+    }
+
+    /// The URLs that redirects led to, in their order and without user and password; the last one is that of the connection.
+    pub fn redirects(&self) -> &[String] {
+        self.connection.as_ref().map_or(&[], |connection| connection.itinerary.redirects())
+    }
+
     /// The status of that answer: 101.
     #[doc(alias = "getstatus")]
     pub fn status(&self) -> Option<u16> {
@@ -55,7 +72,7 @@ impl WebSocket {
         self.connection.as_ref()?.shared.stream.local_addr()
     }
 
-    /// The address of the peer, if the stream has one.
+    /// The address of the peer, if the stream has one; that of the proxy where there is one in between.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.connection.as_ref()?.shared.stream.peer_addr()
     }

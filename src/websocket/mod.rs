@@ -13,6 +13,7 @@ mod ending;
 mod entropy;
 mod events;
 mod facts;
+mod itinerary;
 mod message_reader;
 mod message_writer;
 mod messages;
@@ -26,6 +27,7 @@ mod sending;
 mod shared;
 #[cfg(feature = "deflate")]
 mod state_pool;
+mod tls_facts;
 mod transmit;
 mod try_receiving;
 mod try_sending;
@@ -47,6 +49,7 @@ pub(crate) use crate::protocol::handshake::Response;
 /// Plain values that those who drive a connection name too.
 pub(crate) use crate::protocol::{CloseCode, Opcode};
 
+use self::itinerary::Itinerary;
 use self::opening::Opening;
 use self::reader::Reader;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
@@ -93,6 +96,7 @@ struct Connection {
     reader: Mutex<Reader>,
     response: Box<Response>,
     timings: Timings,
+    itinerary: Itinerary,
     #[cfg(feature = "deflate")]
     deflate: Option<crate::protocol::DeflateParams>,
 }
@@ -255,13 +259,19 @@ impl Connection {
 }
 
 impl ConnectOptions {
-    /// Opens a connection: resolves the name, connects, speaks TLS for `wss`, and makes the opening handshake.
+    /// Opens a connection: resolves the name, connects, through a [proxy](Self::proxy) if there is one, speaks TLS for `wss`, and
+    /// makes the opening handshake. Redirects are followed as far as the [redirect limit](Self::redirect_limit) goes.
+    ///
+    /// Beside `ws://host:port/path?query` and `wss://` there are `ws+unix:///path/of.sock:/path?query` and `wss+unix://` for a Unix
+    /// socket. A link-local IPv6 address takes its zone along: `ws://[fe80::1%25eth0]/`. User and password in the URL are sent as
+    /// Basic authorization.
     ///
     /// # Errors
     ///
     /// [`Error::Url`], [`Error::Options`] and [`Error::Usage`] for what was asked; [`Error::Address`], [`Error::Io`],
-    /// [`Error::Tls`], [`Error::Handshake`] and [`Error::Refused`] for what came of it; [`Error::Timeout`] with the phase
-    /// when it took longer than the [open timeout](Self::open_timeout).
+    /// [`Error::Proxy`], [`Error::Tls`], [`Error::Handshake`], [`Error::Redirect`] and [`Error::Refused`] for what came of it;
+    /// [`Error::Timeout`] with the phase when it took longer than the [open timeout](Self::open_timeout), all redirects together;
+    /// and that of the [header provider](Self::header_provider).
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -280,7 +290,8 @@ impl ConnectOptions {
         Ok(ws)
     }
 
-    /// Opens a connection over a stream that is connected already; TLS is spoken over it for `wss`.
+    /// Opens a connection over a stream that is connected already; TLS is spoken over it for `wss`. There is one request: a redirect
+    /// and a challenge are refusals.
     ///
     /// # Errors
     ///

@@ -2,11 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// How the receiving thread fares. It costs that thread two stores per read of the network, and nothing per message.
+/// How the threads fare that receive and send. It costs two stores per read of the network and per large write, and nothing per
+/// message.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     received: AtomicU64,
     waiting: AtomicBool,
+    sending: AtomicBool,
 }
 
 /// What another thread sees of it.
@@ -14,7 +16,8 @@ pub(super) struct Pulse {
 pub(crate) struct Vitals {
     /// How many bytes have come in since the connection was opened.
     pub(crate) received: u64,
-    /// Whether a thread waits for bytes: what is sent to it would be seen. Not so while it is busy with what has come.
+    /// Whether the peer can be expected to be heard: a thread waits for bytes, and is not busy with what has come; and nothing
+    /// large is leaving, behind which a ping would have to wait.
     pub(crate) waiting: bool,
 }
 
@@ -30,8 +33,13 @@ impl Pulse {
         self.waiting.store(false, Ordering::Release);
     }
 
+    /// Something is leaving that may take its time, or is not any more. There is one writer at a time.
+    pub(super) fn set_sending(&self, sending: bool) {
+        self.sending.store(sending, Ordering::Relaxed);
+    }
+
     pub(super) fn vitals(&self) -> Vitals {
-        let waiting = self.waiting.load(Ordering::Acquire);
+        let waiting = self.waiting.load(Ordering::Acquire) && !self.sending.load(Ordering::Relaxed);
         Vitals { received: self.received.load(Ordering::Acquire), waiting }
     }
 }

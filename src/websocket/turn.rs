@@ -7,6 +7,7 @@ use super::shared::Shared;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::MessageRef;
 use crate::net::Patience;
+pub(super) use crate::net::is_timeout;
 use crate::protocol::{Compression, Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
 
 /// The right to write. It ends when it is dropped; a reply that the reader left in the meantime is sent then, as far as that is
@@ -36,6 +37,8 @@ impl<'a> Turn<'a> {
     /// A payload is masked and written in pieces of this size: large enough that the system call is nothing, small enough that the
     /// kernel finds it in the second-level cache.
     pub(super) const PIECE: usize = 256 * 1024;
+    /// What is at least so long may take a while to leave.
+    const LARGE: usize = 16 * 1024;
     /// So many replies in a row are sent for the reader. A peer that pings without end must not keep a sender from returning.
     const REPLIES: usize = 4;
 
@@ -153,7 +156,15 @@ impl<'a> Turn<'a> {
         }
         let outbound = self.outbound();
         let pending = outbound.pending();
-        match shared.stream.write_all(pending, patience) {
+        let written = if pending.len() < Self::LARGE {
+            shared.stream.write_all(pending, patience)
+        } else {
+            shared.pulse.set_sending(true);
+            let written = shared.stream.write_all(pending, patience);
+            shared.pulse.set_sending(false);
+            written
+        };
+        match written {
             Ok(()) => {
                 let length = pending.len();
                 outbound.written(length);
@@ -290,9 +301,4 @@ impl Drop for Turn<'_> {
             self.shared.give_up_turn(outbound);
         }
     }
-}
-
-/// Unix says WouldBlock when a timeout of a socket is over, Windows TimedOut.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -15,7 +15,7 @@ use source::{Scan, tokenize, without_tests};
 struct Room {
     /// Top-level modules of the crate.
     modules: &'static [&'static str],
-    /// Other modules of the crate that it may use.
+    /// Other modules of the crate that it may use, whole or a module of theirs.
     uses: &'static [&'static str],
     /// Dependencies that it may use.
     crates: &'static [&'static str],
@@ -56,7 +56,7 @@ const ROOMS: &[Room] = &[
     Room {
         // Values only: a ready connector, and hooks that are handed a socket.
         modules: &["options"],
-        uses: &["cancellation", "cookies", "error", "options", "protocol", "url"],
+        uses: &["authentication", "cancellation", "cookies", "error", "options", "protocol", "url"],
         crates: &["native_tls", "rustls", "socket2"],
         not_std: &["std::net::TcpListener", "std::os", "std::thread"],
     },
@@ -68,8 +68,30 @@ const ROOMS: &[Room] = &[
     },
     Room {
         modules: &["net"],
-        uses: &["authentication", "cancellation", "error", "options", "timings", "url", "window"],
-        crates: &["httparse", "log", "native_tls", "rustix", "rustls", "socket2"],
+        // Of the protocol it is HTTP alone, for proxies.
+        uses: &[
+            "authentication",
+            "cancellation",
+            "error",
+            "options",
+            "protocol::handshake",
+            "timings",
+            "url",
+            "window",
+        ],
+        // Randomness is for the nonce of Digest.
+        crates: &[
+            "base64",
+            "log",
+            "native_tls",
+            "pkcs8",
+            "rand",
+            "rustix",
+            "rustls",
+            "rustls_native_certs",
+            "sha2",
+            "socket2",
+        ],
         not_std: &[],
     },
     Room {
@@ -162,8 +184,8 @@ impl World {
         match path {
             [first, second, ..] if first == "crate" => {
                 // `crate::Error` is where the root says it is.
-                let home = self.root.get(second).and_then(|path| path.get(1)).unwrap_or(second);
-                home == module || room.uses.contains(&home.as_str())
+                let path = self.root.get(second).map_or(path, Vec::as_slice)[1..].join("::");
+                lies_in(&path, module) || room.uses.iter().any(|used| lies_in(&path, used))
             }
             [first, ..] if ["std", "core", "alloc"].contains(&first.as_str()) => {
                 let path = path.join("::").replacen(first, "std", 1);
@@ -177,9 +199,12 @@ impl World {
 
 /// Whether `path` is `forbidden`, lies in it, or is a glob that brings it in.
 fn names(path: &str, forbidden: &str) -> bool {
-    let inside =
-        |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'));
-    inside(path, forbidden) || path.strip_suffix("::*").is_some_and(|glob| inside(forbidden, glob))
+    lies_in(path, forbidden) || path.strip_suffix("::*").is_some_and(|glob| lies_in(forbidden, glob))
+}
+
+/// Whether `path` is `of` or lies in it.
+fn lies_in(path: &str, of: &str) -> bool {
+    path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 /// The module that a file below `src` holds: `net/tls/mod.rs` -> `crate::net::tls`.
@@ -248,6 +273,8 @@ mod the_test_itself {
             ("protocol/handshake/mod.rs", "use super::super::net::dial;", "crate::net::dial"),
             ("protocol/frame.rs", "mod inner { use super::super::super::error::Error; }", "crate::error::Error"),
             ("net/tls.rs", "use crate::protocol::Opcode;", "crate::protocol::Opcode"),
+            ("net/tls.rs", "use crate::protocol::*;", "crate::protocol::*"),
+            ("net/tls.rs", "use crate::protocol::{Frame, handshake::Headers};", "crate::protocol::Frame"),
             ("net/tls.rs", "fn f() -> crate::websocket::WebSocket {}", "crate::websocket::WebSocket"),
             ("websocket.rs", "fn f(e: native_tls::Error) {}", "native_tls::Error"),
             ("options/mod.rs", "use crate::net::dial;", "crate::net::dial"),

@@ -5,6 +5,8 @@
 #![allow(dead_code, reason = "each file of tests needs a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub(crate) mod site;
+
 use std::io::{self, Read};
 #[cfg(target_os = "linux")]
 use std::net::IpAddr;
@@ -523,6 +525,17 @@ impl Memory {
     pub(crate) fn peak(&self) -> u64 {
         match (self.before, status("VmHWM:")) {
             (Some(before), Some(peak)) => peak.saturating_sub(before),
+            _ => 0,
+        }
+    }
+}
+
+/// What the process holds now more than then.
+impl Memory {
+    /// In bytes; 0 where it is not known.
+    pub(crate) fn growth(&self) -> u64 {
+        match (self.before, status("VmRSS:")) {
+            (Some(before), Some(now)) => now.saturating_sub(before),
             _ => 0,
         }
     }

@@ -6,12 +6,19 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use native_tls::{Identity, Protocol, TlsAcceptor};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PublicKeyData as _, date_time_ymd,
+};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion};
+use sha2::{Digest as _, Sha256};
 
 /// The versions of TLS that both sides can speak.
 pub(crate) const VERSIONS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS12, &rustls::version::TLS13];
@@ -37,13 +44,39 @@ pub(crate) fn say_farewell<S: Read + Write>(peer: &mut Peer<S>) {
 /// A certificate authority of the test's own.
 pub(crate) struct Authority {
     pub(crate) pem: String,
+    name: DistinguishedName,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A certificate with its key, in PEM form.
+/// A certificate with its key, in PEM form. Others may follow the certificate.
 pub(crate) struct Leaf {
     pub(crate) cert: String,
     pub(crate) key: String,
+    /// The hash of its key, as it is pinned.
+    pub(crate) pin: String,
+}
+
+fn authority() -> (CertificateParams, KeyPair) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    // An authority is found by its name.
+    let name = format!("websocket-sync test authority {:02x?}", &key.public_key_raw()[..8]);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params, key)
+}
+
+/// The hash of a key (RFC 7469, section 2.4).
+fn pin(key: &KeyPair) -> String {
+    STANDARD.encode(Sha256::digest(key.subject_public_key_info()))
+}
+
+/// A certificate that nobody but itself vouches for.
+pub(crate) fn self_signed(name: &str) -> Leaf {
+    let key = KeyPair::generate().unwrap();
+    let cert = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    Leaf { cert: cert.pem(), key: key.serialize_pem(), pin: pin(&key) }
 }
 
 /// When a certificate is valid.
@@ -51,30 +84,42 @@ pub(crate) struct Leaf {
 pub(crate) enum Validity {
     Now,
     Over,
+    Later,
 }
 
 impl Authority {
     pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        // An authority is found by its name.
-        let name = format!("websocket-sync test authority {:02x?}", &key.public_key_raw()[..8]);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let (params, key) = authority();
         let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
+        Self { pem, name: params.distinguished_name.clone(), issuer: Issuer::new(params, key) }
     }
 
     pub(crate) fn leaf(&self, name: &str, validity: Validity) -> Leaf {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        if let Validity::Over = validity {
-            params.not_after = date_time_ymd(2001, 1, 1);
+        match validity {
+            Validity::Now => {}
+            Validity::Over => params.not_after = date_time_ymd(2001, 1, 1),
+            Validity::Later => params.not_before = date_time_ymd(2999, 1, 1),
         }
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
-        Leaf { cert: cert.pem(), key: key.serialize_pem() }
+        Leaf { cert: cert.pem(), key: key.serialize_pem(), pin: pin(&key) }
+    }
+
+    /// An authority below this one.
+    pub(crate) fn intermediate(&self) -> Self {
+        let (params, key) = authority();
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Self { pem, name: params.distinguished_name.clone(), issuer: Issuer::new(params, key) }
+    }
+
+    /// One that is called the same and has another key.
+    pub(crate) fn impostor(&self) -> Self {
+        let (mut params, key) = authority();
+        params.distinguished_name = self.name.clone();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { pem, name: params.distinguished_name.clone(), issuer: Issuer::new(params, key) }
     }
 
     /// A server for `name` whose certificate is as it should be.
@@ -84,13 +129,37 @@ impl Authority {
 }
 
 impl Leaf {
+    /// The certificate in DER form.
+    pub(crate) fn der(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap().to_vec()
+    }
+
     /// A server that speaks this version and no other.
     pub(crate) fn server(&self, version: &'static SupportedProtocolVersion) -> Arc<ServerConfig> {
-        let cert = CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap();
+        Arc::new(self.config(&[version], None))
+    }
+
+    /// What such a server is made of. With an authority for clients, they have to show a certificate of it.
+    pub(crate) fn config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        clients: Option<&Authority>,
+    ) -> ServerConfig {
+        let chain = CertificateDer::pem_slice_iter(self.cert.as_bytes()).map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let config = config.with_protocol_versions(&[version]).unwrap();
-        Arc::new(config.with_no_client_auth().with_single_cert(vec![cert], key).unwrap())
+        let provider = Arc::new(ring::default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let config = config.with_protocol_versions(versions).unwrap();
+        let config = match clients {
+            None => config.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                config.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        config.with_single_cert(chain, key).unwrap()
     }
 
     /// A server of the platform's library, which speaks `newest` at best.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustls::SupportedProtocolVersion;
 
+use super::backends::backends;
 use super::tls_peer::{Peer, VERSIONS, accept};
 use super::{Authority, Validity, long, patient, pattern, read_exact, soon, tcp_pair};
 use crate::net::deadline::Patience;
@@ -19,21 +20,28 @@ use crate::options::TlsOptions;
 fn each_kind(test: impl Fn(Stream, Box<dyn Socket>)) {
     let (stream, theirs) = tcp_pair();
     test(stream, Box::new(theirs));
-    for version in VERSIONS {
-        let (stream, theirs) = tls_pair(version);
-        test(stream, Box::new(theirs));
+    each_tls(VERSIONS, |stream, theirs| test(stream, Box::new(theirs)));
+}
+
+/// Streams of these versions with each backend.
+fn each_tls<const N: usize>(versions: [&'static SupportedProtocolVersion; N], test: impl Fn(Stream, Peer<TcpStream>)) {
+    for tls in backends() {
+        for version in versions {
+            let (stream, theirs) = tls_pair(&tls, version);
+            test(stream, theirs);
+        }
     }
 }
 
 trait Socket: Read + Write + Send {}
 impl<T: Read + Write + Send> Socket for T {}
 
-fn tls_pair(version: &'static SupportedProtocolVersion) -> (Stream, Peer<TcpStream>) {
+fn tls_pair(tls: &TlsOptions, version: &'static SupportedProtocolVersion) -> (Stream, Peer<TcpStream>) {
     let authority = Authority::new();
     let config = authority.leaf("localhost", Validity::Now).server(version);
     let (stream, theirs) = tcp_pair();
     let server = thread::spawn(move || accept(config, theirs).unwrap());
-    let stream = tls::connect(stream, &TlsOptions::new().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = tls::connect(stream, &tls.clone().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     (stream, server.join().unwrap())
 }
 
@@ -162,24 +170,25 @@ fn what_try_write_took_arrives_whole_and_in_order() {
 
 #[test]
 fn what_is_stuck_can_be_flushed_when_the_peer_reads_again() {
-    let (stream, mut peer) = tls_pair(&rustls::version::TLS13);
-    let mut sent = 0;
-    while let n @ 1.. = stream.try_write(&[7; 60_000]).unwrap() {
-        sent += n;
-    }
-    assert!(stream.has_output());
-    let peer = thread::spawn(move || {
-        let mut got = vec![0; sent];
-        peer.read_exact(&mut got).unwrap();
-        peer
+    each_tls([&rustls::version::TLS13], |stream, mut peer| {
+        let mut sent = 0;
+        while let n @ 1.. = stream.try_write(&[7; 60_000]).unwrap() {
+            sent += n;
+        }
+        assert!(stream.has_output());
+        let peer = thread::spawn(move || {
+            let mut got = vec![0; sent];
+            peer.read_exact(&mut got).unwrap();
+            peer
+        });
+        let start = Instant::now();
+        while stream.has_output() {
+            stream.try_flush().unwrap();
+            assert!(start.elapsed() < Duration::from_secs(10));
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(peer.join().unwrap());
     });
-    let start = Instant::now();
-    while stream.has_output() {
-        stream.try_flush().unwrap();
-        assert!(start.elapsed() < Duration::from_secs(10));
-        thread::sleep(Duration::from_millis(1));
-    }
-    drop(peer.join().unwrap());
 }
 
 #[test]
@@ -200,13 +209,14 @@ fn shutdown_wakes_a_blocked_reader_and_a_blocked_writer() {
 
 #[test]
 fn memory_grows_with_the_traffic_only() {
-    let (stream, mut peer) = tls_pair(&rustls::version::TLS13);
-    for _ in 0..100 {
-        stream.write_all(b"small", patient()).unwrap();
-        peer.read_exact(&mut [0; 5]).unwrap();
-        peer.write_all(b"small").unwrap();
-        assert_eq!(read_exact(&stream, 5), b"small");
-    }
-    let Stream::Tls(tls) = &stream else { unreachable!() };
-    assert!(tls.memory() <= 8 * 1024, "{}", tls.memory());
+    each_tls([&rustls::version::TLS13], |stream, mut peer| {
+        for _ in 0..100 {
+            stream.write_all(b"small", patient()).unwrap();
+            peer.read_exact(&mut [0; 5]).unwrap();
+            peer.write_all(b"small").unwrap();
+            assert_eq!(read_exact(&stream, 5), b"small");
+        }
+        let Stream::Tls(tls) = &stream else { unreachable!() };
+        assert!(tls.memory() <= 8 * 1024, "{}", tls.memory());
+    });
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::backends::backends;
 use super::{Authority, Validity, long, patient, pattern, soon};
 use crate::net::deadline::{Deadline, Patience};
 use crate::net::stream::Stream;
@@ -195,10 +196,10 @@ fn exchange(fault: Fault, at: Option<usize>, step: usize, setup: &Setup) -> (Res
     let (theirs, _) = listener.accept().unwrap();
     let count = Arc::new(Mutex::new(0));
     let faulty = Faulty { inner: inner.into(), fault, at, step, count: Arc::clone(&count) };
-    let acceptor = setup.acceptor.clone();
+    let serving = setup.serving.clone();
     let server = thread::spawn(move || {
         let theirs = Stream::from(<Box<dyn Transport>>::from(theirs));
-        let Ok(stream) = tls::accept(theirs, &TlsOptions::new().acceptor(acceptor), soon(5000)) else { return };
+        let Ok(stream) = tls::accept(theirs, &serving, soon(5000)) else { return };
         let mut buf = [0; 4096];
         while let Ok(n @ 1..) = stream.read(&mut buf, soon(5000)) {
             if stream.write_all(&buf[..n], Patience::until(soon(5000))).is_err() {
@@ -212,13 +213,23 @@ fn exchange(fault: Fault, at: Option<usize>, step: usize, setup: &Setup) -> (Res
     (result, count)
 }
 
-fn acceptor(authority: &Authority) -> native_tls::TlsAcceptor {
-    authority.leaf("localhost", Validity::Now).acceptor(native_tls::Protocol::Tlsv13)
+/// Both sides' options.
+struct Setup {
+    serving: TlsOptions,
+    options: TlsOptions,
 }
 
-struct Setup {
-    acceptor: native_tls::TlsAcceptor,
-    options: TlsOptions,
+/// Each library, with itself.
+fn setups() -> Vec<Setup> {
+    let authority = Authority::new();
+    let leaf = authority.leaf("localhost", Validity::Now);
+    let servers = [
+        TlsOptions::new().acceptor(leaf.acceptor(native_tls::Protocol::Tlsv13)),
+        #[cfg(feature = "rustls")]
+        TlsOptions::new().rustls_server_config(leaf.server(&rustls::version::TLS13)),
+    ];
+    let clients = backends().into_iter().map(|tls| tls.ca_certs_pem(&authority.pem));
+    servers.into_iter().zip(clients).map(|(serving, options)| Setup { serving, options }).collect()
 }
 
 fn talk(faulty: Faulty, setup: &Setup) -> Result<Vec<u8>, String> {
@@ -240,29 +251,33 @@ fn talk(faulty: Faulty, setup: &Setup) -> Result<Vec<u8>, String> {
 
 #[test]
 fn every_fault_at_every_operation_is_survived_or_told() {
-    let authority = Authority::new();
-    let setup = Setup { acceptor: acceptor(&authority), options: TlsOptions::new().ca_certs_pem(&authority.pem) };
-    for fault in FAULTS {
-        for at in 0.. {
-            let (result, count) = exchange(fault, Some(at), usize::MAX, &setup);
-            match (&result, fault) {
-                (Ok(back), _) => assert_eq!(*back, pattern(2000), "{fault:?} at {at}"),
-                (Err(_), Fault::Interrupted | Fault::OneByte) => panic!("{fault:?} at {at}: {result:?}"),
-                (Err(_), _) => {}
-            }
-            if count <= at {
-                break;
-            }
-            assert!(at < 200, "{fault:?} does not end");
+    for setup in setups() {
+        for fault in FAULTS {
+            strike_everywhere(fault, &setup);
         }
+    }
+}
+
+fn strike_everywhere(fault: Fault, setup: &Setup) {
+    for at in 0.. {
+        let (result, count) = exchange(fault, Some(at), usize::MAX, setup);
+        match (&result, fault) {
+            (Ok(back), _) => assert_eq!(*back, pattern(2000), "{fault:?} at {at}"),
+            (Err(_), Fault::Interrupted | Fault::OneByte) => panic!("{fault:?} at {at}: {result:?}"),
+            (Err(_), _) => {}
+        }
+        if count <= at {
+            break;
+        }
+        assert!(at < 200, "{fault:?} does not end");
     }
 }
 
 #[test]
 fn tls_works_a_byte_at_a_time() {
-    let authority = Authority::new();
-    let setup = Setup { acceptor: acceptor(&authority), options: TlsOptions::new().ca_certs_pem(&authority.pem) };
-    let (result, count) = exchange(Fault::OneByte, None, 1, &setup);
-    assert_eq!(result, Ok(pattern(2000)));
-    assert!(count > 4000);
+    for setup in setups() {
+        let (result, count) = exchange(Fault::OneByte, None, 1, &setup);
+        assert_eq!(result, Ok(pattern(2000)));
+        assert!(count > 4000);
+    }
 }

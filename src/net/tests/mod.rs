@@ -1,9 +1,13 @@
 //! Tests of the whole room: streams against peers that are real, slow, hostile or broken.
 
+#[macro_use]
+#[path = "../../../tests/support/backends.rs"]
+mod backends;
 mod duplex;
 mod faults;
 mod openssl;
 mod places;
+mod records;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
 mod tls_peer;

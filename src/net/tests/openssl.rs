@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::backends::backends;
 use super::{Authority, LONG, Validity, long, patient, read_exact};
 use crate::net::stream::Stream;
 use crate::net::tls;
@@ -64,11 +65,11 @@ impl Server {
     }
 
     /// A connection to it, through a gate that is open.
-    fn connect(&self) -> (Stream, Arc<Gate>) {
+    fn connect(&self, tls: &TlsOptions) -> (Stream, Arc<Gate>) {
         let inner = TcpStream::connect(("127.0.0.1", self.port)).unwrap().into();
         let gate = Arc::new(Gate { inner, left: Mutex::new(usize::MAX), changed: Condvar::new() });
         let stream = Stream::from(<Box<dyn Transport>>::from(Gated(Arc::clone(&gate))));
-        let options = TlsOptions::new().ca_certs_pem(&self.authority.pem);
+        let options = tls.clone().ca_certs_pem(&self.authority.pem);
         (tls::connect(stream, &options, "localhost", long()).unwrap(), gate)
     }
 }
@@ -129,35 +130,39 @@ impl Transport for Gated {
 
 #[test]
 fn lines_pass_both_ways_in_tls_1_2_and_1_3() {
-    for version in ["-tls1_2", "-tls1_3"] {
-        let Some(mut server) = Server::start(version) else { return };
-        let (stream, _gate) = server.connect();
-        server.tell("from the server\n");
-        assert_eq!(read_exact(&stream, 16), b"from the server\n");
-        stream.write_all(b"from the client\n", patient()).unwrap();
-        server.read_line_with("from the client");
+    for tls in backends() {
+        for version in ["-tls1_2", "-tls1_3"] {
+            let Some(mut server) = Server::start(version) else { return };
+            let (stream, _gate) = server.connect(&tls);
+            server.tell("from the server\n");
+            assert_eq!(read_exact(&stream, 16), b"from the server\n");
+            stream.write_all(b"from the client\n", patient()).unwrap();
+            server.read_line_with("from the client");
+        }
     }
 }
 
 #[test]
-fn new_keys_are_answered_by_the_reader_and_both_directions_go_on() {
-    let Some(mut server) = Server::start("-tls1_3") else { return };
-    let (stream, _gate) = server.connect();
-    for _ in 0..3 {
-        // New keys, and ours are asked for too (RFC 8446, section 4.6.3).
-        server.tell("K\n");
-        server.tell("after\n");
-        assert_eq!(read_exact(&stream, 6), b"after\n");
-        assert!(!stream.has_output(), "the reader has sent the answer");
-        stream.write_all(b"from the client\n", patient()).unwrap();
-        server.read_line_with("from the client");
+fn new_keys_are_answered_and_both_directions_go_on() {
+    for tls in backends() {
+        let Some(mut server) = Server::start("-tls1_3") else { return };
+        let (stream, _gate) = server.connect(&tls);
+        for _ in 0..3 {
+            // New keys, and ours are asked for too (RFC 8446, section 4.6.3).
+            server.tell("K\n");
+            server.tell("after\n");
+            assert_eq!(read_exact(&stream, 6), b"after\n");
+            assert!(!stream.has_output(), "nothing is left for others to send");
+            stream.write_all(b"from the client\n", patient()).unwrap();
+            server.read_line_with("from the client");
+        }
     }
 }
 
 #[test]
 fn a_write_in_the_midst_of_a_new_negotiation_waits_for_the_reader() {
     let Some(mut server) = Server::start("-tls1_2") else { return };
-    let (stream, gate) = server.connect();
+    let (stream, gate) = server.connect(&TlsOptions::new());
     thread::scope(|scope| {
         // The server's wish comes through, and its answer to ours does not.
         gate.let_through(1);

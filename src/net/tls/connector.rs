@@ -1,72 +1,59 @@
-//! From options to a TLS connector, which holds the certificates that are trusted and is dear to make.
+//! From options to what speaks TLS, which holds the certificates that are trusted and is dear to make.
 
 use std::sync::OnceLock;
-use std::{fs, io};
 
-use native_tls::{Certificate, Protocol, TlsConnector, TlsConnectorBuilder};
+#[cfg(feature = "rustls")]
+use super::rustls;
+use super::{native, pin, refuse};
+use crate::error::Result;
+use crate::options::{Connector, Ready, TlsBackend, TlsOptions, TlsVersion};
 
-use crate::error::{Error, OptionsError, Result};
-use crate::options::{Authorities, SystemRoots, TlsOptions};
+/// What all who ask for nothing special use: the system's certificates are loaded once in the life of the process.
+static DEFAULT: OnceLock<Ready> = OnceLock::new();
 
-/// The connector of all who ask for nothing special: the system's certificates are loaded once in the life of the
-/// process.
-static DEFAULT: OnceLock<TlsConnector> = OnceLock::new();
+/// What is offered by those who did not say (RFC 7301, section 6).
+const ALPN: &str = "http/1.1";
 
-/// The connector that these options come to; made at the first call, unless there is one ready.
+/// What these options come to; made at the first call.
 ///
 /// # Errors
 ///
-/// [`Error::Options`] for certificates that cannot be read.
-pub(crate) fn connector(options: &TlsOptions) -> Result<TlsConnector> {
-    if let Some(ready) = &options.connector {
-        return Ok(ready.clone());
+/// [`Error::Options`](crate::Error::Options) for certificates and keys that cannot be read, and for what the backend cannot
+/// do.
+pub(super) fn ready(options: &TlsOptions) -> Result<&Ready> {
+    let kept = options.built.as_deref().unwrap_or(&DEFAULT);
+    if let Some(ready) = kept.get() {
+        return Ok(ready);
     }
-    let kept = if options.is_default() { &DEFAULT } else { &*options.built };
-    if let Some(connector) = kept.get() {
-        return Ok(connector.clone());
-    }
-    // Two threads may both come here; one of the connectors is then dropped after its use. A failure is not kept.
-    let connector = build(options)?;
-    Ok(kept.get_or_init(|| connector).clone())
+    // Two threads may both come here; what one of them made is then dropped. A failure is not kept.
+    let ready = build(options)?;
+    Ok(kept.get_or_init(|| ready))
 }
 
-fn build(options: &TlsOptions) -> Result<TlsConnector> {
-    let mut builder = TlsConnector::builder();
-    builder
-        .min_protocol_version(Some(Protocol::Tlsv12))
-        .use_sni(true)
-        .disable_built_in_roots(options.system_roots == SystemRoots::Excluded)
-        .danger_accept_invalid_certs(options.accepts_invalid_certs)
-        .danger_accept_invalid_hostnames(options.accepts_invalid_hostnames);
-    for authorities in &options.authorities {
-        add(&mut builder, authorities)?;
+fn build(options: &TlsOptions) -> Result<Ready> {
+    let pins = pin::parse(&options.pins)?;
+    if let Some(connector) = options.ready.clone() {
+        return Ok(Ready { connector, pins, alpn: None });
     }
-    builder.build().map_err(|error| refuse("tls", error.to_string()))
+    let alpn = options.alpn.clone().unwrap_or_else(|| vec![ALPN.to_owned()]);
+    check(options, &alpn)?;
+    let connector = match options.backend {
+        TlsBackend::NativeTls => Connector::Native(native::connector(options, &alpn)?),
+        #[cfg(feature = "rustls")]
+        TlsBackend::Rustls => Connector::Rustls(rustls::client_config(options, &alpn)?),
+    };
+    Ok(Ready { connector, pins, alpn: Some(alpn) })
 }
 
-fn add(builder: &mut TlsConnectorBuilder, authorities: &Authorities) -> Result<()> {
-    match authorities {
-        Authorities::Pem(pem) => add_pem(builder, pem).map_err(|problem| refuse("ca_certs_pem", problem)),
-        Authorities::File(path) => {
-            let told = |problem: String| refuse("ca_certs", format!("{}: {problem}", path.display()));
-            let pem = fs::read(path).map_err(|error: io::Error| told(error.to_string()))?;
-            add_pem(builder, &pem).map_err(told)
-        }
+/// What no backend can do.
+fn check(options: &TlsOptions, alpn: &[String]) -> Result<()> {
+    // As TLS writes them (RFC 7301, section 3.1).
+    if let Some(wrong) = alpn.iter().find(|protocol| !(1..=255).contains(&protocol.len())) {
+        return Err(refuse("alpn", format!("{wrong:?} is not 1 to 255 bytes long")));
     }
-}
-
-fn add_pem(builder: &mut TlsConnectorBuilder, pem: &[u8]) -> std::result::Result<(), String> {
-    let certificates = Certificate::stack_from_pem(pem).map_err(|error| error.to_string())?;
-    if certificates.is_empty() {
-        return Err("holds no certificate in PEM form".to_owned());
+    let oldest = options.min_version.unwrap_or(TlsVersion::Tls12);
+    match options.max_version {
+        Some(newest) if newest < oldest => Err(refuse("max_version", format!("{newest} is older than {oldest}"))),
+        _ => Ok(()),
     }
-    for certificate in certificates {
-        builder.add_root_certificate(certificate);
-    }
-    Ok(())
-}
-
-#[cold]
-fn refuse(option: &'static str, problem: String) -> Error {
-    Error::Options(Box::new(OptionsError { option, problem }))
 }

@@ -1,16 +1,46 @@
-//! The TLS handshake: driven in memory like everything else, under one deadline.
+//! The TLS handshake: driven in memory like everything else, under one deadline, whichever library it is.
 
 use std::io;
 
-use native_tls::{HandshakeError, TlsAcceptor, TlsConnector, TlsStream};
+use native_tls::{MidHandshakeTlsStream, TlsAcceptor};
 
 use super::engine::Engine;
+use super::pin;
 use super::pipe::{Outgoing, Pipe};
-use crate::error::{Error, Phase, Result, TlsError};
+#[cfg(feature = "rustls")]
+use super::rustls;
+use crate::error::{Error, Phase, Result, TlsError, TlsErrorKind};
 use crate::net::deadline::{Deadline, Patience};
 use crate::net::stream::Stream;
+use crate::options::{Connector, Ready};
 
-type Attempt = std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
+/// How far a library came with what it had.
+pub(super) enum Attempt {
+    /// To the end. What it has to say last may still be in the pipe.
+    Done(Engine),
+    /// It waits for the peer.
+    Unfinished(Unfinished),
+    /// To no good end. Why may be in the pipe, for the peer to know.
+    Failed(Failure),
+}
+
+/// A handshake that waits for the peer.
+pub(super) enum Unfinished {
+    Native(MidHandshakeTlsStream<Pipe>),
+    #[cfg(feature = "rustls")]
+    Rustls(Box<rustls::Machine>),
+}
+
+/// Why there is no TLS.
+pub(super) enum Failure {
+    /// The network's part.
+    Io(io::Error),
+    /// The library's verdict, or ours.
+    Tls { kind: TlsErrorKind, problem: Box<dyn std::error::Error + Send + Sync> },
+    /// What was asked for cannot be done.
+    #[cfg(feature = "rustls")]
+    Options(Error),
+}
 
 /// The client's side. The server's certificate has to be for `name`, unless the connector was told otherwise.
 ///
@@ -18,49 +48,83 @@ type Attempt = std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>;
 ///
 /// [`Error::Tls`] when the two do not come to terms, [`Error::Timeout`] at the deadline, [`Error::Io`] when the
 /// connection is lost.
-pub(super) fn connect(below: &Stream, connector: &TlsConnector, name: &str, deadline: Deadline) -> Result<Engine> {
+pub(super) fn connect(below: &Stream, ready: &Ready, name: &str, deadline: Deadline) -> Result<Engine> {
     // The dot that makes a name absolute belongs to the DNS, not to certificates (RFC 6066, section 3).
     let name = name.strip_suffix('.').unwrap_or(name);
-    handshake(below, deadline, |pipe| connector.connect(name, pipe)).map_err(|failure| failure.into_error(name))
+    let begin = |pipe| match &ready.connector {
+        Connector::Native(connector) => connector.connect(name, pipe).into(),
+        #[cfg(feature = "rustls")]
+        Connector::Rustls(config) => rustls::connect(config, name, pipe),
+    };
+    handshake(below, deadline, begin, |engine| judge(engine, ready)).map_err(|failure| failure.into_error(name))
 }
 
-/// The server's side.
+/// The server's side, with native-tls.
 pub(super) fn accept(below: &Stream, acceptor: &TlsAcceptor, deadline: Deadline) -> Result<Engine> {
-    handshake(below, deadline, |pipe| acceptor.accept(pipe)).map_err(|failure| failure.into_error(""))
+    let begin = |pipe| acceptor.accept(pipe).into();
+    handshake(below, deadline, begin, |_| Ok(())).map_err(|failure| failure.into_error(""))
+}
+
+/// The server's side, with rustls.
+#[cfg(feature = "rustls")]
+pub(super) fn accept_rustls(
+    below: &Stream,
+    config: &std::sync::Arc<::rustls::ServerConfig>,
+    deadline: Deadline,
+) -> Result<Engine> {
+    handshake(below, deadline, |pipe| rustls::accept(config, pipe), |_| Ok(()))
+        .map_err(|failure| failure.into_error(""))
 }
 
 fn handshake(
     below: &Stream,
     deadline: Deadline,
     begin: impl FnOnce(Pipe) -> Attempt,
+    judge: impl FnOnce(&Engine) -> std::result::Result<(), Failure>,
 ) -> std::result::Result<Engine, Failure> {
     let pipe = Pipe::default();
     let outgoing = pipe.outgoing.clone();
     let mut attempt = begin(pipe);
     loop {
         let mut unfinished = match attempt {
-            Ok(mut stream) => {
+            Attempt::Done(mut engine) => {
+                // Before the last word: over TLS 1.3, that is where a client says who it is.
+                judge(&engine)?;
                 send(below, &outgoing, deadline)?;
-                stream.get_mut().settle();
-                return Ok(Engine::Native(stream));
+                engine.pipe().settle();
+                return Ok(engine);
             }
-            Err(HandshakeError::Failure(error)) => {
+            Attempt::Failed(failure) => {
                 // The alert, so that the peer knows too. Not worth waiting for.
                 let _ = below.try_write(&outgoing.lock());
-                return Err(Failure::Tls(error));
+                return Err(failure);
             }
-            Err(HandshakeError::WouldBlock(unfinished)) => unfinished,
+            Attempt::Unfinished(unfinished) => unfinished,
         };
         send(below, &outgoing, deadline)?;
-        let incoming = &mut unfinished.get_mut().incoming;
+        let incoming = &mut unfinished.pipe().incoming;
         let n = below.read(incoming.space(), deadline)?;
         if n == 0 {
             let problem = "the peer ended the connection during the TLS handshake";
             return Err(Failure::Io(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
         }
         incoming.received(n);
-        attempt = unfinished.handshake();
+        attempt = unfinished.go_on();
     }
+}
+
+/// What is demanded beyond what the library looks after. It looks at this very connection, never at an earlier one.
+fn judge(engine: &Engine, ready: &Ready) -> std::result::Result<(), Failure> {
+    if !ready.pins.is_empty() && !engine.peer_certificate().is_some_and(|der| pin::fits(&ready.pins, &der)) {
+        let problem = "the server's key is not pinned".into();
+        return Err(Failure::Tls { kind: TlsErrorKind::PinMismatch, problem });
+    }
+    let Some((offered, picked)) = ready.alpn.as_ref().zip(engine.alpn()) else { return Ok(()) };
+    if offered.iter().any(|offered| offered.as_bytes() == picked) {
+        return Ok(());
+    }
+    let problem = format!("the server picked {:?}", String::from_utf8_lossy(&picked)).into();
+    Err(Failure::Tls { kind: TlsErrorKind::ApplicationProtocol, problem })
 }
 
 /// Sends what the TLS library has to say.
@@ -74,19 +138,22 @@ fn send(below: &Stream, outgoing: &Outgoing, deadline: Deadline) -> io::Result<(
     Ok(())
 }
 
-impl Pipe {
-    /// Certificates are larger than most of what follows: their buffers are not kept for it.
-    fn settle(&mut self) {
-        self.incoming.release();
-        *self.outgoing.lock() = Vec::new();
+impl Unfinished {
+    fn pipe(&mut self) -> &mut Pipe {
+        match self {
+            Self::Native(unfinished) => unfinished.get_mut(),
+            #[cfg(feature = "rustls")]
+            Self::Rustls(machine) => machine.pipe(),
+        }
     }
-}
 
-enum Failure {
-    /// The network's part.
-    Io(io::Error),
-    /// The TLS library's verdict.
-    Tls(native_tls::Error),
+    fn go_on(self) -> Attempt {
+        match self {
+            Self::Native(unfinished) => unfinished.handshake().into(),
+            #[cfg(feature = "rustls")]
+            Self::Rustls(machine) => rustls::go_on(machine),
+        }
+    }
 }
 
 impl From<io::Error> for Failure {
@@ -100,7 +167,9 @@ impl Failure {
         match self {
             Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::Timeout(Phase::Tls),
             Self::Io(error) => Error::Io { phase: Phase::Tls, error },
-            Self::Tls(problem) => Error::Tls(Box::new(TlsError { host: name.to_owned(), problem: problem.into() })),
+            Self::Tls { kind, problem } => Error::Tls(Box::new(TlsError { host: name.to_owned(), kind, problem })),
+            #[cfg(feature = "rustls")]
+            Self::Options(error) => error,
         }
     }
 }

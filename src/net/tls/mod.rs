@@ -5,9 +5,16 @@
 
 mod connector;
 mod engine;
+mod facts;
 mod handshake;
+mod identity;
+mod native;
 mod output;
+mod pin;
 mod pipe;
+#[cfg(feature = "rustls")]
+mod rustls;
+mod trust;
 
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -15,12 +22,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 use std::{fmt, io, mem};
 
-use self::connector::connector;
 use self::engine::Engine;
 use self::output::Output;
 use super::deadline::{Deadline, Patience, timed_out};
 use super::stream::Stream;
-use crate::error::Result;
+use crate::error::{Error, OptionsError, Result, TlsError};
 use crate::options::TlsOptions;
 use crate::window::Window;
 
@@ -37,9 +43,9 @@ const MAX_ANSWERS: usize = 64 * 1024;
 ///
 /// # Errors
 ///
-/// [`Error::Options`](crate::Error::Options) for certificates that cannot be read.
+/// [`Error::Options`](crate::Error::Options) for certificates and keys that cannot be read, and for what the backend cannot do.
 pub(crate) fn prepare(options: &TlsOptions) -> Result<()> {
-    connector(options).map(drop)
+    connector::ready(options).map(drop)
 }
 
 /// Speaks TLS as a client over `below`, with the server that is called `host` in the URL. Its certificate has to be for
@@ -47,13 +53,13 @@ pub(crate) fn prepare(options: &TlsOptions) -> Result<()> {
 ///
 /// # Errors
 ///
-/// [`Error::Options`](crate::Error::Options) for certificates that cannot be read, [`Error::Tls`](crate::Error::Tls)
+/// [`Error::Options`](crate::Error::Options) as [`prepare`], [`Error::Tls`](crate::Error::Tls)
 /// when the two do not come to terms, [`Error::Timeout`](crate::Error::Timeout) at the deadline,
 /// [`Error::Io`](crate::Error::Io) when the connection is lost.
 pub(crate) fn connect(below: Stream, options: &TlsOptions, host: &str, deadline: Deadline) -> Result<Stream> {
     let name = options.server_hostname.as_deref().unwrap_or(host);
-    let engine = handshake::connect(&below, &connector(options)?, name, deadline)?;
-    Ok(Tls::over(below, engine))
+    let engine = handshake::connect(&below, connector::ready(options)?, name, deadline)?;
+    Ok(Tls::over(below, engine, name))
 }
 
 /// Speaks TLS as a server over `below`, if the options have a certificate for that.
@@ -62,9 +68,19 @@ pub(crate) fn connect(below: Stream, options: &TlsOptions, host: &str, deadline:
 ///
 /// Those of [`connect`].
 pub(crate) fn accept(below: Stream, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
+    #[cfg(feature = "rustls")]
+    if let Some(config) = &options.rustls_server_config {
+        let engine = handshake::accept_rustls(&below, config, deadline)?;
+        return Ok(Tls::over(below, engine, ""));
+    }
     let Some(acceptor) = &options.acceptor else { return Ok(below) };
     let engine = handshake::accept(&below, acceptor, deadline)?;
-    Ok(Tls::over(below, engine))
+    Ok(Tls::over(below, engine, ""))
+}
+
+#[cold]
+fn refuse(option: &'static str, problem: impl Into<String>) -> Error {
+    Error::Options(Box::new(OptionsError::new(option, problem)))
 }
 
 /// A TLS session over a stream.
@@ -73,6 +89,8 @@ pub(crate) fn accept(below: Stream, options: &TlsOptions, deadline: Deadline) ->
 /// while bytes are encrypted or decrypted, in memory. The reader waits for `session` only, so never for the network.
 pub(crate) struct Tls {
     below: Stream,
+    /// The name that the peer's certificate was to be for; none in the server role.
+    host: Box<str>,
     output: Mutex<Output>,
     session: Mutex<Session>,
     /// Rung when a writer may find that the reader has brought what it waits for.
@@ -96,10 +114,11 @@ struct Session {
 }
 
 impl Tls {
-    fn over(below: Stream, engine: Engine) -> Stream {
+    fn over(below: Stream, engine: Engine, host: &str) -> Stream {
         let session = Session { engine, dry: false, failed: None, fed: 0, waiting: 0, shut: false };
         Stream::Tls(Box::new(Self {
             below,
+            host: host.into(),
             output: Mutex::default(),
             session: Mutex::new(session),
             progress: Condvar::new(),
@@ -128,7 +147,7 @@ impl Tls {
             if let Some(result) = decrypted {
                 drop(session);
                 self.flush_unsent();
-                return result;
+                return result.map_err(|error| self.verdict(error));
             }
             let mut incoming = mem::take(&mut session.engine.pipe().incoming);
             drop(session);
@@ -138,6 +157,16 @@ impl Tls {
             session = self.session();
             session.feed(incoming, received)?;
         }
+    }
+
+    /// What decrypting said, in our words.
+    #[cold]
+    fn verdict(&self, problem: io::Error) -> io::Error {
+        let kind = engine::kind(&problem);
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            TlsError { host: self.host.to_string(), kind, problem: problem.into() },
+        )
     }
 
     /// See [`Stream::write`].
@@ -184,7 +213,7 @@ impl Tls {
         if let Some(mut output) = self.try_output() {
             output.release();
         }
-        self.session().engine.pipe().release();
+        self.session().engine.release();
         self.below.release();
     }
 

@@ -29,6 +29,12 @@ impl Outgoing {
 }
 
 impl Pipe {
+    /// Certificates are larger than most of what follows: their buffers are not kept for it.
+    pub(super) fn settle(&mut self) {
+        self.incoming.release();
+        *self.outgoing.lock() = Vec::new();
+    }
+
     /// Gives back the memory that holds nothing.
     pub(super) fn release(&mut self) {
         self.incoming.release();

@@ -1,7 +1,7 @@
 //! The client's side of the opening handshake (RFC 6455, section 4.1).
 
 use super::answer::{Answer, AnswerReader};
-use super::body::{Body, BodyEnd};
+use super::body::Body;
 use super::error::HandshakeError;
 use super::head::HeadLimits;
 use super::key::KEY_LEN;
@@ -107,7 +107,15 @@ impl ClientHandshake {
 
     /// Whether the answer is a refusal of which a part of the body is still missing. It need not be waited for.
     pub const fn is_refused(&self) -> bool {
-        matches!(self.state, State::Body(..))
+        self.refusal().is_some()
+    }
+
+    /// That refusal as far as it has come: status, headers, the beginning of the body.
+    pub const fn refusal(&self) -> Option<&Refusal> {
+        match &self.state {
+            State::Body(refusal, _) => Some(refusal),
+            State::Head(_) | State::Over => None,
+        }
     }
 
     /// The refusal with as much of its body as has come, for those who do not wait any longer; `None` where the answer
@@ -132,27 +140,12 @@ impl ClientHandshake {
         }
     }
 
-    /// Keeps the body up to its limit. What comes behind it belongs to nobody.
     fn receive_body(&mut self, mut refusal: Refusal, mut body: Body, bytes: &[u8]) -> Progress {
-        let mut rest = bytes;
-        loop {
-            if let Some(end) = body.end() {
-                refusal.body_end = end;
-                return Progress::Refused(refusal);
-            }
-            let (taken, data) = body.decode(rest);
-            let room = self.limits.body - refusal.body.len();
-            refusal.body.extend_from_slice(&data[..data.len().min(room)]);
-            if data.len() > room {
-                refusal.body_end = BodyEnd::LimitReached;
-                return Progress::Refused(refusal);
-            }
-            rest = &rest[taken..];
-            if rest.is_empty() && body.end().is_none() {
-                self.state = State::Body(refusal, body);
-                return Progress::NeedMore;
-            }
+        if refusal.receive_body(&mut body, bytes, self.limits.body).is_some() {
+            return Progress::Refused(refusal);
         }
+        self.state = State::Body(refusal, body);
+        Progress::NeedMore
     }
 }
 
@@ -160,6 +153,7 @@ impl ClientHandshake {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::body::BodyEnd;
     use super::super::headers::Headers;
     use super::*;
 
@@ -259,6 +253,7 @@ mod tests {
         let head = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 10\r\n\r\nHel";
         assert_eq!(handshake.receive(head), Ok(Progress::NeedMore));
         assert!(handshake.is_refused());
+        assert_eq!(handshake.refusal().map(|refusal| refusal.status), Some(503));
         let refused = handshake.finish_refusal().unwrap();
         assert_eq!(
             (refused.status, refused.body.as_slice(), refused.body_end),

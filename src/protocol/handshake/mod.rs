@@ -24,6 +24,7 @@ mod request;
 mod response;
 mod server;
 mod subprotocol_header;
+mod tunnel;
 mod upgrade_request;
 
 pub use self::acceptance::Acceptance;
@@ -40,6 +41,9 @@ pub use self::request::ClientRequest;
 pub use self::response::{Refusal, Response};
 pub use self::server::ServerHandshake;
 pub use self::upgrade_request::UpgradeRequest;
+
+// For the way through an HTTP proxy, which is no business of those who use the core alone.
+pub(crate) use self::tunnel::{Tunnel, TunnelProgress, TunnelRefusal, tunnel_request};
 
 // For the connection, which tells the handshake as events.
 pub(super) use self::answer::{Answer, AnswerReader};

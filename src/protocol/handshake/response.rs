@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::body::BodyEnd;
+use super::body::{Body, BodyEnd};
 use super::extension_header::ExtensionOffer;
 use super::head::ResponseHead;
 use super::headers::Headers;
@@ -81,6 +81,28 @@ impl Refusal {
             headers: head.headers,
             body: Vec::new(),
             body_end: BodyEnd::NotAwaited,
+        }
+    }
+
+    /// Takes received bytes and keeps the body up to its limit: what follows the body if it has ended, `None` if it goes on.
+    pub(super) fn receive_body<'a>(&mut self, body: &mut Body, bytes: &'a [u8], limit: usize) -> Option<&'a [u8]> {
+        let mut rest = bytes;
+        loop {
+            if let Some(end) = body.end() {
+                self.body_end = end;
+                return Some(rest);
+            }
+            let (taken, data) = body.decode(rest);
+            let room = limit - self.body.len();
+            self.body.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() > room {
+                self.body_end = BodyEnd::LimitReached;
+                return Some(rest);
+            }
+            rest = &rest[taken..];
+            if rest.is_empty() && body.end().is_none() {
+                return None;
+            }
         }
     }
 }

@@ -49,6 +49,11 @@ fn facts(told: &Told, ws: &WebSocket) -> String {
         assert!(ws.deflate().is_some(), "compression was not agreed on");
         facts += "compressed, ";
     }
+    if let Some(limit) = told.connect_limit {
+        let connect = ws.timings().and_then(|timings| timings.connect).expect("a connection has been made");
+        assert!(connect <= limit, "it took {connect:?} to connect");
+        facts += &format!("connected in {} ms, ", connect.as_millis());
+    }
     facts
 }
 
@@ -107,9 +112,12 @@ impl Deed {
                 told.interfere();
                 ws.recv().map(|message| panic!("nothing was to come, not {message:?}"))
             }
+            Self::Close => {
+                told.interfere();
+                ws.close()?;
+                ws.recv().map(|message| panic!("nothing was to come, not {message:?}"))
+            }
             Self::Flood => {
-                ws.send_text("echo")?;
-                same(ws, TEXT.into())?;
                 told.interfere();
                 flood(ws)
             }

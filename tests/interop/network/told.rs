@@ -18,6 +18,7 @@ How to connect:
   --deflate                       offer compression, which has to be agreed on
   --timeout SECONDS               of everything; 10 if not given
   --keepalive                     let the system ask a silent peer after a second
+  --user-timeout                  let the system give up when nothing is acknowledged for two seconds
 
 What to do; an echo of several messages and a clean close if none of them is given:
   --head                          have the server say which request it got
@@ -25,12 +26,14 @@ What to do; an echo of several messages and a clean close if none of them is giv
   --exchange HEX HEX              bytes to send, and the answer
   --receive COUNT                 messages from a server that speaks by itself
   --idle                          wait for the end
+  --close                         close at once
   --flood                         send until that fails
   --then COMMAND                  run a command when the connection stands, and go on
 
 What to expect, if not success:
   --fails VARIANT TEXT            this variant of Error, and this text in it or in what caused it
-  --within MILLISECONDS, --after MILLISECONDS";
+  --within MILLISECONDS, --after MILLISECONDS
+  --connected-within MILLISECONDS of the phase of connecting";
 
 pub(crate) struct Told {
     pub(crate) url: String,
@@ -40,6 +43,7 @@ pub(crate) struct Told {
     pub(crate) then: Option<String>,
     pub(crate) failure: Option<Failure>,
     pub(crate) duration: RangeInclusive<Duration>,
+    pub(crate) connect_limit: Option<Duration>,
 }
 
 /// What to do with the connection.
@@ -49,6 +53,7 @@ pub(crate) enum Deed {
     Exchange { question: Vec<u8>, answer: Vec<u8> },
     Receive { count: usize },
     Idle,
+    Close,
     Flood,
 }
 
@@ -75,6 +80,7 @@ impl Told {
             then: None,
             failure: None,
             duration: Duration::ZERO..=Duration::MAX,
+            connect_limit: None,
         };
         let mut tls = TlsOptions::new().system_roots(SystemRoots::Excluded);
         while let Some(option) = words.0.next() {
@@ -105,15 +111,20 @@ impl Told {
                 let second = Duration::from_secs(1);
                 self.options = options.socket(SocketOptions::new().keepalive(second, second, 2));
             }
+            "--user-timeout" => {
+                self.options = options.socket(SocketOptions::new().user_timeout(Duration::from_secs(2)));
+            }
             "--head" => self.deed = Deed::Head { with: Vec::new(), without: Vec::new() },
             "--with" | "--without" => self.deed.want(option, words.next()),
             "--exchange" => self.deed = Deed::Exchange { question: words.hex(), answer: words.hex() },
             "--receive" => self.deed = Deed::Receive { count: words.parsed() },
             "--idle" => self.deed = Deed::Idle,
+            "--close" => self.deed = Deed::Close,
             "--flood" => self.deed = Deed::Flood,
             "--then" => self.then = Some(words.next()),
             "--fails" => self.failure = Some(Failure { kind: words.next(), text: words.next() }),
             "--within" => self.duration = *self.duration.start()..=Duration::from_millis(words.parsed()),
+            "--connected-within" => self.connect_limit = Some(Duration::from_millis(words.parsed())),
             "--after" => self.duration = Duration::from_millis(words.parsed())..=*self.duration.end(),
             _ => panic!("what is {option}? {USAGE}"),
         }

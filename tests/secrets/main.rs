@@ -3,8 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/backends.rs"]
+mod backends;
+mod elsewhere;
+mod keys;
+mod proxies;
+#[path = "../support/mod.rs"]
 mod support;
-#[path = "support/tls_peer.rs"]
+#[path = "../support/tls_peer.rs"]
 mod tls_peer;
 
 use std::fmt::{Debug, Write};
@@ -16,7 +22,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::{Peer, Script, answer_to, bounded, ms, serve};
 use tls_peer::Authority;
-use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, TlsOptions};
+use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsBackend, TlsOptions};
 
 /// A part of every secret.
 const CANARY: &str = "c4n4ry";
@@ -45,6 +51,11 @@ const SECRETS: &[Secret] = &[
         name: "Cookie, as a header",
         put: |options| options.header("Cookie", "a=c4n4ry-3"),
         sent: "Cookie: a=c4n4ry-3",
+    },
+    Secret {
+        name: "header provider",
+        put: |options| options.header_provider(|| Ok(vec![("X-Token".into(), "c4n4ry-11".into())])),
+        sent: "X-Token: c4n4ry-11",
     },
     Secret { name: "cookie", put: |options| options.cookie("a=c4n4ry-4"), sent: "Cookie: a=c4n4ry-4" },
     #[cfg(feature = "cookies")]
@@ -256,7 +267,8 @@ fn tls_that_fails_tells_no_secret() {
     listen_to_the_log();
     bounded(30, || {
         let authority = Authority::new();
-        for trusted in [TlsOptions::new(), TlsOptions::new().ca_certs_pem(&authority.pem)] {
+        let trusting = backends::backends().into_iter().map(|tls| tls.ca_certs_pem(&authority.pem));
+        for trusted in backends::backends().into_iter().chain(trusting) {
             let config = authority.server("other.example");
             let (server, script) = serve(move |peer: Peer| {
                 let socket = peer.socket().try_clone().unwrap();

@@ -1,78 +1,35 @@
-//! wss, from outside: who is trusted, who is not and what that is called, and how it behaves under load.
-
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/tls_peer.rs"]
-mod tls_peer;
+//! How it behaves, with peers that are good and others.
 
 use std::error::Error as _;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use native_tls::Protocol;
-use rustls::ServerConfig;
-use websocket_sync::{
-    CloseCause, ConnectOptions, Error, Message, MessageRef, Phase, SystemRoots, TlsOptions, WebSocket,
-};
+use websocket_sync::{CloseCause, Error, Message, MessageRef, Phase, SystemRoots, TlsOptions, WebSocket};
 
-use tls_peer::{Authority, Peer, VERSIONS, Validity, accept, say_farewell};
+use crate::tls_peer::{Authority, VERSIONS, Validity, say_farewell};
+use crate::{LONG, echo, options, serve, serve_tungstenite, trusting};
 
-const LONG: Duration = Duration::from_secs(60);
-
-/// Serves one connection on a thread of its own.
-fn serve<T: Send + 'static>(serve: impl FnOnce(TcpStream) -> T + Send + 'static) -> (String, JoinHandle<T>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
-    let server = thread::spawn(move || {
-        let (socket, _) = listener.accept().unwrap();
-        socket.set_read_timeout(Some(LONG)).unwrap();
-        socket.set_write_timeout(Some(LONG)).unwrap();
-        serve(socket)
-    });
-    (url, server)
+on_each_backend! {
+    messages_come_back_over_tls_1_2_and_1_3
+    both_roles_speak_tls
+    servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps
+    a_trusted_authority_does_not_make_a_wrong_name_right_and_the_system_trusts_no_stranger
+    each_connection_is_verified_anew
+    silence_instead_of_a_handshake_ends_at_the_deadline
+    an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify
+    both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes
+    an_idle_connection_that_had_small_messages_holds_little_memory
+    a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left
 }
 
-/// A server of another making. Says how the TLS handshake went.
-fn serve_tungstenite(
-    config: Arc<ServerConfig>,
-    session: impl FnOnce(tungstenite::WebSocket<Peer<TcpStream>>) + Send + 'static,
-) -> (String, JoinHandle<Result<(), String>>) {
-    serve(move |socket| {
-        let tls = accept(config, socket).map_err(|error| error.to_string())?;
-        session(tungstenite::accept(tls).unwrap());
-        Ok(())
-    })
-}
-
-/// Sends back what it gets until that ends.
-fn echo(mut ws: tungstenite::WebSocket<Peer<TcpStream>>) {
-    while let Ok(message) = ws.read() {
-        if message.is_text() || message.is_binary() {
-            ws.send(message).unwrap();
-        }
-    }
-}
-
-/// Localhost is 127.0.0.1 only, so that no attempt goes astray.
-fn options(tls: TlsOptions) -> ConnectOptions {
-    let options = ConnectOptions::new().tls(tls).timeout(LONG);
-    options.resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()]))
-}
-
-fn trusting(authority: &Authority) -> ConnectOptions {
-    options(TlsOptions::new().ca_certs_pem(&authority.pem))
-}
-
-#[test]
-fn messages_come_back_over_tls_1_2_and_1_3() {
+fn messages_come_back_over_tls_1_2_and_1_3(tls: TlsOptions) {
     let authority = Authority::new();
     let leaf = authority.leaf("localhost", Validity::Now);
     for version in VERSIONS {
         let (url, server) = serve_tungstenite(leaf.server(version), echo);
-        let mut ws = trusting(&authority).connect(&url).unwrap();
+        let mut ws = trusting(&tls, &authority).connect(&url).unwrap();
         assert!(ws.is_ssl());
         for size in [0, 1, 125, 126, 4096, 16_384, 65_536, 1 << 20] {
             let text = "x".repeat(size);
@@ -85,11 +42,10 @@ fn messages_come_back_over_tls_1_2_and_1_3() {
     }
 }
 
-#[test]
-fn both_roles_speak_tls() {
+fn both_roles_speak_tls(tls: TlsOptions) {
     let authority = Authority::new();
     let acceptor = authority.leaf("localhost", Validity::Now).acceptor(Protocol::Tlsv12);
-    let serving = options(TlsOptions::new().acceptor(acceptor));
+    let serving = options(tls.clone().acceptor(acceptor));
     let (url, server) = serve(move |socket| {
         let mut ws = serving.accept(socket).unwrap();
         assert!(ws.is_ssl());
@@ -97,15 +53,14 @@ fn both_roles_speak_tls() {
         ws.send(message.as_bytes(), websocket_sync::Opcode::Binary).unwrap();
         ws.recv().unwrap_err()
     });
-    let mut ws = trusting(&authority).connect(&url).unwrap();
+    let mut ws = trusting(&tls, &authority).connect(&url).unwrap();
     ws.send_binary(&[7; 100_000]).unwrap();
     assert_eq!(ws.recv().unwrap(), Message::Binary(vec![7; 100_000]));
     ws.close().unwrap();
     assert!(server.join().unwrap().close_info().unwrap().is_clean());
 }
 
-#[test]
-fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps() {
+fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps(tls: TlsOptions) {
     let (authority, other) = (Authority::new(), Authority::new());
     let now = Validity::Now;
     let cases = [
@@ -120,7 +75,7 @@ fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps() {
     for version in VERSIONS {
         for (leaf, trusted, hint) in &cases {
             let (url, server) = serve_tungstenite(leaf.server(version), echo);
-            let error = trusting(trusted).connect(&url).unwrap_err();
+            let error = trusting(&tls, trusted).connect(&url).unwrap_err();
             assert_eq!(error.to_string(), format!("TLS with \"localhost\" failed: {hint}"));
             assert!(matches!(error, Error::Tls(_)) && error.source().is_some() && !error.is_retryable());
             server.join().unwrap().unwrap_err();
@@ -128,14 +83,13 @@ fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps() {
     }
 }
 
-#[test]
-fn a_trusted_authority_does_not_make_a_wrong_name_right_and_the_system_trusts_no_stranger() {
+fn a_trusted_authority_does_not_make_a_wrong_name_right_and_the_system_trusts_no_stranger(tls: TlsOptions) {
     let authority = Authority::new();
-    for tls in [TlsOptions::new(), TlsOptions::new().system_roots(SystemRoots::Excluded)] {
+    for tls in [tls.clone(), tls.clone().system_roots(SystemRoots::Excluded)] {
         let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
         assert!(matches!(options(tls).connect(&url), Err(Error::Tls(_))));
     }
-    let strict = TlsOptions::new().ca_certs_pem(&authority.pem).system_roots(SystemRoots::Excluded);
+    let strict = tls.ca_certs_pem(&authority.pem).system_roots(SystemRoots::Excluded);
     let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
     let right = options(strict.clone()).connect(&url).unwrap();
     right.close().unwrap();
@@ -143,10 +97,9 @@ fn a_trusted_authority_does_not_make_a_wrong_name_right_and_the_system_trusts_no
     assert!(matches!(options(strict.server_hostname("other.example")).connect(&url), Err(Error::Tls(_))));
 }
 
-#[test]
-fn each_connection_is_verified_anew() {
+fn each_connection_is_verified_anew(tls: TlsOptions) {
     let (authority, other) = (Authority::new(), Authority::new());
-    let options = trusting(&authority);
+    let options = trusting(&tls, &authority);
     let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
     let mut ws = options.connect(&url).unwrap();
     ws.close().unwrap();
@@ -155,18 +108,19 @@ fn each_connection_is_verified_anew() {
     assert!(!ws.connected());
 }
 
-#[test]
-fn silence_instead_of_a_handshake_ends_at_the_deadline() {
+fn silence_instead_of_a_handshake_ends_at_the_deadline(tls: TlsOptions) {
     let (url, server) = serve(|mut socket| drop(socket.read_to_end(&mut Vec::new())));
+    // To make a connector takes time too; these options have one then.
+    let tls = tls.system_roots(SystemRoots::Excluded);
+    options(tls.clone()).connect("wss://localhost:9/").unwrap_err();
     let start = Instant::now();
-    let result = options(TlsOptions::new()).open_timeout(Duration::from_millis(200)).connect(&url);
+    let result = options(tls).open_timeout(Duration::from_millis(200)).connect(&url);
     assert!(matches!(result, Err(Error::Timeout(Phase::Tls))), "{result:?}");
     assert!((200..1000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     server.join().unwrap();
 }
 
-#[test]
-fn an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify() {
+fn an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify(tls: TlsOptions) {
     for farewell in [true, false] {
         let authority = Authority::new();
         let (url, _server) = serve_tungstenite(authority.server("localhost"), move |mut ws| {
@@ -175,15 +129,14 @@ fn an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify() {
                 say_farewell(ws.get_mut());
             }
         });
-        let mut ws = trusting(&authority).connect(&url).unwrap();
+        let mut ws = trusting(&tls, &authority).connect(&url).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("whole"));
         let error = ws.recv().unwrap_err();
         assert!(matches!(error.close_info().unwrap().cause, CloseCause::Lost(_)), "{error}");
     }
 }
 
-#[test]
-fn both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes() {
+fn both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes(tls: TlsOptions) {
     const MESSAGES: usize = 64;
     const SIZE: usize = 1 << 20;
     let authority = Authority::new();
@@ -196,7 +149,7 @@ fn both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes()
         }
         while ws.read().is_ok() {}
     });
-    let mut ws = trusting(&authority).connect(&url).unwrap();
+    let mut ws = trusting(&tls, &authority).connect(&url).unwrap();
     let sender = ws.sender();
     let writer = thread::spawn(move || {
         for _ in 0..MESSAGES {
@@ -211,11 +164,10 @@ fn both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes()
     server.join().unwrap().unwrap();
 }
 
-#[test]
-fn an_idle_connection_that_had_small_messages_holds_little_memory() {
+fn an_idle_connection_that_had_small_messages_holds_little_memory(tls: TlsOptions) {
     let authority = Authority::new();
     let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
-    let mut ws: WebSocket = trusting(&authority).connect(&url).unwrap();
+    let mut ws: WebSocket = trusting(&tls, &authority).connect(&url).unwrap();
     for i in 0..1000 {
         ws.send_text(&format!("message {i}")).unwrap();
         ws.recv_ref().unwrap();
@@ -225,8 +177,7 @@ fn an_idle_connection_that_had_small_messages_holds_little_memory() {
 }
 
 /// Each asks for an answer (RFC 8446, section 4.6.3); answers that nobody reads must not pile up.
-#[test]
-fn a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left() {
+fn a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left(tls: TlsOptions) {
     let authority = Authority::new();
     let (url, server) = serve_tungstenite(authority.server("localhost"), |mut ws| {
         let tls = ws.get_mut();
@@ -237,7 +188,7 @@ fn a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left() {
         }
         panic!("nobody was bothered");
     });
-    let tls = TlsOptions::new().ca_certs_pem(&authority.pem);
+    let tls = tls.ca_certs_pem(&authority.pem);
     let mut ws = options(tls).recv_timeout(LONG).connect(&url).unwrap();
     let Err(Error::Closed(info)) = ws.recv() else { panic!("it goes on") };
     assert_eq!(info.cause, CloseCause::Lost(std::io::ErrorKind::InvalidData));

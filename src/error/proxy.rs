@@ -1,0 +1,153 @@
+//! What goes wrong with a proxy.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::protocol::LocalProtocolError;
+use crate::protocol::handshake::{HandshakeError, Refusal};
+
+/// Why a proxy does not connect to the server.
+///
+/// No display of it shows a user, a password or a URL.
+///
+/// ```
+/// use websocket_sync::{ConnectOptions, Error, ProxyError, ProxyUrlError};
+///
+/// let error = ConnectOptions::new().proxy("ftp://proxy.example").connect("wss://feed.example/").unwrap_err();
+/// let Error::Proxy(error) = error else { unreachable!() };
+/// assert!(matches!(*error, ProxyError::Url { variable: None, problem: ProxyUrlError::Scheme }));
+/// ```
+#[derive(Debug, Error)]
+#[doc(alias = "WebSocketProxyException")]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The proxy asks for user and password and does not accept those it got, or there are none (RFC 1929, section 2;
+    /// RFC 1928, section 3). An HTTP proxy says so with the status 407 of a [refusal](Self::Refused).
+    #[error("SOCKS proxy does not accept user and password, or wants some")]
+    Authentication,
+    /// The proxy could not be connected to.
+    #[error("cannot connect to proxy {proxy:?}")]
+    Connect {
+        /// Its host and port.
+        proxy: String,
+        /// What the operating system said.
+        #[source]
+        problem: io::Error,
+    },
+    /// User and password are such that the proxy's protocol cannot carry them.
+    #[error("user and password for the proxy: {0}")]
+    Credentials(&'static str),
+    /// Bytes came from the proxy that nobody can have asked for: the server has heard nothing yet.
+    #[error("bytes follow the proxy's answer before anything was sent to the server")]
+    EarlyBytes,
+    /// The connection ended before the proxy had answered.
+    #[error("proxy ended the connection before it had answered")]
+    Eof,
+    /// A header field for the proxy that must not be sent.
+    #[error("header field for the proxy: {0}")]
+    Header(LocalProtocolError),
+    /// The answer of an HTTP proxy is none, or has more than 16 KiB.
+    #[error("proxy's answer is malformed: {0}")]
+    Http(HandshakeError),
+    /// An HTTP proxy answered `CONNECT` with something else than 2xx.
+    #[error("proxy refused: {0}")]
+    Refused(Box<Refusal>),
+    /// A SOCKS proxy says no (RFC 1928, section 6, for version 5).
+    #[error("proxy refused: SOCKS{version} reply {code}, {}", socks_words(*.version, *.code))]
+    Socks {
+        /// The version of the protocol: 4 or 5.
+        version: u8,
+        /// The code of the reply: 1 to 255 in version 5, 91 to 93 in version 4.
+        code: u8,
+    },
+    /// The answer of a SOCKS proxy is none.
+    #[error("proxy's answer is malformed: {0}")]
+    SocksSyntax(&'static str),
+    /// The server's name or address is one that the proxy's protocol cannot carry.
+    #[error("proxy cannot be told the server's address: {0}")]
+    Target(&'static str),
+    /// What was given as a proxy is none.
+    #[error("{} is not the URL of a proxy: {problem}", .variable.unwrap_or("option proxy"))]
+    Url {
+        /// The variable of the environment that holds it, if it comes from there.
+        variable: Option<&'static str>,
+        /// What is wrong with it.
+        problem: ProxyUrlError,
+    },
+}
+
+impl ProxyError {
+    /// Whether another attempt may succeed without anything being changed: the proxy or the server was not reached, or
+    /// the proxy was overloaded.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Eof => true,
+            Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            Self::Socks { version: 4, code } => *code == 91,
+            Self::Socks { code, .. } => matches!(code, 1 | 3..=6),
+            Self::Authentication
+            | Self::Credentials(_)
+            | Self::EarlyBytes
+            | Self::Header(_)
+            | Self::Http(_)
+            | Self::SocksSyntax(_)
+            | Self::Target(_)
+            | Self::Url { .. } => false,
+        }
+    }
+
+    /// Whether other credentials may help. Some HTTP proxies say 401 where they should say 407.
+    pub const fn wants_credentials(&self) -> bool {
+        match self {
+            Self::Authentication => true,
+            Self::Refused(refusal) => matches!(refusal.status, 401 | 407),
+            _ => false,
+        }
+    }
+}
+
+/// The meaning of a reply: RFC 1928, section 6, and the paper on version 4.
+const fn socks_words(version: u8, code: u8) -> &'static str {
+    match (version, code) {
+        (4, 91) => "request rejected or failed",
+        (4, 92) => "identd of this machine was not reached",
+        (4, 93) => "identd of this machine names another user",
+        (5, 1) => "general failure",
+        (5, 2) => "not allowed by the proxy's rules",
+        (5, 3) => "network unreachable",
+        (5, 4) => "host unreachable",
+        (5, 5) => "connection refused",
+        (5, 6) => "time to live expired",
+        (5, 7) => "command not supported",
+        (5, 8) => "address type not supported",
+        _ => "which has no meaning",
+    }
+}
+
+/// What is wrong with the URL of a proxy. It holds no part of that URL: what is malformed may well be a password.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ProxyUrlError {
+    /// `socks://`, which programs take for different versions.
+    #[error("socks:// does not say which version; write socks5h://, socks5://, socks4a:// or socks4://")]
+    AmbiguousScheme,
+    /// A control character, a space or a backslash.
+    #[error("it has a character that no URL has")]
+    Character,
+    /// No host, or neither a name nor an address.
+    #[error("its host is neither a name nor an address")]
+    Host,
+    /// A path, a query or a fragment, which nobody would be told.
+    #[error("it goes on after host and port")]
+    Path,
+    /// A port that is no number from 1 to 65535.
+    #[error("its port is not a number from 1 to 65535")]
+    Port,
+    /// Another scheme than those that this crate speaks.
+    #[error("its scheme is not http, https, socks4, socks4a, socks5 or socks5h")]
+    Scheme,
+    /// User and password with a second `@`, or that are not UTF-8 when they are decoded.
+    #[error("user and password are malformed; write %40 for @ in them")]
+    UserInfo,
+}

@@ -1,0 +1,129 @@
+//! What goes wrong in TLS.
+
+use thiserror::Error;
+
+/// A failure of TLS.
+///
+/// ```no_run
+/// use websocket_sync::{Error, TlsErrorKind, create_connection};
+///
+/// match create_connection("wss://echo.example/") {
+///     Err(Error::Tls(error)) if error.kind == TlsErrorKind::Expired => println!("time to call {}", error.host),
+///     other => drop(other?),
+/// }
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, Error)]
+#[error("{problem}")]
+#[non_exhaustive]
+pub struct TlsError {
+    /// The name that the certificate was to be for.
+    pub host: String,
+    /// What it comes to.
+    pub kind: TlsErrorKind,
+    /// What the TLS library said.
+    pub problem: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// What a failure of TLS comes to. Rustls says it precisely; what native-tls says is told by its words, and is
+/// [`Other`](Self::Other) where they are not known.
+#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum TlsErrorKind {
+    /// The certificate, or one above it, was valid once.
+    #[error("the certificate has expired, or a clock is wrong")]
+    Expired,
+    /// The certificate, or one above it, will be valid later.
+    #[error("the certificate is not valid yet, or a clock is wrong")]
+    NotYetValid,
+    /// The certificate does not come from an authority that is trusted: it is self-signed, the server does not send those
+    /// between it and the authority, or nobody knows that authority.
+    #[error("the certificate's issuer is not trusted; TlsOptions::ca_certs adds one")]
+    UnknownIssuer,
+    /// The certificate is valid, for others.
+    #[error("the certificate is for another name")]
+    WrongName,
+    /// The certificate was called back.
+    #[error("the certificate was revoked")]
+    Revoked,
+    /// A signature is wrong: the certificate is a forgery, or the server does not have its key.
+    #[error("a signature of the certificate or of the handshake is wrong")]
+    BadSignature,
+    /// The certificate is not good for a reason of its own: it is not for servers, or not well-formed.
+    #[error("the certificate is not acceptable")]
+    InvalidCertificate,
+    /// The server's key is none of [`TlsOptions::pin_sha256`](crate::TlsOptions::pin_sha256).
+    #[error("the server's key is none of those that are pinned")]
+    PinMismatch,
+    /// The two have no version of TLS in common.
+    #[error("no version of TLS in common, 1.2 is the oldest")]
+    ProtocolVersion,
+    /// The two have no protocol of [`TlsOptions::alpn`](crate::TlsOptions::alpn) in common, or the server picked one that was
+    /// not offered.
+    #[error("no application protocol in common (ALPN)")]
+    ApplicationProtocol,
+    /// The peer gave up and said why (RFC 8446, section 6): 40 that nothing offered suits it, 42 to 49 that it does not like
+    /// our certificate, 112 that it does not know the name, 116 that it wants a certificate.
+    #[error("the peer gave up with alert {0}{name}", name = alert(*.0))]
+    Alert(u8),
+    /// What came is not TLS.
+    #[error("the server does not speak TLS on this port")]
+    NotTls,
+    /// Something else.
+    #[error("something else")]
+    Other,
+}
+
+/// What an alert is called (RFC 8446, appendix B.2), of those that one meets.
+const fn alert(number: u8) -> &'static str {
+    match number {
+        40 => ", handshake failure",
+        42 => ", bad certificate",
+        43 => ", unsupported certificate",
+        44 => ", certificate revoked",
+        45 => ", certificate expired",
+        46 => ", certificate unknown",
+        48 => ", unknown authority",
+        49 => ", access denied",
+        51 => ", decrypt error",
+        71 => ", insufficient security",
+        80 => ", internal error",
+        112 => ", unrecognized name",
+        116 => ", certificate required",
+        _ => "",
+    }
+}
+
+impl TlsErrorKind {
+    /// An alert, or what it comes to where others say that too.
+    pub(crate) const fn of_alert(number: u8) -> Self {
+        match number {
+            70 => Self::ProtocolVersion,
+            120 => Self::ApplicationProtocol,
+            number => Self::Alert(number),
+        }
+    }
+}
+
+impl TlsError {
+    /// What it comes to, to be appended to the message.
+    pub(super) fn hint(&self) -> String {
+        match self.kind {
+            TlsErrorKind::Other => String::new(),
+            kind => format!(": {kind}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_say_their_number_and_name() {
+        assert_eq!(TlsErrorKind::of_alert(116).to_string(), "the peer gave up with alert 116, certificate required");
+        assert_eq!(TlsErrorKind::of_alert(255).to_string(), "the peer gave up with alert 255");
+        assert_eq!(TlsErrorKind::of_alert(70), TlsErrorKind::ProtocolVersion);
+        assert_eq!(TlsErrorKind::of_alert(120), TlsErrorKind::ApplicationProtocol);
+    }
+}

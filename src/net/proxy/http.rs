@@ -1,0 +1,151 @@
+//! HTTP proxies: `CONNECT` (RFC 9110, section 9.3.6), with Basic and Digest authorization (RFC 9110, section 11.7).
+
+use std::borrow::Cow;
+use std::io;
+use std::time::Duration;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use super::{Line, Watched, failed};
+use crate::authentication::{Credentials, answer, basic};
+use crate::error::{Error, ProxyError, Refusal, Result};
+use crate::net::deadline::{Deadline, Patience};
+use crate::net::stream::Stream;
+use crate::protocol::handshake::{Tunnel, TunnelProgress, TunnelRefusal, tunnel_request};
+use crate::url::Target;
+
+/// How often a proxy is asked: with Basic, with Digest, and once more where its nonce has grown old meanwhile.
+const MAX_REQUESTS: usize = 3;
+
+/// How long the body of a refusal is waited for; the status and the headers are worth more than it.
+const REFUSAL_BODY: Duration = Duration::from_secs(5);
+
+/// What is read at a time.
+const PIECE: usize = 4096;
+
+/// Refuses what must not be sent.
+pub(super) fn check(headers: &[(String, String)], credentials: Option<&Credentials>) -> Result<(), ProxyError> {
+    tunnel_request("host:80", None, headers).map_err(ProxyError::Header)?;
+    match credentials {
+        // RFC 7617, section 2.
+        Some(Credentials { user, password })
+            if user.contains(char::is_control) || password.contains(char::is_control) =>
+        {
+            Err(ProxyError::Credentials("one of them has a control character"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Asks for a tunnel to the server until the proxy makes one or has nothing more to ask. Everything has been
+/// [checked](check).
+pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
+    let authority = target.host_and_port();
+    let headers = &line.hop.headers;
+    let is_given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
+    let credentials = line.hop.url.credentials.as_ref().filter(|_| !is_given);
+    // The proxy would take a colon for the end of the user (RFC 7617, section 2).
+    let mut authorization = credentials.filter(|credentials| !credentials.user.contains(':')).map(basic);
+    let mut connected = line.connect()?;
+    let mut was_kept = false;
+    let mut requests = 0;
+    loop {
+        let request = tunnel_request(&authority, authorization.as_deref(), headers).map_err(ProxyError::Header)?;
+        let mut answered = ask(line, &connected.0, &request);
+        if was_kept && answered.as_ref().is_err_and(is_loss) {
+            // The proxy did not keep it after all.
+            connected = line.connect()?;
+            answered = ask(line, &connected.0, &request);
+        }
+        let Some(TunnelRefusal { refusal, persists }) = answered? else { return Ok(connected) };
+        requests += 1;
+        let next = match credentials.filter(|_| requests < MAX_REQUESTS) {
+            Some(credentials) => respond(&refusal, credentials, &authority, authorization.as_deref())?,
+            None => None,
+        };
+        if next.is_none() {
+            return Err(ProxyError::Refused(Box::new(refusal)).into());
+        }
+        authorization = next;
+        was_kept = persists;
+        if !persists {
+            connected = line.connect()?;
+        }
+    }
+}
+
+/// Sends a request and reads the answer: `None` is a tunnel.
+fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
+    let mut deadline = line.deadline;
+    stream.write_all(request, Patience::until(deadline)).map_err(|failure| failed(failure.error))?;
+    let mut tunnel = Tunnel::new(line.options.settings().head_limits);
+    let mut piece = [0; PIECE];
+    loop {
+        let was_refused = tunnel.is_refused();
+        let progress = match stream.read(&mut piece, deadline) {
+            Ok(0) => return ended(tunnel.receive_eof(), ProxyError::Eof.into()),
+            Ok(length) => tunnel.receive(&piece[..length]).map_err(ProxyError::Http)?,
+            Err(error) => return ended(tunnel.finish_refusal(), failed(error)),
+        };
+        match progress {
+            TunnelProgress::NeedMore if tunnel.is_refused() && !was_refused => {
+                deadline = deadline.min(Deadline::after(Some(REFUSAL_BODY)));
+            }
+            TunnelProgress::NeedMore => {}
+            TunnelProgress::Established { surplus: 0 } => return Ok(None),
+            TunnelProgress::Established { .. } => return Err(ProxyError::EarlyBytes.into()),
+            TunnelProgress::Refused(refused) => return Ok(Some(refused)),
+        }
+    }
+}
+
+/// The answer broke off. If it was a refusal, that says more than the error.
+fn ended(refusal: Option<Refusal>, error: Error) -> Result<Option<TunnelRefusal>> {
+    match refusal {
+        Some(refusal) => Ok(Some(TunnelRefusal { refusal, persists: false })),
+        None => Err(error),
+    }
+}
+
+/// Whether this is what becomes of a connection that the other side has closed.
+fn is_loss(error: &Error) -> bool {
+    match error {
+        Error::Io { .. } => true,
+        Error::Proxy(problem) => matches!(**problem, ProxyError::Eof),
+        _ => false,
+    }
+}
+
+/// The authorization that the proxy asks for, if it is another than the one that it got.
+fn respond(
+    refusal: &Refusal,
+    credentials: &Credentials,
+    authority: &str,
+    sent: Option<&str>,
+) -> Result<Option<String>> {
+    if refusal.status != 407 {
+        return Ok(None);
+    }
+    let values: Vec<Cow<'_, str>> = refusal.headers.all("proxy-authenticate").map(String::from_utf8_lossy).collect();
+    let challenges: Vec<&str> = values.iter().map(|value| &**value).collect();
+    let was_digest = sent.is_some_and(|sent| sent.starts_with("Digest "));
+    if was_digest && !challenges.iter().any(|challenge| is_stale(challenge)) {
+        return Ok(None);
+    }
+    let wanted = answer(&challenges, credentials, "CONNECT", authority, entropy()?);
+    Ok(wanted.filter(|wanted| sent != Some(wanted)))
+}
+
+/// Whether the proxy says that only its nonce was wrong (RFC 7616, section 3.3).
+fn is_stale(challenge: &str) -> bool {
+    let plain: String = challenge.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
+    plain.to_ascii_lowercase().contains("stale=true")
+}
+
+/// The client's nonce of Digest.
+fn entropy() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    SysRng.try_fill_bytes(&mut bytes).map_err(|error| failed(io::Error::other(error)))?;
+    Ok(bytes)
+}

@@ -1,0 +1,197 @@
+//! The platform's library, through native-tls.
+
+use native_tls::{Certificate, HandshakeError, Protocol, TlsConnector, TlsConnectorBuilder, TlsStream};
+
+use super::engine::Engine;
+use super::handshake::{Attempt, Failure, Unfinished};
+use super::identity::{self, Key};
+use super::pipe::Pipe;
+use super::{refuse, trust};
+use crate::error::{Result, TlsErrorKind};
+use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
+
+/// The connector that these options come to.
+///
+/// # Errors
+///
+/// [`Error::Options`] for certificates and keys that cannot be read, and for what this backend cannot do.
+pub(super) fn connector(options: &TlsOptions, alpn: &[String]) -> Result<TlsConnector> {
+    refuse_what_rustls_only_does(options)?;
+    let alpn: Vec<&str> = alpn.iter().map(String::as_str).collect();
+    let mut builder = TlsConnector::builder();
+    builder
+        .min_protocol_version(Some(protocol(options.min_version.unwrap_or(TlsVersion::Tls12))))
+        .max_protocol_version(options.max_version.map(protocol))
+        .request_alpns(&alpn)
+        .use_sni(true)
+        .disable_built_in_roots(options.system_roots == SystemRoots::Excluded)
+        .danger_accept_invalid_certs(options.invalid_certs == Danger::Accepted)
+        .danger_accept_invalid_hostnames(options.invalid_hostnames == Danger::Accepted);
+    for bundle in trust::read(options)? {
+        add_authorities(&mut builder, &bundle.pem).map_err(|problem| bundle.refuse(&problem))?;
+    }
+    if let Some(own) = &options.identity {
+        builder.identity(read_identity(own)?);
+    }
+    // What else can be wrong has been looked at; whether a key fits its certificate has not.
+    let option = options.identity.as_ref().map_or("tls", Identity::option);
+    builder.build().map_err(|error| refuse(option, error.to_string()))
+}
+
+fn refuse_what_rustls_only_does(options: &TlsOptions) -> Result<()> {
+    let asked = [
+        ("cipher_suites", !options.cipher_suites.is_empty()),
+        ("key_exchange_groups", !options.key_exchange_groups.is_empty()),
+        ("key_log", options.key_log),
+        ("client_key_password", options.key_password.is_some()),
+    ];
+    match asked.iter().find(|(_, asked)| *asked) {
+        Some((option, _)) => Err(refuse(option, "native-tls has no such setting: rustls only")),
+        None => Ok(()),
+    }
+}
+
+const fn protocol(version: TlsVersion) -> Protocol {
+    match version {
+        TlsVersion::Tls12 => Protocol::Tlsv12,
+        TlsVersion::Tls13 => Protocol::Tlsv13,
+    }
+}
+
+fn add_authorities(builder: &mut TlsConnectorBuilder, pem: &[u8]) -> std::result::Result<(), String> {
+    let certificates = Certificate::stack_from_pem(pem).map_err(|error| error.to_string())?;
+    if certificates.is_empty() {
+        return Err("holds no certificate in PEM form".to_owned());
+    }
+    for certificate in certificates {
+        builder.add_root_certificate(certificate);
+    }
+    Ok(())
+}
+
+fn read_identity(own: &Identity) -> Result<native_tls::Identity> {
+    let option = own.option();
+    let refused = |error: native_tls::Error| refuse(option, error.to_string());
+    match own {
+        Identity::Pkcs12 { bundle, password } => {
+            native_tls::Identity::from_pkcs12(&identity::read(option, bundle)?, password).map_err(refused)
+        }
+        Identity::Pem { chain, key } => {
+            let (chain, key) = (identity::read(option, chain)?, identity::read(option, key)?);
+            let key = pkcs8(&key).map_err(|problem| refuse(option, problem))?;
+            native_tls::Identity::from_pkcs8(&chain, key.as_bytes()).map_err(refused)
+        }
+    }
+}
+
+fn pkcs8(pem: &[u8]) -> std::result::Result<&str, &'static str> {
+    match identity::key(pem) {
+        Some(Key::Pkcs8(key)) => Ok(key),
+        Some(Key::Encrypted(_)) => Err("the key is encrypted: rustls only, or PKCS#12 with client_pkcs12"),
+        Some(Key::Traditional(_)) => {
+            Err("the key is PKCS#1 or SEC1: rustls only, or converted with `openssl pkcs8 -topk8 -nocrypt`")
+        }
+        None => Err("there is no private key in PEM form"),
+    }
+}
+
+impl From<std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>> for Attempt {
+    fn from(attempt: std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>) -> Self {
+        match attempt {
+            Ok(stream) => Self::Done(Engine::Native(stream)),
+            Err(HandshakeError::WouldBlock(unfinished)) => Self::Unfinished(Unfinished::Native(unfinished)),
+            Err(HandshakeError::Failure(error)) => {
+                Self::Failed(Failure::Tls { kind: kind(&error.to_string()), problem: error.into() })
+            }
+        }
+    }
+}
+
+/// What the words of OpenSSL, Secure Transport and Schannel come to.
+pub(super) fn kind(words: &str) -> TlsErrorKind {
+    const WORDS: &[(TlsErrorKind, &[&str])] = &[
+        (
+            TlsErrorKind::WrongName,
+            &["hostname mismatch", "ip address mismatch", "host name mismatch", "does not match the passed value"],
+        ),
+        (TlsErrorKind::NotYetValid, &["not yet valid"]),
+        (TlsErrorKind::Expired, &["has expired", "within its validity period"]),
+        (TlsErrorKind::Revoked, &["revoked"]),
+        (TlsErrorKind::BadSignature, &["signature failure", "signature of the certificate cannot be verified"]),
+        (
+            TlsErrorKind::UnknownIssuer,
+            &["issuer", "self-signed", "self signed", "was not trusted", "authority that is not trusted"],
+        ),
+        (TlsErrorKind::InvalidCertificate, &["certificate verify failed"]),
+        (TlsErrorKind::NotTls, &["wrong version number", "record overflow", "record header", "packet length too long"]),
+        (TlsErrorKind::ProtocolVersion, &["protocol version", "unsupported protocol"]),
+        (TlsErrorKind::ApplicationProtocol, &["no application protocol"]),
+    ];
+    let words = words.to_ascii_lowercase();
+    if let Some(number) = words.split("alert number ").nth(1) {
+        let digits = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+        if let Ok(number) = number[..digits].parse() {
+            return TlsErrorKind::of_alert(number);
+        }
+    }
+    let fits = |known: &&(TlsErrorKind, &[&str])| known.1.iter().any(|known| words.contains(known));
+    WORDS.iter().find(fits).map_or(TlsErrorKind::Other, |(kind, _)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn the_words_of_each_library_are_understood() {
+        use TlsErrorKind::*;
+        let ssl =
+            |reason: &str| format!("error:0A000086:SSL routines:tls_process:certificate verify failed ({reason})");
+        let cases = [
+            (ssl("hostname mismatch"), WrongName),
+            (ssl("IP address mismatch"), WrongName),
+            (ssl("certificate has expired"), Expired),
+            (ssl("certificate is not yet valid"), NotYetValid),
+            (ssl("certificate revoked"), Revoked),
+            (ssl("certificate signature failure"), BadSignature),
+            (ssl("self-signed certificate"), UnknownIssuer),
+            (ssl("unable to get local issuer certificate"), UnknownIssuer),
+            (ssl("unsuitable certificate purpose"), InvalidCertificate),
+            ("...:wrong version number:../ssl/record/ssl3_record.c:354:".to_owned(), NotTls),
+            ("...:unsupported protocol:../ssl/statem/statem_lib.c:1986:".to_owned(), ProtocolVersion),
+            ("...:tlsv1 alert protocol version:...:SSL alert number 70".to_owned(), ProtocolVersion),
+            ("...:sslv3 alert handshake failure:...:SSL alert number 40".to_owned(), Alert(40)),
+            ("...:tlsv13 alert certificate required:...:SSL alert number 116:".to_owned(), Alert(116)),
+            ("...:tlsv1 alert no application protocol:...:SSL alert number 120".to_owned(), ApplicationProtocol),
+            ("The certificate was not trusted.".to_owned(), UnknownIssuer),
+            ("A required certificate is not within its validity period".to_owned(), Expired),
+            ("The certificate's CN name does not match the passed value. (os error -2146762481)".to_owned(), WrongName),
+            ("alert number none".to_owned(), Other),
+            ("something new".to_owned(), Other),
+        ];
+        for (words, expected) in cases {
+            assert_eq!(kind(&words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn what_only_rustls_can_do_is_refused_by_name() {
+        let options = TlsOptions::new;
+        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let pkcs1 = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        let cases = [
+            ("cipher_suites", options().cipher_suites(["TLS_AES_128_GCM_SHA256"])),
+            ("key_exchange_groups", options().key_exchange_groups(["x25519"])),
+            ("key_log", options().key_log()),
+            ("client_key_password", options().client_key_password("password")),
+            ("client_cert_pem", options().client_cert_pem("", encrypted)),
+            ("client_cert_pem", options().client_cert_pem("", pkcs1)),
+        ];
+        for (name, options) in cases {
+            let Err(Error::Options(error)) = connector(&options, &[]) else { panic!("{name}") };
+            assert_eq!(error.option, name);
+            assert!(error.problem.contains("rustls only"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The second library: rustls, by its unbuffered interface, which decrypts where the bytes lie.
+
+mod config;
+mod connection;
+mod error;
+mod identity;
+mod machine;
+mod roots;
+mod verifier;
+
+use std::sync::Arc;
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::{ClientConfig, ServerConfig};
+
+pub(super) use self::config::client_config;
+pub(super) use self::error::kind_of;
+pub(super) use self::machine::Machine;
+
+use self::connection::Connection;
+use super::engine::Engine;
+use super::handshake::{Attempt, Failure, Unfinished};
+use super::pipe::Pipe;
+use super::refuse;
+
+/// Begins a handshake as a client.
+pub(super) fn connect(config: &Arc<ClientConfig>, name: &str, pipe: Pipe) -> Attempt {
+    let Ok(server) = ServerName::try_from(name.to_owned()) else {
+        let error = refuse("server_hostname", format!("{name:?} is no name that a certificate can be for"));
+        return Attempt::Failed(Failure::Options(error));
+    };
+    match UnbufferedClientConnection::new(Arc::clone(config), server) {
+        Ok(connection) => begin(Connection::Client(connection), pipe),
+        Err(error) => Attempt::Failed(error.into()),
+    }
+}
+
+/// Begins a handshake as a server.
+pub(super) fn accept(config: &Arc<ServerConfig>, pipe: Pipe) -> Attempt {
+    match UnbufferedServerConnection::new(without_early_data(config)) {
+        Ok(connection) => begin(Connection::Server(connection), pipe),
+        Err(error) => Attempt::Failed(error.into()),
+    }
+}
+
+/// What comes before the handshake has ended can be repeated by others (RFC 8446, section 8).
+fn without_early_data(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
+    if config.max_early_data_size == 0 {
+        return Arc::clone(config);
+    }
+    let mut config = ServerConfig::clone(config);
+    config.max_early_data_size = 0;
+    Arc::new(config)
+}
+
+fn begin(connection: Connection, pipe: Pipe) -> Attempt {
+    go_on(Box::new(Machine::new(connection, pipe)))
+}
+
+/// Goes on with what has come in.
+pub(super) fn go_on(mut machine: Box<Machine>) -> Attempt {
+    match machine.shake_hands() {
+        Ok(true) => Attempt::Done(Engine::Rustls(machine)),
+        Ok(false) => Attempt::Unfinished(Unfinished::Rustls(machine)),
+        Err(error) => Attempt::Failed(error.into()),
+    }
+}

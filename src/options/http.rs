@@ -1,0 +1,144 @@
+//! What is said to a server beside what the handshake itself says: header fields, a proof of who asks; and how far redirects are
+//! followed.
+
+use std::sync::Arc;
+
+use super::connect::Field;
+use super::{ConnectOptions, Hook};
+use crate::authentication::Credentials;
+use crate::error::Result;
+
+/// Header fields, authentication, redirects.
+impl ConnectOptions {
+    /// A header field of the opening handshake. Can be called again for more.
+    ///
+    /// One that the handshake has by itself, such as `Host`, `Origin`, `Cookie`, `Connection`, `Authorization` or
+    /// `Sec-WebSocket-Protocol`, takes the place of that one, whatever its case. `Sec-WebSocket-Key`, `-Version`, `-Accept` and
+    /// `-Extensions` are the handshake's own and refused. An empty value is sent as such.
+    ///
+    /// A redirect takes it to another scheme, host or port only if it is `User-Agent`, `Accept` or one that begins with
+    /// `Accept-`, `Connection` or `Sec-WebSocket-Protocol`.
+    ///
+    /// Default: none.
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.with(|settings| settings.headers.push((name.into(), value.into())))
+    }
+
+    /// Several header fields, in their order, each as with [`header`](Self::header). Can be called again for more.
+    ///
+    /// Default: none.
+    pub fn headers<N: Into<String>, V: Into<String>>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
+        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into()));
+        self.with(|settings| settings.headers.extend(fields))
+    }
+
+    /// The `Cookie` field: `"name=value; other=value"`. A redirect does not take it to another scheme, host or port.
+    ///
+    /// Default: none.
+    pub fn cookie(self, cookie: impl Into<String>) -> Self {
+        self.with(|settings| settings.cookie = Some(cookie.into()))
+    }
+
+    /// The `Origin` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
+    ///
+    /// Default: `http://` or, for `wss`, `https://` and the URL's host and port.
+    pub fn origin(self, origin: impl Into<String>) -> Self {
+        self.with(|settings| settings.origin = Field::Given(origin.into()))
+    }
+
+    /// Sends no `Origin` field: only browsers have to (RFC 6455, section 4.1).
+    ///
+    /// Default: it is sent.
+    pub fn suppress_origin(self) -> Self {
+        self.with(|settings| settings.origin = Field::Suppressed)
+    }
+
+    /// The `Host` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
+    ///
+    /// Default: the URL's host, and its port where that is not the scheme's own.
+    pub fn host(self, host: impl Into<String>) -> Self {
+        self.with(|settings| settings.host = Field::Given(host.into()))
+    }
+
+    /// Sends no `Host` field, which HTTP does not allow: for servers that choke on it.
+    ///
+    /// Default: it is sent.
+    pub fn suppress_host(self) -> Self {
+        self.with(|settings| settings.host = Field::Suppressed)
+    }
+
+    /// The `Connection` field, such as `"keep-alive, Upgrade"` where a proxy asks for it.
+    ///
+    /// Default: `Upgrade`.
+    pub fn connection(self, value: impl Into<String>) -> Self {
+        self.with(|settings| settings.connection = Some(value.into()))
+    }
+
+    /// The subprotocols to offer, the most wanted first (RFC 6455, section 1.9).
+    ///
+    /// Default: none.
+    pub fn subprotocols<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.with(|settings| settings.subprotocols = names)
+    }
+
+    /// Gives header fields that change from one attempt to the next, such as a token that expires. It is called once for each
+    /// connection that is asked for, on the thread that asks, before a name is resolved; redirects use what it gave.
+    ///
+    /// Each field is treated as one of [`header`](Self::header), and takes the place of those of the same name. An error ends the
+    /// opening and is returned as it is; [`Error::other`](crate::Error::other) makes one of any other.
+    ///
+    /// Default: none.
+    ///
+    /// ```
+    /// use websocket_sync::{ConnectOptions, Error};
+    ///
+    /// let options = ConnectOptions::new().header_provider(|| {
+    ///     let token = std::fs::read_to_string("/run/secrets/token").map_err(Error::other)?;
+    ///     Ok(vec![("Authorization".into(), format!("Bearer {}", token.trim()))])
+    /// });
+    /// ```
+    pub fn header_provider(self, hook: impl Fn() -> Result<Vec<(String, String)>> + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.header_provider = Some(Hook(Arc::new(hook))))
+    }
+
+    /// Who asks, if the server wants to know: a status of 401 is answered once, on a new connection, with Digest (RFC 7616;
+    /// SHA-256, else MD5) or Basic (RFC 7617), the best that the server offers. The scheme, host and port of the URL that was
+    /// given are the only ones that are answered, wherever redirects lead.
+    ///
+    /// Unlike user and password in the URL, which are sent as Basic without being asked for, these are not sent before. Where both
+    /// are given, these count; a header `Authorization` counts more than both.
+    ///
+    /// Default: user and password of the URL, if it has any.
+    ///
+    /// ```no_run
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// let ws = ConnectOptions::new().credentials("Mufasa", "Circle of Life").connect("wss://example.org/")?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn credentials(self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        let credentials = Credentials { user: user.into(), password: password.into() };
+        self.with(|settings| settings.credentials = Some(credentials))
+    }
+
+    /// How many redirects are followed (status 301, 302, 303, 307 and 308); a further one is
+    /// [`Error::Redirect`](crate::Error::Redirect). With 0 none is followed: a redirect is then an
+    /// [`Error::Refused`](crate::Error::Refused), as it is with [`connect_over`](Self::connect_over), whose stream is used up.
+    ///
+    /// `http` and `https` stand for `ws` and `wss`. A redirect never leads from `wss` to `ws`, to a Unix socket, or to a URL that was
+    /// asked before. What is secret stays with the scheme, host and port of the URL that was given: header fields but for a
+    /// few that are harmless ([`header`](Self::header) lists them), cookies, credentials, overridden `Host` and `Origin`, and of
+    /// [TLS](crate::TlsOptions) the overridden name and the client's certificate, unless a ready connector has one. User and password
+    /// in a `Location` are not used.
+    ///
+    /// Default: 3.
+    pub fn redirect_limit(self, redirects: usize) -> Self {
+        self.with(|settings| settings.redirect_limit = Some(redirects))
+    }
+
+    /// The same for a server that a redirect leads to, and that none of these options was meant for.
+    pub(crate) fn for_another_origin(&self) -> Self {
+        self.clone().with(|settings| settings.tls = settings.tls.clone().for_another_origin())
+    }
+}

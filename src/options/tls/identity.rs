@@ -1,0 +1,122 @@
+//! How the client shows who it is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::TlsOptions;
+
+/// A certificate of the client's, and its key.
+#[derive(Clone)]
+pub(crate) enum Identity {
+    /// The certificate with those above it, and the key, both in PEM form.
+    Pem { chain: Source, key: Source },
+    /// All of it in one file, which is encrypted.
+    Pkcs12 { bundle: Source, password: Arc<str> },
+}
+
+/// Where something is to be had.
+#[derive(Clone)]
+pub(crate) enum Source {
+    File(PathBuf),
+    Bytes(Arc<[u8]>),
+}
+
+impl Identity {
+    /// The setter that made it.
+    pub(crate) const fn option(&self) -> &'static str {
+        match self {
+            Self::Pem { chain: Source::File(_), .. } => "client_cert",
+            Self::Pem { chain: Source::Bytes(_), .. } => "client_cert_pem",
+            Self::Pkcs12 { bundle: Source::File(_), .. } => "client_pkcs12",
+            Self::Pkcs12 { bundle: Source::Bytes(_), .. } => "client_pkcs12_der",
+        }
+    }
+}
+
+/// Says where the parts are, not what they are.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pem { chain, key } => f.debug_struct("Pem").field("chain", chain).field("key", key).finish(),
+            Self::Pkcs12 { bundle, .. } => f.debug_struct("Pkcs12").field("bundle", bundle).finish_non_exhaustive(),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.fmt(f),
+            Self::Bytes(_) => f.write_str(".."),
+        }
+    }
+}
+
+impl TlsOptions {
+    /// The same for a server that a redirect leads to: without the name that another one is called by, and without who the client
+    /// is.
+    pub(crate) fn for_another_origin(self) -> Self {
+        let nameless = Self { server_hostname: None, ..self };
+        if nameless.identity.is_none() {
+            return nameless;
+        }
+        nameless.with(|tls| {
+            tls.identity = None;
+            tls.key_password = None;
+        })
+    }
+}
+
+/// Who the client is, for servers that ask. They are not told unasked.
+impl TlsOptions {
+    /// Shows this certificate: a PEM file that begins with it and may go on with those of the authorities between it and one
+    /// that the server knows, and a PEM file with its key. Both may be the same file.
+    ///
+    /// The key is in PKCS#8 form (`BEGIN PRIVATE KEY`). PKCS#1, SEC1 and encrypted PKCS#8 are for rustls only;
+    /// `openssl pkcs8 -topk8 -nocrypt` converts all of them.
+    ///
+    /// Default: none.
+    #[doc(alias = "certfile")]
+    #[doc(alias = "keyfile")]
+    #[doc(alias = "cert_chain")]
+    pub fn client_cert(self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.identity(Identity::Pem { chain: Source::File(chain.into()), key: Source::File(key.into()) })
+    }
+
+    /// Like [`client_cert`](Self::client_cert), with what the files hold.
+    ///
+    /// Default: none.
+    pub fn client_cert_pem(self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
+        let bytes = |pem: &[u8]| Source::Bytes(pem.into());
+        self.identity(Identity::Pem { chain: bytes(chain.as_ref()), key: bytes(key.as_ref()) })
+    }
+
+    /// The password of an encrypted PKCS#8 key (`BEGIN ENCRYPTED PRIVATE KEY`, RFC 5958) that is given to
+    /// [`client_cert`](Self::client_cert): rustls only. For native-tls there is [`client_pkcs12`](Self::client_pkcs12).
+    ///
+    /// Default: none.
+    #[doc(alias = "password")]
+    pub fn client_key_password(self, password: impl Into<Arc<str>>) -> Self {
+        self.with(|tls| tls.key_password = Some(password.into()))
+    }
+
+    /// Shows the certificate in this PKCS#12 file (RFC 7292; `.p12`, `.pfx`), which holds its key too: native-tls only.
+    ///
+    /// Default: none.
+    #[doc(alias = "pfx")]
+    pub fn client_pkcs12(self, path: impl Into<PathBuf>, password: impl Into<Arc<str>>) -> Self {
+        self.identity(Identity::Pkcs12 { bundle: Source::File(path.into()), password: password.into() })
+    }
+
+    /// Like [`client_pkcs12`](Self::client_pkcs12), with what the file holds.
+    ///
+    /// Default: none.
+    pub fn client_pkcs12_der(self, der: impl AsRef<[u8]>, password: impl Into<Arc<str>>) -> Self {
+        self.identity(Identity::Pkcs12 { bundle: Source::Bytes(der.as_ref().into()), password: password.into() })
+    }
+
+    fn identity(self, identity: Identity) -> Self {
+        self.with(|tls| tls.identity = Some(identity))
+    }
+}

@@ -1,0 +1,126 @@
+//! Who is trusted, and what is demanded beyond that.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::TlsOptions;
+
+/// Certificates of authorities in PEM form, and where they come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Authorities {
+    File(PathBuf),
+    Directory(PathBuf),
+    Pem(Arc<[u8]>),
+}
+
+/// Whether something dangerous is accepted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Danger {
+    #[default]
+    Refused,
+    Accepted,
+}
+
+/// Who is trusted.
+///
+/// Where none of `ca_certs`, `ca_certs_dir` and `ca_certs_pem` is called, the environment's variable
+/// `WEBSOCKET_CLIENT_CA_BUNDLE` does the same as the first for a file and as the second for a directory. What it names has to
+/// be there. It is read by the first connection with these options.
+impl TlsOptions {
+    /// Trusts the certificate authorities in this PEM file too; it may hold several. It is read when a connection is
+    /// made. Can be called again for more.
+    ///
+    /// Nothing else is relaxed: the certificate still has to be valid, and for the right name.
+    ///
+    /// Default: none but those of the system.
+    #[doc(alias = "ca_cert")]
+    #[doc(alias = "cafile")]
+    pub fn ca_certs(self, path: impl Into<PathBuf>) -> Self {
+        self.with(|tls| tls.authorities.push(Authorities::File(path.into())))
+    }
+
+    /// Like [`ca_certs`](Self::ca_certs), for a directory: every file right in it that holds certificates in PEM form,
+    /// whatever it is called. Others are passed over.
+    ///
+    /// Default: none but those of the system.
+    #[doc(alias = "ca_cert_path")]
+    #[doc(alias = "capath")]
+    pub fn ca_certs_dir(self, path: impl Into<PathBuf>) -> Self {
+        self.with(|tls| tls.authorities.push(Authorities::Directory(path.into())))
+    }
+
+    /// Like [`ca_certs`](Self::ca_certs), with what the file holds.
+    ///
+    /// Default: none but those of the system.
+    #[doc(alias = "cadata")]
+    pub fn ca_certs_pem(self, pem: impl AsRef<[u8]>) -> Self {
+        self.with(|tls| tls.authorities.push(Authorities::Pem(pem.as_ref().into())))
+    }
+
+    /// Whether the authorities that the operating system trusts are trusted.
+    ///
+    /// Default: [`SystemRoots::Included`].
+    pub fn system_roots(self, roots: SystemRoots) -> Self {
+        self.with(|tls| tls.system_roots = roots)
+    }
+
+    /// Demands that the server's key is this one: the SHA-256 of its certificate's SubjectPublicKeyInfo in base64, as in
+    /// RFC 7469, section 2.4, with or without curl's `sha256//` before it. Can be called again for more, such as the key that
+    /// will be next; one of them has to fit.
+    ///
+    /// It is checked in addition to everything else, for every connection, before a byte of the opening handshake is sent; also
+    /// with a ready connector. A certificate that was renewed with the same key fits.
+    ///
+    /// ```
+    /// use websocket_sync::TlsOptions;
+    ///
+    /// // openssl pkey -in key.pem -pubout -outform der | openssl dgst -sha256 -binary | base64
+    /// let tls = TlsOptions::new().pin_sha256("sha256//YLh1dUR9y6Kja30RrAn7JKnbQG/uEtLMkBgFF2Fuihg=");
+    /// ```
+    ///
+    /// Default: any key.
+    #[doc(alias = "pinnedpubkey")]
+    pub fn pin_sha256(self, pin: impl Into<String>) -> Self {
+        self.with(|tls| tls.pins.push(pin.into()))
+    }
+
+    /// Accepts any certificate: expired, self-signed, of an unknown authority. Whoever sits between here and the server
+    /// can then read and change everything.
+    ///
+    /// With native-tls this accepts any name as well: OpenSSL cannot check the name alone. With rustls the name is still
+    /// checked.
+    ///
+    /// Default: refused.
+    #[doc(alias = "cert_reqs")]
+    #[doc(alias = "CERT_NONE")]
+    pub fn danger_accept_invalid_certs(self) -> Self {
+        self.with(|tls| tls.invalid_certs = Danger::Accepted)
+    }
+
+    /// Accepts a valid certificate that is for another name. Whoever owns any certificate can then pretend to be the
+    /// server.
+    ///
+    /// Default: refused.
+    #[doc(alias = "check_hostname")]
+    pub fn danger_accept_invalid_hostnames(self) -> Self {
+        self.with(|tls| tls.invalid_hostnames = Danger::Accepted)
+    }
+}
+
+/// Whether the authorities that the operating system trusts are trusted.
+///
+/// ```
+/// use websocket_sync::{SystemRoots, TlsOptions};
+///
+/// // This server's authority, and nobody else's.
+/// let tls = TlsOptions::new().ca_certs("pinned-ca.pem").system_roots(SystemRoots::Excluded);
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum SystemRoots {
+    /// They are, beside those that [`TlsOptions::ca_certs`] adds.
+    #[default]
+    Included,
+    /// They are not: only those that [`TlsOptions::ca_certs`] adds.
+    Excluded,
+}

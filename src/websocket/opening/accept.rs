@@ -1,0 +1,66 @@
+//! The server's side of the opening handshake (RFC 6455, section 4.2).
+
+use std::net::Shutdown;
+
+use super::{Connection, Opening, PIECE, phase};
+use crate::error::{Error, HandshakeError, Result};
+use crate::net::{self, Stream, Transport};
+use crate::protocol::Role;
+use crate::protocol::handshake::{Acceptance, Rejection, Response, ServerHandshake, UpgradeRequest};
+use crate::websocket::compression::Compressing;
+
+impl Opening<'_> {
+    /// Reads a client's request and accepts it.
+    pub(in crate::websocket) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
+        self.cancellable(|| self.serve(transport))
+    }
+
+    fn serve(&self, transport: Box<dyn Transport>) -> Result<Connection> {
+        let mut compressing = Compressing::new(self.options)?;
+        let stream = net::accept(transport, self.options, self.deadline)?;
+        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
+        let mut handshake = ServerHandshake::new(self.options.settings().head_limits);
+        let request = match self.read_request(&stream, &mut handshake) {
+            Ok(request) => request,
+            Err(error) => {
+                self.refuse(&stream, &mut handshake, &error);
+                return Err(error);
+            }
+        };
+        let settings = self.options.settings();
+        let subprotocol = request.subprotocols.into_iter().find(|name| settings.subprotocols.contains(name));
+        let mut acceptance = Acceptance { subprotocol, ..Acceptance::default() };
+        acceptance.extensions = compressing.accept(&request.extensions);
+        for (name, value) in &settings.headers {
+            acceptance = acceptance.header(name, value.as_str());
+        }
+        self.send(&stream, &handshake.accept(&acceptance)?)?;
+        let response = Response::accepted(request.headers, acceptance.subprotocol, acceptance.extensions);
+        Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data(), &compressing))
+    }
+
+    fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {
+        let mut piece = [0; PIECE];
+        loop {
+            match stream.read(&mut piece, self.deadline) {
+                Ok(0) => return Err(HandshakeError::Eof.into()),
+                Ok(length) => {
+                    if let Some(request) = handshake.receive(&piece[..length])? {
+                        return Ok(request);
+                    }
+                }
+                Err(error) => return Err(phase(error)),
+            }
+        }
+    }
+
+    /// Tells the client why its request is none; whether it hears that changes nothing.
+    fn refuse(&self, stream: &Stream, handshake: &mut ServerHandshake, error: &Error) {
+        let Error::Handshake(broken) = error else { return };
+        let Some(rejection) = Rejection::for_error(broken) else { return };
+        if let Ok(answer) = handshake.reject(&rejection) {
+            let _ = self.send(stream, &answer);
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! One request and its answer (RFC 6455, section 4.1).
+
+use std::time::{Duration, Instant};
+
+use super::route::Route;
+use super::{Connection, Opening, PIECE, phase};
+use crate::cancellation::Cancellation;
+use crate::error::{Error, Refusal, Result};
+use crate::net::{Deadline, Stream};
+use crate::options::ConnectOptions;
+use crate::protocol::Role;
+use crate::protocol::handshake::{ClientHandshake, Progress};
+use crate::timings::Timings;
+use crate::websocket::compression::Compressing;
+use crate::websocket::entropy::nonce;
+
+/// How long the body of a refusal is waited for; the status and the headers are worth more than it.
+const REFUSAL_BODY: Duration = Duration::from_secs(5);
+
+/// A request that is ready to be sent, and what its answer will be checked against.
+pub(super) struct Question {
+    handshake: ClientHandshake,
+    request: Vec<u8>,
+    compressing: Compressing,
+}
+
+impl Question {
+    /// The request of a hop, with a key of its own.
+    pub(super) fn new(route: &Route<'_>, options: &ConnectOptions) -> Result<Self> {
+        let compressing = Compressing::new(options)?;
+        let mut request = route.request();
+        if let Some(offer) = compressing.offer() {
+            request = request.extensions(offer);
+        }
+        let (handshake, request) = ClientHandshake::new(&request, options.settings().head_limits, nonce()?)?;
+        Ok(Self { handshake, request, compressing })
+    }
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Opened(Box<Connection>),
+    Refused(Box<Refused>),
+}
+
+/// A refusal of which the body may still be on its way.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// As much as has come.
+    pub(super) head: Refusal,
+    coming: Option<(Stream, ClientHandshake)>,
+}
+
+impl Answer {
+    fn refused(head: Refusal, coming: Option<(Stream, ClientHandshake)>) -> Self {
+        Self::Refused(Box::new(Refused { head, coming }))
+    }
+}
+
+impl Opening<'_> {
+    /// Sends the request and reads the answer, of a refusal no more than the head.
+    pub(super) fn exchange(&self, stream: Stream, question: Question, mut timings: Timings) -> Result<Answer> {
+        let Question { mut handshake, request, mut compressing } = question;
+        let start = Instant::now();
+        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
+        self.send(&stream, &request)?;
+        let mut piece = [0; PIECE];
+        loop {
+            let progress = match stream.read(&mut piece, self.deadline).map_err(phase)? {
+                0 => Progress::Refused(handshake.receive_eof()?),
+                length => handshake.receive(&piece[..length])?,
+            };
+            match progress {
+                Progress::NeedMore => {}
+                Progress::Refused(head) => return Ok(Answer::refused(head, None)),
+                Progress::Accepted { response, surplus } => {
+                    compressing.finalize(&response.extensions)?;
+                    log::debug!("connection opened");
+                    timings.handshake = Some(start.elapsed());
+                    let mut connection = self.establish(stream, Role::Client, response, &surplus, &compressing);
+                    connection.timings = timings;
+                    return Ok(Answer::Opened(Box::new(connection)));
+                }
+            }
+            if let Some(head) = handshake.refusal().cloned() {
+                return Ok(Answer::refused(head, Some((stream, handshake))));
+            }
+        }
+    }
+
+    /// A refusal that is the end, with as much of its body as comes in time.
+    pub(super) fn refusal(&self, refused: Refused) -> Error {
+        let deadline = self.deadline.min(Deadline::after(Some(REFUSAL_BODY)));
+        let cancellation = self.options.settings().cancellation.as_ref();
+        Error::Refused(Box::new(refused.with_body(deadline, cancellation)))
+    }
+}
+
+impl Refused {
+    fn with_body(self, deadline: Deadline, cancellation: Option<&Cancellation>) -> Refusal {
+        let Some((stream, mut handshake)) = self.coming else { return self.head };
+        let _watch = stream.watch(cancellation);
+        let mut piece = [0; PIECE];
+        loop {
+            let progress = match stream.read(&mut piece, deadline) {
+                Ok(0) => return handshake.receive_eof().unwrap_or(self.head),
+                Ok(length) => handshake.receive(&piece[..length]),
+                Err(_) => return handshake.finish_refusal().unwrap_or(self.head),
+            };
+            match progress {
+                Ok(Progress::NeedMore) => {}
+                Ok(Progress::Refused(refusal)) => return refusal,
+                Ok(Progress::Accepted { .. }) | Err(_) => return self.head,
+            }
+        }
+    }
+}

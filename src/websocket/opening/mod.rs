@@ -1,0 +1,157 @@
+//! The opening handshake over a stream, both roles (RFC 6455, section 4).
+//!
+//! `route` knows where to ask and how often, `request` what is said there, `exchange` says it and hears the answer; `accept` is the
+//! server's side.
+
+mod accept;
+mod exchange;
+mod request;
+mod route;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use self::exchange::{Answer, Question};
+use self::route::Route;
+use super::Connection;
+use super::compression::Compressing;
+use super::entropy::system;
+use super::itinerary::Itinerary;
+use super::reader::Reader;
+use super::shared::Shared;
+use super::turn::is_timeout;
+use crate::cancellation::Cancellation;
+use crate::error::{CloseCause, CloseInfo, Error, Phase, Result, TlsError};
+use crate::net::{self, Deadline, Patience, Stream, Transport};
+use crate::options::{ConnectOptions, Timeouts};
+use crate::protocol::handshake::Response;
+use crate::protocol::{CloseCode, MaskKeys, Role, TextPolicy};
+use crate::timings::Timings;
+use crate::url::{Target, without_query};
+
+/// What is read at a time. It fits an empty receive window, so that what follows the head does too.
+const PIECE: usize = 4096;
+
+/// One attempt to make a connection: how, and by when.
+#[derive(Debug)]
+pub(super) struct Opening<'a> {
+    options: &'a ConnectOptions,
+    timeouts: Timeouts,
+    deadline: Deadline,
+}
+
+impl<'a> Opening<'a> {
+    pub(super) fn new(options: &'a ConnectOptions, timeouts: Timeouts) -> Result<Self> {
+        options.validate()?;
+        Ok(Self { options, timeouts, deadline: Deadline::after(Some(timeouts.open)) })
+    }
+
+    /// Asks where redirects lead and with what a challenge wants, all under one deadline.
+    pub(super) fn connect(&self, url: &str) -> Result<Connection> {
+        let target = Target::parse(url)?;
+        self.cancellable(|| {
+            let mut route = Route::new(target, self.options.settings())?;
+            loop {
+                let question = Question::new(&route, self.options)?;
+                log::debug!("opening {}", without_query(&route.target().to_string()));
+                let options = route.options(self.options);
+                let mut timings = Timings::default();
+                let stream = net::dial(route.target(), &options, self.deadline, &mut timings)?;
+                match self.ask(&route, question, stream, timings)? {
+                    Answer::Opened(connection) => return Ok(route.arrive(*connection)),
+                    Answer::Refused(refused) if route.follow(&refused.head)? => {}
+                    Answer::Refused(refused) => return Err(self.refusal(*refused)),
+                }
+            }
+        })
+    }
+
+    /// Asks once: the stream is used up by it.
+    pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<Connection> {
+        let target = Target::parse(url)?;
+        self.cancellable(|| {
+            let route = Route::new(target, self.options.settings())?;
+            let question = Question::new(&route, self.options)?;
+            let mut timings = Timings::default();
+            let stream = net::over(transport, route.target(), self.options, self.deadline, &mut timings)?;
+            match self.ask(&route, question, stream, timings)? {
+                Answer::Opened(connection) => Ok(route.arrive(*connection)),
+                Answer::Refused(refused) => Err(self.refusal(*refused)),
+            }
+        })
+    }
+
+    /// Makes a request. Whatever the server says, it may set cookies with it.
+    fn ask(&self, route: &Route<'_>, question: Question, stream: Stream, timings: Timings) -> Result<Answer> {
+        let answer = self.exchange(stream, question, timings)?;
+        let headers = match &answer {
+            Answer::Opened(connection) => &connection.response.headers,
+            Answer::Refused(refused) => &refused.head.headers,
+        };
+        self.options.settings().keep_cookies(route.target(), headers);
+        Ok(answer)
+    }
+
+    /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
+    /// watched it may have ended it.
+    fn cancellable(&self, open: impl FnOnce() -> Result<Connection>) -> Result<Connection> {
+        let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
+        if is_cancelled() {
+            return Err(cancelled());
+        }
+        let opened = open();
+        if is_cancelled() { Err(cancelled()) } else { opened }
+    }
+
+    /// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.
+    fn establish(
+        &self,
+        stream: Stream,
+        role: Role,
+        response: Response,
+        surplus: &[u8],
+        compressing: &Compressing,
+    ) -> Connection {
+        let settings = self.options.settings();
+        let keys = match &settings.mask_key {
+            Some(key) => {
+                let key = Arc::clone(&key.0);
+                MaskKeys::each(Box::new(move || key()))
+            }
+            None => MaskKeys::pooled(system()),
+        };
+        let policy = if settings.skips_utf8_validation { TextPolicy::Skip } else { TextPolicy::Validate };
+        let (mut inbound, outbound) = compressing.halves(role, settings.limits, policy, keys);
+        let pushed = inbound.push(surplus);
+        debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
+        Connection {
+            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts, settings.max_unsent())),
+            reader: Mutex::new(Reader::new(inbound, self.timeouts.recv)),
+            response: Box::new(response),
+            timings: Timings::default(),
+            itinerary: Itinerary::default(),
+            #[cfg(feature = "deflate")]
+            deflate: compressing.agreed(),
+        }
+    }
+
+    fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
+        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(failure.error))
+    }
+}
+
+#[cold]
+fn cancelled() -> Error {
+    Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled)))
+}
+
+fn phase(error: io::Error) -> Error {
+    if is_timeout(&error) {
+        return Error::Timeout(Phase::Handshake);
+    }
+    // Over TLS 1.3 a server refuses the client when that takes the handshake for finished.
+    match error.downcast::<TlsError>() {
+        Ok(error) => Error::Tls(Box::new(error)),
+        Err(error) => Error::Io { phase: Phase::Handshake, error },
+    }
+}

@@ -1,0 +1,139 @@
+//! What is said to a server: all that the user wants at the origin that the user named, and elsewhere nothing that could be a
+//! secret.
+
+use crate::authentication::{self, Credentials};
+use crate::error::Result;
+use crate::options::{Field, Settings};
+use crate::protocol::LocalProtocolError;
+use crate::protocol::handshake::ClientRequest;
+use crate::url::Target;
+
+/// The fields that make the handshake what it is, and that no user has a use for.
+const RESERVED: [&str; 4] =
+    ["Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions"];
+
+/// The fields of a user that go to other origins, too, beside those that begin with `Accept-`.
+const HARMLESS: [&str; 4] = ["Accept", "Connection", "Sec-WebSocket-Protocol", "User-Agent"];
+
+/// What the user wants in one attempt.
+pub(super) struct Wishes<'a> {
+    settings: &'a Settings,
+    /// The header fields.
+    fields: Vec<(String, String)>,
+    /// The URL. Its origin is the only one that is told the user's secrets.
+    home: Target,
+}
+
+/// One URL that is asked, and what depends on it in the request.
+pub(super) struct Hop {
+    pub(super) target: Target,
+    /// Whether it is of the origin that the user named.
+    pub(super) is_home: bool,
+    pub(super) authorization: Option<String>,
+    pub(super) cookie: Option<String>,
+}
+
+impl<'a> Wishes<'a> {
+    /// # Errors
+    ///
+    /// Those of the user's header provider; [`Error::Usage`](crate::Error::Usage) for header fields that are the handshake's own.
+    pub(super) fn new(home: Target, settings: &'a Settings) -> Result<Self> {
+        Ok(Self { settings, fields: fields(settings)?, home })
+    }
+
+    pub(super) const fn settings(&self) -> &'a Settings {
+        self.settings
+    }
+
+    /// The first hop.
+    pub(super) fn home(&self) -> Hop {
+        self.hop(self.home.clone())
+    }
+
+    /// A hop to another URL.
+    pub(super) fn hop(&self, target: Target) -> Hop {
+        let is_home = target.is_same_origin(&self.home);
+        let cookie = self.cookie(&target, is_home);
+        Hop { target, is_home, authorization: self.authorization(is_home), cookie }
+    }
+
+    /// Who asks, for a challenge; nobody where the user has answered it already with a field.
+    pub(super) fn credentials(&self) -> Option<Credentials> {
+        if self.has_field("Authorization") {
+            return None;
+        }
+        let of_url = || self.home.userinfo.as_ref()?.credentials();
+        self.settings.credentials.clone().or_else(of_url)
+    }
+
+    /// The request of a hop.
+    pub(super) fn request(&self, hop: &Hop) -> ClientRequest {
+        let settings = self.settings;
+        let host = match &settings.host {
+            Field::Given(host) if hop.is_home => host.clone(),
+            Field::Given(_) | Field::Derived | Field::Suppressed => hop.target.host_header(),
+        };
+        let fields = self.fields.iter().filter(|(name, _)| hop.is_home || is_harmless(name));
+        let mut request = ClientRequest::new(host, &hop.target.resource)
+            .subprotocols(settings.subprotocols.iter().cloned())
+            .headers(fields.map(|(name, value)| (name.as_str(), value.as_str())));
+        if settings.host == Field::Suppressed {
+            request = request.suppress_host();
+        }
+        request = match &settings.origin {
+            Field::Suppressed => request,
+            Field::Given(origin) if hop.is_home => request.origin(origin),
+            Field::Given(_) | Field::Derived => request.origin(hop.target.origin()),
+        };
+        if let Some(authorization) = &hop.authorization {
+            request = request.header("Authorization", authorization.as_str());
+        }
+        if let Some(connection) = &settings.connection {
+            request = request.connection(connection);
+        }
+        match &hop.cookie {
+            Some(cookie) => request.cookie(cookie),
+            None => request,
+        }
+    }
+
+    /// What user and password in the URL come to before anybody asks for them.
+    fn authorization(&self, is_home: bool) -> Option<String> {
+        let is_wanted = is_home && self.settings.credentials.is_none() && !self.has_field("Authorization");
+        let userinfo = self.home.userinfo.as_ref().filter(|_| is_wanted)?;
+        Some(authentication::basic_of(&userinfo.bytes()))
+    }
+
+    /// What is in the jar for this place, and at home what the user gave.
+    fn cookie(&self, target: &Target, is_home: bool) -> Option<String> {
+        self.settings.cookies_for(target, self.settings.cookie.as_deref().filter(|_| is_home))
+    }
+
+    fn has_field(&self, name: &str) -> bool {
+        contains(&self.fields, name)
+    }
+}
+
+/// The fields of the options, unless the provider gives others of that name, and those of the provider.
+fn fields(settings: &Settings) -> Result<Vec<(String, String)>> {
+    let provided = match &settings.header_provider {
+        Some(provider) => (provider.0)()?,
+        None => Vec::new(),
+    };
+    let is_kept = |(name, _): &&(String, String)| !contains(&provided, name);
+    let mut fields: Vec<_> = settings.headers.iter().filter(is_kept).cloned().collect();
+    fields.extend(provided);
+    match RESERVED.into_iter().find(|name| contains(&fields, name)) {
+        Some(name) => Err(LocalProtocolError::ReservedHeader(name).into()),
+        None => Ok(fields),
+    }
+}
+
+fn contains(fields: &[(String, String)], name: &str) -> bool {
+    fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+}
+
+fn is_harmless(name: &str) -> bool {
+    let begins_with_accept = name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("accept-"));
+    begins_with_accept || HARMLESS.iter().any(|harmless| harmless.eq_ignore_ascii_case(name))
+}

@@ -1,0 +1,273 @@
+//! WebSocketApp: pings, pongs, and peers that fall silent.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/app.rs"]
+mod app_support;
+mod support;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use app_support::{Log, serve_again};
+use support::{Peer, bounded, by_deadline, frame, ms, timed};
+use websocket_sync::{CloseCause, ConnectOptions, Error, Reconnect, Result, WebSocketApp};
+
+fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, support::Script<T>) {
+    support::serve(|mut peer| {
+        peer.accept();
+        script(peer)
+    })
+}
+
+/// A peer that answers so many pings, then does something else.
+fn answer_pings(peer: &mut Peer, pings: usize) -> Vec<Vec<u8>> {
+    let mut payloads = Vec::new();
+    for _ in 0..pings {
+        let (first, payload) = peer.frame();
+        assert_eq!(first, 0x89);
+        peer.say(frame(0x8A, &payload));
+        payloads.push(payload);
+    }
+    payloads
+}
+
+#[track_caller]
+fn is_ping_timeout<T: std::fmt::Debug>(ended: Result<T>) {
+    assert_eq!(support::closed(ended).cause, CloseCause::PingTimeout);
+}
+
+#[test]
+fn pings_leave_every_interval_and_their_latency_is_known() {
+    bounded(20, || {
+        let (url, peer) = accepting(|mut peer| {
+            let mut payloads = Vec::new();
+            let mut times = Vec::new();
+            for _ in 0..5 {
+                payloads.extend(answer_pings(&mut peer, 1));
+                times.push(Instant::now());
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+            (payloads, times)
+        });
+        let log = Log::default();
+        let opened = Instant::now();
+        let mut app = log.app(&url).ping_interval(ms(100)).ping_timeout(ms(1000));
+        app.run_forever().unwrap();
+        let (payloads, times) = peer.join();
+        for (number, (payload, time)) in (1..).zip(payloads.iter().zip(times)) {
+            assert_eq!(*payload, (number as u64).to_be_bytes());
+            let (due, came) = (ms(100) * number, time - opened);
+            assert!(came + ms(5) > due && came < due + ms(90), "ping {number} came after {came:?}");
+        }
+        let statistics = app.handle().statistics();
+        let latency = statistics.latency.unwrap();
+        assert!(latency.min <= latency.mean && latency.mean <= latency.p99 && latency.p99 < ms(90), "{latency:?}");
+        assert!(statistics.last_ping.unwrap() <= statistics.last_pong.unwrap());
+        assert_eq!(log.count("pong"), 5);
+    });
+}
+
+#[test]
+fn a_payload_of_the_users_is_sent_as_it_is() {
+    bounded(10, || {
+        let (url, peer) = accepting(|mut peer| {
+            let payloads = answer_pings(&mut peer, 2);
+            peer.say(frame(0x88, b"\x03\xe8"));
+            payloads
+        });
+        let mut app = WebSocketApp::new(url).ping_interval(ms(20)).ping_payload("still here");
+        app.run_forever().unwrap();
+        assert_eq!(peer.join(), [b"still here", b"still here"]);
+        assert!(app.handle().statistics().latency.is_some());
+    });
+}
+
+#[test]
+fn nothing_is_pinged_unless_asked_for() {
+    bounded(10, || {
+        for interval in [None, Some(Duration::ZERO)] {
+            let (url, peer) = accepting(|mut peer| {
+                thread::sleep(ms(100));
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.frame().0
+            });
+            let app = WebSocketApp::new(url).ping_timeout(ms(10));
+            let mut app = if let Some(interval) = interval { app.ping_interval(interval) } else { app };
+            app.run_forever().unwrap();
+            assert_eq!(peer.join(), 0x88, "not a ping");
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_falls_silent_is_found_out_within_interval_and_timeout() {
+    bounded(30, || {
+        // The timeout may be longer than the interval.
+        for (interval, timeout) in [(200, 100), (100, 200), (60, 250)] {
+            for answered in [0, 1, 3] {
+                let (url, peer) = accepting(move |mut peer| {
+                    answer_pings(&mut peer, answered);
+                    let silent = Instant::now();
+                    peer.rest();
+                    silent
+                });
+                let app = WebSocketApp::new(url).ping_interval(ms(interval)).ping_timeout(ms(timeout));
+                is_ping_timeout({ app }.run_forever());
+                let found_out = Instant::now();
+                let took = found_out - peer.join();
+                let latest = ms(interval + timeout + 100);
+                assert!(took < latest, "interval {interval}, timeout {timeout}, answered {answered}: {took:?}");
+                assert!(took + ms(20) > ms(timeout), "too early: {took:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_says_anything_is_alive() {
+    bounded(10, || {
+        let (url, peer) = accepting(|peer| {
+            // A message that is longer than the timeout on its way, and no pong.
+            peer.drip(frame(0x81, [b'x'; 30]), ms(20));
+            peer.say(frame(0x88, b"\x03\xe8"));
+        });
+        let log = Log::default();
+        let closed = log.app(&url).ping_interval(ms(50)).ping_timeout(ms(150)).run_forever().unwrap();
+        peer.join();
+        assert_eq!((closed.cause, log.count("message")), (CloseCause::Remote, 1));
+    });
+}
+
+#[test]
+fn a_slow_callback_is_not_a_dead_peer_and_does_not_delay_pings() {
+    bounded(10, || {
+        let (url, peer) = accepting(|mut peer| {
+            peer.say(frame(0x81, "slow"));
+            let (pings, took) = timed(|| answer_pings(&mut peer, 5));
+            peer.say(frame(0x88, b"\x03\xe8"));
+            (pings.len(), took)
+        });
+        let mut app =
+            WebSocketApp::new(url).ping_interval(ms(50)).ping_timeout(ms(50)).on_message(|_, _| thread::sleep(ms(600)));
+        assert_eq!(app.run_forever().unwrap().cause, CloseCause::Remote);
+        let (pings, took) = peer.join();
+        assert!(pings == 5 && took < ms(400), "{pings} pings in {took:?}");
+    });
+}
+
+#[test]
+fn a_peer_that_dies_while_a_callback_is_busy_is_found_out_afterwards() {
+    bounded(10, || {
+        let (returned, when) = mpsc::channel();
+        let (url, peer) = accepting(|mut peer| {
+            peer.say(frame(0x81, "slow"));
+            peer.rest();
+        });
+        let mut app = WebSocketApp::new(url).ping_interval(ms(50)).ping_timeout(ms(100)).on_message(move |_, _| {
+            thread::sleep(ms(300));
+            returned.send(Instant::now()).unwrap();
+        });
+        is_ping_timeout(app.run_forever());
+        let took = when.recv().unwrap().elapsed();
+        assert!(took + ms(5) > ms(100) && took < ms(250), "{took:?}");
+        drop(app);
+        peer.join();
+    });
+}
+
+#[test]
+fn a_large_message_that_makes_progress_keeps_the_connection() {
+    const LENGTH: usize = 60_000;
+    bounded(20, || {
+        let (ours, theirs) = support::narrow();
+        let (socket, sockets) = (
+            std::sync::Mutex::new(Some(ours)),
+            thread::spawn(move || {
+                let mut peer = Peer::new(theirs);
+                peer.accept();
+                // Reads slowly, and hears no ping in the meantime.
+                let mut length = 0;
+                while length < LENGTH {
+                    let mut piece = [0; 16 * 1024];
+                    thread::sleep(ms(10));
+                    length += std::io::Read::read(&mut peer.socket(), &mut piece).unwrap();
+                }
+                peer
+            }),
+        );
+        let (sent, ended) = mpsc::channel();
+        let app = WebSocketApp::new("ws://peer/")
+            .connect_with(move |_, options| options.connect_over(socket.lock().unwrap().take().unwrap(), "ws://peer/"))
+            .ping_interval(ms(200))
+            .ping_timeout(ms(60))
+            .on_open(move |app| {
+                let (app, sent) = (app.clone(), sent.clone());
+                thread::spawn(move || {
+                    // A ping is on its way, and will not be answered.
+                    while app.statistics().last_ping.is_none() {
+                        thread::sleep(ms(1));
+                    }
+                    let result = timed(|| app.send_binary(&vec![0; LENGTH]));
+                    app.stop();
+                    sent.send(result).unwrap();
+                });
+            });
+        let closed = { app }.run_forever().unwrap();
+        let (length, took) = ended.recv().unwrap();
+        assert!(length.is_ok() && took > ms(300), "{length:?} after {took:?}");
+        assert_eq!(closed.cause, CloseCause::Aborted);
+        drop(support::join(sockets));
+    });
+}
+
+#[test]
+fn each_connection_has_a_keepalive_of_its_own() {
+    bounded(20, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            if number < 3 {
+                // Falls silent.
+                thread::spawn(move || peer.rest());
+                return true;
+            }
+            let numbers = answer_pings(&mut peer, 1);
+            assert_eq!(numbers, [1u64.to_be_bytes()]);
+            peer.end();
+            false
+        });
+        let log = Log::default();
+        let app = log.app(&url).ping_interval(ms(60)).ping_timeout(ms(60)).reconnect(Reconnect::fixed(ms(10)));
+        let mut app = app.on_pong(|app, _| app.close());
+        let closed = by_deadline(ms(700), || app.run_forever()).unwrap();
+        support::join(server);
+        assert_eq!(closed.cause, CloseCause::Local);
+        assert_eq!(log.count("error connection is closed: 1006 (no close frame received), no answer to a ping"), 3);
+        assert_eq!(log.count("close 1006 \"\" PingTimeout, again"), 3);
+    });
+}
+
+#[test]
+fn a_dead_peer_does_not_keep_a_run_from_ending() {
+    bounded(10, || {
+        let (url, peer) = accepting(|mut peer| drop(peer.rest()));
+        let options = ConnectOptions::new().close_timeout(ms(200));
+        let app =
+            WebSocketApp::new(url).options(options).ping_interval(ms(20)).ping_timeout(ms(10_000)).spawn().unwrap();
+        thread::sleep(ms(100));
+        by_deadline(ms(200), || app.handle().close()).unwrap();
+        let ended = support::at_once(|| app.join()).unwrap();
+        assert!(matches!(ended.cause, CloseCause::Unanswered | CloseCause::Local), "{ended:?}");
+        peer.join();
+    });
+}
+
+#[test]
+fn a_ping_timeout_is_retryable() {
+    let (url, peer) = accepting(|mut peer| drop(peer.rest()));
+    let error = WebSocketApp::new(url).ping_interval(ms(20)).ping_timeout(ms(20)).run_forever().unwrap_err();
+    peer.join();
+    assert!(error.is_retryable() && matches!(error, Error::Closed(_)), "{error:?}");
+}

@@ -1,0 +1,354 @@
+//! WebSocketApp: what a lost connection is followed by, and when.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/app.rs"]
+mod app_support;
+mod support;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use app_support::{Log, nowhere, serve_again};
+use support::{Peer, at_once, bounded, descriptors_and_threads, frame, ms, timed};
+use websocket_sync::{CloseCause, ConnectOptions, Error, Reconnect, WebSocketApp, set_reconnect};
+
+fn quickly() -> Reconnect {
+    Reconnect::fixed(ms(5))
+}
+
+/// A server that refuses each attempt with this status and these fields, and notes when they come.
+fn refusing(status: &'static str) -> (String, mpsc::Receiver<Instant>) {
+    let (attempt, attempts) = mpsc::channel();
+    let (url, _) = serve_again(move |_, mut peer| {
+        attempt.send(Instant::now()).unwrap();
+        peer.head();
+        let _ = peer.try_say(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+        true
+    });
+    (url, attempts)
+}
+
+#[test]
+fn statuses_that_will_not_change_end_the_run_and_others_do_not() {
+    bounded(20, || {
+        for status in [400, 401, 403, 404, 410, 408, 429, 500, 502, 503] {
+            let line = format!("{status} Reason").leak();
+            let (url, attempts) = refusing(line);
+            let error = WebSocketApp::new(url).reconnect(quickly().max_attempts(3)).run_forever().unwrap_err();
+            assert!(matches!(&error, Error::Refused(refusal) if refusal.status == status), "{error:?}");
+            let fatal = [400, 401, 403, 404, 410].contains(&status);
+            assert_eq!(attempts.try_iter().count(), if fatal { 1 } else { 3 }, "{status}");
+        }
+    });
+}
+
+#[test]
+fn settings_that_cannot_be_meant_are_not_tried_twice() {
+    bounded(10, || {
+        let log = Log::default();
+        let error = log.app("http://example.com/").reconnect(quickly()).run_forever().unwrap_err();
+        assert!(matches!(error, Error::Url(_)), "{error:?}");
+        assert_eq!((log.count("error"), log.count("close")), (1, 1));
+    });
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_is_not_tried_twice() {
+    bounded(10, || {
+        let (url, server) = serve_again(|_, peer| {
+            peer.say("HTTP/1.1 400 this is no TLS\r\n\r\n");
+            false
+        });
+        let error = WebSocketApp::new(url.replace("ws:", "wss:")).reconnect(quickly()).run_forever().unwrap_err();
+        assert!(matches!(error, Error::Tls(_)), "{error:?}");
+        assert_eq!(support::join(server), 1);
+    });
+}
+
+#[test]
+fn the_user_decides_otherwise() {
+    bounded(10, || {
+        let (url, attempts) = refusing("403 Forbidden");
+        let stubborn = quickly().max_attempts(4).retry_if(|error| matches!(error, Error::Refused(_)));
+        WebSocketApp::new(url).reconnect(stubborn).run_forever().unwrap_err();
+        assert_eq!(attempts.try_iter().count(), 4);
+
+        let (url, attempts) = refusing("503 Service Unavailable");
+        WebSocketApp::new(url).reconnect(quickly().retry_if(|_| false)).run_forever().unwrap_err();
+        assert_eq!(attempts.try_iter().count(), 1);
+    });
+}
+
+#[test]
+fn what_the_server_asks_for_is_waited_for() {
+    bounded(10, || {
+        let (url, attempts) = refusing("503 Service Unavailable\r\nRetry-After: 1");
+        let ((), took) = timed(|| {
+            let error = WebSocketApp::new(url).reconnect(quickly().max_attempts(2)).run_forever().unwrap_err();
+            assert!(matches!(error, Error::Refused(_)));
+        });
+        assert_eq!(attempts.try_iter().count(), 2);
+        assert!(took >= ms(1000) && took < ms(1500), "{took:?}");
+        // But not for as long as it pleases.
+        let (url, attempts) = refusing("503 Service Unavailable\r\nRetry-After: 99999");
+        WebSocketApp::new(url).reconnect(quickly().cap(ms(20)).max_attempts(3)).run_forever().unwrap_err();
+        assert_eq!(attempts.try_iter().count(), 3);
+    });
+}
+
+#[test]
+fn each_attempt_may_have_a_url_and_headers_of_its_own() {
+    bounded(10, || {
+        let (tell, requests) = mpsc::channel();
+        let (url, server) = serve_again(move |number, mut peer| {
+            let request = peer.head();
+            peer.say(support::answer_to(&request));
+            tell.send(request).unwrap();
+            if number == 2 {
+                peer.end();
+            }
+            number < 2
+        });
+        let mut causes = Vec::new();
+        let mut app = WebSocketApp::new("ws://unused/")
+            .options(ConnectOptions::new().header("X-Fixed", "yes"))
+            .reconnect(quickly().stable_after(Duration::MAX))
+            .connect_with(|attempt, options| {
+                causes.push(attempt.last_error.and_then(Error::close_info).map(|info| info.cause.to_string()));
+                options.header("X-Token", attempt.number.to_string()).connect(&format!("{url}{}", attempt.number))
+            })
+            .on_open(|_| ())
+            .on_reconnect(|app| if app.statistics().connects == 3 { app.close() } else { Ok(()) });
+        app.run_forever().unwrap();
+        drop(app);
+        support::join(server);
+        for (number, request) in (1..).zip(requests) {
+            assert!(request.starts_with(&format!("GET /{number} HTTP/1.1\r\n")), "{request}");
+            assert!(
+                request.contains(&format!("X-Token: {number}\r\n")) && request.contains("X-Fixed: yes"),
+                "{request}"
+            );
+        }
+        let lost = Some("connection lost: unexpected end of file".to_owned());
+        assert_eq!(causes, [None, lost.clone(), lost]);
+    });
+}
+
+#[test]
+fn names_are_resolved_anew_for_each_attempt() {
+    bounded(10, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            number < 1
+        });
+        let port: u16 = url.rsplit(':').next().unwrap().trim_end_matches('/').parse().unwrap();
+        let lookups = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&lookups);
+        let options = ConnectOptions::new().resolver(move |_, port| {
+            *count.lock().unwrap() += 1;
+            Ok(vec![([127, 0, 0, 1], port).into()])
+        });
+        let app = WebSocketApp::new(format!("ws://moving.example:{port}/"));
+        let app = app.options(options).reconnect(quickly().max_attempts(2));
+        { app }.run_forever().unwrap_err();
+        support::join(server);
+        assert_eq!(*lookups.lock().unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_server_that_accepts_and_drops_at_once_meets_ever_longer_delays() {
+    bounded(20, || {
+        let (url, _) = serve_again(|_, mut peer| {
+            peer.accept();
+            true
+        });
+        let reconnect = Reconnect::backoff().base(ms(20)).floor(ms(20)).cap(ms(160)).factor(2.0).max_attempts(7);
+        let mut announced = Vec::new();
+        let mut app =
+            WebSocketApp::new(url).reconnect(reconnect).on_close(|_, closed| announced.push(closed.reconnect));
+        let start = Instant::now();
+        app.run_forever().unwrap_err();
+        let took = start.elapsed();
+        drop(app);
+        let (last, waits) = announced.split_last().unwrap();
+        assert_eq!((*last, waits.len()), (None, 6));
+        let total: Duration = waits.iter().flatten().sum();
+        assert!(took >= total && took < total + ms(400), "{took:?} for delays of {total:?}");
+        for (number, wait) in waits.iter().enumerate() {
+            let longest = ms(20 << number.min(3));
+            assert!(wait.is_some_and(|wait| wait >= ms(20) && wait <= longest), "{number}: {wait:?}");
+        }
+    });
+}
+
+#[test]
+fn mark_healthy_begins_anew() {
+    bounded(10, || {
+        let (url, _) = serve_again(|_, mut peer| {
+            peer.accept();
+            true
+        });
+        let mut numbers = Vec::new();
+        let mut app = WebSocketApp::new("ws://unused/")
+            .reconnect(quickly().max_attempts(3))
+            .connect_with(|attempt, options| {
+                numbers.push(attempt.number);
+                options.connect(&url)
+            })
+            .on_open(|app| app.mark_healthy())
+            .on_reconnect(|app| {
+                if app.statistics().connects == 2 {
+                    app.mark_healthy();
+                }
+            });
+        app.run_forever().unwrap_err();
+        drop(app);
+        assert_eq!(numbers, [1, 1, 1, 2, 3]);
+    });
+}
+
+#[test]
+fn attempts_have_an_end_in_time() {
+    bounded(10, || {
+        let (result, took) =
+            timed(|| WebSocketApp::new(nowhere()).reconnect(quickly().max_elapsed(ms(150))).run_forever());
+        assert!(matches!(result, Err(Error::Io { .. })), "{result:?}");
+        assert!(took >= ms(100) && took < ms(600), "{took:?}");
+    });
+}
+
+#[test]
+fn a_clean_close_by_the_server_ends_the_run_where_that_is_wanted() {
+    bounded(10, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            if number > 0 {
+                peer.say(frame(0x88, b"\x03\xe9bye"));
+                peer.rest();
+            }
+            number < 1
+        });
+        let log = Log::default();
+        let closed = log.app(&url).reconnect(quickly().stop_on_close()).run_forever().unwrap();
+        support::join(server);
+        assert_eq!((closed.cause, closed.reason.as_str(), closed.reconnect), (CloseCause::Remote, "bye", None));
+        let heard = [
+            "open",
+            "error connection is closed: 1006 (no close frame received), connection lost: unexpected end of file",
+            "close 1006 \"\" lost: UnexpectedEof, again",
+            "reconnect",
+            "close 1001 \"bye\" Remote",
+        ];
+        assert_eq!(log.lines(), heard);
+    });
+}
+
+#[test]
+fn on_open_stands_in_for_on_reconnect() {
+    bounded(10, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            number < 2
+        });
+        let mut opened = 0;
+        let mut app = WebSocketApp::new(url).reconnect(quickly().max_attempts(3)).on_open(|_| opened += 1);
+        app.run_forever().unwrap_err();
+        drop(app);
+        support::join(server);
+        assert_eq!(opened, 3);
+    });
+}
+
+#[test]
+fn closing_in_on_error_and_in_on_close_ends_the_run() {
+    bounded(10, || {
+        let app = WebSocketApp::new(nowhere()).reconnect(Reconnect::fixed(Duration::from_secs(60)));
+        let log = Log::default();
+        let close = log.clone();
+        let mut app = app.on_error(|app, _| app.close()).on_close(move |_, closed| {
+            close.note(format!("{} {:?}", closed.cause, closed.reconnect));
+        });
+        at_once(|| app.run_forever()).unwrap();
+        assert_eq!(log.lines(), ["not connected None"]);
+
+        let (url, server) = serve_again(|_, mut peer| {
+            peer.accept();
+            false
+        });
+        let app = WebSocketApp::new(url).reconnect(Reconnect::fixed(Duration::from_secs(60)));
+        let closed = { app.on_close(|app, _| app.close()) }.run_forever().unwrap();
+        assert_eq!(closed.cause, CloseCause::Cancelled);
+        support::join(server);
+    });
+}
+
+#[test]
+fn a_handle_sends_on_whatever_connection_is_open() {
+    bounded(10, || {
+        let (tell, heard) = mpsc::channel();
+        let (url, server) = serve_again(move |number, mut peer| {
+            peer.accept();
+            tell.send(peer.frame()).unwrap();
+            number < 2
+        });
+        let mut app = WebSocketApp::new(url).reconnect(quickly().max_attempts(3));
+        let handle = app.handle();
+        app = app.on_open(move |_| handle.send_text("still the same handle"));
+        app = app.on_close(|app, _| {
+            // Not so a sender: it belongs to one connection.
+            assert!(app.sender().is_none());
+        });
+        app.run_forever().unwrap_err();
+        drop(app);
+        support::join(server);
+        assert_eq!(heard.iter().map(|(_, text)| text).collect::<HashSet<_>>().len(), 1);
+    });
+}
+
+#[test]
+fn a_default_of_the_process_is_overridden_by_the_apps_own() {
+    bounded(10, || {
+        let attempts = |app: WebSocketApp<'static>| {
+            let log = Log::default();
+            let errors = log.clone();
+            { app.on_error(move |_, _| errors.note("error")) }.run_forever().unwrap_err();
+            log.count("error")
+        };
+        set_reconnect(Some(quickly().max_attempts(2)));
+        let with_default = attempts(WebSocketApp::new(nowhere()));
+        let with_own = attempts(WebSocketApp::new(nowhere()).reconnect(Reconnect::never()));
+        set_reconnect(None);
+        assert_eq!((with_default, with_own), (2, 1));
+    });
+}
+
+#[test]
+fn hundreds_of_reconnects_leave_nothing_behind() {
+    let _alone = support::alone();
+    bounded(60, || {
+        const TIMES: usize = 400;
+        let (url, server) = serve_again(|number, mut peer: Peer| {
+            peer.accept();
+            if number % 3 == 0 {
+                peer.say(frame(0x88, b"\x03\xe8"));
+            }
+            number + 1 < TIMES
+        });
+        let mut seen = Vec::new();
+        let mut app = WebSocketApp::new(url)
+            .reconnect(Reconnect::fixed(ms(1)).max_attempts(u32::try_from(TIMES).unwrap()))
+            .ping_interval(ms(5))
+            .ping_timeout(ms(1000))
+            .on_close(|_, _| seen.push(descriptors_and_threads()));
+        let _ = app.run_forever();
+        drop(app);
+        support::join(server);
+        assert_eq!(seen.len(), TIMES);
+        let (early, late) = (seen[10], seen[TIMES - 1]);
+        // Other tests of this file come and go; what is left behind would be left hundreds of times.
+        assert!(late.0 < early.0 + 50 && late.1 < early.1 + 50, "{early:?}, then {late:?}");
+    });
+}

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use super::support::{bounded, join};
-use super::tls_peer::{Authority, accept};
+use super::tls_peer::{Authority, Validity, accept};
 use super::*;
+use websocket_sync::{TlsErrorKind, TlsOptions};
 
 /// The head of a request, and not a byte more.
 fn head(stream: &mut impl Read) -> String {
@@ -171,6 +172,24 @@ fn a_proxy_that_is_not_trusted_hears_nothing(tls: TlsOptions) {
             let error = options.connect("ws://server.example/").unwrap_err();
             assert!(matches!(&error, Error::Tls(inner) if inner.host == "proxy.example"), "{error:?}");
             assert!(join(proxy), "a handshake with {name}");
+        }
+    });
+}
+
+/// In TLS 1.3 it refuses the client when that takes the handshake for finished, before or after it gets the request.
+#[test]
+fn a_proxy_that_wants_a_certificate_is_heard() {
+    bounded(30, || {
+        let outer = Authority::new();
+        let leaf = outer.leaf("proxy.example", Validity::Now);
+        let to_proxy = Arc::new(leaf.config(&[&rustls::version::TLS13], Some(&outer)));
+        for _ in 0..20 {
+            let to_proxy = Arc::clone(&to_proxy);
+            let (port, proxy) = proxy(move |listener| accept(to_proxy, socket(listener)).is_err());
+            let via = at("https", port).tls(trusting(&outer));
+            let error = options().proxy(via).connect("ws://server.example/").unwrap_err();
+            assert!(matches!(&error, Error::Tls(inner) if inner.kind == TlsErrorKind::Alert(116)), "{error:?}");
+            assert!(join(proxy), "a handshake without a certificate");
         }
     });
 }

@@ -12,14 +12,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use self::environment::Variables;
-use super::deadline::Deadline;
+use super::deadline::{Deadline, is_timeout};
 use super::dial::{Place, reach};
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::tls;
 use crate::authentication::Credentials;
 use crate::cancellation::Watch;
-use crate::error::{Error, Phase, ProxyError, Result};
+use crate::error::{Error, Phase, ProxyError, Result, TlsError};
 use crate::options::{ConnectOptions, Proxy, ProxyChoice, TlsOptions};
 use crate::timings::Timings;
 use crate::url::{ProxyScheme, ProxyUrl, Target};
@@ -200,9 +200,13 @@ fn literal(host: &str) -> Option<IpAddr> {
 
 /// What went wrong with the connection to a proxy.
 fn failed(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Error::Timeout(Phase::Proxy),
-        _ => Error::Io { phase: Phase::Proxy, error },
+    if is_timeout(&error) {
+        return Error::Timeout(Phase::Proxy);
+    }
+    // Over TLS 1.3 a proxy refuses the client when that takes the handshake for finished.
+    match error.downcast::<TlsError>() {
+        Ok(error) => Error::Tls(Box::new(error)),
+        Err(error) => Error::Io { phase: Phase::Proxy, error },
     }
 }
 

@@ -53,21 +53,6 @@ impl fmt::Debug for Source {
     }
 }
 
-impl TlsOptions {
-    /// The same for a server that a redirect leads to: without the name that another one is called by, and without who the client
-    /// is.
-    pub(crate) fn for_another_origin(self) -> Self {
-        let nameless = Self { server_hostname: None, ..self };
-        if nameless.identity.is_none() {
-            return nameless;
-        }
-        nameless.with(|tls| {
-            tls.identity = None;
-            tls.key_password = None;
-        })
-    }
-}
-
 /// Who the client is, for servers that ask. They are not told unasked.
 impl TlsOptions {
     /// Shows this certificate: a PEM file that begins with it and may go on with those of the authorities between it and one
@@ -114,6 +99,19 @@ impl TlsOptions {
     /// Default: none.
     pub fn client_pkcs12_der(self, der: impl AsRef<[u8]>, password: impl Into<Arc<str>>) -> Self {
         self.identity(Identity::Pkcs12 { bundle: Source::Bytes(der.as_ref().into()), password: password.into() })
+    }
+
+    /// The same for a server that a redirect leads to: without the name that another one is called by, and without who the client
+    /// is.
+    pub(crate) fn for_another_origin(self) -> Self {
+        let nameless = Self { server_hostname: None, ..self };
+        if nameless.identity.is_none() {
+            return nameless;
+        }
+        nameless.with(|tls| {
+            tls.identity = None;
+            tls.key_password = None;
+        })
     }
 
     fn identity(self, identity: Identity) -> Self {

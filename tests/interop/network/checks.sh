@@ -1,5 +1,5 @@
 # How the checks of `run` and `faults` are made and counted. To be sourced after ../common.sh.
-# shellcheck shell=bash disable=SC2034 # the counts are for those who source this
+# shellcheck shell=bash disable=SC2034,SC2154 # variables of the other scripts
 
 reach=$target/debug/examples/interop_reach
 limit=30 # seconds for each check

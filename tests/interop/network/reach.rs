@@ -4,7 +4,7 @@
 mod told;
 
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use websocket_sync::{CloseCause, Error, Message, Result, WebSocket};
 
@@ -45,12 +45,14 @@ fn connect_and_do(told: &Told) -> Result<String> {
 /// Checks what is known of a connection once it is open.
 fn facts(told: &Told, ws: &WebSocket) -> String {
     let mut facts = String::new();
+    let timings = ws.timings().expect("it is open");
+    assert_eq!(timings.proxy.is_some(), told.proxied, "through a proxy");
     if told.deflate {
         assert!(ws.deflate().is_some(), "compression was not agreed on");
         facts += "compressed, ";
     }
     if let Some(limit) = told.connect_limit {
-        let connect = ws.timings().and_then(|timings| timings.connect).expect("a connection has been made");
+        let connect = timings.connect.expect("a connection has been made");
         assert!(connect <= limit, "it took {connect:?} to connect");
         facts += &format!("connected in {} ms, ", connect.as_millis());
     }
@@ -78,9 +80,27 @@ fn expected_failure(error: &Error, expected: Option<&told::Failure>) -> Result<S
     }
     match expected {
         None => Err(said),
-        Some(failure) if failure.kind == kind(error) && said.contains(&failure.text) => Ok(said),
+        Some(failure)
+            if failure.kind.split('|').any(|kind| kind == self::kind(error)) && said.contains(&failure.text) =>
+        {
+            expected_refusal(error, failure, said)
+        }
         Some(failure) => Err(format!("{failure} was expected, not {said}")),
     }
+}
+
+/// What a refusal has beside its status.
+fn expected_refusal(error: &Error, expected: &told::Failure, said: String) -> Result<String, String> {
+    let Error::Refused(refusal) = error else { return Ok(said) };
+    let body = String::from_utf8_lossy(&refusal.body);
+    if expected.body.as_ref().is_some_and(|text| !body.contains(text)) {
+        return Err(format!("{said}; the body is {body:?}"));
+    }
+    let retry_after = refusal.retry_after(SystemTime::now());
+    if expected.retry_after.is_some_and(|least| retry_after.is_none_or(|pause| pause < least)) {
+        return Err(format!("{said}; Retry-After is {retry_after:?}"));
+    }
+    Ok(said)
 }
 
 /// The name of the variant.

@@ -3,7 +3,7 @@
 //! A driver connects, receives and waits; it decides nothing. The one of this crate's own thread is in `run`.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -198,9 +198,10 @@ fn never_connected() -> CloseInfo {
 
 /// What a server that refused has asked for (RFC 9110, section 10.2.3).
 fn retry_after(error: &Error) -> Option<Duration> {
-    let Error::Refused(refusal) = error else { return None };
-    let seconds = refusal.headers.text("retry-after")?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    match error {
+        Error::Refused(refusal) => refusal.retry_after(SystemTime::now()),
+        _ => None,
+    }
 }
 
 /// Chance, to spread those who lost the same server. A system without any is no reason not to connect.

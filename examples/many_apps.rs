@@ -67,8 +67,12 @@ fn measure(number: usize, seconds: u64) -> Result<(), Box<dyn Error>> {
 /// One of many: it counts, keeps alive, and connects again.
 fn app<'env>(url: &str, counts: &'env Counts) -> WebSocketApp<'env> {
     WebSocketApp::new(url)
-        .on_open(|_| drop(counts.open.fetch_add(1, Ordering::Relaxed)))
-        .on_message(|_, _| drop(counts.messages.fetch_add(1, Ordering::Relaxed)))
+        .on_open(|_| {
+            counts.open.fetch_add(1, Ordering::Relaxed);
+        })
+        .on_message(|_, _| {
+            counts.messages.fetch_add(1, Ordering::Relaxed);
+        })
         .on_error(|_, error| {
             counts.errors.fetch_add(1, Ordering::Relaxed);
             eprintln!("{error}");

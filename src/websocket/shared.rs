@@ -296,7 +296,19 @@ impl Shared {
     /// Sends what waits to be sent as far as that is possible without waiting. While another thread has the turn, that sends the
     /// reply when it is done, if there is room.
     pub(super) fn settle(&self) {
+        self.settle_now(self.traffic());
+    }
+
+    /// The same, behind a thread that has the turn for a moment: afterwards it is known what is left.
+    pub(super) fn settle_surely(&self) {
         let mut traffic = self.traffic();
+        while traffic.outbound.is_none() && traffic.brief {
+            traffic = self.wait(traffic, Deadline::NEVER).0;
+        }
+        self.settle_now(traffic);
+    }
+
+    fn settle_now(&self, mut traffic: MutexGuard<'_, Traffic>) {
         if traffic.is_mute() {
             self.unsettled.store(false, Ordering::Relaxed);
             return;

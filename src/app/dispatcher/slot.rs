@@ -32,7 +32,8 @@ impl<'env> Slot<'env> {
 
     /// Its turn begins: whoever calls for it from now on means the next one.
     pub(super) fn begin_turn(&mut self) {
-        self.called.store(false, Ordering::Release);
+        // Seen is what was done before the call.
+        self.called.swap(false, Ordering::AcqRel);
         self.is_queued = false;
     }
 }

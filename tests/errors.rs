@@ -13,7 +13,8 @@ use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
 use websocket_sync::{
     Cancellation, CloseCause, CloseCode, ConnectOptions, CookieError, Error, HandshakeError, Message, MessageKind,
-    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, UrlError, WebSocket, create_connection,
+    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, UrlError, WebSocket, WebSocketApp,
+    create_connection,
 };
 
 /// The variants that an enum has in its source.
@@ -111,6 +112,16 @@ fn cancelled() -> Error {
     ConnectOptions::new().cancellation(&cancellation).connect("ws://127.0.0.1:9/").unwrap_err()
 }
 
+fn unanswered_ping() -> Error {
+    let (url, peer) = serve(|mut peer| {
+        peer.accept();
+        peer.rest()
+    });
+    let error = WebSocketApp::new(&url).ping_interval(ms(20)).ping_timeout(ms(20)).run_forever().unwrap_err();
+    peer.join();
+    error
+}
+
 fn options() -> Error {
     ConnectOptions::new().recv_timeout(std::time::Duration::ZERO).connect("ws://[::1]/").unwrap_err()
 }
@@ -182,6 +193,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 ended(|peer| peer.say(frame(0x83, b"")), |ws| drop(ws.recv().unwrap_err())),
                 "connection is closed: 1002 (protocol error), peer violated the protocol: unknown opcode 0x3",
             ),
+            retryable(unanswered_ping(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(torn(), "connection is closed: 1006 (no close frame received), a frame was sent in part"),
             retryable(
                 ended(drop, |_| {}),

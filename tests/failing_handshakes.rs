@@ -20,7 +20,8 @@ use rustls::ServerConfig;
 use support::{Peer, bounded, ms};
 use tls_peer::{Authority, VERSIONS, Validity};
 use websocket_sync::{
-    Cancellation, CloseCause, ConnectOptions, Error, HandshakeError, Phase, SocketOptions, TlsOptions,
+    Cancellation, CloseCause, ConnectOptions, Error, HandshakeError, Phase, RedirectProblem, SocketOptions, TlsOptions,
+    UrlError,
 };
 
 const TIMES: usize = 100;
@@ -152,7 +153,8 @@ impl Drop for Server {
 fn an_opening_that_fails_leaves_nothing_behind() {
     bounded(240, || {
         what_is_left_behind_is_noticed();
-        let kinds: [fn() -> Vec<Kind>; 6] = [refusals, broken_answers, wrong_upgrades, tls, network, options];
+        let kinds: [fn() -> Vec<Kind>; 7] =
+            [refusals, redirects, broken_answers, wrong_upgrades, tls, network, options];
         let mut count = 0;
         for kinds in kinds {
             for mut kind in kinds() {
@@ -166,6 +168,7 @@ fn an_opening_that_fails_leaves_nothing_behind() {
 
 /// Of the test itself: each of the four would be seen.
 fn what_is_left_behind_is_noticed() {
+    let (_, threads) = support::descriptors_and_threads();
     let error = || ConnectOptions::new().connect("none").unwrap_err();
     let is_any = |_: &Error| true;
     let memory = move || {
@@ -192,7 +195,7 @@ fn what_is_left_behind_is_noticed() {
     };
     assert!(Kind::new("a thread", thread, is_any).shared().left_behind(ms(0)).is_some());
     drop(stop);
-    while support::descriptors_and_threads().1 > 20 {
+    while support::descriptors_and_threads().1 > threads {
         thread::sleep(ms(1));
     }
 }
@@ -210,7 +213,7 @@ fn refusals() -> Vec<Kind> {
     let table: [(&str, u16); 20] = [
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", 200),
         ("HTTP/1.1 204 No Content\r\n\r\n", 204),
-        ("HTTP/1.1 301 Moved\r\nContent-Length: 0\r\n\r\n", 301),
+        ("HTTP/1.1 300 Multiple Choices\r\nContent-Length: 0\r\n\r\n", 300),
         ("HTTP/1.1 304 Not Modified\r\n\r\n", 304),
         ("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", 400),
         ("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n", 401),
@@ -247,6 +250,30 @@ fn refusals() -> Vec<Kind> {
     });
     kinds.push(Kind::at("a body that stalls", stalled, "ws", short(), move |error| is_403(error) || is_timeout(error)));
     kinds
+}
+
+/// Redirects that are not followed to the end, and challenges that are answered in vain.
+fn redirects() -> Vec<Kind> {
+    let table = [
+        ("", RedirectProblem::MissingLocation),
+        ("Location: /a\r\nLocation: /b\r\n", RedirectProblem::RepeatedLocation),
+        ("Location: ftp://a/\r\n", RedirectProblem::Location(UrlError::Scheme("ftp".into()))),
+        ("Location: /\r\n", RedirectProblem::Loop),
+        ("Location: a/?\r\n", RedirectProblem::Limit { limit: 3 }),
+    ];
+    let redirects = table.into_iter().map(|(fields, problem)| {
+        let answer = format!("HTTP/1.1 302 Found\r\n{fields}Content-Length: 3\r\n\r\nbye");
+        let is_expected =
+            move |error: &Error| matches!(error, Error::Redirect(redirect) if redirect.problem == problem);
+        Kind::at(fields, Server::answering(answer), "ws", ConnectOptions::new(), is_expected)
+    });
+    let challenges = ["Basic", "Digest realm=\"a\", nonce=\"b\", qop=\"auth\""].map(|challenge| {
+        let answer = format!("HTTP/1.1 401 Who\r\nWWW-Authenticate: {challenge}\r\nContent-Length: 3\r\n\r\nwho");
+        let is_expected = |error: &Error| matches!(error, Error::Refused(refusal) if refusal.status == 401);
+        let options = ConnectOptions::new().credentials("user", "wrong");
+        Kind::at(challenge, Server::answering(answer), "ws", options, is_expected)
+    });
+    redirects.chain(challenges).collect()
 }
 
 /// Whether it is this rule of the handshake that was broken.

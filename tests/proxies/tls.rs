@@ -186,7 +186,7 @@ fn a_proxy_that_wants_a_certificate_is_heard() {
         for _ in 0..20 {
             let to_proxy = Arc::clone(&to_proxy);
             let (port, proxy) = proxy(move |listener| accept(to_proxy, socket(listener)).is_err());
-            let via = at("https", port).tls(trusting(&outer));
+            let via = at("https", port).tls(trusting(&TlsOptions::new(), &outer));
             let error = options().proxy(via).connect("ws://server.example/").unwrap_err();
             assert!(matches!(&error, Error::Tls(inner) if inner.kind == TlsErrorKind::Alert(116)), "{error:?}");
             assert!(join(proxy), "a handshake without a certificate");

@@ -585,3 +585,30 @@ fn debug_shows_no_secret() {
     assert!(!shown.contains("hidden"), "{shown}");
     assert!(shown.contains("on_open"), "{shown}");
 }
+
+#[test]
+fn a_message_costs_no_allocation() {
+    bounded(20, || {
+        let allocations = |messages: usize| {
+            let (url, peer) = accepting(move |mut peer| {
+                peer.repeat(frame(0x81, [b'x'; 64]), messages).unwrap();
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            let mut heard = 0;
+            let mut app = WebSocketApp::new(url)
+                .ping_interval(Duration::from_secs(60))
+                .on_data(|_, _, _, _| ())
+                .on_message(|_, _| heard += 1);
+            let counted = allocation_counter::measure(|| drop(app.run_forever().unwrap()));
+            drop(app);
+            peer.join();
+            assert_eq!(heard, messages);
+            counted.count_total
+        };
+        // The first run of a process fills what is kept.
+        allocations(10);
+        let (few, many) = (allocations(2_000), allocations(50_000));
+        assert!(many <= few + 20, "{few} for 2,000 messages, {many} for 50,000");
+    });
+}

@@ -143,6 +143,16 @@ fn torn() -> Error {
     ws.recv().unwrap_err()
 }
 
+fn silent() -> Error {
+    let (url, peer) = serve(|mut peer| {
+        peer.accept();
+        peer.rest();
+    });
+    let error = WebSocketApp::new(url).ping_interval(ms(10)).ping_timeout(ms(10)).run_forever().unwrap_err();
+    peer.join();
+    error
+}
+
 fn closing() -> Error {
     let (ws, peer) = open(&ConnectOptions::new(), |peer| peer);
     ws.send_close(CloseCode(4000), "enough").unwrap();
@@ -210,6 +220,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
             Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
             row(io::Error::other("disk full"), "disk full"),
+            retryable(silent(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),
             Row {
                 source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),

@@ -252,7 +252,7 @@ impl<'env> WebSocketApp<'env> {
     /// # Errors
     ///
     /// The last failure, when no further attempt follows it; the failure of a callback with [`CallbackPolicy::Stop`]; before
-    /// anything is done, [`Error::Options`] for a setting that cannot be meant.
+    /// anything is done, [`Error::Options`](crate::Error::Options) for a setting that cannot be meant.
     pub fn run_forever(&mut self) -> Result<Closed> {
         self.pings.validate()?;
         self.options.validate()?;

@@ -387,3 +387,6 @@ impl Tally {
         self.bytes.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

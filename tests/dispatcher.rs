@@ -528,9 +528,9 @@ fn a_callback_closes_another_app_without_waiting_and_the_timer_sees_to_the_rest(
         let mut apps = ManyApps::new().unwrap();
         apps.on_ended(|_, outcome| outcomes.push(show(&outcome)));
         let closed = apps.add(WebSocketApp::new(&url).options(quick())).unwrap();
-        let stops = closed.clone();
+        let other_app = closed.clone();
         let app = WebSocketApp::new(&other).on_message(move |app, _| {
-            at_once(|| stops.close().unwrap());
+            at_once(|| other_app.close().unwrap());
             app.stop();
         });
         let start = Instant::now();
@@ -539,6 +539,7 @@ fn a_callback_closes_another_app_without_waiting_and_the_timer_sees_to_the_rest(
         drop(apps);
         assert!(start.elapsed() < ms(1500), "{:?}", start.elapsed());
         assert_eq!(outcomes.len(), 2);
+        assert!(!closed.is_running());
         drop(peer.join());
         silent.join();
     });
@@ -733,8 +734,9 @@ fn what_many_apps_do_at_once_comes_to_an_end() {
         let mut apps = ManyApps::new().unwrap();
         let handles: Vec<Handle> = iter::repeat_with(|| {
             let options = ConnectOptions::new().close_timeout(ms(100));
-            let app =
-                WebSocketApp::new(&url).options(options).reconnect(Reconnect::backoff().base(ms(50)).floor(ms(1)));
+            let app = WebSocketApp::new(&url)
+                .options(options)
+                .reconnect(Reconnect::backoff().base(ms(20)).cap(ms(100)).floor(ms(1)));
             apps.add(app).unwrap()
         })
         .take(100)

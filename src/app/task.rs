@@ -3,6 +3,8 @@
 use std::fmt;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
+#[cfg(windows)]
+use std::os::windows::io::BorrowedSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -204,6 +206,13 @@ impl<'env> AppTask<'env> {
     #[cfg(unix)]
     pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.ws()?.as_fd()
+    }
+
+    /// The socket to wait for, both to be readable and to be writable, if there is a connection and it has one. It is another one
+    /// after each attempt.
+    #[cfg(windows)]
+    pub fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
+        self.ws()?.as_socket()
     }
 
     /// How many connections there were, so that a loop knows one socket from the next.

@@ -13,7 +13,7 @@ use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
 use websocket_sync::{
     Cancellation, CloseCause, CloseCode, ConnectOptions, CookieError, Error, HandshakeError, Message, MessageKind,
-    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, TlsErrorKind, UrlError, WebSocket,
+    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, TlsErrorKind, UrlError, WebSocket, WebSocketApp,
     create_connection,
 };
 
@@ -113,6 +113,16 @@ fn cancelled() -> Error {
     ConnectOptions::new().cancellation(&cancellation).connect("ws://127.0.0.1:9/").unwrap_err()
 }
 
+fn unanswered_ping() -> Error {
+    let (url, peer) = serve(|mut peer| {
+        peer.accept();
+        peer.rest()
+    });
+    let error = WebSocketApp::new(&url).ping_interval(ms(20)).ping_timeout(ms(20)).run_forever().unwrap_err();
+    peer.join();
+    error
+}
+
 fn options() -> Error {
     ConnectOptions::new().recv_timeout(std::time::Duration::ZERO).connect("ws://[::1]/").unwrap_err()
 }
@@ -132,6 +142,16 @@ fn torn() -> Error {
     assert!(ws.send_binary(&[0; 1 << 22]).unwrap_err().is_timeout());
     drop(peer.join());
     ws.recv().unwrap_err()
+}
+
+fn silent() -> Error {
+    let (url, peer) = serve(|mut peer| {
+        peer.accept();
+        peer.rest();
+    });
+    let error = WebSocketApp::new(url).ping_interval(ms(10)).ping_timeout(ms(10)).run_forever().unwrap_err();
+    peer.join();
+    error
 }
 
 fn closing() -> Error {
@@ -184,6 +204,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 ended(|peer| peer.say(frame(0x83, b"")), |ws| drop(ws.recv().unwrap_err())),
                 "connection is closed: 1002 (protocol error), peer violated the protocol: unknown opcode 0x3",
             ),
+            retryable(unanswered_ping(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(torn(), "connection is closed: 1006 (no close frame received), a frame was sent in part"),
             retryable(
                 ended(drop, |_| {}),
@@ -200,6 +221,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
             Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
             row(io::Error::other("disk full"), "disk full"),
+            retryable(silent(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),
             Row {
                 source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::io::{self, Read};
+use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -13,7 +15,7 @@ use support::site::{Site, fields, found, open, path, status};
 use support::{Peer, bounded, by_deadline, ms, serve};
 use websocket_sync::protocol::LocalProtocolError;
 use websocket_sync::protocol::handshake::BodyEnd;
-use websocket_sync::{ConnectOptions, Error, HandshakeError, Refusal, create_connection};
+use websocket_sync::{ConnectOptions, Error, HandshakeError, Phase, Refusal, Transport, create_connection};
 
 /// The lines of the head that these options come to, but for the key.
 fn said(options: &ConnectOptions) -> Vec<String> {
@@ -286,4 +288,38 @@ fn a_log_names_the_url_without_its_secrets() {
         assert!(logged.contains(&format!("opening {}\n", site.url(path))), "{logged}");
     }
     assert!(!logged.contains("secret-canary"), "{logged}");
+}
+
+/// A connection that the peer has reset after its last words.
+#[derive(Debug)]
+struct Gone(Mutex<&'static [u8]>);
+
+impl Transport for Gone {
+    fn read(&self, buf: &mut [u8], _timeout: Option<Duration>) -> io::Result<usize> {
+        self.0.lock().unwrap().read(buf)
+    }
+
+    fn write(&self, _buf: &[u8], _timeout: Option<Duration>) -> io::Result<usize> {
+        Err(io::ErrorKind::ConnectionReset.into())
+    }
+
+    fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_server_that_refuses_without_reading_the_request_is_heard() {
+    let connect = |words: &'static str| {
+        let gone = Gone(Mutex::new(words.as_bytes()));
+        ConnectOptions::new().connect_over(gone, "ws://h/").unwrap_err()
+    };
+    let busy = connect("HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 3\r\n\r\nbye");
+    assert!(matches!(&busy, Error::Refused(refusal) if refusal.status == 503 && refusal.body == *b"bye"), "{busy:?}");
+    for words in ["", "HTTP/1.1 503", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "?\r\n\r\n"] {
+        let error = connect(words);
+        let is_reset = matches!(&error, Error::Io { phase: Phase::Handshake, error }
+            if error.kind() == io::ErrorKind::ConnectionReset);
+        assert!(is_reset, "{error:?} after {words:?}");
+    }
 }

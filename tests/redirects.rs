@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use support::site::{Site, fields, found, open, path, status};
 use support::{at_once, bounded, by_deadline, ms};
-use tls_peer::{Authority, accept};
+use tls_peer::{Authority, Validity, accept};
 use websocket_sync::{
     Cancellation, CloseCause, ConnectOptions, Error, Phase, RedirectError, RedirectProblem, TlsOptions, UrlError,
     WebSocket,
@@ -362,7 +362,7 @@ fn neither_an_error_nor_a_connection_shows_a_query() {
     assert_eq!(ws.url(), Some(&*world.a.url("/next?canary")));
 }
 
-/// Serves one request over TLS, and says what it was.
+/// Serves one request over TLS, and says what it was; nothing where the client was not let in.
 fn serve_tls(
     config: Arc<ServerConfig>,
     answer: impl FnOnce(&str) -> String + Send + 'static,
@@ -372,7 +372,7 @@ fn serve_tls(
     let server = thread::spawn(move || {
         let socket = listener.accept().unwrap().0;
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut tls = accept(config, socket).unwrap();
+        let Ok(mut tls) = accept(config, socket) else { return String::new() };
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -441,6 +441,29 @@ fn the_name_for_tls_is_that_of_the_origin_it_was_given_for() {
     drop(ws);
     same_server.join().unwrap();
     other_server.join().unwrap();
+}
+
+#[test]
+fn the_certificate_of_the_client_is_shown_to_the_origin_it_was_given_for() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let server = |name: &str, clients: Option<&Authority>| {
+        let leaf = servers.leaf(name, Validity::Now);
+        Arc::new(leaf.config(&[&rustls::version::TLS13], clients))
+    };
+    let client = clients.leaf("client.example", Validity::Now);
+    let tls = trusting(&servers).client_cert_pem(&client.cert, &client.key);
+    for asks in [None, Some(&clients)] {
+        let (other, other_server) = serve_tls(server("other.example", asks), open);
+        let location = format!("https://other.example:{other}/");
+        let (home, home_server) = serve_tls(server("home.example", Some(&clients)), move |_| found(&location));
+        let result = at_home(tls.clone()).connect(&format!("wss://home.example:{home}/"));
+        match asks {
+            None => drop(result.unwrap()),
+            Some(_) => assert!(matches!(result, Err(Error::Tls(_))), "{result:?}"),
+        }
+        assert!(!home_server.join().unwrap().is_empty());
+        assert_eq!(other_server.join().unwrap().is_empty(), asks.is_some());
+    }
 }
 
 #[cfg(feature = "cookies")]
@@ -541,4 +564,29 @@ fn a_redirect_from_a_unix_socket_stays_there_or_leaves_its_origin() {
     assert!(heads[1].starts_with("GET /b?q "), "{}", heads[1]);
     assert!(fields(&elsewhere.heads()[0], "Authorization").is_empty());
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_client_certificate_is_shown_at_the_origin_it_was_given_for_and_at_no_other() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let client = clients.leaf("client.example", Validity::Now);
+    let asking = || {
+        let leaf = authority.leaf("localhost", Validity::Now);
+        Arc::new(leaf.config(&[&rustls::version::TLS12], Some(&clients)))
+    };
+    let tls = trusting(&authority).client_cert_pem(&client.cert, &client.key);
+    let (home, home_server) = serve_tls(asking(), open);
+    drop(at_home(tls.clone()).connect(&format!("wss://localhost:{home}/")).unwrap());
+    home_server.join().unwrap();
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let other = listener.local_addr().unwrap().port();
+    let config = asking();
+    let other_server = thread::spawn(move || accept(config, listener.accept().unwrap().0).unwrap_err());
+    let (home, home_server) = serve_tls(asking(), move |_| found(&format!("https://localhost:{other}/")));
+    let error = at_home(tls).connect(&format!("wss://localhost:{home}/")).unwrap_err();
+    assert!(matches!(error, Error::Tls(_)), "{error:?}");
+    home_server.join().unwrap();
+    let heard = other_server.join().unwrap();
+    assert!(heard.to_string().contains("no certificates"), "{heard}");
 }

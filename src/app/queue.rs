@@ -9,7 +9,7 @@ use super::shared::Shared;
 use super::stage::Audience;
 use super::sync::{Arc, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::error::{Error, Result};
-use crate::message::Message;
+use crate::message::{Message, MessageRef};
 use crate::sender::Sender;
 use crate::websocket::{Opcode, Received};
 
@@ -192,6 +192,14 @@ impl Drop for Entrance<'_> {
 }
 
 impl Audience for Entrance<'_> {
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        Some(act(self))
+    }
+
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
+        self.push_data(Data::Message(message.to_owned()))
+    }
+
     fn opened(&mut self, opened: Opened) {
         self.push(Event::Opened(opened));
     }

@@ -1,5 +1,6 @@
 //! The driver that runs an app on one thread: connects, receives, waits.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -23,11 +24,11 @@ pub(super) struct Way<'a, 'env> {
 }
 
 /// Runs until there is no further attempt. Returns how the last connection ended, or what has failed.
-pub(super) fn run<A: Audience>(mut session: Session<'_, A>, mut way: Way<'_, '_>) -> Result<Closed, Arc<Error>> {
+pub(super) fn run<A: Audience>(session: &mut Session<'_, A>, mut way: Way<'_, '_>) -> Result<Closed, Arc<Error>> {
     loop {
         let connected = way.connect(&session.attempt());
         let (error, info) = match connected {
-            Ok(ws) => way.serve(&mut session, ws),
+            Ok(ws) => way.serve(session, ws),
             Err(error) => (error, None),
         };
         match session.ended(error, info, Instant::now()) {
@@ -39,11 +40,13 @@ pub(super) fn run<A: Audience>(mut session: Session<'_, A>, mut way: Way<'_, '_>
 }
 
 impl Way<'_, '_> {
-    fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
+    pub(super) fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
         let options = self.options.clone();
-        let Some(connector) = &mut self.connector else { return options.connect(self.url) };
-        catch_unwind(AssertUnwindSafe(|| connector(attempt, options)))
-            .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect_with", &*payload))))
+        let (name, connected) = match &mut self.connector {
+            Some(connector) => ("connect_with", catch_unwind(AssertUnwindSafe(|| connector(attempt, options)))),
+            None => ("a hook of the options", catch_unwind(AssertUnwindSafe(|| options.connect(self.url)))),
+        };
+        connected.unwrap_or_else(|payload| Err(Error::other(AppError::panicked(name, &*payload))))
     }
 
     /// Hands out what comes until the connection is over; says why, and how it ended.
@@ -58,21 +61,36 @@ impl Way<'_, '_> {
 
     fn receive<A: Audience>(&self, session: &mut Session<'_, A>, ws: &mut WebSocket) -> Error {
         let shared = session.handle().shared();
-        loop {
-            if shared.is_stopping() {
-                return close(ws, CloseCode::NORMAL);
-            }
-            let received = if self.fragments { ws.recv_fragment() } else { ws.recv_event() };
-            match received.map(|received| session.received(received)) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
+        while !shared.is_stopping() {
+            let step = if self.fragments { step_by_fragment(session, ws) } else { step(session, ws) };
+            match step {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(error)) => {
                     close(ws, CloseCode::INTERNAL_ERROR);
                     return error;
                 }
                 Err(error) => return error,
             }
         }
+        close(ws, CloseCode::NORMAL)
     }
+}
+
+/// Hands out what is there already, or else waits for something. Breaks with a reason to close.
+fn step<A: Audience>(session: &mut Session<'_, A>, ws: &mut WebSocket) -> Result<ControlFlow<Error>> {
+    let drained = session.drain(ws)?;
+    if drained.is_break() || session.handle().shared().is_stopping() {
+        return Ok(drained);
+    }
+    Ok(handed_out(session.received(ws.recv_event()?)))
+}
+
+fn step_by_fragment<A: Audience>(session: &mut Session<'_, A>, ws: &mut WebSocket) -> Result<ControlFlow<Error>> {
+    Ok(handed_out(session.received(ws.recv_fragment()?)))
+}
+
+fn handed_out(result: Result<()>) -> ControlFlow<Error> {
+    result.map_or_else(ControlFlow::Break, ControlFlow::Continue)
 }
 
 /// Closes, unless somebody is about to; says how it ended.

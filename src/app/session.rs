@@ -2,7 +2,8 @@
 //!
 //! A driver connects, receives and waits; it decides nothing. The one of this crate's own thread is in `run`.
 
-use std::time::{Duration, Instant};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant, SystemTime};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -38,9 +39,43 @@ pub(super) enum Ending {
     Over(Result<Closed, Arc<Error>>),
 }
 
+/// What a session knows, for a driver that takes it up again and again.
+#[derive(Debug)]
+pub(super) struct Past {
+    life: Life,
+    last_error: Option<Arc<Error>>,
+}
+
+impl Past {
+    /// Nothing has happened yet.
+    pub(super) const fn none(reconnect: Reconnect) -> Self {
+        Self { life: Life::new(reconnect), last_error: None }
+    }
+}
+
 impl<'a, A: Audience> Session<'a, A> {
+    /// Takes it up where it was left.
+    pub(super) fn resume(handle: &'a Handle, pings: &'a PingOptions, past: Past, audience: A) -> Self {
+        Self { handle, pings, life: past.life, audience, last_error: past.last_error }
+    }
+
+    /// Leaves it, to be taken up later.
+    pub(super) fn leave(self) -> (Past, A) {
+        (Past { life: self.life, last_error: self.last_error }, self.audience)
+    }
+
+    /// Begins an attempt to connect that is made elsewhere: its number, and what the one before it ended with.
+    pub(super) fn begin_attempt(&mut self) -> (u32, Option<Arc<Error>>) {
+        (self.life.connect(), self.last_error.clone())
+    }
+
     pub(super) const fn new(handle: &'a Handle, pings: &'a PingOptions, reconnect: Reconnect, audience: A) -> Self {
         Self { handle, pings, life: Life::new(reconnect), audience, last_error: None }
+    }
+
+    /// The run is over.
+    pub(super) fn into_audience(self) -> A {
+        self.audience
     }
 
     pub(super) const fn handle(&self) -> &'a Handle {
@@ -76,6 +111,27 @@ impl<'a, A: Audience> Session<'a, A> {
             Received::Pong(payload) => shared.pong(payload, Instant::now()),
         }
         self.audience.received(received)
+    }
+
+    /// Hands out the messages that lie there already. Breaks when a message is a reason to close the connection.
+    #[inline]
+    pub(super) fn drain(&mut self, ws: &mut WebSocket) -> Result<ControlFlow<Error>> {
+        let shared = self.handle.shared();
+        let drained = self.audience.guarded(|audience| {
+            ws.each_buffered(|message| {
+                shared.received.count_alone(message.as_bytes().len());
+                match audience.message(message) {
+                    Ok(()) if shared.is_stopping() => ControlFlow::Break(None),
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(error) => ControlFlow::Break(Some(error)),
+                }
+            })
+        });
+        match drained {
+            Some(Ok(ControlFlow::Break(Some(error)))) => Ok(ControlFlow::Break(error)),
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Ok(ControlFlow::Continue(())),
+        }
     }
 
     /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.
@@ -142,9 +198,10 @@ fn never_connected() -> CloseInfo {
 
 /// What a server that refused has asked for (RFC 9110, section 10.2.3).
 fn retry_after(error: &Error) -> Option<Duration> {
-    let Error::Refused(refusal) = error else { return None };
-    let seconds = refusal.headers.text("retry-after")?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    match error {
+        Error::Refused(refusal) => refusal.retry_after(SystemTime::now()),
+        _ => None,
+    }
 }
 
 /// Chance, to spread those who lost the same server. A system without any is no reason not to connect.

@@ -1,5 +1,6 @@
 //! Where callbacks are called: their errors and panics end here.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::closed::Closed;
@@ -10,33 +11,19 @@ use super::handler::{Handler, log_error};
 use super::life::Opened;
 use super::sync::Arc;
 use crate::error::{Error, Result};
+use crate::message::MessageRef;
 use crate::websocket::{CloseCode, Received};
 
 /// What happens to an app, in the order in which its callbacks are to hear of it.
 pub(super) trait Audience {
+    /// Does what calls [`message`](Self::message) many times, and takes care of a panic: then there is no result.
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T>;
+    /// A message has come. Only inside of [`guarded`](Self::guarded).
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()>;
     fn opened(&mut self, opened: Opened);
     fn received(&mut self, received: Received<'_>) -> Result<()>;
     fn failed(&mut self, error: Arc<Error>);
     fn closed(&mut self, closed: Closed);
-}
-
-impl<A: Audience> Audience for &mut A {
-    fn opened(&mut self, opened: Opened) {
-        (**self).opened(opened);
-    }
-
-    #[inline]
-    fn received(&mut self, received: Received<'_>) -> Result<()> {
-        (**self).received(received)
-    }
-
-    fn failed(&mut self, error: Arc<Error>) {
-        (**self).failed(error);
-    }
-
-    fn closed(&mut self, closed: Closed) {
-        (**self).closed(closed);
-    }
 }
 
 /// What becomes of a run when a callback fails.
@@ -85,11 +72,13 @@ impl<'a, 'env> Stage<'a, 'env> {
         match catch_unwind(AssertUnwindSafe(|| callback(closures, handle))) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.failed_with(error, self.policies.errors),
-            Err(payload) => {
-                let panicked = Error::other(AppError::panicked(name, &*payload));
-                self.failed_with(panicked, self.policies.panics);
-            }
+            Err(payload) => self.panicked(name, &*payload),
         }
+    }
+
+    #[cold]
+    fn panicked(&mut self, name: &'static str, payload: &(dyn Any + Send)) {
+        self.failed_with(Error::other(AppError::panicked(name, payload)), self.policies.panics);
     }
 
     #[cold]
@@ -115,6 +104,30 @@ impl<'a, 'env> Stage<'a, 'env> {
 }
 
 impl Audience for Stage<'_, '_> {
+    /// One net for many messages: to spread one for each takes as long as to hand it out.
+    #[inline]
+    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(|| act(self))) {
+            Ok(done) => Some(done),
+            Err(payload) => {
+                self.panicked("on_message", &*payload);
+                None
+            }
+        }
+    }
+
+    #[inline]
+    fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
+        if self.closures.wants_data() {
+            let (data, opcode) = (message.as_bytes(), message.kind().into());
+            self.call("on_data", |callbacks, app| callbacks.on_data(app, data, opcode, true));
+        }
+        if let Err(error) = self.closures.on_message(self.handle, message) {
+            self.failed_with(error, self.policies.errors);
+        }
+        Ok(())
+    }
+
     fn opened(&mut self, opened: Opened) {
         match opened {
             Opened::First => self.call("on_open", |callbacks, app| callbacks.on_open(app)),
@@ -126,11 +139,7 @@ impl Audience for Stage<'_, '_> {
     fn received(&mut self, received: Received<'_>) -> Result<()> {
         match received {
             Received::Message(message) => {
-                if self.closures.wants_data() {
-                    let (data, opcode) = (message.as_bytes(), message.kind().into());
-                    self.call("on_data", |callbacks, app| callbacks.on_data(app, data, opcode, true));
-                }
-                self.call("on_message", |callbacks, app| callbacks.on_message(app, message));
+                self.guarded(|stage| stage.message(message));
             }
             Received::Fragment { opcode, payload, fin } => {
                 self.call("on_data", |callbacks, app| callbacks.on_data(app, payload, opcode, fin));
@@ -148,5 +157,75 @@ impl Audience for Stage<'_, '_> {
 
     fn closed(&mut self, closed: Closed) {
         self.call("on_close", |callbacks, app| callbacks.on_close(app, &closed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use log::{LevelFilter, Log, Metadata, Record};
+
+    use super::*;
+    use crate::app::WebSocketApp;
+    use crate::error::Phase;
+
+    thread_local! {
+        static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Keeps the errors of this thread.
+    struct Logger;
+
+    impl Log for Logger {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.level() == log::Level::Error
+        }
+
+        fn log(&self, record: &Record<'_>) {
+            if self.enabled(record.metadata()) {
+                LOGGED.with_borrow_mut(|logged| logged.push(record.args().to_string()));
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    /// What is logged while an app hears of a timeout, of a message and of its close.
+    fn logged(app: WebSocketApp<'_>) -> Vec<String> {
+        // Another test may have set it.
+        let _ = log::set_logger(&Logger);
+        log::set_max_level(LevelFilter::Error);
+        LOGGED.take();
+        let handle = app.handle();
+        let mut closures = app.closures;
+        let mut stage = Stage::new(&mut closures, &handle, CallbackPolicies::default());
+        stage.failed(Arc::new(Error::Io { phase: Phase::Connect, error: std::io::Error::other("cable unplugged") }));
+        stage.received(Received::Message(MessageRef::Text("m"))).unwrap();
+        LOGGED.take()
+    }
+
+    fn app() -> WebSocketApp<'static> {
+        WebSocketApp::new("ws://unused/")
+    }
+
+    #[test]
+    fn an_error_that_nobody_listens_to_is_logged_with_its_causes() {
+        assert_eq!(logged(app()), ["connecting failed: cable unplugged"]);
+        let failing = app().on_message(|_, _| Err::<(), _>(Error::other("not understood")));
+        assert_eq!(logged(failing), ["connecting failed: cable unplugged", "not understood"]);
+    }
+
+    #[test]
+    fn one_that_somebody_listens_to_is_not() {
+        assert_eq!(logged(app().on_error(|_, _| ())), [""; 0]);
+    }
+
+    #[test]
+    fn the_failure_of_the_listener_is_logged_too() {
+        let failing = app().on_error(|_, _| Err::<(), _>(Error::other("deaf")));
+        assert_eq!(logged(failing), ["deaf"]);
+        let panicking = app().on_error(|_, _| -> () { panic!("dead") });
+        assert_eq!(logged(panicking), ["on_error panicked: dead"]);
     }
 }

@@ -106,6 +106,8 @@ const fn days_of(month: usize, year: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::protocol::handshake::{ClientHandshake, ClientRequest, HeadLimits, Progress};
 
@@ -192,6 +194,16 @@ mod tests {
             let short = seconds(&format!("Sunday, 06-Nov-{two} 08:49:37 GMT"), year_2026);
             assert_eq!(short, seconds(&format!("Sun, 06 Nov {four} 08:49:37 GMT"), 0), "{two}");
             assert!(short.is_some());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_it_panic(
+            value in "(Sun|Sunday,|Sun,)? ?[0-9]{0,2}[ -]{0,2}(Nov|Feb)?[ -][0-9]{1,5} [0-9:]{0,9}( GMT)?|[ -~\u{e9}]{0,30}",
+            now in any::<u64>(),
+        ) {
+            let _ = seconds(&value, now);
         }
     }
 

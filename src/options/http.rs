@@ -128,8 +128,9 @@ impl ConnectOptions {
     ///
     /// `http` and `https` stand for `ws` and `wss`. A redirect never leads from `wss` to `ws`, to a Unix socket, or to a URL that was
     /// asked before. What is secret stays with the scheme, host and port of the URL that was given: header fields but for a
-    /// few that are harmless ([`header`](Self::header) lists them), cookies, credentials, overridden `Host` and `Origin`, and the
-    /// overridden name of [TLS](crate::TlsOptions::server_hostname). User and password in a `Location` are not used.
+    /// few that are harmless ([`header`](Self::header) lists them), cookies, credentials, overridden `Host` and `Origin`, and of
+    /// [TLS](crate::TlsOptions) the overridden name and the client's certificate, unless a ready connector has one. User and password
+    /// in a `Location` are not used.
     ///
     /// Default: 3.
     pub fn redirect_limit(self, redirects: usize) -> Self {
@@ -138,6 +139,6 @@ impl ConnectOptions {
 
     /// The same for a server that a redirect leads to, and that none of these options was meant for.
     pub(crate) fn for_another_origin(&self) -> Self {
-        self.clone().with(|settings| settings.tls.server_hostname = None)
+        self.clone().with(|settings| settings.tls = settings.tls.clone().for_another_origin())
     }
 }

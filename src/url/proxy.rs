@@ -100,6 +100,11 @@ impl ProxyScheme {
     }
 }
 
+/// A host name in another script as it stands in [`Target::host`](super::Target::host), if it can be one.
+pub(crate) fn to_ascii(name: &str) -> Option<String> {
+    parse_host(name).ok().map(|host| host.name)
+}
+
 fn parse_scheme(scheme: &str) -> Result<ProxyScheme, ProxyUrlError> {
     match scheme.to_ascii_lowercase().as_str() {
         "http" => Ok(ProxyScheme::Http),

@@ -1,5 +1,7 @@
 //! Receiving everything that comes, borrowed: for who hands it on to callbacks.
 
+use std::ops::ControlFlow;
+
 use super::WebSocket;
 use super::reader::ControlFrames;
 use crate::error::Result;
@@ -37,7 +39,23 @@ impl WebSocket {
         }
     }
 
-    /// The same, but a message that comes in fragments is received fragment by fragment.
+    /// Hands out the short messages that have been received already, where they lie, until `look` has enough of them.
+    #[inline]
+    pub(crate) fn each_buffered<B>(
+        &mut self,
+        mut look: impl FnMut(MessageRef<'_>) -> ControlFlow<B>,
+    ) -> Result<ControlFlow<B>> {
+        let (reader, shared) = self.halves()?;
+        while reader.inbound.advance_short() {
+            let looked = look(reader.message(shared, None)?);
+            if looked.is_break() {
+                return Ok(looked);
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// As [`recv_event`](Self::recv_event), but a message that comes in fragments is received fragment by fragment.
     pub(crate) fn recv_fragment(&mut self) -> Result<Received<'_>> {
         let (reader, shared) = self.halves()?;
         let mut deadline = None;

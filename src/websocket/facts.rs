@@ -72,7 +72,7 @@ impl WebSocket {
         self.connection.as_ref()?.shared.stream.local_addr()
     }
 
-    /// The address of the peer, if the stream has one.
+    /// The address of the peer, if the stream has one; that of the proxy where there is one in between.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.connection.as_ref()?.shared.stream.peer_addr()
     }

@@ -259,8 +259,8 @@ impl Connection {
 }
 
 impl ConnectOptions {
-    /// Opens a connection: resolves the name, connects, speaks TLS for `wss`, and makes the opening handshake. Redirects are followed
-    /// as far as the [redirect limit](Self::redirect_limit) goes.
+    /// Opens a connection: resolves the name, connects, through a [proxy](Self::proxy) if there is one, speaks TLS for `wss`, and
+    /// makes the opening handshake. Redirects are followed as far as the [redirect limit](Self::redirect_limit) goes.
     ///
     /// Beside `ws://host:port/path?query` and `wss://` there are `ws+unix:///path/of.sock:/path?query` and `wss+unix://` for a Unix
     /// socket. A link-local IPv6 address takes its zone along: `ws://[fe80::1%25eth0]/`. User and password in the URL are sent as
@@ -269,9 +269,9 @@ impl ConnectOptions {
     /// # Errors
     ///
     /// [`Error::Url`], [`Error::Options`] and [`Error::Usage`] for what was asked; [`Error::Address`], [`Error::Io`],
-    /// [`Error::Tls`], [`Error::Handshake`], [`Error::Redirect`] and [`Error::Refused`] for what came of it; [`Error::Timeout`] with
-    /// the phase when it took longer than the [open timeout](Self::open_timeout), all redirects together; and that of the
-    /// [header provider](Self::header_provider).
+    /// [`Error::Proxy`], [`Error::Tls`], [`Error::Handshake`], [`Error::Redirect`] and [`Error::Refused`] for what came of it;
+    /// [`Error::Timeout`] with the phase when it took longer than the [open timeout](Self::open_timeout), all redirects together;
+    /// and that of the [header provider](Self::header_provider).
     ///
     /// ```no_run
     /// use std::time::Duration;

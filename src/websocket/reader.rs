@@ -122,7 +122,7 @@ impl Reader {
 
     /// The message of the last step; text that is not UTF-8 ends the connection. `deadline` is that of the receive, if it had to
     /// wait.
-    #[inline]
+    #[inline(always)]
     pub(super) fn message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<MessageRef<'_>> {
         let timeout = self.timeout;
         self.inbound.message().map_err(|error| not_text(shared, error, deadline, timeout))

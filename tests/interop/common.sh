@@ -1,5 +1,5 @@
 # What the scripts of the interop tests share. To be sourced, with $suite set to the name that goes before messages.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # $suite
 
 interop=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$interop/../.." && pwd)

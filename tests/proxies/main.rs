@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod authorization;
+#[macro_use]
+#[path = "../support/backends.rs"]
+mod backends;
 mod connect;
 mod deadlines;
 mod environment;
@@ -18,7 +21,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use support::{Peer, frame};
-use websocket_sync::{ConnectOptions, Error, Message, Opcode, Proxy, ProxyError, Result, WebSocket};
+use websocket_sync::{
+    ConnectOptions, Error, Message, Opcode, Proxy, ProxyError, Result, TlsBackend, TlsOptions, WebSocket,
+};
 
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 

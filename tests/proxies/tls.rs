@@ -6,9 +6,9 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use super::support::{bounded, join};
-use super::tls_peer::{Authority, accept};
+use super::tls_peer::{Authority, Validity, accept};
 use super::*;
-use websocket_sync::TlsOptions;
+use websocket_sync::{TlsErrorKind, TlsOptions};
 
 /// The head of a request, and not a byte more.
 fn head(stream: &mut impl Read) -> String {
@@ -41,19 +41,38 @@ fn tunnel(config: Arc<ServerConfig>, mut stream: impl Read + Write) -> (String, 
     (asked, serve_tls(config, stream))
 }
 
-fn trusting(authority: &Authority) -> TlsOptions {
-    TlsOptions::new().ca_certs_pem(&authority.pem)
+fn trusting(tls: &TlsOptions, authority: &Authority) -> TlsOptions {
+    tls.clone().ca_certs_pem(&authority.pem)
 }
 
+on_each_backend! {
+    wss_through_a_tunnel_verifies_the_server
+    wss_through_socks_verifies_the_server
+    tls_to_the_proxy_has_the_servers_tls_inside
+    ws_through_a_proxy_that_speaks_tls_is_encrypted_as_far_as_the_proxy
+    a_proxy_that_is_not_trusted_hears_nothing
+}
+
+/// One layer of TLS inside the other, each of another backend.
+#[cfg(feature = "rustls")]
 #[test]
-fn wss_through_a_tunnel_verifies_the_server() {
-    bounded(30, || {
+fn either_backend_carries_the_other() {
+    for [to_proxy, to_server] in
+        [[TlsBackend::NativeTls, TlsBackend::Rustls], [TlsBackend::Rustls, TlsBackend::NativeTls]]
+    {
+        let new = |backend| TlsOptions::new().backend(backend);
+        bounded(30, move || two_layers(&new(to_proxy), &new(to_server)));
+    }
+}
+
+fn wss_through_a_tunnel_verifies_the_server(tls: TlsOptions) {
+    bounded(30, move || {
         let authority = Authority::new();
         for (name, is_right) in [("server.example", true), ("proxy.example", false)] {
             let server = authority.server(name);
             let (port, proxy) = proxy(move |listener| tunnel(server, socket(listener)));
             let via = at("http", port).credentials("user", "s3cret");
-            let opened = options().tls(trusting(&authority)).proxy(via).connect("wss://server.example/");
+            let opened = options().tls(trusting(&tls, &authority)).proxy(via).connect("wss://server.example/");
             match opened {
                 Ok(mut ws) => {
                     assert!(is_right && ws.is_ssl());
@@ -74,9 +93,8 @@ fn wss_through_a_tunnel_verifies_the_server() {
     });
 }
 
-#[test]
-fn wss_through_socks_verifies_the_server() {
-    bounded(30, || {
+fn wss_through_socks_verifies_the_server(tls: TlsOptions) {
+    bounded(30, move || {
         let authority = Authority::new();
         let table: [(&str, &[u8], &[u8]); 2] = [
             ("socks4a", b"\x04\x01\x01\xbb\0\0\0\x01\0server.example\0", b"\0\x5a\0\0\0\0\0\0"),
@@ -94,7 +112,7 @@ fn wss_through_socks_verifies_the_server() {
                     assert_eq!(heard, hears);
                     serve_tls(server, stream).is_some()
                 });
-                let options = options().tls(trusting(&authority)).proxy(at(scheme, port));
+                let options = options().tls(trusting(&tls, &authority)).proxy(at(scheme, port));
                 match options.connect("wss://server.example/") {
                     Ok(mut ws) => say_back(&mut ws),
                     Err(Error::Tls(_)) => assert!(!is_right),
@@ -106,24 +124,24 @@ fn wss_through_socks_verifies_the_server() {
     });
 }
 
-#[test]
-fn tls_to_the_proxy_has_the_servers_tls_inside() {
-    bounded(30, || {
-        let (outer, inner) = (Authority::new(), Authority::new());
-        let (to_proxy, server) = (outer.server("proxy.example"), inner.server("server.example"));
-        let (port, proxy) = proxy(move |listener| tunnel(server, accept(to_proxy, socket(listener)).unwrap()));
-        let via = at("https", port).tls(trusting(&outer)).credentials("user", "s3cret");
-        let mut ws = options().tls(trusting(&inner)).proxy(via).connect("wss://server.example/").unwrap();
-        say_back(&mut ws);
-        let (asked, heard) = join(proxy);
-        assert!(asked.contains("Basic dXNlcjpzM2NyZXQ="), "{asked}");
-        assert!(!heard.unwrap().contains("uthorization"));
-    });
+fn tls_to_the_proxy_has_the_servers_tls_inside(tls: TlsOptions) {
+    bounded(30, move || two_layers(&tls, &tls));
 }
 
-#[test]
-fn ws_through_a_proxy_that_speaks_tls_is_encrypted_as_far_as_the_proxy() {
-    bounded(30, || {
+fn two_layers(to_proxy: &TlsOptions, to_server: &TlsOptions) {
+    let (outer, inner) = (Authority::new(), Authority::new());
+    let (proxy_config, server) = (outer.server("proxy.example"), inner.server("server.example"));
+    let (port, proxy) = proxy(move |listener| tunnel(server, accept(proxy_config, socket(listener)).unwrap()));
+    let via = at("https", port).tls(trusting(to_proxy, &outer)).credentials("user", "s3cret");
+    let mut ws = options().tls(trusting(to_server, &inner)).proxy(via).connect("wss://server.example/").unwrap();
+    say_back(&mut ws);
+    let (asked, heard) = join(proxy);
+    assert!(asked.contains("Basic dXNlcjpzM2NyZXQ="), "{asked}");
+    assert!(!heard.unwrap().contains("uthorization"));
+}
+
+fn ws_through_a_proxy_that_speaks_tls_is_encrypted_as_far_as_the_proxy(tls: TlsOptions) {
+    bounded(30, move || {
         let outer = Authority::new();
         let to_proxy = outer.server("proxy.example");
         let (port, proxy) = proxy(move |listener| {
@@ -135,25 +153,43 @@ fn ws_through_a_proxy_that_speaks_tls_is_encrypted_as_far_as_the_proxy() {
             tls.write_all(&frame(0x81, "hello")).unwrap();
             tls.read_exact(&mut [0; 11]).unwrap();
         });
-        let via = at("https", port).tls(trusting(&outer));
+        let via = at("https", port).tls(trusting(&tls, &outer));
         say_back(&mut options().proxy(via).connect("ws://server.example/").unwrap());
         join(proxy);
     });
 }
 
-#[test]
-fn a_proxy_that_is_not_trusted_hears_nothing() {
-    bounded(30, || {
+fn a_proxy_that_is_not_trusted_hears_nothing(tls: TlsOptions) {
+    bounded(30, move || {
         let (outer, other) = (Authority::new(), Authority::new());
         // Whom the server's options trust is another matter.
-        for (name, tls) in [("proxy.example", trusting(&other)), ("other.example", trusting(&outer))] {
+        for (name, trusted) in [("proxy.example", trusting(&tls, &other)), ("other.example", trusting(&tls, &outer))] {
             let to_proxy = outer.server(name);
             let (port, proxy) = proxy(move |listener| accept(to_proxy, socket(listener)).is_err());
-            let options =
-                options().tls(trusting(&outer)).proxy(at("https", port).tls(tls).credentials("user", "s3cret"));
+            let options = options()
+                .tls(trusting(&tls, &outer))
+                .proxy(at("https", port).tls(trusted).credentials("user", "s3cret"));
             let error = options.connect("ws://server.example/").unwrap_err();
             assert!(matches!(&error, Error::Tls(inner) if inner.host == "proxy.example"), "{error:?}");
             assert!(join(proxy), "a handshake with {name}");
+        }
+    });
+}
+
+/// In TLS 1.3 it refuses the client when that takes the handshake for finished, before or after it gets the request.
+#[test]
+fn a_proxy_that_wants_a_certificate_is_heard() {
+    bounded(30, || {
+        let outer = Authority::new();
+        let leaf = outer.leaf("proxy.example", Validity::Now);
+        let to_proxy = Arc::new(leaf.config(&[&rustls::version::TLS13], Some(&outer)));
+        for _ in 0..20 {
+            let to_proxy = Arc::clone(&to_proxy);
+            let (port, proxy) = proxy(move |listener| accept(to_proxy, socket(listener)).is_err());
+            let via = at("https", port).tls(trusting(&TlsOptions::new(), &outer));
+            let error = options().proxy(via).connect("ws://server.example/").unwrap_err();
+            assert!(matches!(&error, Error::Tls(inner) if inner.kind == TlsErrorKind::Alert(116)), "{error:?}");
+            assert!(join(proxy), "a handshake without a certificate");
         }
     });
 }

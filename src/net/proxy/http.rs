@@ -77,8 +77,21 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
 
 /// Sends a request and reads the answer: `None` is a tunnel.
 fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
+    match stream.write_all(request, Patience::until(line.deadline)).map_err(|failure| failed(failure.error)) {
+        Ok(()) => hear(line, stream),
+        Err(error @ Error::Timeout(_)) => Err(error),
+        // Who refuses without reading the request may be gone before it is sent. What it said tells more than that.
+        Err(error) => match hear(line, stream) {
+            Ok(Some(refused)) => Ok(Some(refused)),
+            Err(refused @ Error::Tls(_)) => Err(refused),
+            Ok(None) | Err(_) => Err(error),
+        },
+    }
+}
+
+/// Reads the answer to a request.
+fn hear(line: &Line<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
     let mut deadline = line.deadline;
-    stream.write_all(request, Patience::until(deadline)).map_err(|failure| failed(failure.error))?;
     let mut tunnel = Tunnel::new(line.options.settings().head_limits);
     let mut piece = [0; PIECE];
     loop {

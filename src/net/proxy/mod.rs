@@ -12,14 +12,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use self::environment::Variables;
-use super::deadline::Deadline;
+use super::deadline::{Deadline, is_timeout};
 use super::dial::{Place, reach};
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::tls;
 use crate::authentication::Credentials;
 use crate::cancellation::Watch;
-use crate::error::{Error, Phase, ProxyError, Result};
+use crate::error::{Error, Phase, ProxyError, Result, TlsError};
 use crate::options::{ConnectOptions, Proxy, ProxyChoice, TlsOptions};
 use crate::timings::Timings;
 use crate::url::{ProxyScheme, ProxyUrl, Target};
@@ -110,26 +110,40 @@ impl Hop {
     ) -> Result<Watched> {
         log::debug!("connecting through {} proxy {}", self.url.scheme.as_str(), self.url.host_and_port());
         let credentials = self.url.credentials.as_ref();
+        let by_four = |stream: &Stream, to: socks4::Destination<'_>| socks4::connect(stream, to, credentials, deadline);
+        let by_five = |stream: &Stream, to: socks5::Destination<'_>| socks5::connect(stream, to, credentials, deadline);
         let mut line = Line { hop: self, options, deadline, timings, began: None };
         let connected = match self.url.scheme {
             ProxyScheme::Http | ProxyScheme::Https => http::tunnel(&mut line, target),
-            ProxyScheme::Socks4 | ProxyScheme::Socks4a => {
-                let destinations = match self.url.scheme {
-                    ProxyScheme::Socks4 => line.look_up(target)?.filter_map(socks4::Destination::of).collect(),
-                    _ => vec![socks4::Destination::by_name(&target.host, target.port)],
-                };
-                line.reach_one_of(&destinations, |stream, to| socks4::connect(stream, to, credentials, deadline))
+            ProxyScheme::Socks4 => {
+                let addresses = line.look_up(target)?.filter_map(socks4::Destination::of);
+                line.reach_one_of(addresses, by_four)
             }
-            ProxyScheme::Socks5 | ProxyScheme::Socks5h => {
-                let destinations = match self.url.scheme {
-                    ProxyScheme::Socks5 => line.look_up(target)?.map(socks5::Destination::Address).collect(),
-                    _ => vec![socks5::Destination::by_name(&target.host, target.port)],
-                };
-                line.reach_one_of(&destinations, |stream, to| socks5::connect(stream, to, credentials, deadline))
+            ProxyScheme::Socks4a => {
+                line.reach_one_of([socks4::Destination::by_name(&target.host, target.port)], by_four)
+            }
+            ProxyScheme::Socks5 => {
+                let addresses = line.look_up(target)?.map(socks5::Destination::Address);
+                line.reach_one_of(addresses, by_five)
+            }
+            ProxyScheme::Socks5h => {
+                line.reach_one_of([socks5::Destination::by_name(&target.host, target.port)], by_five)
             }
         }?;
+        refuse_early_bytes(&connected.0)?;
         line.timings.proxy = line.began.map(|began| began.elapsed());
         Ok(connected)
+    }
+}
+
+/// Looks whether somebody speaks whom nobody has asked: in TLS and in WebSocket the server is never the first. What a proxy puts
+/// there would be taken for the server's answer.
+fn refuse_early_bytes(stream: &Stream) -> Result<()> {
+    match stream.read(&mut [0], Deadline::NOW) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(ProxyError::EarlyBytes.into()),
+        Err(error) if is_timeout(&error) => Ok(()),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -173,9 +187,13 @@ impl Line<'_> {
     }
 
     /// Asks for each destination until the proxy has reached one, on a new connection each time.
-    fn reach_one_of<D>(&mut self, destinations: &[D], ask: impl Fn(&Stream, &D) -> Result<()>) -> Result<Watched> {
+    fn reach_one_of<D>(
+        &mut self,
+        destinations: impl IntoIterator<Item = D>,
+        ask: impl Fn(&Stream, D) -> Result<()>,
+    ) -> Result<Watched> {
         let mut problem = Box::new(ProxyError::Target("the name has no IPv4 address, and SOCKS 4 knows no others"));
-        for destination in destinations.iter().take(MAX_ADDRESSES) {
+        for destination in destinations.into_iter().take(MAX_ADDRESSES) {
             let connected = self.connect()?;
             match ask(&connected.0, destination) {
                 Ok(()) => return Ok(connected),
@@ -194,9 +212,13 @@ fn literal(host: &str) -> Option<IpAddr> {
 
 /// What went wrong with the connection to a proxy.
 fn failed(error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Error::Timeout(Phase::Proxy),
-        _ => Error::Io { phase: Phase::Proxy, error },
+    if is_timeout(&error) {
+        return Error::Timeout(Phase::Proxy);
+    }
+    // Over TLS 1.3 a proxy refuses the client when that takes the handshake for finished.
+    match error.downcast::<TlsError>() {
+        Ok(error) => Error::Tls(Box::new(error)),
+        Err(error) => Error::Io { phase: Phase::Proxy, error },
     }
 }
 

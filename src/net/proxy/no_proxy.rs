@@ -4,9 +4,10 @@
 //! A name matches names and an address matches addresses, never one the other: `0.0.1` is no end of `127.0.0.1`, and
 //! what a zone is called is no name. Nothing is looked up.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use crate::url::Target;
+use crate::url::{Target, to_ascii};
 
 /// How many bits stand before an IPv4 address where it is written as an IPv6 address (RFC 4291, section 2.5.5.2).
 const BEFORE_IPV4: u32 = 96;
@@ -53,16 +54,25 @@ fn matches_host(entry: &str, host: &Host<'_>) -> bool {
 /// Both in lower case.
 fn matches_name(entry: &str, name: &str) -> bool {
     let entry = entry.strip_suffix('.').unwrap_or(entry);
-    let is_below = |domain: &str| {
-        !domain.is_empty() && name.strip_suffix(domain).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+    let (domain, is_itself_meant) = match entry.strip_prefix("*.") {
+        Some(domain) => (domain, false),
+        None => (entry.strip_prefix('.').unwrap_or(entry), true),
     };
-    match entry.strip_prefix("*.") {
-        Some(domain) => is_below(domain),
-        None => {
-            let domain = entry.strip_prefix('.').unwrap_or(entry);
-            name == domain || is_below(domain)
-        }
+    let Some(domain) = ascii(domain) else { return false };
+    let below = name.strip_suffix(&*domain);
+    match below {
+        Some("") => is_itself_meant,
+        Some(below) => below.len() > 1 && below.ends_with('.'),
+        None => false,
     }
+}
+
+/// A name in another script as the DNS has it; the server's name is in that form.
+fn ascii(domain: &str) -> Option<Cow<'_, str>> {
+    if domain.is_empty() {
+        return None;
+    }
+    if domain.is_ascii() { Some(Cow::Borrowed(domain)) } else { to_ascii(domain).map(Cow::Owned) }
 }
 
 /// Addresses are compared as numbers, so it does not matter how they are written.
@@ -143,6 +153,11 @@ mod tests {
             ("ws://echo.websocket.org/", ".websocket.org", true),
             ("ws://my.other.websocket.org/", "websocket.org", true),
             ("ws://websocket.com/", ".websocket.org", false),
+            ("ws://b\u{fc}cher.example/", "b\u{fc}cher.example", true),
+            ("ws://b\u{fc}cher.example/", "B\u{dc}CHER.example", true),
+            ("ws://a.xn--bcher-kva.example/", ".b\u{fc}cher.example", true),
+            ("ws://b\u{fc}cher.example/", "xn--bcher-kva.example", true),
+            ("ws://a.example/", "\u{fffd}.example", false),
             ("ws://a.b/", "*.*", false),
             ("ws://ab.example/", "a*.example", false),
             ("ws://localhost/", "", false),

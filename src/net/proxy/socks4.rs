@@ -62,7 +62,7 @@ pub(super) fn check(host: &str, credentials: Option<&Credentials>) -> Result<(),
 /// Has the proxy connect. Everything has been [checked](check).
 pub(super) fn connect(
     stream: &Stream,
-    destination: &Destination<'_>,
+    destination: Destination<'_>,
     credentials: Option<&Credentials>,
     deadline: Deadline,
 ) -> Result<()> {
@@ -78,8 +78,8 @@ pub(super) fn connect(
     socks::skip(stream, 6, deadline)
 }
 
-fn request(destination: &Destination<'_>, credentials: Option<&Credentials>) -> Vec<u8> {
-    let (address, port, name) = match *destination {
+fn request(destination: Destination<'_>, credentials: Option<&Credentials>) -> Vec<u8> {
+    let (address, port, name) = match destination {
         Destination::Address(address, port) => (address, port, None),
         Destination::Name(name, port) => (NAME_FOLLOWS, port, Some(name)),
     };

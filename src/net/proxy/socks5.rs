@@ -57,7 +57,7 @@ pub(super) fn check(host: &str, credentials: Option<&Credentials>) -> Result<(),
 /// Has the proxy connect. Everything has been [checked](check).
 pub(super) fn connect(
     stream: &Stream,
-    destination: &Destination<'_>,
+    destination: Destination<'_>,
     credentials: Option<&Credentials>,
     deadline: Deadline,
 ) -> Result<()> {
@@ -96,9 +96,9 @@ fn send_password(stream: &Stream, credentials: &Credentials, deadline: Deadline)
     }
 }
 
-fn request(destination: &Destination<'_>) -> Vec<u8> {
+fn request(destination: Destination<'_>) -> Vec<u8> {
     let mut request = vec![VERSION, CONNECT, 0];
-    let port = match *destination {
+    let port = match destination {
         Destination::Address(address) => {
             match address.ip() {
                 IpAddr::V4(ip) => {

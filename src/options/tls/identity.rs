@@ -101,6 +101,19 @@ impl TlsOptions {
         self.identity(Identity::Pkcs12 { bundle: Source::Bytes(der.as_ref().into()), password: password.into() })
     }
 
+    /// The same for a server that a redirect leads to: without the name that another one is called by, and without who the client
+    /// is.
+    pub(crate) fn for_another_origin(self) -> Self {
+        let nameless = Self { server_hostname: None, ..self };
+        if nameless.identity.is_none() {
+            return nameless;
+        }
+        nameless.with(|tls| {
+            tls.identity = None;
+            tls.key_password = None;
+        })
+    }
+
     fn identity(self, identity: Identity) -> Self {
         self.with(|tls| tls.identity = Some(identity))
     }

@@ -191,6 +191,8 @@ fn persists(head: &ResponseHead) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// How the answer ends, received in pieces of this size.
@@ -338,5 +340,15 @@ mod tests {
         let mut over = Tunnel::new(HeadLimits::default());
         over.receive(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
         assert_eq!(over.receive(b"x"), Err(HandshakeError::Over));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), size in 1..50_usize) {
+            let mut heads = bytes.clone();
+            heads.splice(..0, b"HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n".iter().copied());
+            let _ = run(&bytes, size);
+            let _ = run(&heads, size);
+        }
     }
 }

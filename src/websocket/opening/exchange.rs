@@ -60,11 +60,23 @@ impl Answer {
 
 impl Opening<'_> {
     /// Sends the request and reads the answer, of a refusal no more than the head.
-    pub(super) fn exchange(&self, stream: Stream, question: Question, mut timings: Timings) -> Result<Answer> {
-        let Question { mut handshake, request, mut compressing } = question;
+    pub(super) fn exchange(&self, stream: Stream, question: Question, timings: Timings) -> Result<Answer> {
         let start = Instant::now();
         let _watch = stream.watch(self.options.settings().cancellation.as_ref());
-        self.send(&stream, &request)?;
+        match self.send(&stream, &question.request) {
+            Ok(()) => self.answer(stream, question, timings, start),
+            Err(error @ Error::Timeout(_)) => Err(error),
+            // Who refuses without reading the request may be gone before it is sent. What it said tells more than that.
+            Err(error) => match self.answer(stream, question, timings, start) {
+                Ok(Answer::Refused(refused)) => Ok(Answer::Refused(refused)),
+                Err(refused @ Error::Tls(_)) => Err(refused),
+                Ok(Answer::Opened(_)) | Err(_) => Err(error),
+            },
+        }
+    }
+
+    fn answer(&self, stream: Stream, question: Question, mut timings: Timings, start: Instant) -> Result<Answer> {
+        let Question { mut handshake, mut compressing, .. } = question;
         let mut piece = [0; PIECE];
         loop {
             let progress = match stream.read(&mut piece, self.deadline).map_err(phase)? {

@@ -1,10 +1,11 @@
 //! The client of tests/interop/network: opens one connection as it is told, does one thing with it, and says in one line how that
 //! went. Fails if it went otherwise than expected, and if a password shows anywhere.
 
+mod outlive;
 mod told;
 
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use websocket_sync::{CloseCause, Error, Message, Result, WebSocket};
 
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
 
 /// What the connection did, as it was told, or the error that ended it.
 fn connect_and_do(told: &Told) -> Result<String> {
+    if let Deed::Outlive { reason } = &told.deed {
+        return outlive::outlive(told, reason);
+    }
     let mut ws = told.options.connect(&told.url)?;
     let mut said = format!("{}{}", facts(told, &ws), told.deed.act(&mut ws, told)?);
     assert!(!format!("{ws:?}").contains(PASSWORD), "a password in {ws:?}");
@@ -45,12 +49,14 @@ fn connect_and_do(told: &Told) -> Result<String> {
 /// Checks what is known of a connection once it is open.
 fn facts(told: &Told, ws: &WebSocket) -> String {
     let mut facts = String::new();
+    let timings = ws.timings().expect("it is open");
+    assert_eq!(timings.proxy.is_some(), told.proxied, "through a proxy");
     if told.deflate {
         assert!(ws.deflate().is_some(), "compression was not agreed on");
         facts += "compressed, ";
     }
     if let Some(limit) = told.connect_limit {
-        let connect = ws.timings().and_then(|timings| timings.connect).expect("a connection has been made");
+        let connect = timings.connect.expect("a connection has been made");
         assert!(connect <= limit, "it took {connect:?} to connect");
         facts += &format!("connected in {} ms, ", connect.as_millis());
     }
@@ -78,9 +84,27 @@ fn expected_failure(error: &Error, expected: Option<&told::Failure>) -> Result<S
     }
     match expected {
         None => Err(said),
-        Some(failure) if failure.kind == kind(error) && said.contains(&failure.text) => Ok(said),
+        Some(failure)
+            if failure.kind.split('|').any(|kind| kind == self::kind(error)) && said.contains(&failure.text) =>
+        {
+            expected_refusal(error, failure, said)
+        }
         Some(failure) => Err(format!("{failure} was expected, not {said}")),
     }
+}
+
+/// What a refusal has beside its status.
+fn expected_refusal(error: &Error, expected: &told::Failure, said: String) -> Result<String, String> {
+    let Error::Refused(refusal) = error else { return Ok(said) };
+    let body = String::from_utf8_lossy(&refusal.body);
+    if expected.body.as_ref().is_some_and(|text| !body.contains(text)) {
+        return Err(format!("{said}; the body is {body:?}"));
+    }
+    let retry_after = refusal.retry_after(SystemTime::now());
+    if expected.retry_after.is_some_and(|least| retry_after.is_none_or(|pause| pause < least)) {
+        return Err(format!("{said}; Retry-After is {retry_after:?}"));
+    }
+    Ok(said)
 }
 
 /// The name of the variant.
@@ -117,6 +141,7 @@ impl Deed {
                 ws.close()?;
                 ws.recv().map(|message| panic!("nothing was to come, not {message:?}"))
             }
+            Self::Outlive { .. } => unreachable!("the app makes its connections itself"),
             Self::Flood => {
                 told.interfere();
                 flood(ws)

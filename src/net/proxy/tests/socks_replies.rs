@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::scripted;
 use crate::authentication::Credentials;
 use crate::error::{Error, ProxyError};
@@ -28,14 +30,14 @@ fn outcome(connect: impl Fn(&crate::net::Stream) -> crate::Result<()>, says: &[u
 fn four(host: &str, user: Option<&str>, says: &[u8], step: usize) -> Outcome {
     let credentials = user.map(|user| credentials(user, ""));
     let destination = socks4::Destination::by_name(host, 0x1234);
-    let connect = |stream: &_| socks4::connect(stream, &destination, credentials.as_ref(), Deadline::NEVER);
+    let connect = |stream: &_| socks4::connect(stream, destination, credentials.as_ref(), Deadline::NEVER);
     outcome(connect, says, step)
 }
 
 fn five(host: &str, who: Option<(&str, &str)>, says: &[u8], step: usize) -> Outcome {
     let credentials = who.map(|(user, password)| credentials(user, password));
     let destination = socks5::Destination::by_name(host, 0x1234);
-    let connect = |stream: &_| socks5::connect(stream, &destination, credentials.as_ref(), Deadline::NEVER);
+    let connect = |stream: &_| socks5::connect(stream, destination, credentials.as_ref(), Deadline::NEVER);
     outcome(connect, says, step)
 }
 
@@ -253,5 +255,14 @@ fn what_has_no_room_is_refused_before_anything_is_sent() {
         for refused in [by_four, by_five].into_iter().filter_map(Result::err) {
             assert!(matches!(refused, ProxyError::Credentials(_)) && !refused.to_string().contains("pa55"));
         }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), step in 1..50_usize) {
+        let _ = four("a.example", Some("user"), &bytes, step);
+        let _ = five("a.example", Some(("user", "pa55")), &bytes, step);
+        let _ = five("a.example", None, &[b"\x05\0\x05\0\0", &bytes[..]].concat(), step);
     }
 }

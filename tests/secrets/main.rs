@@ -3,8 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../support/backends.rs"]
+mod backends;
+mod elsewhere;
+mod keys;
+mod proxies;
+#[path = "../support/mod.rs"]
 mod support;
-#[path = "support/tls_peer.rs"]
+#[path = "../support/tls_peer.rs"]
 mod tls_peer;
 
 use std::fmt::{Debug, Write};
@@ -16,7 +22,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::{Peer, Script, answer_to, bounded, ms, serve};
 use tls_peer::Authority;
-use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsOptions};
+use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsBackend, TlsOptions};
 
 /// A part of every secret.
 const CANARY: &str = "c4n4ry";
@@ -45,6 +51,11 @@ const SECRETS: &[Secret] = &[
         name: "Cookie, as a header",
         put: |options| options.header("Cookie", "a=c4n4ry-3"),
         sent: "Cookie: a=c4n4ry-3",
+    },
+    Secret {
+        name: "header provider",
+        put: |options| options.header_provider(|| Ok(vec![("X-Token".into(), "c4n4ry-11".into())])),
+        sent: "X-Token: c4n4ry-11",
     },
     Secret { name: "cookie", put: |options| options.cookie("a=c4n4ry-4"), sent: "Cookie: a=c4n4ry-4" },
     #[cfg(feature = "cookies")]
@@ -236,6 +247,9 @@ fn an_opening_that_does_not_get_as_far_as_a_request_tells_no_secret() {
         }
         for url in [
             format!("wss://{USERINFO}@host.example:c4n/"),
+            format!("wss://{USERINFO}/@host.example/"),
+            format!("wss://{USERINFO}?@host.example/"),
+            format!("wss://{USERINFO}#@host.example/"),
             format!("wss://{USERINFO}@[::1/"),
             format!("wss://{USERINFO}@host .example/"),
             format!("wss://{USERINFO}@other@host.example/"),
@@ -256,7 +270,8 @@ fn tls_that_fails_tells_no_secret() {
     listen_to_the_log();
     bounded(30, || {
         let authority = Authority::new();
-        for trusted in [TlsOptions::new(), TlsOptions::new().ca_certs_pem(&authority.pem)] {
+        let trusting = backends::backends().into_iter().map(|tls| tls.ca_certs_pem(&authority.pem));
+        for trusted in backends::backends().into_iter().chain(trusting) {
             let config = authority.server("other.example");
             let (server, script) = serve(move |peer: Peer| {
                 let socket = peer.socket().try_clone().unwrap();
@@ -269,70 +284,6 @@ fn tls_that_fails_tells_no_secret() {
         }
     });
     assert_log_is_silent();
-}
-
-#[test]
-fn what_a_proxy_is_told_is_seen_by_the_proxy_alone() {
-    listen_to_the_log();
-    bounded(60, || {
-        let refusal = "HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm=\"c4n4ry\", nonce=\"c4n4ry\", qop=\"auth\"\r\n\
-                       Content-Length: 6\r\n\r\nc4n4ry";
-        for refusals in 0..=2 {
-            let (server, script) = serve(move |mut peer: Peer| {
-                let mut told = String::new();
-                for _ in 0..refusals {
-                    told += &peer.head();
-                    peer.say(refusal);
-                }
-                if refusals < 2 {
-                    told += &peer.head();
-                    peer.say("HTTP/1.1 200 OK\r\n\r\n");
-                    let request = peer.head();
-                    peer.say(answer_to(&request));
-                    assert!(!has_secret(&request), "{request}");
-                }
-                told
-            });
-            let proxy =
-                Proxy::new(server.replace("ws://", &format!("http://{USERINFO}@"))).header("X-Key", "c4n4ry-12");
-            assert_silent("proxy", &proxy);
-            let options = ConnectOptions::new().proxy(proxy);
-            assert_silent("options", &options);
-            match options.connect("ws://host.example/") {
-                Ok(mut ws) => {
-                    assert!(refusals < 2);
-                    assert_silent("connection", &ws);
-                    assert_error_is_silent("later", &ws.recv().unwrap_err());
-                }
-                Err(error) => {
-                    assert!(refusals == 2 && matches!(error, Error::Proxy(_)), "{error:?}");
-                    assert_error_is_silent("refused", &error);
-                }
-            }
-            let told = script.join();
-            assert!(has_secret(&told) && told.contains("X-Key: c4n4ry-12"), "{told}");
-        }
-        for url in [
-            format!("http://{USERINFO}@"),
-            format!("http://{USERINFO}@host.example:c4n4ry"),
-            format!("http://{USERINFO}@host.example/c4n4ry"),
-            format!("http://{USERINFO}@other@host.example"),
-            format!("http://c4n4ry/{USERINFO}@host.example"),
-            format!("c4n4ry://{USERINFO}@host.example"),
-            format!("socks4://{USERINFO}@127.0.0.1:1"),
-            format!("socks5h://{USERINFO}@127.0.0.1:1"),
-            format!("{USERINFO}@127.0.0.1:1"),
-        ] {
-            let proxy = Proxy::new(&url);
-            assert_silent("proxy", &proxy);
-            assert_error_is_silent(
-                "url",
-                &ConnectOptions::new().proxy(proxy).connect("ws://host.example/").unwrap_err(),
-            );
-        }
-    });
-    assert_log_is_silent();
-    assert!(LOG.lines().contains("connecting through http proxy 127.0.0.1:"), "{}", LOG.lines());
 }
 
 #[test]

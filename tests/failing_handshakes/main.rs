@@ -204,6 +204,7 @@ fn an_opening_that_fails_leaves_nothing_behind() {
 
 /// Of the test itself: each of the four would be seen.
 fn what_is_left_behind_is_noticed() {
+    let (_, threads) = support::descriptors_and_threads();
     let error = || ConnectOptions::new().connect("none").unwrap_err();
     let is_any = |_: &Error| true;
     let memory = move || {
@@ -230,7 +231,7 @@ fn what_is_left_behind_is_noticed() {
     };
     assert!(Kind::new("a thread", thread, is_any).shared().left_behind(ms(0)).is_some());
     drop(stop);
-    while support::descriptors_and_threads().1 > 20 {
+    while support::descriptors_and_threads().1 > threads {
         thread::sleep(ms(1));
     }
 }

@@ -170,9 +170,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
         let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            support::join(thread);
-        }
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || thread::panicking(), "the server has panicked");
     }
 }
 

@@ -33,7 +33,7 @@ pub struct Handle {
     shared: Arc<Shared<Sender>>,
 }
 
-/// Sending. Each call goes to the connection that is open; while there is none, it fails with [`Error::Closed`], or keeps the message
+/// Sending. Each call goes to the connection that is open; while there is none, it fails with [`Error::Closed`](crate::Error::Closed), or keeps the message
 /// in the [outbox](crate::WebSocketApp::outbox).
 impl Handle {
     /// Sends a text message; returns the length of the frame in bytes, 0 for one that was put into the outbox.

@@ -12,6 +12,7 @@ mod app_thread;
 mod attempt;
 mod closed;
 mod closures;
+mod dispatcher;
 mod error;
 mod handle;
 mod handler;
@@ -26,6 +27,7 @@ mod shared;
 mod stage;
 mod statistics;
 mod sync;
+mod task;
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -36,6 +38,9 @@ use std::time::Duration;
 pub use self::app_thread::AppThread;
 pub use self::attempt::Attempt;
 pub use self::closed::Closed;
+#[cfg(all(unix, feature = "mio"))]
+pub use self::dispatcher::{AppAdder, ManyApps};
+pub use self::dispatcher::{Dispatcher, ThisThread};
 pub use self::error::AppError;
 pub use self::handle::Handle;
 pub use self::handler::{Handler, Outcome};
@@ -43,6 +48,7 @@ pub use self::queue::Overflow;
 pub use self::reconnect::{Reconnect, set_reconnect};
 pub use self::stage::CallbackPolicy;
 pub use self::statistics::{Latency, Statistics};
+pub use self::task::{AppStep, AppTask, Connected, Connecting};
 
 use self::attempt::Connector;
 use self::closures::Closures;
@@ -96,17 +102,18 @@ use crate::websocket::not_connected;
 ///
 /// # The end
 ///
-/// [`Handle::close`] and [`Handle::stop`] end a run from any thread. Ctrl-C ends the process, as it does by default; to end a run in
-/// order instead, call them where the signal is handled:
+/// [`Handle::close`] and [`Handle::stop`] end a run from any thread. A signal is left to the program: Ctrl-C ends the process unless it
+/// is handled, and then a run can be ended in order:
 ///
 /// ```no_run
-/// # mod ctrlc { pub fn set_handler(_: impl FnMut() + 'static + Send) -> websocket_sync::Result<()> { Ok(()) } }
-/// # use websocket_sync::WebSocketApp;
+/// use websocket_sync::{Error, WebSocketApp};
+///
 /// let mut app = WebSocketApp::new("wss://feed.example/");
 /// let handle = app.handle();
-/// ctrlc::set_handler(move || handle.stop())?; // of the crate `ctrlc`, which calls it on a thread of its own
+/// // The crate `ctrlc` calls it on a thread of its own, which may wait.
+/// ctrlc::set_handler(move || drop(handle.close())).map_err(Error::other)?;
 /// app.run_forever()?;
-/// # Ok::<(), websocket_sync::Error>(())
+/// # Ok::<(), Error>(())
 /// ```
 #[must_use = "it does nothing until it runs"]
 pub struct WebSocketApp<'env> {
@@ -246,7 +253,7 @@ impl<'env> WebSocketApp<'env> {
     /// # Errors
     ///
     /// The last failure, when no further attempt follows it; the failure of a callback with [`CallbackPolicy::Stop`]; before
-    /// anything is done, [`Error::Options`] for a setting that cannot be meant.
+    /// anything is done, [`Error::Options`](crate::Error::Options) for a setting that cannot be meant.
     pub fn run_forever(&mut self) -> Result<Closed> {
         self.pings.validate()?;
         self.options.validate()?;

@@ -168,7 +168,7 @@ fn a_part_of_a_tls_record_is_a_sign_of_life() {
             // Until the client is gone.
             while peer.read(&mut head).is_ok_and(|length| length > 0) {}
         });
-        let options = ConnectOptions::new().tls(TlsOptions::new().ca_certs_pem(authority.pem.clone()));
+        let options = ConnectOptions::new().tls(TlsOptions::new().ca_certs_pem(authority.pem));
         let log = Log::default();
         let app = log.app(&url).options(options).ping_interval(ms(50)).ping_timeout(ms(150));
         assert_eq!({ app }.run_forever().unwrap().cause, CloseCause::Remote);
@@ -229,7 +229,7 @@ fn a_large_message_that_makes_progress_keeps_the_connection() {
                 while length < LENGTH {
                     let mut piece = [0; 16 * 1024];
                     thread::sleep(ms(10));
-                    length += std::io::Read::read(&mut peer.socket(), &mut piece).unwrap();
+                    length += Read::read(&mut peer.socket(), &mut piece).unwrap();
                 }
                 peer
             }),

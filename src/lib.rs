@@ -66,9 +66,11 @@ mod websocket;
 mod window;
 
 // The public interface is:
+#[cfg(all(unix, feature = "mio"))]
+pub use crate::app::{AppAdder, ManyApps};
 pub use crate::app::{
-    AppError, AppThread, Attempt, CallbackPolicy, Closed, Handle, Handler, Latency, Outcome, Overflow, Reconnect,
-    Statistics, WebSocketApp, set_reconnect,
+    AppError, AppStep, AppTask, AppThread, Attempt, CallbackPolicy, Closed, Connected, Connecting, Dispatcher, Handle,
+    Handler, Latency, Outcome, Overflow, Reconnect, Statistics, ThisThread, WebSocketApp, set_reconnect,
 };
 pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]

@@ -12,6 +12,7 @@ mod app_thread;
 mod attempt;
 mod closed;
 mod closures;
+mod dispatcher;
 mod error;
 mod handle;
 mod handler;
@@ -26,6 +27,7 @@ mod shared;
 mod stage;
 mod statistics;
 mod sync;
+mod task;
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -36,6 +38,9 @@ use std::time::Duration;
 pub use self::app_thread::AppThread;
 pub use self::attempt::Attempt;
 pub use self::closed::Closed;
+#[cfg(all(unix, feature = "mio"))]
+pub use self::dispatcher::{AppAdder, ManyApps};
+pub use self::dispatcher::{Dispatcher, ThisThread};
 pub use self::error::AppError;
 pub use self::handle::Handle;
 pub use self::handler::{Handler, Outcome};
@@ -43,6 +48,7 @@ pub use self::queue::Overflow;
 pub use self::reconnect::{Reconnect, set_reconnect};
 pub use self::stage::CallbackPolicy;
 pub use self::statistics::{Latency, Statistics};
+pub use self::task::{AppStep, AppTask, Connected, Connecting};
 
 use self::attempt::Connector;
 use self::closures::Closures;

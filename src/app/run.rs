@@ -40,7 +40,7 @@ pub(super) fn run<A: Audience>(session: &mut Session<'_, A>, mut way: Way<'_, '_
 }
 
 impl Way<'_, '_> {
-    fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
+    pub(super) fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
         let options = self.options.clone();
         let (name, connected) = match &mut self.connector {
             Some(connector) => ("connect_with", catch_unwind(AssertUnwindSafe(|| connector(attempt, options)))),

@@ -1,30 +1,42 @@
 //! A connection in the hands of a loop: nothing that is done to it may keep the loop waiting, whoever does it.
 
 use std::fmt;
+use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::WebSocket;
 use super::events::Received;
 use super::reader::{ControlFrames, Reader};
-use super::shared::Shared;
-use crate::error::Result;
+use super::shared::{STALL, Shared};
+use crate::error::{CloseCause, Result};
 use crate::protocol::{CloseCode, CloseFrame, Granularity, Step};
 
-/// Who drives a connection: what tells that loop that a Close is to be seen to.
+/// Who drives a connection.
 #[derive(Default)]
-pub(super) struct Driver(OnceLock<Box<dyn Fn() + Send + Sync>>);
+pub(super) struct Driver {
+    /// Tells the loop that a Close, or what could not be sent at once, is to be seen to.
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Counts the bytes that were sent without waiting.
+    moved: AtomicU64,
+}
 
 impl Driver {
     /// Whether there is one.
     #[inline]
     pub(super) fn is_there(&self) -> bool {
-        self.0.get().is_some()
+        self.wake.get().is_some()
     }
 
     pub(super) fn wake(&self) {
-        if let Some(wake) = self.0.get() {
+        if let Some(wake) = self.wake.get() {
             wake();
         }
+    }
+
+    pub(super) fn count(&self, length: usize) {
+        self.moved.fetch_add(length as u64, Ordering::Relaxed);
     }
 }
 
@@ -36,12 +48,13 @@ impl fmt::Debug for Driver {
 
 impl WebSocket {
     /// Makes this thread's loop the one that receives. From now on messages, control frames and a Close that anybody sends are
-    /// taken without waiting, or not at all. `wake` is called from any thread when a Close is to be seen to; it must not wait.
+    /// taken without waiting, or not at all. `wake` is called from any thread when a Close, or what did not leave at once, is to be
+    /// seen to; it must not wait.
     pub(crate) fn drive(&mut self, wake: impl Fn() + Send + Sync + 'static) -> Result<()> {
         let (reader, shared) = self.halves()?;
         reader.note_thread(shared);
         // A connection has one driver.
-        let _ = shared.driver.0.set(Box::new(wake));
+        let _ = shared.driver.wake.set(Box::new(wake));
         Ok(())
     }
 
@@ -74,6 +87,21 @@ impl WebSocket {
     /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
     pub(crate) fn can_release(&mut self) -> bool {
         self.halves().is_ok_and(|(reader, _)| reader.inbound.can_release())
+    }
+
+    /// How much has left, ever, and for how long nothing may leave while something waits to.
+    pub(crate) fn progress(&self) -> (u64, Duration) {
+        self.connection.as_ref().map_or((0, Duration::MAX), |connection| {
+            let shared = &connection.shared;
+            (shared.driver.moved.load(Ordering::Relaxed), shared.timeouts().send.unwrap_or(STALL))
+        })
+    }
+
+    /// Ends the connection of a peer that takes nothing.
+    pub(crate) fn give_up_sending(&self) {
+        if let Some(connection) = &self.connection {
+            connection.shared.abort(CloseCause::Lost(io::ErrorKind::TimedOut));
+        }
     }
 }
 

@@ -267,7 +267,10 @@ impl Shared {
 
     fn put_back(&self, mut traffic: MutexGuard<'_, Traffic>, outbound: Box<Outbound>) {
         let waits = !outbound.pending().is_empty() || !matches!(traffic.reply, Reply::Empty);
-        self.unsettled.store(waits && !traffic.is_mute(), Ordering::Relaxed);
+        let waits = waits && !traffic.is_mute();
+        if self.unsettled.swap(waits, Ordering::Relaxed) != waits && waits {
+            self.driver.wake();
+        }
         traffic.outbound = Some(outbound);
         traffic.brief = false;
         if traffic.waiting > 0 {
@@ -293,7 +296,19 @@ impl Shared {
     /// Sends what waits to be sent as far as that is possible without waiting. While another thread has the turn, that sends the
     /// reply when it is done, if there is room.
     pub(super) fn settle(&self) {
+        self.settle_now(self.traffic());
+    }
+
+    /// The same, behind a thread that has the turn for a moment: afterwards it is known what is left.
+    pub(super) fn settle_surely(&self) {
         let mut traffic = self.traffic();
+        while traffic.outbound.is_none() && traffic.brief {
+            traffic = self.wait(traffic, Deadline::NEVER).0;
+        }
+        self.settle_now(traffic);
+    }
+
+    fn settle_now(&self, mut traffic: MutexGuard<'_, Traffic>) {
         if traffic.is_mute() {
             self.unsettled.store(false, Ordering::Relaxed);
             return;
@@ -534,7 +549,7 @@ impl Traffic {
 }
 
 /// How long a send may go without a byte leaving when no limit is set for the whole.
-const STALL: Duration = Duration::from_secs(30);
+pub(super) const STALL: Duration = Duration::from_secs(30);
 
 fn patience(timeouts: Timeouts) -> Patience {
     match timeouts.send {

@@ -382,7 +382,8 @@ impl Shared {
 
     /// Whether anything comes in.
     pub(crate) fn vitals(&self) -> Vitals {
-        self.pulse.vitals()
+        let vitals = self.pulse.vitals();
+        Vitals { received: vitals.received + self.stream.arrived(), ..vitals }
     }
 
     /// The error for a call on a connection that is over.

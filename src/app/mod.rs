@@ -102,17 +102,18 @@ use crate::websocket::not_connected;
 ///
 /// # The end
 ///
-/// [`Handle::close`] and [`Handle::stop`] end a run from any thread. Ctrl-C ends the process, as it does by default; to end a run in
-/// order instead, call them where the signal is handled:
+/// [`Handle::close`] and [`Handle::stop`] end a run from any thread. A signal is left to the program: Ctrl-C ends the process unless it
+/// is handled, and then a run can be ended in order:
 ///
 /// ```no_run
-/// # mod ctrlc { pub fn set_handler(_: impl FnMut() + 'static + Send) -> websocket_sync::Result<()> { Ok(()) } }
-/// # use websocket_sync::WebSocketApp;
+/// use websocket_sync::{Error, WebSocketApp};
+///
 /// let mut app = WebSocketApp::new("wss://feed.example/");
 /// let handle = app.handle();
-/// ctrlc::set_handler(move || handle.stop())?; // of the crate `ctrlc`, which calls it on a thread of its own
+/// // The crate `ctrlc` calls it on a thread of its own, which may wait.
+/// ctrlc::set_handler(move || drop(handle.close())).map_err(Error::other)?;
 /// app.run_forever()?;
-/// # Ok::<(), websocket_sync::Error>(())
+/// # Ok::<(), Error>(())
 /// ```
 #[must_use = "it does nothing until it runs"]
 pub struct WebSocketApp<'env> {

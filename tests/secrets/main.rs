@@ -247,6 +247,9 @@ fn an_opening_that_does_not_get_as_far_as_a_request_tells_no_secret() {
         }
         for url in [
             format!("wss://{USERINFO}@host.example:c4n/"),
+            format!("wss://{USERINFO}/@host.example/"),
+            format!("wss://{USERINFO}?@host.example/"),
+            format!("wss://{USERINFO}#@host.example/"),
             format!("wss://{USERINFO}@[::1/"),
             format!("wss://{USERINFO}@host .example/"),
             format!("wss://{USERINFO}@other@host.example/"),

@@ -1,6 +1,7 @@
 //! The client of tests/interop/network: opens one connection as it is told, does one thing with it, and says in one line how that
 //! went. Fails if it went otherwise than expected, and if a password shows anywhere.
 
+mod outlive;
 mod told;
 
 use std::process::{Command, ExitCode};
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
 
 /// What the connection did, as it was told, or the error that ended it.
 fn connect_and_do(told: &Told) -> Result<String> {
+    if let Deed::Outlive { reason } = &told.deed {
+        return outlive::outlive(told, reason);
+    }
     let mut ws = told.options.connect(&told.url)?;
     let mut said = format!("{}{}", facts(told, &ws), told.deed.act(&mut ws, told)?);
     assert!(!format!("{ws:?}").contains(PASSWORD), "a password in {ws:?}");
@@ -137,6 +141,7 @@ impl Deed {
                 ws.close()?;
                 ws.recv().map(|message| panic!("nothing was to come, not {message:?}"))
             }
+            Self::Outlive { .. } => unreachable!("the app makes its connections itself"),
             Self::Flood => {
                 told.interfere();
                 flood(ws)

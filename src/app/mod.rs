@@ -93,7 +93,7 @@ use crate::websocket::not_connected;
 ///
 /// They are called one at a time, on the thread of [`run_forever`](Self::run_forever), which receives meanwhile nothing: neither are
 /// the server's pings answered nor its messages taken, unless there is a [queue](Self::queue). They may borrow what lives
-/// longer than the app; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
+/// longer than the app, and are `Send`, so that the app can be moved to another thread; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
 /// for each message `on_data` and `on_message`, `on_error` for whatever fails, `on_close`.
 ///
 /// A panic in a callback is caught and told to `on_error` as [`AppError::Panicked`]; the app goes on, unless

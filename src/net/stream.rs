@@ -98,6 +98,14 @@ impl Stream {
         }
     }
 
+    /// How many bytes came for TLS, whether they gave anything to read or not yet; 0 without TLS.
+    pub(crate) fn arrived(&self) -> u64 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(tls) => tls.arrived(),
+        }
+    }
+
     /// Gives back the memory that a burst has taken, unless it is in use.
     pub(crate) fn release(&self) {
         if let Self::Tls(tls) = self {

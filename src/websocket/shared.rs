@@ -385,7 +385,7 @@ impl Shared {
         let vitals = self.pulse.vitals();
         // What was sent without waiting may still be here, and a ping behind it.
         let leaving = self.is_driven() && self.is_unsettled();
-        Vitals { waiting: vitals.waiting && !leaving, ..vitals }
+        Vitals { received: vitals.received + self.stream.arrived(), waiting: vitals.waiting && !leaving }
     }
 
     /// The error for a call on a connection that is over.

@@ -80,7 +80,7 @@ fn runs_of_apps_leave_no_thread_behind() {
             let (url, peer) = support::serve(move |mut peer| {
                 peer.accept();
                 let _ = peer.try_say(frame(0x81, "m").repeat(10));
-                if number % 3 == 0 {
+                if number.is_multiple_of(3) {
                     let _ = peer.try_say(frame(0x88, b"\x03\xe8"));
                 }
                 peer.rest();
@@ -92,7 +92,7 @@ fn runs_of_apps_leave_no_thread_behind() {
                     app.stop()
                 }
             });
-            let app = if number % 2 == 0 { app } else { app.queue(2, Overflow::Block) };
+            let app = if number.is_multiple_of(2) { app } else { app.queue(2, Overflow::Block) };
             let app = app.spawn().unwrap();
             while !app.handle().ready() && !app.is_finished() {
                 thread::yield_now();

@@ -20,7 +20,7 @@ use app_support::{Log, nowhere, serve_again, show_closed, show_error};
 use support::{Peer, alone, at_once, bounded, by_deadline, descriptors_and_threads, frame, join, ms};
 use websocket_sync::{
     CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, ManyApps, MessageRef,
-    Overflow, Reconnect, Result, ThisThread, TlsOptions, Transport, WebSocket, WebSocketApp,
+    Overflow, Reconnect, Result, SocketOptions, ThisThread, TlsOptions, Transport, WebSocket, WebSocketApp,
 };
 
 /// Runs one app on a loop; how it ended.
@@ -607,6 +607,27 @@ fn a_peer_that_takes_nothing_at_all_is_given_up() {
         assert_eq!(error.close_info().unwrap().cause, CloseCause::Lost(io::ErrorKind::TimedOut));
         drop(done);
         stuck.join();
+    });
+}
+
+#[test]
+fn a_peer_that_is_slow_to_read_is_not_dead_while_a_ping_waits_behind_what_it_reads() {
+    bounded(60, || {
+        let (url, slow) = accepting(|mut peer| {
+            thread::sleep(ms(500));
+            assert_eq!(peer.frame().1.len(), 900_000);
+            assert_eq!(peer.frame().0, 0x89);
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let options = ConnectOptions::new().socket(SocketOptions::new().send_buffer_size(1));
+        let app = WebSocketApp::new(&url)
+            .options(options)
+            .ping_interval(ms(50))
+            .ping_timeout(ms(150))
+            .on_open(|app| app.send_binary(&[1; 900_000]).map(drop));
+        assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
+        slow.join();
     });
 }
 

@@ -123,6 +123,14 @@ impl Stream {
         }
     }
 
+    /// How many bytes that are.
+    pub(crate) fn output_len(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(tls) => tls.output_len(),
+        }
+    }
+
     /// Sends of them what can be sent without waiting. Harmless at any time, from any thread.
     ///
     /// # Errors

@@ -383,7 +383,9 @@ impl Shared {
     /// Whether anything comes in.
     pub(crate) fn vitals(&self) -> Vitals {
         let vitals = self.pulse.vitals();
-        Vitals { received: vitals.received + self.stream.arrived(), ..vitals }
+        // What was sent without waiting may still be here, and a ping behind it.
+        let leaving = self.is_driven() && self.is_unsettled();
+        Vitals { received: vitals.received + self.stream.arrived(), waiting: vitals.waiting && !leaving }
     }
 
     /// The error for a call on a connection that is over.

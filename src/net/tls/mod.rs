@@ -198,6 +198,11 @@ impl Tls {
         self.unsent.load(Ordering::Relaxed)
     }
 
+    /// See [`Stream::output_len`]; not known while somebody sends.
+    pub(super) fn output_len(&self) -> usize {
+        self.try_output().map_or(0, |output| output.len()) + self.below.output_len()
+    }
+
     /// See [`Stream::has_input`].
     pub(super) fn has_input(&self) -> bool {
         let session = self.session();

@@ -1,7 +1,7 @@
 //! What the threads of a connection share: who may write, what waits to be written, and how it ended.
 //!
 //! One lock, `traffic`, guards all of it and is never held across a wait for the network. The sending half is not locked but
-//! *taken*: a thread that writes has it in its [`Turn`], and everybody else can see that it is away, wait for it with a deadline,
+//! *taken* (see `turns`): a thread that writes has it in its turn, and everybody else can see that it is away, wait for it with a deadline,
 //! or leave a reply for its holder to send. So the reader never waits for a writer.
 
 mod turns;

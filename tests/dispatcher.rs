@@ -380,7 +380,6 @@ fn a_server_that_floods_does_not_starve_the_others() {
 
 #[test]
 fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
-    let _alone = alone();
     bounded(60, || {
         let (url, peer) = accepting(|mut peer| {
             for number in 0..20_u8 {
@@ -394,13 +393,8 @@ fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
         let mut apps = ManyApps::new().unwrap();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let nobody = format!("ws://{}/", silent.local_addr().unwrap());
-        let before = descriptors_and_threads().1;
-        let most = Arc::new(AtomicUsize::new(0));
-        let (worst, seen) = (Arc::clone(&most), before);
-        let app = WebSocketApp::new(&url).on_message(move |app, message| {
-            worst.fetch_max(descriptors_and_threads().1 - seen, Ordering::Relaxed);
-            app.send(message.as_bytes(), message.kind().into()).map(drop)
-        });
+        let app = WebSocketApp::new(&url)
+            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()).map(drop));
         apps.add(app).unwrap();
         let slow: Vec<Handle> = (0..8)
             .map(|_| {
@@ -417,9 +411,6 @@ fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
         assert!(start.elapsed() < ms(5000), "they were called off");
         join(stopping);
         assert!(slow.iter().all(|handle| !handle.is_running()));
-        let most = most.load(Ordering::Relaxed);
-        // The peer's thread ends in between, and there may be one that watches the time.
-        assert!(most <= 4 + 2, "{most} threads");
     });
 }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod app;
 #[path = "../support/backends.rs"]
 mod backends;
 mod elsewhere;
@@ -22,7 +23,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::{Peer, Script, answer_to, bounded, ms, serve};
 use tls_peer::Authority;
-use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsBackend, TlsOptions};
+#[cfg(feature = "rustls")]
+use websocket_sync::TlsBackend;
+use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsOptions};
 
 /// A part of every secret.
 const CANARY: &str = "c4n4ry";

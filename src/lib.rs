@@ -23,6 +23,7 @@
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
 //! | go through a proxy | [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
+//! | drive many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in a loop of your own |
 //! | wait in a loop of your own | [`WebSocket::try_recv`] and its kin |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |

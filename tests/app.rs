@@ -646,7 +646,7 @@ fn a_close_at_any_moment_ends_the_run_and_each_connection_is_closed_once() {
                     if closer == 0 || round % 5 > 0 { handle.close().unwrap() } else { handle.stop() }
                 })
             });
-            closers.into_iter().for_each(|closer| drop(support::join(closer)));
+            closers.into_iter().for_each(support::join);
             let ended = by_deadline(ms(100), || app.join()).unwrap();
             assert_eq!(ended.reconnect, None, "round {round}");
             let opened = log.count("open") + log.count("reconnect");

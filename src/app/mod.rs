@@ -93,7 +93,7 @@ use crate::websocket::not_connected;
 ///
 /// They are called one at a time, on the thread of [`run_forever`](Self::run_forever), which receives meanwhile nothing: neither are
 /// the server's pings answered nor its messages taken, unless there is a [queue](Self::queue). They may borrow what lives
-/// longer than the app; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
+/// longer than the app, and are `Send`, so that the app can be moved to another thread; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
 /// for each message `on_data` and `on_message`, `on_error` for whatever fails, `on_close`.
 ///
 /// A panic in a callback is caught and told to `on_error` as [`AppError::Panicked`]; the app goes on, unless
@@ -196,6 +196,16 @@ impl<'env> WebSocketApp<'env> {
     /// answered and its close is seen while a callback is busy. Messages are copied for it.
     ///
     /// Default: callbacks are called as soon as something comes, and nothing is copied.
+    ///
+    /// ```
+    /// use websocket_sync::{Overflow, WebSocketApp};
+    ///
+    /// // A display that may skip what it cannot show in time.
+    /// let app = WebSocketApp::new("wss://feed.example/")
+    ///     .queue(100, Overflow::DropOldest)
+    ///     .on_message(|_, tick| println!("{tick:?}"))
+    ///     .on_close(|app, _| println!("skipped {}", app.statistics().messages_dropped));
+    /// ```
     pub fn queue(mut self, capacity: usize, overflow: Overflow) -> Self {
         self.queue = Some((capacity, overflow));
         self
@@ -234,6 +244,20 @@ impl<'env> WebSocketApp<'env> {
     /// What becomes of the run when a callback panics.
     ///
     /// Default: it goes on.
+    ///
+    /// ```
+    /// use websocket_sync::{CallbackPolicy, WebSocketApp};
+    ///
+    /// let mut ticks: Vec<f64> = Vec::new();
+    /// let app = WebSocketApp::new("wss://feed.example/")
+    ///     .callback_errors(CallbackPolicy::Continue) // a tick that cannot be read is told to on_error
+    ///     .callback_panics(CallbackPolicy::Stop) // a bug ends the run
+    ///     .on_message(|_, message| {
+    ///         let text = std::str::from_utf8(message.as_bytes()).map_err(websocket_sync::Error::other)?;
+    ///         ticks.push(text.parse().map_err(websocket_sync::Error::other)?);
+    ///         Ok(())
+    ///     });
+    /// ```
     pub const fn callback_panics(mut self, policy: CallbackPolicy) -> Self {
         self.policies.panics = policy;
         self

@@ -22,7 +22,7 @@ use super::sync::Arc;
 use crate::cancellation::Watch;
 use crate::error::{CloseInfo, Error, OptionsError, Result};
 use crate::options::ConnectOptions;
-use crate::websocket::{CloseCode, WebSocket, not_connected};
+use crate::websocket::{CloseCode, Progress, WebSocket, not_connected};
 
 /// One run of an app, in the hands of a loop: made by [`WebSocketApp::into_task`].
 ///
@@ -107,8 +107,8 @@ enum Phase {
 #[derive(Debug)]
 struct Open {
     ws: WebSocket,
-    /// When something waited to be sent first, or last got on; and how much had left by then.
-    unsent: Option<(Instant, u64)>,
+    /// When something waited to be sent first, or sending last got on; and how far it had come by then.
+    unsent: Option<(Instant, Progress)>,
     /// When memory is given back that a burst has taken, unless something comes.
     release_at: Option<Instant>,
 }
@@ -153,7 +153,8 @@ impl<'env> WebSocketApp<'env> {
     /// the app.
     ///
     /// In a task nobody waits: [`Handle::send_text`] and its kin fail with [`Error::Full`] when too much waits to be sent, and
-    /// [`Handle::close`] waits for the end only on other threads than that of the loop.
+    /// [`Handle::close`] waits for the end only on other threads than that of the loop. What does wait are the streams and
+    /// batches of [`Handle::sender`]: use them on other threads.
     ///
     /// # Errors
     ///
@@ -454,12 +455,12 @@ impl Open {
             self.unsent = None;
             return None;
         }
-        let (moved, patience) = self.ws.progress();
-        let (since, before) = self.unsent.get_or_insert((now, moved));
-        if *before != moved {
-            (*since, *before) = (now, moved);
+        let progress = self.ws.progress();
+        let (since, before) = self.unsent.get_or_insert((now, progress));
+        if *before != progress {
+            (*since, *before) = (now, progress);
         }
-        since.checked_add(patience)
+        since.checked_add(self.ws.send_patience())
     }
 
     /// Gives memory back when nothing has come for a while; when to look again.

@@ -382,7 +382,10 @@ impl Shared {
 
     /// Whether anything comes in.
     pub(crate) fn vitals(&self) -> Vitals {
-        self.pulse.vitals()
+        let vitals = self.pulse.vitals();
+        // What was sent without waiting may still be here, and a ping behind it.
+        let leaving = self.is_driven() && self.is_unsettled();
+        Vitals { received: vitals.received + self.stream.arrived(), waiting: vitals.waiting && !leaving }
     }
 
     /// The error for a call on a connection that is over.

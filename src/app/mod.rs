@@ -195,6 +195,8 @@ impl<'env> WebSocketApp<'env> {
     /// Calls back behind a queue of so many messages, at least one: a thread of its own receives, so that the server's pings are
     /// answered and its close is seen while a callback is busy. Messages are copied for it.
     ///
+    /// Where messages are handed out in fragments, none may be dropped: the run is refused with [`Error::Options`](crate::Error::Options).
+    ///
     /// Default: callbacks are called as soon as something comes, and nothing is copied.
     ///
     /// ```
@@ -281,6 +283,10 @@ impl<'env> WebSocketApp<'env> {
     pub fn run_forever(&mut self) -> Result<Closed> {
         self.pings.validate()?;
         self.options.validate()?;
+        let fragments = self.closures.wants_fragments() || self.options.settings().fires_cont_frame;
+        if let (true, Some((_, overflow))) = (fragments, self.queue) {
+            overflow.allow_fragments()?;
+        }
         let Self { url, options, connector, closures, policies, pings, reconnect, queue, handle } = self;
         let (handle, pings) = (&*handle, &*pings);
         let shared = handle.shared();
@@ -292,12 +298,8 @@ impl<'env> WebSocketApp<'env> {
         });
         let queue = queue.map(|(capacity, overflow)| Arc::new(Queue::new(capacity, overflow)));
         let _woken = queue.clone().map(|queue| cancellation.watch(move || queue.wake()));
-        let way = Way {
-            url,
-            options: options.clone().cancellation(&cancellation),
-            connector: connector.as_mut(),
-            fragments: closures.wants_fragments() || options.settings().fires_cont_frame,
-        };
+        let way =
+            Way { url, options: options.clone().cancellation(&cancellation), connector: connector.as_mut(), fragments };
         let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
         let mut stage = Stage::new(closures, handle, *policies);
         let (outcome, fatal) = thread::scope(|scope| -> Result<_> {

@@ -167,7 +167,9 @@ impl<'env> WebSocketApp<'env> {
 
     /// How long nothing at all may come after a ping until the peer is taken for dead: the connection then fails with
     /// [`CloseCause::PingTimeout`](crate::CloseCause::PingTimeout). Whatever comes counts, not only the pong; and only the time
-    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval.
+    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval. A peer
+    /// that takes nothing, so that the ping cannot leave, is as dead as one that does not answer; but not while a large message is
+    /// leaving, for which the [send timeout](crate::ConnectOptions::send_timeout) counts.
     ///
     /// Default: for ever. Without an interval it means nothing; zero is refused.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {

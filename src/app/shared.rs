@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::statistics::{Latencies, Statistics};
 use super::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
-use crate::error::{CloseInfo, Result};
+use crate::error::{CloseInfo, Error, Result};
 use crate::websocket::{CloseCode, Response, Vitals};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
@@ -21,8 +21,8 @@ pub(super) trait Link: Clone {
     fn leave(&self);
     /// Ends the connection of a peer that has fallen silent.
     fn give_up(&self);
-    /// Sends a ping. Waits behind a frame that is being sent, for as long as that may take.
-    fn ping(&self, payload: &[u8]) -> Result<()>;
+    /// Sends a ping. Waits behind a frame that is being sent, but at most so long; then it is a timeout.
+    fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()>;
     /// What has come in.
     fn vitals(&self) -> Vitals;
 }
@@ -228,12 +228,13 @@ impl<L: Link> Shared<L> {
                 Due::Ping(ping) => {
                     state.last_ping = Some(now);
                     drop(state);
-                    let sent = link.ping(&ping.payload);
+                    let sent = link.ping(&ping.payload, ping.longest);
                     let mut state = self.state();
                     let open = state.connection.as_mut().filter(|open| open.number == number);
                     if let Some(keepalive) = open.and_then(|open| open.keepalive.as_mut()) {
                         match sent {
                             Ok(()) => keepalive.sent(ping.number, Instant::now(), link.vitals()),
+                            Err(Error::Timeout(_)) => keepalive.stuck(ping.number, Instant::now(), link.vitals()),
                             Err(_) => keepalive.unsent(ping.number),
                         }
                     }
@@ -261,7 +262,7 @@ impl<L: Link> Shared<L> {
                 Due::Ping(ping) => {
                     state.last_ping = Some(now);
                     drop(state);
-                    let sent = link.ping(&ping.payload);
+                    let sent = link.ping(&ping.payload, ping.longest);
                     let mut state = self.state();
                     let Some(open) = &mut state.connection else { return Beat::Next(None) };
                     let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };

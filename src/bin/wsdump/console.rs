@@ -17,6 +17,7 @@ use crate::failure::{Failure, describe, describe_headers};
 use crate::json;
 use crate::line::Format;
 use crate::output::Output;
+use crate::progress::Progress;
 use crate::terminal;
 
 /// Where things are shown. Clones are the same console.
@@ -34,6 +35,8 @@ struct Shared {
 
 struct Screen {
     output: Output,
+    /// How much has come, where it goes to a file.
+    progress: Option<Progress>,
     /// What shows lines above the prompt.
     printer: Option<Box<dyn ExternalPrinter + Send>>,
 }
@@ -75,6 +78,7 @@ impl Console {
             Some(path) => Output::file(path).map_err(|error| Failure::local(path.display(), error))?,
             None => Output::standard(),
         };
+        let progress = arguments.output.is_some().then(|| Progress::new(None));
         let style = if arguments.output.is_some() || (arguments.binary && (arguments.raw || !is_terminal)) {
             Style::Payload
         } else if arguments.json {
@@ -98,7 +102,7 @@ impl Console {
             format,
             colour: if is_coloured { Colour::Blue } else { Colour::None },
             notes: if is_quiet { Notes::Silent } else { Notes::Shown },
-            screen: Mutex::new(Screen { output, printer: None }),
+            screen: Mutex::new(Screen { output, progress, printer: None }),
         })))
     }
 
@@ -111,7 +115,13 @@ impl Console {
                 }
                 Ok(())
             }
-            Style::Payload => self.screen().output.bytes(payload),
+            Style::Payload => {
+                let mut screen = self.screen();
+                if let Some(progress) = &mut screen.progress {
+                    progress.advance(payload.len());
+                }
+                screen.output.bytes(payload)
+            }
             Style::Json => self.print(json::frame(opcode, payload, None, self.at())),
             Style::Plain | Style::Marked => {
                 let line = self.0.format.line(opcode, payload, self.0.began.elapsed());
@@ -225,6 +235,11 @@ impl Console {
         }
     }
 
+    /// Shows what a script may have to read, also where notes are silent.
+    pub(crate) fn insist(&self, words: impl Display) {
+        self.say(&escape(&words.to_string()));
+    }
+
     /// Shows a line of a prompt, of a server or of a measurement on standard output.
     pub(crate) fn print_words(&self, words: Words<'_>) -> io::Result<()> {
         self.print(words.to_string())
@@ -253,6 +268,7 @@ impl Console {
     /// Leaves the terminal as it was.
     pub(crate) fn finish(&self) {
         let mut screen = self.screen();
+        screen.progress = None;
         for _ in 0..2 {
             // One line may wait to be shown: it is when the one behind it has been taken, and this one shows nothing.
             above_prompt(&mut screen.printer, "\x1b[1A");

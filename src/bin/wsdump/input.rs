@@ -6,18 +6,20 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use websocket_sync::{CloseCode, Error, Handle, MessageKind, Opcode, Phase};
+use websocket_sync::{CloseCode, Error, Handle, Message, MessageKind, Opcode, Phase};
 
 use crate::arguments::Arguments;
 use crate::console::Console;
 use crate::events::Problem;
 use crate::failure::Failure;
 use crate::pings::Pings;
+use crate::progress::{Metered, Progress};
 use crate::prompt::Prompt;
 use crate::record::{Recorder, Side};
+use crate::replay::Replay;
 
-/// The longest line that is read: as long as the longest message that the server may send.
-const LONGEST_LINE: u64 = 64 * 1024 * 1024;
+/// The longest line that is read, in bytes: holds the longest message that the server may send, in base64 too.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024 * 3 / 2;
 /// What a binary message of piped bytes has at most.
 const PIECE: usize = 64 * 1024;
 /// How long a closing handshake may take.
@@ -36,6 +38,7 @@ pub(crate) enum Source {
     Prompt(Prompt),
     Lines,
     Bytes,
+    Replay(Replay),
     Nothing,
 }
 
@@ -49,8 +52,14 @@ pub(crate) enum Eof {
 }
 
 impl Source {
-    pub(crate) fn new(arguments: &Arguments, console: &Console) -> Self {
-        if arguments.no_input {
+    /// # Errors
+    ///
+    /// A recording that cannot be opened.
+    pub(crate) fn new(arguments: &Arguments, console: &Console) -> Result<Self, Failure> {
+        if let Some(path) = &arguments.replay {
+            return Replay::open(path, Side::Client).map(Self::Replay);
+        }
+        Ok(if arguments.no_input {
             Self::Nothing
         } else if console.is_marked() && io::stdin().is_terminal() && io::stdout().is_terminal() {
             Self::Prompt(Prompt::new(arguments))
@@ -58,7 +67,7 @@ impl Source {
             Self::Bytes
         } else {
             Self::Lines
-        }
+        })
     }
 }
 
@@ -80,6 +89,10 @@ impl Input {
             Source::Prompt(prompt) => prompt.run(&speaker),
             Source::Lines => lines(&speaker),
             Source::Bytes => bytes(&speaker),
+            Source::Replay(replay) => replay.play(|message| match message {
+                Message::Text(text) => speaker.text(text),
+                Message::Binary(bytes) => speaker.binary(bytes),
+            }),
             Source::Nothing => Ok(()),
         });
         match (sent, eof) {
@@ -101,22 +114,35 @@ impl Input {
 fn lines(speaker: &Speaker) -> Result<(), Failure> {
     let mut input = BufReader::with_capacity(PIECE, io::stdin());
     let mut line = Vec::new();
-    loop {
-        line.clear();
-        input.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line).map_err(unreadable)?;
-        if line.is_empty() {
-            return Ok(());
-        }
-        if line.len() as u64 > LONGEST_LINE {
-            return Err(Failure::Local(format!("standard input: a line of more than {LONGEST_LINE} bytes")));
-        }
-        let line = line.strip_suffix(b"\n").unwrap_or(&line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let Ok(text) = str::from_utf8(line) else {
+    while read_line(&mut input, &mut line).map_err(unreadable)? {
+        let Ok(text) = str::from_utf8(&line) else {
             return Err(Failure::Local("standard input: a line that is not UTF-8; --binary sends bytes".to_owned()));
         };
         speaker.text(text)?;
     }
+    Ok(())
+}
+
+/// Reads a line without its end; false at the end of the input.
+///
+/// # Errors
+///
+/// What the system says, and a line that is too long.
+pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    input.by_ref().take(LONGEST_LINE + 2).read_until(b'\n', line)?;
+    if line.is_empty() {
+        return Ok(false);
+    }
+    for end in *b"\n\r" {
+        if line.last() == Some(&end) {
+            line.pop();
+        }
+    }
+    if line.len() as u64 > LONGEST_LINE {
+        return Err(io::Error::other("a line is too long"));
+    }
+    Ok(true)
 }
 
 fn bytes(speaker: &Speaker) -> Result<(), Failure> {
@@ -195,7 +221,8 @@ impl Speaker {
         let length = file.metadata().ok().filter(|about| about.is_file()).map(|about| about.len());
         let sender = self.handle.sender();
         let Some(sender) = sender else { return Err(Failure::Local("there is no connection".to_owned())) };
-        sender.send_reader(kind, file, length)?;
+        let progress = Progress::new(length);
+        sender.send_reader(kind, Metered { reader: file, progress }, length)?;
         Ok(())
     }
 

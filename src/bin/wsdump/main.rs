@@ -12,9 +12,11 @@
 //! | `exit`, `failure` | how it ends |
 
 mod arguments;
+mod bench;
 mod command;
 mod connect;
 mod console;
+mod documents;
 mod escape;
 mod events;
 mod exit;
@@ -23,10 +25,13 @@ mod hex;
 mod input;
 mod json;
 mod line;
+mod listen;
 mod output;
 mod pings;
+mod progress;
 mod prompt;
 mod record;
+mod replay;
 mod repr;
 mod session;
 mod terminal;
@@ -38,6 +43,8 @@ use std::time::Instant;
 
 use crate::arguments::Arguments;
 use crate::console::Console;
+use crate::exit::Exit;
+use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let began = Instant::now();
@@ -49,10 +56,27 @@ fn main() -> ExitCode {
     if arguments.verbose > 1 {
         trace::start(&console);
     }
-    let exit = match session::talk(&arguments, &console) {
+    let exit = match run(&arguments, &console) {
         Ok(exit) => exit,
         Err(failure) => console.report(&failure),
     };
     console.finish();
     exit.into()
+}
+
+/// Does what is asked for.
+fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
+    if let Some(shell) = arguments.completions {
+        return documents::print(documents::completions(shell));
+    }
+    if arguments.man {
+        return documents::print(documents::man_page()?);
+    }
+    if let Some(address) = &arguments.listen {
+        return listen::serve(address, arguments, console);
+    }
+    match arguments.bench {
+        Some(how) => bench::measure(how, arguments, console),
+        None => session::talk(arguments, console),
+    }
 }

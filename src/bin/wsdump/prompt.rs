@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
-use websocket_sync::Error;
+use websocket_sync::{Error, MessageKind};
 
 use crate::arguments::{Arguments, PROMPT};
 use crate::command::Command;
@@ -17,11 +17,14 @@ use crate::terminal;
 pub(crate) struct Prompt {
     /// Where lines are kept from one time to the next.
     history: Option<PathBuf>,
+    /// What a line is sent as.
+    kind: MessageKind,
 }
 
 impl Prompt {
     pub(crate) fn new(arguments: &Arguments) -> Self {
-        Self { history: arguments.history.clone() }
+        let kind = if arguments.binary { MessageKind::Binary } else { MessageKind::Text };
+        Self { history: arguments.history.clone(), kind }
     }
 
     /// Sends what is typed, until the end of input or Ctrl-C.
@@ -47,7 +50,7 @@ impl Prompt {
         speaker.console.attach(Box::new(editor.create_external_printer().map_err(no_prompt)?));
         let ended = loop {
             match editor.readline("> ") {
-                Ok(line) => obey(&line, speaker)?,
+                Ok(line) => self.obey(&line, speaker)?,
                 Err(ReadlineError::Eof | ReadlineError::Interrupted) => break Ok(()),
                 Err(error) => break Err(no_prompt(error)),
             }
@@ -57,33 +60,36 @@ impl Prompt {
         }
         ended
     }
+
+    /// Does what a line asks for. Only the end of the connection is an error here.
+    fn obey(&self, line: &str, speaker: &Speaker) -> Result<(), Failure> {
+        let done = match Command::parse(line) {
+            Command::Text(text) => match self.kind {
+                MessageKind::Text => speaker.text(text),
+                MessageKind::Binary => speaker.binary(text.as_bytes()),
+            },
+            Command::Binary(bytes) => speaker.binary(&bytes),
+            Command::File(kind, path) => speaker.file(kind, &path),
+            Command::Ping(payload) => speaker.ping(payload),
+            Command::Pong(payload) => speaker.pong(payload),
+            Command::Close(code, reason) => speaker.close(code, reason),
+            Command::Help => {
+                speaker.console.note(PROMPT);
+                Ok(())
+            }
+            Command::Wrong(why) => Err(Failure::Usage(why)),
+        };
+        match done {
+            Err(Failure::WebSocket(Error::Closed(info))) => Err(Failure::WebSocket(Error::Closed(info))),
+            Err(failure) => {
+                speaker.console.report(&failure);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
 }
 
 fn no_prompt(error: ReadlineError) -> Failure {
     Failure::local("the prompt", error)
-}
-
-/// Does what a line asks for. Only the end of the connection is an error here.
-fn obey(line: &str, speaker: &Speaker) -> Result<(), Failure> {
-    let done = match Command::parse(line) {
-        Command::Text(text) => speaker.text(text),
-        Command::Binary(bytes) => speaker.binary(&bytes),
-        Command::File(kind, path) => speaker.file(kind, &path),
-        Command::Ping(payload) => speaker.ping(payload),
-        Command::Pong(payload) => speaker.pong(payload),
-        Command::Close(code, reason) => speaker.close(code, reason),
-        Command::Help => {
-            speaker.console.note(PROMPT);
-            Ok(())
-        }
-        Command::Wrong(why) => Err(Failure::Usage(why)),
-    };
-    match done {
-        Err(Failure::WebSocket(Error::Closed(info))) => Err(Failure::WebSocket(Error::Closed(info))),
-        Err(failure) => {
-            speaker.console.report(&failure);
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
 }

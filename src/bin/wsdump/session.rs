@@ -51,7 +51,7 @@ pub(crate) fn talk(arguments: &Arguments, console: &Console) -> Result<Exit, Fai
     };
     let input = Input {
         speaker,
-        source: Source::new(arguments, console),
+        source: Source::new(arguments, console)?,
         text: arguments.text.clone(),
         eof: Eof::new(arguments),
     };

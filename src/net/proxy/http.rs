@@ -27,15 +27,10 @@ const PIECE: usize = 4096;
 /// Refuses what must not be sent.
 pub(super) fn check(headers: &[(String, String)], credentials: Option<&Credentials>) -> Result<(), ProxyError> {
     tunnel_request("host:80", None, headers).map_err(ProxyError::Header)?;
-    match credentials {
-        // RFC 7617, section 2.
-        Some(Credentials { user, password })
-            if user.contains(char::is_control) || password.contains(char::is_control) =>
-        {
-            Err(ProxyError::Credentials("one of them has a control character"))
-        }
-        _ => Ok(()),
+    if credentials.is_some_and(Credentials::has_control_character) {
+        return Err(ProxyError::Credentials("one of them has a control character"));
     }
+    Ok(())
 }
 
 /// Asks for a tunnel to the server until the proxy makes one or has nothing more to ask. Everything has been

@@ -1,6 +1,7 @@
 //! The turn: the sending half of a connection in the hands of one thread.
 
 use std::io;
+use std::sync::PoisonError;
 
 use super::reply::Reply;
 use super::shared::Shared;
@@ -9,6 +10,7 @@ use crate::message::MessageRef;
 use crate::net::Patience;
 pub(super) use crate::net::is_timeout;
 use crate::protocol::{Compression, Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
+use crate::trace::Epoch;
 
 /// The right to write. It ends when it is dropped; a reply that the reader left in the meantime is sent then, as far as that is
 /// possible without waiting.
@@ -20,6 +22,8 @@ pub(super) struct Turn<'a> {
     patience: Patience,
     compression: Compression,
     condition: Condition,
+    /// Whether the trace is told of what is written. What was begun untold is not told to its end.
+    is_traced: bool,
 }
 
 /// What has become of what was begun in a turn.
@@ -42,13 +46,15 @@ impl<'a> Turn<'a> {
     /// So many replies in a row are sent for the reader. A peer that pings without end must not keep a sender from returning.
     const REPLIES: usize = 4;
 
-    pub(super) const fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
+    pub(super) fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
+        let is_traced = Epoch::now().is_some_and(|epoch| shared.listen(epoch, &outbound));
         Self {
             shared,
             outbound: Some(outbound),
             patience,
             compression: Compression::Agreed,
             condition: Condition::Sound,
+            is_traced,
         }
     }
 
@@ -167,12 +173,12 @@ impl<'a> Turn<'a> {
         match written {
             Ok(()) => {
                 let length = pending.len();
-                outbound.written(length);
+                self.written(length);
                 Ok(())
             }
             Err(failure) if is_timeout(&failure.error) => {
                 match failure.taken {
-                    Some(length) => outbound.written(length),
+                    Some(length) => self.written(length),
                     None => self.tear(),
                 }
                 Err(Error::Timeout(Phase::Send))
@@ -183,6 +189,17 @@ impl<'a> Turn<'a> {
                 Err(shared.write_failed(failure.error.kind()))
             }
         }
+    }
+
+    /// So much of what is pending was written.
+    #[inline]
+    fn written(&mut self, length: usize) {
+        let (shared, is_traced) = (self.shared, self.is_traced);
+        let outbound = self.outbound();
+        if is_traced {
+            shared.tell_sent(&outbound.pending()[..length]);
+        }
+        outbound.written(length);
     }
 
     pub(super) fn set_mask_keys(&mut self, keys: MaskKeys) {
@@ -256,20 +273,19 @@ impl<'a> Turn<'a> {
     /// Writes what goes without waiting.
     fn try_flush(&mut self) {
         let shared = self.shared;
-        let outbound = self.outbound();
         if shared.stream.has_output() && shared.stream.try_flush().is_err() {
             return;
         }
-        while !outbound.pending().is_empty() {
-            match shared.stream.try_write(outbound.pending()) {
+        while self.pending() > 0 {
+            match shared.stream.try_write(self.outbound().pending()) {
                 Ok(0) => return,
                 Ok(length) => {
-                    outbound.written(length);
+                    self.written(length);
                     shared.driver.count(length);
                 }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        outbound.forget();
+                        self.outbound().forget();
                         self.condition = Condition::Dead;
                         shared.write_failed(error.kind());
                     }
@@ -281,6 +297,23 @@ impl<'a> Turn<'a> {
 
     fn outbound(&mut self) -> &mut Outbound {
         self.outbound.as_mut().expect("the sending half is there until the turn is dropped")
+    }
+}
+
+impl Shared {
+    /// Whether the trace has seen all that was written since `epoch` began, or can begin now: between two frames.
+    #[cold]
+    fn listen(&self, epoch: Epoch, outbound: &Outbound) -> bool {
+        let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
+        if !trace.follows(epoch) && outbound.pending().is_empty() && !outbound.is_inside_frame() {
+            trace.join(epoch, 0);
+        }
+        trace.follows(epoch)
+    }
+
+    #[cold]
+    fn tell_sent(&self, bytes: &[u8]) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes);
     }
 }
 

@@ -156,7 +156,7 @@ impl<'a> Turn<'a> {
     /// Writes what is pending. After a timeout the rest stays, to be taken back if it may be: nothing may follow a torn frame.
     #[inline]
     pub(super) fn flush(&mut self) -> Result<()> {
-        let (shared, patience) = (self.shared, self.patience);
+        let (shared, patience, is_traced) = (self.shared, self.patience, self.is_traced);
         if self.condition == Condition::Dead {
             return Err(shared.dead());
         }
@@ -173,12 +173,12 @@ impl<'a> Turn<'a> {
         match written {
             Ok(()) => {
                 let length = pending.len();
-                self.written(length);
+                note_written(shared, is_traced, outbound, length);
                 Ok(())
             }
             Err(failure) if is_timeout(&failure.error) => {
                 match failure.taken {
-                    Some(length) => self.written(length),
+                    Some(length) => note_written(shared, is_traced, outbound, length),
                     None => self.tear(),
                 }
                 Err(Error::Timeout(Phase::Send))
@@ -189,17 +189,6 @@ impl<'a> Turn<'a> {
                 Err(shared.write_failed(failure.error.kind()))
             }
         }
-    }
-
-    /// So much of what is pending was written.
-    #[inline]
-    fn written(&mut self, length: usize) {
-        let (shared, is_traced) = (self.shared, self.is_traced);
-        let outbound = self.outbound();
-        if is_traced {
-            shared.tell_sent(&outbound.pending()[..length]);
-        }
-        outbound.written(length);
     }
 
     pub(super) fn set_mask_keys(&mut self, keys: MaskKeys) {
@@ -272,20 +261,21 @@ impl<'a> Turn<'a> {
 
     /// Writes what goes without waiting.
     fn try_flush(&mut self) {
-        let shared = self.shared;
+        let (shared, is_traced) = (self.shared, self.is_traced);
+        let outbound = self.outbound();
         if shared.stream.has_output() && shared.stream.try_flush().is_err() {
             return;
         }
-        while self.pending() > 0 {
-            match shared.stream.try_write(self.outbound().pending()) {
+        while !outbound.pending().is_empty() {
+            match shared.stream.try_write(outbound.pending()) {
                 Ok(0) => return,
                 Ok(length) => {
-                    self.written(length);
+                    note_written(shared, is_traced, outbound, length);
                     shared.driver.count(length);
                 }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        self.outbound().forget();
+                        outbound.forget();
                         self.condition = Condition::Dead;
                         shared.write_failed(error.kind());
                     }
@@ -298,6 +288,15 @@ impl<'a> Turn<'a> {
     fn outbound(&mut self) -> &mut Outbound {
         self.outbound.as_mut().expect("the sending half is there until the turn is dropped")
     }
+}
+
+/// Takes note that the first `length` bytes that were pending are written.
+#[inline]
+fn note_written(shared: &Shared, is_traced: bool, outbound: &mut Outbound, length: usize) {
+    if is_traced {
+        shared.tell_sent(&outbound.pending()[..length]);
+    }
+    outbound.written(length);
 }
 
 impl Shared {

@@ -5,6 +5,8 @@
 
 #[path = "support/app.rs"]
 mod app_support;
+#[path = "support/races.rs"]
+mod races;
 mod support;
 #[path = "support/tls_peer.rs"]
 mod tls_peer;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 use std::{io, iter};
 
 use app_support::{Log, nowhere, serve_again, show_closed, show_error};
+use races::Manners;
 use support::{Peer, alone, at_once, bounded, by_deadline, descriptors_and_threads, frame, join, ms};
 use websocket_sync::{
     CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, ManyApps, MessageRef,
@@ -764,5 +767,32 @@ fn what_many_apps_do_at_once_comes_to_an_end() {
         apps.run().unwrap();
         join(stopping);
         assert!(handles.iter().all(|handle| !handle.is_running()));
+    });
+}
+
+#[test]
+fn whatever_races_against_a_loop_it_ends_and_each_opening_has_one_close() {
+    const ROUNDS: usize = 100;
+    const APPS: usize = 5;
+    let _alone = alone();
+    bounded(120, || {
+        for manners in [Manners::Polite, Manners::Rude] {
+            let (url, seed) = races::serve(manners);
+            for round in 0..ROUNDS {
+                let mut apps = ManyApps::new().unwrap();
+                let (mut counts, mut others) = (Vec::new(), Vec::new());
+                for _ in 0..APPS {
+                    let (app, count) = races::app(&url, manners, &seed);
+                    counts.push(count);
+                    others.extend(races::interfere(&apps.add(app).unwrap(), &seed));
+                }
+                // Among the polite there is nothing but what wakes it that keeps the loop going.
+                by_deadline(ms(2000), || apps.run().unwrap());
+                others.into_iter().for_each(join);
+                for count in counts {
+                    assert_eq!(count.closed(), count.opened().max(1), "round {round}, {manners:?}");
+                }
+            }
+        }
     });
 }

@@ -220,6 +220,32 @@ fn of_a_long_payload_the_beginning_is_told() {
 }
 
 #[test]
+fn frames_are_told_whole_however_they_come() {
+    let _alone = alone();
+    bounded(20, || {
+        let listener = Listener::new();
+        let (mut ws, script) = open(&ConnectOptions::new(), |mut peer: Peer| {
+            let long = frame(0x82, vec![b'l'; 130]);
+            peer.drip([frame(0x01, "a"), frame(0x89, "bb"), frame(0x80, "cc"), long, frame(0x82, "")].concat(), ms(1));
+            peer.rest();
+        });
+        (0..3).for_each(|_| _ = ws.recv_ref().unwrap());
+        let mut told = listener.frames();
+        told.retain(|line| line.starts_with("++Rcv"));
+        let expected = [
+            "++Rcv decoded: fin=0 opcode=1 data=b'a'",
+            "++Rcv decoded: fin=1 opcode=9 data=b'bb'",
+            "++Rcv decoded: fin=1 opcode=0 data=b'cc'",
+            &format!("++Rcv decoded: fin=1 opcode=2 data=b'{}'", "l".repeat(130)),
+            "++Rcv decoded: fin=1 opcode=2 data=b''",
+        ];
+        assert_eq!(told, expected);
+        drop(ws);
+        script.join();
+    });
+}
+
+#[test]
 fn a_record_can_be_looked_into() {
     let _alone = alone();
     bounded(20, || {

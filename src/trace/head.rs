@@ -111,3 +111,73 @@ fn escape(text: &mut String, bytes: &[u8]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field(line: &str) -> String {
+        let shown = shown(format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n").as_bytes());
+        shown.strip_prefix("HTTP/1.1 200 OK\n").unwrap().to_owned()
+    }
+
+    #[test]
+    fn fields_are_shown_that_are_known_to_hold_no_secret() {
+        let table = [
+            ("Host: h:1", "Host: h:1"),
+            ("UPGRADE:websocket ", "UPGRADE: websocket"),
+            ("Sec-WebSocket-Extensions: a; b=\"c\"", "Sec-WebSocket-Extensions: a; b=\"c\""),
+            ("Accept-Language: de", "Accept-Language: de"),
+            ("Authorization: Basic eDp5", "Authorization: <hidden>"),
+            ("proxy-authorization: Digest response=\"0\"", "proxy-authorization: <hidden>"),
+            ("Cookie: a=b", "Cookie: <hidden>"),
+            ("Set-Cookie: a=b", "Set-Cookie: <hidden>"),
+            ("X-Feed: a", "X-Feed: <hidden>"),
+            ("Host : h", "Host : <hidden>"),
+            ("no field at all", "<hidden>"),
+            ("Cookie: a=\r\n b: c", "Cookie: <hidden>\n<hidden>"),
+            ("Server: \x1b[0m\u{202e}\t", "Server: \\x1b[0m\\xe2\\x80\\xae"),
+            ("Location: /a/b?c=d#e", "Location: /a/b?<hidden>"),
+            ("Location: https://u:p@h/a#t", "Location: <hidden>@h/a#<hidden>"),
+            ("location: //u:p@q@h", "location: <hidden>@h"),
+        ];
+        for (line, expected) in table {
+            assert_eq!(field(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_first_line_is_shown_without_a_query() {
+        let table = [
+            ("GET / HTTP/1.1", "GET / HTTP/1.1"),
+            ("GET /feed?token=x HTTP/1.1", "GET /feed?<hidden> HTTP/1.1"),
+            ("GET ws://u:p@h/feed?x HTTP/1.1", "GET <hidden>@h/feed?<hidden> HTTP/1.1"),
+            ("CONNECT [::1]:80 HTTP/1.1", "CONNECT [::1]:80 HTTP/1.1"),
+            ("HTTP/1.1 404 Not Found?", "HTTP/1.1 404 Not Found?"),
+            ("HTTP/1.1 200", "HTTP/1.1 200"),
+            ("\x16\x03\x01", "\\x16\\x03\\x01"),
+            ("", ""),
+        ];
+        for (line, expected) in table {
+            for end in ["", "\r", "\r\n", "\n", "\r\n\r\nbody", "\n\nbody"] {
+                let shown = shown(format!("{line}{end}").as_bytes());
+                // A lone CR is no end of a line yet.
+                assert_eq!(shown.trim_end_matches("\\x0d"), expected, "{line:?} {end:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_ends_with_an_empty_line_however_lines_end() {
+        let table: [(&[u8], Option<usize>); 5] = [
+            (b"a\r\n\r\nb\n\n", Some(5)),
+            (b"a\n\nb\r\n\r\n", Some(3)),
+            (b"a\r\nb\n\r\nc", Some(7)),
+            (b"a\r\nb\r\n\r", None),
+            (b"", None),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(end(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+}

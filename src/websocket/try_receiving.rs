@@ -43,6 +43,8 @@ impl Reader {
         let mut budget = Budget::FULL;
         loop {
             if self.ending.is_some() {
+                // What lies behind the end is looked at no more.
+                self.at_hand = AtHand::Nothing;
                 return Ending::go_on(&mut self.ending, shared).map(|()| None);
             }
             match self.advance(granularity) {

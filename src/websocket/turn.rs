@@ -99,6 +99,27 @@ impl<'a> Turn<'a> {
         flushed.map(|()| length)
     }
 
+    /// Sends one frame by the deadline of the turn, if that goes. Before a byte of it has left it is taken back; otherwise the rest
+    /// stays pending, since this frame is no reason to end the connection. A timeout says that not a byte has left, of what was
+    /// pending before it neither.
+    pub(super) fn send_leniently<N>(
+        &mut self,
+        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
+    ) -> Result<N> {
+        let outbound = self.outbound();
+        let mark = outbound.mark();
+        let length = encode(outbound)?;
+        let encoded = outbound.pending().len();
+        match self.flush() {
+            Err(error) if error.is_timeout() && self.condition == Condition::Sound => {
+                let has_moved = self.pending() < encoded;
+                self.outbound().retract(mark);
+                Err(if has_moved { Error::Full } else { error })
+            }
+            flushed => flushed.map(|()| length),
+        }
+    }
+
     /// Sends one frame of about `size` bytes without waiting, or nothing of it: what does not leave at once stays pending, as long
     /// as that is no more than `limit` bytes.
     pub(super) fn try_send<N>(

@@ -37,6 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .ping_timeout(Duration::from_secs(10))
         .reconnect(Reconnect::backoff());
     let handle = app.handle();
+    let interrupted = app.handle();
+    ctrlc::set_handler(move || drop(interrupted.close()))?; // Ctrl-C: run_forever returns
     if given.is_some() {
         thread::spawn(move || send_lines(&handle));
     }

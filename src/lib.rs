@@ -23,6 +23,7 @@
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
 //! | go through a proxy | [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
+//! | drive many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in a loop of your own |
 //! | wait in a loop of your own | [`WebSocket::try_recv`] and its kin |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
@@ -66,9 +67,11 @@ mod websocket;
 mod window;
 
 // The public interface is:
+#[cfg(all(unix, feature = "mio"))]
+pub use crate::app::{AppAdder, ManyApps};
 pub use crate::app::{
-    AppError, AppThread, Attempt, CallbackPolicy, Closed, Handle, Handler, Latency, Outcome, Overflow, Reconnect,
-    Statistics, WebSocketApp, set_reconnect,
+    AppError, AppStep, AppTask, AppThread, Attempt, CallbackPolicy, Closed, Connected, Connecting, Dispatcher, Handle,
+    Handler, Latency, Outcome, Overflow, Reconnect, Statistics, ThisThread, WebSocketApp, set_reconnect,
 };
 pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]

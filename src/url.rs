@@ -69,18 +69,15 @@ impl Target {
         if scheme.unix {
             return Self::of_socket(scheme.secure, userinfo, host_and_port, rest);
         }
-        let (host, port) = split_port(host_and_port)?;
-        let Host { name, zone } = parse_host(host)?;
-        let port = match port {
-            Some(port) => parse_port(port)?,
-            None => default_port(scheme.secure),
-        };
+        // A slash in a password ends the authority, and what is then no port must not be shown.
+        let is_cut = |error| if rest.contains('@') { UrlError::UserInfo } else { error };
+        let (Host { name, zone }, port) = parse_host_and_port(host_and_port).map_err(is_cut)?;
         Ok(Self {
             secure: scheme.secure,
             socket_path: None,
             host: name,
             zone,
-            port,
+            port: port.unwrap_or_else(|| default_port(scheme.secure)),
             resource: encode_resource(rest),
             userinfo,
         })
@@ -182,6 +179,11 @@ impl fmt::Debug for UserInfo {
 /// A host that stands alone, in the form of [`Target::host`].
 pub(crate) fn canonical_host(text: &str) -> Result<String, UrlError> {
     parse_host(text).map(|host| host.name)
+}
+
+fn parse_host_and_port(text: &str) -> Result<(Host, Option<u16>), UrlError> {
+    let (host, port) = split_port(text)?;
+    Ok((parse_host(host)?, port.map(parse_port).transpose()?))
 }
 
 const fn default_port(secure: bool) -> u16 {

@@ -585,3 +585,74 @@ fn debug_shows_no_secret() {
     assert!(!shown.contains("hidden"), "{shown}");
     assert!(shown.contains("on_open"), "{shown}");
 }
+
+#[test]
+fn a_message_costs_no_allocation() {
+    bounded(20, || {
+        let allocations = |messages: usize| {
+            let (url, peer) = accepting(move |mut peer| {
+                peer.repeat(frame(0x81, [b'x'; 64]), messages).unwrap();
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            let mut heard = 0;
+            let mut app = WebSocketApp::new(url)
+                .ping_interval(Duration::from_secs(60))
+                .on_data(|_, _, _, _| ())
+                .on_message(|_, _| heard += 1);
+            let counted = allocation_counter::measure(|| drop(app.run_forever().unwrap()));
+            drop(app);
+            peer.join();
+            assert_eq!(heard, messages);
+            counted.count_total
+        };
+        // The first run of a process fills what is kept.
+        allocations(10);
+        let (few, many) = (allocations(2_000), allocations(50_000));
+        assert!(many <= few + 20, "{few} for 2,000 messages, {many} for 50,000");
+    });
+}
+
+#[test]
+fn a_close_at_any_moment_ends_the_run_and_each_connection_is_closed_once() {
+    // Its servers stay behind.
+    let _alone = support::alone();
+    bounded(60, || {
+        for round in 0..300u32 {
+            let (url, _) = serve_again(move |number, mut peer| {
+                peer.accept();
+                let _ = peer.try_say([frame(0x81, "m"), frame(0x89, "p")].concat());
+                match number % 3 {
+                    0 => {}
+                    1 => drop(peer.try_say(frame(0x88, b"\x03\xe8"))),
+                    _ => drop(thread::spawn(move || peer.rest())),
+                }
+                true
+            });
+            let log = Log::default();
+            let app = log
+                .app(&url)
+                .options(ConnectOptions::new().close_timeout(ms(20)))
+                .reconnect(Reconnect::fixed(ms(1)))
+                .ping_interval(ms(1))
+                .ping_timeout(ms(500));
+            let app = if round % 2 == 0 { app } else { app.queue(1, Overflow::Block) };
+            let app = app.spawn().unwrap();
+            thread::sleep(Duration::from_micros(u64::from(round) * 20));
+            let closers = [0, 1].map(|closer| {
+                let handle = app.handle();
+                thread::spawn(move || {
+                    let _ = handle.send_text("raced");
+                    if closer == 0 || round % 5 > 0 { handle.close().unwrap() } else { handle.stop() }
+                })
+            });
+            closers.into_iter().for_each(support::join);
+            let ended = by_deadline(ms(100), || app.join()).unwrap();
+            assert_eq!(ended.reconnect, None, "round {round}");
+            let opened = log.count("open") + log.count("reconnect");
+            let lines = log.lines();
+            assert_eq!(log.count("close"), opened.max(1), "round {round}: {lines:#?}");
+            assert!(log.count("open") <= 1, "round {round}: {lines:#?}");
+        }
+    });
+}

@@ -193,21 +193,25 @@ fn a_name_that_never_resolves_returns_at_the_deadline() {
 }
 
 #[test]
-fn the_peer_sees_the_local_address_that_was_asked_for() {
-    let (listener, address) = listen();
+fn the_peer_sees_the_local_address_that_was_asked_for_though_it_was_in_use_a_moment_ago() {
     let local = if cfg!(target_os = "linux") { Ipv4Addr::new(127, 0, 0, 5) } else { Ipv4Addr::LOCALHOST };
-    let mut port = 0;
-    for _ in 0..2 {
-        // Once any port, then again the same: though it was in use a moment ago.
+    let port = TcpListener::bind((local, 0)).unwrap().local_addr().unwrap().port();
+    for port in [0, port, port] {
+        let (listener, address) = listen();
         let options = ConnectOptions::new().socket(SocketOptions::new().bind((local, port)));
-        let client = thread::spawn(move || options.connect(&format!("ws://{address}/")).unwrap());
-        let (stream, seen) = listener.accept().unwrap();
-        let _server = WebSocket::accept(stream).unwrap();
-        let client = client.join().unwrap();
-        assert_eq!(client.local_addr(), Some(seen));
-        assert_eq!(seen.ip(), IpAddr::V4(local));
-        assert!(port == 0 || port == seen.port());
-        port = seen.port();
+        let server = thread::spawn(move || {
+            let (stream, seen) = listener.accept().unwrap();
+            let mut server = WebSocket::accept(stream).unwrap();
+            server.recv().unwrap_err();
+            seen
+        });
+        let client = options.connect(&format!("ws://{address}/")).unwrap();
+        let ours = client.local_addr().unwrap();
+        // Who ends a connection first is left with the port in TIME_WAIT.
+        client.abort();
+        assert_eq!(server.join().unwrap(), ours);
+        assert_eq!(ours.ip(), IpAddr::V4(local));
+        assert!(port == 0 || port == ours.port());
     }
 }
 
@@ -304,6 +308,12 @@ fn cancelled_at_once(options: &ConnectOptions, url: &str) {
     cancelled(&cancellation, || options.connect(url));
 }
 
+/// Reads the platform's certificates, which is done once and takes its time.
+fn prepare_tls() {
+    let hasty = ConnectOptions::new().open_timeout(Duration::from_nanos(1));
+    assert!(hasty.connect("wss://127.0.0.1:9/").unwrap_err().is_timeout());
+}
+
 #[test]
 fn a_cancel_ends_the_wait_for_the_resolver() {
     let (hold, options) = never_resolving();
@@ -314,9 +324,20 @@ fn a_cancel_ends_the_wait_for_the_resolver() {
 
 #[test]
 fn a_cancel_ends_the_wait_for_a_server_that_says_nothing() {
+    prepare_tls();
     let (_listener, address) = listen();
     cancelled_at_once(&ConnectOptions::new(), &format!("ws://{address}/"));
     cancelled_at_once(&ConnectOptions::new(), &format!("wss://{address}/"));
+}
+
+#[test]
+fn a_cancel_ends_the_wait_for_a_proxy_that_says_nothing() {
+    prepare_tls();
+    let (_listener, address) = listen();
+    for scheme in ["http", "https", "socks5h"] {
+        let options = ConnectOptions::new().proxy(format!("{scheme}://{address}").as_str());
+        cancelled_at_once(&options, "ws://behind.example/");
+    }
 }
 
 #[test]
@@ -332,6 +353,7 @@ fn a_cancel_ends_the_wait_for_the_body_of_a_refusal() {
 
 #[test]
 fn a_cancel_ends_the_opening_over_a_stream_of_the_users() {
+    prepare_tls();
     for url in ["ws://silent.example/", "wss://silent.example/"] {
         let (listener, address) = listen();
         let ours = TcpStream::connect(address).unwrap();

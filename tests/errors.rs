@@ -13,7 +13,7 @@ use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
 use websocket_sync::{
     Cancellation, CloseCause, CloseCode, ConnectOptions, CookieError, Error, HandshakeError, Message, MessageKind,
-    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, UrlError, WebSocket, WebSocketApp,
+    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, TlsErrorKind, UrlError, WebSocket, WebSocketApp,
     create_connection,
 };
 
@@ -37,6 +37,7 @@ fn complete<E: Debug>(name: &str, source: &str, table: impl IntoIterator<Item = 
 const ERRORS: &str = include_str!("../src/error.rs");
 const PROXY_ERRORS: &str = include_str!("../src/error/proxy.rs");
 const REDIRECT_ERRORS: &str = include_str!("../src/error/redirect.rs");
+const TLS_ERRORS: &str = include_str!("../src/error/tls.rs");
 const PROTOCOL_ERRORS: &str = include_str!("../src/protocol/error.rs");
 const HANDSHAKE_ERRORS: &str = include_str!("../src/protocol/handshake/error.rs");
 
@@ -143,6 +144,16 @@ fn torn() -> Error {
     ws.recv().unwrap_err()
 }
 
+fn silent() -> Error {
+    let (url, peer) = serve(|mut peer| {
+        peer.accept();
+        peer.rest();
+    });
+    let error = WebSocketApp::new(url).ping_interval(ms(10)).ping_timeout(ms(10)).run_forever().unwrap_err();
+    peer.join();
+    error
+}
+
 fn closing() -> Error {
     let (ws, peer) = open(&ConnectOptions::new(), |peer| peer);
     ws.send_close(CloseCode(4000), "enough").unwrap();
@@ -210,6 +221,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
             Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
             row(io::Error::other("disk full"), "disk full"),
+            retryable(silent(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),
             Row {
                 source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),
@@ -248,6 +260,29 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
         complete("CloseCause", ERRORS, causes);
         complete("Error", ERRORS, rows.into_iter().map(|row| row.error).chain([tls]));
     });
+}
+
+#[test]
+fn every_kind_of_failure_of_tls_has_its_words() {
+    let table = [
+        (TlsErrorKind::Alert(40), "the peer gave up with alert 40, handshake failure"),
+        (TlsErrorKind::ApplicationProtocol, "no application protocol in common (ALPN)"),
+        (TlsErrorKind::BadSignature, "a signature of the certificate or of the handshake is wrong"),
+        (TlsErrorKind::Expired, "the certificate has expired, or a clock is wrong"),
+        (TlsErrorKind::InvalidCertificate, "the certificate is not acceptable"),
+        (TlsErrorKind::NotTls, "the server does not speak TLS on this port"),
+        (TlsErrorKind::NotYetValid, "the certificate is not valid yet, or a clock is wrong"),
+        (TlsErrorKind::Other, "something else"),
+        (TlsErrorKind::PinMismatch, "the server's key is none of those that are pinned"),
+        (TlsErrorKind::ProtocolVersion, "no version of TLS in common, 1.2 is the oldest"),
+        (TlsErrorKind::Revoked, "the certificate was revoked"),
+        (TlsErrorKind::UnknownIssuer, "the certificate's issuer is not trusted; TlsOptions::ca_certs adds one"),
+        (TlsErrorKind::WrongName, "the certificate is for another name"),
+    ];
+    for (kind, says) in table {
+        assert_eq!(kind.to_string(), says);
+    }
+    complete("TlsErrorKind", TLS_ERRORS, table.map(|(kind, _)| kind));
 }
 
 #[test]

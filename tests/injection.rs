@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use support::{Peer, bounded};
 use websocket_sync::protocol::LocalProtocolError;
-use websocket_sync::{ConnectOptions, Error, SocketOptions, TlsOptions};
+use websocket_sync::{ConnectOptions, Error, Proxy, SocketOptions, TlsOptions};
 
 /// What would break out of a line, or is allowed in none.
 const INJECTIONS: [&str; 12] = [
@@ -89,6 +89,7 @@ fn is_option(error: &Error) -> bool {
 const PARTS: &[Field] = &[
     field("header name", |options, text| options.header(text, "value"), is_illegal),
     field("second header name", |options, text| options.headers([("X-One", "1"), (text, "2")]), is_illegal),
+    field("provided header name", |options, text| provided(options, text, "value"), is_illegal),
     field("host", |options, text| options.host(text), is_illegal),
     field("subprotocol", |options, text| options.subprotocols(["ok", text]), is_illegal),
     field("server name", |options, text| options.tls(TlsOptions::new().server_hostname(text)), is_option),
@@ -98,6 +99,7 @@ const PARTS: &[Field] = &[
 const VALUES: &[Field] = &[
     field("header value", |options, text| options.header("X-Name", text), is_illegal),
     field("second header value", |options, text| options.headers([("X-One", "1"), ("X-Two", text)]), is_illegal),
+    field("provided header value", |options, text| provided(options, "X-Name", text), is_illegal),
     field("a header that replaces ours", |options, text| options.header("Origin", text), is_illegal),
     field("a cookie that replaces ours", |options, text| options.cookie("a=b").header("Cookie", text), is_illegal),
     field("origin", |options, text| options.origin(text), is_illegal),
@@ -105,11 +107,43 @@ const VALUES: &[Field] = &[
     field("connection", |options, text| options.connection(format!("Upgrade, {text}")), is_illegal),
 ];
 
+/// What TLS libraries are given.
+const TLS: &[Field] = &[
+    field("protocol", |options, text| options.tls(TlsOptions::new().alpn(["ok", text])), is_option),
+    field("pin", |options, text| options.tls(TlsOptions::new().pin_sha256(text)), is_option),
+    field("server name of a proxy", |options, text| options.proxy(named(text)), is_option),
+    field("authorities", |options, text| options.tls(TlsOptions::new().ca_certs(text)), is_option),
+    field("certificate", |options, text| options.tls(TlsOptions::new().client_cert(text, text)), is_option),
+    field("cipher", |options, text| options.tls(TlsOptions::new().cipher_suites([text])), is_option),
+    field("group", |options, text| options.tls(TlsOptions::new().key_exchange_groups([text])), is_option),
+];
+
+fn named(text: &str) -> Proxy {
+    Proxy::new("https://127.0.0.1:1").tls(TlsOptions::new().server_hostname(text))
+}
+
+/// The credentials that are not sent before somebody asks for them.
+const CREDENTIALS: &[Field] = &[
+    field("user", |options, text| options.credentials(text, "password"), is_option),
+    field("password", |options, text| options.credentials("user", text), is_option),
+];
+
+fn provided(options: ConnectOptions, name: &str, value: &str) -> ConnectOptions {
+    let field = (name.to_owned(), value.to_owned());
+    options.header_provider(move || Ok(vec![field.clone()]))
+}
+
 #[test]
 fn nothing_can_be_injected_by_an_option() {
     bounded(60, || {
         let trap = Trap::new();
-        let table = [(PARTS, &INJECTIONS[..]), (VALUES, &INJECTIONS), (PARTS, &SEPARATORS)];
+        let table = [
+            (PARTS, &INJECTIONS[..]),
+            (VALUES, &INJECTIONS),
+            (CREDENTIALS, &INJECTIONS),
+            (TLS, &INJECTIONS),
+            (PARTS, &SEPARATORS),
+        ];
         for (fields, texts) in table {
             for Field { name, put, is_expected } in fields {
                 for text in texts {

@@ -33,7 +33,7 @@ pub struct Handle {
     shared: Arc<Shared<Sender>>,
 }
 
-/// Sending. Each call goes to the connection that is open; while there is none, it fails with [`Error::Closed`], or keeps the message
+/// Sending. Each call goes to the connection that is open; while there is none, it fails with [`Error::Closed`](crate::Error::Closed), or keeps the message
 /// in the [outbox](crate::WebSocketApp::outbox).
 impl Handle {
     /// Sends a text message; returns the length of the frame in bytes, 0 for one that was put into the outbox.
@@ -110,7 +110,8 @@ impl Handle {
 impl Handle {
     /// Ends the run: [`run_forever`](crate::WebSocketApp::run_forever) returns. An open connection is closed with code 1000,
     /// and this waits for the end of it, at most for the [close timeout](crate::ConnectOptions::close_timeout); an attempt to
-    /// connect or the wait for the next one is called off at once. In a callback this does not wait.
+    /// connect or the wait for the next one is called off at once. In a callback this does not wait, unless there is a
+    /// [queue](crate::WebSocketApp::queue).
     ///
     /// Before the first run, it makes that run end as soon as it begins; after a run there is nothing to close. No message is handed out
     /// after this.

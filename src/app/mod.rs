@@ -12,6 +12,7 @@ mod app_thread;
 mod attempt;
 mod closed;
 mod closures;
+mod dispatcher;
 mod error;
 mod handle;
 mod handler;
@@ -26,6 +27,7 @@ mod shared;
 mod stage;
 mod statistics;
 mod sync;
+mod task;
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -36,6 +38,9 @@ use std::time::Duration;
 pub use self::app_thread::AppThread;
 pub use self::attempt::Attempt;
 pub use self::closed::Closed;
+#[cfg(all(unix, feature = "mio"))]
+pub use self::dispatcher::{AppAdder, ManyApps};
+pub use self::dispatcher::{Dispatcher, ThisThread};
 pub use self::error::AppError;
 pub use self::handle::Handle;
 pub use self::handler::{Handler, Outcome};
@@ -43,6 +48,7 @@ pub use self::queue::Overflow;
 pub use self::reconnect::{Reconnect, set_reconnect};
 pub use self::stage::CallbackPolicy;
 pub use self::statistics::{Latency, Statistics};
+pub use self::task::{AppStep, AppTask, Connected, Connecting};
 
 use self::attempt::Connector;
 use self::closures::Closures;
@@ -87,7 +93,7 @@ use crate::websocket::not_connected;
 ///
 /// They are called one at a time, on the thread of [`run_forever`](Self::run_forever), which receives meanwhile nothing: neither are
 /// the server's pings answered nor its messages taken, unless there is a [queue](Self::queue). They may borrow what lives
-/// longer than the app; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
+/// longer than the app, and are `Send`, so that the app can be moved to another thread; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
 /// for each message `on_data` and `on_message`, `on_error` for whatever fails, `on_close`.
 ///
 /// A panic in a callback is caught and told to `on_error` as [`AppError::Panicked`]; the app goes on, unless
@@ -96,17 +102,18 @@ use crate::websocket::not_connected;
 ///
 /// # The end
 ///
-/// [`Handle::close`] and [`Handle::stop`] end a run from any thread. Ctrl-C ends the process, as it does by default; to end a run in
-/// order instead, call them where the signal is handled:
+/// [`Handle::close`] and [`Handle::stop`] end a run from any thread. A signal is left to the program: Ctrl-C ends the process unless it
+/// is handled, and then a run can be ended in order:
 ///
 /// ```no_run
-/// # mod ctrlc { pub fn set_handler(_: impl FnMut() + 'static + Send) -> websocket_sync::Result<()> { Ok(()) } }
-/// # use websocket_sync::WebSocketApp;
+/// use websocket_sync::{Error, WebSocketApp};
+///
 /// let mut app = WebSocketApp::new("wss://feed.example/");
 /// let handle = app.handle();
-/// ctrlc::set_handler(move || handle.stop())?; // of the crate `ctrlc`, which calls it on a thread of its own
+/// // The crate `ctrlc` calls it on a thread of its own, which may wait.
+/// ctrlc::set_handler(move || drop(handle.close())).map_err(Error::other)?;
 /// app.run_forever()?;
-/// # Ok::<(), websocket_sync::Error>(())
+/// # Ok::<(), Error>(())
 /// ```
 #[must_use = "it does nothing until it runs"]
 pub struct WebSocketApp<'env> {
@@ -189,6 +196,16 @@ impl<'env> WebSocketApp<'env> {
     /// answered and its close is seen while a callback is busy. Messages are copied for it.
     ///
     /// Default: callbacks are called as soon as something comes, and nothing is copied.
+    ///
+    /// ```
+    /// use websocket_sync::{Overflow, WebSocketApp};
+    ///
+    /// // A display that may skip what it cannot show in time.
+    /// let app = WebSocketApp::new("wss://feed.example/")
+    ///     .queue(100, Overflow::DropOldest)
+    ///     .on_message(|_, tick| println!("{tick:?}"))
+    ///     .on_close(|app, _| println!("skipped {}", app.statistics().messages_dropped));
+    /// ```
     pub fn queue(mut self, capacity: usize, overflow: Overflow) -> Self {
         self.queue = Some((capacity, overflow));
         self
@@ -227,6 +244,20 @@ impl<'env> WebSocketApp<'env> {
     /// What becomes of the run when a callback panics.
     ///
     /// Default: it goes on.
+    ///
+    /// ```
+    /// use websocket_sync::{CallbackPolicy, WebSocketApp};
+    ///
+    /// let mut ticks: Vec<f64> = Vec::new();
+    /// let app = WebSocketApp::new("wss://feed.example/")
+    ///     .callback_errors(CallbackPolicy::Continue) // a tick that cannot be read is told to on_error
+    ///     .callback_panics(CallbackPolicy::Stop) // a bug ends the run
+    ///     .on_message(|_, message| {
+    ///         let text = std::str::from_utf8(message.as_bytes()).map_err(websocket_sync::Error::other)?;
+    ///         ticks.push(text.parse().map_err(websocket_sync::Error::other)?);
+    ///         Ok(())
+    ///     });
+    /// ```
     pub const fn callback_panics(mut self, policy: CallbackPolicy) -> Self {
         self.policies.panics = policy;
         self
@@ -246,7 +277,7 @@ impl<'env> WebSocketApp<'env> {
     /// # Errors
     ///
     /// The last failure, when no further attempt follows it; the failure of a callback with [`CallbackPolicy::Stop`]; before
-    /// anything is done, [`Error::Options`] for a setting that cannot be meant.
+    /// anything is done, [`Error::Options`](crate::Error::Options) for a setting that cannot be meant.
     pub fn run_forever(&mut self) -> Result<Closed> {
         self.pings.validate()?;
         self.options.validate()?;

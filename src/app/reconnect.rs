@@ -9,7 +9,7 @@ use crate::options::Hook;
 /// Whether and when a lost connection is made again.
 ///
 /// Every failure is followed by another attempt, except where that is of no use: the statuses 400, 401, 403, 404 and 410, a failed
-/// TLS handshake, a URL or an option that cannot be meant, and whatever this side has ended. What the server says with
+/// TLS handshake, a proxy that refuses for good, a URL or an option that cannot be meant, and whatever this side has ended. What the server says with
 /// `Retry-After` is waited for, up to the [cap](Self::cap). [`retry_if`](Self::retry_if) decides otherwise.
 ///
 /// ```
@@ -180,9 +180,17 @@ impl Reconnect {
     fn retries(&self, error: &Error) -> bool {
         match error {
             Error::Refused(refusal) => !FATAL.contains(&refusal.status),
-            Error::Tls(_) | Error::Url(_) | Error::Options(_) | Error::Usage(_) => false,
+            Error::Cookie(_) | Error::Options(_) | Error::Tls(_) | Error::Url(_) | Error::Usage(_) => false,
+            Error::Proxy(error) => error.is_retryable(),
             Error::Closed(info) => !(info.cause == CloseCause::Remote && self.stops_on_close),
-            _ => true,
+            Error::Address(_)
+            | Error::Full
+            | Error::Handshake(_)
+            | Error::Io { .. }
+            | Error::Other(_)
+            | Error::Protocol(_)
+            | Error::Redirect(_)
+            | Error::Timeout(_) => true,
         }
     }
 

@@ -40,11 +40,13 @@ pub(super) fn run<A: Audience>(session: &mut Session<'_, A>, mut way: Way<'_, '_
 }
 
 impl Way<'_, '_> {
-    fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
+    pub(super) fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
         let options = self.options.clone();
-        let Some(connector) = &mut self.connector else { return options.connect(self.url) };
-        catch_unwind(AssertUnwindSafe(|| connector(attempt, options)))
-            .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect_with", &*payload))))
+        let (name, connected) = match &mut self.connector {
+            Some(connector) => ("connect_with", catch_unwind(AssertUnwindSafe(|| connector(attempt, options)))),
+            None => ("a hook of the options", catch_unwind(AssertUnwindSafe(|| options.connect(self.url)))),
+        };
+        connected.unwrap_or_else(|payload| Err(Error::other(AppError::panicked(name, &*payload))))
     }
 
     /// Hands out what comes until the connection is over; says why, and how it ended.

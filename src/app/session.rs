@@ -3,7 +3,7 @@
 //! A driver connects, receives and waits; it decides nothing. The one of this crate's own thread is in `run`.
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -39,7 +39,36 @@ pub(super) enum Ending {
     Over(Result<Closed, Arc<Error>>),
 }
 
+/// What a session knows, for a driver that takes it up again and again.
+#[derive(Debug)]
+pub(super) struct Past {
+    life: Life,
+    last_error: Option<Arc<Error>>,
+}
+
+impl Past {
+    /// Nothing has happened yet.
+    pub(super) const fn none(reconnect: Reconnect) -> Self {
+        Self { life: Life::new(reconnect), last_error: None }
+    }
+}
+
 impl<'a, A: Audience> Session<'a, A> {
+    /// Takes it up where it was left.
+    pub(super) fn resume(handle: &'a Handle, pings: &'a PingOptions, past: Past, audience: A) -> Self {
+        Self { handle, pings, life: past.life, audience, last_error: past.last_error }
+    }
+
+    /// Leaves it, to be taken up later.
+    pub(super) fn leave(self) -> (Past, A) {
+        (Past { life: self.life, last_error: self.last_error }, self.audience)
+    }
+
+    /// Begins an attempt to connect that is made elsewhere: its number, and what the one before it ended with.
+    pub(super) fn begin_attempt(&mut self) -> (u32, Option<Arc<Error>>) {
+        (self.life.connect(), self.last_error.clone())
+    }
+
     pub(super) const fn new(handle: &'a Handle, pings: &'a PingOptions, reconnect: Reconnect, audience: A) -> Self {
         Self { handle, pings, life: Life::new(reconnect), audience, last_error: None }
     }
@@ -169,9 +198,10 @@ fn never_connected() -> CloseInfo {
 
 /// What a server that refused has asked for (RFC 9110, section 10.2.3).
 fn retry_after(error: &Error) -> Option<Duration> {
-    let Error::Refused(refusal) = error else { return None };
-    let seconds = refusal.headers.text("retry-after")?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    match error {
+        Error::Refused(refusal) => refusal.retry_after(SystemTime::now()),
+        _ => None,
+    }
 }
 
 /// Chance, to spread those who lost the same server. A system without any is no reason not to connect.

@@ -75,6 +75,15 @@ enum Run {
     After,
 }
 
+/// What follows a look at the keepalive.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Beat {
+    /// The next look, then.
+    Next(Option<Instant>),
+    /// The peer is dead, and its connection is over.
+    Dead,
+}
+
 /// The connection that is open.
 #[derive(Debug)]
 struct Open<L> {
@@ -225,6 +234,37 @@ impl<L: Link> Shared<L> {
         }
     }
 
+    /// What the keepalive of the open connection has to do now, for a loop whose links do not wait.
+    pub(super) fn beat(&self, now: Instant) -> Beat {
+        loop {
+            let mut state = self.state();
+            let Some(open) = &mut state.connection else { return Beat::Next(None) };
+            let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
+            let link = open.link.clone();
+            match keepalive.poll(now, link.vitals()) {
+                Due::Wait(until) => return Beat::Next(until),
+                Due::Dead => {
+                    open.keepalive = None;
+                    drop(state);
+                    link.give_up();
+                    return Beat::Dead;
+                }
+                Due::Ping(ping) => {
+                    state.last_ping = Some(now);
+                    drop(state);
+                    let sent = link.ping(&ping.payload);
+                    let mut state = self.state();
+                    let Some(open) = &mut state.connection else { return Beat::Next(None) };
+                    let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
+                    match sent {
+                        Ok(()) => keepalive.sent(ping.number, now, link.vitals()),
+                        Err(_) => keepalive.unsent(ping.number),
+                    }
+                }
+            }
+        }
+    }
+
     /// Ends the run. An open connection is closed; what is being connected or waited for is called off. Does nothing after a run.
     pub(super) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         self.stop().map_or(Ok(()), |link| link.close(code, reason))
@@ -260,6 +300,12 @@ impl<L: Link> Shared<L> {
     #[inline]
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
+    }
+
+    /// Whether no further attempt is to be made.
+    pub(super) fn is_called_off(&self) -> bool {
+        let state = self.state();
+        state.is_stopping || state.cancellation.is_cancelled()
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -337,7 +383,10 @@ impl Tally {
         self.messages.load(Ordering::Relaxed)
     }
 
-    fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests;

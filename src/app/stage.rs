@@ -159,3 +159,73 @@ impl Audience for Stage<'_, '_> {
         self.call("on_close", |callbacks, app| callbacks.on_close(app, &closed));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use log::{LevelFilter, Log, Metadata, Record};
+
+    use super::*;
+    use crate::app::WebSocketApp;
+    use crate::error::Phase;
+
+    thread_local! {
+        static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Keeps the errors of this thread.
+    struct Logger;
+
+    impl Log for Logger {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.level() == log::Level::Error
+        }
+
+        fn log(&self, record: &Record<'_>) {
+            if self.enabled(record.metadata()) {
+                LOGGED.with_borrow_mut(|logged| logged.push(record.args().to_string()));
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    /// What is logged while an app hears of a timeout, of a message and of its close.
+    fn logged(app: WebSocketApp<'_>) -> Vec<String> {
+        // Another test may have set it.
+        let _ = log::set_logger(&Logger);
+        log::set_max_level(LevelFilter::Error);
+        LOGGED.take();
+        let handle = app.handle();
+        let mut closures = app.closures;
+        let mut stage = Stage::new(&mut closures, &handle, CallbackPolicies::default());
+        stage.failed(Arc::new(Error::Io { phase: Phase::Connect, error: std::io::Error::other("cable unplugged") }));
+        stage.received(Received::Message(MessageRef::Text("m"))).unwrap();
+        LOGGED.take()
+    }
+
+    fn app() -> WebSocketApp<'static> {
+        WebSocketApp::new("ws://unused/")
+    }
+
+    #[test]
+    fn an_error_that_nobody_listens_to_is_logged_with_its_causes() {
+        assert_eq!(logged(app()), ["connecting failed: cable unplugged"]);
+        let failing = app().on_message(|_, _| Err::<(), _>(Error::other("not understood")));
+        assert_eq!(logged(failing), ["connecting failed: cable unplugged", "not understood"]);
+    }
+
+    #[test]
+    fn one_that_somebody_listens_to_is_not() {
+        assert_eq!(logged(app().on_error(|_, _| ())), [""; 0]);
+    }
+
+    #[test]
+    fn the_failure_of_the_listener_is_logged_too() {
+        let failing = app().on_error(|_, _| Err::<(), _>(Error::other("deaf")));
+        assert_eq!(logged(failing), ["deaf"]);
+        let panicking = app().on_error(|_, _| -> () { panic!("dead") });
+        assert_eq!(logged(panicking), ["on_error panicked: dead"]);
+    }
+}

@@ -257,7 +257,8 @@ impl ConnectOptions {
             let problem = "a control character in user or password";
             return Err(Error::Options(Box::new(OptionsError::new("credentials", problem))));
         }
-        if self.settings.tls.server_hostname.as_ref().is_some_and(|name| !is_server_name(name)) {
+        let mut tls = self.settings.proxy.tls().into_iter().chain([&self.settings.tls]);
+        if tls.any(|tls| tls.server_hostname.as_ref().is_some_and(|name| !is_server_name(name))) {
             let problem = "neither an address nor a host name in ASCII";
             return Err(Error::Options(Box::new(OptionsError::new("server_hostname", problem))));
         }

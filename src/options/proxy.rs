@@ -114,6 +114,16 @@ pub(crate) struct ProxySettings {
     pub(crate) bypass: Vec<String>,
 }
 
+impl ProxySettings {
+    /// How TLS is spoken with a proxy that the user gave.
+    pub(crate) const fn tls(&self) -> Option<&TlsOptions> {
+        match &self.choice {
+            ProxyChoice::Explicit(proxy) => Some(&proxy.tls),
+            ProxyChoice::Environment | ProxyChoice::Direct => None,
+        }
+    }
+}
+
 /// Where the proxy comes from.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum ProxyChoice {

@@ -117,7 +117,6 @@ impl Inbound {
     ///
     /// Empty only if the steps before did not go on until they needed more.
     pub fn space(&mut self) -> &mut [u8] {
-        self.assembler.breathe();
         // What lay in the window is about to be overwritten.
         self.place = Place::Gathered;
         if !self.reads_past_the_window() {
@@ -131,6 +130,7 @@ impl Inbound {
 
     /// Says how many bytes were written to the beginning of [`space`](Self::space).
     pub fn received(&mut self, length: usize) {
+        self.assembler.breathe();
         if length < Self::TRICKLE {
             self.controls = 0;
         }

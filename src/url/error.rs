@@ -52,8 +52,9 @@ pub enum UrlError {
         "a Unix socket needs an absolute path, and a colon before the resource: ws+unix:///run/server.sock:/resource"
     )]
     UnixSocket,
-    /// More than one `@` before the path, so that it is not clear where the host begins.
-    #[error("it has more than one @ before its path; in user and password write %40")]
+    /// More than one `@` before the path, or one behind it while what stands before it is no host and port: it is not clear where
+    /// the host begins.
+    #[error("user and password have a character that ends them; write %40 for @, %2F for /, %3F for ? and %23 for #")]
     UserInfo,
     /// A zone identifier that names no interface, or behind an address that needs none (RFC 6874).
     #[error(

@@ -1,30 +1,51 @@
 //! A connection in the hands of a loop: nothing that is done to it may keep the loop waiting, whoever does it.
 
 use std::fmt;
+use std::io;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::WebSocket;
 use super::events::Received;
 use super::reader::{ControlFrames, Reader};
-use super::shared::Shared;
-use crate::error::Result;
+use super::shared::{STALL, Shared};
+use crate::error::{CloseCause, Result};
 use crate::protocol::{CloseCode, CloseFrame, Granularity, Step};
 
-/// Who drives a connection: what tells that loop that a Close is to be seen to.
+/// Who drives a connection.
 #[derive(Default)]
-pub(super) struct Driver(OnceLock<Box<dyn Fn() + Send + Sync>>);
+pub(super) struct Driver {
+    /// Tells the loop that a Close, or what could not be sent at once, is to be seen to.
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Counts the bytes that were sent without waiting.
+    moved: AtomicU64,
+}
+
+/// How far sending has come. As long as it changes, the peer reads.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Progress {
+    /// How many bytes have left, ever; with TLS, how many it has taken.
+    moved: u64,
+    /// How many of those TLS still has.
+    left: usize,
+}
 
 impl Driver {
     /// Whether there is one.
     #[inline]
     pub(super) fn is_there(&self) -> bool {
-        self.0.get().is_some()
+        self.wake.get().is_some()
     }
 
     pub(super) fn wake(&self) {
-        if let Some(wake) = self.0.get() {
+        if let Some(wake) = self.wake.get() {
             wake();
         }
+    }
+
+    pub(super) fn count(&self, length: usize) {
+        self.moved.fetch_add(length as u64, Ordering::Relaxed);
     }
 }
 
@@ -36,12 +57,13 @@ impl fmt::Debug for Driver {
 
 impl WebSocket {
     /// Makes this thread's loop the one that receives. From now on messages, control frames and a Close that anybody sends are
-    /// taken without waiting, or not at all. `wake` is called from any thread when a Close is to be seen to; it must not wait.
+    /// taken without waiting, or not at all. `wake` is called from any thread when a Close, or what did not leave at once, is to be
+    /// seen to; it must not wait.
     pub(crate) fn drive(&mut self, wake: impl Fn() + Send + Sync + 'static) -> Result<()> {
         let (reader, shared) = self.halves()?;
         reader.note_thread(shared);
         // A connection has one driver.
-        let _ = shared.driver.0.set(Box::new(wake));
+        let _ = shared.driver.wake.set(Box::new(wake));
         Ok(())
     }
 
@@ -74,6 +96,26 @@ impl WebSocket {
     /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
     pub(crate) fn can_release(&mut self) -> bool {
         self.halves().is_ok_and(|(reader, _)| reader.inbound.can_release())
+    }
+
+    /// How far sending has come.
+    pub(crate) fn progress(&self) -> Progress {
+        self.connection.as_ref().map_or_else(Progress::default, |connection| {
+            let Shared { driver, stream, .. } = &*connection.shared;
+            Progress { moved: driver.moved.load(Ordering::Relaxed), left: stream.output_len() }
+        })
+    }
+
+    /// How long it may stay the same while something waits to be sent.
+    pub(crate) fn send_patience(&self) -> Duration {
+        self.connection.as_ref().and_then(|connection| connection.shared.timeouts().send).unwrap_or(STALL)
+    }
+
+    /// Ends the connection of a peer that takes nothing.
+    pub(crate) fn give_up_sending(&self) {
+        if let Some(connection) = &self.connection {
+            connection.shared.abort(CloseCause::Lost(io::ErrorKind::TimedOut));
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::Shutdown;
 
-use super::reader::{Reader, answer_close, denounce, finish, settle, waits_for_end};
+use super::reader::{Reader, answer_close, denounce, finish, waits_for_end};
 use super::shared::Shared;
 use super::turn::is_timeout;
 use crate::error::{CloseInfo, Error, Result};
@@ -73,7 +73,7 @@ impl Ending {
     /// Whether there is more to come.
     fn step(&mut self, shared: &Shared) -> bool {
         if self.stage == Stage::Closing {
-            settle(shared);
+            shared.settle_surely();
             let lost = shared.is_mute();
             let sent = !lost && !shared.is_unsettled();
             if !sent && !lost && !self.until.is_over() {

@@ -52,6 +52,9 @@ impl Shared {
             Opcode::Continuation => Purpose::Fragment,
             _ => Purpose::Control,
         };
+        if self.is_driven() {
+            return self.try_send_by_hand(purpose, frame, compression);
+        }
         let mut turn = self.turn(purpose)?.compressing(compression);
         if frame.opcode.is_control() {
             return turn.send(|outbound| outbound.frame(frame));

@@ -263,7 +263,10 @@ impl<'a> Turn<'a> {
         while !outbound.pending().is_empty() {
             match shared.stream.try_write(outbound.pending()) {
                 Ok(0) => return,
-                Ok(length) => outbound.written(length),
+                Ok(length) => {
+                    outbound.written(length);
+                    shared.driver.count(length);
+                }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
                         outbound.forget();

@@ -152,3 +152,36 @@ fn what_cannot_be_said_is_refused_before_anybody_is_asked() {
         assert!(!problem.to_string().contains("s3cret") && !problem.is_retryable(), "{problem}");
     }
 }
+
+#[test]
+fn bytes_behind_the_answer_are_refused() {
+    bounded(20, || {
+        let answers: [(&str, &[u8]); 3] = [
+            ("socks4a", b"\0\x5a\0\0\0\0\0\0"),
+            ("socks5h", b"\x05\0\0\x01\0\0\0\0\0\0"),
+            ("socks5h", b"\x05\0\0\x03\x01a\0\0"),
+        ];
+        for (scheme, answer) in answers {
+            for (url, early) in [
+                ("ws://server.example/", &b"HTTP/1.1 503 Injected\r\n\r\n"[..]),
+                ("ws://server.example/", b"\0"),
+                ("wss://server.example/", b"\x16\x03\x01"),
+            ] {
+                let (port, proxy) = proxy(move |listener| {
+                    let mut peer = next(listener);
+                    if scheme == "socks5h" {
+                        peer.hear([5, 1, 0]);
+                        peer.say([5, 0]);
+                    }
+                    peer.hear([if scheme == "socks5h" { 5 } else { 4 }, 1]);
+                    peer.say([answer, early].concat());
+                    peer.rest()
+                });
+                let problem = wrong(options().proxy(at(scheme, port)).connect(url));
+                assert!(matches!(problem, ProxyError::EarlyBytes), "{problem:?}");
+                // The rest of the request for a tunnel, and nothing for a server.
+                assert!(join(proxy).len() < 40);
+            }
+        }
+    });
+}

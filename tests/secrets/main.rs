@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod app;
 #[path = "../support/backends.rs"]
 mod backends;
 mod elsewhere;
@@ -22,7 +23,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::{Peer, Script, answer_to, bounded, ms, serve};
 use tls_peer::Authority;
-use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsBackend, TlsOptions};
+#[cfg(feature = "rustls")]
+use websocket_sync::TlsBackend;
+use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsOptions};
 
 /// A part of every secret.
 const CANARY: &str = "c4n4ry";
@@ -247,6 +250,9 @@ fn an_opening_that_does_not_get_as_far_as_a_request_tells_no_secret() {
         }
         for url in [
             format!("wss://{USERINFO}@host.example:c4n/"),
+            format!("wss://{USERINFO}/@host.example/"),
+            format!("wss://{USERINFO}?@host.example/"),
+            format!("wss://{USERINFO}#@host.example/"),
             format!("wss://{USERINFO}@[::1/"),
             format!("wss://{USERINFO}@host .example/"),
             format!("wss://{USERINFO}@other@host.example/"),

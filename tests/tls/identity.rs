@@ -140,6 +140,7 @@ fn pkcs12_is_read_or_refused_by_name(tls: TlsOptions) {
     }
     cast.assert_shown(tls.clone().client_pkcs12_der(&bundle, "s3cret"));
     assert_eq!(refused(tls.clone().client_pkcs12_der(&bundle, "wrong")).0, "client_pkcs12_der");
+    assert_eq!(refused(tls.clone().client_pkcs12_der(&bundle, "s3cret\0")).0, "client_pkcs12_der");
     assert_eq!(refused(tls.clone().client_pkcs12_der("nonsense", "s3cret")).0, "client_pkcs12_der");
     cast.assert_shown(tls.clone().client_pkcs12(files.join("client.p12"), "s3cret"));
     assert_eq!(refused(tls.client_pkcs12(files.join("missing.p12"), "s3cret")).0, "client_pkcs12");

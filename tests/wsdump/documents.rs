@@ -50,7 +50,9 @@ fn help_man_page_and_completions_mention_every_flag() {
 #[test]
 fn help_teaches_by_example_and_lists_exit_codes() {
     let help = wsdump(&["--help"]).out;
-    for expected in ["Examples:", "wsdump wss://echo.example/", "At the prompt:", "/close [CODE [WHY]]", "Exit codes:", "  10  "] {
+    for expected in
+        ["Examples:", "wsdump wss://echo.example/", "At the prompt:", "/close [CODE [WHY]]", "Exit codes:", "  10  "]
+    {
         assert!(help.contains(expected), "{expected:?} in {help}");
     }
     let page = wsdump(&["--man"]).out;
@@ -98,6 +100,9 @@ fn every_flag_is_tested() {
         "--help --version --man --completions ",
     );
     for flag in flags() {
-        assert!(tests.contains(&format!("\"--{flag}")) || tests.contains(&format!("--{flag} ")), "--{flag} has no test");
+        assert!(
+            tests.contains(&format!("\"--{flag}")) || tests.contains(&format!("--{flag} ")),
+            "--{flag} has no test"
+        );
     }
 }

@@ -137,7 +137,9 @@ fn an_address_that_is_taken_is_an_error() {
 #[test]
 fn a_bench_says_how_many_and_how_fast() {
     let server = Server::new(&["-r"]);
-    for (how, what) in [("--bench", "round trips"), ("--bench=round-trips", "round trips"), ("--bench=flood", "messages there")] {
+    for (how, what) in
+        [("--bench", "round trips"), ("--bench=round-trips", "round trips"), ("--bench=flood", "messages there")]
+    {
         let said = wsdump(&[how, "--bench-messages", "200", "--bench-size", "1000", &server.url]);
         assert_eq!(said.code, 0, "{said:?}");
         assert!(said.out.starts_with(&format!("200 {what}")) && said.out.contains("of 1000 bytes in"), "{}", said.out);

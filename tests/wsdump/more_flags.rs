@@ -32,7 +32,8 @@ fn secrets_come_from_files() {
     let arguments = ["-r", &site.url("/"), "-H", &at(&header), "--user", &at(&user), "--cookie", &at(&cookie)];
     wsdump(&arguments);
     let last = site.heads().pop().unwrap();
-    let expected = [("X-Token", "s3cret"), ("X-Other", "2"), ("Authorization", "Basic bWU6cDp3"), ("Cookie", "a=1; b=2")];
+    let expected =
+        [("X-Token", "s3cret"), ("X-Other", "2"), ("Authorization", "Basic bWU6cDp3"), ("Cookie", "a=1; b=2")];
     for (name, value) in expected {
         assert_eq!(fields(&last, name), [value], "{last}");
     }

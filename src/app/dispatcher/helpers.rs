@@ -3,106 +3,90 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, Scope};
 
 /// How many jobs are done at a time.
 pub(super) const MOST: usize = 4;
 
-type Job<T> = Box<dyn FnOnce() -> T + Send>;
-
-/// Threads that are started as they are needed, and joined when this is dropped.
-pub(super) struct Helpers<T: Send + 'static> {
-    desk: Arc<Desk<T>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-/// What the helpers share with the loop.
-struct Desk<T> {
-    papers: Mutex<Papers<T>>,
+/// What the helpers share with the loop: the jobs, and what has come of them.
+pub(super) struct Desk<J, D> {
+    papers: Mutex<Papers<J, D>>,
     /// There is a job, or there will be none any more.
     changed: Condvar,
-    /// Tells the loop that something is done.
-    wake: Box<dyn Fn() + Send + Sync>,
+    work: fn(J) -> D,
 }
 
-struct Papers<T> {
-    /// The jobs that nobody has begun, and the apps that they are for.
-    jobs: VecDeque<(usize, Job<T>)>,
-    done: Vec<(usize, Option<T>)>,
-    /// How many helpers have nothing to do.
+struct Papers<J, D> {
+    /// What nobody has begun yet, and the number of the app that it is for.
+    jobs: VecDeque<(usize, J)>,
+    done: Vec<(usize, D)>,
+    helpers: usize,
+    /// How many of them have nothing to do.
     idle: usize,
     over: bool,
 }
 
-impl<T: Send + 'static> Helpers<T> {
-    /// No thread yet. `wake` is called by a helper that has done something.
-    pub(super) fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        let papers = Papers { jobs: VecDeque::new(), done: Vec::new(), idle: 0, over: false };
-        let desk = Desk { papers: Mutex::new(papers), changed: Condvar::new(), wake: Box::new(wake) };
-        Self { desk: Arc::new(desk), threads: Vec::new() }
+impl<J: Send, D: Send> Desk<J, D> {
+    /// Nobody works yet. `work` must not panic.
+    pub(super) fn new(work: fn(J) -> D) -> Self {
+        let papers = Papers { jobs: VecDeque::new(), done: Vec::new(), helpers: 0, idle: 0, over: false };
+        Self { papers: Mutex::new(papers), changed: Condvar::new(), work }
     }
 
-    /// Has a job done for an app, behind those that wait already.
+    /// Has a job done, behind those that wait already, by a helper that is started if none is idle and there are not four yet.
+    /// `wake` is called by whoever has done something.
     ///
     /// # Errors
     ///
-    /// The system has no thread for it, and there is none yet that will come to it.
-    pub(super) fn start(&mut self, app: usize, job: impl FnOnce() -> T + Send + 'static) -> io::Result<()> {
-        let lacking = {
-            let papers = self.desk.papers();
-            papers.idle <= papers.jobs.len() && self.threads.len() < MOST
-        };
-        if lacking {
-            let desk = Arc::clone(&self.desk);
-            match thread::Builder::new().name("websocket-connect".to_owned()).spawn(move || desk.work()) {
-                Ok(thread) => self.threads.push(thread),
-                Err(error) if self.threads.is_empty() => return Err(error),
+    /// The job, when the system has no thread for it and there is none yet that will come to it.
+    pub(super) fn start<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        app: usize,
+        job: J,
+        wake: impl Fn() + Send + 'scope,
+    ) -> Result<(), (J, io::Error)> {
+        let mut papers = self.papers();
+        if papers.idle <= papers.jobs.len() && papers.helpers < MOST {
+            let helper = Builder::new().name("websocket-connect".to_owned());
+            match helper.spawn_scoped(scope, move || self.help(wake)) {
+                Ok(_) => papers.helpers += 1,
+                Err(error) if papers.helpers == 0 => return Err((job, error)),
                 Err(_) => {}
             }
         }
-        self.desk.papers().jobs.push_back((app, Box::new(job)));
-        self.desk.changed.notify_one();
+        papers.jobs.push_back((app, job));
+        drop(papers);
+        self.changed.notify_one();
         Ok(())
     }
 
-    /// Takes what is done, with the app that it was for; nothing came of a job that panicked.
-    pub(super) fn take_done(&self) -> Vec<(usize, Option<T>)> {
-        std::mem::take(&mut self.desk.papers().done)
+    /// Takes what is done, with the apps that it is for.
+    pub(super) fn take_done(&self) -> Vec<(usize, D)> {
+        std::mem::take(&mut self.papers().done)
     }
-}
 
-/// Waits for the jobs that are being done. The others are not begun.
-impl<T: Send + 'static> Drop for Helpers<T> {
-    fn drop(&mut self) {
-        let mut papers = self.desk.papers();
+    /// Sends the helpers home, when each has done what it does. What nobody has begun is thrown away.
+    pub(super) fn close(&self) {
+        let mut papers = self.papers();
         papers.over = true;
         papers.jobs.clear();
         drop(papers);
-        self.desk.changed.notify_all();
-        for thread in self.threads.drain(..) {
-            // Whatever panicked was caught.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl<T> Desk<T> {
-    fn papers(&self) -> MutexGuard<'_, Papers<T>> {
-        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changed.notify_all();
     }
 
-    fn work(&self) {
+    /// The life of a helper.
+    fn help(&self, wake: impl Fn()) {
         while let Some((app, job)) = self.next() {
-            let outcome = catch_unwind(AssertUnwindSafe(job)).ok();
-            self.papers().done.push((app, outcome));
-            (self.wake)();
+            let done = (self.work)(job);
+            self.papers().done.push((app, done));
+            wake();
         }
     }
 
     /// Waits for a job; `None` when there will be none any more.
-    fn next(&self) -> Option<(usize, Job<T>)> {
+    fn next(&self) -> Option<(usize, J)> {
         let mut papers = self.papers();
         papers.idle += 1;
         while papers.jobs.is_empty() && !papers.over {
@@ -111,87 +95,106 @@ impl<T> Desk<T> {
         papers.idle -= 1;
         papers.jobs.pop_front()
     }
+
+    fn papers(&self) -> MutexGuard<'_, Papers<J, D>> {
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl<T: Send + 'static> fmt::Debug for Helpers<T> {
+impl<J: Send, D: Send> fmt::Debug for Desk<J, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Helpers").field("threads", &self.threads.len()).finish_non_exhaustive()
+        f.debug_struct("Desk").field("helpers", &self.papers().helpers).finish_non_exhaustive()
+    }
+}
+
+/// Sends the helpers home when the loop ends, however it ends.
+pub(super) struct Closing<'a, J: Send, D: Send>(pub(super) &'a Desk<J, D>);
+
+impl<J: Send, D: Send> Drop for Closing<'_, J, D> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
+    use std::thread;
     use std::time::Duration;
 
     use super::*;
 
     const LONG: Duration = Duration::from_secs(10);
 
-    /// Helpers, and what tells when they have done something.
-    fn helpers<T: Send + 'static>() -> (Helpers<T>, mpsc::Receiver<()>) {
-        let (wake, woken) = mpsc::channel();
-        let helpers = Helpers::new(move || wake.send(()).unwrap());
-        (helpers, woken)
+    type Job = Box<dyn FnOnce() -> usize + Send>;
+
+    fn desk() -> Desk<Job, usize> {
+        Desk::new(|job| job())
+    }
+
+    fn start<'scope>(
+        desk: &'scope Desk<Job, usize>,
+        scope: &'scope Scope<'scope, '_>,
+        app: usize,
+        done: &mpsc::Sender<()>,
+        job: impl FnOnce() -> usize + Send + 'static,
+    ) {
+        let done = done.clone();
+        desk.start(scope, app, Box::new(job), move || done.send(()).unwrap()).map_err(|(_, error)| error).unwrap();
     }
 
     #[test]
     fn no_thread_is_started_before_it_is_needed_and_never_more_than_four() {
-        let (mut helpers, woken) = helpers();
-        assert_eq!(helpers.threads.len(), 0);
-        helpers.start(9, || 1).unwrap();
-        woken.recv_timeout(LONG).unwrap();
-        assert_eq!(helpers.take_done(), [(9, Some(1))]);
-        while helpers.desk.papers().idle == 0 {
-            thread::yield_now();
-        }
-        helpers.start(9, || 2).unwrap();
-        assert_eq!(helpers.threads.len(), 1, "the first one has nothing to do");
-        let (at_once, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        for app in 0..100 {
-            let (at_once, most) = (Arc::clone(&at_once), Arc::clone(&most));
-            let job = move || {
-                most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                thread::sleep(Duration::from_millis(1));
-                at_once.fetch_sub(1, Ordering::SeqCst);
-                0
-            };
-            helpers.start(app, job).unwrap();
-        }
-        (0..101).for_each(|_| woken.recv_timeout(LONG).unwrap());
-        assert_eq!((helpers.threads.len(), most.load(Ordering::SeqCst)), (MOST, MOST));
-        assert_eq!(helpers.take_done().len(), 101);
+        let desk = desk();
+        let (done, woken) = mpsc::channel();
+        thread::scope(|scope| {
+            let _closing = Closing(&desk);
+            assert_eq!(desk.papers().helpers, 0);
+            start(&desk, scope, 9, &done, || 1);
+            woken.recv_timeout(LONG).unwrap();
+            assert_eq!(desk.take_done(), [(9, 1)]);
+            while desk.papers().idle == 0 {
+                thread::yield_now();
+            }
+            start(&desk, scope, 9, &done, || 2);
+            assert_eq!(desk.papers().helpers, 1, "the first one has nothing to do");
+            let counts = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+            for app in 0..100 {
+                let counts = Arc::clone(&counts);
+                start(&desk, scope, app, &done, move || {
+                    counts.1.fetch_max(counts.0.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(1));
+                    counts.0.fetch_sub(1, Ordering::SeqCst);
+                    0
+                });
+            }
+            (0..101).for_each(|_| woken.recv_timeout(LONG).unwrap());
+            assert_eq!((desk.papers().helpers, counts.1.load(Ordering::SeqCst)), (MOST, MOST));
+            assert_eq!(desk.take_done().len(), 101);
+        });
     }
 
     #[test]
-    fn a_job_that_panics_leaves_its_helper_alive() {
-        let (mut helpers, woken) = helpers::<()>();
-        helpers.start(3, || panic!("expected by this test")).unwrap();
-        woken.recv_timeout(LONG).unwrap();
-        assert_eq!(helpers.take_done(), [(3, None)]);
-        helpers.start(3, || ()).unwrap();
-        woken.recv_timeout(LONG).unwrap();
-        assert_eq!(helpers.take_done(), [(3, Some(()))]);
-    }
-
-    #[test]
-    fn dropped_it_waits_for_what_is_being_done_and_begins_nothing_more() {
-        let (mut helpers, _woken) = helpers();
+    fn sent_home_they_finish_what_they_do_and_begin_nothing_more() {
+        let desk = desk();
+        let (done, _woken) = mpsc::channel();
         let begun = Arc::new(AtomicUsize::new(0));
-        for app in 0..100 {
-            let begun = Arc::clone(&begun);
-            helpers
-                .start(app, move || {
+        thread::scope(|scope| {
+            let _closing = Closing(&desk);
+            for app in 0..100 {
+                let begun = Arc::clone(&begun);
+                start(&desk, scope, app, &done, move || {
                     begun.fetch_add(1, Ordering::SeqCst);
                     thread::sleep(Duration::from_millis(50));
-                })
-                .unwrap();
-        }
-        while begun.load(Ordering::SeqCst) < MOST {
-            thread::yield_now();
-        }
-        drop(helpers);
+                    0
+                });
+            }
+            while begun.load(Ordering::SeqCst) < MOST {
+                thread::yield_now();
+            }
+        });
         assert!(begun.load(Ordering::SeqCst) <= 2 * MOST);
         assert_eq!(Arc::strong_count(&begun), 1, "every job is gone");
     }

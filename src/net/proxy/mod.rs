@@ -130,8 +130,20 @@ impl Hop {
                 line.reach_one_of([socks5::Destination::by_name(&target.host, target.port)], by_five)
             }
         }?;
+        refuse_early_bytes(&connected.0)?;
         line.timings.proxy = line.began.map(|began| began.elapsed());
         Ok(connected)
+    }
+}
+
+/// Looks whether somebody speaks whom nobody has asked: in TLS and in WebSocket the server is never the first. What a proxy puts
+/// there would be taken for the server's answer.
+fn refuse_early_bytes(stream: &Stream) -> Result<()> {
+    match stream.read(&mut [0], Deadline::NOW) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(ProxyError::EarlyBytes.into()),
+        Err(error) if is_timeout(&error) => Ok(()),
+        Err(error) => Err(failed(error)),
     }
 }
 

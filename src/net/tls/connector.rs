@@ -51,6 +51,9 @@ fn check(options: &TlsOptions, alpn: &[String]) -> Result<()> {
     if let Some(wrong) = alpn.iter().find(|protocol| !(1..=255).contains(&protocol.len())) {
         return Err(refuse("alpn", format!("{wrong:?} is not 1 to 255 bytes long")));
     }
+    if alpn.iter().any(|protocol| protocol.contains(char::is_control)) {
+        return Err(refuse("alpn", "a protocol with a control character"));
+    }
     let oldest = options.min_version.unwrap_or(TlsVersion::Tls12);
     match options.max_version {
         Some(newest) if newest < oldest => Err(refuse("max_version", format!("{newest} is older than {oldest}"))),

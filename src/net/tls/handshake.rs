@@ -119,12 +119,19 @@ fn judge(engine: &Engine, ready: &Ready) -> std::result::Result<(), Failure> {
         let problem = "the server's key is not pinned".into();
         return Err(Failure::Tls { kind: TlsErrorKind::PinMismatch, problem });
     }
-    let Some((offered, picked)) = ready.alpn.as_ref().zip(engine.alpn()) else { return Ok(()) };
-    if offered.iter().any(|offered| offered.as_bytes() == picked) {
-        return Ok(());
+    let Some(offered) = &ready.alpn else { return Ok(()) };
+    agree(offered, engine.alpn().as_deref())
+}
+
+/// A server may pick nothing, and nothing that was not offered (RFC 7301, section 3.2). Not every library looks after that.
+fn agree(offered: &[String], picked: Option<&[u8]>) -> std::result::Result<(), Failure> {
+    match picked {
+        Some(picked) if offered.iter().all(|offered| offered.as_bytes() != picked) => {
+            let problem = format!("the server picked {:?}", String::from_utf8_lossy(picked)).into();
+            Err(Failure::Tls { kind: TlsErrorKind::ApplicationProtocol, problem })
+        }
+        Some(_) | None => Ok(()),
     }
-    let problem = format!("the server picked {:?}", String::from_utf8_lossy(&picked)).into();
-    Err(Failure::Tls { kind: TlsErrorKind::ApplicationProtocol, problem })
 }
 
 /// Sends what the TLS library has to say.
@@ -171,5 +178,23 @@ impl Failure {
             #[cfg(feature = "rustls")]
             Self::Options(error) => error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_picks_one_of_what_was_offered_or_nothing() {
+        let offered = ["http/1.1".to_owned(), "mqtt".to_owned()];
+        for good in [None, Some("http/1.1"), Some("mqtt")] {
+            assert!(agree(&offered, good.map(str::as_bytes)).is_ok());
+        }
+        for bad in ["h2", "", "http/1.10", "HTTP/1.1"] {
+            let Err(Failure::Tls { kind, .. }) = agree(&offered, Some(bad.as_bytes())) else { panic!("{bad}") };
+            assert_eq!(kind, TlsErrorKind::ApplicationProtocol);
+        }
+        assert!(agree(&[], Some(b"http/1.1")).is_err());
     }
 }

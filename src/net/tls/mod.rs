@@ -14,21 +14,22 @@ mod pin;
 mod pipe;
 #[cfg(feature = "rustls")]
 mod rustls;
+mod session;
 mod trust;
 
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 use std::{fmt, io, mem};
 
 use self::engine::Engine;
 use self::output::Output;
+use self::session::Session;
 use super::deadline::{Deadline, Patience, timed_out};
 use super::stream::Stream;
 use crate::error::{Error, OptionsError, Result, TlsError};
 use crate::options::TlsOptions;
-use crate::window::Window;
 
 /// As much plaintext is encrypted at a time: four full records. The reader waits for the lock no longer than that
 /// takes.
@@ -97,37 +98,30 @@ pub(crate) struct Tls {
     progress: Condvar,
     /// Whether there are bytes to send that nobody is about to send. Raised under either lock, lowered under both.
     unsent: AtomicBool,
-}
-
-struct Session {
-    engine: Engine,
-    /// Whether decrypting is in vain until more ciphertext comes.
-    dry: bool,
-    /// What decrypting said after it had given bytes; the next read says it.
-    failed: Option<io::Error>,
-    /// Counts what the reader brought, so that a writer that waits for it does not miss it.
-    fed: u64,
-    /// How many writers wait for the reader.
-    waiting: u32,
-    /// Nothing more is to be sent.
-    shut: bool,
+    /// How many bytes came from below since the handshake: a sign of life before a record is there whole.
+    arrived: AtomicU64,
 }
 
 impl Tls {
     fn over(below: Stream, engine: Engine, host: &str) -> Stream {
-        let session = Session { engine, dry: false, failed: None, fed: 0, waiting: 0, shut: false };
         Stream::Tls(Box::new(Self {
             below,
             host: host.into(),
             output: Mutex::default(),
-            session: Mutex::new(session),
+            session: Mutex::new(Session::new(engine)),
             progress: Condvar::new(),
             unsent: AtomicBool::new(false),
+            arrived: AtomicU64::new(0),
         }))
     }
 
     pub(super) const fn below(&self) -> &Stream {
         &self.below
+    }
+
+    /// See [`Stream::arrived`].
+    pub(super) fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed)
     }
 
     /// See [`Stream::read`].
@@ -154,6 +148,10 @@ impl Tls {
             self.flush_unsent();
             // Waits, if anything does, and holds no lock.
             let received = self.below.read(incoming.space(), deadline);
+            if let Ok(length) = received {
+                // There is one reader, so nothing has to be added atomically.
+                self.arrived.store(self.arrived.load(Ordering::Relaxed) + length as u64, Ordering::Relaxed);
+            }
             session = self.session();
             session.feed(incoming, received)?;
         }
@@ -198,6 +196,11 @@ impl Tls {
     #[inline]
     pub(super) fn has_output(&self) -> bool {
         self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// See [`Stream::output_len`]; not known while somebody sends.
+    pub(super) fn output_len(&self) -> usize {
+        self.try_output().map_or(0, |output| output.len()) + self.below.output_len()
     }
 
     /// See [`Stream::has_input`].
@@ -354,71 +357,6 @@ impl Tls {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("below", &self.below).finish_non_exhaustive()
-    }
-}
-
-impl Session {
-    /// Decrypts as much into `buf` as there is and fits. `None` says that there is nothing; `Some(Ok(0))` is the end.
-    fn decrypt(&mut self, buf: &mut [u8]) -> Option<io::Result<usize>> {
-        if let Some(error) = self.failed.take() {
-            return Some(Err(error));
-        }
-        let mut filled = 0;
-        while !self.dry && filled < buf.len() {
-            let rest = &mut buf[filled..];
-            let asked = rest.len();
-            match self.engine.read(rest) {
-                Ok(0) => return Some(Ok(filled)),
-                Ok(n) => {
-                    filled += n;
-                    self.dry = n < asked && self.engine.is_drained();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.dry = true,
-                Err(error) if filled == 0 => return Some(Err(error)),
-                Err(error) => {
-                    self.failed = Some(error);
-                    break;
-                }
-            }
-        }
-        (filled > 0 || buf.is_empty()).then_some(Ok(filled))
-    }
-
-    /// Takes back the buffer that the reader has read into. Ciphertext or an end of it is something to decrypt.
-    fn feed(&mut self, mut incoming: Window, received: io::Result<usize>) -> io::Result<()> {
-        if let Ok(n) = received {
-            incoming.received(n);
-            self.dry = false;
-            self.fed += 1;
-            self.engine.pipe().ended = n == 0;
-        }
-        self.engine.pipe().incoming = incoming;
-        received.map(drop)
-    }
-
-    /// Encrypts the beginning of `buf` into the empty `output`.
-    fn encrypt(&mut self, output: &mut Output, buf: &[u8]) -> io::Result<usize> {
-        if self.shut {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        output.lend(&mut self.engine.pipe().outgoing.lock());
-        let batch = &buf[..buf.len().min(BATCH)];
-        let mut taken = 0;
-        let mut result = Ok(());
-        while taken < batch.len() && result.is_ok() {
-            match self.engine.write(&batch[taken..]) {
-                Ok(0) => result = Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => taken += n,
-                Err(error) => result = Err(error),
-            }
-        }
-        output.take(&mut self.engine.pipe().outgoing.lock());
-        if taken > 0 { Ok(taken) } else { result.map(|()| 0) }
-    }
-
-    /// How many bytes wait to be collected.
-    fn outgoing(&mut self) -> usize {
-        self.engine.pipe().outgoing.lock().len()
     }
 }
 

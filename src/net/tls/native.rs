@@ -73,6 +73,10 @@ fn read_identity(own: &Identity) -> Result<native_tls::Identity> {
     let option = own.option();
     let refused = |error: native_tls::Error| refuse(option, error.to_string());
     match own {
+        // OpenSSL's wrapper panics on it.
+        Identity::Pkcs12 { password, .. } if password.contains('\0') => {
+            Err(refuse(option, "the password has a NUL character"))
+        }
         Identity::Pkcs12 { bundle, password } => {
             native_tls::Identity::from_pkcs12(&identity::read(option, bundle)?, password).map_err(refused)
         }

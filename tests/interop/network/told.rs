@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use websocket_sync::{ConnectOptions, DeflateOptions, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions};
+use websocket_sync::{
+    ConnectOptions, CookieJar, DeflateOptions, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions,
+};
 
 const USAGE: &str = "usage: interop_reach URL [OPTION [VALUE]...]...
 
@@ -22,6 +24,7 @@ How to connect:
                                   the same as without proxy-, for TLS with the proxy
   --addresses ADDRESS,...         what the host's name stands for
   --header NAME VALUE, --cookie NAME=VALUE
+  --jar                           keep cookies
   --credentials USER PASSWORD     for a server that asks
   --redirects COUNT               to follow at most
   --subprotocol NAME
@@ -38,6 +41,7 @@ What to do; an echo of several messages and a clean close if none of them is giv
   --idle                          wait for the end
   --close                         close at once
   --flood                         send until that fails
+  --app TEXT                      have an app lose its connection, for this reason, and get another
   --then COMMAND                  run a command when the connection stands, and go on
 
 What to expect, if not success:
@@ -68,6 +72,7 @@ pub(crate) enum Deed {
     Receive { count: usize },
     Idle,
     Close,
+    Outlive { reason: String },
     Flood,
 }
 
@@ -145,6 +150,7 @@ impl Told {
             }
             "--header" => self.options = options.header(words.next(), words.next()),
             "--cookie" => self.options = options.cookie(words.next()),
+            "--jar" => self.options = options.cookie_jar(&CookieJar::new()),
             "--credentials" => self.options = options.credentials(words.next(), words.next()),
             "--redirects" => self.options = options.redirect_limit(words.parsed()),
             "--subprotocol" => self.options = options.subprotocols([words.next()]),
@@ -166,6 +172,7 @@ impl Told {
             "--exchange" => self.deed = Deed::Exchange { question: words.hex(), answer: words.hex() },
             "--receive" => self.deed = Deed::Receive { count: words.parsed() },
             "--idle" => self.deed = Deed::Idle,
+            "--app" => self.deed = Deed::Outlive { reason: words.next() },
             "--close" => self.deed = Deed::Close,
             "--flood" => self.deed = Deed::Flood,
             "--then" => self.then = Some(words.next()),

@@ -1,0 +1,383 @@
+//! An app for a loop of the user's own: it is told to go on, never waits, and says what it waits for.
+
+mod connecting;
+mod open;
+
+use std::fmt;
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+#[cfg(windows)]
+use std::os::windows::io::BorrowedSocket;
+use std::time::Instant;
+
+pub use self::connecting::{Connected, Connecting};
+
+use self::open::{Handed, Leaving, MESSAGES, Open, hand_out, part};
+use super::WebSocketApp;
+use super::closed::Closed;
+use super::handle::Handle;
+use super::reconnect::default_reconnect;
+use super::session::{Ending, Past, Session};
+use super::shared::Beat;
+use super::stage::Stage;
+use super::sync::Arc;
+use crate::cancellation::Watch;
+use crate::error::{CloseInfo, Error, OptionsError, Result};
+use crate::options::ConnectOptions;
+use crate::websocket::{CloseCode, WebSocket, not_connected};
+
+/// One run of an app, in the hands of a loop: made by [`WebSocketApp::into_task`].
+///
+/// The callbacks are called by [`advance`](Self::advance), which does what there is to be done and never waits; what follows, the
+/// loop is told by [`AppStep`]. What websocket-client asks of a dispatcher is all there: to *read* is to wait for the
+/// [socket](Self::as_fd), a *timeout* and a *reconnect* are the moments that it gives, and to *send* is bounded by
+/// [`max_unsent`](crate::ConnectOptions::max_unsent), and goes on when the socket is writable.
+///
+/// A loop for many apps is ready made: `ManyApps`, with the feature `mio`. Here is the smallest of all:
+///
+/// ```
+/// use std::{sync::mpsc, time::Instant};
+///
+/// use websocket_sync::{AppStep, Result, WebSocketApp};
+///
+/// fn drive(app: WebSocketApp<'static>) -> Result<()> {
+///     let (wake, woken) = mpsc::channel();
+///     let mut task = app.into_task(move || drop(wake.send(())))?;
+///     loop {
+///         match task.advance() {
+///             AppStep::Connect(attempt) => task.connected(attempt.run()), // or on another thread
+///             // A real loop waits for the socket besides, and looks less often.
+///             AppStep::Wait(until) => {
+///                 let wait = until.map(|until| until - Instant::now()).unwrap_or_default();
+///                 let _ = woken.recv_timeout(wait.min(std::time::Duration::from_millis(1)));
+///             }
+///             AppStep::Again => {}
+///             AppStep::Over(outcome) => return outcome.map(|closed| println!("{}", closed.cause)),
+///         }
+///     }
+/// }
+/// # drive(WebSocketApp::new("ws://127.0.0.1:1/")).unwrap_err();
+/// ```
+#[must_use = "it does nothing until it is advanced"]
+pub struct AppTask<'env> {
+    app: WebSocketApp<'env>,
+    /// Those of the app, and what calls an attempt off.
+    options: ConnectOptions,
+    past: Past,
+    /// The failure of a callback that has ended the run.
+    fatal: Option<Error>,
+    phase: Phase,
+    /// How many attempts have succeeded.
+    connections: u64,
+    /// Whether messages are handed out fragment by fragment.
+    fragments: bool,
+    wake: Arc<dyn Fn() + Send + Sync>,
+    /// Wakes the loop when the run is called off.
+    _called_off: Watch,
+    /// Calls the run off when the user's own cancellation is.
+    _cancelled: Option<Watch>,
+}
+
+/// What a loop has to do before an app can go on.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a loop has to be able to do all of it")]
+pub enum AppStep<'env> {
+    /// Make this attempt to connect, on a thread that may wait, and give what came of it to [`AppTask::connected`].
+    Connect(Connecting<'env>),
+    /// Wait until the socket is readable or writable, the loop is woken, or this moment has come, if there is one.
+    Wait(Option<Instant>),
+    /// Look after others, then after this one again: there is more at hand.
+    Again,
+    /// Nothing: the run is over, as [`WebSocketApp::run_forever`] would have returned.
+    Over(Result<Closed>),
+}
+
+#[derive(Debug)]
+enum Phase {
+    Starting,
+    /// The loop makes an attempt.
+    Connecting,
+    /// It has.
+    Arrived(Result<WebSocket>),
+    Open(Open),
+    Leaving(Leaving),
+    BackingOff(Instant),
+    Over,
+}
+
+impl<'env> WebSocketApp<'env> {
+    /// Begins a run that a loop of your own drives; nothing happens before its first [`advance`](AppTask::advance). `wake` is called
+    /// from any thread when the task is to be advanced although its socket says nothing; it must not wait, nor call anything of
+    /// the app.
+    ///
+    /// In a task nobody waits: [`Handle::send_text`] and its kin fail with [`Error::Full`] when too much waits to be sent, and
+    /// [`Handle::close`] waits for the end only on other threads than that of the loop. What does wait are the streams and
+    /// batches of [`Handle::sender`]: use them on other threads.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`] for a setting that cannot be meant, and for a [queue](Self::queue), which needs threads of its own.
+    pub fn into_task(self, wake: impl Fn() + Send + Sync + 'static) -> Result<AppTask<'env>> {
+        self.pings.validate()?;
+        self.options.validate()?;
+        if self.queue.is_some() {
+            let problem = "callbacks behind a queue need a thread of their own, not a loop";
+            return Err(Error::Options(Box::new(OptionsError::new("queue", problem))));
+        }
+        Ok(AppTask::new(self, Arc::new(wake)))
+    }
+}
+
+impl<'env> AppTask<'env> {
+    fn new(app: WebSocketApp<'env>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        let cancellation = app.handle.shared().begin();
+        let called_off = {
+            let wake = Arc::clone(&wake);
+            cancellation.watch(move || wake())
+        };
+        let users = app.options.settings().cancellation.clone();
+        let cancelled = users.map(|users| {
+            let handle = app.handle.clone();
+            users.watch(move || handle.shared().call_off())
+        });
+        Self {
+            options: app.options.clone().cancellation(&cancellation),
+            past: Past::none(app.reconnect.clone().unwrap_or_else(default_reconnect)),
+            fatal: None,
+            phase: Phase::Starting,
+            connections: 0,
+            fragments: app.closures.wants_fragments() || app.options.settings().fires_cont_frame,
+            wake,
+            _called_off: called_off,
+            _cancelled: cancelled,
+            app,
+        }
+    }
+
+    /// What sends on the app's connection, and closes the app.
+    pub fn handle(&self) -> Handle {
+        self.app.handle()
+    }
+
+    /// The socket to wait for, both to be readable and to be writable, if there is a connection and it has one. It is another one
+    /// after each attempt. Where readiness is told only when it changes, wait as long as [`advance`](Self::advance) says so:
+    /// then there was nothing more to be read or written.
+    #[cfg(unix)]
+    pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.ws()?.as_fd()
+    }
+
+    /// The socket to wait for, both to be readable and to be writable, if there is a connection and it has one. It is another one
+    /// after each attempt.
+    #[cfg(windows)]
+    pub fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
+        self.ws()?.as_socket()
+    }
+
+    /// How many connections there were, so that a loop knows one socket from the next.
+    pub fn connection(&self) -> Option<u64> {
+        self.ws().map(|_| self.connections)
+    }
+
+    /// Does what there is to be done: receives, calls back, sends on what waits, pings, closes, backs off. Never waits.
+    pub fn advance(&mut self) -> AppStep<'env> {
+        loop {
+            let now = Instant::now();
+            let next = match std::mem::replace(&mut self.phase, Phase::Over) {
+                Phase::Starting => Some(self.connect()),
+                Phase::Connecting => {
+                    self.phase = Phase::Connecting;
+                    Some(AppStep::Wait(None))
+                }
+                Phase::Arrived(Ok(ws)) => self.opened(ws, now),
+                Phase::Arrived(Err(error)) => self.ended(error, None, now),
+                Phase::Open(open) => self.serve(open, now),
+                Phase::Leaving(leaving) => self.leave(leaving, now),
+                Phase::BackingOff(at) => Some(self.back_off(at, now)),
+                Phase::Over => Some(AppStep::Over(Err(not_connected()))),
+            };
+            if let Some(next) = next {
+                return next;
+            }
+        }
+    }
+
+    /// Takes what came of the attempt that [`advance`](Self::advance) asked for; then it is to be advanced.
+    pub fn connected(&mut self, connected: Connected<'env>) {
+        self.app.connector = connected.connector.map(|back| back.0);
+        if matches!(self.phase, Phase::Connecting) {
+            self.phase = Phase::Arrived(connected.outcome);
+        }
+    }
+
+    /// Gives the connection up for a reason of the loop's: its socket cannot be waited for. Then it is to be advanced.
+    pub fn fail(&mut self, error: Error) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Open(open) => Phase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true)),
+            other => other,
+        };
+    }
+
+    fn ws(&self) -> Option<&WebSocket> {
+        match &self.phase {
+            Phase::Open(Open { ws, .. }) | Phase::Leaving(Leaving { ws, .. }) => Some(ws),
+            Phase::Starting | Phase::Connecting | Phase::Arrived(_) | Phase::BackingOff(_) | Phase::Over => None,
+        }
+    }
+
+    fn connect(&mut self) -> AppStep<'env> {
+        let (number, last_error) = self.with_session(|session| session.begin_attempt());
+        self.phase = Phase::Connecting;
+        AppStep::Connect(Connecting {
+            url: self.app.url.clone(),
+            options: self.options.clone(),
+            connector: self.app.connector.take(),
+            number,
+            last_error,
+        })
+    }
+
+    fn opened(&mut self, mut ws: WebSocket, now: Instant) -> Option<AppStep<'env>> {
+        self.connections += 1;
+        let wake = Arc::clone(&self.wake);
+        let opened = ws.drive(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws, now)));
+        self.phase = match opened {
+            Ok(()) => Phase::Open(Open { ws, unsent: None, release_at: None }),
+            Err(error) => Phase::Leaving(part(ws, CloseCode::NORMAL, Some(error), false)),
+        };
+        None
+    }
+
+    /// Hands out what has come.
+    fn serve(&mut self, mut open: Open, now: Instant) -> Option<AppStep<'env>> {
+        let fragments = self.fragments;
+        let handed = self.with_session(|session| hand_out(session, &mut open.ws, fragments));
+        match handed {
+            Handed::Everything(any) => {
+                if any {
+                    open.release_at = None;
+                }
+                self.rest(open, now)
+            }
+            Handed::Enough => {
+                open.release_at = None;
+                self.phase = Phase::Open(open);
+                Some(AppStep::Again)
+            }
+            Handed::Stopping => {
+                self.phase = Phase::Leaving(part(open.ws, CloseCode::NORMAL, None, true));
+                None
+            }
+            Handed::Refused(error) => {
+                self.phase = Phase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
+                None
+            }
+            Handed::End(error) => self.ended(error, open.ws.close_info(), now),
+        }
+    }
+
+    /// Nothing is at hand: sees to the pings, to what waits to be sent, and to the memory.
+    fn rest(&mut self, mut open: Open, now: Instant) -> Option<AppStep<'env>> {
+        let beat = match self.app.handle.shared().beat(now) {
+            Beat::Next(beat) => beat,
+            Beat::Dead => {
+                self.phase = Phase::Open(open);
+                return None;
+            }
+        };
+        let stalled = open.stalls_at(now);
+        if stalled.is_some_and(|at| now >= at) {
+            open.ws.give_up_sending();
+            self.phase = Phase::Open(open);
+            return None;
+        }
+        let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
+        self.phase = Phase::Open(open);
+        Some(AppStep::Wait(moments.into_iter().flatten().min()))
+    }
+
+    /// Throws away what comes, until the connection is over.
+    fn leave(&mut self, mut leaving: Leaving, now: Instant) -> Option<AppStep<'env>> {
+        for _ in 0..MESSAGES {
+            match leaving.ws.try_recv_event().map(|received| received.is_some()) {
+                Ok(true) => {}
+                Ok(false) if leaving.ws.has_buffered() => break,
+                Ok(false) => {
+                    let until = leaving.ws.close_deadline();
+                    self.phase = Phase::Leaving(leaving);
+                    return Some(AppStep::Wait(until));
+                }
+                Err(error) => {
+                    let info = leaving.ws.close_info().filter(|_| leaving.was_open);
+                    return self.ended(leaving.error.unwrap_or(error), info, now);
+                }
+            }
+        }
+        self.phase = Phase::Leaving(leaving);
+        Some(AppStep::Again)
+    }
+
+    fn back_off(&mut self, at: Instant, now: Instant) -> AppStep<'env> {
+        if self.app.handle.shared().is_called_off() {
+            let closed = self.with_session(|session| session.called_off());
+            return self.over(Ok(closed));
+        }
+        if now >= at {
+            return self.connect();
+        }
+        self.phase = Phase::BackingOff(at);
+        AppStep::Wait(Some(at))
+    }
+
+    fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> Option<AppStep<'env>> {
+        match self.with_session(|session| session.ended(error, info, now)) {
+            Ending::Retry(at) => {
+                self.phase = Phase::BackingOff(at);
+                None
+            }
+            Ending::Over(outcome) => Some(self.over(outcome)),
+        }
+    }
+
+    fn over(&mut self, outcome: Result<Closed, Arc<Error>>) -> AppStep<'env> {
+        self.phase = Phase::Over;
+        self.app.handle.shared().finish();
+        // It may hold the very error that is to be returned.
+        self.past = Past::none(super::Reconnect::never());
+        AppStep::Over(match (self.fatal.take(), outcome) {
+            (Some(fatal), _) => Err(fatal),
+            (None, Ok(closed)) => Ok(closed),
+            (None, Err(error)) => Err(Arc::into_inner(error).unwrap_or_else(not_connected)),
+        })
+    }
+
+    /// Takes the session up for a moment.
+    fn with_session<T>(&mut self, act: impl FnOnce(&mut Session<'_, Stage<'_, 'env>>) -> T) -> T {
+        let Self { app, past, fatal, .. } = self;
+        let WebSocketApp { closures, policies, pings, handle, .. } = app;
+        let taken = std::mem::replace(past, Past::none(super::Reconnect::never()));
+        let mut session = Session::resume(handle, pings, taken, Stage::new(closures, handle, *policies));
+        let result = act(&mut session);
+        let (left, stage) = session.leave();
+        *past = left;
+        if let Some(failure) = stage.into_fatal() {
+            fatal.get_or_insert(failure);
+        }
+        result
+    }
+}
+
+/// A run that is given up: an open connection is left with a Close 1001, without waiting.
+impl Drop for AppTask<'_> {
+    fn drop(&mut self) {
+        if !matches!(self.phase, Phase::Over) {
+            self.app.handle.shared().finish();
+        }
+    }
+}
+
+impl fmt::Debug for AppTask<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppTask").field("app", &self.app).field("phase", &self.phase).finish_non_exhaustive()
+    }
+}

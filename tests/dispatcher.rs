@@ -1,0 +1,798 @@
+//! Many apps on one thread: the callbacks that a thread of their own would call, and nobody in the way of the others.
+
+#![cfg(all(unix, feature = "mio"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/app.rs"]
+mod app_support;
+#[path = "support/races.rs"]
+mod races;
+mod support;
+#[path = "support/tls_peer.rs"]
+mod tls_peer;
+
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{io, iter};
+
+use app_support::{Log, nowhere, serve_again, show_closed, show_error};
+use races::Manners;
+use support::{Peer, alone, at_once, bounded, by_deadline, descriptors_and_threads, frame, join, ms};
+use websocket_sync::{
+    CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, ManyApps, MessageRef,
+    Overflow, Reconnect, Result, SocketOptions, ThisThread, TlsOptions, Transport, WebSocket, WebSocketApp,
+};
+
+/// Runs one app on a loop; how it ended.
+fn run(app: WebSocketApp<'_>) -> Result<Closed> {
+    let mut outcome = None;
+    let mut apps = ManyApps::new().unwrap();
+    apps.on_ended(|_, ended| outcome = Some(ended));
+    app.run_on(&mut apps).unwrap();
+    apps.run().unwrap();
+    assert!(apps.is_empty());
+    drop(apps);
+    outcome.unwrap()
+}
+
+/// The same on a thread of its own.
+fn spawn(app: WebSocketApp<'static>) -> (Handle, thread::JoinHandle<Result<Closed>>) {
+    (app.handle(), thread::spawn(|| run(app)))
+}
+
+fn show(outcome: &Result<Closed>) -> String {
+    outcome.as_ref().map_or_else(show_error, show_closed)
+}
+
+/// A server that accepts and goes on with its script, once.
+fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, support::Script<T>) {
+    support::serve(|mut peer| {
+        peer.accept();
+        script(peer)
+    })
+}
+
+/// Waits until it is so.
+#[track_caller]
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}: it does not come to that");
+        thread::sleep(ms(1));
+    }
+}
+
+fn quick() -> ConnectOptions {
+    ConnectOptions::new().close_timeout(ms(200)).open_timeout(ms(2000))
+}
+
+/// What a server does with each connection, and what an app does; whether the server goes on.
+struct Row {
+    event: &'static str,
+    server: fn(usize, Peer) -> bool,
+    app: fn(WebSocketApp<'static>, &Log) -> WebSocketApp<'static>,
+}
+
+fn as_it_is(app: WebSocketApp<'static>, _: &Log) -> WebSocketApp<'static> {
+    app
+}
+
+fn says(mut peer: Peer, bytes: impl AsRef<[u8]>) -> Peer {
+    peer.accept();
+    peer.say(bytes);
+    peer
+}
+
+fn answers(mut peer: Peer, head: &str) -> bool {
+    peer.head();
+    peer.say(head);
+    false
+}
+
+fn hangs_up(peer: Peer) -> bool {
+    drop(peer);
+    false
+}
+
+/// Everything until the end.
+fn listens(mut peer: Peer) -> bool {
+    peer.rest();
+    false
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        event: "messages of all kinds, and a close",
+        server: |_, peer| {
+            let said = [frame(0x81, "a"), frame(0x82, "b"), frame(0x89, "c"), frame(0x8A, "d"), frame(0x01, "e")];
+            let mut peer = says(peer, [said.concat(), frame(0x80, "f"), frame(0x88, b"\x03\xe8bye")].concat());
+            assert_eq!(peer.frame(), (0x8A, b"c".to_vec()));
+            assert_eq!(peer.close_code(), 1000);
+            false
+        },
+        app: as_it_is,
+    },
+    Row {
+        event: "fragments, one by one",
+        server: |_, peer| {
+            let said = [frame(0x01, "a"), frame(0x00, "b"), frame(0x80, "c"), frame(0x82, "d"), frame(0x88, "")];
+            listens(says(peer, said.concat()))
+        },
+        app: |app, log| {
+            let log = log.clone();
+            app.on_cont_message(move |_, payload, fin| log.note(format!("cont {} {fin}", payload.escape_ascii())))
+        },
+    },
+    Row { event: "the end without a close", server: |_, peer| hangs_up(says(peer, "")), app: as_it_is },
+    Row { event: "half a frame and the end", server: |_, peer| hangs_up(says(peer, b"\x81\x05He")), app: as_it_is },
+    Row {
+        event: "a refusal",
+        server: |_, peer| answers(peer, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+        app: |app, _| app.reconnect(Reconnect::backoff()),
+    },
+    Row { event: "no HTTP", server: |_, peer| answers(peer, "220 mail.example ESMTP\r\n\r\n"), app: as_it_is },
+    Row { event: "a violation", server: |_, peer| listens(says(peer, frame(0x83, "?"))), app: as_it_is },
+    Row { event: "text that is none", server: |_, peer| listens(says(peer, frame(0x81, b"\xff"))), app: as_it_is },
+    Row {
+        event: "a close in on_open, and messages that come nevertheless",
+        server: |_, peer| {
+            let mut peer = says(peer, frame(0x81, "late").repeat(10));
+            assert_eq!(peer.close_code(), 1000);
+            peer.say([frame(0x81, "later"), frame(0x88, b"\x03\xe8")].concat());
+            listens(peer)
+        },
+        app: |app, log| {
+            let log = log.clone();
+            app.on_open(move |app| {
+                log.note("open, closes");
+                app.close()
+            })
+        },
+    },
+    Row {
+        event: "a close in on_message that nobody answers",
+        server: |_, peer| listens(says(peer, frame(0x81, "1").repeat(3))),
+        app: |app, log| {
+            let log = log.clone();
+            app.on_message(move |app, _| {
+                log.note("message, closes");
+                app.close_with(CloseCode(4000), "enough")
+            })
+        },
+    },
+    Row {
+        event: "a stop in on_message",
+        server: |_, peer| listens(says(peer, frame(0x81, "1").repeat(3))),
+        app: |app, _| app.on_message(|app, _| app.stop()),
+    },
+    Row {
+        event: "errors and panics of callbacks, and the app goes on",
+        server: |_, peer| {
+            let said = [frame(0x81, "error"), frame(0x81, "panic"), frame(0x81, "fine"), frame(0x88, b"\x03\xe8")];
+            listens(says(peer, said.concat()))
+        },
+        app: |app, log| {
+            let log = log.clone();
+            app.on_message(move |_, message| match message.as_bytes() {
+                b"error" => Err(Error::other("expected by this test")),
+                b"panic" => panic!("expected by this test"),
+                _ => {
+                    log.note("fine");
+                    Ok(())
+                }
+            })
+        },
+    },
+    Row {
+        event: "an error of a callback that ends the run",
+        server: |_, peer| {
+            assert_eq!(says(peer, frame(0x81, "1").repeat(3)).end(), 1011);
+            false
+        },
+        app: |app, _| {
+            app.callback_errors(CallbackPolicy::Stop)
+                .reconnect(Reconnect::backoff())
+                .on_message(|_, _| Err::<(), _>(Error::other("expected by this test")))
+        },
+    },
+    Row {
+        event: "a panic of a callback that ends the run",
+        server: |_, peer| {
+            assert_eq!(says(peer, frame(0x81, "1")).end(), 1011);
+            false
+        },
+        app: |app, _| {
+            app.callback_panics(CallbackPolicy::Stop).on_message(|_, _| -> () { panic!("expected by this test") })
+        },
+    },
+    Row {
+        event: "three losses and a close of the server",
+        server: |number, peer| {
+            let peer = says(peer, frame(0x81, number.to_string()));
+            if number < 3 {
+                return true;
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            listens(peer)
+        },
+        app: |app, _| app.reconnect(Reconnect::fixed(ms(20)).stop_on_close()),
+    },
+    Row {
+        event: "as many attempts as are allowed",
+        server: |number, mut peer| {
+            peer.head();
+            peer.say("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
+            number < 2
+        },
+        app: |app, _| app.reconnect(Reconnect::fixed(ms(20)).max_attempts(3)),
+    },
+    Row {
+        event: "a connector that panics, fails, and connects",
+        server: |_, peer| listens(says(peer, frame(0x88, b"\x03\xe8"))),
+        app: |app, log| {
+            let log = log.clone();
+            app.reconnect(Reconnect::fixed(ms(20)).stop_on_close()).connect_with(move |attempt, options| {
+                log.note(format!("attempt {} after {:?}", attempt.number, attempt.last_error.map(ToString::to_string)));
+                match attempt.number {
+                    1 => panic!("expected by this test"),
+                    2 => Err(Error::other("expected by this test")),
+                    _ => options.connect(&log.lines()[0]),
+                }
+            })
+        },
+    },
+];
+
+/// What an app hears from this server, and how its run ends.
+fn hears(row: &Row, drive: fn(WebSocketApp<'static>) -> Result<Closed>) -> (Vec<String>, String) {
+    let (url, server) = serve_again(row.server);
+    let log = Log::default();
+    // For those who connect by themselves.
+    log.note(&url);
+    let app = (row.app)(log.app(&url).options(quick()), &log);
+    let outcome = show(&drive(app));
+    join(server);
+    (log.lines().split_off(1), outcome)
+}
+
+#[test]
+fn a_loop_calls_back_what_a_thread_does() {
+    bounded(60, || {
+        for row in ROWS {
+            let (on_thread, ended) = hears(row, |mut app| app.run_forever());
+            let (on_loop, ended_on_loop) = hears(row, run);
+            assert!(!on_thread.is_empty(), "{}", row.event);
+            assert_eq!(on_loop, on_thread, "{}", row.event);
+            assert_eq!(ended_on_loop, ended, "{}", row.event);
+        }
+    });
+}
+
+#[test]
+fn this_thread_is_a_dispatcher_too_and_settings_are_looked_at_first() {
+    bounded(20, || {
+        let (url, peer) = accepting(|peer| peer.say(frame(0x88, b"\x03\xe8")));
+        let log = Log::default();
+        let closed = log.app(&url).run_on(ThisThread).unwrap();
+        assert_eq!((show_closed(&closed).as_str(), log.count("open")), ("1000 \"\" Remote", 1));
+        peer.join();
+
+        let mut apps = ManyApps::new().unwrap();
+        let refused = [
+            ("queue", WebSocketApp::new(nowhere()).queue(10, Overflow::Block)),
+            ("ping_timeout", WebSocketApp::new(nowhere()).ping_timeout(Duration::ZERO)),
+            ("open_timeout", WebSocketApp::new(nowhere()).options(ConnectOptions::new().open_timeout(Duration::ZERO))),
+        ];
+        for (option, app) in refused {
+            let error = app.run_on(&mut apps).unwrap_err();
+            assert!(matches!(&error, Error::Options(problem) if problem.option == option), "{error:?}");
+        }
+        assert!(apps.is_empty());
+        at_once(|| apps.run().unwrap());
+    });
+}
+
+#[test]
+fn callbacks_may_borrow_and_all_apps_are_driven_by_one_thread() {
+    const APPS: usize = 50;
+    let _alone = alone();
+    bounded(60, || {
+        let (url, server) = serve_again(|number, peer| {
+            // All connections are open at once.
+            thread::spawn(move || {
+                let mut peer = says(peer, frame(0x81, "hello"));
+                assert_eq!(peer.frame().1, b"hello");
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            number < APPS - 1
+        });
+        let (heard, this) = (AtomicUsize::new(0), thread::current().id());
+        let mut ended = 0;
+        let before = descriptors_and_threads();
+        {
+            let mut apps = ManyApps::new().unwrap();
+            apps.on_ended(|_, outcome| {
+                assert_eq!(outcome.unwrap().cause, CloseCause::Remote);
+                ended += 1;
+            });
+            for _ in 0..APPS {
+                let app = WebSocketApp::new(&url).on_message(|app, message| {
+                    assert_eq!(thread::current().id(), this);
+                    heard.fetch_add(1, Ordering::Relaxed);
+                    app.send(message.as_bytes(), message.kind().into()).map(drop)
+                });
+                apps.add(app).unwrap();
+            }
+            assert_eq!(apps.len(), APPS);
+            apps.run().unwrap();
+        }
+        assert_eq!((ended, heard.load(Ordering::Relaxed)), (APPS, APPS));
+        join(server);
+        wait_for("the server's threads are gone", || descriptors_and_threads().1 <= before.1);
+    });
+}
+
+#[test]
+fn a_server_that_floods_does_not_starve_the_others() {
+    bounded(60, || {
+        let stop = Arc::new(Barrier::new(2));
+        let stopped = Arc::clone(&stop);
+        let (flood, flooding) = accepting(move |peer| {
+            let _ = peer.repeat(frame(0x82, [7; 1000]), usize::MAX / 2048);
+            stopped.wait();
+        });
+        let (url, quiet) = accepting(|mut peer| {
+            let mut worst = Duration::ZERO;
+            for number in 0..50_u8 {
+                let asked = Instant::now();
+                peer.say(frame(0x81, [b'0' + number]));
+                assert_eq!(peer.frame().1, [b'0' + number]);
+                thread::sleep(ms(2));
+                worst = worst.max(asked.elapsed());
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+            worst
+        });
+        let flooded = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&flooded);
+        let mut apps = ManyApps::new().unwrap();
+        let app = WebSocketApp::new(&flood).on_message(move |_, _| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        let flooding_app = apps.add(app).unwrap();
+        let app = WebSocketApp::new(&url)
+            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()).map(drop))
+            .on_close(move |_, _| flooding_app.stop());
+        apps.add(app).unwrap();
+        apps.run().unwrap();
+        let worst = quiet.join();
+        assert!(worst < ms(500), "an answer took {worst:?}");
+        assert!(flooded.load(Ordering::Relaxed) > 1000);
+        stop.wait();
+        flooding.join();
+    });
+}
+
+#[test]
+fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
+    bounded(60, || {
+        let (url, peer) = accepting(|mut peer| {
+            for number in 0..20_u8 {
+                peer.say(frame(0x81, [b'a' + number]));
+                at_once(|| assert_eq!(peer.frame().1, [b'a' + number]));
+                thread::sleep(ms(20));
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let mut apps = ManyApps::new().unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = format!("ws://{}/", silent.local_addr().unwrap());
+        let app = WebSocketApp::new(&url)
+            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()).map(drop));
+        apps.add(app).unwrap();
+        let slow: Vec<Handle> = (0..8)
+            .map(|_| {
+                apps.add(WebSocketApp::new(&nobody).options(ConnectOptions::new().open_timeout(ms(10_000)))).unwrap()
+            })
+            .collect();
+        let stops = slow.clone();
+        let stopping = thread::spawn(move || {
+            peer.join();
+            at_once(|| stops.iter().for_each(Handle::stop));
+        });
+        let start = Instant::now();
+        apps.run().unwrap();
+        assert!(start.elapsed() < ms(5000), "they were called off");
+        join(stopping);
+        assert!(slow.iter().all(|handle| !handle.is_running()));
+    });
+}
+
+#[test]
+fn a_dead_peer_is_found_out_and_pings_leave_when_they_are_due() {
+    bounded(60, || {
+        let (url, peer) = accepting(|mut peer| {
+            let mut pings = Vec::new();
+            while let Some((first, _)) = peer.frame_or_end() {
+                assert_eq!(first, 0x89);
+                pings.push(Instant::now());
+            }
+            pings
+        });
+        let app = WebSocketApp::new(&url).ping_interval(ms(100)).ping_timeout(ms(250));
+        let closed = by_deadline(ms(100 + 250 + 100), || run(app)).unwrap_err();
+        assert_eq!(closed.close_info().unwrap().cause, CloseCause::PingTimeout);
+        let pings = peer.join();
+        assert!((3..=4).contains(&pings.len()), "{}", pings.len());
+
+        // One that answers lives, however slow the callbacks of another app are.
+        let (url, peer) = accepting(|mut peer| {
+            for _ in 0..5 {
+                let (first, payload) = peer.frame();
+                assert_eq!(first, 0x89);
+                peer.say(frame(0x8A, payload));
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let (busy, other) = accepting(|peer| {
+            peer.say(frame(0x81, "work"));
+            peer.fall_silent();
+        });
+        let mut outcomes = Vec::new();
+        let mut apps = ManyApps::new().unwrap();
+        apps.on_ended(|_, outcome| outcomes.push(show(&outcome)));
+        let app = WebSocketApp::new(&url).ping_interval(ms(50)).ping_timeout(ms(100));
+        let handle = apps.add(app).unwrap();
+        apps.add(WebSocketApp::new(&busy).on_message(|_, _| thread::sleep(ms(300)))).unwrap();
+        apps.run().unwrap();
+        assert_eq!(handle.last_close().unwrap().cause, CloseCause::Remote);
+        assert!(handle.statistics().latency.is_some());
+        peer.join();
+        other.join();
+    });
+}
+
+#[test]
+fn a_close_from_another_thread_works_at_any_time() {
+    bounded(60, || {
+        // Open, and the peer answers.
+        let (url, peer) = accepting(Peer::end);
+        let (handle, running) = spawn(WebSocketApp::new(&url));
+        wait_for("open", || handle.ready());
+        by_deadline(ms(1000), || handle.close().unwrap());
+        assert_eq!(join(running).unwrap().cause, CloseCause::Local);
+        assert_eq!(peer.join(), 1000);
+
+        // Open, and the peer does not.
+        let (url, peer) = accepting(|mut peer| peer.rest());
+        let (handle, running) = spawn(WebSocketApp::new(&url).options(quick()));
+        wait_for("open", || handle.ready());
+        by_deadline(ms(200), || handle.close().unwrap());
+        by_deadline(ms(100), || assert_eq!(join(running).unwrap().cause, CloseCause::Unanswered));
+        peer.join();
+
+        // Connecting.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (handle, running) = spawn(WebSocketApp::new(format!("ws://{}/", silent.local_addr().unwrap())));
+        wait_for("running", || handle.is_running());
+        thread::sleep(ms(50));
+        at_once(|| handle.close().unwrap());
+        at_once(|| assert_eq!(join(running).unwrap().cause, CloseCause::Cancelled));
+
+        // Waiting to connect again.
+        let (handle, running) = spawn(WebSocketApp::new(nowhere()).reconnect(Reconnect::fixed(ms(60_000))));
+        wait_for("backing off", || handle.has_errored());
+        thread::sleep(ms(50));
+        at_once(|| handle.close().unwrap());
+        at_once(|| assert_eq!(join(running).unwrap().cause, CloseCause::Cancelled));
+
+        // Before it begins.
+        let app = WebSocketApp::new(nowhere());
+        app.handle().close().unwrap();
+        at_once(|| assert_eq!(run(app).unwrap().cause, CloseCause::Cancelled));
+
+        // By the user's own cancellation: no further attempt.
+        let cancellation = Cancellation::new();
+        let options = ConnectOptions::new().cancellation(&cancellation);
+        let app = WebSocketApp::new(nowhere()).options(options).reconnect(Reconnect::fixed(ms(60_000)));
+        let (handle, running) = spawn(app);
+        wait_for("backing off", || handle.has_errored());
+        thread::sleep(ms(50));
+        cancellation.cancel();
+        at_once(|| assert_eq!(join(running).unwrap().cause, CloseCause::Cancelled));
+    });
+}
+
+#[test]
+fn a_callback_closes_another_app_without_waiting_and_the_timer_sees_to_the_rest() {
+    bounded(60, || {
+        let (url, silent) = accepting(|mut peer| peer.rest());
+        let (other, peer) = accepting(|peer| {
+            peer.say(frame(0x81, "close the other"));
+            peer
+        });
+        let mut outcomes = Vec::new();
+        let mut apps = ManyApps::new().unwrap();
+        apps.on_ended(|_, outcome| outcomes.push(show(&outcome)));
+        let closed = apps.add(WebSocketApp::new(&url).options(quick())).unwrap();
+        let other_app = closed.clone();
+        let app = WebSocketApp::new(&other).on_message(move |app, _| {
+            at_once(|| other_app.close().unwrap());
+            app.stop();
+        });
+        let start = Instant::now();
+        apps.add(app).unwrap();
+        apps.run().unwrap();
+        drop(apps);
+        assert!(start.elapsed() < ms(1500), "{:?}", start.elapsed());
+        assert_eq!(outcomes.len(), 2);
+        assert!(!closed.is_running());
+        drop(peer.join());
+        silent.join();
+    });
+}
+
+#[test]
+fn sending_to_a_peer_that_does_not_read_fails_at_once_and_holds_nobody_up() {
+    bounded(60, || {
+        let (go, may_read) = mpsc::channel::<usize>();
+        let (url, stuck) = accepting(move |mut peer| {
+            let sent = may_read.recv().unwrap();
+            (0..sent).for_each(|_| assert_eq!(peer.frame().1.len(), 100_000));
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let (other, quiet) = accepting(|mut peer| {
+            for _ in 0..20 {
+                peer.say(frame(0x81, "?"));
+                at_once(|| assert_eq!(peer.frame().1, b"!"));
+                thread::sleep(ms(5));
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let mut apps = ManyApps::new().unwrap();
+        let app = WebSocketApp::new(&url).on_open(move |app| {
+            let mut sent = 0;
+            let full = at_once(|| {
+                loop {
+                    match app.send_binary(&[1; 100_000]) {
+                        Ok(_) => sent += 1,
+                        Err(error) => break error,
+                    }
+                }
+            });
+            assert!(matches!(full, Error::Full), "{full:?}");
+            let go = go.clone();
+            thread::spawn(move || {
+                thread::sleep(ms(300));
+                go.send(sent).unwrap();
+            });
+        });
+        let handle = apps.add(app).unwrap();
+        apps.add(WebSocketApp::new(&other).on_message(|app, _| app.send_text("!").map(drop))).unwrap();
+        apps.run().unwrap();
+        assert_eq!(handle.last_close().unwrap().cause, CloseCause::Remote);
+        quiet.join();
+        stuck.join();
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_at_all_is_given_up() {
+    bounded(60, || {
+        let (done, ended) = mpsc::channel::<()>();
+        let (url, stuck) = accepting(move |peer| {
+            let _ = ended.recv();
+            drop(peer);
+        });
+        let options = ConnectOptions::new().send_timeout(ms(300));
+        let app =
+            WebSocketApp::new(&url).options(options).on_open(|app| while app.send_binary(&[1; 100_000]).is_ok() {});
+        // The kernel may still find room in between.
+        let error = by_deadline(ms(2000), || run(app)).unwrap_err();
+        assert_eq!(error.close_info().unwrap().cause, CloseCause::Lost(io::ErrorKind::TimedOut));
+        drop(done);
+        stuck.join();
+    });
+}
+
+#[test]
+fn a_peer_that_is_slow_to_read_is_not_dead_while_a_ping_waits_behind_what_it_reads() {
+    bounded(60, || {
+        let (url, slow) = accepting(|mut peer| {
+            thread::sleep(ms(500));
+            assert_eq!(peer.frame().1.len(), 900_000);
+            assert_eq!(peer.frame().0, 0x89);
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let options = ConnectOptions::new().socket(SocketOptions::new().send_buffer_size(1));
+        let app = WebSocketApp::new(&url)
+            .options(options)
+            .ping_interval(ms(50))
+            .ping_timeout(ms(150))
+            .on_open(|app| app.send_binary(&[1; 900_000]).map(drop));
+        assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
+        slow.join();
+    });
+}
+
+#[test]
+fn apps_are_added_by_callbacks_and_by_other_threads_while_the_loop_runs() {
+    bounded(60, || {
+        let (url, server) = serve_again(|number, peer| {
+            listens(says(peer, frame(0x88, b"\x03\xe8")));
+            number < 3
+        });
+        let opened = Arc::new(AtomicUsize::new(0));
+        let mut apps = ManyApps::new().unwrap();
+        let adder = apps.adder();
+        let count = |opened: &Arc<AtomicUsize>| {
+            let opened = Arc::clone(opened);
+            move |_: &Handle| {
+                opened.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let (from_thread, counts) = (adder.clone(), Arc::clone(&opened));
+        let second = url.clone();
+        let first = WebSocketApp::new(&url).on_open(move |_| {
+            let app = WebSocketApp::new(&second).on_open(count(&counts));
+            let next = WebSocketApp::new(&second).on_open(count(&counts));
+            let last = WebSocketApp::new(&second).on_open(count(&counts));
+            app.run_on(&adder).unwrap();
+            let from_thread = from_thread.clone();
+            join(thread::spawn(move || drop([from_thread.add(next), from_thread.add(last)])));
+        });
+        apps.add(first).unwrap();
+        apps.run().unwrap();
+        assert_eq!(opened.load(Ordering::Relaxed), 3);
+        join(server);
+    });
+}
+
+/// Knows only timeouts, and has no descriptor.
+#[derive(Debug)]
+struct Bare(Box<dyn Transport>);
+
+impl Transport for Bare {
+    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+        self.0.read(buf, timeout)
+    }
+
+    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+        self.0.write(buf, timeout)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+}
+
+#[test]
+fn a_stream_that_cannot_be_waited_for_is_refused_and_told_so() {
+    bounded(60, || {
+        let (url, peer) = accepting(Peer::end);
+        let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+        let app = WebSocketApp::new(&url).options(quick()).connect_with(move |_, options| {
+            let stream: Box<dyn Transport> = TcpStream::connect(&address).unwrap().into();
+            let mut ws = WebSocket::with_options(options);
+            ws.connect_over(Bare(stream), "ws://peer/")?;
+            Ok(ws)
+        });
+        let error = run(app).unwrap_err();
+        assert!(matches!(&error, Error::Options(problem) if problem.option == "connect_with"), "{error:?}");
+        assert_eq!(peer.join(), 1011);
+    });
+}
+
+#[test]
+fn over_tls_nothing_is_left_lying_in_its_buffers() {
+    bounded(60, || {
+        let authority = tls_peer::Authority::new();
+        let config = authority.server("localhost");
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+        let server = thread::spawn(move || {
+            let socket = listener.accept().unwrap().0;
+            let mut ws = tungstenite::accept(tls_peer::accept(config, socket).unwrap()).unwrap();
+            for round in 0..20_u32 {
+                for size in [1, 1000, 20_000, 100_000] {
+                    ws.send(tungstenite::Message::binary(vec![round as u8; size])).unwrap();
+                }
+                assert_eq!(ws.read().unwrap().into_data().len(), 121_001);
+            }
+            ws.close(None).unwrap();
+            while ws.read().is_ok() {}
+        });
+        let options = ConnectOptions::new().tls(TlsOptions::new().ca_certs_pem(authority.pem.as_bytes()));
+        let options = options.resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()]));
+        let mut sum = 0;
+        let app = WebSocketApp::new(&url).options(options).on_message(|app, message: MessageRef<'_>| {
+            sum += message.as_bytes().len();
+            if sum == 121_001 {
+                app.send_binary(&vec![0; std::mem::take(&mut sum)])?;
+            }
+            Ok(())
+        });
+        assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
+        join(server);
+    });
+}
+
+#[test]
+fn what_many_apps_do_at_once_comes_to_an_end() {
+    let _alone = alone();
+    bounded(60, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            thread::spawn(move || {
+                peer.accept();
+                match number % 4 {
+                    0 => drop(peer),
+                    1 => peer.reset(),
+                    2 => {
+                        let _ = peer.try_say([frame(0x81, "x"), frame(0x88, b"\x03\xe8")].concat());
+                        peer.rest();
+                    }
+                    _ => drop(peer.rest()),
+                }
+            });
+            number < 399
+        });
+        let mut apps = ManyApps::new().unwrap();
+        let handles: Vec<Handle> = iter::repeat_with(|| {
+            let options = ConnectOptions::new().close_timeout(ms(100));
+            let app = WebSocketApp::new(&url)
+                .options(options)
+                .reconnect(Reconnect::backoff().base(ms(20)).cap(ms(100)).floor(ms(1)));
+            apps.add(app).unwrap()
+        })
+        .take(100)
+        .collect();
+        let stops = handles.clone();
+        let stopping = thread::spawn(move || {
+            join(server);
+            stops.iter().enumerate().for_each(|(number, handle)| match number % 2 {
+                0 => handle.stop(),
+                _ => handle.close().unwrap(),
+            });
+        });
+        apps.run().unwrap();
+        join(stopping);
+        assert!(handles.iter().all(|handle| !handle.is_running()));
+    });
+}
+
+#[test]
+fn whatever_races_against_a_loop_it_ends_and_each_opening_has_one_close() {
+    const ROUNDS: usize = 100;
+    const APPS: usize = 5;
+    let _alone = alone();
+    bounded(120, || {
+        for manners in [Manners::Polite, Manners::Rude] {
+            let (url, seed) = races::serve(manners);
+            for round in 0..ROUNDS {
+                let mut apps = ManyApps::new().unwrap();
+                let (mut counts, mut others) = (Vec::new(), Vec::new());
+                for _ in 0..APPS {
+                    let (app, count) = races::app(&url, manners, &seed);
+                    counts.push(count);
+                    others.extend(races::interfere(&apps.add(app).unwrap(), &seed));
+                }
+                // Among the polite there is nothing but what wakes it that keeps the loop going.
+                by_deadline(ms(2000), || apps.run().unwrap());
+                others.into_iter().for_each(join);
+                for count in counts {
+                    assert_eq!(count.closed(), count.opened().max(1), "round {round}, {manners:?}");
+                }
+            }
+        }
+    });
+}

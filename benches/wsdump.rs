@@ -25,7 +25,11 @@ fn main() {
     let (alone, piped, discarded) = (best(receive), best(receive_through_pipe), best(receive_to_nothing));
     println!("receiving: library {:.2} GiB/s", rate(alone));
     println!("receiving: wsdump into a pipe {:.2} GiB/s, {:.2} of the library", rate(piped), share(alone, piped));
-    println!("receiving: wsdump to /dev/null {:.2} GiB/s, {:.2} of the library", rate(discarded), share(alone, discarded));
+    println!(
+        "receiving: wsdump to /dev/null {:.2} GiB/s, {:.2} of the library",
+        rate(discarded),
+        share(alone, discarded)
+    );
     let (alone, piped, file) = (best(send), best(send_from_pipe), best(send_from_file));
     println!("sending: library {:.2} GiB/s", rate(alone));
     println!("sending: wsdump from a pipe {:.2} GiB/s, {:.2} of the library", rate(piped), share(alone, piped));

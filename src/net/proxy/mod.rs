@@ -197,12 +197,18 @@ impl Line<'_> {
             let connected = self.connect()?;
             match ask(&connected.0, destination) {
                 Ok(()) => return Ok(connected),
-                Err(Error::Proxy(unreached)) if unreached.is_retryable() => problem = unreached,
+                Err(Error::Proxy(unreached)) if is_of_address(&unreached) => problem = unreached,
                 Err(error) => return Err(error),
             }
         }
         Err(Error::Proxy(problem))
     }
+}
+
+/// Whether another address of the server may be better off: this one was not reached, or its family means nothing to the proxy
+/// (RFC 1928, section 6).
+const fn is_of_address(problem: &ProxyError) -> bool {
+    problem.is_retryable() || matches!(problem, ProxyError::Socks { version: 5, code: 8 })
 }
 
 /// The address that a host is, if it is one.

@@ -15,6 +15,10 @@ use crate::net::stream::Stream;
 use crate::options::{Connector, Ready};
 
 /// How far a library came with what it had.
+#[cfg_attr(
+    windows,
+    expect(clippy::large_enum_variant, reason = "Schannel's stream is; one is moved per step of a handshake")
+)]
 pub(super) enum Attempt {
     /// To the end. What it has to say last may still be in the pipe.
     Done(Engine),

@@ -6,6 +6,7 @@
 //! | `session` | one run: what has happened goes in, callbacks and the next step come out |
 //! | `stage`, `closures`, `handler` | where callbacks are called, and what they are |
 //! | `run`, `queue`, `app_thread` | drivers: threads and waiting |
+//! | `task`, `dispatcher` | drivers that do not wait: a loop of the user's, and one for many apps |
 //! | `shared`, `handle` | what the threads share, and what the user has of it |
 
 mod app_thread;

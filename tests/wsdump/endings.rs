@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
-use std::process::Stdio;
 use std::thread;
 
 use crate::shell::{Running, command, end_of, wsdump, wsdump_with};
@@ -156,7 +155,7 @@ fn nobody_who_reads_is_no_error() {
         let _ = peer.repeat(frame(0x81, [b'x'; 1000]), 10_000);
         peer.rest();
     });
-    let mut child = command(&["-r", &url]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&["-r", "--no-input", &url]).spawn().unwrap();
     let mut first = [0; 10];
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut first).unwrap();
@@ -174,7 +173,7 @@ fn a_full_disk_is_an_error() {
         peer.say(frame(0x81, "x"));
         peer.end()
     });
-    let child = command(&["-r", &url]).stdin(Stdio::piped()).stdout(full).spawn().unwrap();
+    let child = command(&["-r", "--no-input", &url]).stdout(full).spawn().unwrap();
     let said = end_of(child);
     assert_eq!((said.code, script.join()), (1, 1001), "{said:?}");
     assert!(said.err.starts_with("wsdump: output: "), "{}", said.err);

@@ -8,7 +8,7 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 
 use crate::shell::{wsdump, wsdump_with};
 use crate::support::site::{Site, fields};
-use crate::support::{Peer, Script, frame, ms, serve};
+use crate::support::{Heard, Peer, Script, frame, ms, serve};
 
 /// What a server may say, and says before it closes.
 fn show(peer: &mut Peer) {
@@ -92,7 +92,7 @@ fn timings_are_seconds_in_front() {
 }
 
 /// A server that sends back what comes until the client closes; says what it was sent.
-fn echo() -> (String, Script<Vec<(u8, Vec<u8>)>>) {
+fn echo() -> (String, Script<Vec<Heard>>) {
     serve(|mut peer| {
         peer.accept();
         let mut heard = Vec::new();

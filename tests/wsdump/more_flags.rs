@@ -99,6 +99,19 @@ fn connecting_takes_no_longer_than_it_is_allowed() {
 }
 
 #[test]
+fn a_message_may_be_so_long_and_no_longer() {
+    for (size, code) in [("999", 9), ("1000", 0)] {
+        let (url, script) = serve(|mut peer| {
+            peer.accept();
+            peer.say(frame(0x81, "x".repeat(1000)));
+            peer.end()
+        });
+        let said = wsdump(&["-r", "--max-messages", "1", "--max-message-size", size, &url]);
+        assert_eq!((said.code, script.join()), (code, if code == 0 { 1000 } else { 1009 }), "{said:?}");
+    }
+}
+
+#[test]
 fn so_many_messages_and_no_more() {
     let (url, script) = serve(|mut peer| {
         peer.accept();

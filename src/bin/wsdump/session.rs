@@ -27,12 +27,12 @@ pub(crate) fn talk(arguments: &Arguments, console: &Console) -> Result<Exit, Fai
     let Destination { url, options, cookie_jar } = Destination::new(arguments)?;
     let recorder = arguments.record.as_deref().map(Recorder::new).transpose()?;
     let problem = Problem::default();
-    let (shown, verbose) = (console.clone(), arguments.verbose);
+    let (shown, unshown, verbose) = (console.clone(), problem.clone(), arguments.verbose);
     let address = url.clone();
     let mut app = WebSocketApp::new(url).options(options).reconnect(connect::reconnect(arguments)).connect_with(
         move |_, options| {
             let ws = options.connect(&address)?;
-            show_opened(&shown, &ws, verbose)?;
+            show_opened(&shown, &unshown, &ws, verbose)?;
             Ok(ws)
         },
     );

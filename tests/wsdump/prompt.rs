@@ -150,6 +150,24 @@ fn ctrl_c_closes_in_order() {
 }
 
 #[test]
+fn ctrl_c_twice_does_not_wait() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        assert_eq!(peer.close_code(), 1000);
+        // It is not answered.
+        peer.rest();
+    });
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.type_in("\x03");
+    thread::sleep(Duration::from_millis(300));
+    // There is no prompt any more, which would make a key of it.
+    let id = rustix::process::Pid::from_child(&terminal.child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert_eq!(terminal.end(), 130);
+    script.join();
+}
+
+#[test]
 fn the_end_of_the_connection_ends_the_prompt_and_leaves_the_terminal_as_it_was() {
     let (url, script) = serve(|mut peer| {
         peer.accept();

@@ -1,5 +1,6 @@
 //! A prompt with a history, above which things can be shown while a line is typed.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use rustyline::error::ReadlineError;
@@ -11,6 +12,7 @@ use crate::arguments::{Arguments, PROMPT};
 use crate::command::Command;
 use crate::failure::Failure;
 use crate::input::Speaker;
+use crate::signals;
 use crate::terminal;
 
 /// A prompt.
@@ -48,17 +50,28 @@ impl Prompt {
             editor.load_history(path).map_err(|error| Failure::local(path.display(), error))?;
         }
         speaker.console.attach(Box::new(editor.create_external_printer().map_err(no_prompt)?));
-        let ended = loop {
+        loop {
             match editor.readline("> ") {
-                Ok(line) => self.obey(&line, speaker)?,
-                Err(ReadlineError::Eof | ReadlineError::Interrupted) => break Ok(()),
-                Err(error) => break Err(no_prompt(error)),
+                Ok(line) => {
+                    self.remember(&mut editor)?;
+                    self.obey(&line, speaker)?;
+                }
+                Err(ReadlineError::Eof) => return Ok(()),
+                Err(ReadlineError::Interrupted) => {
+                    signals::note();
+                    return Ok(());
+                }
+                Err(error) => return Err(no_prompt(error)),
             }
-        };
-        if let Some(path) = &self.history {
-            editor.save_history(path).map_err(|error| Failure::local(path.display(), error))?;
         }
-        ended
+    }
+
+    /// Writes the last line down at once: nobody knows how the prompt ends.
+    fn remember(&self, editor: &mut Editor<(), FileHistory>) -> Result<(), Failure> {
+        match &self.history {
+            Some(path) => editor.append_history(path).map_err(|error| Failure::local(path.display(), error)),
+            None => Ok(()),
+        }
     }
 
     /// Does what a line asks for. Only the end of the connection is an error here.
@@ -74,7 +87,7 @@ impl Prompt {
             Command::Pong(payload) => speaker.pong(payload),
             Command::Close(code, reason) => speaker.close(code, reason),
             Command::Help => {
-                speaker.console.note(PROMPT);
+                answer(PROMPT);
                 Ok(())
             }
             Command::Wrong(why) => Err(Failure::Usage(why)),
@@ -82,12 +95,19 @@ impl Prompt {
         match done {
             Err(Failure::WebSocket(Error::Closed(info))) => Err(Failure::WebSocket(Error::Closed(info))),
             Err(failure) => {
-                speaker.console.report(&failure);
+                answer(&failure.to_string());
                 Ok(())
             }
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// Says something to who has typed. The editor does not run meanwhile, so it goes past the console, which may be waiting for the
+/// editor.
+fn answer(words: &str) {
+    // There is nowhere else to say that this failed.
+    let _ = writeln!(io::stderr(), "{words}");
 }
 
 fn no_prompt(error: ReadlineError) -> Failure {

@@ -401,6 +401,10 @@ fn settings_that_cannot_be_meant_are_refused_before_anything_is_done() {
         let error = app.run_forever().unwrap_err();
         assert!(matches!(error, Error::Options(_)), "{error:?}");
     }
+    for (overflow, refused) in [(Overflow::Block, false), (Overflow::DropOldest, true), (Overflow::DropNewest, true)] {
+        let app = WebSocketApp::new(nowhere()).on_cont_message(|_, _, _| ()).queue(9, overflow).run_forever();
+        assert_eq!(matches!(app, Err(Error::Options(_))), refused, "{overflow:?}");
+    }
     assert_eq!(log.lines(), [""; 0]);
 }
 
@@ -534,6 +538,39 @@ fn a_full_queue_does_what_it_was_told_to() {
         assert_eq!(*app_error(&ended.unwrap_err()), AppError::QueueFull { capacity: 3 });
         assert_eq!(heard[..4], messages(&[0, 1, 2, 3]));
         assert_eq!(heard.len(), 5, "{heard:?}");
+    });
+}
+
+#[test]
+fn no_message_is_lost_for_a_ping_or_a_pong() {
+    bounded(20, || {
+        for overflow in [Overflow::Block, Overflow::DropOldest, Overflow::DropNewest, Overflow::Fail] {
+            let (busy, is_busy) = mpsc::channel();
+            let (url, peer) = accepting(move |mut peer| {
+                peer.say(frame(0x81, "first"));
+                is_busy.recv().unwrap();
+                let control = [frame(0x89, "ping"), frame(0x8A, "pong")].concat().repeat(10);
+                peer.say([control.clone(), frame(0x81, "second"), control, frame(0x88, b"\x03\xe8")].concat());
+                peer.rest();
+            });
+            let (mut texts, mut pings) = (Vec::new(), 0);
+            let mut app = WebSocketApp::new(url)
+                .queue(1, overflow)
+                .on_message(|_, message| {
+                    if message == MessageRef::Text("first") {
+                        busy.send(()).unwrap();
+                        thread::sleep(ms(200));
+                    }
+                    texts.push(app_support::show_message(message));
+                })
+                .on_ping(|_, _| pings += 1);
+            app.run_forever().unwrap();
+            assert_eq!(app.handle().statistics().messages_dropped, 0);
+            drop(app);
+            assert_eq!(texts, ["message first", "message second"], "{overflow:?}");
+            assert!((1..=20).contains(&pings), "{overflow:?}: {pings}");
+            peer.join();
+        }
     });
 }
 

@@ -130,6 +130,30 @@ fn a_peer_that_falls_silent_is_found_out_within_interval_and_timeout() {
 }
 
 #[test]
+fn a_peer_that_takes_nothing_is_found_out_as_soon_while_others_send_to_it() {
+    bounded(30, || {
+        // A timeout that is longer than the interval, too: pings wait behind each other then.
+        for timeout in [100, 500] {
+            let (leave, left) = mpsc::channel::<()>();
+            let (url, peer) = accepting(move |_peer| left.recv().is_err());
+            let app = WebSocketApp::new(url).ping_interval(ms(200)).ping_timeout(ms(timeout)).spawn().unwrap();
+            let handle = app.handle();
+            let sending = thread::spawn(move || {
+                while !handle.ready() {
+                    thread::yield_now();
+                }
+                while handle.send_binary(&[0; 1000]).is_ok() {}
+            });
+            // The first ping may have left before there was no room any more, and then the next one waits.
+            is_ping_timeout(by_deadline(ms(200 + 200 + timeout), || app.join()));
+            support::join(sending);
+            drop(leave);
+            assert!(peer.join());
+        }
+    });
+}
+
+#[test]
 fn a_peer_that_says_anything_is_alive() {
     bounded(10, || {
         let (url, peer) = accepting(|peer| {

@@ -515,6 +515,26 @@ fn who_breaks_a_rule_is_told_and_the_error_is_typed() {
 }
 
 #[test]
+fn what_lies_behind_the_end_is_not_to_be_looked_at() {
+    bounded(30, || {
+        for end in [frame(0x83, ""), frame(0x88, b"\x03\xe8")] {
+            let options = ConnectOptions::new().close_timeout(ms(300));
+            let (mut ws, peer) = open(Layer::Plain, &options, move |peer| {
+                peer.say([end, frame(0x81, "never").repeat(10)].concat());
+                thread::sleep(ms(600));
+            });
+            until(|| ws.try_recv().unwrap().is_none().then(|| ws.close_deadline()).flatten());
+            for _ in 0..10 {
+                assert!(ws.try_recv().unwrap().is_none());
+                assert!(!ws.has_buffered(), "there is nothing to do before the deadline");
+            }
+            last(&mut ws);
+            join(peer);
+        }
+    });
+}
+
+#[test]
 fn a_loss_is_told_after_what_came_before_it() {
     bounded(60, || {
         for &layer in PLAIN_AND_TLS {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::shared::{Link, Shared};
 use super::statistics::Statistics;
@@ -219,8 +220,8 @@ impl Link for Sender {
         self.give_up_on_silent_peer();
     }
 
-    fn ping(&self, payload: &[u8]) -> Result<()> {
-        self.ping(payload)
+    fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+        self.ping_within(payload, longest)
     }
 
     fn vitals(&self) -> Vitals {

@@ -6,6 +6,7 @@
 //! | `session` | one run: what has happened goes in, callbacks and the next step come out |
 //! | `stage`, `closures`, `handler` | where callbacks are called, and what they are |
 //! | `run`, `queue`, `app_thread` | drivers: threads and waiting |
+//! | `task`, `dispatcher` | drivers that do not wait: a loop of the user's, and one for many apps |
 //! | `shared`, `handle` | what the threads share, and what the user has of it |
 
 mod app_thread;
@@ -167,7 +168,9 @@ impl<'env> WebSocketApp<'env> {
 
     /// How long nothing at all may come after a ping until the peer is taken for dead: the connection then fails with
     /// [`CloseCause::PingTimeout`](crate::CloseCause::PingTimeout). Whatever comes counts, not only the pong; and only the time
-    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval.
+    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval. A peer
+    /// that takes nothing, so that the ping cannot leave, is as dead as one that does not answer; but not while a large message is
+    /// leaving, for which the [send timeout](crate::ConnectOptions::send_timeout) counts.
     ///
     /// Default: for ever. Without an interval it means nothing; zero is refused.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
@@ -194,6 +197,8 @@ impl<'env> WebSocketApp<'env> {
 
     /// Calls back behind a queue of so many messages, at least one: a thread of its own receives, so that the server's pings are
     /// answered and its close is seen while a callback is busy. Messages are copied for it.
+    ///
+    /// Where messages are handed out in fragments, none may be dropped: the run is refused with [`Error::Options`](crate::Error::Options).
     ///
     /// Default: callbacks are called as soon as something comes, and nothing is copied.
     ///
@@ -281,6 +286,10 @@ impl<'env> WebSocketApp<'env> {
     pub fn run_forever(&mut self) -> Result<Closed> {
         self.pings.validate()?;
         self.options.validate()?;
+        let fragments = self.closures.wants_fragments() || self.options.settings().fires_cont_frame;
+        if let (true, Some((_, overflow))) = (fragments, self.queue) {
+            overflow.allow_fragments()?;
+        }
         let Self { url, options, connector, closures, policies, pings, reconnect, queue, handle } = self;
         let (handle, pings) = (&*handle, &*pings);
         let shared = handle.shared();
@@ -292,12 +301,8 @@ impl<'env> WebSocketApp<'env> {
         });
         let queue = queue.map(|(capacity, overflow)| Arc::new(Queue::new(capacity, overflow)));
         let _woken = queue.clone().map(|queue| cancellation.watch(move || queue.wake()));
-        let way = Way {
-            url,
-            options: options.clone().cancellation(&cancellation),
-            connector: connector.as_mut(),
-            fragments: closures.wants_fragments() || options.settings().fires_cont_frame,
-        };
+        let way =
+            Way { url, options: options.clone().cancellation(&cancellation), connector: connector.as_mut(), fragments };
         let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
         let mut stage = Stage::new(closures, handle, *policies);
         let (outcome, fatal) = thread::scope(|scope| -> Result<_> {

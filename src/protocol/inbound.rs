@@ -267,6 +267,12 @@ impl Inbound {
         self.close.as_ref()
     }
 
+    /// What is known of the frame at the end of what was received, when the steps have gone as far as they can: how much of its
+    /// payload has not come, or else as much of its beginning as has.
+    pub(crate) fn beginning(&self) -> (u64, &[u8]) {
+        (self.frames.missing(), self.frames.unread())
+    }
+
     /// Whether a step is possible without receiving more. It may turn out to be [`Step::NeedMore`] when only a beginning is
     /// there.
     pub fn has_buffered(&self) -> bool {

@@ -21,6 +21,7 @@ use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::net::{Deadline, Stream};
 use crate::options::Timeouts;
 use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, MaskKeys, Outbound, ProtocolError, Role};
+use crate::trace::{FrameTap, TraceDirection, Tracer};
 
 /// A connection as all its threads see it.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(super) role: Role,
     pub(super) pulse: Pulse,
     pub(super) driver: Driver,
+    /// Of what is sent. Whoever has the turn has this, too.
+    pub(super) trace: Mutex<FrameTap>,
     traffic: Mutex<Traffic>,
     /// The turn is free, or the connection is over.
     changed: Condvar,
@@ -93,12 +96,20 @@ pub(crate) enum Purpose {
 }
 
 impl Shared {
-    pub(super) fn new(stream: Stream, role: Role, outbound: Outbound, timeouts: Timeouts, max_unsent: usize) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        role: Role,
+        outbound: Outbound,
+        timeouts: Timeouts,
+        max_unsent: usize,
+        tracer: Tracer,
+    ) -> Self {
         Self {
             stream,
             role,
             pulse: Pulse::default(),
             driver: Driver::default(),
+            trace: Mutex::new(FrameTap::new(tracer, TraceDirection::Sent)),
             traffic: Mutex::new(Traffic {
                 outbound: Some(Box::new(outbound)),
                 brief: false,

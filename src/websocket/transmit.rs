@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use super::batch::{Batch, WRONG_LENGTH, frame_length};
 use super::message_writer::MessageWriter;
@@ -10,6 +11,7 @@ use super::shared::{Purpose, Sending, Shared};
 use super::turn::Turn;
 use crate::error::{CloseCause, Error, Result};
 use crate::message::{MessageKind, MessageRef};
+use crate::net::Deadline;
 use crate::protocol::{CloseFrame, Compression, Fin, Frame, LocalProtocolError, Opcode, TextCheck};
 
 impl Shared {
@@ -36,6 +38,16 @@ impl Shared {
             Opcode::Pong => self.turn(Purpose::Control)?.send(|outbound| outbound.pong(payload)),
             Opcode::Continuation | Opcode::Close => self.send_frame(&Frame::new(opcode, payload), compression),
         }
+    }
+
+    /// Sends a ping of the keepalive, and waits for that at most so long. [`Error::Timeout`] says that all this time another thread
+    /// was sending, or the peer has taken nothing.
+    pub(crate) fn ping_within(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+        if self.is_driven() {
+            return self.try_send(payload, Opcode::Ping, Compression::Agreed).map(|_| ());
+        }
+        let mut turn = self.turn_by(Purpose::Control, Deadline::after(longest))?;
+        turn.send_leniently(|outbound| outbound.ping(payload)).map(|_| ())
     }
 
     /// Sends a frame that was put together by hand.

@@ -67,6 +67,13 @@ const ROOMS: &[Room] = &[
         not_std: &["std::fs", "std::io", "std::net", "std::os", "std::sync", "std::thread", "std::time"],
     },
     Room {
+        // Of the protocol it is the header of a frame, and its mask.
+        modules: &["trace"],
+        uses: &["protocol"],
+        crates: &[],
+        not_std: &["std::env", "std::fs", "std::net", "std::os", "std::process", "std::thread", "std::time"],
+    },
+    Room {
         modules: &["net"],
         // Of the protocol it is HTTP alone, for proxies.
         uses: &[
@@ -76,6 +83,7 @@ const ROOMS: &[Room] = &[
             "options",
             "protocol::handshake",
             "timings",
+            "trace",
             "url",
             "window",
         ],
@@ -107,6 +115,7 @@ const ROOMS: &[Room] = &[
             "protocol",
             "sender",
             "timings",
+            "trace",
             "url",
             "websocket",
         ],

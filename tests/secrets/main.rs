@@ -13,6 +13,7 @@ mod proxies;
 mod support;
 #[path = "../support/tls_peer.rs"]
 mod tls_peer;
+mod trace;
 
 use std::fmt::{Debug, Write};
 use std::io;

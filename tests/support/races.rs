@@ -74,7 +74,7 @@ fn say_nothing_of_what_is_expected() {
 pub(crate) fn app(url: &str, manners: Manners, seed: &Seed) -> (WebSocketApp<'static>, Count) {
     let count = Count::default();
     let [opens, opens_again, closes] = std::array::from_fn(|_| count.clone());
-    let panics = chance(seed) % 2 == 0;
+    let panics = chance(seed).is_multiple_of(2);
     let (close_timeout, app) = match manners {
         Manners::Polite => (ms(60_000), WebSocketApp::new(url)),
         Manners::Rude => (ms(50), WebSocketApp::new(url).ping_interval(ms(2)).ping_timeout(ms(20))),
@@ -127,7 +127,7 @@ fn answer(mut peer: Peer, manners: Manners, seed: &Seed) {
         return;
     }
     match chance(seed) % 5 {
-        _ if manners == Manners::Polite && chance(seed) % 2 == 0 => {
+        _ if manners == Manners::Polite && chance(seed).is_multiple_of(2) => {
             let _ = panic::catch_unwind(AssertUnwindSafe(|| peer.end()));
         }
         2.. if manners == Manners::Polite => {

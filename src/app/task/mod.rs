@@ -12,13 +12,13 @@ use std::time::Instant;
 
 pub use self::connecting::{Connected, Connecting};
 
-use self::open::{Handed, Leaving, MESSAGES, Open, hand_out, part};
+use self::open::{Handed, Leaving, MESSAGES, Open, hand_out, part, part_as_asked};
 use super::WebSocketApp;
 use super::closed::Closed;
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
 use super::session::{Ending, Past, Session};
-use super::shared::Beat;
+use super::shared::{Beat, Request};
 use super::stage::Stage;
 use super::sync::Arc;
 use crate::cancellation::Watch;
@@ -243,9 +243,14 @@ impl<'env> AppTask<'env> {
         let opened = ws.drive(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws, now)));
         self.phase = match opened {
             Ok(()) => Phase::Open(Open { ws, unsent: None, release_at: None }),
-            Err(error) => Phase::Leaving(part(ws, CloseCode::NORMAL, Some(error), false)),
+            Err(error) => Phase::Leaving(part_as_asked(self.request(), ws, Some(error), false)),
         };
         None
+    }
+
+    /// How the end of the run was asked for.
+    fn request(&self) -> Option<Request> {
+        self.app.handle.shared().request()
     }
 
     /// Hands out what has come.
@@ -265,7 +270,7 @@ impl<'env> AppTask<'env> {
                 Some(AppStep::Again)
             }
             Handed::Stopping => {
-                self.phase = Phase::Leaving(part(open.ws, CloseCode::NORMAL, None, true));
+                self.phase = Phase::Leaving(part_as_asked(self.request(), open.ws, None, true));
                 None
             }
             Handed::Refused(error) => {
@@ -367,10 +372,11 @@ impl<'env> AppTask<'env> {
     }
 }
 
-/// A run that is given up: an open connection is left with a Close 1001, without waiting.
+/// A run that is given up: an open connection is left with a Close 1001, without waiting, and an attempt is called off.
 impl Drop for AppTask<'_> {
     fn drop(&mut self) {
         if !matches!(self.phase, Phase::Over) {
+            self.app.handle.stop();
             self.app.handle.shared().finish();
         }
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::app::session::Session;
+use crate::app::shared::Request;
 use crate::app::stage::Stage;
 use crate::error::Error;
 use crate::websocket::{CloseCode, Progress, WebSocket};
@@ -68,6 +69,17 @@ pub(super) fn hand_out(session: &mut Session<'_, Stage<'_, '_>>, ws: &mut WebSoc
 pub(super) fn part(ws: WebSocket, code: CloseCode, error: Option<Error>, was_open: bool) -> Leaving {
     // The code can be sent, so there is nothing to refuse; and what is over is left, too.
     let _ = ws.try_close(code, "");
+    Leaving { ws, error, was_open }
+}
+
+/// Begins to close as the end of the run was asked for.
+pub(super) fn part_as_asked(request: Option<Request>, ws: WebSocket, error: Option<Error>, was_open: bool) -> Leaving {
+    match request {
+        Some(Request::Leave) => ws.sender().leave(),
+        // It was looked at when it was asked for.
+        Some(Request::Close(code, reason)) => drop(ws.try_close(code, &reason)),
+        None => return part(ws, CloseCode::NORMAL, error, was_open),
+    }
     Leaving { ws, error, was_open }
 }
 

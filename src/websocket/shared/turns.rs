@@ -16,8 +16,15 @@ use crate::websocket::turn::Turn;
 impl Shared {
     /// Waits for the sending half.
     pub(in crate::websocket) fn turn(&self, purpose: Purpose) -> Result<Turn<'_>> {
+        self.turn_by(purpose, Deadline::NEVER)
+    }
+
+    /// The same for who has less patience: the wait is over by then, and so is what is sent in the turn.
+    #[inline]
+    pub(in crate::websocket) fn turn_by(&self, purpose: Purpose, deadline: Deadline) -> Result<Turn<'_>> {
         let mut traffic = self.traffic();
-        let patience = patience(traffic.timeouts);
+        let mut patience = patience(traffic.timeouts);
+        patience.total = patience.total.min(deadline);
         traffic.check(purpose)?;
         if traffic.overtaken == 0
             && let Some(outbound) = traffic.take_turn(purpose)

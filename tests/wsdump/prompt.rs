@@ -141,7 +141,8 @@ fn lines_are_sent_and_answers_are_blue() {
 #[test]
 fn ctrl_c_closes_in_order() {
     let (url, script) = echo();
-    let mut terminal = Terminal::new(&[&url]);
+    // There is nothing to wait for when somebody has had enough.
+    let mut terminal = Terminal::new(&[&url, "--eof-wait", "1000", "--max-messages", "1000"]);
     terminal.see("< hello");
     terminal.see("> ");
     terminal.type_in("half a li\x03");

@@ -72,7 +72,9 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
     let (end, ended) = mpsc::sync_channel(1);
     let asked = end.clone();
     // It may have been told already.
-    signals::handle(move || drop(asked.try_send(())))?;
+    signals::handle(move || {
+        let _ = asked.try_send(());
+    })?;
     let server = Arc::new(Server {
         options: connect::common(arguments).open_timeout(arguments.connect_timeout),
         part,

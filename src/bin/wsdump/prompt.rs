@@ -1,6 +1,5 @@
 //! A prompt with a history, above which things can be shown while a line is typed.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use rustyline::error::ReadlineError;
@@ -23,18 +22,27 @@ pub(crate) struct Prompt {
     kind: MessageKind,
 }
 
+/// How it ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ended {
+    /// With Ctrl-D.
+    Input,
+    /// With Ctrl-C.
+    Interrupted,
+}
+
 impl Prompt {
     pub(crate) fn new(arguments: &Arguments) -> Self {
         let kind = if arguments.binary { MessageKind::Binary } else { MessageKind::Text };
         Self { history: arguments.history.clone(), kind }
     }
 
-    /// Sends what is typed, until the end of input or Ctrl-C.
+    /// Sends what is typed, until Ctrl-D or Ctrl-C.
     ///
     /// # Errors
     ///
     /// What the terminal or the file of the history fails with. What goes wrong with a single line is shown.
-    pub(crate) fn run(self, speaker: &Speaker) -> Result<(), Failure> {
+    pub(crate) fn run(self, speaker: &Speaker) -> Result<Ended, Failure> {
         terminal::remember();
         let ended = self.read_lines(speaker);
         // The editor is gone, and with it what showed lines above it.
@@ -43,7 +51,7 @@ impl Prompt {
         ended
     }
 
-    fn read_lines(&self, speaker: &Speaker) -> Result<(), Failure> {
+    fn read_lines(&self, speaker: &Speaker) -> Result<Ended, Failure> {
         let config = Config::builder().auto_add_history(true).build();
         let mut editor: Editor<(), FileHistory> = Editor::with_config(config).map_err(no_prompt)?;
         if let Some(path) = self.history.as_deref().filter(|path| path.exists()) {
@@ -56,10 +64,10 @@ impl Prompt {
                     self.remember(&mut editor)?;
                     self.obey(&line, speaker)?;
                 }
-                Err(ReadlineError::Eof) => return Ok(()),
+                Err(ReadlineError::Eof) => return Ok(Ended::Input),
                 Err(ReadlineError::Interrupted) => {
                     signals::note();
-                    return Ok(());
+                    return Ok(Ended::Interrupted);
                 }
                 Err(error) => return Err(no_prompt(error)),
             }
@@ -87,7 +95,7 @@ impl Prompt {
             Command::Pong(payload) => speaker.pong(payload),
             Command::Close(code, reason) => speaker.close(code, reason),
             Command::Help => {
-                answer(PROMPT);
+                speaker.console.insist(PROMPT);
                 Ok(())
             }
             Command::Wrong(why) => Err(Failure::Usage(why)),
@@ -95,19 +103,12 @@ impl Prompt {
         match done {
             Err(Failure::WebSocket(Error::Closed(info))) => Err(Failure::WebSocket(Error::Closed(info))),
             Err(failure) => {
-                answer(&failure.to_string());
+                speaker.console.insist(&failure);
                 Ok(())
             }
             Ok(()) => Ok(()),
         }
     }
-}
-
-/// Says something to who has typed. The editor does not run meanwhile, so it goes past the console, which may be waiting for the
-/// editor.
-fn answer(words: &str) {
-    // There is nowhere else to say that this failed.
-    let _ = writeln!(io::stderr(), "{words}");
 }
 
 fn no_prompt(error: ReadlineError) -> Failure {

@@ -60,6 +60,7 @@ mod net;
 mod options;
 pub mod protocol;
 mod sender;
+mod sync;
 mod timings;
 mod url;
 mod websocket;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::keepalive::{Due, Keepalive};
 use super::outbox::Outbox;
 use super::statistics::{Latencies, Statistics};
-use super::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
+use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Result};
 use crate::websocket::{CloseCode, Response, Vitals};
@@ -189,7 +189,7 @@ impl<L: Link> Shared<L> {
             if state.is_stopping || state.cancellation.is_cancelled() {
                 return false;
             }
-            let now = Instant::now();
+            let now = sync::now();
             if now >= until {
                 return true;
             }
@@ -201,7 +201,7 @@ impl<L: Link> Shared<L> {
     pub(super) fn keep_alive(&self) {
         let mut state = self.state();
         while state.run == Run::During {
-            let now = Instant::now();
+            let now = sync::now();
             let Some(open) = &mut state.connection else {
                 state = self.wait(state, None);
                 continue;
@@ -224,7 +224,7 @@ impl<L: Link> Shared<L> {
                     let open = state.connection.as_mut().filter(|open| open.number == number);
                     if let Some(keepalive) = open.and_then(|open| open.keepalive.as_mut()) {
                         match sent {
-                            Ok(()) => keepalive.sent(ping.number, Instant::now(), link.vitals()),
+                            Ok(()) => keepalive.sent(ping.number, sync::now(), link.vitals()),
                             Err(_) => keepalive.unsent(ping.number),
                         }
                     }

@@ -6,9 +6,8 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::driven::Driver;
@@ -19,6 +18,8 @@ use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::net::{Deadline, Patience, Stream};
 use crate::options::Timeouts;
 use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, MaskKeys, Outbound, ProtocolError, Role};
+use crate::sync::thread::{self, ThreadId};
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard};
 
 /// A connection as all its threads see it.
 #[derive(Debug)]

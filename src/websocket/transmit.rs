@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::thread;
 
 use super::batch::{Batch, WRONG_LENGTH, frame_length};
 use super::message_writer::MessageWriter;
@@ -11,6 +10,7 @@ use super::turn::Turn;
 use crate::error::{CloseCause, Error, Result};
 use crate::message::{MessageKind, MessageRef};
 use crate::protocol::{CloseFrame, Compression, Fin, Frame, LocalProtocolError, Opcode, TextCheck};
+use crate::sync::thread;
 
 impl Shared {
     #[inline]

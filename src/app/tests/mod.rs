@@ -1,0 +1,8 @@
+//! The whole app, with a server that is a thread beside it.
+
+mod chance;
+mod peer;
+#[cfg(shuttle)]
+mod pipe;
+mod round;
+mod schedules;

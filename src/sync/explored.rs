@@ -146,8 +146,15 @@ struct Wait {
 }
 
 impl Wait {
-    /// One in so many looks at the clock finds that the time of the wait that ends first is over.
-    const PACE: u32 = 8;
+    /// One in so many looks at the clock finds that the time of the wait that ends first is over: the more seldom, the longer it is,
+    /// since nobody is kept from running for half a minute.
+    fn odds(rest: Duration) -> u32 {
+        match rest.as_millis() {
+            0..500 => 8,
+            500..5_000 => 100,
+            _ => 10_000,
+        }
+    }
 
     fn new(longest: Duration) -> Self {
         CLOCK.with_borrow_mut(|clock| {
@@ -158,7 +165,7 @@ impl Wait {
     }
 
     fn is_over(&self) -> bool {
-        let may_end = thread_rng().gen_ratio(1, Self::PACE);
+        let may_end = thread_rng().gen_ratio(1, Self::odds(self.until.saturating_sub(passed())));
         CLOCK.with_borrow_mut(|clock| {
             if may_end && clock.waits.iter().min() == Some(&self.until) {
                 clock.passed = clock.passed.max(self.until);

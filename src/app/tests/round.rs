@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::chance::dawdle;
+use super::chance::{below, dawdle};
 use super::peer::{Habit, serve};
-use crate::app::{AppThread, Closed, Handle, Reconnect, WebSocketApp};
+use crate::app::{Closed, Handle, Reconnect, WebSocketApp};
 use crate::error::{CloseCause, Error, Result};
 use crate::net::Transport;
 use crate::options::ConnectOptions;
 use crate::sync::thread::{self, JoinHandle};
+use crate::websocket::Opcode;
 
 /// How often the app pings, and how long it waits for the pong.
 pub(super) const INTERVAL: Duration = Duration::from_millis(4);
@@ -78,24 +79,22 @@ impl Round {
     }
 
     /// Lets the app run on a thread of its own, and others do something to it, each on theirs; waits for the end of all. One of them
-    /// has to end the run.
+    /// has to end the run. As a rule they begin when something has been heard of a first connection.
     pub(super) fn race(&self, app: WebSocketApp<'static>, others: impl IntoIterator<Item = Act>) -> Result<Closed> {
         let app = app.spawn().unwrap();
-        self.race_with(app, others)
-    }
-
-    pub(super) fn race_with(&self, app: AppThread, others: impl IntoIterator<Item = Act>) -> Result<Closed> {
         let handle = app.handle();
-        let others: Vec<_> = others
-            .into_iter()
-            .map(|act| {
-                let handle = handle.clone();
-                thread::spawn(move || {
-                    dawdle();
-                    act(&handle);
-                })
+        let is_early = below(8) == 0;
+        let begin = |act: Act| {
+            let (round, handle) = (self.clone(), handle.clone());
+            thread::spawn(move || {
+                while !is_early && lock(&round.heard).is_empty() {
+                    thread::yield_now();
+                }
+                dawdle();
+                act(&handle);
             })
-            .collect();
+        };
+        let others: Vec<_> = others.into_iter().map(begin).collect();
         others.into_iter().for_each(join);
         let ended = app.join();
         self.check(&handle);
@@ -105,7 +104,8 @@ impl Round {
     /// What must hold when a run is over.
     pub(super) fn check(&self, handle: &Handle) {
         assert!(!handle.is_running() && !handle.ready());
-        sent(handle.send_text("too late"), false);
+        // What may be put into an outbox does not count.
+        sent(handle.send("too late", Opcode::Text), false);
         sent(handle.ping(""), false);
         let servers = std::mem::take(&mut *lock(&self.servers));
         servers.into_iter().for_each(join);

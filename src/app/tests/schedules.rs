@@ -28,7 +28,7 @@ fn explore(scenario: fn()) {
     const ROUNDS: usize = 10_000;
     let mut config = Config::new();
     config.stack_size = 256 * 1024;
-    config.max_steps = MaxSteps::FailAfter(500_000);
+    config.max_steps = MaxSteps::FailAfter(50_000);
     config.silence_warnings = true;
     let play = move || {
         crate::sync::reset();
@@ -276,33 +276,13 @@ fn what_is_kept_in_an_outbox_is_handed_back_exactly_once() {
         };
         let takes = Arc::clone(&taken);
         let take = act(move |app| {
+            wait_up_to(CLOSE);
             takes.fetch_add(app.take_unsent().len(), Ordering::Relaxed);
             dawdle();
             app.close().unwrap();
         });
         let handle = app.handle();
-        let thread = app.spawn().unwrap();
-        let (keeps, others) = ([keeps(), keeps()], [take]);
-        let ended = {
-            let handle = handle.clone();
-            let keepers: Vec<_> = keeps
-                .into_iter()
-                .map(|keep| {
-                    let handle = handle.clone();
-                    thread::spawn(move || keep(&handle))
-                })
-                .collect();
-            let others: Vec<_> = others
-                .into_iter()
-                .map(|act| {
-                    let handle = handle.clone();
-                    thread::spawn(move || act(&handle))
-                })
-                .collect();
-            keepers.into_iter().chain(others).for_each(join);
-            thread.join()
-        };
-        ended.unwrap();
+        round.race(app, [keeps(), keeps(), take]).unwrap();
         let rest = handle.take_unsent().len();
         assert_eq!(taken.load(Ordering::Relaxed) + rest, kept.load(Ordering::Relaxed));
     });

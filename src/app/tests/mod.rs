@@ -6,3 +6,5 @@ mod peer;
 mod pipe;
 mod round;
 mod schedules;
+#[cfg(not(shuttle))]
+mod simulation;

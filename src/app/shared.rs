@@ -206,17 +206,19 @@ impl<L: Link> Shared<L> {
                 state = self.wait(state, None);
                 continue;
             };
-            let (link, number) = (open.link.clone(), open.number);
-            let due = open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, link.vitals()));
-            state = match due {
+            let vitals = open.link.vitals();
+            // Whoever waits holds no connection: when it is lost, it is gone.
+            state = match open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, vitals)) {
                 Due::Wait(until) => self.wait(state, until.map(|until| until.saturating_duration_since(now))),
                 Due::Dead => {
                     open.keepalive = None;
+                    let link = open.link.clone();
                     drop(state);
                     link.give_up();
                     self.state()
                 }
                 Due::Ping(ping) => {
+                    let (link, number) = (open.link.clone(), open.number);
                     state.last_ping = Some(now);
                     drop(state);
                     let sent = link.ping(&ping.payload);

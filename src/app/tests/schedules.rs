@@ -224,7 +224,8 @@ fn a_close_races_a_queue_that_is_full() {
 fn a_close_in_a_queued_callback_races_overflow_and_a_drop() {
     explore(|| {
         let round = Round::default();
-        let overflow = [Overflow::DropOldest, Overflow::DropNewest, Overflow::Fail][below(3) as usize];
+        let overflow = [Overflow::Block, Overflow::DropOldest, Overflow::DropNewest, Overflow::Fail];
+        let overflow = overflow[below(4) as usize];
         let app = round.app([Habit::Says(4), Habit::Drops, Habit::Says(4)]).queue(2, overflow);
         let messages = Arc::new(AtomicUsize::new(0));
         let app = app.on_data(move |app, _, _, _| {

@@ -186,7 +186,8 @@ fn a_ping_timeout_races_a_close_and_senders() {
 fn a_close_races_a_back_off() {
     explore(|| {
         let round = Round::default();
-        let app = round.app([Habit::Refuses]).reconnect(Reconnect::backoff().base(CLOSE).floor(CLOSE / 4));
+        // It would not end by itself.
+        let app = round.app([Habit::Refuses]).reconnect(Reconnect::fixed(Duration::from_secs(3600)));
         let close = act(|app| {
             wait_up_to(2 * CLOSE);
             app.close().unwrap();
@@ -228,16 +229,17 @@ fn a_close_in_a_queued_callback_races_overflow_and_a_drop() {
         let overflow = overflow[below(4) as usize];
         let app = round.app([Habit::Says(4), Habit::Drops, Habit::Says(4)]).queue(2, overflow);
         let messages = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&messages);
         let app = app.on_data(move |app, _, _, _| {
             dawdle();
-            if messages.fetch_add(1, Ordering::Relaxed) == 2 {
-                panics();
-            }
-            if messages.load(Ordering::Relaxed) > 2 {
-                app.close().unwrap();
+            match count.fetch_add(1, Ordering::Relaxed) {
+                0 | 1 => {}
+                2 => panics(),
+                _ => app.close().unwrap(),
             }
         });
         round.race(app, [sends(), closes()]).unwrap();
+        assert!(messages.load(Ordering::Relaxed) <= 4, "none is handed out after the close");
     });
 }
 

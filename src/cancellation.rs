@@ -1,7 +1,7 @@
 //! Calling off an opening from another thread.
 
-use std::fmt;
 use std::sync::{Arc, PoisonError};
+use std::{fmt, mem};
 
 use crate::sync::{Mutex, MutexGuard};
 
@@ -45,9 +45,11 @@ impl Cancellation {
     pub fn cancel(&self) {
         let mut state = self.state();
         state.is_cancelled = true;
-        for (_, wake) in state.wakers.drain(..) {
-            wake();
-        }
+        let wakers = mem::take(&mut state.wakers);
+        wakers.iter().for_each(|(_, wake)| wake());
+        drop(state);
+        // Only now: a stream of the user's may end with its waker, and do what it likes.
+        drop(wakers);
     }
 
     /// Whether it has been called off.
@@ -90,13 +92,21 @@ pub(crate) struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.of.state().wakers.retain(|(number, _)| *number != self.number);
+        let mut state = self.of.state();
+        let own = state.wakers.iter().position(|(number, _)| *number == self.number);
+        let waker = own.map(|own| state.wakers.remove(own));
+        drop(state);
+        // Only now: a stream of the user's may end with its waker, and do what it likes.
+        drop(waker);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
 
     use super::*;
 
@@ -121,6 +131,32 @@ mod tests {
         cancellation.cancel();
         assert!(cancellation.is_cancelled());
         assert_eq!((first.load(Ordering::Relaxed), second.load(Ordering::Relaxed)), (1, 0));
+    }
+
+    /// A stream of the user's, which at its end wants to know why.
+    struct Curious(Cancellation, mpsc::Sender<bool>);
+
+    impl Drop for Curious {
+        fn drop(&mut self) {
+            let _ = self.1.send(self.0.is_cancelled());
+        }
+    }
+
+    #[test]
+    fn what_ends_with_a_waker_may_ask_whether_it_was_called_off() {
+        let (ended, ends) = mpsc::channel();
+        thread::spawn(move || {
+            let cancellation = Cancellation::new();
+            let watch = || {
+                let curious = Curious(cancellation.clone(), ended.clone());
+                cancellation.watch(move || drop(curious.0.clone()))
+            };
+            drop(watch());
+            let _kept = watch();
+            cancellation.cancel();
+        });
+        let end = || ends.recv_timeout(Duration::from_secs(10));
+        assert_eq!((end(), end()), (Ok(false), Ok(true)));
     }
 
     #[test]

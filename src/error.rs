@@ -126,7 +126,9 @@ impl Error {
     /// overloaded or restarted. Not so after a refusal by TLS, by the URL, by the protocol or with most HTTP statuses.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Address(_) | Self::Full | Self::Io { .. } | Self::Timeout(_) => true,
+            Self::Address(_) | Self::Full | Self::Timeout(_) => true,
+            // What was asked of the system makes no sense to it, such as a socket's path that is too long.
+            Self::Io { error, .. } => !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported),
             Self::Closed(info) => info.is_retryable(),
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
             Self::Handshake(error) => error.is_retryable(),

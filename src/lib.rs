@@ -23,11 +23,13 @@
 //! | stream a message | [`MessageWriter`], [`MessageReader`] |
 //! | go through a proxy | [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
+//! | drive many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in a loop of your own |
 //! | wait in a loop of your own | [`WebSocket::try_recv`] and its kin |
 //! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
 //! | serve the other role | [`WebSocket::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
 //! | see what went wrong | [`Error`], [`CloseInfo`] |
+//! | see what goes over the wire | [`enable_trace`], [`TraceSink`] |
 //! | do without all of this | [`protocol`]: both roles, no I/O |
 //!
 //! # Blocking, with deadlines
@@ -62,6 +64,7 @@ pub mod protocol;
 mod sender;
 mod sync;
 mod timings;
+mod trace;
 mod url;
 mod websocket;
 mod window;
@@ -92,6 +95,10 @@ pub use crate::protocol::{CloseCode, Frame, Opcode};
 pub use crate::protocol::{DeflateOptions, DeflateParams};
 pub use crate::sender::Sender;
 pub use crate::timings::Timings;
+pub use crate::trace::{
+    TraceDirection, TraceEvent, TraceFrame, TraceRecord, TraceSink, TraceToStderr, disable_trace, enable_trace,
+    is_trace_enabled,
+};
 pub use crate::url::UrlError;
 pub use crate::websocket::{
     Batch, ControlFrames, MessageReader, MessageWriter, Messages, WebSocket, create_connection,

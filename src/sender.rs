@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::{CloseCause, Result};
 use crate::message::MessageKind;
@@ -236,6 +237,11 @@ impl Sender {
         if let Some(shared) = &self.shared {
             shared.abort(CloseCause::PingTimeout);
         }
+    }
+
+    /// Sends a ping of the keepalive, see [`Shared::ping_within`].
+    pub(crate) fn ping_within(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+        self.shared()?.ping_within(payload, longest)
     }
 
     /// Whether anything comes in.

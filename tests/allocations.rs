@@ -253,7 +253,7 @@ fn without_waiting_nothing_is_taken_per_message_either() {
                 let mut exchange = || (0..100).for_each(|_| exchange_without_waiting(&mut ws, &text));
                 exchange();
                 let info = measure(exchange);
-                assert!(info.count_total <= 4, "{} bytes: {info:?}", text.len());
+                assert!(info.count_total <= 4, "{} bytes, TLS {}: {info:?}", text.len(), ws.is_ssl());
             }
         }
         server.join().unwrap();

@@ -401,6 +401,10 @@ fn settings_that_cannot_be_meant_are_refused_before_anything_is_done() {
         let error = app.run_forever().unwrap_err();
         assert!(matches!(error, Error::Options(_)), "{error:?}");
     }
+    for (overflow, refused) in [(Overflow::Block, false), (Overflow::DropOldest, true), (Overflow::DropNewest, true)] {
+        let app = WebSocketApp::new(nowhere()).on_cont_message(|_, _, _| ()).queue(9, overflow).run_forever();
+        assert_eq!(matches!(app, Err(Error::Options(_))), refused, "{overflow:?}");
+    }
     assert_eq!(log.lines(), [""; 0]);
 }
 
@@ -538,6 +542,39 @@ fn a_full_queue_does_what_it_was_told_to() {
 }
 
 #[test]
+fn no_message_is_lost_for_a_ping_or_a_pong() {
+    bounded(20, || {
+        for overflow in [Overflow::Block, Overflow::DropOldest, Overflow::DropNewest, Overflow::Fail] {
+            let (busy, is_busy) = mpsc::channel();
+            let (url, peer) = accepting(move |mut peer| {
+                peer.say(frame(0x81, "first"));
+                is_busy.recv().unwrap();
+                let control = [frame(0x89, "ping"), frame(0x8A, "pong")].concat().repeat(10);
+                peer.say([control.clone(), frame(0x81, "second"), control, frame(0x88, b"\x03\xe8")].concat());
+                peer.rest();
+            });
+            let (mut texts, mut pings) = (Vec::new(), 0);
+            let mut app = WebSocketApp::new(url)
+                .queue(1, overflow)
+                .on_message(|_, message| {
+                    if message == MessageRef::Text("first") {
+                        busy.send(()).unwrap();
+                        thread::sleep(ms(200));
+                    }
+                    texts.push(app_support::show_message(message));
+                })
+                .on_ping(|_, _| pings += 1);
+            app.run_forever().unwrap();
+            assert_eq!(app.handle().statistics().messages_dropped, 0);
+            drop(app);
+            assert_eq!(texts, ["message first", "message second"], "{overflow:?}");
+            assert!((1..=20).contains(&pings), "{overflow:?}: {pings}");
+            peer.join();
+        }
+    });
+}
+
+#[test]
 fn closing_from_a_callback_wakes_a_receiver_that_waits_for_room() {
     bounded(10, || {
         let (url, peer) = accepting(|peer| {
@@ -646,7 +683,7 @@ fn a_close_at_any_moment_ends_the_run_and_each_connection_is_closed_once() {
                     if closer == 0 || round % 5 > 0 { handle.close().unwrap() } else { handle.stop() }
                 })
             });
-            closers.into_iter().for_each(|closer| drop(support::join(closer)));
+            closers.into_iter().for_each(support::join);
             let ended = by_deadline(ms(100), || app.join()).unwrap();
             assert_eq!(ended.reconnect, None, "round {round}");
             let opened = log.count("open") + log.count("reconnect");

@@ -5,14 +5,17 @@
 #[path = "support/app.rs"]
 mod app_support;
 mod support;
+#[path = "support/tls_peer.rs"]
+mod tls_peer;
 
+use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use app_support::{Log, serve_again};
 use support::{Peer, bounded, by_deadline, frame, ms, timed};
-use websocket_sync::{CloseCause, ConnectOptions, Error, Reconnect, Result, WebSocketApp};
+use websocket_sync::{CloseCause, ConnectOptions, Error, Reconnect, Result, TlsOptions, WebSocketApp};
 
 fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, support::Script<T>) {
     support::serve(|mut peer| {
@@ -127,6 +130,30 @@ fn a_peer_that_falls_silent_is_found_out_within_interval_and_timeout() {
 }
 
 #[test]
+fn a_peer_that_takes_nothing_is_found_out_as_soon_while_others_send_to_it() {
+    bounded(30, || {
+        // A timeout that is longer than the interval, too: pings wait behind each other then.
+        for timeout in [100, 500] {
+            let (leave, left) = mpsc::channel::<()>();
+            let (url, peer) = accepting(move |_peer| left.recv().is_err());
+            let app = WebSocketApp::new(url).ping_interval(ms(200)).ping_timeout(ms(timeout)).spawn().unwrap();
+            let handle = app.handle();
+            let sending = thread::spawn(move || {
+                while !handle.ready() {
+                    thread::yield_now();
+                }
+                while handle.send_binary(&[0; 1000]).is_ok() {}
+            });
+            // The first ping may have left before there was no room any more, and then the next one waits.
+            is_ping_timeout(by_deadline(ms(200 + 200 + timeout), || app.join()));
+            support::join(sending);
+            drop(leave);
+            assert!(peer.join());
+        }
+    });
+}
+
+#[test]
 fn a_peer_that_says_anything_is_alive() {
     bounded(10, || {
         let (url, peer) = accepting(|peer| {
@@ -138,6 +165,39 @@ fn a_peer_that_says_anything_is_alive() {
         let closed = log.app(&url).ping_interval(ms(50)).ping_timeout(ms(150)).run_forever().unwrap();
         peer.join();
         assert_eq!((closed.cause, log.count("message")), (CloseCause::Remote, 1));
+    });
+}
+
+#[test]
+fn a_part_of_a_tls_record_is_a_sign_of_life() {
+    bounded(20, || {
+        let authority = tls_peer::Authority::new();
+        let config = authority.server("localhost");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+        let server = thread::spawn(move || {
+            let mut peer = tls_peer::accept(config, listener.accept().unwrap().0).unwrap();
+            let mut head = [0; 2048];
+            let length = peer.read(&mut head).unwrap();
+            peer.write_all(support::answer_to(std::str::from_utf8(&head[..length]).unwrap()).as_bytes()).unwrap();
+            // One record, byte by byte, for far longer than the timeout.
+            let message = [frame(0x81, "slow"), frame(0x88, b"\x03\xe8")].concat();
+            peer.conn.writer().write_all(&message).unwrap();
+            let mut record = Vec::new();
+            peer.conn.write_tls(&mut record).unwrap();
+            for byte in record {
+                thread::sleep(ms(15));
+                peer.sock.write_all(&[byte]).unwrap();
+            }
+            // Until the client is gone.
+            while peer.read(&mut head).is_ok_and(|length| length > 0) {}
+        });
+        let options = ConnectOptions::new().tls(TlsOptions::new().ca_certs_pem(authority.pem));
+        let log = Log::default();
+        let app = log.app(&url).options(options).ping_interval(ms(50)).ping_timeout(ms(150));
+        assert_eq!({ app }.run_forever().unwrap().cause, CloseCause::Remote);
+        assert_eq!(log.count("message slow"), 1);
+        support::join(server);
     });
 }
 
@@ -193,7 +253,7 @@ fn a_large_message_that_makes_progress_keeps_the_connection() {
                 while length < LENGTH {
                     let mut piece = [0; 16 * 1024];
                     thread::sleep(ms(10));
-                    length += std::io::Read::read(&mut peer.socket(), &mut piece).unwrap();
+                    length += Read::read(&mut peer.socket(), &mut piece).unwrap();
                 }
                 peer
             }),

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use app_support::{Log, nowhere, serve_again};
 use support::{Peer, at_once, bounded, descriptors_and_threads, frame, ms, timed};
-use websocket_sync::{CloseCause, ConnectOptions, Error, Reconnect, WebSocketApp, set_reconnect};
+use websocket_sync::{CloseCause, ConnectOptions, Error, Overflow, Reconnect, WebSocketApp, set_reconnect};
 
 fn quickly() -> Reconnect {
     Reconnect::fixed(ms(5))
@@ -78,6 +78,19 @@ fn the_user_decides_otherwise() {
         let (url, attempts) = refusing("503 Service Unavailable");
         WebSocketApp::new(url).reconnect(quickly().retry_if(|_| false)).run_forever().unwrap_err();
         assert_eq!(attempts.try_iter().count(), 1);
+    });
+}
+
+#[test]
+fn a_predicate_that_panics_decides_nothing() {
+    bounded(10, || {
+        for queue in [false, true] {
+            let log = Log::default();
+            let app = log.app(&nowhere()).reconnect(quickly().max_attempts(3).retry_if(|_| panic!("a bug")));
+            let mut app = if queue { app.queue(1, Overflow::Block) } else { app };
+            assert!(matches!(app.run_forever(), Err(Error::Io { .. })));
+            assert_eq!((log.count("error"), log.count("close")), (3, 1));
+        }
     });
 }
 

@@ -89,6 +89,11 @@ fn unplugged() -> Error {
     ConnectOptions::new().socket(unplugged).connect("ws://127.0.0.1:9/").unwrap_err()
 }
 
+/// A Unix socket of a path that no system has room for.
+fn overlong() -> Error {
+    ConnectOptions::new().connect(&format!("ws+unix:///{}", "x".repeat(500))).unwrap_err()
+}
+
 /// What comes of asking a proxy that answers so.
 fn through(scheme: &str, says: &'static [u8]) -> Error {
     let (url, peer) = serve(move |mut peer| {
@@ -220,6 +225,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             row(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
             retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
             Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
+            Row { source: Some("path must be shorter than SUN_LEN"), ..row(overlong(), "connecting failed") },
             row(io::Error::other("disk full"), "disk full"),
             retryable(silent(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),

@@ -5,12 +5,14 @@
 mod support;
 
 use std::net::TcpListener;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::Instant;
 
 use support::{bounded, frame, ms};
-use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, MessageRef};
+use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, MessageRef, Overflow, WebSocketApp};
 
 #[test]
 fn connections_leave_no_descriptor_and_no_thread_behind() {
@@ -21,6 +23,89 @@ fn connections_leave_no_descriptor_and_no_thread_behind() {
     those_who_lose_the_race_are_closed();
     #[cfg(unix)]
     ten_thousand_connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind();
+    #[cfg(unix)]
+    ten_thousand_reconnects_of_an_app_leave_nothing_behind();
+    runs_of_apps_leave_no_thread_behind();
+}
+
+#[cfg(unix)]
+fn ten_thousand_reconnects_of_an_app_leave_nothing_behind() {
+    const TIMES: u32 = 10_000;
+    bounded(85, || {
+        let before = support::descriptors_and_threads();
+        let (server, sockets) = mpsc::channel::<UnixStream>();
+        let peer = thread::spawn(move || {
+            for (number, socket) in (0..).zip(sockets) {
+                let mut peer = support::Peer::new(socket);
+                peer.accept();
+                match number % 4 {
+                    0 => {}
+                    1 => drop(peer.try_say(frame(0x88, b"\x03\xe8"))),
+                    2 => drop(peer.try_say(b"\x83\x00")),
+                    _ => peer.reset(),
+                }
+            }
+        });
+        let (mut opened, mut closed, mut worst) = (0, 0, before);
+        let mut app = WebSocketApp::new("ws://peer/")
+            .reconnect(websocket_sync::Reconnect::fixed(std::time::Duration::from_nanos(1)).max_attempts(TIMES))
+            .ping_interval(ms(1))
+            .ping_timeout(ms(1000))
+            .connect_with(move |_, options| {
+                let (ours, theirs) = UnixStream::pair().unwrap();
+                server.send(theirs).unwrap();
+                options.connect_over(ours, "ws://peer/")
+            })
+            .on_open(|_| opened += 1)
+            .on_error(|_, _| ())
+            .on_close(|_, _| {
+                closed += 1;
+                let now = support::descriptors_and_threads();
+                worst = (worst.0.max(now.0), worst.1.max(now.1));
+            });
+        // The last one may have been closed cleanly.
+        drop(app.run_forever());
+        drop(app);
+        support::join(peer);
+        assert_eq!((opened, closed), (TIMES, TIMES));
+        // Beside the peer's socket and thread there is never more than one of each.
+        assert!(worst.0 <= before.0 + 4 && worst.1 <= before.1 + 2, "{before:?}, at worst {worst:?}");
+        assert_back_at(before);
+    });
+}
+
+fn runs_of_apps_leave_no_thread_behind() {
+    bounded(60, || {
+        let run = |number: usize| {
+            let (url, peer) = support::serve(move |mut peer| {
+                peer.accept();
+                let _ = peer.try_say(frame(0x81, "m").repeat(10));
+                if number.is_multiple_of(3) {
+                    let _ = peer.try_say(frame(0x88, b"\x03\xe8"));
+                }
+                peer.rest();
+            });
+            let options = ConnectOptions::new().close_timeout(ms(20));
+            let app = WebSocketApp::new(url).options(options).ping_interval(ms(1)).ping_timeout(ms(1000));
+            let app = app.on_message(move |app, _| {
+                if number % 3 == 1 {
+                    app.stop()
+                }
+            });
+            let app = if number.is_multiple_of(2) { app } else { app.queue(2, Overflow::Block) };
+            let app = app.spawn().unwrap();
+            while !app.handle().ready() && !app.is_finished() {
+                thread::yield_now();
+            }
+            app.handle().close().unwrap();
+            app.join().unwrap();
+            peer.join();
+        };
+        run(0);
+        let before = support::descriptors_and_threads();
+        (0..200).for_each(run);
+        assert_back_at(before);
+    });
 }
 
 #[cfg(unix)]

@@ -14,16 +14,22 @@ use std::time::{Duration, Instant};
 use support::{Peer, at_once, bounded, by_deadline, closed, frame, join, ms, narrow};
 use websocket_sync::protocol::ProtocolError;
 use websocket_sync::{
-    CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Frame, Message, MessageRef, Opcode, TlsOptions,
-    Transport, WebSocket,
+    CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Frame, Message, MessageRef, Opcode, TlsBackend,
+    TlsOptions, Transport, WebSocket,
 };
 
-const PLAIN_AND_TLS: [Layer; 2] = [Layer::Plain, Layer::Tls];
+/// Over TCP, and over TLS of each library.
+const PLAIN_AND_TLS: &[Layer] = &[
+    Layer::Plain,
+    Layer::Tls(TlsBackend::NativeTls),
+    #[cfg(feature = "rustls")]
+    Layer::Tls(TlsBackend::Rustls),
+];
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Layer {
     Plain,
-    Tls,
+    Tls(TlsBackend),
 }
 
 /// An open connection to a peer that goes on with its script; TLS ends before the peer.
@@ -62,13 +68,14 @@ fn open_over<T: Send + 'static>(
             let script = script(theirs);
             (options.connect_over(ours, "ws://peer/").unwrap(), script)
         }
-        Layer::Tls => {
+        Layer::Tls(backend) => {
             let authority = tls_peer::Authority::new();
             let config = authority.server("localhost");
             let (inner, plain) = pair();
             thread::spawn(move || forward(tls_peer::accept(config, theirs).unwrap(), &inner));
             let script = script(plain);
-            let options = options.clone().tls(TlsOptions::new().ca_certs_pem(authority.pem.as_bytes()));
+            let options =
+                options.clone().tls(TlsOptions::new().backend(backend).ca_certs_pem(authority.pem.as_bytes()));
             (options.connect_over(ours, "wss://localhost/").unwrap(), script)
         }
     }
@@ -139,7 +146,7 @@ fn last(ws: &mut WebSocket) -> Error {
 #[test]
 fn a_message_that_comes_byte_by_byte_is_there_when_its_last_byte_is() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
                 let fragments = [frame(0x01, "one "), frame(0x89, "?"), frame(0x80, "message")].concat();
                 peer.drip([frame(0x81, "H\u{e9}llo"), fragments, frame(0x82, [7; 300])].concat(), ms(1));
@@ -168,7 +175,7 @@ fn a_message_that_comes_byte_by_byte_is_there_when_its_last_byte_is() {
 #[test]
 fn nothing_at_hand_is_none_and_costs_no_time() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let options = ConnectOptions::new().timeout(Duration::from_secs(30));
             let (mut ws, peer) = open(layer, &options, |mut peer| peer.rest());
             at_once(|| {
@@ -188,7 +195,7 @@ fn nothing_at_hand_is_none_and_costs_no_time() {
 #[test]
 fn what_came_together_is_received_one_by_one_borrowed_or_owned_or_as_frames() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
                 let frames = [
                     frame(0x81, "a"),
@@ -220,7 +227,7 @@ fn what_came_together_is_received_one_by_one_borrowed_or_owned_or_as_frames() {
 #[test]
 fn what_the_peer_does_not_take_waits_in_its_order_and_leaves_when_it_does() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let options = ConnectOptions::new().max_unsent(256 * 1024);
             let (go, may_read) = std::sync::mpsc::channel::<usize>();
             let (mut ws, peer) = open_over(narrow, layer, &options, move |mut peer| {
@@ -270,7 +277,7 @@ fn what_the_peer_does_not_take_waits_in_its_order_and_leaves_when_it_does() {
 #[test]
 fn a_sender_that_waits_sends_the_tail_first() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (ws, peer) = open_over(narrow, layer, &ConnectOptions::new(), |mut peer| {
                 thread::sleep(ms(100));
                 for expected in ["tail", "waits", "last"] {
@@ -362,7 +369,7 @@ fn while_another_thread_waits_in_a_send_nothing_more_is_taken_and_nobody_waits()
 fn the_frames_of_senders_that_wait_and_of_those_that_do_not_are_whole_and_in_order() {
     const EACH: usize = 300;
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
                 let mut next = [0_usize; 4];
                 for _ in 0..4 * EACH {
@@ -408,7 +415,7 @@ fn the_frames_of_senders_that_wait_and_of_those_that_do_not_are_whole_and_in_ord
 #[test]
 fn a_close_of_ours_needs_no_waiting_and_what_was_said_before_is_received() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
                 assert_eq!(peer.close_code(), 4001);
                 peer.say([frame(0x81, "before"), frame(0x88, b"\x0f\xa1")].concat());
@@ -434,7 +441,7 @@ fn a_close_of_ours_needs_no_waiting_and_what_was_said_before_is_received() {
 #[test]
 fn a_close_that_the_peer_does_not_answer_ends_at_its_deadline() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let options = ConnectOptions::new().close_timeout(ms(200));
             let (mut ws, peer) = open(layer, &options, |peer| {
                 // It goes on talking, and never of the end.
@@ -454,7 +461,7 @@ fn a_close_that_the_peer_does_not_answer_ends_at_its_deadline() {
 #[test]
 fn the_peers_close_is_answered_and_the_peer_has_time_to_hang_up() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let options = ConnectOptions::new().close_timeout(ms(300));
             let (mut ws, peer) = open(layer, &options, |mut peer| {
                 peer.say(frame(0x88, b"\x03\xe9bye"));
@@ -485,7 +492,7 @@ fn the_peers_close_is_answered_and_the_peer_has_time_to_hang_up() {
 #[test]
 fn who_breaks_a_rule_is_told_and_the_error_is_typed() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             for (said, code, error) in [
                 (frame(0x83, ""), 1002, ProtocolError::UnknownOpcode(3)),
                 (frame(0x81, b"\xff"), 1007, ProtocolError::TextNotUtf8),
@@ -508,9 +515,29 @@ fn who_breaks_a_rule_is_told_and_the_error_is_typed() {
 }
 
 #[test]
+fn what_lies_behind_the_end_is_not_to_be_looked_at() {
+    bounded(30, || {
+        for end in [frame(0x83, ""), frame(0x88, b"\x03\xe8")] {
+            let options = ConnectOptions::new().close_timeout(ms(300));
+            let (mut ws, peer) = open(Layer::Plain, &options, move |peer| {
+                peer.say([end, frame(0x81, "never").repeat(10)].concat());
+                thread::sleep(ms(600));
+            });
+            until(|| ws.try_recv().unwrap().is_none().then(|| ws.close_deadline()).flatten());
+            for _ in 0..10 {
+                assert!(ws.try_recv().unwrap().is_none());
+                assert!(!ws.has_buffered(), "there is nothing to do before the deadline");
+            }
+            last(&mut ws);
+            join(peer);
+        }
+    });
+}
+
+#[test]
 fn a_loss_is_told_after_what_came_before_it() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), |peer| peer.say(frame(0x81, "last words")));
             assert_eq!(next(&mut ws), Message::Text("last words".into()));
             let info = closed::<()>(Err(last(&mut ws)));
@@ -529,7 +556,7 @@ fn a_loss_is_told_after_what_came_before_it() {
 #[test]
 fn what_was_begun_without_waiting_can_be_finished_by_waiting() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
                 peer.say(frame(0x01, "half a "));
                 assert_eq!(peer.frame(), (0x81, b"go on".to_vec()));
@@ -568,7 +595,7 @@ fn what_was_begun_without_waiting_can_be_finished_by_waiting() {
 #[test]
 fn a_close_from_another_thread_is_finished_by_a_loop_that_does_not_wait() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), Peer::end);
             let sender = ws.sender();
             let closing = thread::spawn(move || by_deadline(ms(1000), || sender.close().unwrap()));
@@ -637,7 +664,7 @@ fn a_peer_that_sends_without_a_pause_cannot_keep_a_call_from_returning() {
 #[test]
 fn a_connection_that_has_fallen_silent_gives_its_memory_back() {
     bounded(60, || {
-        for layer in PLAIN_AND_TLS {
+        for &layer in PLAIN_AND_TLS {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
                 peer.say(frame(0x82, vec![1; 1_000_000]));
                 assert_eq!(peer.frame().1.len(), 500_000);

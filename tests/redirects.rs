@@ -356,6 +356,8 @@ fn neither_an_error_nor_a_connection_shows_a_query() {
     let error = ConnectOptions::new().connect(&site.url("/one?canary")).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
     assert_eq!(redirect_error(Err(error)).urls, [site.url("/one?canary"), site.url("/two?canary")]);
+    let refused = ConnectOptions::new().redirect_limit(0).connect(&site.url("/one")).unwrap_err();
+    assert!(!format!("{refused} {refused:?}").contains("canary"), "{refused:?}");
     let world = World::new(&[("a/start?canary", "/next?canary")]);
     let ws = world.connect(&ConnectOptions::new(), "/start?canary").unwrap();
     assert!(!format!("{ws:?}").contains("canary"), "{ws:?}");

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::shared::{Link, Shared};
 use super::statistics::Statistics;
@@ -110,7 +111,8 @@ impl Handle {
 impl Handle {
     /// Ends the run: [`run_forever`](crate::WebSocketApp::run_forever) returns. An open connection is closed with code 1000,
     /// and this waits for the end of it, at most for the [close timeout](crate::ConnectOptions::close_timeout); an attempt to
-    /// connect or the wait for the next one is called off at once. In a callback this does not wait.
+    /// connect or the wait for the next one is called off at once. In a callback this does not wait, unless there is a
+    /// [queue](crate::WebSocketApp::queue).
     ///
     /// Before the first run, it makes that run end as soon as it begins; after a run there is nothing to close. No message is handed out
     /// after this.
@@ -218,8 +220,8 @@ impl Link for Sender {
         self.give_up_on_silent_peer();
     }
 
-    fn ping(&self, payload: &[u8]) -> Result<()> {
-        self.ping(payload)
+    fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+        self.ping_within(payload, longest)
     }
 
     fn vitals(&self) -> Vitals {

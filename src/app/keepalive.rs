@@ -47,6 +47,7 @@ impl PingOptions {
             unanswered: VecDeque::new(),
             received: 0,
             silence: Silence::Unasked,
+            silence_before: Silence::Unasked,
         })
     }
 }
@@ -55,7 +56,7 @@ impl PingOptions {
 ///
 /// A ping leaves every interval, whatever else goes on. The peer is dead when a ping has left and then nothing at all has come in
 /// for the timeout, counted while a thread was waiting for it: bytes that lie unread while a callback takes its time are not
-/// missed.
+/// missed. It is dead, too, when for the timeout it has neither taken the ping nor said anything.
 #[derive(Debug)]
 pub(super) struct Keepalive {
     interval: Duration,
@@ -69,6 +70,8 @@ pub(super) struct Keepalive {
     /// What had come in when it was last looked at.
     received: u64,
     silence: Silence,
+    /// What was known of it before the latest ping.
+    silence_before: Silence,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +107,8 @@ pub(super) enum Due {
 pub(super) struct Ping {
     pub(super) number: u64,
     pub(super) payload: Vec<u8>,
+    /// How long to try; `None` where no peer is ever dead.
+    pub(super) longest: Option<Duration>,
 }
 
 impl Keepalive {
@@ -120,7 +125,7 @@ impl Keepalive {
             return Due::Dead;
         }
         if self.next.is_some_and(|next| now >= next) {
-            return Due::Ping(self.ping(now));
+            return Due::Ping(self.ping(now, vitals));
         }
         let look = match self.silence {
             Silence::Unheard if self.timeout.is_some() => now.checked_add(Self::LOOK),
@@ -134,15 +139,27 @@ impl Keepalive {
         if let Some(ping) = self.unanswered.iter_mut().find(|ping| ping.number == number) {
             ping.sent = now;
         }
-        if self.silence == Silence::Unasked {
+        if self.silence_before == Silence::Unasked {
             self.silence = Silence::Unheard;
         }
         self.observe(now, vitals);
     }
 
-    /// The ping could not leave.
+    /// The ping could not leave, for a reason that does not tell of the peer.
     pub(super) fn unsent(&mut self, number: u64) {
         self.unanswered.retain(|ping| ping.number != number);
+        if self.silence_before == Silence::Unasked {
+            self.silence = Silence::Unasked;
+        }
+    }
+
+    /// The ping could not leave in all the time that it had. The peer is missed only if nothing came in that time, and nothing
+    /// large was leaving.
+    pub(super) fn stuck(&mut self, number: u64, now: Instant, vitals: Vitals) {
+        self.observe(now, vitals);
+        if self.dead_at().is_none_or(|dead_at| now < dead_at) {
+            self.unsent(number);
+        }
     }
 
     /// A pong has come; returns how long its ping took, if it is the pong of one. With a payload that is always the same, it is
@@ -157,7 +174,7 @@ impl Keepalive {
         Some(now.saturating_duration_since(ping.sent))
     }
 
-    fn ping(&mut self, now: Instant) -> Ping {
+    fn ping(&mut self, now: Instant, vitals: Vitals) -> Ping {
         let next = self.next.and_then(|next| next.checked_add(self.interval));
         // Who comes too late does not make up for what was missed.
         self.next = next.filter(|&next| next > now).or_else(|| now.checked_add(self.interval));
@@ -168,7 +185,13 @@ impl Keepalive {
         }
         self.unanswered.push_back(Unanswered { number, sent: now });
         let payload = self.payload.clone().unwrap_or_else(|| number.to_be_bytes().to_vec());
-        Ping { number, payload }
+        self.silence_before = self.silence;
+        if self.silence == Silence::Unasked {
+            self.silence = Silence::Unheard;
+            self.observe(now, vitals);
+        }
+        let longest = self.dead_at().map(|dead_at| dead_at.saturating_duration_since(now)).or(self.timeout);
+        Ping { number, payload, longest }
     }
 
     fn observe(&mut self, now: Instant, vitals: Vitals) {
@@ -230,10 +253,9 @@ mod tests {
         fn at(&mut self, millis: u64) -> Due {
             let now = self.start + ms(millis);
             let due = self.keepalive.poll(now, self.vitals());
-            if let Due::Ping(ping) = &due {
-                self.keepalive.sent(ping.number, now, self.vitals());
-            }
-            due
+            let Due::Ping(ping) = due else { return due };
+            self.keepalive.sent(ping.number, now, self.vitals());
+            Due::Ping(Ping { longest: None, ..ping })
         }
 
         /// As a thread does: what is due, when it is due, until then.
@@ -255,7 +277,7 @@ mod tests {
     }
 
     fn ping(number: u64) -> Due {
-        Due::Ping(Ping { number, payload: number.to_be_bytes().to_vec() })
+        Due::Ping(Ping { number, payload: number.to_be_bytes().to_vec(), longest: None })
     }
 
     #[test]
@@ -340,6 +362,37 @@ mod tests {
         assert_eq!(life.keepalive.pong(&stuck.payload, life.start + ms(1900)), None);
     }
 
+    /// What follows a ping at 1 s that does not leave in the time that it has, while this happens.
+    fn after_a_stuck_ping(meanwhile: impl FnOnce(&mut Simulation)) -> Due {
+        let mut life = Simulation::new(Some(300), None);
+        let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.vitals()) else { panic!("no ping") };
+        assert_eq!(stuck.longest, Some(ms(300)));
+        meanwhile(&mut life);
+        life.keepalive.stuck(stuck.number, life.start + ms(1300), life.vitals());
+        life.at(1300)
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_and_says_nothing_is_dead() {
+        assert_eq!(after_a_stuck_ping(|_| ()), Due::Dead);
+        let alive = Simulation::new(None, None);
+        let next = after_a_stuck_ping(|life| life.received += 1);
+        assert!(matches!(next, Due::Wait(Some(next)) if next > alive.start + ms(1900)), "{next:?}");
+        // It takes something large, or nobody listens to it.
+        let next = after_a_stuck_ping(|life| life.waiting = BUSY);
+        assert!(matches!(next, Due::Wait(Some(next)) if next > alive.start + ms(1900)), "{next:?}");
+    }
+
+    #[test]
+    fn a_ping_is_tried_for_no_longer_than_until_the_one_before_it_is_missed() {
+        let mut life = Simulation::new(Some(1500), None);
+        assert_eq!(life.at(1000), ping(1));
+        let Due::Ping(second) = life.keepalive.poll(life.start + ms(2000), life.vitals()) else { panic!("no ping") };
+        assert_eq!(second.longest, Some(ms(500)));
+        life.keepalive.stuck(second.number, life.start + ms(2500), life.vitals());
+        assert_eq!(life.at(2500), Due::Dead);
+    }
+
     #[test]
     fn pongs_are_matched_by_payload() {
         let mut life = Simulation::new(None, None);
@@ -358,7 +411,7 @@ mod tests {
     #[test]
     fn a_payload_of_the_users_is_sent_as_it_is_and_its_pong_is_that_of_the_latest_ping() {
         let mut life = Simulation::new(None, Some("here"));
-        assert_eq!(life.at(1000), Due::Ping(Ping { number: 1, payload: b"here".to_vec() }));
+        assert_eq!(life.at(1000), Due::Ping(Ping { number: 1, payload: b"here".to_vec(), longest: None }));
         life.at(2000);
         assert_eq!(life.keepalive.pong(b"there", life.start + ms(2050)), None);
         assert_eq!(life.keepalive.pong(b"here", life.start + ms(2050)), Some(ms(50)));

@@ -6,6 +6,7 @@
 //! | `session` | one run: what has happened goes in, callbacks and the next step come out |
 //! | `stage`, `closures`, `handler` | where callbacks are called, and what they are |
 //! | `run`, `queue`, `app_thread` | drivers: threads and waiting |
+//! | `task`, `dispatcher` | drivers that do not wait: a loop of the user's, and one for many apps |
 //! | `shared`, `handle` | what the threads share, and what the user has of it |
 
 mod app_thread;
@@ -95,7 +96,7 @@ use crate::websocket::not_connected;
 ///
 /// They are called one at a time, on the thread of [`run_forever`](Self::run_forever), which receives meanwhile nothing: neither are
 /// the server's pings answered nor its messages taken, unless there is a [queue](Self::queue). They may borrow what lives
-/// longer than the app; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
+/// longer than the app, and are `Send`, so that the app can be moved to another thread; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
 /// for each message `on_data` and `on_message`, `on_error` for whatever fails, `on_close`.
 ///
 /// A panic in a callback is caught and told to `on_error` as [`AppError::Panicked`]; the app goes on, unless
@@ -169,7 +170,9 @@ impl<'env> WebSocketApp<'env> {
 
     /// How long nothing at all may come after a ping until the peer is taken for dead: the connection then fails with
     /// [`CloseCause::PingTimeout`](crate::CloseCause::PingTimeout). Whatever comes counts, not only the pong; and only the time
-    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval.
+    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval. A peer
+    /// that takes nothing, so that the ping cannot leave, is as dead as one that does not answer; but not while a large message is
+    /// leaving, for which the [send timeout](crate::ConnectOptions::send_timeout) counts.
     ///
     /// Default: for ever. Without an interval it means nothing; zero is refused.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
@@ -197,7 +200,19 @@ impl<'env> WebSocketApp<'env> {
     /// Calls back behind a queue of so many messages, at least one: a thread of its own receives, so that the server's pings are
     /// answered and its close is seen while a callback is busy. Messages are copied for it.
     ///
+    /// Where messages are handed out in fragments, none may be dropped: the run is refused with [`Error::Options`](crate::Error::Options).
+    ///
     /// Default: callbacks are called as soon as something comes, and nothing is copied.
+    ///
+    /// ```
+    /// use websocket_sync::{Overflow, WebSocketApp};
+    ///
+    /// // A display that may skip what it cannot show in time.
+    /// let app = WebSocketApp::new("wss://feed.example/")
+    ///     .queue(100, Overflow::DropOldest)
+    ///     .on_message(|_, tick| println!("{tick:?}"))
+    ///     .on_close(|app, _| println!("skipped {}", app.statistics().messages_dropped));
+    /// ```
     pub fn queue(mut self, capacity: usize, overflow: Overflow) -> Self {
         self.queue = Some((capacity, overflow));
         self
@@ -236,6 +251,20 @@ impl<'env> WebSocketApp<'env> {
     /// What becomes of the run when a callback panics.
     ///
     /// Default: it goes on.
+    ///
+    /// ```
+    /// use websocket_sync::{CallbackPolicy, WebSocketApp};
+    ///
+    /// let mut ticks: Vec<f64> = Vec::new();
+    /// let app = WebSocketApp::new("wss://feed.example/")
+    ///     .callback_errors(CallbackPolicy::Continue) // a tick that cannot be read is told to on_error
+    ///     .callback_panics(CallbackPolicy::Stop) // a bug ends the run
+    ///     .on_message(|_, message| {
+    ///         let text = std::str::from_utf8(message.as_bytes()).map_err(websocket_sync::Error::other)?;
+    ///         ticks.push(text.parse().map_err(websocket_sync::Error::other)?);
+    ///         Ok(())
+    ///     });
+    /// ```
     pub const fn callback_panics(mut self, policy: CallbackPolicy) -> Self {
         self.policies.panics = policy;
         self
@@ -259,6 +288,10 @@ impl<'env> WebSocketApp<'env> {
     pub fn run_forever(&mut self) -> Result<Closed> {
         self.pings.validate()?;
         self.options.validate()?;
+        let fragments = self.closures.wants_fragments() || self.options.settings().fires_cont_frame;
+        if let (true, Some((_, overflow))) = (fragments, self.queue) {
+            overflow.allow_fragments()?;
+        }
         let Self { url, options, connector, closures, policies, pings, reconnect, queue, handle } = self;
         let (handle, pings) = (&*handle, &*pings);
         let shared = handle.shared();
@@ -270,12 +303,8 @@ impl<'env> WebSocketApp<'env> {
         });
         let queue = queue.map(|(capacity, overflow)| Arc::new(Queue::new(capacity, overflow)));
         let _woken = queue.clone().map(|queue| cancellation.watch(move || queue.wake()));
-        let way = Way {
-            url,
-            options: options.clone().cancellation(&cancellation),
-            connector: connector.as_mut(),
-            fragments: closures.wants_fragments() || options.settings().fires_cont_frame,
-        };
+        let way =
+            Way { url, options: options.clone().cancellation(&cancellation), connector: connector.as_mut(), fragments };
         let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
         let mut stage = Stage::new(closures, handle, *policies);
         let (outcome, fatal) = thread::scope(|scope| -> Result<_> {

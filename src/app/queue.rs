@@ -8,12 +8,13 @@ use super::life::Opened;
 use super::shared::Shared;
 use super::stage::Audience;
 use super::sync::{Arc, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
-use crate::error::{Error, Result};
+use crate::error::{Error, OptionsError, Result};
 use crate::message::{Message, MessageRef};
 use crate::sender::Sender;
 use crate::websocket::{Opcode, Received};
 
-/// What becomes of a message that comes while the queue is full.
+/// What becomes of a message that comes while the queue is full. Pings and pongs take no room from messages: there is as much for
+/// them again, and beyond that they are not handed out, or waited with.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -27,6 +28,19 @@ pub enum Overflow {
     /// The connection is closed with code 1011, and has failed with
     /// [`AppError::QueueFull`](crate::AppError::QueueFull).
     Fail,
+}
+
+impl Overflow {
+    /// A message of which a fragment was dropped would be another message.
+    pub(super) fn allow_fragments(self) -> Result<()> {
+        match self {
+            Self::Block | Self::Fail => Ok(()),
+            Self::DropOldest | Self::DropNewest => {
+                let problem = "fragments are handed out one by one, and none may be dropped";
+                Err(Error::Options(Box::new(OptionsError::new("queue", problem))))
+            }
+        }
+    }
 }
 
 /// What waits to be called back.
@@ -59,8 +73,10 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Lane {
     events: VecDeque<Event>,
-    /// How many of them are data. The others are never dropped.
+    /// How many of them are messages or fragments.
     data: usize,
+    /// How many are pings or pongs. The rest, how a connection fares, is never dropped.
+    control: usize,
     /// Nothing comes any more.
     is_over: bool,
 }
@@ -110,7 +126,7 @@ impl Queue {
         let mut lane = self.lane();
         loop {
             if let Some(event) = lane.events.pop_front() {
-                lane.data -= usize::from(matches!(event, Event::Data(_)));
+                lane.taken(&event);
                 self.changed.notify_all();
                 return Some(event);
             }
@@ -133,7 +149,9 @@ impl Queue {
 impl Entrance<'_> {
     fn push(&self, event: Event) {
         let mut lane = self.queue.lane();
-        while lane.events.len() >= self.queue.capacity.saturating_add(Queue::MARGIN) && !self.shared.is_stopping() {
+        while lane.events.len() >= self.queue.capacity.saturating_mul(2).saturating_add(Queue::MARGIN)
+            && !self.shared.is_stopping()
+        {
             lane = self.queue.wait(lane);
         }
         lane.push(event);
@@ -143,13 +161,15 @@ impl Entrance<'_> {
     fn push_data(&self, data: Data) -> Result<()> {
         let Queue { capacity, overflow, .. } = *self.queue;
         let mut lane = self.queue.lane();
-        if lane.data >= capacity {
+        if lane.count(&data) >= capacity {
             match overflow {
                 Overflow::Block => {
-                    while lane.data >= capacity && !self.shared.is_stopping() {
+                    while lane.count(&data) >= capacity && !self.shared.is_stopping() {
                         lane = self.queue.wait(lane);
                     }
                 }
+                // No message is lost for a ping or a pong, of which the connection has taken note.
+                Overflow::DropOldest | Overflow::DropNewest | Overflow::Fail if data.is_control() => return Ok(()),
                 Overflow::DropOldest => {
                     lane.drop_oldest();
                     self.shared.dropped.fetch_add(1, Ordering::Relaxed);
@@ -164,7 +184,7 @@ impl Entrance<'_> {
         if self.shared.is_stopping() {
             return Ok(());
         }
-        lane.data += 1;
+        *lane.count_mut(&data) += 1;
         lane.push(Event::Data(data));
         self.queue.changed.notify_all();
         Ok(())
@@ -177,10 +197,28 @@ impl Lane {
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.events.iter().position(|event| matches!(event, Event::Data(_))) {
+        let is_message = |event: &Event| matches!(event, Event::Data(data) if !data.is_control());
+        if let Some(oldest) = self.events.iter().position(is_message) {
             self.events.remove(oldest);
             self.data -= 1;
         }
+    }
+
+    /// An event was taken out of it.
+    fn taken(&mut self, event: &Event) {
+        match event {
+            Event::Data(data) => *self.count_mut(data) -= 1,
+            Event::Opened(_) | Event::Failed(_) | Event::Closed(_) => {}
+        }
+    }
+
+    /// How many of this kind there are.
+    const fn count(&self, data: &Data) -> usize {
+        if data.is_control() { self.control } else { self.data }
+    }
+
+    const fn count_mut(&mut self, data: &Data) -> &mut usize {
+        if data.is_control() { &mut self.control } else { &mut self.data }
     }
 }
 
@@ -224,6 +262,14 @@ impl Data {
             Received::Fragment { opcode, payload, fin } => Self::Fragment { opcode, payload: payload.to_vec(), fin },
             Received::Ping(payload) => Self::Ping(payload.to_vec()),
             Received::Pong(payload) => Self::Pong(payload.to_vec()),
+        }
+    }
+
+    /// Whether it is a ping or a pong.
+    const fn is_control(&self) -> bool {
+        match self {
+            Self::Ping(_) | Self::Pong(_) => true,
+            Self::Message(_) | Self::Fragment { .. } => false,
         }
     }
 

@@ -1,8 +1,11 @@
 //! Whether and when a connection is made again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::error::AppError;
+use super::handler::log_error;
 use crate::error::{CloseCause, Error};
 use crate::options::Hook;
 
@@ -138,7 +141,7 @@ impl Reconnect {
     /// Decides which failures another attempt may follow; a clean close by the peer is asked about as
     /// [`Error::Closed`]. Limits of attempts and time hold all the same, and what this side has ended stays ended.
     ///
-    /// Default: as described [above](Self).
+    /// Default: as described [above](Self), and so where the predicate panics, which is logged.
     ///
     /// ```
     /// use websocket_sync::{Error, Reconnect};
@@ -172,7 +175,10 @@ impl Reconnect {
             return false;
         }
         match &self.retry_if {
-            Some(predicate) => (predicate.0)(error),
+            Some(predicate) => catch_unwind(AssertUnwindSafe(|| (predicate.0)(error))).unwrap_or_else(|payload| {
+                log_error(&Error::other(AppError::panicked("retry_if", &*payload)));
+                self.retries(error)
+            }),
             None => self.retries(error),
         }
     }

@@ -7,10 +7,12 @@ use super::attempt::{Attempt, Connector};
 use super::closed::Closed;
 use super::error::AppError;
 use super::session::{Ending, Session};
+use super::shared::{Request, Shared};
 use super::stage::Audience;
 use super::sync::{Arc, now};
 use crate::error::{CloseInfo, Error, Result};
 use crate::options::ConnectOptions;
+use crate::sender::Sender;
 use crate::websocket::{CloseCode, WebSocket, not_connected};
 
 /// How connections are made and received from.
@@ -51,7 +53,7 @@ impl Way<'_, '_> {
     /// Hands out what comes until the connection is over; says why, and how it ended.
     fn serve<A: Audience>(&self, session: &mut Session<'_, A>, mut ws: WebSocket) -> (Error, Option<CloseInfo>) {
         if let Err(error) = session.opened(&mut ws, now()) {
-            close(&ws, CloseCode::NORMAL);
+            close_as_asked(session.handle().shared(), &ws);
             return (error, None);
         }
         let error = self.receive(session, &mut ws);
@@ -71,7 +73,7 @@ impl Way<'_, '_> {
                 Err(error) => return error,
             }
         }
-        close(ws, CloseCode::NORMAL)
+        close_as_asked(shared, ws)
     }
 }
 
@@ -92,9 +94,24 @@ fn handed_out(result: Result<()>) -> ControlFlow<Error> {
     result.map_or_else(ControlFlow::Break, ControlFlow::Continue)
 }
 
+/// Closes as the end of the run was asked for, unless somebody is about to; says how it ended.
+fn close_as_asked(shared: &Shared<Sender>, ws: &WebSocket) -> Error {
+    match shared.request() {
+        Some(Request::Leave) => ws.sender().leave(),
+        // It was looked at when it was asked for.
+        Some(Request::Close(code, reason)) => drop(ws.close_with(code, &reason)),
+        None => drop(ws.close()),
+    }
+    ended(ws)
+}
+
 /// Closes, unless somebody is about to; says how it ended.
 fn close(ws: &WebSocket, code: CloseCode) -> Error {
     // The code can be sent, so there is nothing to refuse.
     let _ = ws.close_with(code, "");
+    ended(ws)
+}
+
+fn ended(ws: &WebSocket) -> Error {
     ws.close_info().map_or_else(not_connected, |info| Error::Closed(Box::new(info)))
 }

@@ -89,6 +89,7 @@ impl<'a, A: Audience> Session<'a, A> {
 
     /// The attempt has succeeded. Not so if the run was ended in the meantime: then the connection is to be closed.
     pub(super) fn opened(&mut self, ws: &mut WebSocket, now: Instant) -> Result<()> {
+        ws.receive_here()?;
         // Its end is for the keepalive to find out.
         ws.set_recv_timeout(None)?;
         if !self.handle.shared().opened(ws.sender(), self.pings.start(now), ws.response().cloned()) {

@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::statistics::{Latencies, Statistics};
 use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
-use crate::error::{CloseInfo, Result};
+use crate::error::{CloseInfo, Error, Result};
 use crate::websocket::{CloseCode, Response, Vitals};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
@@ -21,10 +21,19 @@ pub(super) trait Link: Clone {
     fn leave(&self);
     /// Ends the connection of a peer that has fallen silent.
     fn give_up(&self);
-    /// Sends a ping. Waits behind a frame that is being sent, for as long as that may take.
-    fn ping(&self, payload: &[u8]) -> Result<()>;
+    /// Sends a ping. Waits behind a frame that is being sent, but at most so long; then it is a timeout.
+    fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()>;
     /// What has come in.
     fn vitals(&self) -> Vitals;
+}
+
+/// How the run was asked to end.
+#[derive(Clone, Debug)]
+pub(super) enum Request {
+    /// With this Close, if a connection is open.
+    Close(CloseCode, String),
+    /// Without waiting for anything.
+    Leave,
 }
 
 /// What the threads share.
@@ -51,8 +60,8 @@ pub(super) struct Tally {
 struct State<L> {
     run: Run,
     connection: Option<Open<L>>,
-    /// Whether somebody has asked for the end of the run.
-    is_stopping: bool,
+    /// The end of the run, once it is asked for.
+    request: Option<Request>,
     /// Calls off the attempts of this run.
     cancellation: Cancellation,
     is_healthy: bool,
@@ -100,7 +109,7 @@ impl<L: Link> Shared<L> {
             state: Mutex::new(State {
                 run: Run::Before,
                 connection: None,
-                is_stopping: false,
+                request: None,
                 cancellation: Cancellation::new(),
                 is_healthy: false,
                 has_errored: false,
@@ -138,7 +147,7 @@ impl<L: Link> Shared<L> {
         let mut state = self.state();
         state.run = Run::After;
         state.connection = None;
-        state.is_stopping = false;
+        state.request = None;
         state.cancellation = Cancellation::new();
         self.is_stopping.store(false, Ordering::Relaxed);
         self.changed.notify_all();
@@ -147,7 +156,7 @@ impl<L: Link> Shared<L> {
     /// A connection is open. Not so if the end of the run was asked for in the meantime.
     pub(super) fn opened(&self, link: L, keepalive: Option<Keepalive>, response: Option<Response>) -> bool {
         let mut state = self.state();
-        if state.is_stopping {
+        if state.request.is_some() {
             return false;
         }
         state.connects += 1;
@@ -186,7 +195,7 @@ impl<L: Link> Shared<L> {
     pub(super) fn back_off(&self, until: Instant) -> bool {
         let mut state = self.state();
         loop {
-            if state.is_stopping || state.cancellation.is_cancelled() {
+            if state.request.is_some() || state.cancellation.is_cancelled() {
                 return false;
             }
             let now = sync::now();
@@ -221,12 +230,13 @@ impl<L: Link> Shared<L> {
                     let (link, number) = (open.link.clone(), open.number);
                     state.last_ping = Some(now);
                     drop(state);
-                    let sent = link.ping(&ping.payload);
+                    let sent = link.ping(&ping.payload, ping.longest);
                     let mut state = self.state();
                     let open = state.connection.as_mut().filter(|open| open.number == number);
                     if let Some(keepalive) = open.and_then(|open| open.keepalive.as_mut()) {
                         match sent {
                             Ok(()) => keepalive.sent(ping.number, sync::now(), link.vitals()),
+                            Err(Error::Timeout(_)) => keepalive.stuck(ping.number, sync::now(), link.vitals()),
                             Err(_) => keepalive.unsent(ping.number),
                         }
                     }
@@ -254,7 +264,7 @@ impl<L: Link> Shared<L> {
                 Due::Ping(ping) => {
                     state.last_ping = Some(now);
                     drop(state);
-                    let sent = link.ping(&ping.payload);
+                    let sent = link.ping(&ping.payload, ping.longest);
                     let mut state = self.state();
                     let Some(open) = &mut state.connection else { return Beat::Next(None) };
                     let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
@@ -269,23 +279,28 @@ impl<L: Link> Shared<L> {
 
     /// Ends the run. An open connection is closed; what is being connected or waited for is called off. Does nothing after a run.
     pub(super) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
-        self.stop().map_or(Ok(()), |link| link.close(code, reason))
+        let request = Request::Close(code, reason.to_owned());
+        self.stop(request).map_or(Ok(()), |link| link.close(code, reason))
     }
 
     /// The same without waiting for anything.
     pub(super) fn leave(&self) {
-        if let Some(link) = self.stop() {
+        if let Some(link) = self.stop(Request::Leave) {
             link.leave();
         }
     }
 
     /// Notes that the run is to end; returns the connection that is open.
-    fn stop(&self) -> Option<L> {
+    fn stop(&self, request: Request) -> Option<L> {
         let mut state = self.state();
         if state.run == Run::After {
             return None;
         }
-        state.is_stopping = true;
+        match (&state.request, request) {
+            // The first Close counts, but who leaves waits for none.
+            (None, request) | (Some(_), request @ Request::Leave) => state.request = Some(request),
+            (Some(_), Request::Close(..)) => {}
+        }
         self.is_stopping.store(true, Ordering::Relaxed);
         state.cancellation.cancel();
         self.changed.notify_all();
@@ -304,10 +319,15 @@ impl<L: Link> Shared<L> {
         self.is_stopping.load(Ordering::Relaxed)
     }
 
+    /// How the end of the run was asked for.
+    pub(super) fn request(&self) -> Option<Request> {
+        self.state().request.clone()
+    }
+
     /// Whether no further attempt is to be made.
     pub(super) fn is_called_off(&self) -> bool {
         let state = self.state();
-        state.is_stopping || state.cancellation.is_cancelled()
+        state.request.is_some() || state.cancellation.is_cancelled()
     }
 
     pub(super) fn is_running(&self) -> bool {

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use rustix::event::Timespec;
+
 use crate::sync::now;
 
 /// What remains of a deadline is rounded up to steps of so many milliseconds, so that the timeout of a socket changes
@@ -12,6 +14,9 @@ const STEP: u64 = 16;
 /// The kernel counts the timeouts of sockets on a coarse clock: on Linux they may be late by an eighth of their length. A
 /// wait longer than this is therefore cut short by as much, and the rest of it waited for afterwards.
 const EXACT: Duration = Duration::from_millis(500);
+
+/// The longest wait that `poll` takes everywhere: macOS and Windows count it in milliseconds, in an `int`.
+const LONGEST_POLL: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// The moment by which an operation has to be over. It covers the whole operation, however many calls that takes.
 ///
@@ -177,6 +182,13 @@ pub(crate) fn cut_short(wait: Option<Duration>) -> Option<Duration> {
     wait.map(|wait| if wait > EXACT { wait - wait / 8 } else { wait })
 }
 
+/// For how long `poll` is to wait; `None` for as long as it takes. One that is longer than every system can count ends early, in some
+/// weeks.
+pub(crate) fn poll_timeout(wait: Option<Duration>) -> Option<Timespec> {
+    let wait = wait.filter(|wait| *wait != Duration::MAX)?;
+    Timespec::try_from(wait.min(LONGEST_POLL)).ok()
+}
+
 /// The error of everything here whose time is up. It allocates nothing.
 #[cold]
 pub(crate) fn timed_out() -> io::Error {
@@ -219,6 +231,16 @@ mod tests {
         assert!(!deadline(4000).goes_on(waited), "it is over");
         assert!(!deadline(10).goes_on(waited), "nobody has waited");
         assert!(!deadline(3500).goes_on(None) && !Deadline::NEVER.goes_on(waited));
+    }
+
+    #[test]
+    fn a_poll_waits_for_no_longer_than_every_system_can_count() {
+        let millis =
+            |wait| poll_timeout(Some(wait)).map(|wait| wait.tv_sec * 1000 + i64::from(wait.tv_nsec as u32) / 1_000_000);
+        let month = Duration::from_secs(30 * 24 * 3600);
+        assert_eq!((millis(MS), millis(1500 * MS)), (Some(1), Some(1500)));
+        assert_eq!(millis(month), Some(i64::from(i32::MAX)));
+        assert_eq!((poll_timeout(None), poll_timeout(Some(Duration::MAX))), (None, None));
     }
 
     #[test]

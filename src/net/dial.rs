@@ -16,6 +16,7 @@ use crate::cancellation::Watch;
 use crate::error::Result;
 use crate::options::ConnectOptions;
 use crate::timings::Timings;
+use crate::trace::Tracer;
 use crate::url::Target;
 
 /// Where a socket connects to.
@@ -46,6 +47,7 @@ pub(crate) fn dial(
     target: &Target,
     options: &ConnectOptions,
     deadline: Deadline,
+    tracer: Tracer,
     timings: &mut Timings,
 ) -> Result<Stream> {
     let settings = options.settings();
@@ -54,7 +56,7 @@ pub(crate) fn dial(
         tls::prepare(&settings.tls)?;
     }
     let (stream, _watch) = match proxy::choose(target, options)? {
-        Some(hop) => hop.tunnel(target, options, deadline, timings)?,
+        Some(hop) => hop.tunnel(target, options, deadline, tracer, timings)?,
         None => reach(Place::of(target), options, deadline, timings)?,
     };
     if !target.secure {

@@ -98,6 +98,14 @@ impl Stream {
         }
     }
 
+    /// How many bytes came for TLS, whether they gave anything to read or not yet; 0 without TLS.
+    pub(crate) fn arrived(&self) -> u64 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(tls) => tls.arrived(),
+        }
+    }
+
     /// Gives back the memory that a burst has taken, unless it is in use.
     pub(crate) fn release(&self) {
         if let Self::Tls(tls) = self {
@@ -112,6 +120,14 @@ impl Stream {
         match self {
             Self::Plain(_) => false,
             Self::Tls(tls) => tls.has_output(),
+        }
+    }
+
+    /// How many bytes that are.
+    pub(crate) fn output_len(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(tls) => tls.output_len(),
         }
     }
 

@@ -256,9 +256,11 @@ impl Socket {
     /// reads slowly, any room counts when time is up.
     #[cold]
     fn write_later(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        use rustix::event::{PollFd, PollFlags, poll};
 
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        use super::deadline::poll_timeout;
+
+        let timeout = poll_timeout(timeout);
         let ready = poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], timeout.as_ref())? > 0;
         match self.try_write(buf) {
             // It was nothing after all. Whoever counts the time may ask again.

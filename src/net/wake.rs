@@ -7,9 +7,10 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use super::deadline::poll_timeout;
 use crate::cancellation::{Cancellation, Watch};
 
 /// A socket that becomes readable when the opening is called off.
@@ -82,8 +83,7 @@ pub(super) fn wait<'a>(
 ) -> io::Result<Woken> {
     let mut polled: Vec<_> = sockets.map(|socket| PollFd::new(socket, PollFlags::OUT)).collect();
     polled.extend(wake.map(Wake::polled));
-    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    match poll(&mut polled, timeout.as_ref()) {
+    match poll(&mut polled, poll_timeout(timeout).as_ref()) {
         Ok(0) | Err(Errno::INTR) => return Ok(Woken::Nobody),
         Ok(_) => {}
         Err(error) => return Err(error.into()),

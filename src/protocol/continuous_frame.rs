@@ -248,7 +248,7 @@ impl ContinuousFrame {
         }
     }
 
-    /// Called before each read: gives the memory of a large message back after a while without another.
+    /// Called after each read that brought something: gives the memory of a large message back after a while without another.
     pub(crate) fn breathe(&mut self) {
         if self.in_progress.is_some() || self.capacity() <= Self::STEP {
             self.idle = 0;

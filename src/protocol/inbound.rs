@@ -117,7 +117,6 @@ impl Inbound {
     ///
     /// Empty only if the steps before did not go on until they needed more.
     pub fn space(&mut self) -> &mut [u8] {
-        self.assembler.breathe();
         // What lay in the window is about to be overwritten.
         self.place = Place::Gathered;
         if !self.reads_past_the_window() {
@@ -131,6 +130,7 @@ impl Inbound {
 
     /// Says how many bytes were written to the beginning of [`space`](Self::space).
     pub fn received(&mut self, length: usize) {
+        self.assembler.breathe();
         if length < Self::TRICKLE {
             self.controls = 0;
         }
@@ -265,6 +265,12 @@ impl Inbound {
     /// The peer's Close, once it was received.
     pub const fn close(&self) -> Option<&CloseFrame> {
         self.close.as_ref()
+    }
+
+    /// What is known of the frame at the end of what was received, when the steps have gone as far as they can: how much of its
+    /// payload has not come, or else as much of its beginning as has.
+    pub(crate) fn beginning(&self) -> (u64, &[u8]) {
+        (self.frames.missing(), self.frames.unread())
     }
 
     /// Whether a step is possible without receiving more. It may turn out to be [`Step::NeedMore`] when only a beginning is

@@ -22,6 +22,15 @@ pub(super) struct Driver {
     moved: AtomicU64,
 }
 
+/// How far sending has come. As long as it changes, the peer reads.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Progress {
+    /// How many bytes have left, ever; with TLS, how many it has taken.
+    moved: u64,
+    /// How many of those TLS still has.
+    left: usize,
+}
+
 impl Driver {
     /// Whether there is one.
     #[inline]
@@ -89,12 +98,17 @@ impl WebSocket {
         self.halves().is_ok_and(|(reader, _)| reader.inbound.can_release())
     }
 
-    /// How much has left, ever, and for how long nothing may leave while something waits to.
-    pub(crate) fn progress(&self) -> (u64, Duration) {
-        self.connection.as_ref().map_or((0, Duration::MAX), |connection| {
-            let shared = &connection.shared;
-            (shared.driver.moved.load(Ordering::Relaxed), shared.timeouts().send.unwrap_or(STALL))
+    /// How far sending has come.
+    pub(crate) fn progress(&self) -> Progress {
+        self.connection.as_ref().map_or_else(Progress::default, |connection| {
+            let Shared { driver, stream, .. } = &*connection.shared;
+            Progress { moved: driver.moved.load(Ordering::Relaxed), left: stream.output_len() }
         })
+    }
+
+    /// How long it may stay the same while something waits to be sent.
+    pub(crate) fn send_patience(&self) -> Duration {
+        self.connection.as_ref().and_then(|connection| connection.shared.timeouts().send).unwrap_or(STALL)
     }
 
     /// Ends the connection of a peer that takes nothing.

@@ -24,6 +24,13 @@ pub(crate) enum Received<'a> {
 }
 
 impl WebSocket {
+    /// Makes this thread the one that receives, whichever made the connection: from now on a close on this thread does not wait.
+    pub(crate) fn receive_here(&mut self) -> Result<()> {
+        let (reader, shared) = self.halves()?;
+        reader.note_thread(shared);
+        Ok(())
+    }
+
     /// Receives a whole message or a control frame, without copying it.
     #[inline]
     pub(crate) fn recv_event(&mut self) -> Result<Received<'_>> {

@@ -37,6 +37,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 pub use self::batch::Batch;
+pub(crate) use self::driven::Progress;
 pub(crate) use self::events::Received;
 pub use self::message_reader::MessageReader;
 pub use self::message_writer::MessageWriter;

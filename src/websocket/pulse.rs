@@ -16,7 +16,7 @@ pub(super) struct Pulse {
 /// What another thread sees of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Vitals {
-    /// How many bytes have come in since the connection was opened.
+    /// A number that grows with every byte that comes in.
     pub(crate) received: u64,
     /// Whether the peer can be expected to be heard: a thread waits for bytes, and is not busy with what has come; and nothing
     /// large is leaving, behind which a ping would have to wait.

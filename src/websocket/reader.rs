@@ -12,6 +12,7 @@ use crate::message::{Message, MessageRef};
 use crate::net::Deadline;
 use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Role, Step};
 use crate::sync::thread::{self, ThreadId};
+use crate::trace::{Epoch, FrameTap, TraceDirection, Tracer};
 
 /// The receiving half of a connection and its driver.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(super) struct Reader {
     /// The end that was begun without waiting.
     pub(super) ending: Option<Box<Ending>>,
     pub(super) at_hand: AtHand,
+    pub(super) trace: FrameTap,
     /// The thread that received last, as the others know it.
     thread: ThreadId,
 }
@@ -56,8 +58,13 @@ impl Reader {
     /// How often a reply is tried again that found no room, while nothing is received.
     const RETRY: Duration = Duration::from_millis(50);
 
-    pub(super) fn new(inbound: Inbound, timeout: Option<Duration>) -> Self {
-        Self { inbound, timeout, ending: None, at_hand: AtHand::Unknown, thread: thread::current().id() }
+    pub(super) fn new(inbound: Inbound, timeout: Option<Duration>, tracer: Tracer) -> Self {
+        let trace = FrameTap::new(tracer, TraceDirection::Received);
+        let mut reader =
+            Self { inbound, timeout, ending: None, at_hand: AtHand::Unknown, trace, thread: thread::current().id() };
+        // What came behind the head is there already.
+        reader.listen();
+        reader
     }
 
     /// Goes on until there is something for the caller. A peer's Close is answered, and is an error. `deadline` is that of the
@@ -250,6 +257,35 @@ impl Reader {
         }
     }
 
+    /// Reads once, and tells the trace of it if there is one.
+    #[inline]
+    pub(super) fn read_now(&mut self, shared: &Shared, deadline: Deadline) -> io::Result<usize> {
+        let is_traced = self.listen();
+        let space = self.inbound.space();
+        let read = shared.stream.read(space, deadline);
+        if is_traced && let Ok(length) = read {
+            self.trace.pass(&space[..length]);
+        }
+        read
+    }
+
+    /// Whether there is a trace, which then has seen all that has come of the frame that comes next.
+    #[inline]
+    fn listen(&mut self) -> bool {
+        let Some(epoch) = Epoch::now() else { return false };
+        if !self.trace.follows(epoch) {
+            self.join_trace(epoch);
+        }
+        true
+    }
+
+    #[cold]
+    fn join_trace(&mut self, epoch: Epoch) {
+        let (missing, beginning) = self.inbound.beginning();
+        self.trace.join(epoch, missing);
+        self.trace.pass(beginning);
+    }
+
     /// Waits for bytes, and looks up now and then while there is something to see to: a reply that found no room is tried again,
     /// since the peer may wait for it before it says anything and nobody else may have anything to send; and what a burst has
     /// taken of memory is given back when nothing has come for a while.
@@ -262,7 +298,7 @@ impl Reader {
                 (false, true) => Deadline::after(Some(Self::IDLE)),
                 (false, false) => Deadline::NEVER,
             };
-            match shared.stream.read(self.inbound.space(), deadline.min(pause)) {
+            match self.read_now(shared, deadline.min(pause)) {
                 // A stream that does not wait is not asked again and again; one may be a little early, though.
                 Err(error) if is_timeout(&error) && pause.is_half_over() && !deadline.is_over() => {
                     if !unsettled {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::batch::{Batch, WRONG_LENGTH, frame_length};
 use super::message_writer::MessageWriter;
@@ -9,6 +10,7 @@ use super::shared::{Purpose, Sending, Shared};
 use super::turn::Turn;
 use crate::error::{CloseCause, Error, Result};
 use crate::message::{MessageKind, MessageRef};
+use crate::net::Deadline;
 use crate::protocol::{CloseFrame, Compression, Fin, Frame, LocalProtocolError, Opcode, TextCheck};
 use crate::sync::thread;
 
@@ -38,6 +40,16 @@ impl Shared {
         }
     }
 
+    /// Sends a ping of the keepalive, and waits for that at most so long. [`Error::Timeout`] says that all this time another thread
+    /// was sending, or the peer has taken nothing.
+    pub(crate) fn ping_within(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+        if self.is_driven() {
+            return self.try_send(payload, Opcode::Ping, Compression::Agreed).map(|_| ());
+        }
+        let mut turn = self.turn_by(Purpose::Control, Deadline::after(longest))?;
+        turn.send_leniently(|outbound| outbound.ping(payload)).map(|_| ())
+    }
+
     /// Sends a frame that was put together by hand.
     pub(crate) fn send_frame(&self, frame: &Frame, compression: Compression) -> Result<usize> {
         frame.validate()?;
@@ -52,6 +64,9 @@ impl Shared {
             Opcode::Continuation => Purpose::Fragment,
             _ => Purpose::Control,
         };
+        if self.is_driven() {
+            return self.try_send_by_hand(purpose, frame, compression);
+        }
         let mut turn = self.turn(purpose)?.compressing(compression);
         if frame.opcode.is_control() {
             return turn.send(|outbound| outbound.frame(frame));

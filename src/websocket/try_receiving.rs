@@ -43,6 +43,8 @@ impl Reader {
         let mut budget = Budget::FULL;
         loop {
             if self.ending.is_some() {
+                // What lies behind the end is looked at no more.
+                self.at_hand = AtHand::Nothing;
                 return Ending::go_on(&mut self.ending, shared).map(|()| None);
             }
             match self.advance(granularity) {
@@ -137,7 +139,7 @@ impl Reader {
         }
         self.note_thread(shared);
         settle(shared);
-        let read = shared.stream.read(self.inbound.space(), Deadline::NOW);
+        let read = self.read_now(shared, Deadline::NOW);
         shared.pulse.end_wait(read.as_ref().map_or(0, |&length| length));
         match read {
             Ok(0) => Err(shared.lost(std::io::ErrorKind::UnexpectedEof)),

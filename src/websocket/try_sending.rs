@@ -34,6 +34,15 @@ impl Shared {
         }
     }
 
+    /// Takes a frame that was put together by hand and is no Close, if there is room for it.
+    pub(super) fn try_send_by_hand(&self, purpose: Purpose, frame: &Frame, compression: Compression) -> Result<usize> {
+        let fin = if frame.fin { Fin::Last } else { Fin::More };
+        self.try_send_frame(purpose, frame.payload.len(), |outbound| match purpose {
+            Purpose::Control => outbound.frame(frame),
+            Purpose::Message | Purpose::Fragment => outbound.data_with(frame.opcode, fin, &frame.payload, compression),
+        })
+    }
+
     /// Queues our Close and sends it if that needs no waiting. After the first, none is sent.
     pub(crate) fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
         let close = CloseFrame::new(code, reason)?;

@@ -1,6 +1,7 @@
 //! The turn: the sending half of a connection in the hands of one thread.
 
 use std::io;
+use std::sync::PoisonError;
 
 use super::reply::Reply;
 use super::shared::Shared;
@@ -9,6 +10,7 @@ use crate::message::MessageRef;
 use crate::net::Patience;
 pub(super) use crate::net::is_timeout;
 use crate::protocol::{Compression, Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
+use crate::trace::Epoch;
 
 /// The right to write. It ends when it is dropped; a reply that the reader left in the meantime is sent then, as far as that is
 /// possible without waiting.
@@ -20,6 +22,8 @@ pub(super) struct Turn<'a> {
     patience: Patience,
     compression: Compression,
     condition: Condition,
+    /// Whether the trace is told of what is written. What was begun untold is not told to its end.
+    is_traced: bool,
 }
 
 /// What has become of what was begun in a turn.
@@ -42,13 +46,15 @@ impl<'a> Turn<'a> {
     /// So many replies in a row are sent for the reader. A peer that pings without end must not keep a sender from returning.
     const REPLIES: usize = 4;
 
-    pub(super) const fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
+    pub(super) fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
+        let is_traced = Epoch::now().is_some_and(|epoch| shared.listen(epoch, &outbound));
         Self {
             shared,
             outbound: Some(outbound),
             patience,
             compression: Compression::Agreed,
             condition: Condition::Sound,
+            is_traced,
         }
     }
 
@@ -91,6 +97,27 @@ impl<'a> Turn<'a> {
             self.tear();
         }
         flushed.map(|()| length)
+    }
+
+    /// Sends one frame by the deadline of the turn, if that goes. Before a byte of it has left it is taken back; otherwise the rest
+    /// stays pending, since this frame is no reason to end the connection. A timeout says that not a byte has left, of what was
+    /// pending before it neither.
+    pub(super) fn send_leniently<N>(
+        &mut self,
+        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
+    ) -> Result<N> {
+        let outbound = self.outbound();
+        let mark = outbound.mark();
+        let length = encode(outbound)?;
+        let encoded = outbound.pending().len();
+        match self.flush() {
+            Err(error) if error.is_timeout() && self.condition == Condition::Sound => {
+                let has_moved = self.pending() < encoded;
+                self.outbound().retract(mark);
+                Err(if has_moved { Error::Full } else { error })
+            }
+            flushed => flushed.map(|()| length),
+        }
     }
 
     /// Sends one frame of about `size` bytes without waiting, or nothing of it: what does not leave at once stays pending, as long
@@ -150,7 +177,7 @@ impl<'a> Turn<'a> {
     /// Writes what is pending. After a timeout the rest stays, to be taken back if it may be: nothing may follow a torn frame.
     #[inline]
     pub(super) fn flush(&mut self) -> Result<()> {
-        let (shared, patience) = (self.shared, self.patience);
+        let (shared, patience, is_traced) = (self.shared, self.patience, self.is_traced);
         if self.condition == Condition::Dead {
             return Err(shared.dead());
         }
@@ -167,12 +194,12 @@ impl<'a> Turn<'a> {
         match written {
             Ok(()) => {
                 let length = pending.len();
-                outbound.written(length);
+                note_written(shared, is_traced, outbound, length);
                 Ok(())
             }
             Err(failure) if is_timeout(&failure.error) => {
                 match failure.taken {
-                    Some(length) => outbound.written(length),
+                    Some(length) => note_written(shared, is_traced, outbound, length),
                     None => self.tear(),
                 }
                 Err(Error::Timeout(Phase::Send))
@@ -255,7 +282,7 @@ impl<'a> Turn<'a> {
 
     /// Writes what goes without waiting.
     fn try_flush(&mut self) {
-        let shared = self.shared;
+        let (shared, is_traced) = (self.shared, self.is_traced);
         let outbound = self.outbound();
         if shared.stream.has_output() && shared.stream.try_flush().is_err() {
             return;
@@ -264,7 +291,7 @@ impl<'a> Turn<'a> {
             match shared.stream.try_write(outbound.pending()) {
                 Ok(0) => return,
                 Ok(length) => {
-                    outbound.written(length);
+                    note_written(shared, is_traced, outbound, length);
                     shared.driver.count(length);
                 }
                 Err(error) => {
@@ -281,6 +308,32 @@ impl<'a> Turn<'a> {
 
     fn outbound(&mut self) -> &mut Outbound {
         self.outbound.as_mut().expect("the sending half is there until the turn is dropped")
+    }
+}
+
+/// Takes note that the first `length` bytes that were pending are written.
+#[inline]
+fn note_written(shared: &Shared, is_traced: bool, outbound: &mut Outbound, length: usize) {
+    if is_traced {
+        shared.tell_sent(&outbound.pending()[..length]);
+    }
+    outbound.written(length);
+}
+
+impl Shared {
+    /// Whether the trace has seen all that was written since `epoch` began, or can begin now: between two frames.
+    #[cold]
+    fn listen(&self, epoch: Epoch, outbound: &Outbound) -> bool {
+        let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
+        if !trace.follows(epoch) && outbound.pending().is_empty() && !outbound.is_inside_frame() {
+            trace.join(epoch, 0);
+        }
+        trace.follows(epoch)
+    }
+
+    #[cold]
+    fn tell_sent(&self, bytes: &[u8]) {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes);
     }
 }
 

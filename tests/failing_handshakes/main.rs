@@ -28,8 +28,10 @@ use allocation_counter::measure;
 use rustls::ServerConfig;
 use support::{Peer, bounded, ms};
 use tls_peer::{Authority, VERSIONS, Validity};
+#[cfg(feature = "rustls")]
+use websocket_sync::TlsBackend;
 use websocket_sync::{
-    Cancellation, CloseCause, ConnectOptions, Error, HandshakeError, Phase, SocketOptions, TlsBackend, TlsOptions,
+    Cancellation, CloseCause, ConnectOptions, Error, HandshakeError, Phase, SocketOptions, TlsOptions,
 };
 
 const TIMES: usize = 100;
@@ -168,9 +170,8 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Release);
         let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            support::join(thread);
-        }
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || thread::panicking(), "the server has panicked");
     }
 }
 
@@ -204,6 +205,7 @@ fn an_opening_that_fails_leaves_nothing_behind() {
 
 /// Of the test itself: each of the four would be seen.
 fn what_is_left_behind_is_noticed() {
+    let (_, threads) = support::descriptors_and_threads();
     let error = || ConnectOptions::new().connect("none").unwrap_err();
     let is_any = |_: &Error| true;
     let memory = move || {
@@ -230,7 +232,7 @@ fn what_is_left_behind_is_noticed() {
     };
     assert!(Kind::new("a thread", thread, is_any).shared().left_behind(ms(0)).is_some());
     drop(stop);
-    while support::descriptors_and_threads().1 > 20 {
+    while support::descriptors_and_threads().1 > threads {
         thread::sleep(ms(1));
     }
 }

@@ -1,5 +1,6 @@
 //! SOCKS proxies. Every reply is in the tables beside the code; here they make tunnels.
 
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -84,6 +85,32 @@ fn the_next_address_is_asked_for_where_one_is_not_reached() {
 }
 
 #[test]
+fn a_proxy_without_ipv6_is_asked_for_ipv4() {
+    bounded(20, || {
+        let (port, proxy) = proxy(|listener| {
+            for (request, reply) in [(&b"\x05\x01\0\x04"[..], 8), (b"\x05\x01\0\x01\x0a\0\0\x01\0\x50", 0)] {
+                let mut peer = next(listener);
+                peer.hear(b"\x05\x01\0");
+                peer.say(b"\x05\0");
+                peer.hear(request);
+                peer.say([5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
+                if reply == 0 {
+                    serve_hello(&mut peer);
+                } else {
+                    peer.rest();
+                }
+            }
+        });
+        let both = ConnectOptions::new().resolver(|host, port| match host {
+            "server.example" => Ok(vec![(Ipv6Addr::LOCALHOST, port).into(), ([10, 0, 0, 1], port).into()]),
+            _ => Ok(vec![([127, 0, 0, 1], port).into()]),
+        });
+        say_back(&mut both.proxy(at("socks5", port)).connect("ws://server.example/").unwrap());
+        join(proxy);
+    });
+}
+
+#[test]
 fn no_more_than_four_addresses_are_asked_for_and_a_ban_ends_it() {
     bounded(20, || {
         for (reply, times) in [(5, 4), (2, 1)] {
@@ -130,7 +157,7 @@ fn a_password_that_is_not_accepted_is_told() {
 fn a_name_without_an_ipv4_address_is_none_for_version_4() {
     let options = ConnectOptions::new().resolver(|host, port| {
         assert_eq!(host, "server.example", "the proxy need not be found");
-        Ok(vec![(std::net::Ipv6Addr::LOCALHOST, port).into()])
+        Ok(vec![(Ipv6Addr::LOCALHOST, port).into()])
     });
     let problem = wrong(options.proxy("socks4://proxy.example").connect("ws://server.example/"));
     assert!(matches!(problem, ProxyError::Target(_)), "{problem:?}");

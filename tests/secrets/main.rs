@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod app;
 #[path = "../support/backends.rs"]
 mod backends;
 mod elsewhere;
@@ -12,6 +13,7 @@ mod proxies;
 mod support;
 #[path = "../support/tls_peer.rs"]
 mod tls_peer;
+mod trace;
 
 use std::fmt::{Debug, Write};
 use std::io;
@@ -22,7 +24,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::{Peer, Script, answer_to, bounded, ms, serve};
 use tls_peer::Authority;
-use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsBackend, TlsOptions};
+#[cfg(feature = "rustls")]
+use websocket_sync::TlsBackend;
+use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsOptions};
 
 /// A part of every secret.
 const CANARY: &str = "c4n4ry";

@@ -1,5 +1,7 @@
 //! What proxies are told, and what they are not.
 
+use std::net::Shutdown;
+
 use crate::*;
 
 /// User and password for a proxy.
@@ -145,7 +147,8 @@ fn a_proxy_that_is_not_reached_tells_no_secret() {
             for answer in answers {
                 let (url, script) = serve(move |mut peer: Peer| {
                     let _ = peer.try_say(answer);
-                    peer.fall_silent();
+                    // Who was refused may have gone.
+                    let _ = peer.socket().shutdown(Shutdown::Write);
                     peer.rest()
                 });
                 let address = url.trim_start_matches("ws://").trim_end_matches('/');

@@ -509,24 +509,29 @@ pub(crate) fn send_up_to(messages: usize, sender: &Sender, payload: &[u8]) {
 pub(crate) const REQUEST: &str = "GET / HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// The most memory that the process held since [`Memory::now`], where the system tells.
+/// The most memory that the process held since [`Memory::now`], where the system tells. Code that was loaded meanwhile is not
+/// counted: how much that is depends on how much is linked.
 pub(crate) struct Memory {
-    before: Option<u64>,
+    before: Option<Resident>,
+}
+
+/// What is resident of a process, in bytes.
+struct Resident {
+    all: u64,
+    /// Of that, what is mapped from files.
+    files: u64,
 }
 
 impl Memory {
     pub(crate) fn now() -> Self {
         // Begins a new maximum.
         let reset = std::fs::write("/proc/self/clear_refs", "5").is_ok();
-        Self { before: reset.then(|| status("VmRSS:")).flatten() }
+        Self { before: reset.then(|| resident("VmRSS:")).flatten() }
     }
 
     /// In bytes; 0 where it is not known.
     pub(crate) fn peak(&self) -> u64 {
-        match (self.before, status("VmHWM:")) {
-            (Some(before), Some(peak)) => peak.saturating_sub(before),
-            _ => 0,
-        }
+        self.above("VmHWM:")
     }
 }
 
@@ -534,11 +539,22 @@ impl Memory {
 impl Memory {
     /// In bytes; 0 where it is not known.
     pub(crate) fn growth(&self) -> u64 {
-        match (self.before, status("VmRSS:")) {
-            (Some(before), Some(now)) => now.saturating_sub(before),
+        self.above("VmRSS:")
+    }
+
+    fn above(&self, field: &str) -> u64 {
+        match (&self.before, resident(field)) {
+            (Some(before), Some(now)) => {
+                let loaded = now.files.saturating_sub(before.files);
+                now.all.saturating_sub(before.all).saturating_sub(loaded)
+            }
             _ => 0,
         }
     }
+}
+
+fn resident(field: &str) -> Option<Resident> {
+    Some(Resident { all: status(field)?, files: status("RssFile:")? })
 }
 
 fn status(field: &str) -> Option<u64> {

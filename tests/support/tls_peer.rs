@@ -87,6 +87,16 @@ pub(crate) enum Validity {
     Later,
 }
 
+impl Validity {
+    pub(crate) fn apply(self, params: &mut CertificateParams) {
+        match self {
+            Self::Now => {}
+            Self::Over => params.not_after = date_time_ymd(2001, 1, 1),
+            Self::Later => params.not_before = date_time_ymd(2999, 1, 1),
+        }
+    }
+}
+
 impl Authority {
     pub(crate) fn new() -> Self {
         let (params, key) = authority();
@@ -95,13 +105,14 @@ impl Authority {
     }
 
     pub(crate) fn leaf(&self, name: &str, validity: Validity) -> Leaf {
+        self.leaf_with(name, |params| validity.apply(params))
+    }
+
+    /// A certificate that is special.
+    pub(crate) fn leaf_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        match validity {
-            Validity::Now => {}
-            Validity::Over => params.not_after = date_time_ymd(2001, 1, 1),
-            Validity::Later => params.not_before = date_time_ymd(2999, 1, 1),
-        }
+        change(&mut params);
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         Leaf { cert: cert.pem(), key: key.serialize_pem(), pin: pin(&key) }
@@ -109,7 +120,13 @@ impl Authority {
 
     /// An authority below this one.
     pub(crate) fn intermediate(&self) -> Self {
-        let (params, key) = authority();
+        self.intermediate_with(|_| {})
+    }
+
+    /// One that is special.
+    pub(crate) fn intermediate_with(&self, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let (mut params, key) = authority();
+        change(&mut params);
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         Self { pem, name: params.distinguished_name.clone(), issuer: Issuer::new(params, key) }
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, NameConstraints};
 use websocket_sync::{Error, SystemRoots, TlsErrorKind, TlsOptions};
 
 use crate::tls_peer::{Authority, Leaf, VERSIONS, Validity, accept, self_signed};
@@ -41,6 +42,24 @@ fn each_kind_of_bad_certificate_has_a_name(tls: TlsOptions) {
         // Without the certificate that links it to the authority.
         (authority.intermediate().leaf("localhost", Validity::Now), TlsErrorKind::UnknownIssuer),
         (authority.impostor().leaf("localhost", Validity::Now), TlsErrorKind::BadSignature),
+        // For clients only.
+        (
+            authority.leaf_with("localhost", |params| {
+                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            }),
+            TlsErrorKind::InvalidCertificate,
+        ),
+        (below(&authority, |params| Validity::Over.apply(params)), TlsErrorKind::Expired),
+        // By an authority that may vouch for others only, or for nobody.
+        (
+            below(&authority, |params| {
+                let permitted_subtrees = vec![GeneralSubtree::DnsName("other.example".to_owned())];
+                let excluded_subtrees = Vec::new();
+                params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees });
+            }),
+            TlsErrorKind::InvalidCertificate,
+        ),
+        (below(&authority, |params| params.is_ca = IsCa::ExplicitNoCa), TlsErrorKind::InvalidCertificate),
     ];
     for version in VERSIONS {
         for (leaf, expected) in &cases {
@@ -52,6 +71,14 @@ fn each_kind_of_bad_certificate_has_a_name(tls: TlsOptions) {
             seen.unwrap_err();
         }
     }
+}
+
+/// A certificate that an authority below this one has issued, with its.
+fn below(authority: &Authority, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+    let intermediate = authority.intermediate_with(change);
+    let mut leaf = intermediate.leaf("localhost", Validity::Now);
+    leaf.cert += &intermediate.pem;
+    leaf
 }
 
 fn no_way_to_trust_an_authority_makes_a_wrong_name_right(tls: TlsOptions) {

@@ -36,7 +36,7 @@ impl Link for Wire {
         self.0.given_up.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn ping(&self, _: &[u8]) -> Result<()> {
+    fn ping(&self, _: &[u8], _: Option<Duration>) -> Result<()> {
         self.0.pings.fetch_add(1, Ordering::SeqCst);
         if self.0.is_broken.load(Ordering::SeqCst) { Err(not_connected()) } else { Ok(()) }
     }

@@ -13,6 +13,7 @@ use crate::error::{Error, ProxyError, Refusal, Result};
 use crate::net::deadline::{Deadline, Patience};
 use crate::net::stream::Stream;
 use crate::protocol::handshake::{Tunnel, TunnelProgress, TunnelRefusal, tunnel_request};
+use crate::trace::HeadTap;
 use crate::url::Target;
 
 /// How often a proxy is asked: with Basic, with Digest, and once more where its nonce has grown old meanwhile.
@@ -27,15 +28,10 @@ const PIECE: usize = 4096;
 /// Refuses what must not be sent.
 pub(super) fn check(headers: &[(String, String)], credentials: Option<&Credentials>) -> Result<(), ProxyError> {
     tunnel_request("host:80", None, headers).map_err(ProxyError::Header)?;
-    match credentials {
-        // RFC 7617, section 2.
-        Some(Credentials { user, password })
-            if user.contains(char::is_control) || password.contains(char::is_control) =>
-        {
-            Err(ProxyError::Credentials("one of them has a control character"))
-        }
-        _ => Ok(()),
+    if credentials.is_some_and(Credentials::has_control_character) {
+        return Err(ProxyError::Credentials("one of them has a control character"));
     }
+    Ok(())
 }
 
 /// Asks for a tunnel to the server until the proxy makes one or has nothing more to ask. Everything has been
@@ -77,6 +73,7 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
 
 /// Sends a request and reads the answer: `None` is a tunnel.
 fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
+    line.tracer.send_request(request);
     match stream.write_all(request, Patience::until(line.deadline)).map_err(|failure| failed(failure.error)) {
         Ok(()) => hear(line, stream),
         Err(error @ Error::Timeout(_)) => Err(error),
@@ -93,12 +90,16 @@ fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<Tunnel
 fn hear(line: &Line<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
     let mut deadline = line.deadline;
     let mut tunnel = Tunnel::new(line.options.settings().head_limits);
+    let mut tap = HeadTap::response(line.tracer);
     let mut piece = [0; PIECE];
     loop {
         let was_refused = tunnel.is_refused();
         let progress = match stream.read(&mut piece, deadline) {
             Ok(0) => return ended(tunnel.receive_eof(), ProxyError::Eof.into()),
-            Ok(length) => tunnel.receive(&piece[..length]).map_err(ProxyError::Http)?,
+            Ok(length) => {
+                tap.pass(&piece[..length]);
+                tunnel.receive(&piece[..length]).map_err(ProxyError::Http)?
+            }
             Err(error) => return ended(tunnel.finish_refusal(), failed(error)),
         };
         match progress {

@@ -22,6 +22,7 @@ use crate::cancellation::Watch;
 use crate::error::{Error, Phase, ProxyError, Result, TlsError};
 use crate::options::{ConnectOptions, Proxy, ProxyChoice, TlsOptions};
 use crate::timings::Timings;
+use crate::trace::Tracer;
 use crate::url::{ProxyScheme, ProxyUrl, Target};
 
 /// How many of a server's addresses a proxy is asked to try.
@@ -106,13 +107,14 @@ impl Hop {
         target: &Target,
         options: &ConnectOptions,
         deadline: Deadline,
+        tracer: Tracer,
         timings: &mut Timings,
     ) -> Result<Watched> {
         log::debug!("connecting through {} proxy {}", self.url.scheme.as_str(), self.url.host_and_port());
         let credentials = self.url.credentials.as_ref();
         let by_four = |stream: &Stream, to: socks4::Destination<'_>| socks4::connect(stream, to, credentials, deadline);
         let by_five = |stream: &Stream, to: socks5::Destination<'_>| socks5::connect(stream, to, credentials, deadline);
-        let mut line = Line { hop: self, options, deadline, timings, began: None };
+        let mut line = Line { hop: self, options, deadline, tracer, timings, began: None };
         let connected = match self.url.scheme {
             ProxyScheme::Http | ProxyScheme::Https => http::tunnel(&mut line, target),
             ProxyScheme::Socks4 => {
@@ -152,6 +154,7 @@ struct Line<'a> {
     hop: &'a Hop,
     options: &'a ConnectOptions,
     deadline: Deadline,
+    tracer: Tracer,
     timings: &'a mut Timings,
     /// Since when there is something to say to the proxy.
     began: Option<Instant>,
@@ -197,12 +200,18 @@ impl Line<'_> {
             let connected = self.connect()?;
             match ask(&connected.0, destination) {
                 Ok(()) => return Ok(connected),
-                Err(Error::Proxy(unreached)) if unreached.is_retryable() => problem = unreached,
+                Err(Error::Proxy(unreached)) if is_of_address(&unreached) => problem = unreached,
                 Err(error) => return Err(error),
             }
         }
         Err(Error::Proxy(problem))
     }
+}
+
+/// Whether another address of the server may be better off: this one was not reached, or its family means nothing to the proxy
+/// (RFC 1928, section 6).
+const fn is_of_address(problem: &ProxyError) -> bool {
+    problem.is_retryable() || matches!(problem, ProxyError::Socks { version: 5, code: 8 })
 }
 
 /// The address that a host is, if it is one.

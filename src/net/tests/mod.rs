@@ -10,7 +10,7 @@ mod places;
 mod records;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
-mod tls_peer;
+pub(crate) mod tls_peer;
 
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};

@@ -9,6 +9,7 @@ use crate::net::dial::dial;
 use crate::net::stream::Stream;
 use crate::options::ConnectOptions;
 use crate::timings::Timings;
+use crate::trace::Tracer;
 use crate::url::Target;
 
 fn zoned(address: SocketAddr, zone: &str) -> Target {
@@ -17,7 +18,7 @@ fn zoned(address: SocketAddr, zone: &str) -> Target {
 }
 
 fn connect(target: &Target) -> Result<Stream> {
-    dial(target, &ConnectOptions::new(), long(), &mut Timings::default())
+    dial(target, &ConnectOptions::new(), long(), Tracer::new(), &mut Timings::default())
 }
 
 /// An address of this machine with the number and the name of its interface, if it has one that is link-local.
@@ -134,7 +135,7 @@ mod unix {
         let server = place.serve(echo);
         let mut timings = Timings::default();
         let target = place.target("ws://localhost/");
-        let stream = dial(&target, &ConnectOptions::new(), long(), &mut timings).unwrap();
+        let stream = dial(&target, &ConnectOptions::new(), long(), Tracer::new(), &mut timings).unwrap();
         assert_echoes(&stream);
         assert_eq!((stream.local_addr(), stream.peer_addr()), (None, None));
         assert!(timings.resolve.is_none() && timings.connect.is_some());
@@ -152,7 +153,9 @@ mod unix {
             let config = authority.server(name);
             let server = place.serve(move |socket| echo(accept(config, socket).unwrap()));
             let options = ConnectOptions::new().tls(tls);
-            let stream = dial(&place.target("wss://localhost/"), &options, long(), &mut Timings::default()).unwrap();
+            let stream =
+                dial(&place.target("wss://localhost/"), &options, long(), Tracer::new(), &mut Timings::default())
+                    .unwrap();
             assert_echoes(&stream);
             server.join().unwrap();
         }
@@ -172,7 +175,7 @@ mod unix {
         };
         let socket = SocketOptions::new().recv_buffer_size(50_000).configure(hook);
         let options = ConnectOptions::new().socket(socket);
-        dial(&place.target("ws://localhost/"), &options, long(), &mut Timings::default()).unwrap();
+        dial(&place.target("ws://localhost/"), &options, long(), Tracer::new(), &mut Timings::default()).unwrap();
         let (domain, size) = seen.lock().unwrap().take().unwrap();
         assert_eq!(domain, socket2::Domain::UNIX);
         assert!(size >= 50_000);
@@ -198,7 +201,7 @@ mod unix {
         let (listener, _queued) = place.full();
         let target = place.target("ws://localhost/");
         let start = Instant::now();
-        let result = dial(&target, &ConnectOptions::new(), soon(80), &mut Timings::default());
+        let result = dial(&target, &ConnectOptions::new(), soon(80), Tracer::new(), &mut Timings::default());
         assert!(matches!(result, Err(Error::Timeout(Phase::Connect))), "{result:?}");
         assert!((80 * MS..1000 * MS).contains(&start.elapsed()), "{:?}", start.elapsed());
         let room = thread::spawn(move || {
@@ -222,7 +225,7 @@ mod unix {
             cancellation.cancel();
         });
         let start = Instant::now();
-        dial(&place.target("ws://localhost/"), &options, long(), &mut Timings::default()).unwrap_err();
+        dial(&place.target("ws://localhost/"), &options, long(), Tracer::new(), &mut Timings::default()).unwrap_err();
         assert!((30 * MS..1000 * MS).contains(&start.elapsed()), "{:?}", start.elapsed());
         canceller.join().unwrap();
     }

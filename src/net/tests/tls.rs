@@ -18,6 +18,7 @@ use crate::net::stream::Stream;
 use crate::net::tls;
 use crate::options::{ConnectOptions, SystemRoots, TlsOptions};
 use crate::timings::Timings;
+use crate::trace::Tracer;
 use crate::url::Target;
 
 on_each_backend! {
@@ -58,7 +59,7 @@ fn echo_server(config: Arc<ServerConfig>) -> (u16, JoinHandle<Result<(), String>
 fn dial_tls(host: &str, port: u16, tls: TlsOptions) -> crate::Result<Stream> {
     let target = Target::parse(&format!("wss://{host}:{port}/")).unwrap();
     let options = ConnectOptions::new().tls(tls).resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()]));
-    dial(&target, &options, long(), &mut Timings::default())
+    dial(&target, &options, long(), Tracer::new(), &mut Timings::default())
 }
 
 fn assert_echoes(stream: &Stream) {

@@ -10,11 +10,15 @@ use super::pipe::{Outgoing, Pipe};
 #[cfg(feature = "rustls")]
 use super::rustls;
 use crate::error::{Error, Phase, Result, TlsError, TlsErrorKind};
-use crate::net::deadline::{Deadline, Patience};
+use crate::net::deadline::{Deadline, Patience, is_timeout};
 use crate::net::stream::Stream;
 use crate::options::{Connector, Ready};
 
 /// How far a library came with what it had.
+#[cfg_attr(
+    windows,
+    expect(clippy::large_enum_variant, reason = "Schannel's stream is; one is moved per step of a handshake")
+)]
 pub(super) enum Attempt {
     /// To the end. What it has to say last may still be in the pipe.
     Done(Engine),
@@ -172,7 +176,7 @@ impl From<io::Error> for Failure {
 impl Failure {
     fn into_error(self, name: &str) -> Error {
         match self {
-            Self::Io(error) if error.kind() == io::ErrorKind::TimedOut => Error::Timeout(Phase::Tls),
+            Self::Io(error) if is_timeout(&error) => Error::Timeout(Phase::Tls),
             Self::Io(error) => Error::Io { phase: Phase::Tls, error },
             Self::Tls { kind, problem } => Error::Tls(Box::new(TlsError { host: name.to_owned(), kind, problem })),
             #[cfg(feature = "rustls")]
@@ -184,6 +188,8 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(unix)]
+    use crate::net::deadline::timed_out;
 
     #[test]
     fn a_server_picks_one_of_what_was_offered_or_nothing() {
@@ -196,5 +202,15 @@ mod tests {
             assert_eq!(kind, TlsErrorKind::ApplicationProtocol);
         }
         assert!(agree(&[], Some(b"http/1.1")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_the_system_gives_up_is_lost_and_not_late() {
+        let unanswered = io::Error::from(rustix::io::Errno::TIMEDOUT);
+        let lost = Failure::Io(unanswered).into_error("h");
+        assert!(matches!(lost, Error::Io { phase: Phase::Tls, .. }), "{lost:?}");
+        let late = Failure::Io(timed_out()).into_error("h");
+        assert!(matches!(late, Error::Timeout(Phase::Tls)), "{late:?}");
     }
 }

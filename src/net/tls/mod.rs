@@ -18,7 +18,7 @@ mod session;
 mod trust;
 
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 use std::{fmt, io, mem};
@@ -98,6 +98,8 @@ pub(crate) struct Tls {
     progress: Condvar,
     /// Whether there are bytes to send that nobody is about to send. Raised under either lock, lowered under both.
     unsent: AtomicBool,
+    /// How many bytes came from below since the handshake: a sign of life before a record is there whole.
+    arrived: AtomicU64,
 }
 
 impl Tls {
@@ -109,11 +111,17 @@ impl Tls {
             session: Mutex::new(Session::new(engine)),
             progress: Condvar::new(),
             unsent: AtomicBool::new(false),
+            arrived: AtomicU64::new(0),
         }))
     }
 
     pub(super) const fn below(&self) -> &Stream {
         &self.below
+    }
+
+    /// See [`Stream::arrived`].
+    pub(super) fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed)
     }
 
     /// See [`Stream::read`].
@@ -140,6 +148,10 @@ impl Tls {
             self.flush_unsent();
             // Waits, if anything does, and holds no lock.
             let received = self.below.read(incoming.space(), deadline);
+            if let Ok(length) = received {
+                // There is one reader, so nothing has to be added atomically.
+                self.arrived.store(self.arrived.load(Ordering::Relaxed) + length as u64, Ordering::Relaxed);
+            }
             session = self.session();
             session.feed(incoming, received)?;
         }
@@ -184,6 +196,11 @@ impl Tls {
     #[inline]
     pub(super) fn has_output(&self) -> bool {
         self.unsent.load(Ordering::Relaxed)
+    }
+
+    /// See [`Stream::output_len`]; not known while somebody sends.
+    pub(super) fn output_len(&self) -> usize {
+        self.try_output().map_or(0, |output| output.len()) + self.below.output_len()
     }
 
     /// See [`Stream::has_input`].

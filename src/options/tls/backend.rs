@@ -1,5 +1,7 @@
 //! Who speaks TLS.
 
+use std::fmt;
+
 use native_tls::TlsConnector;
 
 use super::TlsOptions;
@@ -29,11 +31,22 @@ pub enum TlsBackend {
 }
 
 /// What speaks TLS with these options.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Connector {
     Native(TlsConnector),
     #[cfg(feature = "rustls")]
     Rustls(std::sync::Arc<::rustls::ClientConfig>),
+}
+
+/// Says which library it is: what it holds may be secret.
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Native(_) => "Native(..)",
+            #[cfg(feature = "rustls")]
+            Self::Rustls(_) => "Rustls(..)",
+        })
+    }
 }
 
 /// What the options come to.

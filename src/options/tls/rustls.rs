@@ -12,6 +12,8 @@ impl TlsOptions {
     /// [backend](Self::backend), and all other options but [`server_hostname`](Self::server_hostname) and
     /// [`pin_sha256`](Self::pin_sha256) are without effect.
     ///
+    /// Where it resumes sessions, a connection that resumes one is judged by the certificate that was shown to the first.
+    ///
     /// Default: one made from the other options.
     #[doc(alias = "context")]
     pub fn rustls_config(self, config: Arc<ClientConfig>) -> Self {

@@ -33,7 +33,9 @@ impl Asked {
 
 /// Refuses fields that would make this another request than one for a WebSocket. The user's fields come to this, too.
 fn check_meaning(fields: &Headers) -> Result<(), LocalProtocolError> {
-    for once in ["Upgrade", "Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Cookie"] {
+    const ONCE: [&str; 7] =
+        ["Upgrade", "Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Cookie", "Content-Length"];
+    for once in ONCE {
         if fields.all(once).count() > 1 {
             return Err(LocalProtocolError::RepeatedHeader(once));
         }
@@ -95,8 +97,8 @@ mod tests {
         for (name, value) in cases {
             assert_eq!(with(name, &[value]), Err(LocalProtocolError::HeaderValue(name)), "{value}");
         }
-        for name in ["Host", "Origin", "Sec-WebSocket-Key", "Cookie"] {
-            assert_eq!(with(name, &["a", "b"]), Err(LocalProtocolError::RepeatedHeader(name)));
+        for name in ["Host", "Origin", "Sec-WebSocket-Key", "Cookie", "Content-Length"] {
+            assert_eq!(with(name, &["0", "5"]), Err(LocalProtocolError::RepeatedHeader(name)));
         }
         for (name, value) in [("Upgrade", "WebSocket"), ("Content-Length", "0"), ("Connection", "x, upgrade")] {
             assert!(with(name, &[value]).is_ok(), "{name}");

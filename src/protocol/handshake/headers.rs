@@ -163,10 +163,11 @@ impl<N: Into<String>, V: Into<Vec<u8>>, const COUNT: usize> From<[(N, V); COUNT]
 }
 
 /// Whether a field's value may be one that must not come into a log. Better one too many: `X-Api-Key` is as good a
-/// secret as `Authorization`, and only the handshake's own fields are known to be none.
+/// secret as `Authorization`, a `Location` has a query, and only the handshake's own fields are known to be none.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let suspicious = ["auth", "cookie", "credential", "key", "password", "secret", "session", "signature", "token"];
+    let suspicious =
+        ["auth", "cookie", "credential", "key", "location", "password", "secret", "session", "signature", "token"];
     !name.starts_with("sec-websocket-") && suspicious.iter().any(|word| name.contains(word))
 }
 

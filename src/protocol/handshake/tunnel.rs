@@ -1,5 +1,6 @@
 //! A tunnel through an HTTP proxy: `CONNECT`, and how its answer is read (RFC 9110, section 9.3.6).
 
+use super::asked::is_host;
 use super::body::{Body, BodyEnd};
 use super::error::HandshakeError;
 use super::head::{HeadCollector, HeadLimits, ResponseHead, StartLine};
@@ -16,8 +17,9 @@ const MAX_HEAD: usize = 16 * 1024;
 ///
 /// # Errors
 ///
-/// [`LocalProtocolError::IllegalCharacter`] for a field that would break out of its line, and
-/// [`LocalProtocolError::HeaderValue`] for one that announces a body.
+/// [`LocalProtocolError::IllegalCharacter`] for a field that would break out of its line,
+/// [`LocalProtocolError::RepeatedHeader`] for one that there is only one of, and [`LocalProtocolError::HeaderValue`] for a `Host`
+/// that is none and for one that announces a body.
 pub(crate) fn tunnel_request(
     authority: &str,
     authorization: Option<&str>,
@@ -33,6 +35,14 @@ pub(crate) fn tunnel_request(
     }
     given.iter().for_each(|(name, value)| headers.push(name, value));
     headers.check()?;
+    for once in ["Host", "Proxy-Authorization"] {
+        if headers.all(once).count() > 1 {
+            return Err(LocalProtocolError::RepeatedHeader(once));
+        }
+    }
+    if !headers.first("host").is_some_and(is_host) {
+        return Err(LocalProtocolError::HeaderValue("Host"));
+    }
     for name in ["Content-Length", "Transfer-Encoding"] {
         if headers.contains(name) {
             return Err(LocalProtocolError::HeaderValue(name));
@@ -245,6 +255,12 @@ mod tests {
             let refused = tunnel_request("h:1", None, &fields(&[(name, "5")]));
             assert!(matches!(refused, Err(LocalProtocolError::HeaderValue(_))), "{name}: {refused:?}");
         }
+        for name in ["Host", "Proxy-Authorization"] {
+            let refused = tunnel_request("h:1", None, &fields(&[(name, "a"), (name, "b")]));
+            assert_eq!(refused, Err(LocalProtocolError::RepeatedHeader(name)));
+        }
+        let refused = tunnel_request("h:1", None, &fields(&[("host", "a b")]));
+        assert_eq!(refused, Err(LocalProtocolError::HeaderValue("Host")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::error::{Error, HandshakeError, Result};
 use crate::net::{self, Stream, Transport};
 use crate::protocol::Role;
 use crate::protocol::handshake::{Acceptance, Rejection, Response, ServerHandshake, UpgradeRequest};
+use crate::trace::HeadTap;
 use crate::websocket::compression::Compressing;
 
 impl Opening<'_> {
@@ -34,17 +35,21 @@ impl Opening<'_> {
         for (name, value) in &settings.headers {
             acceptance = acceptance.header(name, value.as_str());
         }
-        self.send(&stream, &handshake.accept(&acceptance)?)?;
+        let answer = handshake.accept(&acceptance)?;
+        self.tracer.send_response(&answer);
+        self.send(&stream, &answer)?;
         let response = Response::accepted(request.headers, acceptance.subprotocol, acceptance.extensions);
         Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data(), &compressing))
     }
 
     fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {
+        let mut tap = HeadTap::request(self.tracer);
         let mut piece = [0; PIECE];
         loop {
             match stream.read(&mut piece, self.deadline) {
                 Ok(0) => return Err(HandshakeError::Eof.into()),
                 Ok(length) => {
+                    tap.pass(&piece[..length]);
                     if let Some(request) = handshake.receive(&piece[..length])? {
                         return Ok(request);
                     }
@@ -59,6 +64,7 @@ impl Opening<'_> {
         let Error::Handshake(broken) = error else { return };
         let Some(rejection) = Rejection::for_error(broken) else { return };
         if let Ok(answer) = handshake.reject(&rejection) {
+            self.tracer.send_response(&answer);
             let _ = self.send(stream, &answer);
             let _ = stream.shutdown(Shutdown::Write);
         }

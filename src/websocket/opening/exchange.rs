@@ -11,6 +11,7 @@ use crate::options::ConnectOptions;
 use crate::protocol::Role;
 use crate::protocol::handshake::{ClientHandshake, Progress};
 use crate::timings::Timings;
+use crate::trace::HeadTap;
 use crate::websocket::compression::Compressing;
 use crate::websocket::entropy::nonce;
 
@@ -63,6 +64,7 @@ impl Opening<'_> {
     pub(super) fn exchange(&self, stream: Stream, question: Question, timings: Timings) -> Result<Answer> {
         let start = Instant::now();
         let _watch = stream.watch(self.options.settings().cancellation.as_ref());
+        self.tracer.send_request(&question.request);
         match self.send(&stream, &question.request) {
             Ok(()) => self.answer(stream, question, timings, start),
             Err(error @ Error::Timeout(_)) => Err(error),
@@ -77,11 +79,15 @@ impl Opening<'_> {
 
     fn answer(&self, stream: Stream, question: Question, mut timings: Timings, start: Instant) -> Result<Answer> {
         let Question { mut handshake, mut compressing, .. } = question;
+        let mut tap = HeadTap::response(self.tracer);
         let mut piece = [0; PIECE];
         loop {
             let progress = match stream.read(&mut piece, self.deadline).map_err(phase)? {
                 0 => Progress::Refused(handshake.receive_eof()?),
-                length => handshake.receive(&piece[..length])?,
+                length => {
+                    tap.pass(&piece[..length]);
+                    handshake.receive(&piece[..length])?
+                }
             };
             match progress {
                 Progress::NeedMore => {}

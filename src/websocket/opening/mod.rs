@@ -28,6 +28,7 @@ use crate::protocol::handshake::Response;
 use crate::protocol::{CloseCode, MaskKeys, Role, TextPolicy};
 use crate::sync::Mutex;
 use crate::timings::Timings;
+use crate::trace::Tracer;
 use crate::url::{Target, without_query};
 
 /// What is read at a time. It fits an empty receive window, so that what follows the head does too.
@@ -39,12 +40,13 @@ pub(super) struct Opening<'a> {
     options: &'a ConnectOptions,
     timeouts: Timeouts,
     deadline: Deadline,
+    tracer: Tracer,
 }
 
 impl<'a> Opening<'a> {
     pub(super) fn new(options: &'a ConnectOptions, timeouts: Timeouts) -> Result<Self> {
         options.validate()?;
-        Ok(Self { options, timeouts, deadline: Deadline::after(Some(timeouts.open)) })
+        Ok(Self { options, timeouts, deadline: Deadline::after(Some(timeouts.open)), tracer: Tracer::new() })
     }
 
     /// Asks where redirects lead and with what a challenge wants, all under one deadline.
@@ -57,7 +59,7 @@ impl<'a> Opening<'a> {
                 log::debug!("opening {}", without_query(&route.target().to_string()));
                 let options = route.options(self.options);
                 let mut timings = Timings::default();
-                let stream = net::dial(route.target(), &options, self.deadline, &mut timings)?;
+                let stream = net::dial(route.target(), &options, self.deadline, self.tracer, &mut timings)?;
                 match self.ask(&route, question, stream, timings)? {
                     Answer::Opened(connection) => return Ok(route.arrive(*connection)),
                     Answer::Refused(refused) if route.follow(&refused.head)? => {}
@@ -125,9 +127,10 @@ impl<'a> Opening<'a> {
         let (mut inbound, outbound) = compressing.halves(role, settings.limits, policy, keys);
         let pushed = inbound.push(surplus);
         debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
+        let tracer = self.tracer;
         Connection {
-            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts, settings.max_unsent())),
-            reader: Mutex::new(Reader::new(inbound, self.timeouts.recv)),
+            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts, settings.max_unsent(), tracer)),
+            reader: Mutex::new(Reader::new(inbound, self.timeouts.recv, tracer)),
             response: Box::new(response),
             timings: Timings::default(),
             itinerary: Itinerary::default(),

@@ -6,6 +6,8 @@ mod error;
 mod identity;
 mod machine;
 mod roots;
+#[cfg(test)]
+mod tests;
 mod verifier;
 
 use std::sync::Arc;

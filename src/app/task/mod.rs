@@ -1,22 +1,24 @@
 //! An app for a loop of the user's own: it is told to go on, never waits, and says what it waits for.
 
+mod connecting;
+mod open;
+
 use std::fmt;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+pub use self::connecting::{Connected, Connecting};
+
+use self::open::{Handed, Leaving, MESSAGES, Open, hand_out, part, part_as_asked};
 use super::WebSocketApp;
-use super::attempt::{Attempt, Connector};
 use super::closed::Closed;
-use super::error::AppError;
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
-use super::run::Way;
 use super::session::{Ending, Past, Session};
-use super::shared::Beat;
+use super::shared::{Beat, Request};
 use super::stage::Stage;
 use super::sync::Arc;
 use crate::cancellation::Watch;
@@ -103,57 +105,14 @@ enum Phase {
     Over,
 }
 
-/// A connection that is open.
-#[derive(Debug)]
-struct Open {
-    ws: WebSocket,
-    /// When something waited to be sent first, or last got on; and how much had left by then.
-    unsent: Option<(Instant, u64)>,
-    /// When memory is given back that a burst has taken, unless something comes.
-    release_at: Option<Instant>,
-}
-
-/// A connection that is to end in order. What comes is thrown away.
-#[derive(Debug)]
-struct Leaving {
-    ws: WebSocket,
-    /// Why, unless its end says so.
-    error: Option<Error>,
-    was_open: bool,
-}
-
-/// An attempt to connect, to be made on any thread.
-pub struct Connecting<'env> {
-    url: String,
-    options: ConnectOptions,
-    connector: Option<Connector<'env>>,
-    number: u32,
-    last_error: Option<Arc<Error>>,
-}
-
-/// What came of an attempt to connect.
-#[derive(Debug)]
-pub struct Connected<'env> {
-    connector: Option<Back<'env>>,
-    outcome: Result<WebSocket>,
-}
-
-/// A connector on its way back.
-struct Back<'env>(Connector<'env>);
-
-/// How many messages one call hands out, and how many bytes, before it is the turn of others.
-const MESSAGES: usize = 64;
-const BYTES: usize = 1 << 20;
-/// How long nothing has to come until memory is given back.
-const IDLE: Duration = Duration::from_secs(1);
-
 impl<'env> WebSocketApp<'env> {
     /// Begins a run that a loop of your own drives; nothing happens before its first [`advance`](AppTask::advance). `wake` is called
     /// from any thread when the task is to be advanced although its socket says nothing; it must not wait, nor call anything of
     /// the app.
     ///
     /// In a task nobody waits: [`Handle::send_text`] and its kin fail with [`Error::Full`] when too much waits to be sent, and
-    /// [`Handle::close`] waits for the end only on other threads than that of the loop.
+    /// [`Handle::close`] waits for the end only on other threads than that of the loop. What does wait are the streams and
+    /// batches of [`Handle::sender`]: use them on other threads.
     ///
     /// # Errors
     ///
@@ -254,7 +213,7 @@ impl<'env> AppTask<'env> {
     /// Gives the connection up for a reason of the loop's: its socket cannot be waited for. Then it is to be advanced.
     pub fn fail(&mut self, error: Error) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Open(open) => part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true),
+            Phase::Open(open) => Phase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true)),
             other => other,
         };
     }
@@ -284,9 +243,14 @@ impl<'env> AppTask<'env> {
         let opened = ws.drive(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws, now)));
         self.phase = match opened {
             Ok(()) => Phase::Open(Open { ws, unsent: None, release_at: None }),
-            Err(error) => part(ws, CloseCode::NORMAL, Some(error), false),
+            Err(error) => Phase::Leaving(part_as_asked(self.request(), ws, Some(error), false)),
         };
         None
+    }
+
+    /// How the end of the run was asked for.
+    fn request(&self) -> Option<Request> {
+        self.app.handle.shared().request()
     }
 
     /// Hands out what has come.
@@ -306,11 +270,11 @@ impl<'env> AppTask<'env> {
                 Some(AppStep::Again)
             }
             Handed::Stopping => {
-                self.phase = part(open.ws, CloseCode::NORMAL, None, true);
+                self.phase = Phase::Leaving(part_as_asked(self.request(), open.ws, None, true));
                 None
             }
             Handed::Refused(error) => {
-                self.phase = part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true);
+                self.phase = Phase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
                 None
             }
             Handed::End(error) => self.ended(error, open.ws.close_info(), now),
@@ -408,104 +372,11 @@ impl<'env> AppTask<'env> {
     }
 }
 
-/// What became of what had come.
-enum Handed {
-    /// Nothing more is at hand; whether anything was.
-    Everything(bool),
-    Enough,
-    Stopping,
-    Refused(Error),
-    End(Error),
-}
-
-fn hand_out(session: &mut Session<'_, Stage<'_, '_>>, ws: &mut WebSocket, fragments: bool) -> Handed {
-    let shared = session.handle().shared();
-    let before = shared.received.bytes();
-    for handed in 0..MESSAGES {
-        if shared.is_stopping() {
-            return Handed::Stopping;
-        }
-        if shared.received.bytes() - before > BYTES as u64 {
-            return Handed::Enough;
-        }
-        let received = if fragments { ws.try_recv_fragment() } else { ws.try_recv_event() };
-        match received.map(|received| received.map(|received| session.received(received))) {
-            Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(error))) => return Handed::Refused(error),
-            Ok(None) if ws.has_buffered() => return Handed::Enough,
-            Ok(None) => return Handed::Everything(handed > 0),
-            Err(error) => return Handed::End(error),
-        }
-    }
-    Handed::Enough
-}
-
-/// Begins to close.
-fn part(ws: WebSocket, code: CloseCode, error: Option<Error>, was_open: bool) -> Phase {
-    // The code can be sent, so there is nothing to refuse; and what is over is left, too.
-    let _ = ws.try_close(code, "");
-    Phase::Leaving(Leaving { ws, error, was_open })
-}
-
-impl Open {
-    /// When the connection is given up, if nothing leaves until then.
-    fn stalls_at(&mut self, now: Instant) -> Option<Instant> {
-        if !self.ws.wants_write() {
-            self.unsent = None;
-            return None;
-        }
-        let (moved, patience) = self.ws.progress();
-        let (since, before) = self.unsent.get_or_insert((now, moved));
-        if *before != moved {
-            (*since, *before) = (now, moved);
-        }
-        since.checked_add(patience)
-    }
-
-    /// Gives memory back when nothing has come for a while; when to look again.
-    fn releases_at(&mut self, now: Instant) -> Option<Instant> {
-        if !self.ws.can_release() {
-            return None;
-        }
-        let at = *self.release_at.get_or_insert(now + IDLE);
-        if now < at {
-            return Some(at);
-        }
-        self.ws.release();
-        self.release_at = None;
-        None
-    }
-}
-
-impl<'env> Connecting<'env> {
-    /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); called off when the app is
-    /// closed.
-    pub fn run(mut self) -> Connected<'env> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.connect()))
-            .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect", &*payload))));
-        self.ended(outcome)
-    }
-
-    /// Does not connect: there is nobody to do it.
-    pub fn fail(self, error: Error) -> Connected<'env> {
-        self.ended(Err(error))
-    }
-
-    fn connect(&mut self) -> Result<WebSocket> {
-        let attempt = Attempt { number: self.number, last_error: self.last_error.as_deref() };
-        let options = self.options.clone();
-        Way { url: &self.url, options, connector: self.connector.as_mut(), fragments: false }.connect(&attempt)
-    }
-
-    fn ended(self, outcome: Result<WebSocket>) -> Connected<'env> {
-        Connected { connector: self.connector.map(Back), outcome }
-    }
-}
-
-/// A run that is given up: an open connection is left with a Close 1001, without waiting.
+/// A run that is given up: an open connection is left with a Close 1001, without waiting, and an attempt is called off.
 impl Drop for AppTask<'_> {
     fn drop(&mut self) {
         if !matches!(self.phase, Phase::Over) {
+            self.app.handle.stop();
             self.app.handle.shared().finish();
         }
     }
@@ -514,20 +385,5 @@ impl Drop for AppTask<'_> {
 impl fmt::Debug for AppTask<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AppTask").field("app", &self.app).field("phase", &self.phase).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Connecting<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connecting")
-            .field("number", &self.number)
-            .field("options", &self.options)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Back<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Fn(..)")
     }
 }

@@ -1,0 +1,71 @@
+//! An attempt to connect, which waits: for another thread than that of the loop.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::app::attempt::{Attempt, Connector};
+use crate::app::error::AppError;
+use crate::app::run::Way;
+use crate::app::sync::Arc;
+use crate::error::{Error, Result};
+use crate::options::ConnectOptions;
+use crate::websocket::WebSocket;
+
+/// An attempt to connect, to be made on any thread.
+pub struct Connecting<'env> {
+    pub(super) url: String,
+    pub(super) options: ConnectOptions,
+    pub(super) connector: Option<Connector<'env>>,
+    pub(super) number: u32,
+    pub(super) last_error: Option<Arc<Error>>,
+}
+
+/// What came of an attempt to connect.
+#[derive(Debug)]
+pub struct Connected<'env> {
+    pub(super) connector: Option<Back<'env>>,
+    pub(super) outcome: Result<WebSocket>,
+}
+
+/// A connector on its way back.
+pub(super) struct Back<'env>(pub(super) Connector<'env>);
+
+impl<'env> Connecting<'env> {
+    /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); called off when the app is
+    /// closed.
+    pub fn run(mut self) -> Connected<'env> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.connect()))
+            .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect", &*payload))));
+        self.ended(outcome)
+    }
+
+    /// Does not connect: there is nobody to do it.
+    pub fn fail(self, error: Error) -> Connected<'env> {
+        self.ended(Err(error))
+    }
+
+    fn connect(&mut self) -> Result<WebSocket> {
+        let attempt = Attempt { number: self.number, last_error: self.last_error.as_deref() };
+        let options = self.options.clone();
+        Way { url: &self.url, options, connector: self.connector.as_mut(), fragments: false }.connect(&attempt)
+    }
+
+    fn ended(self, outcome: Result<WebSocket>) -> Connected<'env> {
+        Connected { connector: self.connector.map(Back), outcome }
+    }
+}
+
+impl fmt::Debug for Connecting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connecting")
+            .field("number", &self.number)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Back<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fn(..)")
+    }
+}

@@ -1,0 +1,114 @@
+//! A connection in the hands of a loop: what is handed out at a time, and what is looked after when nothing comes.
+
+use std::time::{Duration, Instant};
+
+use crate::app::session::Session;
+use crate::app::shared::Request;
+use crate::app::stage::Stage;
+use crate::error::Error;
+use crate::websocket::{CloseCode, Progress, WebSocket};
+
+/// A connection that is open.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) ws: WebSocket,
+    /// When something waited to be sent first, or sending last got on; and how far it had come by then.
+    pub(super) unsent: Option<(Instant, Progress)>,
+    /// When memory is given back that a burst has taken, unless something comes.
+    pub(super) release_at: Option<Instant>,
+}
+
+/// A connection that is to end in order. What comes is thrown away.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) ws: WebSocket,
+    /// Why, unless its end says so.
+    pub(super) error: Option<Error>,
+    pub(super) was_open: bool,
+}
+
+/// How many messages one call hands out, and how many bytes, before it is the turn of others.
+pub(super) const MESSAGES: usize = 64;
+const BYTES: usize = 1 << 20;
+/// How long nothing has to come until memory is given back.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What became of what had come.
+pub(super) enum Handed {
+    /// Nothing more is at hand; whether anything was.
+    Everything(bool),
+    Enough,
+    Stopping,
+    Refused(Error),
+    End(Error),
+}
+
+pub(super) fn hand_out(session: &mut Session<'_, Stage<'_, '_>>, ws: &mut WebSocket, fragments: bool) -> Handed {
+    let shared = session.handle().shared();
+    let before = shared.received.bytes();
+    for handed in 0..MESSAGES {
+        if shared.is_stopping() {
+            return Handed::Stopping;
+        }
+        if shared.received.bytes() - before > BYTES as u64 {
+            return Handed::Enough;
+        }
+        let received = if fragments { ws.try_recv_fragment() } else { ws.try_recv_event() };
+        match received.map(|received| received.map(|received| session.received(received))) {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(error))) => return Handed::Refused(error),
+            Ok(None) if ws.has_buffered() => return Handed::Enough,
+            Ok(None) => return Handed::Everything(handed > 0),
+            Err(error) => return Handed::End(error),
+        }
+    }
+    Handed::Enough
+}
+
+/// Begins to close.
+pub(super) fn part(ws: WebSocket, code: CloseCode, error: Option<Error>, was_open: bool) -> Leaving {
+    // The code can be sent, so there is nothing to refuse; and what is over is left, too.
+    let _ = ws.try_close(code, "");
+    Leaving { ws, error, was_open }
+}
+
+/// Begins to close as the end of the run was asked for.
+pub(super) fn part_as_asked(request: Option<Request>, ws: WebSocket, error: Option<Error>, was_open: bool) -> Leaving {
+    match request {
+        Some(Request::Leave) => ws.sender().leave(),
+        // It was looked at when it was asked for.
+        Some(Request::Close(code, reason)) => drop(ws.try_close(code, &reason)),
+        None => return part(ws, CloseCode::NORMAL, error, was_open),
+    }
+    Leaving { ws, error, was_open }
+}
+
+impl Open {
+    /// When the connection is given up, if nothing leaves until then.
+    pub(super) fn stalls_at(&mut self, now: Instant) -> Option<Instant> {
+        if !self.ws.wants_write() {
+            self.unsent = None;
+            return None;
+        }
+        let progress = self.ws.progress();
+        let (since, before) = self.unsent.get_or_insert((now, progress));
+        if *before != progress {
+            (*since, *before) = (now, progress);
+        }
+        since.checked_add(self.ws.send_patience())
+    }
+
+    /// Gives memory back when nothing has come for a while; when to look again.
+    pub(super) fn releases_at(&mut self, now: Instant) -> Option<Instant> {
+        if !self.ws.can_release() {
+            return None;
+        }
+        let at = *self.release_at.get_or_insert(now + IDLE);
+        if now < at {
+            return Some(at);
+        }
+        self.ws.release();
+        self.release_at = None;
+        None
+    }
+}

@@ -1,0 +1,220 @@
+//! The options of the connection that the arguments come to.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use websocket_sync::{ConnectOptions, CookieJar, DeflateOptions, Proxy, Reconnect, TlsOptions, TlsVersion};
+
+use crate::arguments::{Arguments, TlsMin};
+use crate::failure::Failure;
+
+/// What is connected to, and how.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) url: String,
+    pub(crate) options: ConnectOptions,
+    pub(crate) cookie_jar: Option<CookieJar>,
+}
+
+impl Destination {
+    /// What the arguments ask for.
+    ///
+    /// # Errors
+    ///
+    /// A URL that is missing, a header field that is none, a file that cannot be read.
+    pub(crate) fn new(arguments: &Arguments) -> Result<Self, Failure> {
+        let Some(url) = arguments.url.clone() else {
+            return Err(Failure::Usage("a URL is missing; wsdump --help shows examples".to_owned()));
+        };
+        let mut options = common(arguments)
+            .open_timeout(arguments.connect_timeout)
+            .redirect_limit(arguments.max_redirects)
+            .headers(header_fields(arguments)?)
+            .tls(tls(arguments));
+        if let Some(proxy) = &arguments.proxy {
+            options = options.proxy(Proxy::new(proxy));
+        }
+        if let Some(origin) = &arguments.origin {
+            options = options.origin(origin);
+        }
+        if let Some(who) = &arguments.user {
+            let who = literal_or_file(who)?;
+            let (name, password) = who.split_once(':').unwrap_or((&who, ""));
+            options = options.credentials(name, password);
+        }
+        if let Some(cookie) = &arguments.cookie {
+            options = options.cookie(literal_or_file(cookie)?);
+        }
+        let cookie_jar = arguments.cookie_jar.as_deref().map(load_cookies).transpose()?;
+        if let Some(jar) = &cookie_jar {
+            options = options.cookie_jar(jar);
+        }
+        let Some(path) = &arguments.unix_socket else { return Ok(Self { url, options, cookie_jar }) };
+        let there = Behind::new(&url, path)?;
+        options = options.host(there.host);
+        if arguments.server_name.is_none() {
+            options = options.tls(tls(arguments).server_hostname(there.name));
+        }
+        Ok(Self { url: there.url, options, cookie_jar })
+    }
+}
+
+/// What both ends of a connection have.
+pub(crate) fn common(arguments: &Arguments) -> ConnectOptions {
+    let options = ConnectOptions::new().subprotocols(&arguments.subprotocols);
+    if arguments.compress { options.deflate(DeflateOptions::new()) } else { options }
+}
+
+/// When a connection that was lost is made again.
+pub(crate) fn reconnect(arguments: &Arguments) -> Reconnect {
+    match arguments.reconnect {
+        None => Reconnect::never(),
+        // The first attempt counts, too.
+        Some(times) => Reconnect::backoff().max_attempts(times.saturating_add(1)),
+    }
+}
+
+fn tls(arguments: &Arguments) -> TlsOptions {
+    let mut tls = TlsOptions::new();
+    for path in &arguments.ca {
+        tls = tls.ca_certs(path);
+    }
+    if let Some(cert) = &arguments.cert {
+        tls = tls.client_cert(cert, arguments.key.as_ref().unwrap_or(cert));
+    }
+    if let Some(name) = &arguments.server_name {
+        tls = tls.server_hostname(name);
+    }
+    tls = match arguments.tls_min {
+        Some(TlsMin::Tls12) => tls.min_version(TlsVersion::Tls12),
+        Some(TlsMin::Tls13) => tls.min_version(TlsVersion::Tls13),
+        None => tls,
+    };
+    if arguments.nocert {
+        tls = tls.danger_accept_invalid_certs().danger_accept_invalid_hostnames();
+    }
+    tls
+}
+
+/// A server behind a Unix socket.
+struct Behind<'a> {
+    /// The URL of socket and resource.
+    url: String,
+    /// The host and port of the URL that was given: what the server is told.
+    host: &'a str,
+    /// The host alone: what its certificate is for.
+    name: &'a str,
+}
+
+impl<'a> Behind<'a> {
+    fn new(url: &'a str, path: &Path) -> Result<Self, Failure> {
+        let Some((scheme @ ("ws" | "wss"), rest)) = url.split_once("://") else {
+            return Err(Failure::Usage("--unix-socket goes with ws:// and wss://".to_owned()));
+        };
+        let (host, resource) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if host.contains('@') {
+            return Err(Failure::Usage("with --unix-socket, user and password go into --user".to_owned()));
+        }
+        let path = std::path::absolute(path).map_err(|error| Failure::local(path.display(), error))?;
+        let Some(path) = path.to_str() else {
+            return Err(Failure::Usage(format!("the path {} is not UTF-8", path.display())));
+        };
+        let name = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+            Some((address, _)) => address,
+            None => host.split(':').next().unwrap_or(host),
+        };
+        Ok(Self { url: format!("{scheme}+unix://{}:{resource}", percent_encode(path)), host, name })
+    }
+}
+
+/// Encodes what would end the path of a socket, and what no URL has.
+fn percent_encode(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' => encoded.push(byte.into()),
+            byte if byte.is_ascii_alphanumeric() => encoded.push(byte.into()),
+            byte => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// The fields of `--headers`, then those of `-H`.
+fn header_fields(arguments: &Arguments) -> Result<Vec<(String, String)>, Failure> {
+    let mut fields = Vec::new();
+    for field in arguments.headers.iter().flat_map(|fields| fields.split(',')) {
+        fields.push(header_field(field)?);
+    }
+    for given in &arguments.header {
+        let lines = literal_or_file(given)?;
+        for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+            fields.push(header_field(line)?);
+        }
+    }
+    Ok(fields)
+}
+
+/// What is in the field stays out of the message: it may be a secret.
+fn header_field(field: &str) -> Result<(String, String), Failure> {
+    match field.split_once(':') {
+        Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+        None => Err(Failure::Usage("a header field has to be 'Name: value'".to_owned())),
+    }
+}
+
+/// The value itself, or with `@` in front what the file of that name holds.
+fn literal_or_file(value: &str) -> Result<String, Failure> {
+    match value.strip_prefix('@') {
+        Some(path) => {
+            let text = fs::read_to_string(path).map_err(|error| Failure::local(path, error))?;
+            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        None => Ok(value.to_owned()),
+    }
+}
+
+fn load_cookies(path: &Path) -> Result<CookieJar, Failure> {
+    match CookieJar::load(path) {
+        Ok(jar) => Ok(jar),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(CookieJar::new()),
+        Err(error) => Err(Failure::local(path.display(), error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn arguments(line: &[&str]) -> Arguments {
+        Arguments::try_parse_from([&["wsdump"], line].concat()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn header_fields_are_split_and_stripped() {
+        let given = arguments(&["ws://h", "--headers", "A: 1,B:2 ", "-H", "C: 3, 4", "-H", "D:5:6"]);
+        let fields = header_fields(&given).unwrap_or_else(|failure| panic!("{failure}"));
+        let expected = [("A", "1"), ("B", "2"), ("C", "3, 4"), ("D", "5:6")];
+        assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let Err(failure) = header_fields(&arguments(&["ws://h", "-H", "s3cret"])) else { panic!("accepted") };
+        assert!(!failure.to_string().contains("s3cret"), "{failure}");
+    }
+
+    #[test]
+    fn a_unix_socket_hides_neither_host_nor_resource() {
+        let table = [
+            ("ws://h:81/a?b", "ws+unix:///run/a%3Ab.sock:/a?b", "h:81", "h"),
+            ("wss://h", "wss+unix:///run/a%3Ab.sock:", "h", "h"),
+            ("wss://[::1]:9/x", "wss+unix:///run/a%3Ab.sock:/x", "[::1]:9", "::1"),
+        ];
+        for (url, expected, host, name) in table {
+            let there = Behind::new(url, Path::new("/run/a:b.sock")).unwrap_or_else(|failure| panic!("{failure}"));
+            assert_eq!((there.url.as_str(), there.host, there.name), (expected, host, name));
+        }
+        assert!(Behind::new("http://h/", Path::new("/s")).is_err());
+        assert!(Behind::new("ws://u:p@h/", Path::new("/s")).is_err());
+    }
+}

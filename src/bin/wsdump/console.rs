@@ -1,0 +1,355 @@
+//! Where things are shown, for all threads: what comes on standard output, notes on standard error, both above the prompt
+//! while there is one.
+
+use std::env;
+use std::fmt::{Arguments as Words, Display};
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustyline::ExternalPrinter;
+use websocket_sync::{Closed, Error, Opcode, Timings, WebSocket};
+
+use crate::arguments::Arguments;
+use crate::escape::escape;
+use crate::exit::Exit;
+use crate::failure::{Failure, describe, describe_headers};
+use crate::json;
+use crate::line::Format;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::terminal;
+
+/// Where things are shown. Clones are the same console.
+#[derive(Clone)]
+pub(crate) struct Console(Arc<Shared>);
+
+struct Shared {
+    began: Instant,
+    style: Style,
+    format: Format,
+    colour: Colour,
+    notes: Notes,
+    screen: Mutex<Screen>,
+}
+
+struct Screen {
+    output: Output,
+    /// How much has come, where it goes to a file.
+    progress: Option<Progress>,
+    /// What shows lines above the prompt.
+    printer: Option<Box<dyn ExternalPrinter + Send>>,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Style {
+    /// A line.
+    Plain,
+    /// A line that begins like Python's at a prompt.
+    Marked,
+    /// A JSON object on a line.
+    Json,
+    /// Its payload, and nothing else.
+    Payload,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Colour {
+    Blue,
+    None,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Notes {
+    Shown,
+    Silent,
+}
+
+impl Console {
+    /// The console that the arguments ask for.
+    ///
+    /// # Errors
+    ///
+    /// When the file of `--output` cannot be made.
+    pub(crate) fn new(arguments: &Arguments, began: Instant) -> Result<Self, Failure> {
+        let is_terminal = io::stdout().is_terminal();
+        let output = match &arguments.output {
+            Some(path) => Output::file(path).map_err(|error| Failure::local(path.display(), error))?,
+            None => Output::standard(),
+        };
+        let progress = arguments.output.is_some().then(|| Progress::new(None));
+        let style = if arguments.output.is_some() || (arguments.binary && (arguments.raw || !is_terminal)) {
+            Style::Payload
+        } else if arguments.json {
+            Style::Json
+        } else if arguments.raw {
+            Style::Plain
+        } else {
+            Style::Marked
+        };
+        let format = Format {
+            kinds: arguments.verbose > 0,
+            times: arguments.timings,
+            hex: arguments.hex,
+            escapes: is_terminal && !arguments.raw,
+        };
+        let is_coloured = is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let is_quiet = (arguments.raw || arguments.json) && arguments.verbose == 0;
+        Ok(Self(Arc::new(Shared {
+            began,
+            style,
+            format,
+            colour: if is_coloured { Colour::Blue } else { Colour::None },
+            notes: if is_quiet { Notes::Silent } else { Notes::Shown },
+            screen: Mutex::new(Screen { output, progress, printer: None }),
+        })))
+    }
+
+    /// Shows a message or a control frame.
+    pub(crate) fn frame(&self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        match self.0.style {
+            Style::Payload if opcode.is_control() => {
+                if self.0.format.kinds {
+                    self.note(self.0.format.line(opcode, payload, self.0.began.elapsed()));
+                }
+                Ok(())
+            }
+            Style::Payload => {
+                let mut screen = self.screen();
+                if let Some(progress) = &mut screen.progress {
+                    progress.advance(payload.len());
+                }
+                screen.output.bytes(payload)
+            }
+            Style::Json => self.print(json::frame(opcode, payload, None, self.at())),
+            Style::Plain | Style::Marked => {
+                let line = self.0.format.line(opcode, payload, self.0.began.elapsed());
+                self.print(self.mark(&line))
+            }
+        }
+    }
+
+    /// Shows a pong, and how long it took if it is an answer.
+    pub(crate) fn pong(&self, payload: &[u8], round_trip: Option<Duration>, asker: Asker) -> io::Result<()> {
+        let seconds = round_trip.map(|time| time.as_secs_f64());
+        if self.0.style == Style::Json {
+            return self.print(json::frame(Opcode::Pong, payload, seconds, self.at()));
+        }
+        match asker {
+            Asker::Keepalive => {}
+            Asker::User => self.frame(Opcode::Pong, payload)?,
+        }
+        if let Some(seconds) = seconds {
+            self.note(format_args!("Round trip: {:.3} ms", seconds * 1000.0));
+        }
+        Ok(())
+    }
+
+    /// Shows that a connection is open, and where redirects led.
+    pub(crate) fn opened(&self, ws: &WebSocket) -> io::Result<()> {
+        for url in ws.redirects() {
+            self.note(format_args!("Redirected to {url}"));
+        }
+        if self.0.style == Style::Json {
+            return self.print(json::opened(ws, self.at()));
+        }
+        let mut said = format!("Connected to {}", ws.url().unwrap_or("the server"));
+        if let Some(subprotocol) = ws.subprotocol() {
+            said += &format!(", subprotocol {subprotocol}");
+        }
+        if ws.deflate().is_some() {
+            said += ", compressed";
+        }
+        self.note(said);
+        Ok(())
+    }
+
+    /// Shows what the server answered to the upgrade, and how long each phase took: with `-v 2`.
+    pub(crate) fn opening(&self, ws: &WebSocket) {
+        let mut said = ws.timings().map(phases).unwrap_or_default();
+        if let Some(response) = ws.response() {
+            said += &format!("\n  {} {}", response.status, response.reason);
+            describe_headers(&mut said, &response.headers);
+        }
+        self.note(said);
+    }
+
+    /// Shows how a connection ended, and whether another one follows.
+    pub(crate) fn closed(&self, closed: &Closed) -> io::Result<()> {
+        if self.0.style == Style::Json {
+            let reconnect = closed.reconnect.map(|delay| delay.as_secs_f64());
+            let line = json::closed(closed.code, &closed.reason, &closed.cause.to_string(), reconnect, self.at());
+            return self.print(line);
+        }
+        self.note(end(closed));
+        if let Some(delay) = closed.reconnect {
+            self.note(format_args!("Connects again in {:.1} s", delay.as_secs_f64()));
+        }
+        Ok(())
+    }
+
+    /// Shows the peer's Close as a line: with `-v`.
+    pub(crate) fn peer_closed(&self, closed: &Closed) -> io::Result<()> {
+        if !self.0.format.kinds || !matches!(self.0.style, Style::Plain | Style::Marked) {
+            return Ok(());
+        }
+        let gap = if closed.reason.is_empty() { "" } else { " " };
+        let said = format!("{}{gap}{}", closed.code.0, closed.reason);
+        self.frame(Opcode::Close, said.as_bytes())
+    }
+
+    /// Shows a failure that another attempt follows.
+    pub(crate) fn failed(&self, error: &Error) -> io::Result<()> {
+        match self.0.style {
+            Style::Json => self.print(json::error(&describe(error), self.at())),
+            Style::Plain | Style::Marked | Style::Payload => {
+                self.note(describe(error));
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows why the program ends with an error although the connection was closed, where no note has said so.
+    pub(crate) fn explain(&self, closed: &Closed) {
+        match self.0.notes {
+            Notes::Silent => self.say(&format!("wsdump: {}", escape(&end(closed)))),
+            Notes::Shown => {}
+        }
+    }
+
+    /// Shows what ends the program.
+    pub(crate) fn report(&self, failure: &Failure) -> Exit {
+        match failure {
+            Failure::NobodyReads => {}
+            failure => self.say(&failure.to_string()),
+        }
+        failure.exit()
+    }
+
+    /// Shows what is said to the user and is no message. It cannot do anything to a terminal.
+    pub(crate) fn note(&self, words: impl Display) {
+        match self.0.notes {
+            Notes::Shown => self.say(&escape(&words.to_string())),
+            Notes::Silent => {}
+        }
+    }
+
+    /// Shows what a script may have to read, also where notes are silent.
+    pub(crate) fn insist(&self, words: impl Display) {
+        self.say(&escape(&words.to_string()));
+    }
+
+    /// Shows a line of a prompt, of a server or of a measurement on standard output.
+    pub(crate) fn print_words(&self, words: Words<'_>) -> io::Result<()> {
+        self.print(words.to_string())
+    }
+
+    /// Whether messages are marked, as at a prompt.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.0.style == Style::Marked
+    }
+
+    /// Whether messages are JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.0.style == Style::Json
+    }
+
+    /// Shows everything above a prompt from now on.
+    pub(crate) fn attach(&self, printer: Box<dyn ExternalPrinter + Send>) {
+        self.screen().printer = Some(printer);
+    }
+
+    /// There is no prompt any more.
+    pub(crate) fn detach(&self) {
+        self.screen().printer = None;
+    }
+
+    /// Leaves the terminal as it was.
+    pub(crate) fn finish(&self) {
+        let mut screen = self.screen();
+        screen.progress = None;
+        for _ in 0..2 {
+            // One line may wait to be shown: it is when the one behind it has been taken, and this one shows nothing.
+            above_prompt(&mut screen.printer, "\x1b[1A");
+        }
+        if screen.printer.take().is_some() {
+            terminal::leave_prompt();
+        }
+    }
+
+    /// Seconds since the start.
+    fn at(&self) -> f64 {
+        self.0.began.elapsed().as_secs_f64()
+    }
+
+    fn mark(&self, line: &str) -> String {
+        match (self.0.style, self.0.colour) {
+            (Style::Marked, Colour::Blue) => format!("\x1b[34m< {line}\x1b[39m"),
+            (Style::Marked, Colour::None) => format!("< {line}"),
+            _ => line.to_owned(),
+        }
+    }
+
+    fn print(&self, line: String) -> io::Result<()> {
+        let mut screen = self.screen();
+        match above_prompt(&mut screen.printer, &line) {
+            Printed::Yes => Ok(()),
+            Printed::No => screen.output.line(line),
+        }
+    }
+
+    fn say(&self, words: &str) {
+        let mut screen = self.screen();
+        if let Printed::No = above_prompt(&mut screen.printer, words) {
+            // There is nowhere else to say that this failed.
+            let _ = writeln!(io::stderr(), "{words}");
+        }
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.0.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn end(closed: &Closed) -> String {
+    let gap = if closed.reason.is_empty() { "" } else { ": " };
+    format!("connection is over, {}: {}{gap}{}", closed.cause, closed.code, closed.reason)
+}
+
+/// How long each phase of the opening took.
+fn phases(timings: Timings) -> String {
+    let phases = [
+        ("name", timings.resolve),
+        ("connection", timings.connect),
+        ("proxy", timings.proxy),
+        ("TLS", timings.tls),
+        ("upgrade", timings.handshake),
+    ];
+    let known = phases.iter().filter_map(|(name, time)| Some(format!("{name} {:.3} ms", (*time)?.as_secs_f64() * 1e3)));
+    known.collect::<Vec<_>>().join(", ")
+}
+
+/// Who sent the ping that a pong is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Asker {
+    /// The app, by itself.
+    Keepalive,
+    /// The user, or nobody.
+    User,
+}
+
+enum Printed {
+    Yes,
+    No,
+}
+
+fn above_prompt(printer: &mut Option<Box<dyn ExternalPrinter + Send>>, line: &str) -> Printed {
+    match printer {
+        Some(printer) => match printer.print(format!("{line}\n")) {
+            Ok(()) => Printed::Yes,
+            Err(_) => Printed::No,
+        },
+        None => Printed::No,
+    }
+}

@@ -1,0 +1,135 @@
+//! How the program ends: a code for each cause, so that scripts need not read what people are told.
+
+use std::process::ExitCode;
+
+use websocket_sync::{CloseCause, CloseCode, Closed, Error, Phase, ProxyError};
+
+/// Why the program ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Exit {
+    Success = 0,
+    Local = 1,
+    Usage = 2,
+    Address = 3,
+    Connect = 4,
+    Tls = 5,
+    Proxy = 6,
+    Refused = 7,
+    Timeout = 8,
+    Protocol = 9,
+    Lost = 10,
+    ClosedWithError = 11,
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The codes for `--help` and for the man page.
+    pub(crate) const TABLE: &str = "\
+Exit codes:
+    0  the connection was closed in order, by either side
+    1  something on this side failed, such as a file
+    2  the command line, the URL or an option cannot be meant
+    3  the host name does not resolve
+    4  the server cannot be connected to
+    5  TLS failed, such as over a certificate that is not trusted
+    6  the proxy failed or refused
+    7  the server refused the upgrade, or its answer is none
+    8  time ran out
+    9  the server broke the protocol
+   10  the connection was lost without a Close, or pings were not answered
+   11  the server closed with an error: a code other than 1000, 1001 and none
+  130  Ctrl-C while connecting, or a second one, which does not wait for the closing handshake";
+
+    /// What a failure of the library comes to.
+    pub(crate) fn of(error: &Error) -> Self {
+        match error {
+            Error::Address(_) => Self::Address,
+            Error::Closed(info) => Self::of_end(info.code, info.cause),
+            Error::Cookie(_) | Error::Options(_) | Error::Url(_) | Error::Usage(_) => Self::Usage,
+            Error::Handshake(_) | Error::Redirect(_) | Error::Refused(_) => Self::Refused,
+            Error::Io { phase: Phase::Tls, .. } => Self::Tls,
+            Error::Io { phase: Phase::Proxy, .. } => Self::Proxy,
+            Error::Io { .. } => Self::Connect,
+            Error::Protocol(_) => Self::Protocol,
+            Error::Proxy(error) => match **error {
+                ProxyError::Url { .. } => Self::Usage,
+                _ => Self::Proxy,
+            },
+            Error::Timeout(_) => Self::Timeout,
+            Error::Tls(_) => Self::Tls,
+            // The list of errors may grow.
+            _ => Self::Local,
+        }
+    }
+
+    /// What the end of an app's connection comes to.
+    pub(crate) fn of_closed(closed: &Closed) -> Self {
+        Self::of_end(closed.code, closed.cause)
+    }
+
+    fn of_end(code: CloseCode, cause: CloseCause) -> Self {
+        match cause {
+            CloseCause::Remote => match code {
+                CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS_RECEIVED => Self::Success,
+                _ => Self::ClosedWithError,
+            },
+            CloseCause::Unanswered => Self::Timeout,
+            CloseCause::Violation(_) => Self::Protocol,
+            CloseCause::Cancelled => Self::Interrupted,
+            CloseCause::TornFrame | CloseCause::Lost(_) | CloseCause::PingTimeout => Self::Lost,
+            _ => Self::Success,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_connection_is_told_by_who_ended_it_and_how() {
+        let table = [
+            (CloseCause::Local, 1000, Exit::Success),
+            (CloseCause::Remote, 1000, Exit::Success),
+            (CloseCause::Remote, 1001, Exit::Success),
+            (CloseCause::Remote, 1005, Exit::Success),
+            (CloseCause::Remote, 1008, Exit::ClosedWithError),
+            (CloseCause::Remote, 4000, Exit::ClosedWithError),
+            (CloseCause::Unanswered, 1000, Exit::Timeout),
+            (CloseCause::Cancelled, 1006, Exit::Interrupted),
+            (CloseCause::PingTimeout, 1006, Exit::Lost),
+            (CloseCause::Lost(std::io::ErrorKind::ConnectionReset), 1006, Exit::Lost),
+        ];
+        for (cause, code, expected) in table {
+            assert_eq!(Exit::of_end(CloseCode(code), cause), expected, "{cause} {code}");
+        }
+    }
+
+    #[test]
+    fn every_code_is_in_the_table() {
+        let all = [
+            Exit::Success,
+            Exit::Local,
+            Exit::Usage,
+            Exit::Address,
+            Exit::Connect,
+            Exit::Tls,
+            Exit::Proxy,
+            Exit::Refused,
+            Exit::Timeout,
+            Exit::Protocol,
+            Exit::Lost,
+            Exit::ClosedWithError,
+            Exit::Interrupted,
+        ];
+        let documented: Vec<u8> =
+            Exit::TABLE.lines().skip(1).map(|line| line[..5].trim().parse().expect("a number")).collect();
+        assert_eq!(documented, all.map(|exit| exit as u8));
+    }
+}

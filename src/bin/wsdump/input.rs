@@ -1,0 +1,273 @@
+//! What is sent: lines or bytes from standard input, what is typed at a prompt, a recording.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use websocket_sync::{CloseCode, Error, Handle, Message, MessageKind, Opcode, Phase};
+
+use crate::arguments::Arguments;
+use crate::console::Console;
+use crate::events::Problem;
+use crate::failure::Failure;
+use crate::pings::Pings;
+use crate::progress::{Metered, Progress};
+use crate::prompt::Prompt;
+use crate::record::{Recorder, Side};
+use crate::replay::Replay;
+
+/// The longest line that is read, in bytes: holds the longest message that the server may send, in base64 too.
+const LONGEST_LINE: u64 = 64 * 1024 * 1024 * 3 / 2;
+/// What a binary message of piped bytes has at most.
+const PIECE: usize = 64 * 1024;
+/// How long a closing handshake may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The thread that sends.
+pub(crate) struct Input {
+    pub(crate) speaker: Speaker,
+    pub(crate) source: Source,
+    pub(crate) text: Option<String>,
+    pub(crate) eof: Eof,
+}
+
+/// Where the input comes from.
+pub(crate) enum Source {
+    Prompt(Prompt),
+    Lines,
+    Bytes,
+    Replay(Replay),
+    Nothing,
+}
+
+/// What the end of the input is followed by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Eof {
+    /// Closing, after so long.
+    CloseAfter(Duration),
+    /// Nothing: messages are waited for.
+    Stay,
+}
+
+impl Source {
+    /// # Errors
+    ///
+    /// A recording that cannot be opened.
+    pub(crate) fn new(arguments: &Arguments, console: &Console) -> Result<Self, Failure> {
+        if let Some(path) = &arguments.replay {
+            return Replay::open(path, Side::Client).map(Self::Replay);
+        }
+        Ok(if arguments.no_input {
+            Self::Nothing
+        } else if console.is_marked() && io::stdin().is_terminal() && io::stdout().is_terminal() {
+            Self::Prompt(Prompt::new(arguments))
+        } else if arguments.binary {
+            Self::Bytes
+        } else {
+            Self::Lines
+        })
+    }
+}
+
+impl Eof {
+    pub(crate) fn new(arguments: &Arguments) -> Self {
+        match arguments.eof_wait {
+            Some(wait) => Self::CloseAfter(wait),
+            None if arguments.no_input || arguments.max_messages.is_some() => Self::Stay,
+            None => Self::CloseAfter(Duration::ZERO),
+        }
+    }
+}
+
+impl Input {
+    /// Sends until the input ends, then closes.
+    pub(crate) fn run(self) {
+        let Self { speaker, source, text, eof } = self;
+        let sent = text.map_or(Ok(()), |text| speaker.text(&text)).and_then(|()| match source {
+            Source::Prompt(prompt) => prompt.run(&speaker),
+            Source::Lines => lines(&speaker),
+            Source::Bytes => bytes(&speaker),
+            Source::Replay(replay) => replay.play(|message| match message {
+                Message::Text(text) => speaker.text(text),
+                Message::Binary(bytes) => speaker.binary(bytes),
+            }),
+            Source::Nothing => Ok(()),
+        });
+        match (sent, eof) {
+            (Ok(()), Eof::Stay) => {}
+            (Ok(()), Eof::CloseAfter(wait)) => {
+                thread::sleep(wait);
+                speaker.finish();
+            }
+            // How the connection ended is told by the run.
+            (Err(Failure::WebSocket(Error::Closed(_))), _) => {}
+            (Err(failure), _) => {
+                speaker.problem.note(failure);
+                speaker.finish();
+            }
+        }
+    }
+}
+
+fn lines(speaker: &Speaker) -> Result<(), Failure> {
+    let mut input = BufReader::with_capacity(PIECE, io::stdin());
+    let mut line = Vec::new();
+    while read_line(&mut input, &mut line).map_err(unreadable)? {
+        let Ok(text) = str::from_utf8(&line) else {
+            return Err(Failure::Local("standard input: a line that is not UTF-8; --binary sends bytes".to_owned()));
+        };
+        speaker.text(text)?;
+    }
+    Ok(())
+}
+
+/// Reads a line without its end; false at the end of the input.
+///
+/// # Errors
+///
+/// What the system says, and a line that is too long.
+pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    input.by_ref().take(LONGEST_LINE + 2).read_until(b'\n', line)?;
+    if line.is_empty() {
+        return Ok(false);
+    }
+    for end in *b"\n\r" {
+        if line.last() == Some(&end) {
+            line.pop();
+        }
+    }
+    if line.len() as u64 > LONGEST_LINE {
+        return Err(io::Error::other("a line is too long"));
+    }
+    Ok(true)
+}
+
+fn bytes(speaker: &Speaker) -> Result<(), Failure> {
+    // Not through the buffer of std, which reads less at a time.
+    let mut input = unbuffered();
+    let mut piece = vec![0; PIECE];
+    loop {
+        match input.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(length) => speaker.binary(&piece[..length])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
+}
+
+fn unbuffered() -> Box<dyn Read> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        if let Ok(descriptor) = io::stdin().as_fd().try_clone_to_owned() {
+            return Box::new(File::from(descriptor));
+        }
+    }
+    Box::new(io::stdin())
+}
+
+fn unreadable(error: io::Error) -> Failure {
+    Failure::local("standard input", error)
+}
+
+/// Sends on the connection that is open; where another one is being made, waits for it.
+#[derive(Clone)]
+pub(crate) struct Speaker {
+    pub(crate) handle: Handle,
+    pub(crate) console: Console,
+    pub(crate) recorder: Option<Recorder>,
+    pub(crate) problem: Problem,
+    pub(crate) loss: Loss,
+    pub(crate) pings: Pings,
+}
+
+/// What a message that finds no connection does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Loss {
+    /// It waits for the next one.
+    Waits,
+    /// It fails.
+    Fails,
+}
+
+impl Speaker {
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        self.record("text", text.as_bytes())?;
+        self.send(|| self.handle.send_text(text).map(drop))
+    }
+
+    pub(crate) fn binary(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.record("binary", bytes)?;
+        self.send(|| self.handle.send_binary(bytes).map(drop))
+    }
+
+    pub(crate) fn ping(&self, payload: &str) -> Result<(), Failure> {
+        self.pings.sent(payload.as_bytes(), Instant::now());
+        self.send(|| self.handle.ping(payload))
+    }
+
+    pub(crate) fn pong(&self, payload: &str) -> Result<(), Failure> {
+        self.send(|| self.handle.send(payload, Opcode::Pong).map(drop))
+    }
+
+    /// Sends a file as one message.
+    pub(crate) fn file(&self, kind: MessageKind, path: &Path) -> Result<(), Failure> {
+        let unreadable = |error| Failure::local(path.display(), error);
+        let file = File::open(path).map_err(unreadable)?;
+        let length = file.metadata().ok().filter(|about| about.is_file()).map(|about| about.len());
+        let sender = self.handle.sender();
+        let Some(sender) = sender else { return Err(Failure::Local("there is no connection".to_owned())) };
+        let progress = Progress::new(length);
+        sender.send_reader(kind, Metered { reader: file, progress }, length)?;
+        Ok(())
+    }
+
+    /// Closes with this code, and does not show what still comes.
+    pub(crate) fn close(&self, code: CloseCode, reason: &str) -> Result<(), Failure> {
+        Ok(self.handle.close_with(code, reason)?)
+    }
+
+    /// Closes in order: what the server has sent before it heard of that is still shown.
+    pub(crate) fn finish(&self) {
+        let Some(sender) = self.handle.sender() else {
+            // Called off: there is no connection, or no longer.
+            self.handle.stop();
+            return;
+        };
+        let begun = sender.send_close(CloseCode::NORMAL, "");
+        let until = Instant::now() + PATIENCE;
+        while begun.is_ok() && self.handle.is_running() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if self.handle.is_running() {
+            if begun.is_ok() {
+                self.problem.note(Failure::WebSocket(Error::Timeout(Phase::Close)));
+            }
+            sender.abort();
+        }
+    }
+
+    fn send(&self, mut attempt: impl FnMut() -> websocket_sync::Result<()>) -> Result<(), Failure> {
+        loop {
+            match attempt() {
+                Err(Error::Closed(_)) if self.loss == Loss::Waits && self.handle.is_running() => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                result => return Ok(result?),
+            }
+        }
+    }
+
+    fn record(&self, kind: &str, payload: &[u8]) -> Result<(), Failure> {
+        match &self.recorder {
+            Some(recorder) => recorder
+                .message(Side::Client, kind, payload)
+                .map_err(|error| Failure::local("the file of --record", error)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A dialogue with a server: connects, shows what comes, sends what is put in, and closes in order.
+
+use std::io;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use websocket_sync::{Handle, WebSocketApp};
+
+use crate::arguments::Arguments;
+use crate::connect::{self, Destination};
+use crate::console::Console;
+use crate::events::{Events, Keepalive, Problem, show_opened};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::input::{Eof, Input, Loss, Source, Speaker};
+use crate::pings::Pings;
+use crate::record::Recorder;
+use crate::terminal;
+
+/// Talks to a server until one of the two has had enough.
+///
+/// # Errors
+///
+/// Whatever it ends with that is no close in order.
+pub(crate) fn talk(arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
+    let Destination { url, options, cookie_jar } = Destination::new(arguments)?;
+    let recorder = arguments.record.as_deref().map(Recorder::new).transpose()?;
+    let problem = Problem::default();
+    let (shown, verbose) = (console.clone(), arguments.verbose);
+    let address = url.clone();
+    let mut app = WebSocketApp::new(url).options(options).reconnect(connect::reconnect(arguments)).connect_with(
+        move |_, options| {
+            let ws = options.connect(&address)?;
+            show_opened(&shown, &ws, verbose)?;
+            Ok(ws)
+        },
+    );
+    if let Some(interval) = arguments.ping_interval {
+        app = app.ping_interval(interval).ping_timeout(interval);
+    }
+    let handle = app.handle();
+    close_on_signals(&handle)?;
+    let speaker = Speaker {
+        handle,
+        console: console.clone(),
+        recorder: recorder.clone(),
+        problem: problem.clone(),
+        loss: if arguments.reconnect.is_some() { Loss::Waits } else { Loss::Fails },
+        pings: Pings::default(),
+    };
+    let input = Input {
+        speaker,
+        source: Source::new(arguments, console)?,
+        text: arguments.text.clone(),
+        eof: Eof::new(arguments),
+    };
+    let keepalive = if arguments.ping_interval.is_some() { Keepalive::Sent } else { Keepalive::None };
+    let events = Events::new(console.clone(), recorder, problem.clone(), input, arguments.max_messages, keepalive);
+    let ended = app.handler(events).run_forever();
+    if let (Some(jar), Some(path)) = (cookie_jar, &arguments.cookie_jar) {
+        jar.save_all(path).map_err(|error| Failure::local(path.display(), error))?;
+    }
+    match (problem.take(), ended) {
+        (Some(failure), _) => Err(failure),
+        (None, Ok(closed)) => {
+            let exit = Exit::of_closed(&closed);
+            if exit != Exit::Success {
+                console.explain(&closed);
+            }
+            Ok(exit)
+        }
+        (None, Err(error)) => Err(error.into()),
+    }
+}
+
+/// Has Ctrl-C and SIGTERM close the connection in order, and a second one end the program at once.
+fn close_on_signals(handle: &Handle) -> Result<(), Failure> {
+    static CLOSING: AtomicBool = AtomicBool::new(false);
+    let handle = handle.clone();
+    ctrlc::set_handler(move || {
+        if CLOSING.swap(true, Ordering::Relaxed) {
+            terminal::restore();
+            process::exit(Exit::Interrupted as i32);
+        }
+        let handle = handle.clone();
+        // This thread has to be there for the second one.
+        thread::spawn(move || handle.close());
+    })
+    .map_err(|error| Failure::local("signals", io::Error::other(error)))
+}

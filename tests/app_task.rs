@@ -1,0 +1,231 @@
+//! An app in a loop of the user's own: what it asks for, and when, and that whatever races against it comes to one end.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/app.rs"]
+mod app_support;
+#[path = "support/races.rs"]
+mod races;
+mod support;
+
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use app_support::{nowhere, serve_again};
+use races::Manners;
+use support::{at_once, bounded, frame, join, ms};
+use websocket_sync::{AppStep, AppTask, CloseCause, Closed, Error, Reconnect, Result, WebSocketApp};
+
+/// A task, and what wakes its loop.
+fn task(app: WebSocketApp<'static>) -> (AppTask<'static>, Receiver<()>) {
+    let (wake, woken) = mpsc::channel();
+    let wake = move || {
+        let _ = wake.send(());
+    };
+    (app.into_task(wake).unwrap(), woken)
+}
+
+/// The moment that it waits for.
+#[track_caller]
+fn waits(step: AppStep<'_>) -> Option<Instant> {
+    match step {
+        AppStep::Wait(until) => until,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Makes the attempt that it asks for.
+#[track_caller]
+fn connect(task: &mut AppTask<'static>) {
+    match task.advance() {
+        AppStep::Connect(attempt) => task.connected(attempt.run()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Goes on, a step each millisecond, until the run is over.
+fn finish(task: &mut AppTask<'_>) -> Result<Closed> {
+    let start = Instant::now();
+    loop {
+        match task.advance() {
+            AppStep::Connect(attempt) => task.connected(attempt.run()),
+            AppStep::Wait(_) => thread::sleep(ms(1)),
+            AppStep::Again => {}
+            AppStep::Over(outcome) => return outcome,
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "it does not end: {task:?}");
+    }
+}
+
+#[test]
+fn it_asks_to_connect_then_waits_for_its_socket_or_the_next_ping() {
+    bounded(20, || {
+        let (url, peer) = support::serve(|mut peer| {
+            peer.accept();
+            assert_eq!(peer.frame().0, 0x89);
+            peer.end()
+        });
+        let (mut task, woken) = task(WebSocketApp::new(&url).ping_interval(ms(200)));
+        let handle = task.handle();
+        assert!(handle.is_running() && !handle.ready());
+        let AppStep::Connect(attempt) = task.advance() else { panic!("it does not connect") };
+        // In the meantime nobody else can do anything for it.
+        assert_eq!(waits(task.advance()), None);
+        assert_eq!(task.connection(), None);
+        task.connected(attempt.run());
+        let start = Instant::now();
+        let ping = waits(at_once(|| task.advance())).unwrap();
+        assert!(ping > start + ms(150) && ping <= Instant::now() + ms(200));
+        assert!(handle.ready());
+        assert_eq!(task.connection(), Some(1));
+        #[cfg(unix)]
+        assert!(task.as_fd().is_some());
+        assert_eq!(waits(task.advance()), Some(ping), "nothing has happened");
+        thread::sleep(ping - Instant::now());
+        assert!(waits(task.advance()).unwrap() >= ping + ms(150), "the one after it");
+        assert!(woken.try_recv().is_err(), "nobody has called");
+
+        let closing = handle.clone();
+        let closing = thread::spawn(move || closing.close());
+        woken.recv_timeout(Duration::from_secs(5)).unwrap();
+        assert_eq!(finish(&mut task).unwrap().cause, CloseCause::Local);
+        join(closing).unwrap();
+        assert!(!handle.is_running() && task.connection().is_none());
+        assert!(matches!(task.advance(), AppStep::Over(Err(Error::Closed(_)))), "it is over");
+        assert_eq!(peer.join(), 1000);
+    });
+}
+
+#[test]
+fn between_attempts_it_waits_for_a_moment_and_is_woken_by_who_ends_it() {
+    bounded(20, || {
+        let (mut task, woken) = task(WebSocketApp::new(nowhere()).reconnect(Reconnect::fixed(ms(100))));
+        connect(&mut task);
+        let at = waits(task.advance()).unwrap();
+        assert!(at > Instant::now() && at <= Instant::now() + ms(100));
+        assert_eq!(waits(task.advance()), Some(at), "too early");
+        thread::sleep(at - Instant::now());
+        connect(&mut task);
+        waits(task.advance()).unwrap();
+        task.handle().close().unwrap();
+        woken.recv_timeout(Duration::from_secs(5)).unwrap();
+        let AppStep::Over(outcome) = task.advance() else { panic!("it goes on") };
+        assert_eq!(outcome.unwrap().cause, CloseCause::Cancelled);
+    });
+}
+
+#[test]
+fn who_cannot_connect_says_so_and_who_drops_a_task_leaves() {
+    bounded(20, || {
+        let (mut lazy, _woken) = task(WebSocketApp::new(nowhere()));
+        let AppStep::Connect(attempt) = lazy.advance() else { panic!("it does not connect") };
+        lazy.connected(attempt.fail(Error::other("no thread to spare")));
+        assert_eq!(finish(&mut lazy).unwrap_err().to_string(), "no thread to spare");
+
+        let (url, peer) = support::serve(|mut peer| {
+            peer.accept();
+            peer.close_code()
+        });
+        let (mut left, _woken) = task(WebSocketApp::new(&url));
+        let handle = left.handle();
+        connect(&mut left);
+        waits(left.advance());
+        assert!(handle.ready());
+        drop(left);
+        assert!(!handle.is_running() && !handle.ready());
+        assert_eq!(peer.join(), 1001);
+    });
+}
+
+#[test]
+fn what_a_burst_has_taken_is_given_back_when_nothing_has_come_for_a_second() {
+    bounded(20, || {
+        let (url, peer) = support::serve(|mut peer| {
+            peer.accept();
+            peer.say(frame(0x82, vec![7; 4 << 20]));
+            peer.rest()
+        });
+        let (mut task, _woken) = task(WebSocketApp::new(&url));
+        let handle = task.handle();
+        connect(&mut task);
+        let mut until = None;
+        while handle.statistics().bytes_received == 0 || until.is_none() {
+            match task.advance() {
+                AppStep::Wait(moment) => until = moment,
+                AppStep::Again => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let until = until.unwrap();
+        assert!(until > Instant::now() + ms(500) && until <= Instant::now() + ms(1000));
+        thread::sleep(until - Instant::now());
+        assert_eq!(waits(task.advance()), None, "there is nothing more to give back");
+        drop(task);
+        peer.join();
+    });
+}
+
+#[test]
+fn whatever_races_each_run_ends_and_each_opening_has_one_close() {
+    const ROUNDS: usize = 300;
+    bounded(120, || {
+        let manners = Manners::Rude;
+        let (url, seed) = races::serve(manners);
+        for round in 0..ROUNDS {
+            let (app, count) = races::app(&url, manners, &seed);
+            let (mut task, _woken) = task(app);
+            let handle = task.handle();
+            let others = races::interfere(&handle, &seed);
+            let outcome = finish(&mut task);
+            others.into_iter().for_each(join);
+            assert_eq!(count.closed(), count.opened().max(1), "round {round}: {outcome:?}");
+            assert!(!handle.is_running());
+        }
+    });
+}
+
+#[test]
+fn every_app_of_a_hand_made_loop_gets_what_it_is_sent() {
+    const APPS: usize = 20;
+    bounded(30, || {
+        let (url, server) = serve_again(|number, peer| {
+            thread::spawn(move || {
+                let mut peer = peer;
+                peer.accept();
+                peer.say(frame(0x81, "hello").repeat(200));
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            number < APPS - 1
+        });
+        let (wake, woken) = mpsc::channel();
+        let mut tasks: Vec<Option<AppTask<'_>>> = (0..APPS)
+            .map(|number| {
+                let wake = wake.clone();
+                let wake = move || {
+                    let _ = wake.send(number);
+                };
+                Some(WebSocketApp::new(&url).into_task(wake).unwrap())
+            })
+            .collect();
+        let mut received = 0;
+        while tasks.iter().any(Option::is_some) {
+            for slot in &mut tasks {
+                let Some(task) = slot else { continue };
+                match task.advance() {
+                    AppStep::Connect(attempt) => task.connected(attempt.run()),
+                    AppStep::Wait(_) | AppStep::Again => {}
+                    AppStep::Over(outcome) => {
+                        assert_eq!(outcome.unwrap().cause, CloseCause::Remote);
+                        received += task.handle().statistics().messages_received;
+                        *slot = None;
+                    }
+                }
+            }
+            let _ = woken.recv_timeout(ms(1));
+        }
+        assert_eq!(received, 200 * APPS as u64);
+        join(server);
+    });
+}

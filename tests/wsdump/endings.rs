@@ -1,0 +1,192 @@
+//! How it ends: in order, with a code for each cause, and never with a trace of the program.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::thread;
+
+use crate::shell::{Running, command, end_of, wsdump, wsdump_with};
+use crate::support::{frame, ms, serve};
+
+#[test]
+fn the_end_of_the_input_closes_in_order() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.end()
+    });
+    let said = wsdump(&[&url]);
+    assert_eq!((said.code, script.join()), (0, 1000), "{said:?}");
+    assert!(said.err.contains("closed by this side: 1000 (normal)"), "{}", said.err);
+}
+
+#[test]
+fn it_ends_when_the_server_closes_and_says_why() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.say(frame(0x88, b"\x03\xe8enough"));
+        assert_eq!(peer.close_code(), 1000);
+    });
+    // The input stays open.
+    let said = Running::new(&[&url]).end();
+    script.join();
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains("closed by the peer: 1000 (normal): enough"), "{}", said.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_closes_in_order() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.say(frame(0x81, "open"));
+        peer.end()
+    });
+    let mut running = Running::new(&["-r", &url]);
+    assert_eq!(running.line(), "open");
+    crate::shell::interrupt(&running.child);
+    let said = running.end();
+    assert_eq!((said.code, script.join()), (0, 1000), "{said:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_interrupt_does_not_wait() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.say(frame(0x81, "open"));
+        assert_eq!(peer.close_code(), 1000);
+        // It is not answered.
+        peer.rest();
+    });
+    let mut running = Running::new(&["-r", &url]);
+    assert_eq!(running.line(), "open");
+    crate::shell::interrupt(&running.child);
+    thread::sleep(ms(300));
+    crate::shell::interrupt(&running.child);
+    let (said, took) = crate::support::timed(|| running.end());
+    assert_eq!(said.code, 130, "{said:?}");
+    assert!(took < ms(2000), "{took:?}");
+    script.join();
+}
+
+#[test]
+fn a_close_that_is_not_answered_is_waited_for_three_seconds() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.rest();
+    });
+    let (said, took) = crate::support::timed(|| wsdump(&["-r", &url]));
+    script.join();
+    assert_eq!(said.code, 8, "{said:?}");
+    assert!((ms(2500)..ms(8000)).contains(&took), "{took:?}");
+}
+
+/// Nothing but a line or a few on standard error, whatever goes wrong.
+#[track_caller]
+fn fails(code: i32, words: &str, arguments: &[&str]) {
+    let said = wsdump(arguments);
+    assert_eq!((said.code, said.out.as_str()), (code, ""), "{arguments:?}: {said:?}");
+    assert!(said.err.contains(words) && said.err.starts_with("wsdump: "), "{words:?} in {}", said.err);
+    assert!(!said.err.contains("panicked"), "{}", said.err);
+}
+
+#[test]
+fn each_cause_has_its_code() {
+    fails(2, "invalid URL", &["-r", "http://server.example/"]);
+    fails(2, "URL is missing", &["-r"]);
+    fails(2, "Name: value", &["-r", "ws://127.0.0.1:1/", "-H", "nonsense"]);
+    fails(2, "proxy", &["-r", "ws://127.0.0.1:1/", "-p", "ftp://x"]);
+    fails(1, "no-such-file", &["-r", "ws://127.0.0.1:1/", "-H", "@no-such-file"]);
+    fails(3, "cannot resolve host", &["-r", "ws://no-such-host.invalid/"]);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    fails(4, "connecting failed", &["-r", &format!("ws://{free}/")]);
+    fails(6, "cannot connect to proxy", &["-r", "-p", &format!("http://{free}"), "ws://server.example/"]);
+}
+
+#[test]
+fn a_server_that_does_not_speak_tls_is_told_so() {
+    let (url, script) = serve(|peer| peer.say("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    fails(5, "TLS", &["-r", &url.replace("ws:", "wss:")]);
+    script.join();
+}
+
+#[test]
+fn a_refused_upgrade_shows_status_fields_and_body_but_no_cookies() {
+    let (url, script) = serve(|mut peer| {
+        peer.head();
+        peer.say("HTTP/1.1 403 Forbidden\r\nX-Why: gone\x1b[2J fishing\r\n".replace('\x1b', "\t"));
+        peer.say("Set-Cookie: session=s3cret\r\nContent-Length: 11\r\n\r\ngo\x1b[2J away");
+    });
+    let said = wsdump(&["-r", &url]);
+    script.join();
+    assert_eq!(said.code, 7, "{said:?}");
+    for expected in ["status 403 Forbidden", "x-why: gone", "set-cookie: (not shown)", "go\\x1b[2J away"] {
+        assert!(said.err.contains(expected), "{expected:?} in {}", said.err);
+    }
+    assert!(!said.err.contains("s3cret") && !said.err.contains('\x1b'), "{}", said.err);
+}
+
+#[test]
+fn what_breaks_or_is_lost_in_the_middle_has_codes_too() {
+    let table: [(&[u8], i32, &str); 3] = [
+        (b"\xc1\x00", 9, "violated the protocol"),
+        (b"", 10, "connection lost"),
+        (b"\x88\x05\x03\xf0bad", 11, "1008 (policy violation): bad"),
+    ];
+    for (bytes, code, words) in table {
+        let (url, script) = serve(move |mut peer| {
+            peer.accept();
+            peer.say(frame(0x81, "open"));
+            peer.say(bytes);
+            peer.fall_silent();
+            peer.rest();
+        });
+        let said = Running::new(&["-r", &url]).end();
+        script.join();
+        assert_eq!((said.code, said.out.as_str()), (code, "open\n"), "{said:?}");
+        assert!(said.err.contains(words), "{words:?} in {}", said.err);
+    }
+}
+
+#[test]
+fn nobody_who_reads_is_no_error() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        let _ = peer.repeat(frame(0x81, [b'x'; 1000]), 10_000);
+        peer.rest();
+    });
+    let mut child = command(&["-r", &url]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 10];
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut first).unwrap();
+    drop(stdout);
+    let said = end_of(child);
+    script.join();
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let Ok(full) = File::options().write(true).open("/dev/full") else { return };
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.say(frame(0x81, "x"));
+        peer.end()
+    });
+    let child = command(&["-r", &url]).stdin(Stdio::piped()).stdout(full).spawn().unwrap();
+    let said = end_of(child);
+    assert_eq!((said.code, script.join()), (1, 1001), "{said:?}");
+    assert!(said.err.starts_with("wsdump: output: "), "{}", said.err);
+}
+
+#[test]
+fn a_line_that_is_no_text_is_refused_in_words() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.end()
+    });
+    let said = wsdump_with(b"caf\xe9\n", &["-r", &url]);
+    assert_eq!((said.code, script.join()), (1, 1000), "{said:?}");
+    assert!(said.err.contains("not UTF-8"), "{}", said.err);
+}

@@ -1,0 +1,176 @@
+//! `--listen`: the other end, which the program talks to.
+
+use std::process::Child;
+
+use websocket_sync::{ConnectOptions, DeflateOptions, Error, Message, create_connection};
+
+use crate::shell::{Said, command, end_of, wsdump, wsdump_with};
+use crate::support::ms;
+
+/// A server of the program's own; says where it listens.
+pub(crate) struct Server {
+    child: Child,
+    notes: std::io::BufReader<std::process::ChildStderr>,
+    pub(crate) url: String,
+}
+
+impl Server {
+    pub(crate) fn new(arguments: &[&str]) -> Self {
+        let mut child = command(&[&["--listen", "127.0.0.1:0"], arguments].concat()).spawn().unwrap();
+        let mut notes = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut notes, &mut line).unwrap();
+        let url = line.trim().strip_prefix("Listening on ").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        Self { child, notes, url }
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn end(self) -> Said {
+        let Self { child, mut notes, .. } = self;
+        let reader = std::thread::spawn(move || {
+            let mut rest = String::new();
+            std::io::Read::read_to_string(&mut notes, &mut rest).unwrap();
+            rest
+        });
+        let said = end_of(child);
+        Said { err: reader.join().unwrap(), ..said }
+    }
+
+    /// Has it end as by Ctrl-C.
+    #[cfg(unix)]
+    #[track_caller]
+    pub(crate) fn stop(self) -> Said {
+        crate::shell::interrupt(&self.child);
+        self.end()
+    }
+}
+
+#[test]
+fn both_ends_talk_to_each_other() {
+    let server = Server::new(&["-v", "--max-messages", "3"]);
+    let said = wsdump_with("one\ntwo\nthree\n", &["-r", &server.url, "--eof-wait", "10"]);
+    // The server has had enough of it, and goes away.
+    assert_eq!((said.code, said.out.as_str()), (0, "one\ntwo\nthree\n"), "{said:?}");
+    let served = server.end();
+    assert_eq!(served.code, 0, "{served:?}");
+    assert_eq!(served.out, "< text: one\n< text: two\n< text: three\n");
+    assert!(served.err.contains(": connected"), "{}", served.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_says_good_bye_to_all_clients() {
+    let server = Server::new(&["-r"]);
+    let mut clients = [(); 3].map(|()| create_connection(&server.url).unwrap());
+    for client in &mut clients {
+        client.send_text("x").unwrap();
+        assert_eq!(client.recv().unwrap(), Message::from("x"));
+    }
+    let readers = clients.map(|mut client| std::thread::spawn(move || client.recv()));
+    let said = server.stop();
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""));
+    for reader in readers {
+        match reader.join().unwrap() {
+            Err(Error::Closed(info)) => assert_eq!(info.code.0, 1001),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_broadcast_goes_to_all_others() {
+    let server = Server::new(&["--broadcast"]);
+    let mut clients = [(); 3].map(|()| create_connection(&server.url).unwrap());
+    // Each of them is known to the server when it is heard.
+    std::thread::sleep(ms(300));
+    clients[0].send_text("to all").unwrap();
+    for client in &mut clients[1..] {
+        assert_eq!(client.recv_timeout(ms(10_000)).unwrap(), Message::from("to all"));
+    }
+    assert!(clients[0].recv_timeout(ms(100)).unwrap_err().is_timeout());
+    drop(clients);
+    assert_eq!(server.stop().code, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn subprotocols_and_compression_are_agreed_on_when_they_are_asked_for() {
+    let server = Server::new(&["--compress", "-s", "chat"]);
+    let options = ConnectOptions::new().subprotocols(["other", "chat"]).deflate(DeflateOptions::new());
+    let mut ws = options.connect(&server.url).unwrap();
+    assert_eq!(ws.subprotocol(), Some("chat"));
+    assert!(ws.deflate().is_some());
+    ws.send_text(&"again and ".repeat(1000)).unwrap();
+    assert_eq!(ws.recv().unwrap().as_bytes().len(), 10_000);
+    drop(ws);
+    server.stop();
+    let server = Server::new(&[]);
+    let ws = options.connect(&server.url).unwrap();
+    assert!(ws.deflate().is_none() && ws.subprotocol().is_none());
+    drop(ws);
+    server.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn compression_is_offered_and_said_to_be_agreed_on() {
+    let server = Server::new(&["--compress"]);
+    let said = wsdump_with("hello\n", &[&server.url, "--compress"]);
+    assert!(said.out.ends_with("< hello\n") && said.err.contains(", compressed"), "{said:?}");
+    let said = wsdump_with("hello\n", &[&server.url]);
+    assert!(said.out.ends_with("< hello\n") && !said.err.contains(", compressed"), "{said:?}");
+    server.stop();
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = wsdump(&["--listen", &address]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains(&address), "{}", said.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_bench_says_how_many_and_how_fast() {
+    let server = Server::new(&["-r"]);
+    for (how, what) in
+        [("--bench", "round trips"), ("--bench=round-trips", "round trips"), ("--bench=flood", "messages there")]
+    {
+        let said = wsdump(&[how, "--bench-messages", "200", "--bench-size", "1000", &server.url]);
+        assert_eq!(said.code, 0, "{said:?}");
+        assert!(said.out.starts_with(&format!("200 {what}")) && said.out.contains("of 1000 bytes in"), "{}", said.out);
+        for expected in ["min", "p50", "p99.9", "max", "per second", "#"] {
+            assert!(said.out.contains(expected), "{expected:?} in {}", said.out);
+        }
+        let counted: u64 = said
+            .out
+            .lines()
+            .filter_map(|line| line.strip_prefix("< ")?.split_whitespace().nth(2)?.parse::<u64>().ok())
+            .sum();
+        assert_eq!(counted, 200, "{}", said.out);
+    }
+    let said = wsdump(&["--bench", "--json", "--bench-messages", "10", &server.url]);
+    let object: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!((&object["messages"], &object["bytes"]), (&10.into(), &64.into()));
+    assert!(object["percentiles"]["p99"].as_f64().unwrap() > 0.0);
+    server.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_bench_against_a_server_that_does_not_echo_fails_in_words() {
+    let (url, script) = crate::support::serve(|mut peer| {
+        peer.accept();
+        peer.frame();
+        peer.say(crate::support::frame(0x81, "what?"));
+        peer.rest();
+    });
+    let said = wsdump(&["--bench", &url]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("sends back"), "{}", said.err);
+    script.join();
+}

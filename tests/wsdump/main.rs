@@ -1,0 +1,19 @@
+//! The program `wsdump` from outside: through pipes and on a pseudo-terminal, against a peer that follows a script and against
+//! its own server.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod documents;
+mod endings;
+mod flags_of_python;
+mod listening;
+mod more_flags;
+#[cfg(unix)]
+mod prompt;
+mod recordings;
+mod shell;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
+#[path = "../support/tls_peer.rs"]
+mod tls_peer;

@@ -1,0 +1,248 @@
+//! On a pseudo-terminal: the prompt, its history and commands, and what a terminal is kept from.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fd::OwnedFd;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+
+use crate::shell::command;
+use crate::support::{Peer, Script, frame, serve};
+
+/// The program on a terminal.
+struct Terminal {
+    child: Child,
+    ours: File,
+    pieces: Receiver<Vec<u8>>,
+    seen: String,
+    theirs: OwnedFd,
+}
+
+impl Terminal {
+    fn new(arguments: &[&str]) -> Self {
+        Self::with(arguments, |_| {})
+    }
+
+    fn with(arguments: &[&str], change: impl FnOnce(&mut std::process::Command)) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let theirs: OwnedFd = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap().into();
+        let stdio = || Stdio::from(theirs.try_clone().unwrap());
+        let mut command = command(arguments);
+        command.stdin(stdio()).stdout(stdio()).stderr(stdio()).env("TERM", "xterm");
+        change(&mut command);
+        let child = command.spawn().unwrap();
+        let ours = File::from(ours);
+        let mut reader = ours.try_clone().unwrap();
+        let (sender, pieces) = mpsc::channel();
+        thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = reader.read(&mut piece) {
+                if sender.send(piece[..length].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, ours, pieces, seen: String::new(), theirs }
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.ours.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits until this is to be seen, and forgets what is in front of it and itself.
+    #[track_caller]
+    fn see(&mut self, expected: &str) -> String {
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(at) = self.seen.find(expected) {
+                let before = self.seen[..at].to_owned();
+                self.seen.drain(..at + expected.len());
+                return before;
+            }
+            match self.pieces.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(piece) => self.seen.push_str(&String::from_utf8_lossy(&piece)),
+                Err(_) => panic!("not seen: {expected:?}; but {:?}", self.seen),
+            }
+        }
+    }
+
+    /// Waits for the end; the terminal is then as it was.
+    #[track_caller]
+    fn end(mut self) -> i32 {
+        let code = self.child.wait().unwrap().code().unwrap();
+        let modes = tcgetattr(&self.theirs).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO), "left raw: {modes:?}");
+        code
+    }
+}
+
+/// Says hello, and sends everything back until the Close; says what it heard.
+fn echo() -> (String, Script<Vec<(u8, Vec<u8>)>>) {
+    serve(|mut peer: Peer| {
+        peer.accept();
+        peer.say(frame(0x81, "hello"));
+        let mut heard = Vec::new();
+        loop {
+            let (first, payload) = peer.frame();
+            peer.say(frame(if first == 0x89 { 0x8A } else { first }, &payload));
+            heard.push((first, payload));
+            if first == 0x88 {
+                return heard;
+            }
+        }
+    })
+}
+
+#[test]
+fn lines_are_sent_and_answers_are_blue() {
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("Press Ctrl+C to quit");
+    terminal.see("\x1b[34m< hello\x1b[39m");
+    terminal.see("> ");
+    terminal.type_in("how are you\r");
+    terminal.see("\x1b[34m< how are you\x1b[39m");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(script.join(), [(0x81, b"how are you".to_vec()), (0x88, b"\x03\xe8".to_vec())]);
+}
+
+#[test]
+fn ctrl_c_closes_in_order() {
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("< hello");
+    terminal.see("> ");
+    terminal.type_in("half a li\x03");
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(script.join(), [(0x88, b"\x03\xe8".to_vec())]);
+}
+
+#[test]
+fn the_end_of_the_connection_ends_the_prompt_and_leaves_the_terminal_as_it_was() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        assert_eq!(peer.frame(), (0x81, b"enough".to_vec()));
+        peer.say(frame(0x88, b"\x03\xe8as you like"));
+        peer.close_code()
+    });
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("> ");
+    terminal.type_in("enough\r");
+    terminal.see("closed by the peer: 1000 (normal): as you like");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+}
+
+#[test]
+fn commands_begin_with_a_slash() {
+    let file = tempfile("commands", b"\x00\x01file");
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("< hello");
+    terminal.type_in("//slash\r");
+    terminal.see("< /slash");
+    terminal.type_in("/binary 0102\r");
+    terminal.see("< b'\\x01\\x02'");
+    terminal.type_in(&format!("/binary @{file}\r"));
+    terminal.see("< b'\\x00\\x01file'");
+    terminal.type_in("/text  as it is\r");
+    terminal.see("< as it is");
+    terminal.type_in("/ping are you there\r");
+    terminal.see("< b'are you there'");
+    terminal.see("Round trip: ");
+    terminal.type_in("/pong unasked\r");
+    terminal.type_in("/nonsense\r");
+    terminal.see("there is no /nonsense");
+    terminal.type_in("/binary @no-such-file\r");
+    terminal.see("no-such-file: No such file");
+    terminal.type_in("/help\r");
+    terminal.see("/close [CODE [WHY]]");
+    terminal.type_in("/close 99\r");
+    terminal.see("wsdump: ");
+    terminal.type_in("/close 4001 that is all\r");
+    assert_eq!(terminal.end(), 0);
+    let heard = script.join();
+    assert_eq!(heard[1], (0x82, vec![1, 2]));
+    assert_eq!(heard[4], (0x89, b"are you there".to_vec()));
+    assert_eq!(heard[5], (0x8A, b"unasked".to_vec()));
+    assert_eq!(heard[6], (0x88, b"\x0f\xa1that is all".to_vec()));
+}
+
+#[test]
+fn history_goes_back_and_is_kept_where_it_is_told_to() {
+    let file = tempfile("history", b"");
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url, "--history", &file]);
+    terminal.see("< hello");
+    terminal.type_in("one\r");
+    terminal.see("< one");
+    terminal.type_in("two\r");
+    terminal.see("< two");
+    terminal.type_in("\x1b[A\x1b[A\r");
+    terminal.see("< one");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(script.join().len(), 4);
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url, "--history", &file]);
+    terminal.see("< hello");
+    terminal.type_in("\x1b[A\r");
+    terminal.see("< one");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+}
+
+#[test]
+fn a_terminal_gets_no_control_characters_of_the_peer() {
+    let evil = "\x1b]0;owned\x07\u{9b}2J\u{202e}\x7f";
+    let say = move || {
+        serve(move |mut peer| {
+            peer.accept();
+            peer.say(frame(0x81, evil));
+            peer.say(frame(0x88, b"\x03\xe8\x1b[2J"));
+            peer.close_code()
+        })
+    };
+    let (url, script) = say();
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("< \\x1b]0;owned\\x07\\x9b2J\\u202e\\x7f");
+    terminal.see("1000 (normal): \\x1b[2J");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+    // Who asks for it raw gets it raw.
+    let (url, script) = say();
+    let mut terminal = Terminal::new(&["-r", &url]);
+    terminal.see(evil);
+    assert_eq!(terminal.end(), 0);
+    script.join();
+}
+
+#[test]
+fn no_color_is_honoured() {
+    let (url, script) = echo();
+    let mut terminal = Terminal::with(&[&url], |command| {
+        command.env("NO_COLOR", "1");
+    });
+    let before = terminal.see("< hello");
+    assert!(!before.contains("\x1b[34m"), "{before:?}");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+}
+
+/// A file with these bytes, for this test only.
+fn tempfile(name: &str, bytes: &[u8]) -> String {
+    let path = std::env::temp_dir().join(format!("wsdump-{name}-{}", std::process::id()));
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}

@@ -1,0 +1,105 @@
+//! The flags about TLS, with a server of another making.
+
+use std::fs;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::version::{TLS12, TLS13};
+
+use crate::shell::{Said, wsdump};
+use crate::tls_peer::{Authority, Validity, accept};
+
+/// Says hello to one client; tells the certificate that it showed, or why there was no session.
+fn serve(config: ServerConfig) -> (u16, JoinHandle<Result<Option<Vec<u8>>, String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let tls = accept(Arc::new(config), socket).map_err(|error| error.to_string())?;
+        let certificate = tls.conn.peer_certificates().map(|chain| chain[0].to_vec());
+        let mut ws = tungstenite::accept(tls).map_err(|error| error.to_string())?;
+        ws.send("hello".into()).map_err(|error| error.to_string())?;
+        while ws.read().is_ok() {}
+        Ok(certificate)
+    });
+    (port, server)
+}
+
+fn file(name: &str, holds: &str) -> String {
+    let path = std::env::temp_dir().join(format!("wsdump-{name}-{}.pem", std::process::id()));
+    fs::write(&path, holds).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn greeted(said: &Said) {
+    assert_eq!((said.code, said.out.as_str()), (0, "hello\n"), "{said:?}");
+}
+
+#[test]
+fn who_is_trusted_can_be_said_and_not_be_asked_at_all() {
+    let authority = Authority::new();
+    let leaf = authority.leaf("localhost", Validity::Now);
+    let ca = file("ca", &authority.pem);
+    let (port, server) = serve(leaf.config(&[&TLS13], None));
+    greeted(&wsdump(&["-r", "--ca", &ca, &format!("wss://localhost:{port}/")]));
+    server.join().unwrap().unwrap();
+
+    let (port, server) = serve(leaf.config(&[&TLS13], None));
+    let said = wsdump(&["-r", &format!("wss://localhost:{port}/")]);
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.err.contains("issuer is not trusted"), "{}", said.err);
+    server.join().unwrap().unwrap_err();
+
+    for flag in ["-n", "--nocert"] {
+        let (port, server) = serve(leaf.config(&[&TLS13], None));
+        greeted(&wsdump(&["-r", flag, &format!("wss://127.0.0.1:{port}/")]));
+        server.join().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn the_certificate_may_be_for_another_name_that_is_given() {
+    let authority = Authority::new();
+    let leaf = authority.leaf("other.example", Validity::Now);
+    let ca = file("ca-name", &authority.pem);
+    let (port, server) = serve(leaf.config(&[&TLS13], None));
+    let url = format!("wss://localhost:{port}/");
+    greeted(&wsdump(&["-r", "--ca", &ca, "--server-name", "other.example", &url]));
+    server.join().unwrap().unwrap();
+    let (port, server) = serve(leaf.config(&[&TLS13], None));
+    let said = wsdump(&["-r", "--ca", &ca, &format!("wss://localhost:{port}/")]);
+    assert_eq!(said.code, 5, "{said:?}");
+    server.join().unwrap().unwrap_err();
+}
+
+#[test]
+fn the_client_shows_its_certificate() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let client = clients.leaf("client.example", Validity::Now);
+    let (ca, cert, key) = (file("ca-client", &servers.pem), file("cert", &client.cert), file("key", &client.key));
+    let both = file("both", &(client.cert.clone() + &client.key));
+    for shown in [["--cert", &*cert, "--key", &key].as_slice(), &["--cert", &both]] {
+        let config = servers.leaf("localhost", Validity::Now).config(&[&TLS13], Some(&clients));
+        let (port, server) = serve(config);
+        greeted(&wsdump(&[&["-r", "--ca", &ca, &format!("wss://localhost:{port}/")], shown].concat()));
+        assert_eq!(server.join().unwrap().unwrap(), Some(client.der()));
+    }
+}
+
+#[test]
+fn the_oldest_version_can_be_said() {
+    let authority = Authority::new();
+    let leaf = authority.leaf("localhost", Validity::Now);
+    let ca = file("ca-version", &authority.pem);
+    for (version, code) in [("1.2", 0), ("1.3", 5)] {
+        let (port, server) = serve(leaf.config(&[&TLS12], None));
+        let said = wsdump(&["-r", "--ca", &ca, "--tls-min", version, &format!("wss://localhost:{port}/")]);
+        assert_eq!(said.code, code, "{said:?}");
+        assert_eq!(server.join().unwrap().is_ok(), code == 0);
+    }
+}

@@ -65,7 +65,7 @@ const ROOMS: &[Room] = &[
         modules: &["sync"],
         uses: &[],
         crates: &[],
-        not_std: &["std::env", "std::fs", "std::io", "std::net", "std::os", "std::process"],
+        not_std: &["std::env", "std::fs", "std::net", "std::os", "std::process"],
     },
     Room {
         modules: &["window"],
@@ -122,6 +122,7 @@ const ROOMS: &[Room] = &[
             "options",
             "protocol",
             "sender",
+            "sync",
             "timings",
             "trace",
             "url",

@@ -1,8 +1,8 @@
 //! Who may write: the sending half is taken by one thread at a time, and given back.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Purpose, Shared, Traffic};

@@ -15,7 +15,7 @@ use super::keepalive::PingOptions;
 use super::life::{End, Life, Next, Phase};
 use super::reconnect::Reconnect;
 use super::stage::Audience;
-use super::sync::Arc;
+use super::sync::{Arc, now};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::websocket::{CloseCode, Received, WebSocket};
 
@@ -113,7 +113,7 @@ impl<'a, A: Audience> Session<'a, A> {
             Received::Message(message) => shared.received.count_alone(message.as_bytes().len()),
             Received::Fragment { payload, .. } => shared.received.count_alone(payload.len()),
             Received::Ping(_) => {}
-            Received::Pong(payload) => shared.pong(payload, Instant::now()),
+            Received::Pong(payload) => shared.pong(payload, now()),
         }
         self.audience.received(received)
     }

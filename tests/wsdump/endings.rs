@@ -69,6 +69,23 @@ fn a_second_interrupt_does_not_wait() {
     script.join();
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupt_calls_connecting_off() {
+    let (heard, asked) = std::sync::mpsc::channel();
+    let (url, script) = serve(move |mut peer| {
+        peer.head();
+        heard.send(()).unwrap();
+        assert_eq!(peer.rest(), b"");
+    });
+    let running = Running::new(&[&url]);
+    asked.recv().unwrap();
+    crate::shell::interrupt(&running.child);
+    let said = running.end();
+    script.join();
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (130, "", ""));
+}
+
 #[test]
 fn a_close_that_is_not_answered_is_waited_for_three_seconds() {
     let (url, script) = serve(|mut peer| {

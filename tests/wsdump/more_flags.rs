@@ -266,6 +266,24 @@ fn a_connection_that_is_lost_is_made_again() {
 }
 
 #[test]
+fn an_input_that_ends_while_there_is_no_connection_ends_the_attempts() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.say(frame(0x81, "one"));
+        peer.reset();
+    });
+    let mut running = Running::new(&["-r", "--reconnect", &url]);
+    assert_eq!(running.line(), "one");
+    script.join();
+    // Nobody listens any more.
+    std::thread::sleep(ms(1500));
+    running.end_input();
+    let said = running.end();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("while there was no connection"), "{}", said.err);
+}
+
+#[test]
 fn attempts_have_an_end() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let said = wsdump(&["--reconnect=1", &format!("ws://{free}/")]);

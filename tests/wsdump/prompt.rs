@@ -141,12 +141,31 @@ fn lines_are_sent_and_answers_are_blue() {
 #[test]
 fn ctrl_c_closes_in_order() {
     let (url, script) = echo();
-    let mut terminal = Terminal::new(&[&url]);
+    // There is nothing to wait for when somebody has had enough.
+    let mut terminal = Terminal::new(&[&url, "--eof-wait", "1000", "--max-messages", "1000"]);
     terminal.see("< hello");
     terminal.see("> ");
     terminal.type_in("half a li\x03");
     assert_eq!(terminal.end(), 0);
     assert_eq!(script.join(), [(0x88, b"\x03\xe8".to_vec())]);
+}
+
+#[test]
+fn ctrl_c_twice_does_not_wait() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        assert_eq!(peer.close_code(), 1000);
+        // It is not answered.
+        peer.rest();
+    });
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.type_in("\x03");
+    thread::sleep(Duration::from_millis(300));
+    // There is no prompt any more, which would make a key of it.
+    let id = rustix::process::Pid::from_child(&terminal.child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert_eq!(terminal.end(), 130);
+    script.join();
 }
 
 #[test]

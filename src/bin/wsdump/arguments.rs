@@ -106,7 +106,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = SENDING)]
     pub(crate) replay: Option<PathBuf>,
 
-    /// Show what kind of frame came; twice (or -v 2): what happens in between, too
+    /// Show what kind of frame came; twice (or -v 2): what goes over the wire, too
     #[arg(short, long, action = ArgAction::Count, help_heading = SHOWING)]
     pub(crate) verbose: u8,
     /// Nothing but what comes: no prompt, no notes, and control characters as they are

@@ -134,10 +134,10 @@ impl Handler for Events {
         if closed.cause == CloseCause::Remote {
             self.shown(app, self.console.peer_closed(closed))?;
         }
-        if closed.cause == CloseCause::NotConnected {
-            return Ok(());
+        match closed.cause {
+            CloseCause::NotConnected | CloseCause::Cancelled => Ok(()),
+            _ => self.shown(app, self.console.closed(closed)),
         }
-        self.shown(app, self.console.closed(closed))
     }
 }
 

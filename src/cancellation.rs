@@ -1,7 +1,9 @@
 //! Calling off an opening from another thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::{fmt, mem};
+
+use crate::sync::{Mutex, MutexGuard};
 
 /// Calls off the opening of connections from another thread: whatever it waits for, the resolver, the network, a proxy, it
 /// returns at once with [`Error::Closed`](crate::Error::Closed) and the cause

@@ -62,6 +62,7 @@ mod net;
 mod options;
 pub mod protocol;
 mod sender;
+mod sync;
 mod timings;
 mod trace;
 mod url;

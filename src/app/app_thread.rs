@@ -1,12 +1,11 @@
 //! An app on a thread of its own.
 
-use std::thread::{Builder, JoinHandle};
-
 use super::WebSocketApp;
 use super::closed::Closed;
 use super::error::AppError;
 use super::handle::Handle;
 use crate::error::{Error, Result};
+use crate::sync::thread::{Builder, JoinHandle};
 
 /// An app that runs on a thread of its own. Dropped, it lets the app run on.
 #[derive(Debug)]

@@ -29,11 +29,12 @@ mod stage;
 mod statistics;
 mod sync;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::thread::{self, Builder};
 use std::time::Duration;
 
 pub use self::app_thread::AppThread;
@@ -64,6 +65,7 @@ use self::stage::{CallbackPolicies, Stage};
 use crate::error::Result;
 use crate::options::ConnectOptions;
 use crate::sender::Sender;
+use crate::sync::thread::{self, Builder};
 use crate::websocket::not_connected;
 
 /// A connection that is driven by callbacks, kept alive with pings, and made again when it is lost.

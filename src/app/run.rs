@@ -2,7 +2,6 @@
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
 
 use super::attempt::{Attempt, Connector};
 use super::closed::Closed;
@@ -10,7 +9,7 @@ use super::error::AppError;
 use super::session::{Ending, Session};
 use super::shared::{Request, Shared};
 use super::stage::Audience;
-use super::sync::Arc;
+use super::sync::{Arc, now};
 use crate::error::{CloseInfo, Error, Result};
 use crate::options::ConnectOptions;
 use crate::sender::Sender;
@@ -33,7 +32,7 @@ pub(super) fn run<A: Audience>(session: &mut Session<'_, A>, mut way: Way<'_, '_
             Ok(ws) => way.serve(session, ws),
             Err(error) => (error, None),
         };
-        match session.ended(error, info, Instant::now()) {
+        match session.ended(error, info, now()) {
             Ending::Over(outcome) => return outcome,
             Ending::Retry(at) if session.handle().shared().back_off(at) => {}
             Ending::Retry(_) => return Ok(session.called_off()),
@@ -53,7 +52,7 @@ impl Way<'_, '_> {
 
     /// Hands out what comes until the connection is over; says why, and how it ended.
     fn serve<A: Audience>(&self, session: &mut Session<'_, A>, mut ws: WebSocket) -> (Error, Option<CloseInfo>) {
-        if let Err(error) = session.opened(&mut ws, Instant::now()) {
+        if let Err(error) = session.opened(&mut ws, now()) {
             close_as_asked(session.handle().shared(), &ws);
             return (error, None);
         }

@@ -15,7 +15,7 @@ use super::keepalive::PingOptions;
 use super::life::{End, Life, Next, Phase};
 use super::reconnect::Reconnect;
 use super::stage::Audience;
-use super::sync::Arc;
+use super::sync::{Arc, now};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::websocket::{CloseCode, Received, WebSocket};
 
@@ -105,11 +105,15 @@ impl<'a, A: Audience> Session<'a, A> {
     #[inline]
     pub(super) fn received(&mut self, received: Received<'_>) -> Result<()> {
         let shared = self.handle.shared();
+        // It may have come while the run was ended.
+        if shared.is_stopping() {
+            return Ok(());
+        }
         match received {
             Received::Message(message) => shared.received.count_alone(message.as_bytes().len()),
             Received::Fragment { payload, .. } => shared.received.count_alone(payload.len()),
             Received::Ping(_) => {}
-            Received::Pong(payload) => shared.pong(payload, Instant::now()),
+            Received::Pong(payload) => shared.pong(payload, now()),
         }
         self.audience.received(received)
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::keepalive::{Due, Keepalive};
 use super::outbox::Outbox;
 use super::statistics::{Latencies, Statistics};
-use super::sync::{Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
+use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Error, Result};
 use crate::websocket::{CloseCode, Response, Vitals};
@@ -198,7 +198,7 @@ impl<L: Link> Shared<L> {
             if state.request.is_some() || state.cancellation.is_cancelled() {
                 return false;
             }
-            let now = Instant::now();
+            let now = sync::now();
             if now >= until {
                 return true;
             }
@@ -210,22 +210,24 @@ impl<L: Link> Shared<L> {
     pub(super) fn keep_alive(&self) {
         let mut state = self.state();
         while state.run == Run::During {
-            let now = Instant::now();
+            let now = sync::now();
             let Some(open) = &mut state.connection else {
                 state = self.wait(state, None);
                 continue;
             };
-            let (link, number) = (open.link.clone(), open.number);
-            let due = open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, link.vitals()));
-            state = match due {
+            let vitals = open.link.vitals();
+            // Whoever waits holds no connection: when it is lost, it is gone.
+            state = match open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, vitals)) {
                 Due::Wait(until) => self.wait(state, until.map(|until| until.saturating_duration_since(now))),
                 Due::Dead => {
                     open.keepalive = None;
+                    let link = open.link.clone();
                     drop(state);
                     link.give_up();
                     self.state()
                 }
                 Due::Ping(ping) => {
+                    let (link, number) = (open.link.clone(), open.number);
                     state.last_ping = Some(now);
                     drop(state);
                     let sent = link.ping(&ping.payload, ping.longest);
@@ -233,8 +235,8 @@ impl<L: Link> Shared<L> {
                     let open = state.connection.as_mut().filter(|open| open.number == number);
                     if let Some(keepalive) = open.and_then(|open| open.keepalive.as_mut()) {
                         match sent {
-                            Ok(()) => keepalive.sent(ping.number, Instant::now(), link.vitals()),
-                            Err(Error::Timeout(_)) => keepalive.stuck(ping.number, Instant::now(), link.vitals()),
+                            Ok(()) => keepalive.sent(ping.number, sync::now(), link.vitals()),
+                            Err(Error::Timeout(_)) => keepalive.stuck(ping.number, sync::now(), link.vitals()),
                             Err(_) => keepalive.unsent(ping.number),
                         }
                     }

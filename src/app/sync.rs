@@ -1,4 +1,6 @@
-//! What the threads of an app share things with. To explore schedules, put another implementation of the same names here.
+//! What the threads of an app share things with.
 
-pub(super) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-pub(super) use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+pub(super) use std::sync::atomic::Ordering;
+pub(super) use std::sync::{Arc, PoisonError};
+
+pub(super) use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, now};

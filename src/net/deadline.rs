@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 
+use crate::sync::now;
+
 /// What remains of a deadline is rounded up to steps of so many milliseconds, so that the timeout of a socket changes
 /// seldom. An operation may last longer than it should by as much.
 const STEP: u64 = 16;
@@ -44,7 +46,7 @@ impl Deadline {
     /// `length` from now; never without one, or with one that the clock cannot count to.
     pub(crate) fn after(length: Option<Duration>) -> Self {
         let Some(length) = length else { return Self::NEVER };
-        let start = Instant::now();
+        let start = now();
         Self(start.checked_add(length).map_or(When::Never, |_| When::At(Limit { start, length })))
     }
 
@@ -61,7 +63,7 @@ impl Deadline {
         match self.0 {
             When::Never => Ok(None),
             When::Now => Err(timed_out()),
-            When::At(limit) => limit.wait(limit.start.elapsed()).map(Some).ok_or_else(timed_out),
+            When::At(limit) => limit.wait(limit.elapsed()).map(Some).ok_or_else(timed_out),
         }
     }
 
@@ -70,7 +72,7 @@ impl Deadline {
     #[cold]
     pub(crate) fn goes_on(self, waited: Option<Duration>) -> bool {
         let (When::At(limit), Some(waited)) = (self.0, waited) else { return false };
-        let rest = limit.length.saturating_sub(limit.start.elapsed());
+        let rest = limit.length.saturating_sub(limit.elapsed());
         !rest.is_zero() && rest < waited / 4
     }
 
@@ -116,7 +118,7 @@ impl Deadline {
         match self.0 {
             When::Never => false,
             When::Now => true,
-            When::At(limit) => limit.start.elapsed() >= part(limit.length),
+            When::At(limit) => limit.elapsed() >= part(limit.length),
         }
     }
 }
@@ -124,6 +126,10 @@ impl Deadline {
 impl Limit {
     fn end(self) -> Instant {
         self.start + self.length
+    }
+
+    fn elapsed(self) -> Duration {
+        now().saturating_duration_since(self.start)
     }
 
     /// What remains after `elapsed`, rounded up; `None` when nothing does.

@@ -1,6 +1,5 @@
 //! Closing, from whichever thread: bounded, idempotent, exactly one Close on the wire (RFC 6455, section 7).
 
-use std::sync::Mutex;
 use std::sync::TryLockError;
 
 use super::reader::Reader;
@@ -8,6 +7,7 @@ use super::shared::Shared;
 use crate::error::{CloseCause, Error, Result};
 use crate::net::Deadline;
 use crate::protocol::{CloseCode, CloseFrame};
+use crate::sync::Mutex;
 
 impl Shared {
     /// Sends a Close and does not wait for the peer's. After the first, none is sent.

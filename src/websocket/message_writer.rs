@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::thread;
 
 use super::shared::{Purpose, Sending, Shared};
 use crate::error::{Error, Result};
 use crate::message::MessageKind;
 use crate::protocol::{CloseCode, Compression, Fin, LocalProtocolError, Opcode, TextCheck};
+use crate::sync::thread;
 
 /// Sends one message while it is written, in fragments of 64 KiB (RFC 6455, section 5.4).
 ///

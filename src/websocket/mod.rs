@@ -33,7 +33,7 @@ mod try_receiving;
 mod try_sending;
 mod turn;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 pub use self::batch::Batch;
@@ -57,6 +57,7 @@ use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::Transport;
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::CloseFrame;
+use crate::sync::Mutex;
 use crate::timings::Timings;
 
 /// A WebSocket connection, and the options to make another one.

@@ -1,6 +1,8 @@
 //! Whether anything comes in, as other threads can see it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+
+use crate::sync::{AtomicBool, AtomicU64};
 
 /// How the threads fare that receive and send. It costs two stores per read of the network and per large write, and nothing per
 /// message.

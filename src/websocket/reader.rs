@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use super::ending::Ending;
@@ -12,6 +11,7 @@ use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
 use crate::net::Deadline;
 use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Role, Step};
+use crate::sync::thread::{self, ThreadId};
 use crate::trace::{Epoch, FrameTap, TraceDirection, Tracer};
 
 /// The receiving half of a connection and its driver.

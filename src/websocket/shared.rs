@@ -8,9 +8,8 @@ mod turns;
 
 use std::io;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 pub(super) use self::turns::STALL;
 
@@ -21,6 +20,8 @@ use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::net::{Deadline, Stream};
 use crate::options::Timeouts;
 use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, MaskKeys, Outbound, ProtocolError, Role};
+use crate::sync::thread::{self, ThreadId};
+use crate::sync::{AtomicBool, Condvar, Mutex, MutexGuard};
 use crate::trace::{FrameTap, TraceDirection, Tracer};
 
 /// A connection as all its threads see it.

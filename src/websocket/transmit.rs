@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use super::batch::{Batch, WRONG_LENGTH, frame_length};
@@ -13,6 +12,7 @@ use crate::error::{CloseCause, Error, Result};
 use crate::message::{MessageKind, MessageRef};
 use crate::net::Deadline;
 use crate::protocol::{CloseFrame, Compression, Fin, Frame, LocalProtocolError, Opcode, TextCheck};
+use crate::sync::thread;
 
 impl Shared {
     #[inline]

@@ -9,7 +9,7 @@ mod request;
 mod route;
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use self::exchange::{Answer, Question};
 use self::route::Route;
@@ -26,6 +26,7 @@ use crate::net::{self, Deadline, Patience, Stream, Transport};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
 use crate::protocol::{CloseCode, MaskKeys, Role, TextPolicy};
+use crate::sync::Mutex;
 use crate::timings::Timings;
 use crate::trace::Tracer;
 use crate::url::{Target, without_query};

@@ -1,8 +1,8 @@
 //! Who may write: the sending half is taken by one thread at a time, and given back.
 
 use std::io;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Purpose, Shared, Traffic};
@@ -10,6 +10,7 @@ use crate::error::{Error, Phase, Result};
 use crate::net::{Deadline, Patience};
 use crate::options::Timeouts;
 use crate::protocol::Outbound;
+use crate::sync::MutexGuard;
 use crate::websocket::reply::Reply;
 use crate::websocket::turn::Turn;
 

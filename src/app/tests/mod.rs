@@ -1,0 +1,10 @@
+//! The whole app, with a server that is a thread beside it.
+
+mod chance;
+mod peer;
+#[cfg(shuttle)]
+mod pipe;
+mod round;
+mod schedules;
+#[cfg(not(shuttle))]
+mod simulation;

@@ -150,7 +150,6 @@ fn payloads_go_to_a_file() {
         peer.say(frame(0x82, [0, 255]));
         peer.say(frame(0x89, "ping"));
         peer.say(frame(0x81, "text"));
-        peer.frame();
         peer.end()
     });
     let said = wsdump(&["--output", &output, &url]);

@@ -12,7 +12,7 @@
 ///     Message::Text(text) => assert_eq!(text, "Hello"),
 ///     Message::Binary(bytes) => unreachable!("{} bytes", bytes.len()),
 /// }
-/// assert_eq!(message.as_bytes(), b"Hello");
+/// assert_eq!((message.as_text(), message.as_bytes()), (Some("Hello"), &b"Hello"[..]));
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "RFC 6455 defines two kinds, and a match over them shall be complete")]
@@ -37,6 +37,14 @@ impl Message {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes.as_slice(),
+        }
+    }
+
+    /// The text, if it is text.
+    pub const fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text.as_str()),
+            Self::Binary(_) => None,
         }
     }
 
@@ -104,6 +112,14 @@ impl<'a> MessageRef<'a> {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// The text, if it is text.
+    pub const fn as_text(self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
         }
     }
 

@@ -5,6 +5,8 @@
 #[path = "support/app.rs"]
 mod app_support;
 mod support;
+#[path = "support/tls_peer.rs"]
+mod tls_peer;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, mpsc};
@@ -12,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use app_support::{Log, nowhere, serve_again};
 use support::{Peer, at_once, bounded, descriptors_and_threads, frame, ms, timed};
-use websocket_sync::{CloseCause, ConnectOptions, Error, Overflow, Reconnect, WebSocketApp, set_reconnect};
+use websocket_sync::{
+    CloseCause, ConnectOptions, Error, Overflow, Reconnect, TlsErrorKind, WebSocketApp, set_reconnect,
+};
 
 fn quickly() -> Reconnect {
     Reconnect::fixed(ms(5))
@@ -57,13 +61,28 @@ fn settings_that_cannot_be_meant_are_not_tried_twice() {
 #[test]
 fn a_certificate_that_is_not_trusted_is_not_tried_twice() {
     bounded(10, || {
-        let (url, server) = serve_again(|_, peer| {
-            peer.say("HTTP/1.1 400 this is no TLS\r\n\r\n");
+        let config = tls_peer::self_signed("127.0.0.1").server(&rustls::version::TLS13);
+        let (url, server) = serve_again(move |_, peer| {
+            tls_peer::accept(Arc::clone(&config), peer.socket()).unwrap_err();
             false
         });
         let error = WebSocketApp::new(url.replace("ws:", "wss:")).reconnect(quickly()).run_forever().unwrap_err();
-        assert!(matches!(error, Error::Tls(_)), "{error:?}");
+        assert!(matches!(&error, Error::Tls(tls) if tls.kind == TlsErrorKind::UnknownIssuer), "{error:?}");
         assert_eq!(support::join(server), 1);
+    });
+}
+
+#[test]
+fn a_gateway_that_answers_in_clear_text_is_asked_again() {
+    bounded(10, || {
+        let (url, server) = serve_again(|number, peer| {
+            peer.say("HTTP/1.1 503 the server is away\r\n\r\n");
+            number < 2
+        });
+        let thrice = quickly().max_attempts(3);
+        let error = WebSocketApp::new(url.replace("ws:", "wss:")).reconnect(thrice).run_forever().unwrap_err();
+        assert!(matches!(&error, Error::Tls(tls) if tls.kind == TlsErrorKind::NotTls), "{error:?}");
+        assert_eq!(support::join(server), 3);
     });
 }
 

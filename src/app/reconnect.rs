@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use super::error::AppError;
 use super::handler::log_error;
-use crate::error::{CloseCause, Error};
+use crate::error::{CloseCause, Error, TlsErrorKind};
 use crate::options::Hook;
 
 /// Whether and when a lost connection is made again.
 ///
 /// Every failure is followed by another attempt, except where that is of no use: the statuses 400, 401, 403, 404 and 410, a failed
-/// TLS handshake, a proxy that refuses for good, a URL or an option that cannot be meant, and whatever this side has ended. What the server says with
-/// `Retry-After` is waited for, up to the [cap](Self::cap). [`retry_if`](Self::retry_if) decides otherwise.
+/// TLS handshake (but for a gateway in trouble, which answers in clear text or with an `internal_error`), a proxy that refuses for good,
+/// a URL or an option that cannot be meant, and whatever this side has ended. What the server says with `Retry-After` is waited for,
+/// up to the [cap](Self::cap). [`retry_if`](Self::retry_if) decides otherwise.
 ///
 /// ```
 /// use std::time::Duration;
@@ -186,7 +187,8 @@ impl Reconnect {
     fn retries(&self, error: &Error) -> bool {
         match error {
             Error::Refused(refusal) => !FATAL.contains(&refusal.status),
-            Error::Cookie(_) | Error::Options(_) | Error::Tls(_) | Error::Url(_) | Error::Usage(_) => false,
+            Error::Cookie(_) | Error::Options(_) | Error::Url(_) | Error::Usage(_) => false,
+            Error::Tls(error) => passes(error.kind),
             Error::Proxy(error) => error.is_retryable(),
             Error::Closed(info) => !(info.cause == CloseCause::Remote && self.stops_on_close),
             Error::Address(_)
@@ -238,6 +240,12 @@ impl Default for Reconnect {
     fn default() -> Self {
         Self::never()
     }
+}
+
+/// Whether TLS may succeed the next time without anything being changed: a gateway that has lost its server answers in clear text,
+/// or with an `internal_error` (RFC 8446, section 6.2).
+const fn passes(failure: TlsErrorKind) -> bool {
+    matches!(failure, TlsErrorKind::NotTls | TlsErrorKind::Alert(80))
 }
 
 /// Whether this side has ended it, or it was never there.
@@ -304,6 +312,15 @@ mod tests {
         let huge = Reconnect::backoff().base(Duration::MAX).cap(Duration::MAX).floor(Duration::MAX);
         assert!(huge.delay(3, Some(Duration::MAX), u64::MAX) > ms(1));
         assert!(Reconnect::backoff().cap(ms(10)).delay(9, None, u64::MAX) <= ms(10));
+    }
+
+    #[test]
+    fn certificates_are_not_tried_again_and_a_gateway_in_trouble_is() {
+        for kind in [TlsErrorKind::NotTls, TlsErrorKind::Alert(80)] {
+            assert!(passes(kind), "{kind:?}");
+        }
+        let fatal = [TlsErrorKind::Expired, TlsErrorKind::PinMismatch, TlsErrorKind::Alert(116), TlsErrorKind::Other];
+        assert!(fatal.into_iter().all(|kind| !passes(kind)));
     }
 
     #[test]

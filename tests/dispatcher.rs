@@ -396,6 +396,37 @@ fn a_server_that_floods_does_not_starve_the_others() {
 }
 
 #[test]
+fn an_app_that_is_closed_while_it_waits_for_its_attempt_ends_at_once() {
+    bounded(60, || {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = format!("ws://{}/", silent.local_addr().unwrap());
+        let mut ended = Vec::new();
+        let mut apps = ManyApps::new().unwrap();
+        let start = Instant::now();
+        apps.on_ended(|_, outcome| ended.push((start.elapsed(), outcome)));
+        // Four are busy with those before it.
+        let handles: Vec<Handle> = (0..5)
+            .map(|_| {
+                apps.add(WebSocketApp::new(&nobody).options(ConnectOptions::new().open_timeout(ms(2000)))).unwrap()
+            })
+            .collect();
+        let last = handles[4].clone();
+        let closing = thread::spawn(move || {
+            thread::sleep(ms(100));
+            at_once(|| last.close().unwrap());
+            assert!(!last.is_running());
+        });
+        apps.run().unwrap();
+        join(closing);
+        drop(apps);
+        let (when, outcome) = &ended[0];
+        assert!(*when < ms(1500), "{when:?}");
+        assert_eq!(outcome.as_ref().unwrap().cause, CloseCause::Cancelled);
+        assert!(ended[1..].iter().all(|(_, outcome)| outcome.as_ref().is_err_and(Error::is_timeout)), "{ended:?}");
+    });
+}
+
+#[test]
 fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
     bounded(60, || {
         let (url, peer) = accepting(|mut peer| {

@@ -320,6 +320,11 @@ impl ConnectOptions {
 }
 
 #[cold]
+pub(crate) fn cancelled() -> Error {
+    Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled)))
+}
+
+#[cold]
 pub(crate) fn not_connected() -> Error {
     Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::NotConnected)))
 }

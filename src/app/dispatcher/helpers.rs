@@ -62,6 +62,13 @@ impl<J: Send, D: Send> Desk<J, D> {
         Ok(())
     }
 
+    /// Takes back the job of an app that nobody has begun, if `is_wanted` says so.
+    pub(super) fn take_back(&self, app: usize, is_wanted: impl Fn(&J) -> bool) -> Option<J> {
+        let mut papers = self.papers();
+        let at = papers.jobs.iter().position(|(number, job)| *number == app && is_wanted(job))?;
+        papers.jobs.remove(at).map(|(_, job)| job)
+    }
+
     /// Takes what is done, with the apps that it is for.
     pub(super) fn take_done(&self) -> Vec<(usize, D)> {
         std::mem::take(&mut self.papers().done)

@@ -231,12 +231,22 @@ impl<'env> ManyApps<'env> {
             AppStep::Wait(until) => {
                 self.timers.set(number, until);
                 self.watch(number);
+                self.call_off(number, desk);
             }
             AppStep::Again => {
                 self.watch(number);
                 self.call(number);
             }
             AppStep::Over(outcome) => self.end(number, outcome),
+        }
+    }
+
+    /// An app that is called off while its attempt waits for a helper does not wait any longer.
+    fn call_off(&mut self, number: usize, desk: &ConnectDesk<'env>) {
+        let Some(Some(slot)) = self.slots.get_mut(number) else { return };
+        if let Some(attempt) = desk.take_back(number, Connecting::is_called_off) {
+            slot.task.connected(attempt.call_off());
+            self.call(number);
         }
     }
 

@@ -7,9 +7,13 @@ use crate::app::attempt::{Attempt, Connector};
 use crate::app::error::AppError;
 use crate::app::run::Way;
 use crate::app::sync::Arc;
+#[cfg(all(unix, feature = "mio"))]
+use crate::cancellation::Cancellation;
 use crate::error::{Error, Result};
 use crate::options::ConnectOptions;
 use crate::websocket::WebSocket;
+#[cfg(all(unix, feature = "mio"))]
+use crate::websocket::cancelled;
 
 /// An attempt to connect, to be made on any thread.
 pub struct Connecting<'env> {
@@ -42,6 +46,18 @@ impl<'env> Connecting<'env> {
     /// Does not connect: there is nobody to do it.
     pub fn fail(self, error: Error) -> Connected<'env> {
         self.ended(Err(error))
+    }
+
+    /// Whether the app has been closed since.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(in crate::app) fn is_called_off(&self) -> bool {
+        self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled)
+    }
+
+    /// Does not connect: nobody wants it any more.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(in crate::app) fn call_off(self) -> Connected<'env> {
+        self.ended(Err(cancelled()))
     }
 
     fn connect(&mut self) -> Result<WebSocket> {

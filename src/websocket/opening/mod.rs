@@ -13,19 +13,19 @@ use std::sync::Arc;
 
 use self::exchange::{Answer, Question};
 use self::route::Route;
-use super::Connection;
 use super::compression::Compressing;
 use super::entropy::system;
 use super::itinerary::Itinerary;
 use super::reader::Reader;
 use super::shared::Shared;
 use super::turn::is_timeout;
+use super::{Connection, cancelled};
 use crate::cancellation::Cancellation;
-use crate::error::{CloseCause, CloseInfo, Error, Phase, Result, TlsError};
+use crate::error::{Error, Phase, Result, TlsError};
 use crate::net::{self, Deadline, Patience, Stream, Transport};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
-use crate::protocol::{CloseCode, MaskKeys, Role, TextPolicy};
+use crate::protocol::{MaskKeys, Role, TextPolicy};
 use crate::sync::Mutex;
 use crate::timings::Timings;
 use crate::trace::Tracer;
@@ -142,11 +142,6 @@ impl<'a> Opening<'a> {
     fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
         stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(failure.error))
     }
-}
-
-#[cold]
-fn cancelled() -> Error {
-    Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled)))
 }
 
 fn phase(error: io::Error) -> Error {

@@ -1,0 +1,218 @@
+//! What a keepalive does at which time.
+
+use super::*;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const WAITING: bool = true;
+const BUSY: bool = false;
+
+/// A keepalive with interval 1 s, and the time that passes for it.
+struct Simulation {
+    keepalive: Keepalive,
+    start: Instant,
+    received: u64,
+    waiting: bool,
+}
+
+impl Simulation {
+    fn new(timeout: Option<u64>, payload: Option<&str>) -> Self {
+        let start = Instant::now();
+        let options = PingOptions {
+            interval: Some(ms(1000)),
+            timeout: timeout.map(ms),
+            payload: payload.map(|payload| payload.as_bytes().to_vec()),
+        };
+        Self { keepalive: options.start(start).unwrap(), start, received: 0, waiting: WAITING }
+    }
+
+    fn vitals(&self) -> Vitals {
+        Vitals { received: self.received, waiting: self.waiting }
+    }
+
+    /// What is due at so many milliseconds; a ping leaves at once.
+    fn at(&mut self, millis: u64) -> Due {
+        let now = self.start + ms(millis);
+        let due = self.keepalive.poll(now, self.vitals());
+        let Due::Ping(ping) = due else { return due };
+        self.keepalive.sent(ping.number, now, self.vitals());
+        Due::Ping(Ping { longest: None, ..ping })
+    }
+
+    /// As a thread does: what is due, when it is due, until then.
+    fn dead_at(&mut self, mut millis: u64, until: u64) -> Option<u64> {
+        while millis < until {
+            match self.at(millis) {
+                Due::Dead => return Some(millis),
+                Due::Ping(_) => {}
+                Due::Wait(Some(time)) => millis = u64::try_from((time - self.start).as_millis()).unwrap(),
+                Due::Wait(None) => return None,
+            }
+        }
+        None
+    }
+
+    fn wait(&self, millis: u64) -> Due {
+        Due::Wait(Some(self.start + ms(millis)))
+    }
+}
+
+fn ping(number: u64) -> Due {
+    Due::Ping(Ping { number, payload: number.to_be_bytes().to_vec(), longest: None })
+}
+
+#[test]
+fn the_first_ping_is_due_after_one_interval_and_then_each() {
+    let mut life = Simulation::new(None, None);
+    assert_eq!(life.at(0), life.wait(1000));
+    assert_eq!(life.at(1000), ping(1));
+    assert_eq!(life.at(1000), life.wait(2000));
+    // A little late is not put on top; a lot is not made up for.
+    assert_eq!(life.at(2100), ping(2));
+    assert_eq!(life.at(2100), life.wait(3000));
+    assert_eq!(life.at(7200), ping(3));
+    assert_eq!(life.at(7200), life.wait(8200));
+}
+
+#[test]
+fn a_silent_peer_is_dead_an_interval_and_a_timeout_later() {
+    for (timeout, dead) in [(300, 1300), (1000, 2000), (2500, 3500)] {
+        let mut life = Simulation::new(Some(timeout), None);
+        assert_eq!(life.dead_at(0, 10_000), Some(dead), "timeout {timeout}");
+    }
+}
+
+#[test]
+fn it_is_found_out_within_that_time_whenever_the_peer_dies() {
+    for timeout in [300, 1500, 4000] {
+        for death in (0..6000).step_by(70) {
+            let mut life = Simulation::new(Some(timeout), None);
+            // Until then it says something every 10 ms.
+            for millis in (0..death).step_by(10) {
+                life.received += 1;
+                assert_ne!(life.at(millis), Due::Dead, "timeout {timeout}, death {death}, {millis}");
+            }
+            let found = life.dead_at(death, death + 60_000).unwrap();
+            assert!(found <= death + 1000 + timeout, "timeout {timeout}, death {death}: {found}");
+        }
+    }
+}
+
+#[test]
+fn whatever_comes_is_a_sign_of_life() {
+    let mut life = Simulation::new(Some(300), None);
+    assert_eq!(life.at(1000), ping(1));
+    life.received += 1;
+    assert_eq!(life.at(1299), life.wait(2000));
+    assert_eq!(life.at(2000), ping(2));
+    assert_eq!(life.at(2300), Due::Dead);
+}
+
+#[test]
+fn a_pong_that_is_faster_than_the_thread_that_sent_the_ping_counts() {
+    let mut life = Simulation::new(Some(300), None);
+    let now = life.start + ms(1000);
+    let Due::Ping(sent) = life.keepalive.poll(now, life.vitals()) else { panic!("no ping") };
+    life.received += 10;
+    assert_eq!(life.keepalive.pong(&sent.payload, now + ms(3)), Some(ms(3)));
+    life.keepalive.sent(sent.number, now + ms(5), life.vitals());
+    assert_eq!(life.at(1300), life.wait(2000));
+}
+
+#[test]
+fn the_time_of_a_slow_callback_does_not_count() {
+    let mut life = Simulation::new(Some(300), None);
+    life.waiting = BUSY;
+    assert_eq!(life.at(1000), ping(1));
+    assert_eq!(life.at(1000), life.wait(1020));
+    assert_eq!(life.at(1900), life.wait(1920));
+    assert_eq!(life.at(2000), ping(2));
+    // It returns, and what the peer has said meanwhile is still on its way.
+    life.waiting = WAITING;
+    assert_eq!(life.at(2500), life.wait(2800));
+    assert_eq!(life.at(2799), life.wait(2800));
+    assert_eq!(life.at(2800), Due::Dead);
+}
+
+#[test]
+fn a_ping_that_could_not_leave_is_not_missed() {
+    let mut life = Simulation::new(Some(300), None);
+    let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.vitals()) else { panic!("no ping") };
+    life.keepalive.unsent(stuck.number);
+    assert_eq!(life.at(1900), life.wait(2000));
+    assert_eq!(life.keepalive.pong(&stuck.payload, life.start + ms(1900)), None);
+}
+
+/// What follows a ping at 1 s that does not leave in the time that it has, while this happens.
+fn after_a_stuck_ping(meanwhile: impl FnOnce(&mut Simulation)) -> Due {
+    let mut life = Simulation::new(Some(300), None);
+    let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.vitals()) else { panic!("no ping") };
+    assert_eq!(stuck.longest, Some(ms(300)));
+    meanwhile(&mut life);
+    life.keepalive.stuck(stuck.number, life.start + ms(1300), life.vitals());
+    life.at(1300)
+}
+
+#[test]
+fn a_peer_that_takes_nothing_and_says_nothing_is_dead() {
+    assert_eq!(after_a_stuck_ping(|_| ()), Due::Dead);
+    let alive = Simulation::new(None, None);
+    let next = after_a_stuck_ping(|life| life.received += 1);
+    assert!(matches!(next, Due::Wait(Some(next)) if next > alive.start + ms(1900)), "{next:?}");
+    // It takes something large, or nobody listens to it.
+    let next = after_a_stuck_ping(|life| life.waiting = BUSY);
+    assert!(matches!(next, Due::Wait(Some(next)) if next > alive.start + ms(1900)), "{next:?}");
+}
+
+#[test]
+fn a_ping_is_tried_for_no_longer_than_until_the_one_before_it_is_missed() {
+    let mut life = Simulation::new(Some(1500), None);
+    assert_eq!(life.at(1000), ping(1));
+    let Due::Ping(second) = life.keepalive.poll(life.start + ms(2000), life.vitals()) else { panic!("no ping") };
+    assert_eq!(second.longest, Some(ms(500)));
+    life.keepalive.stuck(second.number, life.start + ms(2500), life.vitals());
+    assert_eq!(life.at(2500), Due::Dead);
+}
+
+#[test]
+fn pongs_are_matched_by_payload() {
+    let mut life = Simulation::new(None, None);
+    life.at(1000);
+    life.at(2000);
+    life.at(3000);
+    let pong = |life: &mut Simulation, payload: &[u8], millis| life.keepalive.pong(payload, life.start + ms(millis));
+    assert_eq!(pong(&mut life, b"", 3100), None);
+    assert_eq!(pong(&mut life, &2u64.to_be_bytes(), 3100), Some(ms(1100)));
+    // What was sent before the ping that is answered will not be answered any more.
+    assert_eq!(pong(&mut life, &1u64.to_be_bytes(), 3100), None);
+    assert_eq!(pong(&mut life, &3u64.to_be_bytes(), 3100), Some(ms(100)));
+}
+
+#[test]
+fn a_payload_of_the_users_is_sent_as_it_is_and_its_pong_is_that_of_the_latest_ping() {
+    let mut life = Simulation::new(None, Some("here"));
+    assert_eq!(life.at(1000), Due::Ping(Ping { number: 1, payload: b"here".to_vec(), longest: None }));
+    life.at(2000);
+    assert_eq!(life.keepalive.pong(b"there", life.start + ms(2050)), None);
+    assert_eq!(life.keepalive.pong(b"here", life.start + ms(2050)), Some(ms(50)));
+    assert_eq!(life.keepalive.pong(b"here", life.start + ms(2060)), None);
+}
+
+#[test]
+fn pings_that_are_never_answered_do_not_pile_up() {
+    let mut life = Simulation::new(None, None);
+    for second in 1..10_000 {
+        assert_eq!(life.at(second * 1000), ping(second));
+    }
+    assert!(life.keepalive.unanswered.len() <= Keepalive::UNANSWERED);
+}
+
+#[test]
+fn intervals_that_no_clock_counts_to_never_end() {
+    let options = PingOptions { interval: Some(Duration::MAX), timeout: Some(Duration::MAX), payload: None };
+    let now = Instant::now();
+    assert_eq!(options.start(now).unwrap().poll(now, Vitals::default()), Due::Wait(None));
+    assert!(PingOptions { interval: Some(Duration::ZERO), ..options }.start(now).is_none());
+}

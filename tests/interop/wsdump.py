@@ -83,7 +83,8 @@ def lines(out, arguments):
     raw = "-r" in arguments or "--raw" in arguments
     out = re.sub(r"\x1b\[[0-9]*[A-Za-z]", "", out)
     if not raw:
-        out = re.sub(r"^(> )+", "", out, flags=re.MULTILINE)
+        # Python's two threads put out prompts between and behind lines.
+        out = re.sub(r"^(> )+|(> )+$", "", out, flags=re.MULTILINE)
     if "--timings" in arguments:
         out = re.sub(r"^(< )?\d+\.\d+(e-\d+)?: ", r"\1TIME: ", out, flags=re.MULTILINE)
     return out.rstrip("\n> ").split("\n")

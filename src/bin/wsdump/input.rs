@@ -12,6 +12,8 @@ use crate::arguments::Arguments;
 use crate::console::Console;
 use crate::events::Problem;
 use crate::failure::Failure;
+#[cfg(unix)]
+use crate::output::enlarge;
 use crate::pings::Pings;
 use crate::progress::{Metered, Progress};
 use crate::prompt::{Ended, Prompt};
@@ -174,6 +176,7 @@ fn unbuffered() -> Box<dyn Read> {
     {
         use std::os::fd::AsFd;
         if let Ok(descriptor) = io::stdin().as_fd().try_clone_to_owned() {
+            enlarge(&descriptor);
             return Box::new(File::from(descriptor));
         }
     }

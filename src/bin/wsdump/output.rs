@@ -14,6 +14,7 @@ impl Output {
         {
             use std::os::fd::AsFd;
             if let Ok(descriptor) = io::stdout().as_fd().try_clone_to_owned() {
+                enlarge(&descriptor);
                 return Self(Box::new(File::from(descriptor)));
             }
         }
@@ -36,3 +37,16 @@ impl Output {
         self.bytes(line.as_bytes())
     }
 }
+
+/// Gives a pipe the room of many messages, so that the programs at its ends need not take turns. What is no pipe stays as it is.
+#[cfg(target_os = "linux")]
+pub(crate) fn enlarge(pipe: impl std::os::fd::AsFd) {
+    // What Linux grants to everybody, unless it was told otherwise.
+    const ROOM: usize = 1024 * 1024;
+    // It works with less, too.
+    let _ = rustix::pipe::fcntl_setpipe_size(pipe, ROOM);
+}
+
+/// Elsewhere pipes are as they are.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(crate) fn enlarge(_: impl std::os::fd::AsFd) {}

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{Peer, Script, at_once, bounded, frame, join, ms};
-use websocket_sync::{AppStep, CloseCause, CloseCode, ConnectOptions, Handle, WebSocketApp};
+use websocket_sync::{AppStep, CallbackPolicy, CloseCause, CloseCode, ConnectOptions, Handle, WebSocketApp};
 
 fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, Script<T>) {
     support::serve(|mut peer| {
@@ -68,6 +68,34 @@ fn the_code_of_a_close_reaches_the_wire_although_the_run_saw_first_that_it_is_to
             app.handle().close_with(CloseCode(4000), "bye").unwrap();
             app.join().unwrap();
             assert_eq!(peer.join(), 4000, "round {round}");
+        }
+    });
+}
+
+#[test]
+fn nothing_is_handed_out_after_a_close() {
+    bounded(20, || {
+        for fragments in [false, true] {
+            let (url, peer) = accepting(|mut peer| {
+                assert_eq!(peer.close_code(), 1000);
+                peer.say([frame(0x81, "late"), frame(0x8A, "late"), frame(0x88, b"\x03\xe8")].concat());
+                peer.rest();
+            });
+            let (opens, open) = mpsc::channel();
+            let app = WebSocketApp::new(url)
+                .on_open(move |_| opens.send(()).unwrap())
+                .on_data(|_, _, _, _| panic!("late data") as ())
+                .on_message(|_, _| panic!("a late message") as ())
+                .on_pong(|_, _| panic!("a late pong") as ())
+                .callback_panics(CallbackPolicy::Stop);
+            let app = if fragments { app.on_cont_message(|_, _, _| ()) } else { app };
+            let app = app.spawn().unwrap();
+            open.recv().unwrap();
+            // The run waits for the network by then.
+            thread::sleep(ms(50));
+            app.handle().close().unwrap();
+            assert_eq!(app.join().unwrap().cause, CloseCause::Local);
+            peer.join();
         }
     });
 }

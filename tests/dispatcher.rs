@@ -337,6 +337,23 @@ fn callbacks_may_borrow_and_all_apps_are_driven_by_one_thread() {
 }
 
 #[test]
+fn a_panic_of_who_is_told_of_an_end_does_not_end_the_other_apps() {
+    let mut ends = 0;
+    let mut apps = ManyApps::new().unwrap();
+    apps.on_ended(|_, _| {
+        ends += 1;
+        panic!("a bug");
+    });
+    for _ in 0..3 {
+        WebSocketApp::new(nowhere()).run_on(&mut apps).unwrap();
+    }
+    apps.run().unwrap();
+    assert!(apps.is_empty());
+    drop(apps);
+    assert_eq!(ends, 3);
+}
+
+#[test]
 fn a_server_that_floods_does_not_starve_the_others() {
     bounded(60, || {
         let stop = Arc::new(Barrier::new(2));

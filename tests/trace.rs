@@ -10,8 +10,10 @@ mod support;
 #[path = "support/tls_peer.rs"]
 mod tls_peer;
 
+use std::env;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -23,7 +25,7 @@ use tls_peer::Authority;
 use websocket_sync::TlsBackend;
 use websocket_sync::{
     CloseCode, ConnectOptions, Message, MessageKind, Opcode, Proxy, TlsOptions, TraceDirection, TraceEvent,
-    TraceRecord, WebSocket, disable_trace, enable_trace, is_trace_enabled,
+    TraceRecord, TraceToStderr, WebSocket, disable_trace, enable_trace, is_trace_enabled,
 };
 
 /// Remembers what it is told. The trace ends with it.
@@ -243,6 +245,32 @@ fn frames_are_told_whole_however_they_come() {
         drop(ws);
         script.join();
     });
+}
+
+/// In a process of its own, since it is that one's standard error.
+#[test]
+fn to_standard_error_it_goes_as_in_python() {
+    const CHILD: &str = "WEBSOCKET_SYNC_TRACING_CHILD";
+    let _alone = alone();
+    if env::var_os(CHILD).is_some() {
+        enable_trace(TraceToStderr);
+        let (ws, script) = saying(&fixed_key(), Vec::new());
+        ws.send_text("Hello").unwrap();
+        disable_trace();
+        drop(ws);
+        return script.join();
+    }
+    let name = "to_standard_error_it_goes_as_in_python";
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{child:?}");
+    let told = String::from_utf8(child.stderr).unwrap();
+    assert!(told.contains("--- request header ---\nGET / HTTP/1.1\n"), "{told}");
+    let frame = "++Sent raw: b'\\x81\\x85\\x01\\x02\\x03\\x04Igohn'\n++Sent decoded: fin=1 opcode=1 data=b'Hello'\n";
+    assert!(told.contains(frame), "{told}");
 }
 
 #[test]
@@ -589,6 +617,23 @@ fn a_sink_that_sends_over_a_connection_of_its_own_is_not_told_of_that() {
         disable_trace();
         let (_, text) = collected.join();
         assert!(String::from_utf8(text).unwrap().ends_with("data=b'x'"));
+        drop(ws);
+        script.join();
+    });
+}
+
+#[test]
+fn what_is_received_without_waiting_is_told_as_well() {
+    let _alone = alone();
+    bounded(20, || {
+        let listener = Listener::new();
+        let (mut ws, script) = answering(1, &ConnectOptions::new(), frame(0x81, "x"));
+        ws.try_send_text("go").unwrap();
+        while ws.try_recv().unwrap().is_none() {
+            thread::yield_now();
+        }
+        let expected = ["++Sent decoded: fin=1 opcode=1 data=b'go'", "++Rcv decoded: fin=1 opcode=1 data=b'x'"];
+        assert_eq!(listener.frames(), expected);
         drop(ws);
         script.join();
     });

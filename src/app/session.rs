@@ -105,6 +105,10 @@ impl<'a, A: Audience> Session<'a, A> {
     #[inline]
     pub(super) fn received(&mut self, received: Received<'_>) -> Result<()> {
         let shared = self.handle.shared();
+        // It may have come while the run was ended.
+        if shared.is_stopping() {
+            return Ok(());
+        }
         match received {
             Received::Message(message) => shared.received.count_alone(message.as_bytes().len()),
             Received::Fragment { payload, .. } => shared.received.count_alone(payload.len()),

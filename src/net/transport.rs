@@ -96,7 +96,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     }
 
     /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails.
-    /// It may be called at any time and more than once.
+    /// It may be called at any time and more than once. It must not wait, and not ask the
+    /// [`Cancellation`](crate::Cancellation) that calls it.
     ///
     /// # Errors
     ///

@@ -130,7 +130,8 @@ impl ConnectOptions {
     /// asked before. What is secret stays with the scheme, host and port of the URL that was given: header fields but for a
     /// few that are harmless ([`header`](Self::header) lists them), cookies, credentials, overridden `Host` and `Origin`, and of
     /// [TLS](crate::TlsOptions) the overridden name and the client's certificate, unless a ready connector has one. User and password
-    /// in a `Location` are not used.
+    /// in a `Location` are not used. What is trusted goes along: authorities, pins, and what `danger_accept_…` accepts. Another origin
+    /// may lead back to the first, to whatever path it likes, and that is told the secrets again.
     ///
     /// Default: 3.
     pub fn redirect_limit(self, redirects: usize) -> Self {

@@ -150,7 +150,6 @@ const ROOMS: &[Room] = &[
             "ctrlc",
             "flate2",
             "indicatif",
-            "log",
             "rustix",
             "rustyline",
             "serde_json",

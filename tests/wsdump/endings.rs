@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
-use std::process::Stdio;
 use std::thread;
 
 use crate::shell::{Running, command, end_of, wsdump, wsdump_with};
@@ -68,6 +67,23 @@ fn a_second_interrupt_does_not_wait() {
     assert_eq!(said.code, 130, "{said:?}");
     assert!(took < ms(2000), "{took:?}");
     script.join();
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_calls_connecting_off() {
+    let (heard, asked) = std::sync::mpsc::channel();
+    let (url, script) = serve(move |mut peer| {
+        peer.head();
+        heard.send(()).unwrap();
+        assert_eq!(peer.rest(), b"");
+    });
+    let running = Running::new(&[&url]);
+    asked.recv().unwrap();
+    crate::shell::interrupt(&running.child);
+    let said = running.end();
+    script.join();
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (130, "", ""));
 }
 
 #[test]
@@ -156,7 +172,7 @@ fn nobody_who_reads_is_no_error() {
         let _ = peer.repeat(frame(0x81, [b'x'; 1000]), 10_000);
         peer.rest();
     });
-    let mut child = command(&["-r", &url]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&["-r", "--no-input", &url]).spawn().unwrap();
     let mut first = [0; 10];
     let mut stdout = child.stdout.take().unwrap();
     stdout.read_exact(&mut first).unwrap();
@@ -174,7 +190,7 @@ fn a_full_disk_is_an_error() {
         peer.say(frame(0x81, "x"));
         peer.end()
     });
-    let child = command(&["-r", &url]).stdin(Stdio::piped()).stdout(full).spawn().unwrap();
+    let child = command(&["-r", "--no-input", &url]).stdout(full).spawn().unwrap();
     let said = end_of(child);
     assert_eq!((said.code, script.join()), (1, 1001), "{said:?}");
     assert!(said.err.starts_with("wsdump: output: "), "{}", said.err);

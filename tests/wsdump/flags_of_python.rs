@@ -8,7 +8,7 @@ use flate2::write::{DeflateEncoder, GzEncoder};
 
 use crate::shell::{wsdump, wsdump_with};
 use crate::support::site::{Site, fields};
-use crate::support::{Peer, Script, frame, ms, serve};
+use crate::support::{Heard, Peer, Script, frame, ms, serve};
 
 /// What a server may say, and says before it closes.
 fn show(peer: &mut Peer) {
@@ -77,10 +77,10 @@ fn at_level_two_what_happens_in_between_is_told_on_standard_error() {
     let (url, script) = shower();
     let said = wsdump(&["-r", "-vv", &url, "--eof-wait", "20"]);
     script.join();
-    for expected in ["opening ws://127.0.0.1", "101 Switching Protocols", "upgrade: websocket", "upgrade "] {
+    for expected in ["GET / HTTP/1.1", "101 Switching Protocols", "hello", "connection 0.", "upgrade "] {
         assert!(said.err.contains(expected), "{expected:?} in {}", said.err);
     }
-    assert!(!shown(&["-r", "-v"]).contains("opening"));
+    assert!(!shown(&["-r", "-v"]).contains("GET /"));
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn timings_are_seconds_in_front() {
 }
 
 /// A server that sends back what comes until the client closes; says what it was sent.
-fn echo() -> (String, Script<Vec<(u8, Vec<u8>)>>) {
+fn echo() -> (String, Script<Vec<Heard>>) {
     serve(|mut peer| {
         peer.accept();
         let mut heard = Vec::new();

@@ -124,6 +124,21 @@ fn compression_is_offered_and_said_to_be_agreed_on() {
     server.stop();
 }
 
+/// The line in the README, with a port that is free.
+#[cfg(unix)]
+#[test]
+fn the_line_of_the_readme_works() {
+    let readme = include_str!("../../README.md");
+    let line = readme.lines().find(|line| line.starts_with("wsdump --listen 127.0.0.1:9001")).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_wsdump"));
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg(line.replace("9001", &free) + "; wait").env("PATH", path);
+    let said = shell.env_remove("http_proxy").env_remove("all_proxy").output().unwrap();
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), "hello\n", "{:?}", String::from_utf8(said.stderr));
+}
+
 #[test]
 fn an_address_that_is_taken_is_an_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -99,6 +99,19 @@ fn connecting_takes_no_longer_than_it_is_allowed() {
 }
 
 #[test]
+fn a_message_may_be_so_long_and_no_longer() {
+    for (size, code) in [("999", 9), ("1000", 0)] {
+        let (url, script) = serve(|mut peer| {
+            peer.accept();
+            peer.say(frame(0x81, "x".repeat(1000)));
+            peer.end()
+        });
+        let said = wsdump(&["-r", "--max-messages", "1", "--max-message-size", size, &url]);
+        assert_eq!((said.code, script.join()), (code, if code == 0 { 1000 } else { 1009 }), "{said:?}");
+    }
+}
+
+#[test]
 fn so_many_messages_and_no_more() {
     let (url, script) = serve(|mut peer| {
         peer.accept();
@@ -250,6 +263,24 @@ fn a_connection_that_is_lost_is_made_again() {
     for expected in ["connection lost", "Connects again in ", "Connected to "] {
         assert!(said.err.contains(expected), "{expected:?} in {}", said.err);
     }
+}
+
+#[test]
+fn an_input_that_ends_while_there_is_no_connection_ends_the_attempts() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.say(frame(0x81, "one"));
+        peer.reset();
+    });
+    let mut running = Running::new(&["-r", "--reconnect", &url]);
+    assert_eq!(running.line(), "one");
+    script.join();
+    // Nobody listens any more.
+    std::thread::sleep(ms(1500));
+    running.end_input();
+    let said = running.end();
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.err.contains("while there was no connection"), "{}", said.err);
 }
 
 #[test]

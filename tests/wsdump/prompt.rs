@@ -5,21 +5,26 @@ use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fd::OwnedFd;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, tcgetattr};
 
 use crate::shell::command;
-use crate::support::{Peer, Script, frame, serve};
+use crate::support::{Heard, Peer, Script, frame, serve};
 
 /// The program on a terminal.
 struct Terminal {
     child: Child,
     ours: File,
     pieces: Receiver<Vec<u8>>,
+    /// What was not looked for yet.
     seen: String,
+    /// Everything.
+    all: String,
+    /// How much there was when the last line was typed.
+    typed_at: usize,
     theirs: OwnedFd,
 }
 
@@ -50,27 +55,45 @@ impl Terminal {
                 }
             }
         });
-        Self { child, ours, pieces, seen: String::new(), theirs }
+        Self { child, ours, pieces, seen: String::new(), all: String::new(), typed_at: 0, theirs }
     }
 
+    /// Types when the prompt listens: what is typed before is edited by the terminal itself.
+    #[track_caller]
     fn type_in(&mut self, keys: &str) {
+        // A prompt turns bracketed paste on, and off when it has a line.
+        while self.all.rfind("\x1b[?2004h")
+            <= self.all.rfind("\x1b[?2004l").max(self.all[..self.typed_at].rfind("\x1b[?2004h"))
+        {
+            self.read("a prompt");
+        }
+        self.typed_at = if keys.ends_with('\r') { self.all.len() } else { 0 };
         self.ours.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Waits until this is to be seen, and forgets what is in front of it and itself.
     #[track_caller]
     fn see(&mut self, expected: &str) -> String {
-        let until = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(at) = self.seen.find(expected) {
                 let before = self.seen[..at].to_owned();
                 self.seen.drain(..at + expected.len());
                 return before;
             }
-            match self.pieces.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(piece) => self.seen.push_str(&String::from_utf8_lossy(&piece)),
-                Err(_) => panic!("not seen: {expected:?}; but {:?}", self.seen),
+            self.read(expected);
+        }
+    }
+
+    /// Reads a piece of what is shown.
+    #[track_caller]
+    fn read(&mut self, expected: &str) {
+        match self.pieces.recv_timeout(Duration::from_secs(20)) {
+            Ok(piece) => {
+                let piece = String::from_utf8_lossy(&piece);
+                self.seen.push_str(&piece);
+                self.all.push_str(&piece);
             }
+            Err(_) => panic!("not seen: {expected:?}; but {:?}", self.seen),
         }
     }
 
@@ -85,7 +108,7 @@ impl Terminal {
 }
 
 /// Says hello, and sends everything back until the Close; says what it heard.
-fn echo() -> (String, Script<Vec<(u8, Vec<u8>)>>) {
+fn echo() -> (String, Script<Vec<Heard>>) {
     serve(|mut peer: Peer| {
         peer.accept();
         peer.say(frame(0x81, "hello"));
@@ -118,12 +141,31 @@ fn lines_are_sent_and_answers_are_blue() {
 #[test]
 fn ctrl_c_closes_in_order() {
     let (url, script) = echo();
-    let mut terminal = Terminal::new(&[&url]);
+    // There is nothing to wait for when somebody has had enough.
+    let mut terminal = Terminal::new(&[&url, "--eof-wait", "1000", "--max-messages", "1000"]);
     terminal.see("< hello");
     terminal.see("> ");
     terminal.type_in("half a li\x03");
     assert_eq!(terminal.end(), 0);
     assert_eq!(script.join(), [(0x88, b"\x03\xe8".to_vec())]);
+}
+
+#[test]
+fn ctrl_c_twice_does_not_wait() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        assert_eq!(peer.close_code(), 1000);
+        // It is not answered.
+        peer.rest();
+    });
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.type_in("\x03");
+    thread::sleep(Duration::from_millis(300));
+    // There is no prompt any more, which would make a key of it.
+    let id = rustix::process::Pid::from_child(&terminal.child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert_eq!(terminal.end(), 130);
+    script.join();
 }
 
 #[test]
@@ -238,6 +280,40 @@ fn no_color_is_honoured() {
     terminal.type_in("\x04");
     assert_eq!(terminal.end(), 0);
     script.join();
+}
+
+#[test]
+fn files_that_take_longer_than_a_second_have_a_bar() {
+    // Sent: to a peer that does not read at first.
+    let file = tempfile("long", &vec![7; 32 << 20]);
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        thread::sleep(Duration::from_millis(1500));
+        peer.frame().1.len() + peer.frame().1.len()
+    });
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("> ");
+    terminal.type_in(&format!("/binary @{file}\r"));
+    terminal.see("32.00 MiB ");
+    terminal.type_in("\x04");
+    assert_eq!(script.join(), (32 << 20) + 2);
+    terminal.child.wait().unwrap();
+    // Received: slowly.
+    let file = tempfile("slow", b"");
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        for _ in 0..14 {
+            peer.say(frame(0x82, [7; 1024]));
+            thread::sleep(Duration::from_millis(100));
+        }
+        peer.say(frame(0x88, b"\x03\xe8"));
+        peer.close_code()
+    });
+    let mut terminal = Terminal::new(&["--output", &file, &url]);
+    terminal.see("KiB/s");
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
+    script.join();
+    assert_eq!(std::fs::read(&file).unwrap().len(), 14 * 1024);
 }
 
 /// A file with these bytes, for this test only.

@@ -12,8 +12,11 @@ use rustls::version::{TLS12, TLS13};
 use crate::shell::{Said, wsdump};
 use crate::tls_peer::{Authority, Validity, accept};
 
-/// Says hello to one client; tells the certificate that it showed, or why there was no session.
-fn serve(config: ServerConfig) -> (u16, JoinHandle<Result<Option<Vec<u8>>, String>>) {
+/// The certificate that a client showed, or why there was no session.
+type Met = Result<Option<Vec<u8>>, String>;
+
+/// Says hello to one client.
+fn serve(config: ServerConfig) -> (u16, JoinHandle<Met>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = thread::spawn(move || {

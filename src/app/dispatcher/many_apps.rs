@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ use super::Dispatcher;
 use super::helpers::{Closing, Desk};
 use super::slot::{Bell, Slot};
 use super::timers::Timers;
+use crate::app::error::AppError;
+use crate::app::handler::log_error;
 use crate::app::{AppStep, AppTask, Closed, Connected, Connecting, Handle, WebSocketApp};
 use crate::error::{Error, OptionsError, Result};
 
@@ -93,7 +96,7 @@ impl<'env> ManyApps<'env> {
         })
     }
 
-    /// Is told how each app has ended, as [`WebSocketApp::run_forever`] would have returned.
+    /// Is told how each app has ended, as [`WebSocketApp::run_forever`] would have returned. Its own panic is logged.
     ///
     /// Default: nobody is, but the callbacks of the app.
     pub fn on_ended(&mut self, callback: impl FnMut(&Handle, Result<Closed>) + Send + 'env) {
@@ -255,18 +258,22 @@ impl<'env> ManyApps<'env> {
         let Some(slot) = self.slots[number].take() else { return };
         self.timers.set(number, None);
         self.free.push(number);
-        if let Some(on_ended) = &mut self.on_ended {
-            on_ended(&slot.task.handle(), outcome);
+        self.tell(&slot.task.handle(), outcome);
+    }
+
+    /// Tells how an app has ended. A panic of who is told does not end the other apps.
+    fn tell(&mut self, handle: &Handle, outcome: Result<Closed>) {
+        let Some(on_ended) = &mut self.on_ended else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| on_ended(handle, outcome))) {
+            log_error(&Error::other(AppError::panicked("on_ended", &*payload)));
         }
     }
 
     fn take_added(&mut self) {
         for app in self.bell.take_added() {
             let handle = app.handle();
-            if let Err(error) = self.add(app)
-                && let Some(on_ended) = &mut self.on_ended
-            {
-                on_ended(&handle, Err(error));
+            if let Err(error) = self.add(app) {
+                self.tell(&handle, Err(error));
             }
         }
     }

@@ -51,6 +51,9 @@ pub(crate) struct Arguments {
     /// How long connecting may take, in seconds, all of it
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = positive_seconds, help_heading = CONNECTING)]
     pub(crate) connect_timeout: Duration,
+    /// The longest message to accept, in bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, help_heading = CONNECTING)]
+    pub(crate) max_message_size: usize,
     /// Offer compression (permessage-deflate); with --listen, accept it
     #[arg(long, help_heading = CONNECTING)]
     pub(crate) compress: bool,
@@ -103,7 +106,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = SENDING)]
     pub(crate) replay: Option<PathBuf>,
 
-    /// Show what kind of frame came; twice (or -v 2): what happens in between, too
+    /// Show what kind of frame came; twice (or -v 2): what goes over the wire, too
     #[arg(short, long, action = ArgAction::Count, help_heading = SHOWING)]
     pub(crate) verbose: u8,
     /// Nothing but what comes: no prompt, no notes, and control characters as they are
@@ -271,7 +274,7 @@ Examples:
       wsdump wss://files.example/       then: /binary @photo.jpg
       wsdump --output photo.jpg --max-messages 1 wss://files.example/photo
   Both ends of a test in one line:
-      wsdump --listen 127.0.0.1:9001 & sleep 1; echo hello | wsdump -r ws://127.0.0.1:9001/; kill %1
+      wsdump --listen 127.0.0.1:9001 --max-messages 1 & sleep 1; echo hello | wsdump -r ws://127.0.0.1:9001/
   Record a session, and have a server play its part again:
       wsdump --record session.jsonl wss://feed.example/
       wsdump --listen 127.0.0.1:9001 --replay session.jsonl

@@ -62,7 +62,9 @@ impl Destination {
 
 /// What both ends of a connection have.
 pub(crate) fn common(arguments: &Arguments) -> ConnectOptions {
-    let options = ConnectOptions::new().subprotocols(&arguments.subprotocols);
+    let most = arguments.max_message_size;
+    let options =
+        ConnectOptions::new().subprotocols(&arguments.subprotocols).max_message_size(most).max_frame_size(most);
     if arguments.compress { options.deflate(DeflateOptions::new()) } else { options }
 }
 

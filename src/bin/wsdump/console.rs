@@ -1,6 +1,7 @@
 //! Where things are shown, for all threads: what comes on standard output, notes on standard error, both above the prompt
 //! while there is one.
 
+use std::cell::Cell;
 use std::env;
 use std::fmt::{Arguments as Words, Display};
 use std::io::{self, IsTerminal, Write};
@@ -13,7 +14,7 @@ use websocket_sync::{Closed, Error, Opcode, Timings, WebSocket};
 use crate::arguments::Arguments;
 use crate::escape::escape;
 use crate::exit::Exit;
-use crate::failure::{Failure, describe, describe_headers};
+use crate::failure::{Failure, describe};
 use crate::json;
 use crate::line::Format;
 use crate::output::Output;
@@ -39,6 +40,11 @@ struct Screen {
     progress: Option<Progress>,
     /// What shows lines above the prompt.
     printer: Option<Box<dyn ExternalPrinter + Send>>,
+}
+
+thread_local! {
+    /// Whether the editor of the prompt runs on this thread.
+    static EDITS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What becomes of a message.
@@ -165,14 +171,9 @@ impl Console {
         Ok(())
     }
 
-    /// Shows what the server answered to the upgrade, and how long each phase took: with `-v 2`.
+    /// Shows how long each phase of the opening took: with `-v 2`.
     pub(crate) fn opening(&self, ws: &WebSocket) {
-        let mut said = ws.timings().map(phases).unwrap_or_default();
-        if let Some(response) = ws.response() {
-            said += &format!("\n  {} {}", response.status, response.reason);
-            describe_headers(&mut said, &response.headers);
-        }
-        self.note(said);
+        self.note(ws.timings().map(phases).unwrap_or_default());
     }
 
     /// Shows how a connection ended, and whether another one follows.
@@ -255,13 +256,15 @@ impl Console {
         self.0.style == Style::Json
     }
 
-    /// Shows everything above a prompt from now on.
+    /// Shows everything above a prompt from now on. To be called on the thread of its editor.
     pub(crate) fn attach(&self, printer: Box<dyn ExternalPrinter + Send>) {
+        EDITS.set(true);
         self.screen().printer = Some(printer);
     }
 
-    /// There is no prompt any more.
+    /// There is no prompt any more. To be called on the same thread.
     pub(crate) fn detach(&self) {
+        EDITS.set(false);
         self.screen().printer = None;
     }
 
@@ -300,6 +303,11 @@ impl Console {
     }
 
     fn say(&self, words: &str) {
+        if EDITS.get() {
+            // The editor does not run now, and who holds the screen may be waiting for it.
+            let _ = writeln!(io::stderr(), "{words}");
+            return;
+        }
         let mut screen = self.screen();
         if let Printed::No = above_prompt(&mut screen.printer, words) {
             // There is nowhere else to say that this failed.

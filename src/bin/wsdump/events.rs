@@ -67,10 +67,7 @@ impl Events {
     /// Ends the run where something could not be shown: 1001, as this side goes away.
     fn shown(&self, app: &Handle, result: io::Result<()>) -> Result<()> {
         let Err(error) = result else { return Ok(()) };
-        self.problem.note(match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::NobodyReads,
-            _ => Failure::local("output", error),
-        });
+        self.problem.note(not_shown(error));
         app.close_with(CloseCode::GOING_AWAY, "")
     }
 
@@ -137,17 +134,29 @@ impl Handler for Events {
         if closed.cause == CloseCause::Remote {
             self.shown(app, self.console.peer_closed(closed))?;
         }
-        if closed.cause == CloseCause::NotConnected {
-            return Ok(());
+        match closed.cause {
+            CloseCause::NotConnected | CloseCause::Cancelled => Ok(()),
+            _ => self.shown(app, self.console.closed(closed)),
         }
-        self.shown(app, self.console.closed(closed))
     }
 }
 
 /// Shows that a connection is open.
-pub(crate) fn show_opened(console: &Console, ws: &WebSocket, verbose: u8) -> Result<()> {
+pub(crate) fn show_opened(console: &Console, problem: &Problem, ws: &WebSocket, verbose: u8) -> Result<()> {
     if verbose > 1 {
         console.opening(ws);
     }
-    console.opened(ws).map_err(Error::other)
+    console.opened(ws).map_err(|error| {
+        let kind = error.kind();
+        problem.note(not_shown(error));
+        Error::other(io::Error::from(kind))
+    })
+}
+
+/// What it means that something could not be put out.
+fn not_shown(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::NobodyReads,
+        _ => Failure::local("output", error),
+    }
 }

@@ -73,10 +73,11 @@ Exit codes:
                 CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS_RECEIVED => Self::Success,
                 _ => Self::ClosedWithError,
             },
-            CloseCause::Unanswered => Self::Timeout,
             CloseCause::Violation(_) => Self::Protocol,
             CloseCause::Cancelled => Self::Interrupted,
-            CloseCause::TornFrame | CloseCause::Lost(_) | CloseCause::PingTimeout => Self::Lost,
+            CloseCause::Unanswered | CloseCause::TornFrame | CloseCause::Lost(_) | CloseCause::PingTimeout => {
+                Self::Lost
+            }
             _ => Self::Success,
         }
     }
@@ -101,7 +102,7 @@ mod tests {
             (CloseCause::Remote, 1005, Exit::Success),
             (CloseCause::Remote, 1008, Exit::ClosedWithError),
             (CloseCause::Remote, 4000, Exit::ClosedWithError),
-            (CloseCause::Unanswered, 1000, Exit::Timeout),
+            (CloseCause::Unanswered, 1000, Exit::Lost),
             (CloseCause::Cancelled, 1006, Exit::Interrupted),
             (CloseCause::PingTimeout, 1006, Exit::Lost),
             (CloseCause::Lost(std::io::ErrorKind::ConnectionReset), 1006, Exit::Lost),

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::Write;
 
-use websocket_sync::{Error, Headers, ProxyError, Refusal};
+use websocket_sync::{Error, ProxyError, Refusal};
 
 use crate::escape::escape;
 use crate::exit::Exit;
@@ -90,18 +90,14 @@ pub(crate) fn describe(error: &Error) -> String {
 
 /// Header fields and body, each line by itself.
 fn describe_refusal(said: &mut String, refusal: &Refusal) {
-    describe_headers(said, &refusal.headers);
-    let body = String::from_utf8_lossy(&refusal.body);
-    for line in body.lines() {
-        let _ = write!(said, "\n  {}", escape(line));
-    }
-}
-
-/// Header fields, one a line. What cookies hold is a secret.
-pub(crate) fn describe_headers(said: &mut String, headers: &Headers) {
-    for (name, value) in headers.iter() {
+    // What cookies hold is a secret.
+    for (name, value) in refusal.headers.iter() {
         let value = String::from_utf8_lossy(value);
         let value = if name == "set-cookie" { "(not shown)" } else { &*value };
         let _ = write!(said, "\n  {}: {}", escape(name), escape(value));
+    }
+    let body = String::from_utf8_lossy(&refusal.body);
+    for line in body.lines() {
+        let _ = write!(said, "\n  {}", escape(line));
     }
 }

@@ -14,7 +14,7 @@ use crate::events::Problem;
 use crate::failure::Failure;
 use crate::pings::Pings;
 use crate::progress::{Metered, Progress};
-use crate::prompt::Prompt;
+use crate::prompt::{Ended, Prompt};
 use crate::record::{Recorder, Side};
 use crate::replay::Replay;
 
@@ -69,6 +69,26 @@ impl Source {
             Self::Lines
         })
     }
+
+    /// Sends until it ends; returns what follows that, which is `eof` unless somebody at a prompt has had enough.
+    fn send_all(self, speaker: &Speaker, eof: Eof) -> Result<Eof, Failure> {
+        match self {
+            Self::Prompt(prompt) => {
+                return Ok(match (prompt.run(speaker)?, eof) {
+                    (Ended::Input, Eof::CloseAfter(wait)) => Eof::CloseAfter(wait),
+                    (Ended::Input, Eof::Stay) | (Ended::Interrupted, _) => Eof::CloseAfter(Duration::ZERO),
+                });
+            }
+            Self::Lines => lines(speaker)?,
+            Self::Bytes => bytes(speaker)?,
+            Self::Replay(replay) => replay.play(|message| match message {
+                Message::Text(text) => speaker.text(text),
+                Message::Binary(bytes) => speaker.binary(bytes),
+            })?,
+            Self::Nothing => {}
+        }
+        Ok(eof)
+    }
 }
 
 impl Eof {
@@ -85,25 +105,15 @@ impl Input {
     /// Sends until the input ends, then closes.
     pub(crate) fn run(self) {
         let Self { speaker, source, text, eof } = self;
-        let sent = text.map_or(Ok(()), |text| speaker.text(&text)).and_then(|()| match source {
-            Source::Prompt(prompt) => prompt.run(&speaker),
-            Source::Lines => lines(&speaker),
-            Source::Bytes => bytes(&speaker),
-            Source::Replay(replay) => replay.play(|message| match message {
-                Message::Text(text) => speaker.text(text),
-                Message::Binary(bytes) => speaker.binary(bytes),
-            }),
-            Source::Nothing => Ok(()),
-        });
-        match (sent, eof) {
-            (Ok(()), Eof::Stay) => {}
-            (Ok(()), Eof::CloseAfter(wait)) => {
+        match text.map_or(Ok(()), |text| speaker.text(&text)).and_then(|()| source.send_all(&speaker, eof)) {
+            Ok(Eof::Stay) => {}
+            Ok(Eof::CloseAfter(wait)) => {
                 thread::sleep(wait);
                 speaker.finish();
             }
             // How the connection ended is told by the run.
-            (Err(Failure::WebSocket(Error::Closed(_))), _) => {}
-            (Err(failure), _) => {
+            Err(Failure::WebSocket(Error::Closed(_))) => {}
+            Err(failure) => {
                 speaker.problem.note(failure);
                 speaker.finish();
             }
@@ -234,7 +244,9 @@ impl Speaker {
     /// Closes in order: what the server has sent before it heard of that is still shown.
     pub(crate) fn finish(&self) {
         let Some(sender) = self.handle.sender() else {
-            // Called off: there is no connection, or no longer.
+            if self.loss == Loss::Waits && self.handle.is_running() {
+                self.problem.note(Failure::Local("the input ended while there was no connection".to_owned()));
+            }
             self.handle.stop();
             return;
         };

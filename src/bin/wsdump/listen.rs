@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -19,6 +18,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, describe};
 use crate::record::{Recorder, Side};
 use crate::replay::Replay;
+use crate::signals;
 
 /// How many clients there may be at once.
 const MOST: usize = 1024;
@@ -70,7 +70,11 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
     let listener = TcpListener::bind(address).map_err(|error| Failure::local(address, error))?;
     let local = listener.local_addr().map_err(|error| Failure::local(address, error))?;
     let (end, ended) = mpsc::sync_channel(1);
-    end_on_signals(end.clone())?;
+    let asked = end.clone();
+    // It may have been told already.
+    signals::handle(move || {
+        let _ = asked.try_send(());
+    })?;
     let server = Arc::new(Server {
         options: connect::common(arguments).open_timeout(arguments.connect_timeout),
         part,
@@ -215,15 +219,4 @@ fn send(sender: &Sender, message: MessageRef<'_>) -> Result<usize, Error> {
         MessageRef::Text(text) => sender.send_text(text),
         MessageRef::Binary(bytes) => sender.send_binary(bytes),
     }
-}
-
-fn end_on_signals(end: SyncSender<()>) -> Result<(), Failure> {
-    static ENDING: AtomicBool = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
-        if ENDING.swap(true, Ordering::Relaxed) {
-            process::exit(Exit::Interrupted as i32);
-        }
-        let _ = end.try_send(());
-    })
-    .map_err(|error| Failure::local("signals", error))
 }

@@ -9,7 +9,7 @@
 //! | `line`, `json`, `hex`, `repr`, `unpack`, `escape` | what comes, as a line |
 //! | `console`, `output`, `progress`, `trace` | where it is shown |
 //! | `record`, `replay`, `listen`, `bench`, `documents` | what else it does |
-//! | `exit`, `failure` | how it ends |
+//! | `exit`, `failure`, `signals` | how it ends |
 
 mod arguments;
 mod bench;
@@ -34,6 +34,7 @@ mod record;
 mod replay;
 mod repr;
 mod session;
+mod signals;
 mod terminal;
 mod trace;
 mod unpack;

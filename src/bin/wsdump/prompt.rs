@@ -11,6 +11,7 @@ use crate::arguments::{Arguments, PROMPT};
 use crate::command::Command;
 use crate::failure::Failure;
 use crate::input::Speaker;
+use crate::signals;
 use crate::terminal;
 
 /// A prompt.
@@ -21,18 +22,27 @@ pub(crate) struct Prompt {
     kind: MessageKind,
 }
 
+/// How it ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ended {
+    /// With Ctrl-D.
+    Input,
+    /// With Ctrl-C.
+    Interrupted,
+}
+
 impl Prompt {
     pub(crate) fn new(arguments: &Arguments) -> Self {
         let kind = if arguments.binary { MessageKind::Binary } else { MessageKind::Text };
         Self { history: arguments.history.clone(), kind }
     }
 
-    /// Sends what is typed, until the end of input or Ctrl-C.
+    /// Sends what is typed, until Ctrl-D or Ctrl-C.
     ///
     /// # Errors
     ///
     /// What the terminal or the file of the history fails with. What goes wrong with a single line is shown.
-    pub(crate) fn run(self, speaker: &Speaker) -> Result<(), Failure> {
+    pub(crate) fn run(self, speaker: &Speaker) -> Result<Ended, Failure> {
         terminal::remember();
         let ended = self.read_lines(speaker);
         // The editor is gone, and with it what showed lines above it.
@@ -41,24 +51,35 @@ impl Prompt {
         ended
     }
 
-    fn read_lines(&self, speaker: &Speaker) -> Result<(), Failure> {
+    fn read_lines(&self, speaker: &Speaker) -> Result<Ended, Failure> {
         let config = Config::builder().auto_add_history(true).build();
         let mut editor: Editor<(), FileHistory> = Editor::with_config(config).map_err(no_prompt)?;
         if let Some(path) = self.history.as_deref().filter(|path| path.exists()) {
             editor.load_history(path).map_err(|error| Failure::local(path.display(), error))?;
         }
         speaker.console.attach(Box::new(editor.create_external_printer().map_err(no_prompt)?));
-        let ended = loop {
+        loop {
             match editor.readline("> ") {
-                Ok(line) => self.obey(&line, speaker)?,
-                Err(ReadlineError::Eof | ReadlineError::Interrupted) => break Ok(()),
-                Err(error) => break Err(no_prompt(error)),
+                Ok(line) => {
+                    self.remember(&mut editor)?;
+                    self.obey(&line, speaker)?;
+                }
+                Err(ReadlineError::Eof) => return Ok(Ended::Input),
+                Err(ReadlineError::Interrupted) => {
+                    signals::note();
+                    return Ok(Ended::Interrupted);
+                }
+                Err(error) => return Err(no_prompt(error)),
             }
-        };
-        if let Some(path) = &self.history {
-            editor.save_history(path).map_err(|error| Failure::local(path.display(), error))?;
         }
-        ended
+    }
+
+    /// Writes the last line down at once: nobody knows how the prompt ends.
+    fn remember(&self, editor: &mut Editor<(), FileHistory>) -> Result<(), Failure> {
+        match &self.history {
+            Some(path) => editor.append_history(path).map_err(|error| Failure::local(path.display(), error)),
+            None => Ok(()),
+        }
     }
 
     /// Does what a line asks for. Only the end of the connection is an error here.
@@ -74,7 +95,7 @@ impl Prompt {
             Command::Pong(payload) => speaker.pong(payload),
             Command::Close(code, reason) => speaker.close(code, reason),
             Command::Help => {
-                speaker.console.note(PROMPT);
+                speaker.console.insist(PROMPT);
                 Ok(())
             }
             Command::Wrong(why) => Err(Failure::Usage(why)),
@@ -82,7 +103,7 @@ impl Prompt {
         match done {
             Err(Failure::WebSocket(Error::Closed(info))) => Err(Failure::WebSocket(Error::Closed(info))),
             Err(failure) => {
-                speaker.console.report(&failure);
+                speaker.console.insist(&failure);
                 Ok(())
             }
             Ok(()) => Ok(()),

@@ -1,11 +1,8 @@
 //! A dialogue with a server: connects, shows what comes, sends what is put in, and closes in order.
 
-use std::io;
-use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use websocket_sync::{Handle, WebSocketApp};
+use websocket_sync::WebSocketApp;
 
 use crate::arguments::Arguments;
 use crate::connect::{self, Destination};
@@ -16,7 +13,7 @@ use crate::failure::Failure;
 use crate::input::{Eof, Input, Loss, Source, Speaker};
 use crate::pings::Pings;
 use crate::record::Recorder;
-use crate::terminal;
+use crate::signals;
 
 /// Talks to a server until one of the two has had enough.
 ///
@@ -27,12 +24,12 @@ pub(crate) fn talk(arguments: &Arguments, console: &Console) -> Result<Exit, Fai
     let Destination { url, options, cookie_jar } = Destination::new(arguments)?;
     let recorder = arguments.record.as_deref().map(Recorder::new).transpose()?;
     let problem = Problem::default();
-    let (shown, verbose) = (console.clone(), arguments.verbose);
+    let (shown, unshown, verbose) = (console.clone(), problem.clone(), arguments.verbose);
     let address = url.clone();
     let mut app = WebSocketApp::new(url).options(options).reconnect(connect::reconnect(arguments)).connect_with(
         move |_, options| {
             let ws = options.connect(&address)?;
-            show_opened(&shown, &ws, verbose)?;
+            show_opened(&shown, &unshown, &ws, verbose)?;
             Ok(ws)
         },
     );
@@ -40,7 +37,11 @@ pub(crate) fn talk(arguments: &Arguments, console: &Console) -> Result<Exit, Fai
         app = app.ping_interval(interval).ping_timeout(interval);
     }
     let handle = app.handle();
-    close_on_signals(&handle)?;
+    let closing = handle.clone();
+    signals::handle(move || {
+        let closing = closing.clone();
+        thread::spawn(move || closing.close());
+    })?;
     let speaker = Speaker {
         handle,
         console: console.clone(),
@@ -65,27 +66,12 @@ pub(crate) fn talk(arguments: &Arguments, console: &Console) -> Result<Exit, Fai
         (Some(failure), _) => Err(failure),
         (None, Ok(closed)) => {
             let exit = Exit::of_closed(&closed);
-            if exit != Exit::Success {
-                console.explain(&closed);
+            match exit {
+                Exit::Success | Exit::Interrupted => {}
+                _ => console.explain(&closed),
             }
             Ok(exit)
         }
         (None, Err(error)) => Err(error.into()),
     }
-}
-
-/// Has Ctrl-C and SIGTERM close the connection in order, and a second one end the program at once.
-fn close_on_signals(handle: &Handle) -> Result<(), Failure> {
-    static CLOSING: AtomicBool = AtomicBool::new(false);
-    let handle = handle.clone();
-    ctrlc::set_handler(move || {
-        if CLOSING.swap(true, Ordering::Relaxed) {
-            terminal::restore();
-            process::exit(Exit::Interrupted as i32);
-        }
-        let handle = handle.clone();
-        // This thread has to be there for the second one.
-        thread::spawn(move || handle.close());
-    })
-    .map_err(|error| Failure::local("signals", io::Error::other(error)))
 }

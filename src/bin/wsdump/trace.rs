@@ -1,35 +1,11 @@
-//! What the library says of its doings: shown as notes with `-v 2`.
+//! What goes over the wire: shown as notes with `-v 2`, as Python's does.
 
-use std::time::Instant;
-
-use log::{LevelFilter, Log, Metadata, Record};
+use websocket_sync::{TraceRecord, enable_trace};
 
 use crate::console::Console;
 
-struct Trace {
-    console: Console,
-    began: Instant,
-}
-
-/// Has the library's log shown. It never holds secrets.
+/// Has heads and frames shown. The library leaves out what may be secret in them.
 pub(crate) fn start(console: &Console) {
-    let trace = Trace { console: console.clone(), began: Instant::now() };
-    if log::set_boxed_logger(Box::new(trace)).is_ok() {
-        log::set_max_level(LevelFilter::Trace);
-    }
-}
-
-impl Log for Trace {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        // The prompt has a log of its own.
-        if record.target().starts_with("websocket_sync") {
-            self.console.note(format_args!("{:.6} {}", self.began.elapsed().as_secs_f64(), record.args()));
-        }
-    }
-
-    fn flush(&self) {}
+    let console = console.clone();
+    enable_trace(move |record: &TraceRecord<'_>| console.note(record));
 }

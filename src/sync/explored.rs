@@ -147,12 +147,13 @@ struct Wait {
 
 impl Wait {
     /// One in so many looks at the clock finds that the time of the wait that ends first is over: the more seldom, the longer it is,
-    /// since nobody is kept from running for half a minute.
+    /// since nobody is kept from running for half a minute. An hour never passes.
     fn odds(rest: Duration) -> u32 {
         match rest.as_millis() {
             0..500 => 8,
             500..5_000 => 100,
-            _ => 1_000_000,
+            5_000..600_000 => 1_000_000,
+            _ => u32::MAX,
         }
     }
 

@@ -242,7 +242,7 @@ fn a_peer_that_dies_while_a_callback_is_busy_is_found_out_afterwards() {
 fn a_large_message_that_makes_progress_keeps_the_connection() {
     const LENGTH: usize = 60_000;
     bounded(20, || {
-        let (ours, theirs) = support::narrow();
+        let (ours, theirs) = support::narrow_with_room_for(16 * 1024);
         let (socket, sockets) = (
             std::sync::Mutex::new(Some(ours)),
             thread::spawn(move || {
@@ -251,8 +251,8 @@ fn a_large_message_that_makes_progress_keeps_the_connection() {
                 // Reads slowly, and hears no ping in the meantime.
                 let mut length = 0;
                 while length < LENGTH {
-                    let mut piece = [0; 16 * 1024];
-                    thread::sleep(ms(10));
+                    let mut piece = [0; 1024];
+                    thread::sleep(ms(20));
                     length += Read::read(&mut peer.socket(), &mut piece).unwrap();
                 }
                 peer

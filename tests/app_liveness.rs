@@ -180,7 +180,7 @@ fn a_large_message_that_comes_slowly_is_a_sign_of_life() {
 fn a_large_message_that_leaves_slowly_is_none_of_death() {
     const LENGTH: usize = 100_000;
     bounded(20, || {
-        let (ours, theirs) = support::narrow();
+        let (ours, theirs) = support::narrow_with_room_for(16 * 1024);
         let server = thread::spawn(move || {
             let mut peer = Peer::new(theirs);
             peer.accept();

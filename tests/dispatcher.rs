@@ -414,7 +414,6 @@ fn an_app_that_is_closed_while_it_waits_for_its_attempt_ends_at_once() {
         let closing = thread::spawn(move || {
             thread::sleep(ms(100));
             at_once(|| last.close().unwrap());
-            assert!(!last.is_running());
         });
         apps.run().unwrap();
         join(closing);

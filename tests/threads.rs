@@ -133,7 +133,7 @@ fn the_frames_of_eight_senders_are_whole_and_each_ones_are_in_order() {
     const EACH: usize = 200;
     let _alone = alone();
     bounded(60, || {
-        let (ws, peer) = open_over(support::narrow(), &ConnectOptions::new(), |mut peer| {
+        let (ws, peer) = open_over(support::narrow_with_room_for(100_000), &ConnectOptions::new(), |mut peer| {
             let mut next = [0_u32; 8];
             for _ in 0..8 * EACH {
                 let (first, payload) = peer.frame();

@@ -192,9 +192,16 @@ impl BlackHole {
 }
 
 /// A pair of connected TCP sockets with the smallest buffers that the system grants: soon full.
+///
+/// Not for much: where the peer's window is smaller than a segment, the system may fall to sending some 2 KiB a second, by a timer.
 pub(crate) fn narrow() -> (TcpStream, TcpStream) {
+    narrow_with_room_for(1)
+}
+
+/// The same, where the peer's side takes so many bytes that it has not read.
+pub(crate) fn narrow_with_room_for(bytes: usize) -> (TcpStream, TcpStream) {
     let listener = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    listener.set_recv_buffer_size(1).unwrap();
+    listener.set_recv_buffer_size(bytes).unwrap();
     listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     listener.listen(1).unwrap();
     let ours = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -1,4 +1,7 @@
 //! What an app's callbacks hear, event by event, beside websocket-client 1.9.2: the same, or corrected for a reason.
+//!
+//! Its rows for KeyboardInterrupt and SystemExit have no counterpart: a signal ends the process, unless whoever handles it calls
+//! `Handle::stop`, and there is no exception that passes through a callback but a panic.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -382,6 +385,42 @@ const ROWS: &[Row] = &[
             "close 1002 \"\" violation: control frame is fragmented",
         ],
         returns: "peer violated the protocol: control frame is fragmented",
+    },
+    Row {
+        event: "an unknown opcode",
+        websocket_client: Corrected("the peer is told 1002 at once"),
+        server: |_, peer| breaks(peer, b"\x83\x00", 1002),
+        run: plainly,
+        hears: &[
+            "open",
+            "error peer violated the protocol: unknown opcode 0x3",
+            "close 1002 \"\" violation: unknown opcode 0x3",
+        ],
+        returns: "peer violated the protocol: unknown opcode 0x3",
+    },
+    Row {
+        event: "a close code that must not be sent",
+        websocket_client: Corrected("the peer is told 1002 at once"),
+        server: |_, peer| breaks(peer, b"\x88\x02\x03\xed", 1002),
+        run: plainly,
+        hears: &[
+            "open",
+            "error peer violated the protocol: close frame bears the illegal code 1005",
+            "close 1002 \"\" violation: close frame bears the illegal code 1005",
+        ],
+        returns: "peer violated the protocol: close frame bears the illegal code 1005",
+    },
+    Row {
+        event: "a ping of 126 bytes",
+        websocket_client: Corrected("the peer is told 1002 at once"),
+        server: |_, peer| breaks(peer, &frame(0x89, [0; 126]), 1002),
+        run: plainly,
+        hears: &[
+            "open",
+            "error peer violated the protocol: control frame is longer than 125 bytes",
+            "close 1002 \"\" violation: control frame is longer than 125 bytes",
+        ],
+        returns: "peer violated the protocol: control frame is longer than 125 bytes",
     },
     Row {
         event: "no answer to a ping",

@@ -33,6 +33,7 @@ pub(crate) struct Seen {
     pub(crate) name: Option<String>,
     pub(crate) alpn: Option<Vec<u8>>,
     pub(crate) version: Option<ProtocolVersion>,
+    #[cfg(feature = "rustls")]
     pub(crate) group: Option<String>,
     /// The client's certificate, in DER form.
     pub(crate) certificate: Option<Vec<u8>>,
@@ -44,6 +45,7 @@ impl Seen {
             name: connection.server_name().map(str::to_owned),
             alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
             version: connection.protocol_version(),
+            #[cfg(feature = "rustls")]
             group: connection.negotiated_key_exchange_group().map(|group| format!("{:?}", group.name())),
             certificate: connection.peer_certificates().map(|chain| chain[0].to_vec()),
         }

@@ -1,5 +1,6 @@
 //! What the two sides agree upon.
 
+#[cfg(feature = "rustls")]
 use std::sync::Arc;
 
 use rustls::{ProtocolVersion, SupportedProtocolVersion};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::tls_peer::{Authority, Peer, VERSIONS, Validity, accept};
-use super::{long, patient, pattern, read_exact, soon, tcp_pair};
+use super::{long, patient, pattern, read_exact, tcp_pair};
 use crate::error::{Error, TlsErrorKind};
 use crate::net::stream::Stream;
 use crate::net::tls;
@@ -212,7 +212,7 @@ fn tickets_in_pieces_do_not_keep_others_from_writing() {
     let mut buf = [0; 64];
     while got.len() < b"after the tickets".len() {
         stream.write_all(b"x", patient()).unwrap();
-        if let Ok(n) = stream.read(&mut buf, soon(2)) {
+        if let Ok(n) = stream.read(&mut buf, super::soon(2)) {
             got.extend_from_slice(&buf[..n]);
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod deadline;
 pub(crate) mod dial;
+mod half_duplex;
 mod order;
 mod proxy;
 mod race;
@@ -16,7 +17,8 @@ mod wake;
 
 pub(crate) use self::deadline::{Deadline, Patience, is_timeout};
 pub(crate) use self::dial::{accept, dial, over};
+pub use self::half_duplex::HalfDuplex;
 pub(crate) use self::stream::Stream;
-pub use self::transport::{HalfDuplex, Transport};
+pub use self::transport::Transport;
 #[cfg(test)]
 mod tests;

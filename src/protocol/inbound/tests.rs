@@ -1,6 +1,7 @@
 //! The receiving half against tables of bytes.
 
 use super::*;
+use crate::protocol::step::Piece;
 
 fn feed(inbound: &mut Inbound, mut bytes: &[u8]) {
     while !bytes.is_empty() {

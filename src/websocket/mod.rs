@@ -27,6 +27,8 @@ mod sending;
 mod shared;
 #[cfg(feature = "deflate")]
 mod state_pool;
+#[cfg(all(test, shuttle))]
+mod tests;
 mod tls_facts;
 mod transmit;
 mod try_receiving;

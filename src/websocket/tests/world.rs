@@ -1,0 +1,68 @@
+//! What programs run on: threads of the scheduler, its clock, a pipe in memory.
+
+use std::io;
+use std::net::Shutdown;
+use std::time::Duration;
+
+pub(super) use crate::error::{CloseCause, CloseInfo, Error};
+pub(super) use crate::message::{Message, MessageKind, MessageRef};
+pub(super) use crate::net::Transport;
+pub(super) use crate::options::ConnectOptions;
+pub(super) use crate::protocol::handshake::accept_for;
+pub(super) use crate::protocol::{CloseCode, DeflateOptions, Frame, Opcode, ProtocolError};
+pub(super) use crate::sender::Sender;
+pub(super) use crate::sync::{late, now};
+pub(super) use crate::websocket::{ControlFrames, WebSocket};
+
+use super::model::Wire;
+use crate::net::tests::pipe::PipeEnd;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex};
+
+/// How much earlier than another event one must have been to be surely before it.
+pub(super) const TOLERANCE: Duration = Duration::ZERO;
+
+pub(super) fn sleep(length: Duration) {
+    let until = now() + length;
+    let (nothing, never) = (Mutex::new(()), Condvar::new());
+    while now() < until {
+        drop(never.wait_timeout(nothing.lock().unwrap(), until - now()));
+    }
+}
+
+pub(super) fn spawn<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    thread::spawn(body)
+}
+
+pub(super) fn join<T>(thread: JoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
+}
+
+/// The peer's end of the pipe.
+pub(super) struct End(pub(super) PipeEnd);
+
+impl Wire for End {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buf)
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.0.try_write(buf)
+    }
+
+    fn wait(&self, readable: bool, writable: bool, longest: Duration) {
+        self.0.wait_for(readable, writable, Some(longest));
+    }
+
+    fn shutdown_write(&self) {
+        let _ = self.0.shutdown(Shutdown::Write);
+    }
+
+    fn reset(&self) {
+        self.0.reset();
+    }
+
+    fn set_capacity(&self, bytes: usize) {
+        self.0.set_capacity(bytes);
+    }
+}

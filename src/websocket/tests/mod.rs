@@ -28,6 +28,7 @@ const ROOMY: usize = 65_536;
 #[derive(Default)]
 struct Found {
     faults: usize,
+    /// For each rule how many programs have found it broken, and a few of their seeds; a panic breaks none of the rules.
     kinds: BTreeMap<Option<Rule>, (usize, Vec<u64>)>,
     reports: Vec<String>,
 }
@@ -35,14 +36,16 @@ struct Found {
 impl Found {
     fn note(&mut self, seed: u64, rules: impl IntoIterator<Item = Option<Rule>>, report: String) {
         self.faults += 1;
+        let mut is_new = false;
         for rule in rules {
             let (count, seeds) = self.kinds.entry(rule).or_default();
             *count += 1;
+            is_new |= *count <= 2;
             if seeds.len() < 12 {
                 seeds.push(seed);
             }
         }
-        if self.reports.len() < 8 {
+        if is_new {
             self.reports.push(report);
         }
     }

@@ -19,6 +19,10 @@ use crate::net::tests::pipe::PipeEnd;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Condvar, Mutex};
 
+/// What a call may take beyond its deadline: what remains of it is rounded up to steps of 16 ms.
+pub(super) const SLACK: Duration = Duration::from_millis(20);
+/// What one may take that does not wait.
+pub(super) const AT_ONCE: Duration = Duration::ZERO;
 /// How much earlier than another event one must have been to be surely before it.
 pub(super) const TOLERANCE: Duration = Duration::ZERO;
 

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
 
 use super::frames::{self, BINARY, CLOSE, CONTINUATION, Frame, Inflater, PING, PONG, RSV1, TEXT};
 use super::peer::End;
@@ -10,9 +9,6 @@ use super::program::{Leave, Program, Side, opcode_of};
 use super::record::{Class, Failure, Fate, Limit, Received, Record, Sent};
 use super::run::Outcome;
 use super::world::{self, CloseCause, CloseInfo};
-
-/// What a call may take beyond its deadline.
-const SLACK: Duration = Duration::from_millis(100);
 
 /// A rule of the model.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -27,6 +23,8 @@ pub(crate) enum Rule {
     HangsUp,
     /// What is on the wire is frames of this role, and each message is whole or the last thing on it.
     Wire,
+    /// Text that is sent is UTF-8.
+    Utf8,
     /// There is one Close at most, and nothing but pongs behind it.
     OneClose,
     /// The Close that is sent is one that something explains.
@@ -72,6 +70,10 @@ impl fmt::Display for Fault {
 pub(crate) fn judge(outcome: &Outcome) -> Vec<Fault> {
     let mut judge = Judge { outcome, program: &outcome.program, faults: Vec::new() };
     if let Some(error) = &outcome.opening {
+        // The end of the opening handshake was lost, too.
+        if outcome.peer.has_reset {
+            return judge.faults;
+        }
         judge.fault(Rule::Opens, error.clone());
         return judge.faults;
     }
@@ -114,16 +116,16 @@ impl<'a> Judge<'a> {
         for record in self.records() {
             let length = record.length();
             let latest = match record.limit {
-                Limit::Now => Some(Duration::ZERO),
-                Limit::Within(limit) => Some(limit),
+                Limit::Now => Some(world::AT_ONCE),
+                Limit::Within(limit) => Some(limit + world::SLACK),
                 Limit::None => None,
             };
             if let Some(latest) = latest {
-                self.require(length <= latest + SLACK, Rule::Deadline, || {
+                self.require(length <= latest, Rule::Deadline, || {
                     format!("{} took {length:?}, not {latest:?}", record.what)
                 });
             } else if let (Class::Receive, Some(over)) = (record.class, over) {
-                let latest = over.max(record.began.time) + SLACK;
+                let latest = over.max(record.began.time) + world::SLACK;
                 let late = record.ended.late - record.began.late;
                 self.require(record.ended.time.saturating_sub(late) <= latest, Rule::ReceiveEnds, || {
                     format!("{} ended at {:?}, not by {latest:?} (since {:?})", record.what, record.ended.time, record.began.time)
@@ -143,7 +145,11 @@ impl<'a> Judge<'a> {
                 Ok(Some((frame, length))) => {
                     rest = &rest[length..];
                     if let Err(fault) = wire.frame(frame) {
-                        return self.faults.push(fault);
+                        let ends_here = fault.rule != Rule::Utf8;
+                        self.faults.push(fault);
+                        if ends_here {
+                            return;
+                        }
                     }
                 }
                 Ok(None) => break,
@@ -151,7 +157,9 @@ impl<'a> Judge<'a> {
             }
         }
         if wire.closed.is_some() {
-            self.require(rest.is_empty(), Rule::OneClose, || format!("{} bytes of a frame behind a Close", rest.len()));
+            // A pong may be on its way when the connection ends.
+            let is_pong = rest.first().is_none_or(|first| first & 0x0F == PONG);
+            self.require(is_pong, Rule::OneClose, || format!("a part of a frame {:02x} behind a Close", rest[0]));
         }
         self.require(wire.repeated_keys < 2, Rule::Wire, || "the same masking key again and again".to_owned());
         let ended = self.outcome.peer.end == Some(End::Eof) && !self.outcome.peer.has_reset;
@@ -258,7 +266,12 @@ impl<'a> Judge<'a> {
                 }
                 let result = match received {
                     Received::Control(opcode, payload) => {
-                        if controls.any(|control| control == &(*opcode, payload.clone())) { Ok(()) } else { Err(shown(payload)) }
+                        let is_answer = *opcode == PONG && self.program.script.answers_pings && self.has_pinged(payload);
+                        if is_answer || controls.any(|control| control == &(*opcode, payload.clone())) {
+                            Ok(())
+                        } else {
+                            Err(format!("the peer has not sent {opcode} {:?}", shown(payload)))
+                        }
                     }
                     Received::Close(body) => {
                         let said = self.outcome.peer.close.as_ref().map(|(code, reason, _)| frames::close_body(*code, reason));
@@ -284,6 +297,10 @@ impl<'a> Judge<'a> {
                 format!("{} of {messages} messages before {}", cursor.number, over.what)
             });
         }
+    }
+
+    fn has_pinged(&self, payload: &[u8]) -> bool {
+        self.records().flat_map(|record| &record.sent).any(|sent| sent.opcode == PING && sent.payload == payload)
     }
 
     /// How the end is told.
@@ -487,7 +504,7 @@ impl Wire {
         }
         let opcode = first & 0x0F;
         if opcode == TEXT && std::str::from_utf8(&payload).is_err() {
-            return wrong(format!("text that is not UTF-8: {:?}", shown(&payload)));
+            return Err(Fault { rule: Rule::Utf8, what: format!("text that is none: {:?}", shown(&payload)) });
         }
         self.messages.push((opcode, payload));
         Ok(())

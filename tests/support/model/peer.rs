@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use super::frames::{self, Frame};
 use super::world::now;
 
+/// How long the peer does not read although it could: longer than any timeout of a program.
+pub(crate) const DEAFNESS: Duration = Duration::from_secs(1);
+
 /// The peer's end of a stream of bytes, which does not wait by itself.
 pub(crate) trait Wire: Send + 'static {
     /// # Errors
@@ -100,9 +103,12 @@ impl<W: Wire> Peer<W> {
         self.parsed = 0;
     }
 
-    /// Sends bytes; says whether all have left within `patience`.
+    /// Sends bytes; says whether all have left within `patience`. It does not go without reading for ever, since the other side may wait
+    /// for that before it reads itself.
     pub(crate) fn send(&mut self, bytes: &[u8], cuts: Cuts, reads: Reads, patience: Duration) -> bool {
-        let until = now() + patience;
+        let begin = now();
+        let until = begin + patience;
+        let deaf_until = begin + DEAFNESS;
         for (number, piece) in bytes.chunks(cuts.length.max(1)).enumerate() {
             if number > 0 && !cuts.pause.is_zero() {
                 self.pause(cuts.pause, reads);
@@ -112,7 +118,10 @@ impl<W: Wire> Peer<W> {
                 if self.is_mute || now() >= until {
                     return false;
                 }
-                self.pass(&mut rest, reads, until);
+                match reads {
+                    Reads::No if now() < deaf_until => self.pass(&mut rest, reads, until.min(deaf_until)),
+                    _ => self.pass(&mut rest, Reads::Yes, until),
+                }
             }
         }
         true

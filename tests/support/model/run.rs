@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::calls::Caller;
 use super::frames::{self, CLOSE, FIN, PING, PONG, Takeover};
-use super::peer::{Cuts, End, Peer, Reads, Wire};
+use super::peer::{Cuts, DEAFNESS, End, Peer, Reads, Wire};
 use super::program::{HangsUp, Last, Program, Side, Speech, Step};
 use super::record::{Record, Stamp, Timeline};
 use super::world::{self, ConnectOptions, DeflateOptions, Error, Transport, WebSocket, accept_for};
@@ -15,8 +15,6 @@ use super::world::{self, ConnectOptions, DeflateOptions, Error, Transport, WebSo
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long it waits for a Close that nobody may send.
 const FOR_A_CLOSE: Duration = Duration::from_millis(300);
-/// How long it does not read although the other side is there: longer than any timeout of a program.
-const DEAFNESS: Duration = Duration::from_secs(1);
 
 /// What came of a program.
 #[derive(Debug)]

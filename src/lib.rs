@@ -53,6 +53,7 @@
 
 mod app;
 mod authentication;
+mod buffer;
 mod cancellation;
 #[cfg(feature = "cookies")]
 mod cookies;
@@ -67,7 +68,6 @@ mod timings;
 mod trace;
 mod url;
 mod websocket;
-mod window;
 
 // The public interface is:
 #[cfg(all(unix, feature = "mio"))]
@@ -91,7 +91,6 @@ pub use crate::options::{
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};
-#[cfg(feature = "deflate")]
 pub use crate::protocol::{DeflateOptions, DeflateParams};
 pub use crate::sender::Sender;
 pub use crate::timings::Timings;

@@ -214,7 +214,6 @@ impl Sender {
     /// ws.sender().uncompressed().send_binary(b"\xff\xd8\xff, the rest of an image")?;
     /// # Ok::<(), websocket_sync::Error>(())
     /// ```
-    #[cfg(feature = "deflate")]
     #[must_use]
     pub fn uncompressed(&self) -> Self {
         Self { compression: Compression::Off, ..self.clone() }

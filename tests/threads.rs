@@ -414,7 +414,6 @@ fn a_panic_while_something_is_sent_does_not_hold_up_the_others() {
         assert!(support::parse_all(&heard).0.is_empty());
 
         // In a message that is compressed, which goes in fragments: the same.
-        #[cfg(feature = "deflate")]
         {
             let options = ConnectOptions::new().deflate(websocket_sync::DeflateOptions::new());
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();

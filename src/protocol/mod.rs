@@ -15,13 +15,11 @@
 //! What the peer does wrong is a [`ProtocolError`], what the caller does wrong a [`LocalProtocolError`]. Everything that a peer
 //! can make grow is bounded by [`Limits`].
 
-mod buffer;
 mod close;
 mod connection;
 mod connection_builder;
 mod continuous_frame;
 mod decoding;
-#[cfg(feature = "deflate")]
 mod deflate;
 mod error;
 mod event;
@@ -40,17 +38,11 @@ mod outbound;
 mod role;
 mod step;
 mod utf8;
-#[cfg(not(feature = "deflate"))]
-mod without_deflate;
-
-#[cfg(not(feature = "deflate"))]
-use self::without_deflate as deflate;
 
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
 pub use self::connection::{Connection, ConnectionState, Halves, RemoteProtocolError};
 pub use self::connection_builder::ConnectionBuilder;
 pub use self::continuous_frame::TextPolicy;
-#[cfg(feature = "deflate")]
 pub use self::deflate::{
     DeflateOptions, DeflateParams, DeflateShape, DeflateState, Deflater, InflateState, Inflater, PerMessageDeflate,
     StatePool,

@@ -3,18 +3,15 @@
 use crate::error::Result;
 use crate::options::ConnectOptions;
 use crate::protocol::handshake::ExtensionOffer;
-#[cfg(feature = "deflate")]
 use crate::protocol::{DeflateParams, Extension, PerMessageDeflate};
 use crate::protocol::{Inbound, Limits, MaskKeys, Outbound, Role, TextPolicy};
 
 /// What the options ask for, then what was agreed.
 #[derive(Debug)]
 pub(super) struct Compressing {
-    #[cfg(feature = "deflate")]
     deflate: Option<PerMessageDeflate>,
 }
 
-#[cfg(feature = "deflate")]
 impl Compressing {
     pub(super) fn new(options: &ConnectOptions) -> Result<Self> {
         let deflate = match options.settings().deflate {
@@ -62,31 +59,5 @@ impl Compressing {
         let inflater = deflate.and_then(PerMessageDeflate::inflater);
         let deflater = deflate.and_then(PerMessageDeflate::deflater);
         (Inbound::inflating(role, limits, policy, inflater), Outbound::deflating(role, keys, deflater))
-    }
-}
-
-/// Without compression there is nothing to say.
-#[cfg(not(feature = "deflate"))]
-#[allow(clippy::needless_pass_by_ref_mut, reason = "the signatures are those of above")]
-impl Compressing {
-    pub(super) fn new(_: &ConnectOptions) -> Result<Self> {
-        Ok(Self {})
-    }
-
-    pub(super) const fn offer(&self) -> Option<String> {
-        None
-    }
-
-    pub(super) fn finalize(&mut self, _: &[ExtensionOffer]) -> Result<()> {
-        Ok(())
-    }
-
-    pub(super) const fn accept(&mut self, _: &[ExtensionOffer]) -> Vec<ExtensionOffer> {
-        Vec::new()
-    }
-
-    pub(super) fn halves(&self, role: Role, limits: Limits, policy: TextPolicy, keys: MaskKeys) -> (Inbound, Outbound) {
-        let inbound = Inbound::with_extensions(role, limits, policy, Vec::new());
-        (inbound, Outbound::with_extensions(role, keys, Vec::new()))
     }
 }

@@ -57,7 +57,6 @@ impl WebSocket {
     }
 
     /// What was agreed about compression, if anything was.
-    #[cfg(feature = "deflate")]
     pub fn deflate(&self) -> Option<crate::protocol::DeflateParams> {
         self.connection.as_ref()?.deflate
     }

@@ -25,7 +25,6 @@ mod receiving;
 mod reply;
 mod sending;
 mod shared;
-#[cfg(feature = "deflate")]
 mod state_pool;
 mod tls_facts;
 mod transmit;
@@ -99,7 +98,6 @@ struct Connection {
     response: Box<Response>,
     timings: Timings,
     itinerary: Itinerary,
-    #[cfg(feature = "deflate")]
     deflate: Option<crate::protocol::DeflateParams>,
 }
 

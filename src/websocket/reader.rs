@@ -181,6 +181,7 @@ impl Reader {
     /// Sends the Close that waits, receives until the connection is over, and keeps nothing.
     pub(super) fn discard_until_closed(&mut self, shared: &Shared, deadline: Deadline) {
         shared.settle();
+        self.inbound.discard_messages();
         loop {
             match self.inbound.advance() {
                 Ok(Step::NeedMore) => {

@@ -90,10 +90,10 @@ impl<'a> Turn<'a> {
     #[inline]
     pub(super) fn send<N>(&mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
         let outbound = self.outbound();
-        let mark = outbound.mark();
+        let checkpoint = outbound.checkpoint();
         let length = encode(outbound)?;
         let flushed = self.flush();
-        if flushed.is_err() && !self.outbound().retract(mark) {
+        if flushed.is_err() && !self.outbound().rollback(checkpoint) {
             self.tear();
         }
         flushed.map(|()| length)
@@ -107,13 +107,13 @@ impl<'a> Turn<'a> {
         encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
     ) -> Result<N> {
         let outbound = self.outbound();
-        let mark = outbound.mark();
+        let checkpoint = outbound.checkpoint();
         let length = encode(outbound)?;
         let encoded = outbound.pending().len();
         match self.flush() {
             Err(error) if error.is_timeout() && self.condition == Condition::Sound => {
                 let has_moved = self.pending() < encoded;
-                self.outbound().retract(mark);
+                self.outbound().rollback(checkpoint);
                 Err(if has_moved { Error::Full } else { error })
             }
             flushed => flushed.map(|()| length),
@@ -205,7 +205,7 @@ impl<'a> Turn<'a> {
                 Err(Error::Timeout(Phase::Send))
             }
             Err(failure) => {
-                outbound.forget();
+                outbound.discard_pending();
                 self.condition = Condition::Dead;
                 Err(shared.write_failed(failure.error.kind()))
             }
@@ -221,7 +221,7 @@ impl<'a> Turn<'a> {
     pub(super) fn tear(&mut self) {
         if self.condition != Condition::Dead {
             self.condition = Condition::Dead;
-            self.outbound().forget();
+            self.outbound().discard_pending();
             self.shared.abort(CloseCause::TornFrame);
         }
     }
@@ -296,7 +296,7 @@ impl<'a> Turn<'a> {
                 }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::WouldBlock {
-                        outbound.forget();
+                        outbound.discard_pending();
                         self.condition = Condition::Dead;
                         shared.write_failed(error.kind());
                     }

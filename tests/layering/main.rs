@@ -26,7 +26,7 @@ struct Room {
 const ROOMS: &[Room] = &[
     Room {
         modules: &["protocol"],
-        uses: &["message", "window"],
+        uses: &["message", "buffer"],
         crates: &["base64", "flate2", "httparse", "sha1", "simdutf8", "thiserror"],
         not_std: &[
             "std::env",
@@ -68,7 +68,7 @@ const ROOMS: &[Room] = &[
         not_std: &["std::env", "std::fs", "std::net", "std::os", "std::process"],
     },
     Room {
-        modules: &["window"],
+        modules: &["buffer"],
         uses: &[],
         crates: &[],
         not_std: &["std::fs", "std::io", "std::net", "std::os", "std::sync", "std::thread", "std::time"],
@@ -93,7 +93,7 @@ const ROOMS: &[Room] = &[
             "timings",
             "trace",
             "url",
-            "window",
+            "buffer",
         ],
         // Randomness is for the nonce of Digest.
         crates: &[

@@ -5,9 +5,8 @@ use super::error::HandshakeError;
 use super::extension_header::ExtensionOffer;
 use crate::protocol::{Extension, InboundExtension, LocalProtocolError, OutboundExtension};
 
-/// The names of the extensions that this crate brings along: `permessage-deflate` with the feature `deflate`. A user's own can be
-/// put into a connection.
-pub const SUPPORTED_EXTENSIONS: &[&str] = if cfg!(feature = "deflate") { &["permessage-deflate"] } else { &[] };
+/// The names of the extensions that this crate brings along. A user's own can be put into a connection.
+pub const SUPPORTED_EXTENSIONS: &[&str] = &["permessage-deflate"];
 
 /// Client: what these extensions offer, as it goes into
 /// [`ClientRequest::extensions`](super::ClientRequest::extensions); `None` where none of them offers anything.

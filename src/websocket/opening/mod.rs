@@ -134,7 +134,6 @@ impl<'a> Opening<'a> {
             response: Box::new(response),
             timings: Timings::default(),
             itinerary: Itinerary::default(),
-            #[cfg(feature = "deflate")]
             deflate: compressing.agreed(),
         }
     }

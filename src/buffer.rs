@@ -1,4 +1,4 @@
-//! The buffer that bytes are received into.
+//! Buffers: the window that is received into, and bytes that pile up.
 
 use std::fmt;
 
@@ -175,131 +175,161 @@ impl fmt::Debug for Window {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+/// Bytes that pile up: `bytes[..filled]`. What lies behind is initialised already and is the room for more.
+///
+/// A `Vec` by itself would have to be zero-filled before each read or each masking pass into its spare capacity.
+#[derive(Debug, Default)]
+pub(crate) struct ByteBuffer {
+    /// Invariant: `filled <= bytes.len()`.
+    bytes: Vec<u8>,
+    filled: usize,
+}
 
-    use super::*;
+impl ByteBuffer {
+    /// By how much it grows at most beyond what is needed.
+    const AHEAD: usize = 64 * 1024;
 
-    fn read(window: &mut Window, n: usize) -> usize {
-        let n = n.min(window.space().len());
-        window.received(n);
-        n
+    /// What has piled up.
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.filled]
     }
 
-    #[test]
-    fn nothing_is_allocated_before_the_first_read() {
-        let mut window = Window::new();
-        assert_eq!((window.capacity(), window.len(), window.is_empty()), (0, 0, true));
-        assert_eq!(window.space().len(), SMALLEST);
+    #[inline]
+    pub(crate) fn as_mut_slice(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.filled]
     }
 
-    #[test]
-    fn reads_that_fill_it_double_it_up_to_128_kib() {
-        let mut window = Window::new();
-        for expected in [4096, 8192, 16_384, 32_768, 65_536, 131_072, 131_072] {
-            let n = read(&mut window, usize::MAX);
-            assert_eq!(n, expected);
-            window.consume(n);
+    #[inline]
+    pub(crate) const fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// How many bytes of memory are held.
+    pub(crate) const fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Room for `wanted` more bytes, to be written to and then taken over with [`fill`](Self::fill).
+    #[inline]
+    pub(crate) fn room(&mut self, wanted: usize) -> &mut [u8] {
+        if self.bytes.len() - self.filled < wanted {
+            self.grow(wanted);
         }
+        &mut self.bytes[self.filled..][..wanted]
     }
 
-    #[test]
-    fn reads_that_leave_it_unused_halve_it_down_to_4_kib() {
-        let mut window = Window::new();
-        for _ in 0..6 {
-            let n = read(&mut window, usize::MAX);
-            window.consume(n);
-        }
-        for expected in [131_072, 65_536, 32_768, 16_384, 8192, 4096, 4096] {
-            for _ in 0..PATIENCE {
-                assert_eq!(window.space().len(), expected);
-                window.received(9);
-                window.consume(9);
+    /// What room there is without growing, at most `wanted` bytes.
+    pub(crate) fn spare(&mut self, wanted: usize) -> &mut [u8] {
+        let end = self.bytes.len().min(self.filled.saturating_add(wanted));
+        &mut self.bytes[self.filled..end]
+    }
+
+    /// Takes over `length` bytes of the room.
+    #[inline]
+    pub(crate) fn fill(&mut self, length: usize) {
+        debug_assert!(length <= self.bytes.len() - self.filled);
+        self.filled = self.bytes.len().min(self.filled + length);
+    }
+
+    /// Appends a copy of `piece`; with others like it, it will be no more than `limit` bytes.
+    #[inline]
+    pub(crate) fn extend(&mut self, piece: &[u8], limit: usize) {
+        match self.bytes.get_mut(self.filled..self.filled + piece.len()) {
+            Some(room) => room.copy_from_slice(piece),
+            None => {
+                self.bytes.truncate(self.filled);
+                self.bytes.reserve_exact(growth(self.filled, self.bytes.capacity(), piece.len(), limit));
+                self.bytes.extend_from_slice(piece);
             }
         }
+        self.filled += piece.len();
     }
 
-    #[test]
-    fn the_short_read_at_the_end_of_each_burst_changes_nothing() {
-        let mut window = Window::new();
-        for _ in 0..6 {
-            let n = read(&mut window, usize::MAX);
-            window.consume(n);
-        }
-        let before = window.space().as_ptr();
-        for _ in 0..50 {
-            for n in [usize::MAX, usize::MAX, 100] {
-                let n = read(&mut window, n);
-                window.consume(n);
-            }
-        }
-        assert_eq!(window.space().as_ptr(), before);
+    /// Forgets the bytes and keeps the memory.
+    #[inline]
+    pub(crate) const fn clear(&mut self) {
+        self.filled = 0;
     }
 
-    #[test]
-    fn an_unread_tail_moves_to_the_front_only_when_room_is_short() {
-        let mut window = Window::new();
-        window.space()[..1000].fill(1);
-        window.received(1000);
-        window.consume(990);
-        assert_eq!(window.space().len(), 3096, "most of it is free: nothing moves");
-        window.received(2000);
-        window.consume(2005);
-        assert_eq!(window.space().len(), 4091);
-        assert_eq!(window.len(), 5);
+    /// Forgets the first `length` bytes.
+    pub(crate) fn drop_front(&mut self, length: usize) {
+        self.bytes.copy_within(length..self.filled, 0);
+        self.filled -= length;
     }
 
-    #[test]
-    fn unread_bytes_that_fill_it_make_it_grow() {
-        let mut window = Window::new();
-        let mut total = 0;
-        while total < LARGEST {
-            total += read(&mut window, 1000);
-        }
-        assert_eq!((window.len(), window.space().len()), (LARGEST, 0));
-        window.consume(1);
-        assert_eq!(window.space().len(), 1);
+    /// Forgets all but the first `length` bytes.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.filled = self.filled.min(length);
     }
 
-    #[test]
-    fn release_gives_the_memory_back_but_no_unread_byte() {
-        let mut window = Window::new();
-        window.space()[0] = b'x';
-        window.received(1);
-        window.release();
-        assert_eq!(window.unread(), b"x");
-        window.consume(1);
-        window.release();
-        assert_eq!(window.capacity(), 0);
+    /// Forgets the bytes and gives the memory back.
+    pub(crate) fn release(&mut self) {
+        *self = Self::default();
     }
 
-    proptest! {
-        #[test]
-        fn bytes_come_out_as_they_went_in(
-            steps in prop::collection::vec((0usize..100_000, 0usize..100_000), 1..60),
-        ) {
-            let mut window = Window::new();
-            let (mut written, mut read) = (0_usize, 0_usize);
-            for (give, take) in steps {
-                let unread = window.len();
-                let space = window.space();
-                prop_assert!(!space.is_empty() || unread >= LARGEST);
-                let give = give.min(space.len());
-                for (i, byte) in space[..give].iter_mut().enumerate() {
-                    *byte = ((written + i) % 251) as u8;
-                }
-                window.received(give);
-                written += give;
-                prop_assert!(window.start <= window.end && window.end <= window.bytes.len());
-                prop_assert_eq!(window.len(), written - read);
-                let take = take.min(window.len());
-                let expected: Vec<u8> = (read..read + take).map(|i| (i % 251) as u8).collect();
-                prop_assert_eq!(&window.unread()[..take], &expected[..]);
-                prop_assert_eq!(window.unread_mut().len(), window.len());
-                window.consume(take);
-                read += take;
-            }
-        }
+    /// The bytes as a `Vec`; the buffer is empty afterwards and holds nothing.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        let Self { mut bytes, filled } = std::mem::take(self);
+        bytes.truncate(filled);
+        bytes
+    }
+
+    /// What piles up grows by more than it needs, so that many small pieces are moved seldom.
+    #[cold]
+    fn grow(&mut self, wanted: usize) {
+        let length = (self.filled + wanted.max(self.filled.min(Self::AHEAD))).next_multiple_of(256);
+        self.bytes.reserve_exact(length.saturating_sub(self.bytes.len()));
+        self.bytes.resize(length, 0);
     }
 }
+
+/// How much to reserve for `more` bytes behind `length`: up to the next of `limit`, half of it, a quarter of it and so on, so
+/// that many pieces cost few reallocations. Of a message that is as long as it may be, half is there when it is moved for the
+/// last time, and both copies together are no more than the limit.
+pub(crate) fn growth(length: usize, capacity: usize, more: usize, limit: usize) -> usize {
+    if capacity - length >= more {
+        return 0;
+    }
+    let needed = length + more;
+    let mut size = limit;
+    while size / 2 >= needed {
+        size /= 2;
+    }
+    size.max(needed) - length
+}
+
+/// What comes in unknown length.
+impl ByteBuffer {
+    /// Less room than this is not worth writing to when it is not known how much will come.
+    const LEAST: usize = 1024;
+
+    /// Room for what is not known in length: at most `step` bytes, of `left` that may come altogether. Whoever fills it asks again;
+    /// memory doubles, and ends at what may come.
+    #[inline]
+    pub(crate) fn stretch(&mut self, step: usize, left: usize) -> &mut [u8] {
+        let most = step.min(left);
+        if self.bytes.len() - self.filled < most.min(Self::LEAST) {
+            self.stretch_by(self.filled.max(Self::LEAST).min(most), left);
+        }
+        self.spare(most)
+    }
+
+    #[cold]
+    fn stretch_by(&mut self, more: usize, left: usize) {
+        let wanted = self.filled + more;
+        if wanted > self.bytes.capacity() {
+            self.bytes.truncate(self.filled);
+            self.bytes.reserve_exact(growth(
+                self.filled,
+                self.bytes.capacity(),
+                more,
+                self.filled.saturating_add(left),
+            ));
+        }
+        self.bytes.resize(wanted, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

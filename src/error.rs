@@ -318,6 +318,9 @@ pub enum CloseCause {
     /// The peer broke a rule, and this side ended the connection.
     #[error("peer violated the protocol: {0}")]
     Violation(ProtocolError),
+    /// A message of which a part was sent could not be finished, for this reason.
+    #[error("a message was not finished: {0}")]
+    Unfinished(LocalProtocolError),
     /// A frame could not be written whole, so that nothing can follow it.
     #[error("a frame was sent in part")]
     TornFrame,

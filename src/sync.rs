@@ -33,6 +33,7 @@ impl ThreadToken {
     #[inline]
     pub(crate) fn current() -> Self {
         use std::cell::Cell;
+        use std::sync::atomic::Ordering;
 
         thread_local! {
             static TOKEN: Cell<u64> = const { Cell::new(0) };
@@ -40,9 +41,9 @@ impl ThreadToken {
 
         #[cold]
         fn assign() -> u64 {
-            static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+            static LAST: AtomicU64 = AtomicU64::new(0);
 
-            let number = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
             TOKEN.set(number);
             number
         }

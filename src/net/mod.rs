@@ -15,7 +15,7 @@ pub(crate) mod transport;
 mod unix;
 mod wake;
 
-pub(crate) use self::deadline::{Deadline, Patience, is_timeout};
+pub(crate) use self::deadline::{Deadline, Patience as SendDeadline, is_timeout};
 pub(crate) use self::dial::{accept, dial, over};
 pub use self::half_duplex::HalfDuplex;
 pub(crate) use self::stream::Stream;

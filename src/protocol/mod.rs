@@ -59,7 +59,7 @@ pub use self::inbound::Inbound;
 pub use self::limits::Limits;
 pub use self::mask::{Entropy, MaskKeys, mask};
 pub use self::opcode::Opcode;
-pub(crate) use self::outbound::Compression;
+pub(crate) use self::outbound::{Checkpoint, Compression};
 pub use self::outbound::{Fin, Outbound};
 pub use self::role::Role;
 pub use self::step::{Granularity, Piece, Step};

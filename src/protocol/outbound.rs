@@ -168,6 +168,16 @@ impl Outbound {
         self.data_with(opcode, fin, payload, Compression::Off)
     }
 
+    /// A whole message as one frame, compressed or not.
+    #[inline]
+    pub(crate) fn message_with(
+        &mut self,
+        message: MessageRef<'_>,
+        compression: Compression,
+    ) -> Result<usize, LocalProtocolError> {
+        self.data_with(message.kind().into(), Fin::Last, message.as_bytes(), compression)
+    }
+
     #[inline]
     pub(crate) fn data_with(
         &mut self,

@@ -223,8 +223,10 @@ impl SharedConnection {
             CloseState::Open => (CloseCause::Remote, Some(answer)),
             CloseState::Queued { ours, .. } => (first, Some(ours.clone())),
             CloseState::Sent { .. } => (first, None),
-            CloseState::WriteFailed { info, .. } if info.cause == CloseCause::Unanswered => (first, None),
-            CloseState::WriteFailed { .. } => (CloseCause::Remote, None),
+            CloseState::WriteFailed { info, .. } => {
+                let cause = if info.cause == CloseCause::Unanswered { first } else { CloseCause::Remote };
+                return self.end_unanswered(state, CloseInfo::new(theirs.code, &theirs.reason, cause));
+            }
             CloseState::Ending { info, .. } | CloseState::Closed(info) => return info.clone(),
         };
         let info = CloseInfo::new(theirs.code, &theirs.reason, cause);
@@ -241,7 +243,11 @@ impl SharedConnection {
         let ours = match &state.close {
             CloseState::Open => CloseFrame::new(error.close_code(), "").ok(),
             CloseState::Queued { ours, .. } => Some(ours.clone()),
-            CloseState::Sent { .. } | CloseState::WriteFailed { .. } => None,
+            CloseState::Sent { .. } => None,
+            CloseState::WriteFailed { .. } => {
+                let info = CloseInfo::new(error.close_code(), reason, CloseCause::Violation(error));
+                return self.end_unanswered(state, info);
+            }
             CloseState::Ending { info, .. } | CloseState::Closed(info) => return info.clone(),
         };
         let info = CloseInfo::new(error.close_code(), reason, CloseCause::Violation(error));
@@ -254,10 +260,23 @@ impl SharedConnection {
         if ours.is_some() {
             self.has_unsent.store(true, Ordering::Relaxed);
         }
-        let until = state.close_deadline();
+        // Our own closing deadline holds for what is left to do, too.
+        let until = match state.close {
+            CloseState::Sent { answer_by, .. } => answer_by,
+            _ => state.close_deadline(),
+        };
         state.close = CloseState::Ending { info, ours, until };
         state.pong = None;
         state.wake_all(self);
+    }
+
+    /// The peer has said why it ends a connection that nothing can be sent on: there is nothing more to do.
+    fn end_unanswered(&self, mut state: MutexGuard<'_, SendState>, info: CloseInfo) -> CloseInfo {
+        state.close = CloseState::Closed(info.clone());
+        state.wake_all(self);
+        drop(state);
+        let _ = self.stream.shutdown(Shutdown::Both);
+        info
     }
 
     /// Ends the connection. What was decided before counts; how it ended is returned.
@@ -425,6 +444,20 @@ impl SharedConnection {
                 return;
             }
         }
+    }
+
+    /// The calling thread sends a message in fragments, until [`end_fragments`](Self::end_fragments).
+    pub(super) fn set_fragments(&self) {
+        let mut state = self.state();
+        state.transaction = Some(Transaction::Fragments(ThreadToken::current()));
+        state.wake_all(self);
+    }
+
+    /// The message in fragments is finished or given up. No other transaction can have begun before.
+    pub(super) fn end_fragments(&self) {
+        let mut state = self.state();
+        state.transaction = None;
+        state.wake_all(self);
     }
 
     /// Whether this process made the connection; a forked child has a copy that it must leave alone.

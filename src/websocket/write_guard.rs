@@ -74,9 +74,9 @@ enum QueuedControl {
 pub(super) enum CloseProgress {
     /// It has left, or nothing is due.
     Left,
-    /// It has not left by the deadline.
+    /// The peer has not taken it by the deadline.
     Late,
-    /// Another thread waits in a send, and it leaves behind that.
+    /// It waits behind what another thread sends, which is not over by the deadline.
     Behind,
     /// It cannot leave any more.
     Failed,
@@ -139,7 +139,7 @@ impl SharedConnection {
     /// that come later: one that sends without a pause must not starve the others.
     fn wait_for_outbound<'a>(
         self: &'a Arc<Self>,
-        mut state: MutexGuard<'_, SendState>,
+        mut state: MutexGuard<'a, SendState>,
         purpose: Purpose,
         deadline: SendDeadline,
     ) -> Result<WriteGuard<'a>> {
@@ -193,6 +193,18 @@ impl SharedConnection {
         }
     }
 
+    /// The same; whether that is all of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when nothing can be sent any more.
+    pub(super) fn try_flush(self: &Arc<Self>) -> Result<bool> {
+        if self.has_unsent() {
+            self.flush_pending();
+        }
+        if self.can_write() { Ok(!self.has_unsent()) } else { Err(self.write_error()) }
+    }
+
     /// Sends our Close if it still waits to be sent, by the deadline.
     pub(super) fn send_queued_close(self: &Arc<Self>, deadline: Deadline) -> CloseProgress {
         let mut state = self.state();
@@ -220,7 +232,7 @@ impl SharedConnection {
             let (woken, waited) = self.wait(state, until);
             state = woken;
             if waited.is_err() {
-                return CloseProgress::Late;
+                return CloseProgress::Behind;
             }
         }
     }

@@ -137,6 +137,18 @@ impl SharedConnection {
         Ok(len)
     }
 
+    /// Sends a fragment of a message that a writer sends. It waits also on a connection that an event loop has.
+    pub(super) fn send_fragment(
+        self: &Arc<Self>,
+        opcode: Opcode,
+        fin: Fin,
+        payload: &[u8],
+        compression: Compression,
+    ) -> Result<()> {
+        let mut guard = self.acquire(Purpose::Fragment)?;
+        guard.send(|outbound| outbound.data_with(opcode, fin, payload, compression)).map(drop)
+    }
+
     /// Whether a call waits: not on a connection that an event loop has.
     #[inline]
     pub(super) fn may_wait(&self, wait: Wait) -> bool {

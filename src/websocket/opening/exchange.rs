@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::route::Route;
-use super::{Connection, Opening, PIECE, phase};
+use super::{ActiveConnection, Opening, PIECE, phase};
 use crate::cancellation::Cancellation;
 use crate::error::{Error, Refusal, Result};
 use crate::net::{Deadline, Stream};
@@ -12,8 +12,8 @@ use crate::protocol::Role;
 use crate::protocol::handshake::{ClientHandshake, Progress};
 use crate::timings::Timings;
 use crate::trace::HeadTap;
-use crate::websocket::compression::Compressing;
-use crate::websocket::entropy::nonce;
+use crate::websocket::compression::CompressionOffer;
+use crate::websocket::opening::nonce;
 
 /// How long the body of a refusal is waited for; the status and the headers are worth more than it.
 const REFUSAL_BODY: Duration = Duration::from_secs(5);
@@ -22,26 +22,26 @@ const REFUSAL_BODY: Duration = Duration::from_secs(5);
 pub(super) struct Question {
     handshake: ClientHandshake,
     request: Vec<u8>,
-    compressing: Compressing,
+    compression: CompressionOffer,
 }
 
 impl Question {
     /// The request of a hop, with a key of its own.
     pub(super) fn new(route: &Route<'_>, options: &ConnectOptions) -> Result<Self> {
-        let compressing = Compressing::new(options)?;
+        let compression = CompressionOffer::new(options)?;
         let mut request = route.request();
-        if let Some(offer) = compressing.offer() {
+        if let Some(offer) = compression.offer() {
             request = request.extensions(offer);
         }
         let (handshake, request) = ClientHandshake::new(&request, options.settings().head_limits, nonce()?)?;
-        Ok(Self { handshake, request, compressing })
+        Ok(Self { handshake, request, compression })
     }
 }
 
 /// What came of a request.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Opened(Box<Connection>),
+    Opened(Box<ActiveConnection>),
     Refused(Box<Refused>),
 }
 
@@ -78,7 +78,7 @@ impl Opening<'_> {
     }
 
     fn answer(&self, stream: Stream, question: Question, mut timings: Timings, start: Instant) -> Result<Answer> {
-        let Question { mut handshake, mut compressing, .. } = question;
+        let Question { mut handshake, mut compression, .. } = question;
         let mut tap = HeadTap::response(self.tracer);
         let mut piece = [0; PIECE];
         loop {
@@ -93,10 +93,10 @@ impl Opening<'_> {
                 Progress::NeedMore => {}
                 Progress::Refused(head) => return Ok(Answer::refused(head, None)),
                 Progress::Accepted { response, surplus } => {
-                    compressing.finalize(&response.extensions)?;
+                    compression.finalize(&response.extensions)?;
                     log::debug!("connection opened");
                     timings.handshake = Some(start.elapsed());
-                    let mut connection = self.establish(stream, Role::Client, response, &surplus, &compressing);
+                    let mut connection = self.establish(stream, Role::Client, response, &surplus, &compression);
                     connection.timings = timings;
                     return Ok(Answer::Opened(Box::new(connection)));
                 }

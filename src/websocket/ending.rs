@@ -42,6 +42,19 @@ impl SharedConnection {
     /// Closes from a thread that has no [`Reader`]: whoever receives completes the handshake while this thread waits. On the
     /// receiving thread itself it does not wait.
     pub(super) fn close(self: &Arc<Self>, close: CloseFrame) -> Result<()> {
+        if !self.is_receiver() {
+            return self.close_and_wait(close);
+        }
+        if let Some(refused) = self.refuse_close() {
+            return Err(refused);
+        }
+        self.queue_close(close);
+        self.flush_pending();
+        Ok(())
+    }
+
+    /// Closes while another thread receives.
+    fn close_and_wait(self: &Arc<Self>, close: CloseFrame) -> Result<()> {
         if self.is_over() {
             return Ok(());
         }
@@ -49,10 +62,6 @@ impl SharedConnection {
             return Err(refused);
         }
         self.queue_close(close);
-        if self.is_receiver() {
-            self.flush_pending();
-            return Ok(());
-        }
         if self.event_loop.is_attached() {
             self.flush_pending();
         } else {
@@ -69,7 +78,7 @@ impl SharedConnection {
         let mut reader = match reader.try_lock() {
             Ok(reader) => reader,
             Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.close(close),
+            Err(TryLockError::WouldBlock) => return self.close_and_wait(close),
         };
         if self.is_over() {
             return Ok(());

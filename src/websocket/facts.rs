@@ -110,8 +110,8 @@ impl WebSocket {
     /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
     #[doc(alias = "settimeout")]
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.set_recv_timeout(timeout)?;
-        self.set_send_timeout(timeout)
+        self.set_send_timeout(timeout)?;
+        self.set_recv_timeout(timeout)
     }
 
     /// Sets the time for a receive; `None` to wait for as long as it takes, zero to look once.

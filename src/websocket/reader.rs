@@ -300,6 +300,7 @@ impl Reader {
 
     /// Receives until the connection is over, and keeps nothing. Our Close is queued; the closing deadline ends it.
     pub(super) fn discard_until_closed(&mut self, shared: &Arc<SharedConnection>) {
+        self.note_thread(shared);
         self.inbound.discard_messages();
         shared.flush_pending();
         let control = ControlPolicy::Handle(ControlFrames::Hide);

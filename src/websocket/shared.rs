@@ -344,6 +344,8 @@ impl SharedConnection {
         self.changed.notify_all();
         drop(state);
         self.event_loop.wake();
+        // A peer that still reads finds out, and hangs up sooner.
+        let _ = self.stream.shutdown(Shutdown::Write);
         self.watch_blocked_receive();
         Error::Closed(Box::new(info))
     }

@@ -168,6 +168,11 @@ impl MessageWriter {
         }
     }
 
+    /// Gives up what has not left yet.
+    pub(super) fn discard_unsent(&mut self) {
+        self.buffer.clear();
+    }
+
     /// Whether a fragment has left.
     const fn has_sent(&self) -> bool {
         matches!(self.opcode, Opcode::Continuation)

@@ -317,9 +317,8 @@ impl<'a> WriteGuard<'a> {
     /// Sends one frame, or nothing of it: when no byte has left by the deadline, it is rolled back.
     #[inline]
     pub(super) fn send<N>(&mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
-        let outbound = self.outbound();
-        let checkpoint = outbound.checkpoint();
-        let length = encode(outbound)?;
+        let checkpoint = self.checkpoint();
+        let length = encode(self.outbound())?;
         match self.flush() {
             Ok(()) => Ok(length),
             Err(error) => Err(self.roll_back(checkpoint, error)),
@@ -333,9 +332,8 @@ impl<'a> WriteGuard<'a> {
         &mut self,
         encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
     ) -> Result<N> {
-        let outbound = self.outbound();
-        let checkpoint = outbound.checkpoint();
-        let length = encode(outbound)?;
+        let checkpoint = self.checkpoint();
+        let length = encode(self.outbound())?;
         match self.flush() {
             Err(error) if error.is_timeout() && matches!(self.condition, Condition::Whole) => {
                 self.outbound().rollback(checkpoint);
@@ -388,6 +386,11 @@ impl<'a> WriteGuard<'a> {
         encode(self.outbound()).map_err(Error::Usage)
     }
 
+    /// Whether nothing can be written any more.
+    pub(super) const fn has_failed(&self) -> bool {
+        matches!(self.condition, Condition::Failed)
+    }
+
     /// How many bytes are encoded and not sent.
     pub(super) fn pending(&mut self) -> usize {
         self.outbound().pending().len()
@@ -431,6 +434,7 @@ impl<'a> WriteGuard<'a> {
             && length == self.pending()
             && !shared.stream.has_output()
         {
+            self.progress = Progress::SomeLeft;
             self.outbound().written(length);
             return Ok(());
         }

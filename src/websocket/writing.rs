@@ -119,9 +119,13 @@ impl SharedConnection {
         let Some(len) = len else {
             let mut writer = MessageWriter::new(Arc::clone(self), kind, compression)?;
             // The writer's errors come wrapped; those of the reader are its own.
-            let copied = io::copy(&mut reader, &mut writer).map_err(Error::from)?;
-            writer.finish()?;
-            return Ok(copied);
+            let copied = io::copy(&mut reader, &mut writer).map_err(Error::from);
+            if copied.is_err() {
+                writer.discard_unsent();
+            } else {
+                writer.finish()?;
+            }
+            return copied;
         };
         let mut guard = self.acquire(Purpose::Message)?.exclusive();
         let mut chunk = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(WriteGuard::CHUNK)];
@@ -315,7 +319,7 @@ impl<'a> Batch<'a> {
     ///
     /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
     pub fn flush(&mut self) -> Result<()> {
-        if self.guard.pending() > 0
+        if (self.guard.pending() > 0 || self.guard.has_failed())
             && let Err(error) = self.guard.flush()
         {
             return Err(self.guard.roll_back(self.begin, error));

@@ -17,15 +17,12 @@
 
 mod buffer;
 mod close;
-mod connection;
-mod connection_builder;
 mod continuous_frame;
 mod decoding;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod error;
-mod event;
-mod extension;
+mod events;
 mod frame;
 mod frame_buffer;
 mod frame_reader;
@@ -34,8 +31,6 @@ mod inbound;
 mod limits;
 mod mask;
 mod opcode;
-mod open_connection;
-mod opening;
 mod outbound;
 mod role;
 mod step;
@@ -46,9 +41,10 @@ mod without_deflate;
 #[cfg(not(feature = "deflate"))]
 use self::without_deflate as deflate;
 
+// The halves name the seam as `super::extension`.
+use self::events::extension;
+
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
-pub use self::connection::{Connection, ConnectionState, Halves, RemoteProtocolError};
-pub use self::connection_builder::ConnectionBuilder;
 pub use self::continuous_frame::TextPolicy;
 #[cfg(feature = "deflate")]
 pub use self::deflate::{
@@ -56,11 +52,11 @@ pub use self::deflate::{
     StatePool,
 };
 pub use self::error::{LocalProtocolError, ProtocolError};
-pub use self::event::{
-    AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, RejectConnection,
-    RejectData, Request, TextMessage,
+pub use self::events::{
+    AcceptConnection, BytesMessage, CloseConnection, Connection, ConnectionBuilder, ConnectionState, Event, Extension,
+    Halves, InboundExtension, OutboundExtension, Ping, Pong, ProtocolViolation, RejectConnection, RejectData,
+    RemoteProtocolError, Request, Room, TextMessage,
 };
-pub use self::extension::{Extension, InboundExtension, OutboundExtension, Room};
 pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
 pub use self::frame_reader::{FrameReader, FrameReaderError};
 pub use self::inbound::Inbound;

@@ -16,14 +16,11 @@
 //! can make grow is bounded by [`Limits`].
 
 mod close;
-mod connection;
-mod connection_builder;
 mod continuous_frame;
 mod decoding;
 mod deflate;
 mod error;
-mod event;
-mod extension;
+mod events;
 mod frame;
 mod frame_buffer;
 mod frame_reader;
@@ -32,27 +29,26 @@ mod inbound;
 mod limits;
 mod mask;
 mod opcode;
-mod open_connection;
-mod opening;
 mod outbound;
 mod role;
 mod step;
 mod utf8;
 
+// The halves name the seam as `super::extension`.
+use self::events::extension;
+
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
-pub use self::connection::{Connection, ConnectionState, Halves, RemoteProtocolError};
-pub use self::connection_builder::ConnectionBuilder;
 pub use self::continuous_frame::TextPolicy;
 pub use self::deflate::{
     DeflateOptions, DeflateParams, DeflateShape, DeflateState, Deflater, InflateState, Inflater, PerMessageDeflate,
     StatePool,
 };
 pub use self::error::{LocalProtocolError, ProtocolError};
-pub use self::event::{
-    AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, RejectConnection,
-    RejectData, Request, TextMessage,
+pub use self::events::{
+    AcceptConnection, BytesMessage, CloseConnection, Connection, ConnectionBuilder, ConnectionState, Event, Extension,
+    Halves, InboundExtension, OutboundExtension, Ping, Pong, ProtocolViolation, RejectConnection, RejectData,
+    RemoteProtocolError, Request, Room, TextMessage,
 };
-pub use self::extension::{Extension, InboundExtension, OutboundExtension, Room};
 pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
 pub use self::frame_reader::{FrameReader, FrameReaderError};
 pub use self::inbound::Inbound;

@@ -9,7 +9,7 @@ use crate::error::{Error, Refusal, Result};
 use crate::net::{Deadline, Stream};
 use crate::options::ConnectOptions;
 use crate::protocol::Role;
-use crate::protocol::handshake::{ClientHandshake, Progress};
+use crate::protocol::handshake::{ClientHandshake, HandshakeOutcome};
 use crate::timings::Timings;
 use crate::trace::HeadTap;
 use crate::websocket::compression::CompressionOffer;
@@ -82,17 +82,17 @@ impl Opening<'_> {
         let mut tap = HeadTap::response(self.tracer);
         let mut piece = [0; PIECE];
         loop {
-            let progress = match stream.read(&mut piece, self.deadline).map_err(phase)? {
-                0 => Progress::Refused(handshake.receive_eof()?),
+            let outcome = match stream.read(&mut piece, self.deadline).map_err(phase)? {
+                0 => Some(HandshakeOutcome::Refused(handshake.receive_eof()?)),
                 length => {
                     tap.pass(&piece[..length]);
                     handshake.receive(&piece[..length])?
                 }
             };
-            match progress {
-                Progress::NeedMore => {}
-                Progress::Refused(head) => return Ok(Answer::refused(head, None)),
-                Progress::Accepted { response, surplus } => {
+            match outcome {
+                None => {}
+                Some(HandshakeOutcome::Refused(head)) => return Ok(Answer::refused(head, None)),
+                Some(HandshakeOutcome::Accepted { response, surplus }) => {
                     compression.finalize(&response.extensions)?;
                     log::debug!("connection opened");
                     timings.handshake = Some(start.elapsed());
@@ -121,15 +121,15 @@ impl Refused {
         let _watch = stream.watch(cancellation);
         let mut piece = [0; PIECE];
         loop {
-            let progress = match stream.read(&mut piece, deadline) {
+            let outcome = match stream.read(&mut piece, deadline) {
                 Ok(0) => return handshake.receive_eof().unwrap_or(self.head),
                 Ok(length) => handshake.receive(&piece[..length]),
                 Err(_) => return handshake.finish_refusal().unwrap_or(self.head),
             };
-            match progress {
-                Ok(Progress::NeedMore) => {}
-                Ok(Progress::Refused(refusal)) => return refusal,
-                Ok(Progress::Accepted { .. }) | Err(_) => return self.head,
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(HandshakeOutcome::Refused(refusal))) => return refusal,
+                Ok(Some(HandshakeOutcome::Accepted { .. })) | Err(_) => return self.head,
             }
         }
     }

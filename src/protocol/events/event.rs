@@ -5,9 +5,8 @@
 //! extensions are [`ExtensionOffer`]s, what the peer did wrong is an event of its own, [`ProtocolViolation`], and a
 //! missing close reason is an empty one.
 
-use super::close::{CloseCode, CloseFrame};
-use super::error::ProtocolError;
-use super::handshake::{ExtensionOffer, Headers};
+use crate::protocol::handshake::{ExtensionOffer, Headers};
+use crate::protocol::{CloseCode, CloseFrame, ProtocolError};
 
 /// An event, received or to be sent.
 ///
@@ -300,56 +299,24 @@ impl ProtocolViolation {
     }
 }
 
-impl From<Request> for Event {
-    fn from(event: Request) -> Self {
-        Self::Request(event)
-    }
+macro_rules! into_event {
+    ($($kind:ident),+) => {$(
+        impl From<$kind> for Event {
+            fn from(event: $kind) -> Self {
+                Self::$kind(event)
+            }
+        }
+    )+};
 }
 
-impl From<AcceptConnection> for Event {
-    fn from(event: AcceptConnection) -> Self {
-        Self::AcceptConnection(event)
-    }
-}
-
-impl From<RejectConnection> for Event {
-    fn from(event: RejectConnection) -> Self {
-        Self::RejectConnection(event)
-    }
-}
-
-impl From<RejectData> for Event {
-    fn from(event: RejectData) -> Self {
-        Self::RejectData(event)
-    }
-}
-
-impl From<CloseConnection> for Event {
-    fn from(event: CloseConnection) -> Self {
-        Self::CloseConnection(event)
-    }
-}
-
-impl From<TextMessage> for Event {
-    fn from(event: TextMessage) -> Self {
-        Self::TextMessage(event)
-    }
-}
-
-impl From<BytesMessage> for Event {
-    fn from(event: BytesMessage) -> Self {
-        Self::BytesMessage(event)
-    }
-}
-
-impl From<Ping> for Event {
-    fn from(event: Ping) -> Self {
-        Self::Ping(event)
-    }
-}
-
-impl From<Pong> for Event {
-    fn from(event: Pong) -> Self {
-        Self::Pong(event)
-    }
-}
+into_event!(
+    Request,
+    AcceptConnection,
+    RejectConnection,
+    RejectData,
+    CloseConnection,
+    TextMessage,
+    BytesMessage,
+    Ping,
+    Pong
+);

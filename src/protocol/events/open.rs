@@ -1,13 +1,8 @@
-//! The time between the handshakes: frames as events.
+//! The open state of a [`Connection`](super::Connection): frames in, events out.
 
-use super::close::{CloseCode, CloseFrame};
-use super::error::LocalProtocolError;
 use super::event::{BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, TextMessage};
-use super::inbound::Inbound;
-use super::opcode::Opcode;
-use super::outbound::{Fin, Outbound};
-use super::step::{Piece, Step};
 use crate::message::{MessageKind, MessageRef};
+use crate::protocol::{CloseCode, CloseFrame, Fin, Inbound, LocalProtocolError, Opcode, Outbound, Piece, Step};
 
 /// A connection whose opening handshake is over.
 #[derive(Debug)]
@@ -17,12 +12,12 @@ pub(super) struct OpenConnection {
     /// What was received and has not found room in `inbound`, behind `taken` bytes that have.
     backlog: Vec<u8>,
     taken: usize,
-    end: End,
+    input: InputState,
 }
 
 /// How far it is from its end, apart from the Close frames that the halves know of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum End {
+enum InputState {
     /// More can be received.
     Open,
     /// The connection has ended; what it brought before has not been looked at, all of it.
@@ -35,7 +30,7 @@ enum End {
 
 /// What has been sent and received of the closing handshake.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Closing {
+pub(super) struct CloseProgress {
     pub(super) sent: bool,
     /// The peer's Close, or its last word otherwise: a violation.
     pub(super) received: bool,
@@ -45,21 +40,21 @@ pub(super) struct Closing {
 
 impl OpenConnection {
     pub(super) const fn new(inbound: Inbound, outbound: Outbound) -> Self {
-        Self { inbound, outbound, backlog: Vec::new(), taken: 0, end: End::Open }
+        Self { inbound, outbound, backlog: Vec::new(), taken: 0, input: InputState::Open }
     }
 
-    pub(super) const fn closing(&self) -> Closing {
-        Closing {
+    pub(super) const fn closing(&self) -> CloseProgress {
+        CloseProgress {
             sent: self.outbound.close_sent().is_some(),
-            received: self.inbound.close().is_some() || matches!(self.end, End::Failed),
-            lost: matches!(self.end, End::Lost),
+            received: self.inbound.close().is_some() || matches!(self.input, InputState::Failed),
+            lost: matches!(self.input, InputState::Lost),
         }
     }
 
     /// Takes received bytes. What follows a Close, a violation or the end belongs to nobody (RFC 6455, sections 5.5.1
     /// and 7.1.7).
     pub(super) fn receive(&mut self, bytes: &[u8]) {
-        if self.end != End::Open || self.inbound.close().is_some() {
+        if self.input != InputState::Open || self.inbound.close().is_some() {
             return;
         }
         let taken = if self.backlog.is_empty() { self.inbound.push(bytes) } else { 0 };
@@ -68,9 +63,9 @@ impl OpenConnection {
 
     /// The connection has ended.
     pub(super) fn receive_eof(&mut self) {
-        self.end = match self.end {
-            End::Open | End::Eof => End::Eof,
-            End::Lost | End::Failed => End::Lost,
+        self.input = match self.input {
+            InputState::Open | InputState::Eof => InputState::Eof,
+            InputState::Lost | InputState::Failed => InputState::Lost,
         };
     }
 
@@ -83,7 +78,7 @@ impl OpenConnection {
 
     /// The next event, or `None` until more is received.
     pub(super) fn next_event(&mut self) -> Option<Event> {
-        while matches!(self.end, End::Open | End::Eof) {
+        while matches!(self.input, InputState::Open | InputState::Eof) {
             let event = match self.inbound.advance_piece() {
                 Ok(Step::NeedMore) if self.refill() => continue,
                 Ok(Step::NeedMore | Step::Ended) => return self.end_of_data(),
@@ -123,7 +118,7 @@ impl OpenConnection {
     /// After our Close a pong may follow, as long as the peer's has not come; after the peer's, our own Close, and
     /// before it a pong and the rest of a message that was begun (RFC 6455, section 5.5.1).
     fn check_may_send(&self, event: &Event) -> Result<(), LocalProtocolError> {
-        let Closing { sent, received, lost } = self.closing();
+        let CloseProgress { sent, received, lost } = self.closing();
         let continues = self.outbound.in_progress().is_some();
         let allowed = match event {
             _ if lost => false,
@@ -179,7 +174,7 @@ impl OpenConnection {
     }
 
     fn fail(&mut self, violation: ProtocolViolation) -> Event {
-        self.end = End::Failed;
+        self.input = InputState::Failed;
         self.forget_backlog();
         Event::ProtocolViolation(violation)
     }
@@ -190,10 +185,10 @@ impl OpenConnection {
         if self.inbound.close().is_some() {
             self.forget_backlog();
         }
-        if self.end != End::Eof {
+        if self.input != InputState::Eof {
             return None;
         }
-        self.end = End::Lost;
+        self.input = InputState::Lost;
         match self.inbound.close() {
             Some(_) => None,
             None => Some(Event::CloseConnection(CloseConnection::new(CloseCode::ABNORMAL_CLOSURE, ""))),

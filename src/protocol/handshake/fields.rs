@@ -1,4 +1,5 @@
-//! `Sec-WebSocket-Extensions`: what it says (RFC 6455, section 9.1).
+//! The fields of the WebSocket handshake: `Sec-WebSocket-Extensions`, `-Protocol`, `-Key` and `-Accept` (RFC 6455, sections
+//! 4.1, 9.1 and 11.3).
 //!
 //! ```text
 //! extension-list  = 1#extension
@@ -6,11 +7,22 @@
 //! extension-param = token [ "=" ( token | quoted-string ) ]    ; unquoted, the string must be a token, too
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
+
 use super::error::HandshakeError;
-use super::grammar;
-use super::headers::Headers;
+use super::headers::{self, Headers};
+use crate::protocol::LocalProtocolError;
+
+/// The number of bytes that a key stands for.
+pub const KEY_LEN: usize = 16;
+
+/// What the server appends to the key before it hashes (RFC 6455, section 1.3).
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The most extensions in a handshake, and the most parameters of one, that are read. Chrome offers one with one
 /// parameter.
@@ -59,7 +71,7 @@ impl ExtensionOffer {
     /// [`HandshakeError::TooManyExtensions`] for more than 32 extensions or 32 parameters of one.
     pub fn parse_list(value: impl AsRef<[u8]>) -> Result<Vec<Self>, HandshakeError> {
         let mut extensions = Vec::new();
-        for element in grammar::elements(value.as_ref()) {
+        for element in headers::elements(value.as_ref()) {
             if extensions.len() == MAX_ELEMENTS {
                 return Err(HandshakeError::TooManyExtensions { limit: MAX_ELEMENTS });
             }
@@ -123,9 +135,9 @@ impl Tokens<'_> {
 
     /// Takes this separator and the whitespace around it, if it comes next.
     fn skip(&mut self, separator: u8) -> bool {
-        match grammar::trim(self.rest).split_first() {
+        match headers::trim(self.rest).split_first() {
             Some((&first, rest)) if first == separator => {
-                self.rest = grammar::trim(rest);
+                self.rest = headers::trim(rest);
                 true
             }
             _ => false,
@@ -134,10 +146,10 @@ impl Tokens<'_> {
 
     /// Takes a token.
     fn token(&mut self) -> Result<String, HandshakeError> {
-        let end = self.rest.iter().position(|&byte| !grammar::is_token_byte(byte)).unwrap_or(self.rest.len());
-        let (token, rest) = self.rest.split_at(end);
+        let end = self.rest.iter().position(|&byte| !headers::is_token_byte(byte)).unwrap_or(self.rest.len());
+        let (name, rest) = self.rest.split_at(end);
         self.rest = rest;
-        to_token(token.to_vec())
+        token(name.to_vec()).ok_or(HandshakeError::ExtensionSyntax)
     }
 
     /// Takes a token, or the content of a quoted string, which must be a token as well.
@@ -151,7 +163,7 @@ impl Tokens<'_> {
             match byte {
                 b'"' => {
                     self.rest = &quoted[at + 1..];
-                    return to_token(content);
+                    return token(content).ok_or(HandshakeError::ExtensionSyntax);
                 }
                 b'\\' => content.extend(bytes.next().map(|(_, &escaped)| escaped)),
                 _ => content.push(byte),
@@ -162,101 +174,72 @@ impl Tokens<'_> {
 }
 
 /// The bytes as a string, if they are a token.
-fn to_token(bytes: Vec<u8>) -> Result<String, HandshakeError> {
-    if !grammar::is_token(&bytes) {
-        return Err(HandshakeError::ExtensionSyntax);
+fn token(bytes: Vec<u8>) -> Option<String> {
+    String::from_utf8(bytes).ok().filter(|text| headers::is_token(text.as_bytes()))
+}
+
+/// What a request offers. The response may agree to nothing else, whichever side judges that.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::protocol) struct HandshakeOffer {
+    pub(super) key: String,
+    pub(super) subprotocols: Vec<String>,
+    pub(in crate::protocol) extensions: Vec<ExtensionOffer>,
+}
+
+/// The subprotocols of a request: tokens, each once, in their order; without a field there are none (RFC 6455, section 4.1).
+pub(super) fn subprotocols(headers: &Headers) -> Result<Vec<String>, LocalProtocolError> {
+    // A peer may send thousands: to compare each with all others would take quadratic time.
+    let mut seen = BTreeSet::new();
+    let mut offered = Vec::new();
+    for name in headers.elements("sec-websocket-protocol") {
+        if !seen.insert(name) {
+            return Err(LocalProtocolError::RepeatedSubprotocol);
+        }
+        offered.push(token(name.to_vec()).ok_or(LocalProtocolError::IllegalCharacter("subprotocol"))?);
     }
-    String::from_utf8(bytes).map_err(|_| HandshakeError::ExtensionSyntax)
+    Ok(offered)
+}
+
+/// Whether `Upgrade` is `websocket` in any case, and nothing else (RFC 6455, sections 4.1 and 4.2.1).
+pub(super) fn is_upgrade_to_websocket(headers: &Headers) -> bool {
+    let mut protocols = headers.elements("upgrade");
+    protocols.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) && protocols.next().is_none()
+}
+
+/// The `Sec-WebSocket-Key` that 16 bytes of entropy make (RFC 6455, section 4.1). They must be fresh and unpredictable
+/// for every connection.
+///
+/// ```
+/// use websocket_sync::protocol::handshake::key_from;
+///
+/// assert_eq!(key_from(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ==");
+/// ```
+#[doc(alias = "generate_nonce")]
+pub fn key_from(entropy: [u8; KEY_LEN]) -> String {
+    STANDARD.encode(entropy)
+}
+
+/// The `Sec-WebSocket-Accept` that answers a key (RFC 6455, section 4.2.2).
+///
+/// ```
+/// use websocket_sync::protocol::handshake::accept_for;
+///
+/// assert_eq!(accept_for("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+#[doc(alias = "generate_accept_token")]
+pub fn accept_for(key: &str) -> String {
+    let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    STANDARD.encode(digest)
+}
+
+/// Whether this is the base64 of 16 bytes (RFC 6455, section 4.2.1): 22 digits and two signs of padding. The four bits
+/// that the last digit has too many are not looked at; decoders differ about them.
+pub(super) fn is_key(value: &[u8]) -> bool {
+    let Some(digits) = value.strip_suffix(b"==") else {
+        return false;
+    };
+    digits.len() == 22 && digits.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_are_read_as_the_grammar_says() {
-        let cases: &[(&str, &[&str])] = &[
-            ("foo", &["foo"]),
-            (",foo,, bar ,", &["foo", "bar"]),
-            ("foo;a;b=1", &["foo; a; b=1"]),
-            ("foo ; a = 1 ;\tb", &["foo; a=1; b"]),
-            (r#"foo; a="1"; b="\2""#, &["foo; a=1; b=2"]),
-            ("a; x, a; y", &["a; x", "a; y"]),
-            ("permessage-deflate; client_max_window_bits", &["permessage-deflate; client_max_window_bits"]),
-        ];
-        for (value, expected) in cases {
-            let parsed: Vec<String> =
-                ExtensionOffer::parse_list(value).unwrap().iter().map(ExtensionOffer::to_string).collect();
-            assert_eq!(parsed, *expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn what_the_grammar_does_not_allow_is_refused() {
-        let cases = [
-            "",
-            " ",
-            ",",
-            ";",
-            ";a",
-            "foo;",
-            "foo; ",
-            "foo;;a",
-            "foo; a=",
-            "foo; =1",
-            "foo bar",
-            "foo; a b",
-            "foo; a=1 2",
-            "foo=1",
-            r#""foo""#,
-            r#"foo; "a""#,
-            r#"foo; a="1"#,
-            r#"foo; a="1\"#,
-            r#"foo; a="1"2"#,
-            r#"foo; a="1 2""#,
-            r#"foo; a="""#,
-            r#"foo; a=",b""#,
-            r#"foo; a=1"2""#,
-            "föö",
-            "foo; a=\u{e9}",
-            "i am the lizard queen; worship me",
-        ];
-        for value in cases {
-            assert_eq!(ExtensionOffer::parse_list(value), Err(HandshakeError::ExtensionSyntax), "{value}");
-        }
-    }
-
-    #[test]
-    fn a_quoted_comma_does_not_smuggle_an_offer() {
-        let parsed = ExtensionOffer::parse_list(r#"x; y=",permessage-deflate;""#);
-        assert_eq!(parsed, Err(HandshakeError::ExtensionSyntax));
-    }
-
-    #[test]
-    fn several_headers_are_one_list() {
-        let headers =
-            Headers::from([("Sec-WebSocket-Extensions", "a; x"), ("Host", "h"), ("sec-websocket-extensions", "b, c")]);
-        let names: Vec<String> =
-            ExtensionOffer::from_headers(&headers).unwrap().into_iter().map(|extension| extension.name).collect();
-        assert_eq!(names, ["a", "b", "c"]);
-        assert_eq!(ExtensionOffer::from_headers(&Headers::new()), Ok(Vec::new()));
-    }
-
-    #[test]
-    fn more_than_anyone_needs_is_refused() {
-        let limit = Err(HandshakeError::TooManyExtensions { limit: MAX_ELEMENTS });
-        let list = |count| vec!["a"; count].join(",");
-        assert_eq!(ExtensionOffer::parse_list(list(MAX_ELEMENTS)).map(|list| list.len()), Ok(MAX_ELEMENTS));
-        assert_eq!(ExtensionOffer::parse_list(list(MAX_ELEMENTS + 1)), limit);
-        assert_eq!(ExtensionOffer::parse_list(format!("a{}", "; b".repeat(MAX_ELEMENTS + 1))), limit);
-        let headers: Headers = (0..2).map(|_| ("sec-websocket-extensions", list(MAX_ELEMENTS))).collect();
-        assert_eq!(ExtensionOffer::from_headers(&headers), limit);
-    }
-
-    #[test]
-    fn a_hostile_value_is_read_in_linear_time() {
-        for hostile in [r#"permessage-deflate; a=""#.to_owned() + &r#"\""#.repeat(1 << 20), "\t ".repeat(1 << 20)] {
-            assert_eq!(ExtensionOffer::parse_list(hostile), Err(HandshakeError::ExtensionSyntax));
-        }
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use super::shared::Shared;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::MessageRef;
-use crate::net::Patience;
+use crate::net::SendDeadline;
 pub(super) use crate::net::is_timeout;
 use crate::protocol::{Compression, Fin, LocalProtocolError, MaskKeys, Opcode, Outbound};
 use crate::trace::Epoch;
@@ -19,7 +19,7 @@ pub(super) struct Turn<'a> {
     shared: &'a Shared,
     /// There until the turn is dropped.
     outbound: Option<Box<Outbound>>,
-    patience: Patience,
+    patience: SendDeadline,
     compression: Compression,
     condition: Condition,
     /// Whether the trace is told of what is written. What was begun untold is not told to its end.
@@ -46,7 +46,7 @@ impl<'a> Turn<'a> {
     /// So many replies in a row are sent for the reader. A peer that pings without end must not keep a sender from returning.
     const REPLIES: usize = 4;
 
-    pub(super) fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: Patience) -> Self {
+    pub(super) fn new(shared: &'a Shared, outbound: Box<Outbound>, patience: SendDeadline) -> Self {
         let is_traced = Epoch::now().is_some_and(|epoch| shared.listen(epoch, &outbound));
         Self {
             shared,
@@ -198,10 +198,7 @@ impl<'a> Turn<'a> {
                 Ok(())
             }
             Err(failure) if is_timeout(&failure.error) => {
-                match failure.taken {
-                    Some(length) => note_written(shared, is_traced, outbound, length),
-                    None => self.tear(),
-                }
+                note_written(shared, is_traced, outbound, failure.taken);
                 Err(Error::Timeout(Phase::Send))
             }
             Err(failure) => {

@@ -22,7 +22,7 @@ use super::turn::is_timeout;
 use super::{Connection, cancelled};
 use crate::cancellation::Cancellation;
 use crate::error::{Error, Phase, Result, TlsError};
-use crate::net::{self, Deadline, Patience, Stream, Transport};
+use crate::net::{self, Deadline, SendDeadline, Stream, Transport};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
 use crate::protocol::{MaskKeys, Role, TextPolicy};
@@ -140,7 +140,7 @@ impl<'a> Opening<'a> {
     }
 
     fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
-        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(failure.error))
+        stream.write_all(bytes, SendDeadline::until(self.deadline)).map_err(|failure| phase(failure.error))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Purpose, Shared, Traffic};
 use crate::error::{Error, Phase, Result};
-use crate::net::{Deadline, Patience};
+use crate::net::{Deadline, SendDeadline};
 use crate::options::Timeouts;
 use crate::protocol::Outbound;
 use crate::sync::MutexGuard;
@@ -48,7 +48,7 @@ impl Shared {
             if let Some(outbound) = traffic.outbound.take() {
                 traffic.brief = true;
                 drop(traffic);
-                return Ok(Turn::new(self, outbound, Patience::until(Deadline::NOW)));
+                return Ok(Turn::new(self, outbound, SendDeadline::until(Deadline::NOW)));
             }
             if !traffic.brief {
                 return Err(Error::Full);
@@ -115,7 +115,7 @@ impl Shared {
             }
             if let Some(outbound) = traffic.outbound.take() {
                 drop(traffic);
-                return Turn::new(self, outbound, Patience::until(deadline)).send_reply();
+                return Turn::new(self, outbound, SendDeadline::until(deadline)).send_reply();
             }
             let (woken, waited) = self.wait(traffic, deadline);
             traffic = woken;
@@ -134,7 +134,7 @@ impl Shared {
         mut traffic: MutexGuard<'a, Traffic>,
         deadline: Deadline,
     ) -> (MutexGuard<'a, Traffic>, io::Result<()>) {
-        let timeout = match deadline.wait() {
+        let timeout = match deadline.remaining() {
             Ok(timeout) => timeout,
             Err(error) => return (traffic, Err(error)),
         };
@@ -200,16 +200,16 @@ impl Shared {
         let Some(outbound) = traffic.outbound.take() else { return };
         traffic.brief = true;
         drop(traffic);
-        drop(Turn::new(self, outbound, Patience::until(Deadline::NOW)));
+        drop(Turn::new(self, outbound, SendDeadline::until(Deadline::NOW)));
     }
 }
 
 /// How long a send may go without a byte leaving when no limit is set for the whole.
 pub(in crate::websocket) const STALL: Duration = Duration::from_secs(30);
 
-fn patience(timeouts: Timeouts) -> Patience {
+fn patience(timeouts: Timeouts) -> SendDeadline {
     match timeouts.send {
-        Some(limit) => Patience::until(Deadline::after(Some(limit))),
-        None => Patience::while_moving(STALL),
+        Some(limit) => SendDeadline::until(Deadline::after(Some(limit))),
+        None => SendDeadline::while_progressing(STALL),
     }
 }

@@ -83,7 +83,7 @@ pub use crate::error::{
     ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
-pub use crate::net::{HalfDuplex, Transport};
+pub use crate::net::{HalfDuplex, Interest, Transport};
 pub use crate::options::{
     ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
     set_default_timeout,

@@ -448,7 +448,7 @@ impl Reader {
         let mut looked = 0;
         while looked < Self::MAX_LOOK {
             match self.inbound.advance() {
-                Ok(Step::NeedMore) => match self.read(shared, Deadline::NOW) {
+                Ok(Step::NeedMore) => match shared.stream.try_read(self.inbound.space()) {
                     Ok(length @ 1..) => {
                         self.inbound.received(length);
                         looked += length;

@@ -162,7 +162,7 @@ impl SharedConnection {
         mut state: MutexGuard<'a, SendState>,
         deadline: Deadline,
     ) -> (MutexGuard<'a, SendState>, io::Result<()>) {
-        let timeout = match deadline.wait() {
+        let timeout = match deadline.remaining() {
             Ok(timeout) => timeout,
             Err(error) => return (state, Err(error)),
         };

@@ -470,10 +470,7 @@ impl<'a> WriteGuard<'a> {
                 Ok(())
             }
             Err(failure) if is_timeout(&failure.error) => {
-                match failure.taken {
-                    Some(length) => self.note_written(length),
-                    None => drop(self.fail(CloseCause::TornFrame)),
-                }
+                self.note_written(failure.taken);
                 Err(Error::Timeout(Phase::Send))
             }
             Err(failure) => Err(self.fail(CloseCause::Lost(failure.error.kind()))),
@@ -621,6 +618,6 @@ impl SharedConnection {
 fn send_deadline(state: &SendState) -> SendDeadline {
     match state.timeouts.send {
         Some(limit) => SendDeadline::until(Deadline::after(Some(limit))),
-        None => SendDeadline::while_moving(STALL),
+        None => SendDeadline::while_progressing(STALL),
     }
 }

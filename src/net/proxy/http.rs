@@ -10,7 +10,7 @@ use rand::rngs::SysRng;
 use super::{Line, Watched, failed};
 use crate::authentication::{Credentials, answer, basic};
 use crate::error::{Error, ProxyError, Refusal, Result};
-use crate::net::deadline::{Deadline, Patience};
+use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
 use crate::protocol::handshake::{Tunnel, TunnelOutcome, TunnelRefusal, tunnel_request};
 use crate::trace::HeadTap;
@@ -74,7 +74,7 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
 /// Sends a request and reads the answer: `None` is a tunnel.
 fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
     line.tracer.send_request(request);
-    match stream.write_all(request, Patience::until(line.deadline)).map_err(|failure| failed(failure.error)) {
+    match stream.write_all(request, SendDeadline::until(line.deadline)).map_err(|failure| failed(failure.error)) {
         Ok(()) => hear(line, stream),
         Err(error @ Error::Timeout(_)) => Err(error),
         // Who refuses without reading the request may be gone before it is sent. What it said tells more than that.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::backends::backends;
 use super::{Authority, Validity, long, patient, pattern, soon};
-use crate::net::deadline::{Deadline, Patience};
+use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
 use crate::net::tls;
 use crate::net::transport::Transport;
@@ -160,12 +160,12 @@ fn writes_go_on_until_all_is_written_and_say_whether_a_part_has_left() {
     for (script, expected) in cases {
         let shown = format!("{script:?}");
         let result = Script::stream(script).write_all(&[0; 8], patient());
-        let result = result.map_err(|failed| (failed.error.kind(), failed.taken != Some(0)));
+        let result = result.map_err(|failed| (failed.error.kind(), failed.taken != 0));
         if cfg!(not(windows)) {
             assert_eq!(result, expected, "{shown}");
         }
     }
-    let over = Patience::until(Deadline::after(Some(Duration::ZERO)));
+    let over = SendDeadline::until(Deadline::after(Some(Duration::ZERO)));
     let failed = Script::stream(Vec::new()).write_all(&[0; 8], over).unwrap_err();
     assert_eq!(failed.error.kind(), TimedOut);
     assert!(Script::stream(Vec::new()).write_all(&[], patient()).is_ok());
@@ -202,7 +202,7 @@ fn exchange(fault: Fault, at: Option<usize>, step: usize, setup: &Setup) -> (Res
         let Ok(stream) = tls::accept(theirs, &serving, soon(5000)) else { return };
         let mut buf = [0; 4096];
         while let Ok(n @ 1..) = stream.read(&mut buf, soon(5000)) {
-            if stream.write_all(&buf[..n], Patience::until(soon(5000))).is_err() {
+            if stream.write_all(&buf[..n], SendDeadline::until(soon(5000))).is_err() {
                 return;
             }
         }

@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use self::tls_peer::{Authority, Validity};
-use super::deadline::{Deadline, Patience};
+use super::deadline::{Deadline, SendDeadline};
 use super::stream::Stream;
 
 /// Far more than anything here takes, so that what hangs fails.
@@ -31,8 +31,8 @@ fn long() -> Deadline {
     Deadline::after(Some(LONG))
 }
 
-fn patient() -> Patience {
-    Patience::until(long())
+fn patient() -> SendDeadline {
+    SendDeadline::until(long())
 }
 
 /// A connection over loopback: ours, and the peer's.

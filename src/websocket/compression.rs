@@ -25,6 +25,11 @@ impl CompressionOffer {
         Ok(Self { deflate })
     }
 
+    /// What was negotiated elsewhere.
+    pub(super) const fn negotiated(deflate: Option<PerMessageDeflate>) -> Self {
+        Self { deflate }
+    }
+
     /// Client: what goes into `Sec-WebSocket-Extensions`.
     pub(super) fn offer(&self) -> Option<String> {
         let deflate = self.deflate.as_ref()?;

@@ -41,7 +41,7 @@ use self::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::net::Transport;
 use crate::options::{ConnectOptions, Timeouts};
-use crate::protocol::{CloseFrame, DeflateParams};
+use crate::protocol::{CloseFrame, DeflateParams, PerMessageDeflate, Role};
 use crate::sync::Mutex;
 use crate::timings::Timings;
 use crate::url::without_query;
@@ -357,6 +357,50 @@ impl ConnectOptions {
     pub fn accept(&self, stream: impl Into<Box<dyn Transport>>) -> Result<WebSocket> {
         let mut ws = WebSocket::with_options(self.clone());
         ws.connection = Some(ws.opening()?.accept(stream.into())?);
+        Ok(ws)
+    }
+}
+
+impl ConnectOptions {
+    /// A WebSocket on a stream whose opening handshake was done elsewhere: by an HTTP server that upgrades a connection, by another
+    /// library, by a test. `received` is what came behind the handshake, at most 64 KiB. `deflate` is the extension after its
+    /// negotiation; its options count, not those of [`deflate`](Self::deflate).
+    ///
+    /// [`WebSocket::response`] and [`WebSocket::url`] are `None` then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`] for more than 64 KiB of `received`, and for options that cannot be met.
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # fn main() -> websocket_sync::Result<()> {
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// use websocket_sync::protocol::Role;
+    /// use websocket_sync::{ConnectOptions, Message};
+    ///
+    /// let (here, there) = UnixStream::pair()?;
+    /// let options = ConnectOptions::new();
+    /// let mut client = options.from_open(here, Role::Client, b"\x81\x05Hello", None)?;
+    /// let mut server = options.from_open(there, Role::Server, b"", None)?;
+    /// assert_eq!(client.recv()?, Message::from("Hello"));
+    /// client.send_text("Hello yourself")?;
+    /// assert_eq!(server.recv()?, Message::from("Hello yourself"));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
+    /// ```
+    pub fn from_open(
+        &self,
+        stream: impl Into<Box<dyn Transport>>,
+        role: Role,
+        received: &[u8],
+        deflate: Option<PerMessageDeflate>,
+    ) -> Result<WebSocket> {
+        let mut ws = WebSocket::with_options(self.clone());
+        ws.connection = Some(ws.opening()?.from_open(stream.into(), role, received, deflate)?);
         Ok(ws)
     }
 }

@@ -39,7 +39,7 @@ impl Opening<'_> {
         self.tracer.send_response(&answer);
         self.send(&stream, &answer)?;
         let response = Response::accepted(request.headers, acceptance.subprotocol, acceptance.extensions);
-        Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data(), &compression))
+        Ok(self.establish(stream, Role::Server, Some(response), &handshake.take_early_data(), &compression))
     }
 
     fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {

@@ -96,7 +96,7 @@ impl Opening<'_> {
                     compression.finalize(&response.extensions)?;
                     log::debug!("connection opened");
                     timings.handshake = Some(start.elapsed());
-                    let mut connection = self.establish(stream, Role::Client, response, &surplus, &compression);
+                    let mut connection = self.establish(stream, Role::Client, Some(response), &surplus, &compression);
                     connection.timings = timings;
                     return Ok(Answer::Opened(Box::new(connection)));
                 }

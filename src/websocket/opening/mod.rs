@@ -21,11 +21,11 @@ use super::reader::Reader;
 use super::shared::SharedConnection;
 use super::{ActiveConnection, VisitedUrls, cancelled};
 use crate::cancellation::Cancellation;
-use crate::error::{Error, Phase, Result, TlsError};
+use crate::error::{Error, OptionsError, Phase, Result, TlsError};
 use crate::net::{self, Deadline, SendDeadline, Stream, Transport, is_timeout};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
-use crate::protocol::{Entropy, MaskKeys, Role, TextPolicy};
+use crate::protocol::{Entropy, MaskKeys, PerMessageDeflate, Role, TextPolicy};
 use crate::sync::Mutex;
 use crate::timings::Timings;
 use crate::trace::Tracer;
@@ -33,6 +33,8 @@ use crate::url::{Target, without_query};
 
 /// What is read at a time. It fits an empty receive window, so that what follows the head does too.
 const PIECE: usize = 4096;
+/// What may have come behind an opening handshake that was done elsewhere, in bytes: less than the window of received bytes holds.
+const MAX_RECEIVED: usize = 64 * 1024;
 
 /// One attempt to make a connection: how, and by when.
 #[derive(Debug)]
@@ -109,12 +111,27 @@ impl<'a> Opening<'a> {
     }
 
     /// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.
+    /// Takes a stream whose opening handshake was done elsewhere.
+    pub(super) fn from_open(
+        &self,
+        transport: Box<dyn Transport>,
+        role: Role,
+        received: &[u8],
+        deflate: Option<PerMessageDeflate>,
+    ) -> Result<ActiveConnection> {
+        if received.len() > MAX_RECEIVED {
+            let problem = format!("more than {MAX_RECEIVED} bytes");
+            return Err(Error::Options(Box::new(OptionsError::new("received", problem))));
+        }
+        Ok(self.establish(transport.into(), role, None, received, &CompressionOffer::negotiated(deflate)))
+    }
+
     fn establish(
         &self,
         stream: Stream,
         role: Role,
-        response: Response,
-        surplus: &[u8],
+        response: Option<Response>,
+        received: &[u8],
         compression: &CompressionOffer,
     ) -> ActiveConnection {
         let settings = self.options.settings();
@@ -127,13 +144,16 @@ impl<'a> Opening<'a> {
         };
         let policy = if settings.skips_utf8_validation { TextPolicy::Skip } else { TextPolicy::Validate };
         let (mut inbound, outbound) = compression.halves(role, settings.limits, policy, keys);
-        let pushed = inbound.push(surplus);
-        debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
+        let mut rest = received;
+        while !rest.is_empty() {
+            // The window takes more than the limits on what came behind a handshake allow.
+            rest = &rest[inbound.push(rest)..];
+        }
         let tracer = self.tracer;
         ActiveConnection {
             shared: Arc::new(SharedConnection::new(stream, role, outbound, self.timeouts, settings.max_unsent(), tracer)),
             reader: Mutex::new(Reader::new(inbound, self.timeouts.recv, tracer)),
-            response: Some(Box::new(response)),
+            response: response.map(Box::new),
             timings: Timings::default(),
             visited: VisitedUrls::default(),
             deflate: compression.agreed(),

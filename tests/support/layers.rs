@@ -122,6 +122,20 @@ impl Server {
         }
     }
 
+    /// The next frame, or `None` where the connection ends before it is whole.
+    #[track_caller]
+    pub(crate) fn frame_or_end(&mut self) -> Option<Heard> {
+        loop {
+            if let Some((frame, length)) = parse(&self.unread) {
+                self.unread.drain(..length);
+                return Some(frame);
+            }
+            if !self.read().is_ok_and(|length| length > 0) {
+                return None;
+            }
+        }
+    }
+
     /// The first byte of the next frame, and the length of its payload, which is not looked at.
     #[track_caller]
     pub(crate) fn frame_length(&mut self) -> (u8, usize) {

@@ -13,7 +13,7 @@ pub use self::proxy::{ProxyError, ProxyUrlError};
 pub use self::redirect::{RedirectError, RedirectProblem};
 pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
-use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
+use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
 
 /// The result of everything in this crate that can fail.
@@ -272,6 +272,12 @@ pub struct CloseInfo {
 impl CloseInfo {
     pub(crate) fn new(code: CloseCode, reason: &str, cause: CloseCause) -> Self {
         Self { code, reason: reason.to_owned(), cause }
+    }
+
+    /// The same end of a connection, after the peer's Close was found to have come before it.
+    pub(crate) fn with_close(&self, theirs: &CloseFrame) -> Self {
+        let cause = if self.cause == CloseCause::Unanswered { CloseCause::Local } else { CloseCause::Remote };
+        Self::new(theirs.code, &theirs.reason, cause)
     }
 
     /// Whether both sides agreed to end: the closing handshake took place (RFC 6455, section 7.1.4).

@@ -582,7 +582,9 @@ const STUCK: usize = 16 << 20;
 /// must come behind it, and is answered.
 fn behind_a_stuck_send(layer: Layer, act: fn(&mut WebSocket), closes: bool) {
     let (go, waits) = mpsc::channel::<()>();
-    let (mut ws, peer) = open_on(layer, &ConnectOptions::new(), move |mut server| {
+    // The answer comes behind the whole message.
+    let options = ConnectOptions::new().close_timeout(ms(15_000));
+    let (mut ws, peer) = open_on(layer, &options, move |mut server| {
         server.say(frame(0x81, "go"));
         waits.recv().unwrap();
         assert_eq!(server.frame_length(), (0x82, STUCK));
@@ -593,8 +595,9 @@ fn behind_a_stuck_send(layer: Layer, act: fn(&mut WebSocket), closes: bool) {
     });
     assert_eq!(ws.recv().unwrap(), Message::from("go"));
     let sender = ws.sender();
-    let sending = thread::spawn(move || sender.send_binary(&vec![1; STUCK]));
-    thread::sleep(ms(200));
+    let stuck = vec![1; STUCK];
+    let sending = thread::spawn(move || sender.send_binary(&stuck));
+    thread::sleep(ms(500));
     at_once(|| act(&mut ws));
     assert!(!sending.is_finished(), "the send that was stuck is over: {:?}", join(sending));
     go.send(()).unwrap();
@@ -675,7 +678,7 @@ fn no_call_that_does_not_wait_is_held_up_by_another_threads_send() {
                 let sending = thread::spawn(move || sender.send_binary(&vec![1; STUCK]));
                 thread::sleep(ms(200));
                 at_once(|| end(ws));
-                closed(by_deadline(ms(100), || join(sending)));
+                closed(by_deadline(ms(1000), || join(sending)));
             });
         }
     }

@@ -118,6 +118,8 @@ pub(super) struct Ending {
     /// What the receive is told, once; later ones are told how the connection ended.
     error: Option<Error>,
     until: Deadline,
+    /// Until then our Close waits behind what another thread sends.
+    patience: Deadline,
     phase: EndingPhase,
 }
 
@@ -141,7 +143,8 @@ impl Ending {
     /// How the connection ends is noted in the shared state already. `error` is for the receive.
     pub(super) fn new(shared: &SharedConnection, info: CloseInfo, error: Error) -> Box<Self> {
         let until = shared.closing_deadline();
-        Box::new(Self { info, error: Some(error), until, phase: EndingPhase::SendingClose })
+        let patience = Deadline::after(Some(Self::PATIENCE));
+        Box::new(Self { info, error: Some(error), until, patience, phase: EndingPhase::SendingClose })
     }
 
     /// By when it is over, whatever the peer does.
@@ -161,7 +164,7 @@ impl Ending {
             match self.send_close(shared, deadline) {
                 CloseProgress::Left => self.shut_write(shared),
                 CloseProgress::Failed => self.phase = EndingPhase::Over,
-                CloseProgress::Behind if !deadline.is_now() && !self.until.is_over() => {
+                CloseProgress::Behind if self.patience.is_over() && !self.until.is_over() => {
                     if self.error.is_some() {
                         shared.watch_closing_deadline();
                     }
@@ -186,7 +189,9 @@ impl Ending {
         if by.is_over() {
             return shared.send_queued_close(Deadline::NOW);
         }
-        match shared.send_queued_close(by.min(Deadline::after(Some(Self::PATIENCE)))) {
+        // Behind another thread's send it waits no longer than that, but for the peer to take it as long as there is time.
+        let patience = if self.patience.is_over() { Deadline::NOW } else { by.min(self.patience) };
+        match shared.send_queued_close(patience) {
             CloseProgress::Late => shared.send_queued_close(by),
             progress => progress,
         }

@@ -176,9 +176,18 @@ impl WebSocket {
     #[doc(alias = "close_frame")]
     #[doc(alias = "last_close_frame")]
     pub fn close_info(&self) -> Option<CloseInfo> {
-        let connection = self.connection.as_ref()?;
-        connection.look_for_close();
-        connection.shared.close_info()
+        let ActiveConnection { shared, reader, .. } = self.connection.as_ref()?;
+        // What the peer said last may have arrived and not been received yet.
+        if let Ok(mut reader) = reader.try_lock() {
+            if shared.is_over() {
+                reader.look_for_close(shared);
+            } else if shared.has_failed_write()
+                && let Some(theirs) = reader.peek_close(shared)
+            {
+                return shared.close_info_after_failed_write(&theirs);
+            }
+        }
+        shared.close_info()
     }
 
     /// Closes with code 1000: sends a Close, waits for the peer's, at most the [close timeout](ConnectOptions::close_timeout), and
@@ -286,15 +295,6 @@ impl WebSocket {
 impl ActiveConnection {
     fn reader_mut(&mut self) -> &mut Reader {
         self.reader.get_mut().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where this side has ended the connection, the peer's Close may have arrived by then.
-    fn look_for_close(&self) {
-        if self.shared.is_over()
-            && let Ok(mut reader) = self.reader.try_lock()
-        {
-            reader.look_for_close(&self.shared);
-        }
     }
 
     fn memory(&self) -> usize {

@@ -10,7 +10,9 @@ use super::shared::SharedConnection;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
 use crate::net::{Deadline, is_timeout};
-use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Step};
+use crate::protocol::{
+    CloseFrame, FrameHeader, Granularity, Inbound, LocalProtocolError, Opcode, ProtocolError, Step, mask,
+};
 use crate::sync::{ThreadToken, now};
 use crate::trace::{Epoch, FrameTap, TraceDirection, Tracer};
 
@@ -187,7 +189,13 @@ impl Reader {
         deadline: &mut ReceiveDeadline,
     ) -> Result<Option<Step>> {
         self.allow(granularity)?;
-        self.advance(shared, granularity, control, deadline)
+        self.buffered = Buffered::Unknown;
+        let received = self.advance(shared, granularity, control, deadline);
+        if received.is_err() {
+            // What lies behind the end is looked at no more.
+            self.buffered = Buffered::Nothing;
+        }
+        received
     }
 
     fn advance(
@@ -198,7 +206,6 @@ impl Reader {
         deadline: &mut ReceiveDeadline,
     ) -> Result<Option<Step>> {
         let mut budget = Budget::FULL;
-        self.buffered = Buffered::Unknown;
         loop {
             if self.ending.is_some() {
                 return self.advance_ending(shared, deadline.start());
@@ -278,10 +285,13 @@ impl Reader {
         shared: &Arc<SharedConnection>,
         deadline: ReceiveDeadline,
     ) -> Result<Option<MessageRef<'_>>> {
-        let Self { inbound, ending, .. } = self;
+        let Self { inbound, ending, buffered, .. } = self;
         match inbound.message() {
             Ok(message) => Ok(Some(message)),
-            Err(error) => end_for_text(ending, shared, error, deadline).map(|()| None),
+            Err(error) => {
+                *buffered = Buffered::Nothing;
+                end_for_text(ending, shared, error, deadline).map(|()| None)
+            }
         }
     }
 
@@ -294,7 +304,10 @@ impl Reader {
     ) -> Result<Option<Message>> {
         match self.inbound.take_message() {
             Ok(message) => Ok(Some(message)),
-            Err(error) => end_for_text(&mut self.ending, shared, error, deadline).map(|()| None),
+            Err(error) => {
+                self.buffered = Buffered::Nothing;
+                end_for_text(&mut self.ending, shared, error, deadline).map(|()| None)
+            }
         }
     }
 
@@ -362,7 +375,6 @@ impl Reader {
         Ok(())
     }
 
-    /// Goes on with the end. What lies behind it is looked at no more.
     fn advance_ending(&mut self, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<Option<Step>> {
         self.buffered = Buffered::Nothing;
         advance_ending(&mut self.ending, shared, deadline).map(|()| None)
@@ -466,6 +478,24 @@ impl Reader {
         None
     }
 
+    /// Nothing more can be sent, and what has arrived can still be received. Whether the peer's Close is among that, without
+    /// taking anything away from the receives that follow.
+    #[cold]
+    pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
+        loop {
+            let space = self.inbound.space();
+            if space.is_empty() {
+                break;
+            }
+            match shared.stream.try_read(space) {
+                Ok(length @ 1..) => self.inbound.received(length),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let (missing, unread) = self.inbound.beginning();
+        find_close(unread.get(usize::try_from(missing).ok()?..)?)
+    }
+
     /// Whether there is a trace, which then has seen all that has come of the frame that comes next.
     #[inline]
     fn follow_trace(&mut self) -> bool {
@@ -481,6 +511,21 @@ impl Reader {
         let (missing, beginning) = self.inbound.beginning();
         self.trace.join(epoch, missing);
         self.trace.pass(beginning);
+    }
+}
+
+/// The Close among whole frames; what is no frame hides the rest.
+fn find_close(mut bytes: &[u8]) -> Option<CloseFrame> {
+    loop {
+        let (header, length) = FrameHeader::parse(bytes).ok()??;
+        let payload = bytes.get(length..)?;
+        let (payload, rest) = payload.split_at_checked(usize::try_from(header.len).ok()?)?;
+        if header.opcode == Opcode::Close {
+            let mut body = payload.to_vec();
+            mask(header.mask.unwrap_or_default(), &mut body);
+            return CloseFrame::parse(&body).ok();
+        }
+        bytes = rest;
     }
 }
 

@@ -224,8 +224,8 @@ impl SharedConnection {
             CloseState::Queued { ours, .. } => (first, Some(ours.clone())),
             CloseState::Sent { .. } => (first, None),
             CloseState::WriteFailed { info, .. } => {
-                let cause = if info.cause == CloseCause::Unanswered { first } else { CloseCause::Remote };
-                return self.end_unanswered(state, CloseInfo::new(theirs.code, &theirs.reason, cause));
+                let info = info.with_close(theirs);
+                return self.end_unanswered(state, info);
             }
             CloseState::Ending { info, .. } | CloseState::Closed(info) => return info.clone(),
         };
@@ -306,8 +306,7 @@ impl SharedConnection {
     pub(super) fn correct_end(&self, theirs: &CloseFrame) {
         let mut state = self.state();
         if let CloseState::Closed(info) = &mut state.close {
-            let cause = if info.cause == CloseCause::Unanswered { CloseCause::Local } else { CloseCause::Remote };
-            *info = CloseInfo::new(theirs.code, &theirs.reason, cause);
+            *info = info.with_close(theirs);
         }
     }
 
@@ -356,6 +355,19 @@ impl SharedConnection {
             CloseState::Closed(info) => Some(Error::Closed(Box::new(info.clone()))),
             _ => None,
         }
+    }
+
+    /// How a connection that nothing can be sent on ends with this Close of the peer; `None` in any other state.
+    pub(super) fn close_info_after_failed_write(&self, theirs: &CloseFrame) -> Option<CloseInfo> {
+        match &self.state().close {
+            CloseState::WriteFailed { info, .. } => Some(info.with_close(theirs)),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing more can be sent, and what has arrived may say why.
+    pub(super) fn has_failed_write(&self) -> bool {
+        matches!(self.state().close, CloseState::WriteFailed { .. })
     }
 
     /// How the connection ended or is about to end, if that is known.

@@ -114,8 +114,8 @@ fn accept_request(
     let mut acceptance = Acceptance { subprotocol, extensions: named, headers };
     let offer = handshake.offer()?;
     acceptance.encode(offer)?;
-    let is_named = |own: &Box<dyn Extension>| acceptance.extensions.iter().any(|named| named.name == own.name());
-    if extensions.iter().any(|own| !own.enabled() && is_named(own)) {
+    let is_named = |name: &str| acceptance.extensions.iter().any(|named| named.name == name);
+    if extensions.iter().any(|own| !own.enabled() && is_named(own.name())) {
         return Err(LocalProtocolError::RepeatedExtension);
     }
     let mut agreed = accept_extensions(&offer.extensions, extensions)?;

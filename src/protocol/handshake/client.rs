@@ -217,20 +217,14 @@ pub(super) enum Verdict<A> {
 pub(super) struct VerdictReader {
     response: ResponseReader,
     body_limit: usize,
-    stage: VerdictStage,
-}
-
-#[derive(Debug)]
-enum VerdictStage {
-    Head,
-    /// The head refuses; its body goes on.
-    Body(Refusal),
-    Over,
+    /// A refusal of which the body goes on.
+    refusal: Option<Refusal>,
+    is_over: bool,
 }
 
 impl VerdictReader {
     pub(super) const fn new(limits: HeadLimits) -> Self {
-        Self { response: ResponseReader::new(limits), body_limit: limits.body, stage: VerdictStage::Head }
+        Self { response: ResponseReader::new(limits), body_limit: limits.body, refusal: None, is_over: false }
     }
 
     /// Takes from the front of `bytes` up to the end of the response; `None` if it goes on.
@@ -239,27 +233,25 @@ impl VerdictReader {
         bytes: &mut &[u8],
         mut judge: impl FnMut(ResponseHead) -> Result<Verdict<A>, HandshakeError>,
     ) -> Result<Option<Verdict<A>>, HandshakeError> {
-        let mut stage = std::mem::replace(&mut self.stage, VerdictStage::Over);
-        if matches!(stage, VerdictStage::Over) {
+        if std::mem::replace(&mut self.is_over, true) {
             return Err(HandshakeError::Over);
         }
         while let Some(part) = self.response.read(bytes)? {
-            match (part, &mut stage) {
-                (ResponsePart::Head(head), _) => match judge(head)? {
-                    Verdict::Refused(refusal) => stage = VerdictStage::Body(refusal),
+            match part {
+                ResponsePart::Head(head) => match judge(head)? {
+                    Verdict::Refused(refusal) => self.refusal = Some(refusal),
                     accepted => return Ok(Some(accepted)),
                 },
-                (ResponsePart::Body(data), VerdictStage::Body(refusal)) => {
-                    if !refusal.append(data, self.body_limit) {
-                        return Ok(stage.into_refusal(BodyEnd::LimitReached).map(Verdict::Refused));
+                ResponsePart::Body(data) => {
+                    let is_kept = self.refusal.as_mut().is_some_and(|refusal| refusal.append(data, self.body_limit));
+                    if !is_kept {
+                        return Ok(self.end(BodyEnd::LimitReached).map(Verdict::Refused));
                     }
                 }
-                (ResponsePart::End(end), _) => return Ok(stage.into_refusal(end).map(Verdict::Refused)),
-                // A body without a head does not exist.
-                (ResponsePart::Body(_), VerdictStage::Head | VerdictStage::Over) => {}
+                ResponsePart::End(end) => return Ok(self.end(end).map(Verdict::Refused)),
             }
         }
-        self.stage = stage;
+        self.is_over = false;
         Ok(None)
     }
 
@@ -269,36 +261,25 @@ impl VerdictReader {
     ///
     /// [`HandshakeError::Eof`] where no head had come.
     pub(super) fn receive_eof(&mut self) -> Result<Refusal, HandshakeError> {
-        match std::mem::replace(&mut self.stage, VerdictStage::Over) {
-            VerdictStage::Over => Err(HandshakeError::Over),
-            stage => {
-                let end = self.response.read_eof()?;
-                stage.into_refusal(end).ok_or(HandshakeError::Eof)
-            }
+        if std::mem::replace(&mut self.is_over, true) {
+            return Err(HandshakeError::Over);
         }
+        let end = self.response.read_eof()?;
+        self.end(end).ok_or(HandshakeError::Eof)
     }
 
     /// A refusal of which the body goes on.
     pub(super) const fn refusal(&self) -> Option<&Refusal> {
-        match &self.stage {
-            VerdictStage::Body(refusal) => Some(refusal),
-            VerdictStage::Head | VerdictStage::Over => None,
-        }
+        self.refusal.as_ref()
     }
 
     /// The same, whose body is not waited for.
     pub(super) fn into_refusal(self) -> Option<Refusal> {
-        self.stage.into_refusal(BodyEnd::NotAwaited)
+        self.refusal
     }
-}
 
-impl VerdictStage {
-    /// The refusal, if there is one, whose body has ended so.
-    fn into_refusal(self, body_end: BodyEnd) -> Option<Refusal> {
-        match self {
-            Self::Body(refusal) => Some(Refusal { body_end, ..refusal }),
-            Self::Head | Self::Over => None,
-        }
+    fn end(&mut self, body_end: BodyEnd) -> Option<Refusal> {
+        self.refusal.take().map(|refusal| Refusal { body_end, ..refusal })
     }
 }
 

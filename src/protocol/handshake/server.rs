@@ -414,42 +414,42 @@ impl Rejection {
             return Err(LocalProtocolError::Status(self.status));
         }
         let mut headers = self.headers.clone();
-        let body = if self.has_body { self.body(&mut headers)? } else { self.no_body(&mut headers)? };
+        let body = self.complete(&mut headers)?;
         Ok((headers.to_head(&format!("HTTP/1.1 {} {}", self.status, reason_phrase(self.status))), body))
     }
 
-    /// Whether answers of this status end with their head (RFC 9110, sections 15.3.5 and 15.4.5).
+    /// Whether responses of this status end with their head (RFC 9110, sections 15.3.5 and 15.4.5).
     const fn is_bodiless(&self) -> bool {
         matches!(self.status, 204 | 304)
     }
 
-    /// The length of no body; the header is added unless it is there or has no place.
-    fn no_body(&self, headers: &mut Headers) -> Result<BodyWriter, LocalProtocolError> {
-        match declared_length(headers)? {
-            _ if headers.contains("transfer-encoding") => {
-                return Err(LocalProtocolError::HeaderValue("Transfer-Encoding"));
+    /// Adds the field that tells the length of the body, unless the user's do or it has no place (RFC 9112, section 6).
+    fn complete(&self, headers: &mut Headers) -> Result<BodyWriter, LocalProtocolError> {
+        headers.check_once(&["Content-Length"])?;
+        let length = match headers.first("content-length").map(decimal) {
+            Some(None) => return Err(LocalProtocolError::HeaderValue("Content-Length")),
+            length => length.flatten(),
+        };
+        let codings: Vec<&[u8]> = headers.elements("transfer-encoding").collect();
+        match (self.has_body, length, codings.as_slice()) {
+            (true, Some(length), []) => Ok(BodyWriter::Length(length)),
+            (true, None, [coding]) if coding.eq_ignore_ascii_case(b"chunked") => Ok(BodyWriter::Chunked),
+            (true, None, []) => {
+                headers.push("Transfer-Encoding", "chunked");
+                Ok(BodyWriter::Chunked)
             }
-            Some(0) => {}
-            Some(_) => return Err(LocalProtocolError::HeaderValue("Content-Length")),
-            None if self.is_bodiless() => {}
-            None => headers.push("Content-Length", "0"),
+            (true, ..) => Err(LocalProtocolError::HeaderValue("Transfer-Encoding")),
+            (false, ..) if headers.contains("transfer-encoding") => {
+                Err(LocalProtocolError::HeaderValue("Transfer-Encoding"))
+            }
+            (false, Some(1..), _) => Err(LocalProtocolError::HeaderValue("Content-Length")),
+            (false, length, _) => {
+                if length.is_none() && !self.is_bodiless() {
+                    headers.push("Content-Length", "0");
+                }
+                Ok(BodyWriter::Length(0))
+            }
         }
-        Ok(BodyWriter::Length(0))
-    }
-
-    /// The length of a body: that of the user, or chunks.
-    fn body(&self, headers: &mut Headers) -> Result<BodyWriter, LocalProtocolError> {
-        let length = declared_length(headers)?;
-        let mut codings = headers.elements("transfer-encoding");
-        match (length, codings.next(), codings.next()) {
-            (Some(length), None, _) => return Ok(BodyWriter::Length(length)),
-            (None, None, _) => {}
-            (None, Some(coding), None) if coding.eq_ignore_ascii_case(b"chunked") => return Ok(BodyWriter::Chunked),
-            _ => return Err(LocalProtocolError::HeaderValue("Transfer-Encoding")),
-        }
-        drop(codings);
-        headers.push("Transfer-Encoding", "chunked");
-        Ok(BodyWriter::Chunked)
     }
 }
 
@@ -493,15 +493,6 @@ impl BodyWriter {
             Self::Length(_) => Err(LocalProtocolError::PayloadLength),
             Self::Chunked => Ok(b"0\r\n\r\n".to_vec()),
         }
-    }
-}
-
-/// The user's `Content-Length`, if there is one.
-fn declared_length(headers: &Headers) -> Result<Option<u64>, LocalProtocolError> {
-    headers.check_once(&["Content-Length"])?;
-    match headers.first("content-length").map(decimal) {
-        Some(None) => Err(LocalProtocolError::HeaderValue("Content-Length")),
-        length => Ok(length.flatten()),
     }
 }
 

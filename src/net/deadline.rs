@@ -271,3 +271,147 @@ pub(crate) fn is_timeout(error: &io::Error) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn what_remains_is_exact_and_never_zero() {
+        let limit = Limit { start: Instant::now(), length: 100 * MS };
+        let cases = [(0, Some(100)), (15, Some(85)), (16, Some(84)), (99, Some(1)), (100, None), (101, None)];
+        for (elapsed, expected) in cases {
+            assert_eq!(limit.remaining(elapsed * MS), expected.map(|expected| expected * MS), "{elapsed} ms");
+        }
+        let nano = Duration::from_nanos(1);
+        assert_eq!(limit.remaining(100 * MS - nano), Some(nano));
+    }
+
+    #[test]
+    fn extremes_neither_panic_nor_wrap() {
+        let endless = Deadline::after(Some(Duration::MAX));
+        assert!(endless.is_never() && !endless.is_over() && !endless.is_half_over());
+        assert_eq!(endless.remaining().unwrap(), None);
+        for length in [Duration::ZERO, Duration::from_nanos(1)] {
+            let deadline = Deadline::after(Some(length));
+            std::thread::sleep(MS);
+            assert!(deadline.is_over());
+            assert_eq!(deadline.remaining().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+        assert_eq!(Deadline::after(None), Deadline::NEVER);
+        let ages = Limit { start: Instant::now(), length: Duration::MAX };
+        assert!(ages.remaining(Duration::from_secs(1 << 40)).is_some_and(|rest| rest > Duration::ZERO));
+    }
+
+    #[test]
+    fn the_earlier_of_two_deadlines_is_found() {
+        let (soon, late) = (Deadline::after(Some(MS)), Deadline::after(Some(1000 * MS)));
+        for (a, b, expected) in [
+            (soon, late, soon),
+            (late, soon, soon),
+            (Deadline::NEVER, late, late),
+            (late, Deadline::NEVER, late),
+            (Deadline::NOW, late, Deadline::NOW),
+            (soon, Deadline::NOW, Deadline::NOW),
+            (Deadline::NEVER, Deadline::NOW, Deadline::NOW),
+        ] {
+            assert_eq!(a.min(b), expected);
+        }
+        assert_eq!(Deadline::NEVER.min(Deadline::NEVER), Deadline::NEVER);
+    }
+
+    #[test]
+    fn now_is_over_and_allows_no_wait() {
+        assert!(Deadline::NOW.is_over() && Deadline::NOW.is_half_over() && !Deadline::NOW.is_never());
+        assert_eq!(Deadline::NOW.remaining().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(Deadline::NOW.instant().is_none());
+    }
+
+    /// Each wait is as long as it should be, in no time.
+    #[derive(Debug, Default)]
+    struct Never(std::sync::Mutex<Vec<Option<Instant>>>);
+
+    impl Transport for Never {
+        fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+        fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+        fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+            assert_eq!(interest, Interest::Write);
+            self.0.lock().unwrap().push(deadline);
+            Ok(false)
+        }
+        fn shutdown(&self, _how: std::net::Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Until when is waited, in milliseconds from the start of the stall, before the time is up.
+    fn waits(deadline: SendDeadline) -> Vec<u128> {
+        let transport = Never::default();
+        let mut timer = SendTimer::new(deadline);
+        while timer.wait_writable(&transport).is_ok() {}
+        let since = timer.stall.unwrap().since;
+        let waits = transport.0.into_inner().unwrap();
+        waits.into_iter().map(|wait| (wait.unwrap() - since).as_millis()).collect()
+    }
+
+    #[test]
+    fn a_stall_looks_for_room_now_and_then_and_ends_with_a_last_try() {
+        assert_eq!(waits(SendDeadline::while_progressing(100 * MS)), [16, 32, 64, 100]);
+        let looks = waits(SendDeadline::while_progressing(30_000 * MS));
+        assert_eq!((looks.len(), looks[11]), (12, 30_000));
+        assert_eq!(waits(SendDeadline::while_progressing(Duration::from_secs(1 << 40))).last(), Some(&(1000 << 40)));
+    }
+
+    #[test]
+    fn the_limit_of_the_whole_is_waited_for_at_once_and_the_shorter_of_the_two_counts() {
+        let total = |ms: u32| Deadline::after(Some(ms * MS));
+        let rounded = |deadline| waits(deadline).into_iter().map(|wait| (wait + 5) / 10).collect::<Vec<_>>();
+        assert_eq!(rounded(SendDeadline::until(total(5000))), [500]);
+        assert_eq!(rounded(SendDeadline { total: total(5000), stall: Some(10 * MS) }), [1]);
+        assert_eq!(rounded(SendDeadline { total: total(5000), stall: Some(9000 * MS) }).last(), Some(&500));
+    }
+
+    #[test]
+    fn without_any_limit_a_send_waits_as_long_as_it_takes() {
+        let transport = Never::default();
+        let mut timer = SendTimer::new(SendDeadline::until(Deadline::NEVER));
+        assert!(timer.check().is_ok() && timer.remaining().unwrap().is_none());
+        timer.wait_writable(&transport).unwrap();
+        assert_eq!(transport.0.into_inner().unwrap(), [None]);
+    }
+
+    #[test]
+    fn progress_begins_the_time_of_a_stall_anew_and_no_other() {
+        let mut timer = SendTimer::new(SendDeadline::while_progressing(20 * MS));
+        timer.remaining().unwrap();
+        std::thread::sleep(10 * MS);
+        timer.note_interrupted().unwrap();
+        std::thread::sleep(11 * MS);
+        timer.note_interrupted().unwrap_err();
+        timer.remaining().unwrap_err();
+        timer.note_progress();
+        timer.remaining().unwrap();
+        let mut timer = SendTimer::new(SendDeadline::until(Deadline::after(Some(MS))));
+        std::thread::sleep(2 * MS);
+        timer.note_progress();
+        timer.check().unwrap_err();
+        timer.remaining().unwrap_err();
+    }
+
+    #[test]
+    fn now_tries_and_does_not_wait() {
+        let transport = Never::default();
+        let mut timer = SendTimer::new(SendDeadline::until(Deadline::NOW));
+        timer.check().unwrap();
+        timer.note_interrupted().unwrap();
+        assert_eq!(timer.wait_writable(&transport).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        timer.remaining().unwrap_err();
+        assert!(transport.0.into_inner().unwrap().is_empty());
+    }
+}

@@ -143,3 +143,78 @@ pub(super) fn check(deadline: Option<Instant>) -> io::Result<()> {
 fn is_over(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| now() >= deadline)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Shutdown;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_poll_waits_for_no_longer_than_every_system_can_count() {
+        let millis =
+            |wait| timespec(Some(wait)).map(|wait| wait.tv_sec * 1000 + i64::from(wait.tv_nsec as u32) / 1_000_000);
+        let month = Duration::from_secs(30 * 24 * 3600);
+        assert_eq!((millis(MS), millis(1500 * MS)), (Some(1), Some(1500)));
+        assert_eq!(millis(month), Some(i64::from(i32::MAX)));
+        assert_eq!((timespec(None), timespec(Some(Duration::MAX))), (None, None));
+    }
+
+    /// Gives nothing, and says what it says of whether it is ready.
+    #[derive(Debug)]
+    struct Fickle {
+        tries: AtomicU32,
+        answer: fn() -> io::Result<bool>,
+    }
+
+    impl Transport for Fickle {
+        fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
+            self.tries.fetch_add(1, Ordering::Relaxed);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+        fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+            (self.answer)()
+        }
+        fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[track_caller]
+    fn times_out(answer: fn() -> io::Result<bool>) -> u32 {
+        let transport = Fickle { tries: AtomicU32::new(0), answer };
+        let start = Instant::now();
+        let error = read(&transport, &mut [0; 8], Some(start + 300 * MS)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!((300..400).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        transport.tries.into_inner()
+    }
+
+    #[test]
+    fn ready_and_then_eagain_does_not_spin_and_ends_at_the_deadline() {
+        let tries = times_out(|| Ok(true));
+        assert!((5..20).contains(&tries), "{tries}");
+    }
+
+    #[test]
+    fn signals_do_not_extend_a_wait() {
+        let interrupted = || {
+            thread::sleep(MS);
+            Err(io::ErrorKind::Interrupted.into())
+        };
+        assert_eq!(times_out(interrupted), 1);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_is_told_without_a_try() {
+        let transport = Fickle { tries: AtomicU32::new(0), answer: || Ok(true) };
+        let error = transport.read(&mut [0; 8], Some(Instant::now())).unwrap_err();
+        assert_eq!((error.kind(), transport.tries.into_inner()), (io::ErrorKind::TimedOut, 0));
+    }
+}

@@ -106,8 +106,8 @@ mod tests {
     fn the_kernel_is_never_later_than_the_deadline_and_fresh_deadlines_share_a_timeout() {
         assert_eq!(steps(Duration::ZERO), None);
         for millis in (1..3000).chain([1 << 30, 1 << 40]) {
-            let rest = millis * MS;
-            let timeout = u32::try_from(steps(rest).unwrap()).unwrap() * 16 * MS;
+            let rest = Duration::from_millis(millis);
+            let timeout = Duration::from_millis(16 * steps(rest).unwrap());
             // An eighth for the wheel, and two ticks.
             assert!(timeout * 9 / 8 <= rest, "{rest:?}: {timeout:?}");
             assert_eq!(steps(rest - MS / 100), steps(rest - MS / 2), "{rest:?}");

@@ -8,6 +8,8 @@ mod faults;
 mod openssl;
 mod places;
 mod records;
+mod sockets;
+mod stalls;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
 pub(crate) mod tls_peer;

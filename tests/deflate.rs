@@ -1,6 +1,5 @@
 //! Compression over loopback: what is negotiated, what goes over the wire, and how what is wrong ends.
 
-#![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read, Write};

@@ -1,7 +1,6 @@
 //! What compression takes of memory: nothing for each message once a connection has its buffers, and no more than the limit for a
 //! bomb.
 
-#![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use allocation_counter::measure;

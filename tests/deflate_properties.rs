@@ -1,6 +1,5 @@
 //! Compression: what goes in comes out, however it is cut, flushed and ended, and against zlib itself.
 
-#![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;

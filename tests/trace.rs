@@ -371,7 +371,6 @@ fn a_trace_that_is_off_calls_nobody_and_takes_no_memory() {
     });
 }
 
-#[cfg(feature = "deflate")]
 #[test]
 fn what_is_compressed_is_told_as_it_passes() {
     let _alone = alone();

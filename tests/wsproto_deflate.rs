@@ -1,6 +1,5 @@
 //! Compression in the face of wsproto, after its tests: what is said in the handshake, and what becomes of events.
 
-#![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use websocket_sync::protocol::handshake::SUPPORTED_EXTENSIONS;

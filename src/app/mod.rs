@@ -64,7 +64,7 @@ use self::shared::Shared;
 use self::stage::{CallbackPolicies, Stage};
 use crate::error::Result;
 use crate::options::ConnectOptions;
-use crate::sender::Sender;
+use crate::websocket::Sender;
 use crate::sync::thread::{self, Builder};
 use crate::websocket::not_connected;
 

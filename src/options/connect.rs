@@ -12,7 +12,6 @@ use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
 use crate::error::{Error, OptionsError, Result};
-#[cfg(feature = "deflate")]
 use crate::protocol::DeflateOptions;
 use crate::protocol::Limits;
 use crate::protocol::handshake::HeadLimits;
@@ -65,7 +64,6 @@ pub(crate) struct Settings {
     pub(crate) head_limits: HeadLimits,
     pub(crate) skips_utf8_validation: bool,
     pub(crate) fires_cont_frame: bool,
-    #[cfg(feature = "deflate")]
     pub(crate) deflate: Option<DeflateOptions>,
     pub(crate) mask_key: Option<Hook<MaskKey>>,
     pub(crate) tls: TlsOptions,
@@ -183,7 +181,6 @@ impl ConnectOptions {
     /// println!("compressed: {}", ws.deflate().is_some());
     /// # Ok::<(), websocket_sync::Error>(())
     /// ```
-    #[cfg(feature = "deflate")]
     #[doc(alias = "compression")]
     pub fn deflate(self, options: DeflateOptions) -> Self {
         self.with(|settings| settings.deflate = Some(options))
@@ -249,7 +246,6 @@ impl ConnectOptions {
     ///
     /// [`Error::Options`] for a duration of zero, for a name that is none, and for what compression cannot do.
     pub(crate) fn validate(&self) -> Result<()> {
-        #[cfg(feature = "deflate")]
         if let Some(Err(error)) = self.settings.deflate.map(|options| options.check()) {
             return Err(Error::Options(Box::new(OptionsError { option: "deflate", problem: error.to_string() })));
         }
@@ -267,7 +263,6 @@ impl ConnectOptions {
         let durations = [
             ("timeout", self.settings.timeout),
             ("open_timeout", self.settings.open_timeout),
-            ("recv_timeout", self.settings.recv_timeout),
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
             ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
@@ -319,7 +314,6 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         let mut shown = f.debug_struct("Settings");
-        #[cfg(feature = "deflate")]
         shown.field("deflate", &self.deflate);
         #[cfg(feature = "cookies")]
         shown.field("cookie_jar", &self.cookie_jar);
@@ -380,7 +374,6 @@ mod tests {
         let cases = [
             ("timeout", ConnectOptions::new().timeout(zero)),
             ("open_timeout", ConnectOptions::new().open_timeout(zero)),
-            ("recv_timeout", ConnectOptions::new().recv_timeout(zero)),
             ("send_timeout", ConnectOptions::new().send_timeout(zero)),
             ("close_timeout", ConnectOptions::new().close_timeout(zero)),
             ("user_timeout", socket(SocketOptions::new().user_timeout(zero))),
@@ -406,7 +399,6 @@ mod tests {
         assert_eq!(device("fifteen-letters").is_ok(), cfg!(target_os = "linux"));
     }
 
-    #[cfg(feature = "deflate")]
     #[test]
     fn compression_that_zlib_cannot_do_is_refused() {
         let options = DeflateOptions::new();

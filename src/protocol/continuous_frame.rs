@@ -1,7 +1,6 @@
 //! Fragments to messages (RFC 6455, section 5.4): sequence, limits, UTF-8, and the one buffer in which a message is put
 //! together.
 
-use super::buffer::{ByteBuffer, growth};
 use super::error::ProtocolError;
 use super::extension::Room;
 use super::frame::FrameHeader;
@@ -9,6 +8,7 @@ use super::limits::Limits;
 use super::opcode::Opcode;
 use super::step::Gather;
 use super::utf8::Utf8Decoder;
+use crate::buffer::{ByteBuffer, growth};
 use crate::message::{Message, MessageKind, MessageRef};
 
 /// Whether text is validated.

@@ -6,8 +6,8 @@ use super::limits::Limits;
 use super::mask::{mask, rotate};
 use super::opcode::Opcode;
 use super::role::Role;
+use crate::buffer::Window;
 use crate::message::MessageKind;
-use crate::window::Window;
 
 /// Owns the window of received bytes and cuts it into frames.
 ///

@@ -7,7 +7,6 @@ use self::state::{Place, State, Target};
 use super::close::CloseFrame;
 use super::continuous_frame::{ContinuousFrame, TextPolicy};
 use super::decoding::Decoding;
-#[cfg(feature = "deflate")]
 use super::deflate::Inflater;
 use super::error::ProtocolError;
 use super::extension::InboundExtension;
@@ -57,6 +56,8 @@ pub struct Inbound {
     short: Option<u16>,
     /// `short`, for when no message is in progress.
     short_at_rest: Option<u16>,
+    /// Every data message is checked and thrown away.
+    discards: bool,
     place: Place,
     target: Target,
     half_taken: Option<Granularity>,
@@ -88,7 +89,6 @@ impl Inbound {
     }
 
     /// The same with compression and nothing else: messages are inflated straight to where they are put together.
-    #[cfg(feature = "deflate")]
     pub fn inflating(role: Role, limits: Limits, policy: TextPolicy, inflater: Option<Inflater>) -> Self {
         Self::decoding(role, limits, policy, Decoding::new(inflater, Vec::new(), limits.max_message_size))
     }
@@ -106,6 +106,7 @@ impl Inbound {
             state: State::Open,
             short,
             short_at_rest: short,
+            discards: false,
             place: Place::Gathered,
             target: Target::Window,
             half_taken: None,
@@ -297,6 +298,15 @@ impl Inbound {
             self.half_taken = None;
             self.assembler.forget();
         }
+    }
+
+    /// From now on every data message, also the one in progress, is checked and thrown away as it comes; control frames are
+    /// still reported. For the closing handshake, which must not make this side hold what nobody will look at.
+    pub(crate) fn discard_messages(&mut self) {
+        self.skip_message();
+        self.discards = true;
+        self.short = None;
+        self.short_at_rest = None;
     }
 
     /// How many bytes of memory this half holds.

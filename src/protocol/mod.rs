@@ -15,17 +15,12 @@
 //! What the peer does wrong is a [`ProtocolError`], what the caller does wrong a [`LocalProtocolError`]. Everything that a peer
 //! can make grow is bounded by [`Limits`].
 
-mod buffer;
 mod close;
-mod connection;
-mod connection_builder;
 mod continuous_frame;
 mod decoding;
-#[cfg(feature = "deflate")]
 mod deflate;
 mod error;
-mod event;
-mod extension;
+mod events;
 mod frame;
 mod frame_buffer;
 mod frame_reader;
@@ -34,40 +29,33 @@ mod inbound;
 mod limits;
 mod mask;
 mod opcode;
-mod open_connection;
-mod opening;
 mod outbound;
 mod role;
 mod step;
 mod utf8;
-#[cfg(not(feature = "deflate"))]
-mod without_deflate;
 
-#[cfg(not(feature = "deflate"))]
-use self::without_deflate as deflate;
+// The halves name the seam as `super::extension`.
+use self::events::extension;
 
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
-pub use self::connection::{Connection, ConnectionState, Halves, RemoteProtocolError};
-pub use self::connection_builder::ConnectionBuilder;
 pub use self::continuous_frame::TextPolicy;
-#[cfg(feature = "deflate")]
 pub use self::deflate::{
     DeflateOptions, DeflateParams, DeflateShape, DeflateState, Deflater, InflateState, Inflater, PerMessageDeflate,
     StatePool,
 };
 pub use self::error::{LocalProtocolError, ProtocolError};
-pub use self::event::{
-    AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, RejectConnection,
-    RejectData, Request, TextMessage,
+pub use self::events::{
+    AcceptConnection, BytesMessage, CloseConnection, Connection, ConnectionBuilder, ConnectionState, Event, Extension,
+    Halves, InboundExtension, OutboundExtension, Ping, Pong, ProtocolViolation, RejectConnection, RejectData,
+    RemoteProtocolError, Request, Room, TextMessage,
 };
-pub use self::extension::{Extension, InboundExtension, OutboundExtension, Room};
 pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
 pub use self::frame_reader::{FrameReader, FrameReaderError};
 pub use self::inbound::Inbound;
 pub use self::limits::Limits;
 pub use self::mask::{Entropy, MaskKeys, mask};
 pub use self::opcode::Opcode;
-pub(crate) use self::outbound::Compression;
+pub(crate) use self::outbound::{Checkpoint, Compression};
 pub use self::outbound::{Fin, Outbound};
 pub use self::role::Role;
 pub use self::step::{Granularity, Piece, Step};

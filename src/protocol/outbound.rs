@@ -1,6 +1,5 @@
 //! The sending half of a connection: messages and control frames in, bytes out.
 
-use super::buffer::ByteBuffer;
 use super::close::CloseFrame;
 use super::deflate::Deflater;
 use super::error::LocalProtocolError;
@@ -9,6 +8,7 @@ use super::frame::{Frame, FrameHeader, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
 use super::mask::{Entropy, MaskKeys, copy_masked, rotate};
 use super::opcode::Opcode;
 use super::role::Role;
+use crate::buffer::ByteBuffer;
 use crate::message::{MessageKind, MessageRef};
 
 /// The sending half of a connection.
@@ -63,7 +63,6 @@ pub(crate) enum Compression {
     #[default]
     Agreed,
     /// Not this one.
-    #[cfg(feature = "deflate")]
     Off,
 }
 
@@ -77,7 +76,7 @@ struct Current {
 
 /// The state before a frame was encoded.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub(crate) struct Checkpoint {
     length: usize,
     in_progress: Option<MessageKind>,
     inside_frame: bool,
@@ -113,7 +112,6 @@ impl Outbound {
     }
 
     /// The same with compression and nothing else.
-    #[cfg(feature = "deflate")]
     pub fn deflating(role: Role, keys: MaskKeys, deflater: Option<Deflater>) -> Self {
         let mut outbound = Self::with_extensions(role, keys, Vec::new());
         outbound.deflater = deflater.map(Box::new);
@@ -166,9 +164,18 @@ impl Outbound {
     /// # Errors
     ///
     /// As for [`data`](Self::data).
-    #[cfg(feature = "deflate")]
     pub fn data_uncompressed(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize, LocalProtocolError> {
         self.data_with(opcode, fin, payload, Compression::Off)
+    }
+
+    /// A whole message as one frame, compressed or not.
+    #[inline]
+    pub(crate) fn message_with(
+        &mut self,
+        message: MessageRef<'_>,
+        compression: Compression,
+    ) -> Result<usize, LocalProtocolError> {
+        self.data_with(message.kind().into(), Fin::Last, message.as_bytes(), compression)
     }
 
     #[inline]
@@ -332,10 +339,10 @@ impl Outbound {
         self.buffer.capacity() + self.deflater.as_ref().map_or(0, |deflater| deflater.memory())
     }
 
-    /// Remembers where the next frame begins, for [`retract`](Self::retract).
+    /// Remembers where the next frame begins, for [`rollback`](Self::rollback).
     #[inline]
-    pub(crate) fn mark(&self) -> Mark {
-        Mark {
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
             length: self.buffer.len(),
             in_progress: self.in_progress,
             inside_frame: self.current.is_some(),
@@ -344,19 +351,19 @@ impl Outbound {
         }
     }
 
-    /// Takes back what was encoded since `mark`, unless any of it was written since; says whether.
+    /// Takes back what was encoded since `checkpoint`, unless any of it was written since; says whether.
     #[cold]
-    pub(crate) fn retract(&mut self, mark: Mark) -> bool {
-        if mark.inside_frame || self.written > mark.length || self.buffer.len() <= mark.length {
+    pub(crate) fn rollback(&mut self, checkpoint: Checkpoint) -> bool {
+        if checkpoint.inside_frame || self.written > checkpoint.length || self.buffer.len() <= checkpoint.length {
             return false;
         }
-        self.buffer.truncate(mark.length);
-        self.in_progress = mark.in_progress;
+        self.buffer.truncate(checkpoint.length);
+        self.in_progress = checkpoint.in_progress;
         self.current = None;
         if let Some(deflater) = &mut self.deflater {
-            deflater.retract(mark.deflating);
+            deflater.rollback(checkpoint.deflating);
         }
-        if !mark.closed {
+        if !checkpoint.closed {
             self.close = None;
         }
         true
@@ -373,7 +380,7 @@ impl Outbound {
 
     /// Forgets what is pending: it will never be written, and nothing may follow it.
     #[cold]
-    pub(crate) fn forget(&mut self) {
+    pub(crate) fn discard_pending(&mut self) {
         self.buffer.release();
         self.written = 0;
         self.current = None;

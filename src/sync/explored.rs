@@ -200,7 +200,7 @@ pub(crate) mod thread {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    pub(crate) use shuttle::thread::{Scope, ScopedJoinHandle, ThreadId, current, scope, yield_now};
+    pub(crate) use shuttle::thread::{Scope, ScopedJoinHandle, current, scope, yield_now};
 
     /// A thread that can be waited for.
     #[derive(Debug)]

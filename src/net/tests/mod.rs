@@ -10,6 +10,8 @@ mod openssl;
 pub(crate) mod pipe;
 mod places;
 mod records;
+mod sockets;
+mod stalls;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
 pub(crate) mod tls_peer;
@@ -19,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use self::tls_peer::{Authority, Validity};
-use super::deadline::{Deadline, Patience};
+use super::deadline::{Deadline, SendDeadline};
 use super::stream::Stream;
 
 /// Far more than anything here takes, so that what hangs fails.
@@ -33,8 +35,8 @@ fn long() -> Deadline {
     Deadline::after(Some(LONG))
 }
 
-fn patient() -> Patience {
-    Patience::until(long())
+fn patient() -> SendDeadline {
+    SendDeadline::until(long())
 }
 
 /// A connection over loopback: ours, and the peer's.

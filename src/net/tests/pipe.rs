@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
-use crate::net::Transport;
+use crate::net::{Interest, Transport};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 
 /// The two ends of one. So many bytes are on their way at most, in each direction.
@@ -102,21 +102,21 @@ impl PipeEnd {
         self.pipe.changed.notify_all();
     }
 
-    /// Waits until one of the directions can be used, or time is up.
-    pub(crate) fn wait_for(&self, readable: bool, writable: bool, timeout: Option<Duration>) {
-        let until = timeout.and_then(|timeout| now().checked_add(timeout));
+    /// Waits until one of the directions can be used, or time is up; says whether one can.
+    pub(crate) fn wait_for(&self, readable: bool, writable: bool, deadline: Option<Instant>) -> bool {
         let mut lanes = self.lanes();
         while !(readable && lanes[self.incoming].is_readable() || writable && lanes[1 - self.incoming].is_writable()) {
-            let Some(until) = until else {
+            let Some(deadline) = deadline else {
                 lanes = self.pipe.changed.wait(lanes).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            let rest = until.saturating_duration_since(now());
+            let rest = deadline.saturating_duration_since(now());
             if rest.is_zero() {
-                return;
+                return false;
             }
             lanes = self.pipe.changed.wait_timeout(lanes, rest).unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 
     fn lanes(&self) -> MutexGuard<'_, [Lane; 2]> {
@@ -137,24 +137,8 @@ impl Transport for PipeEnd {
         result.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        match self.try_read(buf) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.wait_for(true, false, timeout);
-                self.try_read(buf)
-            }
-            result => result,
-        }
-    }
-
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        match self.try_write(buf) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.wait_for(false, true, timeout);
-                self.try_write(buf)
-            }
-            result => result,
-        }
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        Ok(self.wait_for(interest == Interest::Read, interest == Interest::Write, deadline))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

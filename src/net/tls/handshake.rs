@@ -10,7 +10,7 @@ use super::pipe::{Outgoing, Pipe};
 #[cfg(feature = "rustls")]
 use super::rustls;
 use crate::error::{Error, Phase, Result, TlsError, TlsErrorKind};
-use crate::net::deadline::{Deadline, Patience, is_timeout};
+use crate::net::deadline::{Deadline, SendDeadline, is_timeout};
 use crate::net::stream::Stream;
 use crate::options::{Connector, Ready};
 
@@ -144,7 +144,7 @@ fn send(below: &Stream, outgoing: &Outgoing, deadline: Deadline) -> io::Result<(
     if outgoing.is_empty() {
         return Ok(());
     }
-    below.write_all(&outgoing, Patience::until(deadline)).map_err(|failed| failed.error)?;
+    below.write_all(&outgoing, SendDeadline::until(deadline)).map_err(|failed| failed.error)?;
     outgoing.clear();
     Ok(())
 }

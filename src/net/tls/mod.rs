@@ -26,7 +26,7 @@ use std::{fmt, io, mem};
 use self::engine::Engine;
 use self::output::Output;
 use self::session::Session;
-use super::deadline::{Deadline, Patience, timed_out};
+use super::deadline::{Deadline, SendTimer, timed_out};
 use super::stream::Stream;
 use crate::error::{Error, OptionsError, Result, TlsError};
 use crate::options::TlsOptions;
@@ -167,35 +167,45 @@ impl Tls {
         )
     }
 
-    /// See [`Stream::write`].
-    pub(super) fn write(&self, buf: &[u8], patience: Patience) -> io::Result<usize> {
-        let mut output = self.output();
-        let result = output.send(&self.below, patience).and_then(|()| self.encrypt(&mut output, buf, patience));
-        self.release(output, result.is_err());
-        result
+    /// See [`Stream::wait_readable`].
+    pub(super) fn wait_readable(&self, deadline: Deadline) -> io::Result<()> {
+        if self.has_input() { Ok(()) } else { self.below.wait_readable(deadline) }
     }
 
-    /// See [`Stream::flush`].
-    pub(super) fn flush(&self, patience: Patience) -> io::Result<()> {
+    /// See [`Stream::send`]. What TLS took and could not send when this fails stays.
+    pub(super) fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
         let mut output = self.output();
-        let result = output.send(&self.below, patience);
-        self.release(output, result.is_err());
-        result
+        let sent = self.send_in_turn(&mut output, buf, timer, taken);
+        self.release(output, sent)
+    }
+
+    fn send_in_turn(
+        &self,
+        output: &mut Output,
+        buf: &[u8],
+        timer: &mut SendTimer,
+        taken: &mut usize,
+    ) -> io::Result<()> {
+        output.send(&self.below, timer)?;
+        while *taken < buf.len() {
+            timer.check()?;
+            *taken += self.encrypt(output, &buf[*taken..], timer)?;
+            output.send(&self.below, timer)?;
+        }
+        Ok(())
     }
 
     /// See [`Stream::try_write`].
     pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let Some(mut output) = self.try_output() else { return Ok(0) };
         let result = self.try_encrypt(&mut output, buf);
-        let stuck = !output.is_empty();
-        self.release(output, stuck);
-        result
+        self.release(output, result)
     }
 
     /// See [`Stream::has_output`].
     #[inline]
     pub(super) fn has_output(&self) -> bool {
-        self.unsent.load(Ordering::Relaxed)
+        self.unsent.load(Ordering::Relaxed) || self.below.has_output()
     }
 
     /// See [`Stream::output_len`]; not known while somebody sends.
@@ -226,8 +236,8 @@ impl Tls {
             // Whoever raises `unsent` and then fails to get `output`, or releases `output` and then finds `unsent`
             // lowered: one of the two sees the other.
             fence(Ordering::SeqCst);
-            if !self.has_output() {
-                return Ok(());
+            if !self.unsent.load(Ordering::Relaxed) {
+                return self.below.try_flush();
             }
             let Some(mut output) = self.try_output() else { return Ok(()) };
             self.collect(&mut output, &mut self.session());
@@ -262,7 +272,7 @@ impl Tls {
     }
 
     /// Encrypts the beginning of `buf`. `output` is empty before.
-    fn encrypt(&self, output: &mut Output, buf: &[u8], patience: Patience) -> io::Result<usize> {
+    fn encrypt(&self, output: &mut Output, buf: &[u8], timer: &mut SendTimer) -> io::Result<usize> {
         let mut session = self.session();
         loop {
             let result = session.encrypt(output, buf);
@@ -273,13 +283,13 @@ impl Tls {
             // TLS 1.2 negotiates anew: the reader has to bring the peer's answer to what we say now.
             let seen = session.fed;
             drop(session);
-            output.send(&self.below, patience)?;
-            session = self.wait_for_reader(seen, patience)?;
+            output.send(&self.below, timer)?;
+            session = self.wait_for_reader(seen, timer)?;
         }
     }
 
-    fn wait_for_reader(&self, seen: u64, patience: Patience) -> io::Result<MutexGuard<'_, Session>> {
-        let limit = patience.wait()?.unwrap_or(Duration::MAX);
+    fn wait_for_reader(&self, seen: u64, timer: &mut SendTimer) -> io::Result<MutexGuard<'_, Session>> {
+        let limit = timer.remaining()?.unwrap_or(Duration::MAX);
         let mut session = self.session();
         session.waiting += 1;
         let waited = self.progress.wait_timeout_while(session, limit, |session| session.fed == seen && !session.shut);
@@ -310,17 +320,18 @@ impl Tls {
         }
     }
 
-    /// Lets go of the output, and looks after what others could not send because of it.
-    fn release(&self, output: MutexGuard<'_, Output>, stuck: bool) {
-        if stuck && !output.is_empty() {
+    /// Lets go of the output, and looks after what others could not send because of it. The first error is told.
+    fn release<T>(&self, output: MutexGuard<'_, Output>, result: io::Result<T>) -> io::Result<T> {
+        if !output.is_empty() {
             self.unsent.store(true, Ordering::Relaxed);
-            return;
+            return result;
         }
         drop(output);
-        // Errors are the end, which the next call will tell.
-        let _ = self.try_flush();
+        let flushed = self.try_flush();
+        result.and_then(|value| flushed.map(|()| value))
     }
 
+    /// What cannot be sent stays, for the next flush to tell why: what the peer says can still be read.
     #[inline]
     fn flush_unsent(&self) {
         if self.has_output() {

@@ -2,7 +2,7 @@
 
 use std::{io, mem};
 
-use crate::net::deadline::Patience;
+use crate::net::deadline::SendTimer;
 use crate::net::stream::Stream;
 
 /// A buffer larger than this is not kept for small records.
@@ -49,13 +49,11 @@ impl Output {
         }
     }
 
-    /// Sends everything, waiting as long as patience lasts. What has not been sent when it fails stays.
-    pub(super) fn send(&mut self, below: &Stream, patience: Patience) -> io::Result<()> {
-        while !self.is_empty() {
-            self.sent += below.write(&self.bytes[self.sent..], patience)?;
-        }
+    /// Sends everything, and waits for that. What has not been sent when it fails stays.
+    pub(super) fn send(&mut self, below: &Stream, timer: &mut SendTimer) -> io::Result<()> {
+        below.send(&self.bytes, None, timer, &mut self.sent)?;
         self.clear();
-        below.flush(patience)
+        Ok(())
     }
 
     /// Sends what can be sent without waiting, and says whether that is everything.

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::window::Window;
+use crate::buffer::Window;
 
 /// Ciphertext that has come in and not been decrypted, and ciphertext to go out.
 ///

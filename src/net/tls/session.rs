@@ -5,7 +5,7 @@ use std::io;
 use super::BATCH;
 use super::engine::Engine;
 use super::output::Output;
-use crate::window::Window;
+use crate::buffer::Window;
 
 /// Everything that changes while bytes are encrypted or decrypted.
 pub(super) struct Session {

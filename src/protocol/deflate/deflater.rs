@@ -6,7 +6,7 @@ use super::TAIL;
 use super::options::DeflateOptions;
 use super::params::DeflateParams;
 use super::pool::{DeflateShape, DeflateState, OwnPool, StatePool};
-use crate::protocol::buffer::ByteBuffer;
+use crate::buffer::ByteBuffer;
 use crate::protocol::outbound::Compression;
 use crate::protocol::{Fin, FrameHeader, Opcode, OutboundExtension, Role, Rsv};
 
@@ -97,7 +97,7 @@ impl Deflater {
     /// Takes back what was compressed last, which the peer will never see. The window has moved with it, so it begins anew: that
     /// can be done at any time, since the peer's, which has more in it, holds all that this one will refer to.
     #[cold]
-    pub(in crate::protocol) fn retract(&mut self, deflating: bool) {
+    pub(in crate::protocol) fn rollback(&mut self, deflating: bool) {
         self.deflating = deflating;
         if let Some(state) = &mut self.state {
             state.zlib.reset();

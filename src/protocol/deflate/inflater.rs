@@ -5,7 +5,7 @@ use flate2::{FlushDecompress, Status};
 use super::TAIL;
 use super::params::DeflateParams;
 use super::pool::{InflateState, OwnPool, StatePool};
-use crate::protocol::buffer::ByteBuffer;
+use crate::buffer::ByteBuffer;
 use crate::protocol::{FrameHeader, InboundExtension, Opcode, ProtocolError, Role, Room, Rsv};
 
 /// Inflates received messages (RFC 7692, section 7.2.2); for [`Inbound::inflating`](crate::protocol::Inbound::inflating).

@@ -193,16 +193,16 @@ fn a_frame_that_is_taken_back_leaves_a_stream_that_goes_on() {
     let mut inbound = inbound(PLAIN);
     for n in 0..50 {
         if n % 3 == 1 {
-            let mark = outbound.mark();
+            let checkpoint = outbound.checkpoint();
             outbound.message(MessageRef::Text(&tick(1000 + n))).unwrap();
-            outbound.retract(mark);
+            outbound.rollback(checkpoint);
         }
         if n % 3 == 2 {
             // The first fragment has gone, the second has not, and what replaces it ends the message.
             outbound.data(Opcode::Text, Fin::More, tick(n).as_bytes()).unwrap();
-            let mark = outbound.mark();
+            let checkpoint = outbound.checkpoint();
             outbound.data(Opcode::Continuation, Fin::Last, b"never seen").unwrap();
-            outbound.retract(mark);
+            outbound.rollback(checkpoint);
             outbound.data(Opcode::Continuation, Fin::Last, b"").unwrap();
         } else {
             outbound.message(MessageRef::Text(&tick(n))).unwrap();

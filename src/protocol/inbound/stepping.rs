@@ -46,7 +46,7 @@ impl Inbound {
                 self.begin(&part)?;
             }
             let step = match granularity {
-                _ if self.state == State::Skipping => self.skip(&part)?,
+                _ if self.state == State::Skipping || self.discards => self.skip(&part)?,
                 Granularity::Message => self.take_for_message(&part)?,
                 Granularity::Frame => self.take_for_frame(&part)?,
                 Granularity::Piece => self.take_for_piece(&part)?,

@@ -84,26 +84,26 @@ fn what_must_not_be_sent_leaves_nothing_behind() {
 fn a_frame_of_which_nothing_was_written_can_be_taken_back() {
     let mut outbound = server();
     outbound.pong(b"old").unwrap();
-    let mark = outbound.mark();
+    let checkpoint = outbound.checkpoint();
     outbound.begin(Opcode::Text, Fin::More, 10).unwrap();
     outbound.payload(b"abc").unwrap();
-    assert!(outbound.retract(mark));
+    assert!(outbound.rollback(checkpoint));
     assert_eq!(outbound.pending(), b"\x8a\x03old");
     assert_eq!((outbound.in_progress(), outbound.is_inside_frame()), (None, false));
-    let mark = outbound.mark();
+    let checkpoint = outbound.checkpoint();
     outbound.message(MessageRef::Text("new")).unwrap();
     outbound.written(1);
-    assert!(outbound.retract(mark), "what was written is older");
+    assert!(outbound.rollback(checkpoint), "what was written is older");
     assert_eq!(outbound.pending(), b"\x03old");
-    let mark = outbound.mark();
+    let checkpoint = outbound.checkpoint();
     outbound.message(MessageRef::Text("new")).unwrap();
     outbound.written(5);
-    assert!(!outbound.retract(mark), "a byte was written: too late");
+    assert!(!outbound.rollback(checkpoint), "a byte was written: too late");
     assert_eq!(outbound.pending(), b"\x03new");
-    let mark = outbound.mark();
+    let checkpoint = outbound.checkpoint();
     outbound.message(MessageRef::Text("all")).unwrap();
     outbound.written(9);
-    assert!(!outbound.retract(mark), "all of it was written");
+    assert!(!outbound.rollback(checkpoint), "all of it was written");
 }
 
 #[test]

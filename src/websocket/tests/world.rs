@@ -4,15 +4,13 @@ use std::io;
 use std::net::Shutdown;
 use std::time::Duration;
 
-pub(super) use crate::error::{CloseCause, CloseInfo, Error};
-pub(super) use crate::message::{Message, MessageKind, MessageRef};
-pub(super) use crate::net::Transport;
-pub(super) use crate::options::ConnectOptions;
+pub(super) use crate::protocol::ProtocolError;
 pub(super) use crate::protocol::handshake::accept_for;
-pub(super) use crate::protocol::{CloseCode, DeflateOptions, Frame, Opcode, ProtocolError};
-pub(super) use crate::sender::Sender;
 pub(super) use crate::sync::{late, now};
-pub(super) use crate::websocket::{ControlFrames, WebSocket};
+pub(super) use crate::{
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Message, MessageKind,
+    MessageRef, Opcode, Sender, Transport, WebSocket,
+};
 
 use super::model::Wire;
 use crate::net::tests::pipe::PipeEnd;
@@ -55,7 +53,7 @@ impl Wire for End {
     }
 
     fn wait(&self, readable: bool, writable: bool, longest: Duration) {
-        self.0.wait_for(readable, writable, Some(longest));
+        self.0.wait_for(readable, writable, Some(now() + longest));
     }
 
     fn shutdown_write(&self) {

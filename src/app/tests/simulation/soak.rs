@@ -10,7 +10,7 @@ use crate::app::life::{End, Life, Next, Opened, Phase as LifePhase};
 use crate::app::reconnect::Reconnect;
 use crate::app::statistics::Latencies;
 use crate::error::{CloseCause, CloseInfo, Error, Phase};
-use crate::websocket::{CloseCode, Vitals};
+use crate::websocket::{CloseCode, ActivitySnapshot};
 
 const CONNECTIONS: u64 = 100_000;
 const PINGS: u64 = 10_000_000;
@@ -88,8 +88,8 @@ impl Line {
         }
     }
 
-    fn vitals(&self) -> Vitals {
-        Vitals { received: self.received, waiting: self.busy_until.is_none() }
+    fn activity(&self) -> ActivitySnapshot {
+        ActivitySnapshot { received: self.received, waiting: self.busy_until.is_none() }
     }
 
     /// When something happens next by itself.

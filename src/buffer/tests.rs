@@ -1,0 +1,168 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(window: &mut Window, n: usize) -> usize {
+    let n = n.min(window.space().len());
+    window.received(n);
+    n
+}
+
+#[test]
+fn nothing_is_allocated_before_the_first_read() {
+    let mut window = Window::new();
+    assert_eq!((window.capacity(), window.len(), window.is_empty()), (0, 0, true));
+    assert_eq!(window.space().len(), SMALLEST);
+}
+
+#[test]
+fn reads_that_fill_it_double_it_up_to_128_kib() {
+    let mut window = Window::new();
+    for expected in [4096, 8192, 16_384, 32_768, 65_536, 131_072, 131_072] {
+        let n = read(&mut window, usize::MAX);
+        assert_eq!(n, expected);
+        window.consume(n);
+    }
+}
+
+#[test]
+fn reads_that_leave_it_unused_halve_it_down_to_4_kib() {
+    let mut window = Window::new();
+    for _ in 0..6 {
+        let n = read(&mut window, usize::MAX);
+        window.consume(n);
+    }
+    for expected in [131_072, 65_536, 32_768, 16_384, 8192, 4096, 4096] {
+        for _ in 0..PATIENCE {
+            assert_eq!(window.space().len(), expected);
+            window.received(9);
+            window.consume(9);
+        }
+    }
+}
+
+#[test]
+fn the_short_read_at_the_end_of_each_burst_changes_nothing() {
+    let mut window = Window::new();
+    for _ in 0..6 {
+        let n = read(&mut window, usize::MAX);
+        window.consume(n);
+    }
+    let before = window.space().as_ptr();
+    for _ in 0..50 {
+        for n in [usize::MAX, usize::MAX, 100] {
+            let n = read(&mut window, n);
+            window.consume(n);
+        }
+    }
+    assert_eq!(window.space().as_ptr(), before);
+}
+
+#[test]
+fn an_unread_tail_moves_to_the_front_only_when_room_is_short() {
+    let mut window = Window::new();
+    window.space()[..1000].fill(1);
+    window.received(1000);
+    window.consume(990);
+    assert_eq!(window.space().len(), 3096, "most of it is free: nothing moves");
+    window.received(2000);
+    window.consume(2005);
+    assert_eq!(window.space().len(), 4091);
+    assert_eq!(window.len(), 5);
+}
+
+#[test]
+fn unread_bytes_that_fill_it_make_it_grow() {
+    let mut window = Window::new();
+    let mut total = 0;
+    while total < LARGEST {
+        total += read(&mut window, 1000);
+    }
+    assert_eq!((window.len(), window.space().len()), (LARGEST, 0));
+    window.consume(1);
+    assert_eq!(window.space().len(), 1);
+}
+
+#[test]
+fn release_gives_the_memory_back_but_no_unread_byte() {
+    let mut window = Window::new();
+    window.space()[0] = b'x';
+    window.received(1);
+    window.release();
+    assert_eq!(window.unread(), b"x");
+    window.consume(1);
+    window.release();
+    assert_eq!(window.capacity(), 0);
+}
+
+proptest! {
+    #[test]
+    fn bytes_come_out_as_they_went_in(
+        steps in prop::collection::vec((0usize..100_000, 0usize..100_000), 1..60),
+    ) {
+        let mut window = Window::new();
+        let (mut written, mut read) = (0_usize, 0_usize);
+        for (give, take) in steps {
+            let unread = window.len();
+            let space = window.space();
+            prop_assert!(!space.is_empty() || unread >= LARGEST);
+            let give = give.min(space.len());
+            for (i, byte) in space[..give].iter_mut().enumerate() {
+                *byte = ((written + i) % 251) as u8;
+            }
+            window.received(give);
+            written += give;
+            prop_assert!(window.start <= window.end && window.end <= window.bytes.len());
+            prop_assert_eq!(window.len(), written - read);
+            let take = take.min(window.len());
+            let expected: Vec<u8> = (read..read + take).map(|i| (i % 251) as u8).collect();
+            prop_assert_eq!(&window.unread()[..take], &expected[..]);
+            prop_assert_eq!(window.unread_mut().len(), window.len());
+            window.consume(take);
+            read += take;
+        }
+    }
+}
+
+#[test]
+fn bytes_pile_up_whichever_way_they_come() {
+    let mut buffer = ByteBuffer::default();
+    buffer.extend(b"ab", usize::MAX);
+    buffer.room(3).copy_from_slice(b"cde");
+    buffer.fill(3);
+    buffer.room(9)[0] = b'f';
+    buffer.fill(1);
+    buffer.extend(b"gh", usize::MAX);
+    assert_eq!(buffer.as_slice(), b"abcdefgh");
+    assert_eq!(buffer.take(), b"abcdefgh");
+    assert_eq!((buffer.len(), buffer.capacity()), (0, 0));
+}
+
+#[test]
+fn what_is_not_known_in_length_gets_as_much_memory_as_it_may_have() {
+    let mut buffer = ByteBuffer::default();
+    let limit = 100_000;
+    while buffer.len() < limit {
+        let room = buffer.stretch(32 * 1024, limit - buffer.len()).len();
+        assert!((1..=32 * 1024).contains(&room));
+        buffer.fill(room);
+        assert!(buffer.capacity() <= limit && buffer.capacity() <= 2 * buffer.len().max(ByteBuffer::LEAST));
+    }
+    assert_eq!((buffer.len(), buffer.capacity()), (limit, limit));
+    buffer.clear();
+    assert_eq!(buffer.stretch(32 * 1024, limit).len(), 32 * 1024, "what is there is used");
+}
+
+#[test]
+fn a_cleared_buffer_needs_no_new_memory() {
+    let mut buffer = ByteBuffer::default();
+    buffer.extend(&[7; 1000], usize::MAX);
+    let held = buffer.capacity();
+    for _ in 0..10 {
+        buffer.clear();
+        buffer.extend(&[8; 900], usize::MAX);
+        assert_eq!(buffer.as_slice(), [8; 900]);
+    }
+    assert_eq!(buffer.capacity(), held);
+    assert!(buffer.spare(usize::MAX).len() >= 100);
+}

@@ -335,7 +335,10 @@ impl Reader {
 
     /// By when the closing handshake that is under way has to be over.
     pub(super) fn closing_deadline(&self, shared: &SharedConnection) -> Deadline {
-        self.ending.as_ref().filter(|ending| !ending.is_over()).map_or_else(|| shared.closing_deadline(), |ending| ending.until())
+        self.ending
+            .as_ref()
+            .filter(|ending| !ending.is_over())
+            .map_or_else(|| shared.closing_deadline(), |ending| ending.until())
     }
 
     /// Whether a step of this granularity would lose what another one has taken a part of.
@@ -555,11 +558,7 @@ fn end_for_text(
     advance_ending(ending, shared, deadline.start())
 }
 
-fn advance_ending(
-    ending: &mut Option<Box<Ending>>,
-    shared: &Arc<SharedConnection>,
-    deadline: Deadline,
-) -> Result<()> {
+fn advance_ending(ending: &mut Option<Box<Ending>>, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<()> {
     let Some(current) = ending else { return Ok(()) };
     let Some(error) = current.advance(shared, deadline) else { return Ok(()) };
     if current.is_over() {

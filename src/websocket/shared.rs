@@ -484,10 +484,7 @@ impl SharedConnection {
         let activity = self.activity.snapshot();
         // What was sent without waiting may still be here, and a ping behind it.
         let leaving = self.event_loop.is_attached() && self.has_unsent();
-        ActivitySnapshot {
-            received: activity.received + self.stream.arrived(),
-            waiting: activity.waiting && !leaving,
-        }
+        ActivitySnapshot { received: activity.received + self.stream.arrived(), waiting: activity.waiting && !leaving }
     }
 
     /// Takes a new source of masking keys.

@@ -8,54 +8,52 @@
 mod model;
 mod world;
 
-use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use model::{Program, judge, report, run, seeds};
+use model::{Findings, Program, run, seeds};
 
 const PROGRAMS: u64 = 2_000;
-/// Most of a program is waiting.
-const AT_ONCE: usize = 12;
+/// So many are run at a time: most of a program is waiting.
+const TOGETHER: usize = 12;
 
 #[test]
 fn random_programs_of_calls_keep_what_the_api_promises_over_sockets() {
     let seeds = seeds(PROGRAMS);
     let began = Instant::now();
     let next = AtomicU64::new(seeds.start);
-    let found = Mutex::new(BTreeMap::new());
+    let findings = Mutex::new(Findings::default());
     world::watch_the_clock();
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..TOGETHER {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= seeds.end {
                         break;
                     }
-                    if let Some(report) = play(seed) {
-                        found.lock().unwrap().insert(seed, report);
-                    }
+                    play(seed, &findings);
                 }
             });
         }
     });
-    let found = found.into_inner().unwrap();
     println!("{} programs in {:.1?}", seeds.end - seeds.start, began.elapsed());
-    found.values().take(8).for_each(|report| println!("{report}"));
-    assert!(found.is_empty(), "programs have found faults: {:?}", found.keys());
+    let findings = findings.into_inner().unwrap();
+    assert!(findings.is_empty(), "{findings}");
 }
 
-/// Runs the program of this seed; a report if it finds a fault.
-fn play(seed: u64) -> Option<String> {
+/// Runs the program of this seed.
+fn play(seed: u64, findings: &Mutex<Findings>) {
     let program = Program::new(seed);
     let played = panic::catch_unwind(AssertUnwindSafe(|| {
         let (ours, theirs) = world::pair(seed, program.capacity);
-        let outcome = run(program, ours, theirs);
-        let faults = judge(&outcome);
-        (!faults.is_empty()).then(|| report(&outcome, &faults))
+        run(program, ours, theirs)
     }));
-    played.unwrap_or_else(|_| Some(format!("{}PANIC\n", Program::new(seed))))
+    let mut findings = findings.lock().unwrap();
+    match played {
+        Ok(outcome) => findings.judge(&outcome),
+        Err(_) => findings.panicked(seed, "see above"),
+    }
 }

@@ -1,9 +1,9 @@
 //! What programs run on: threads, the system's clock, sockets.
 
 use std::io;
+use std::net::Shutdown;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
-use std::net::Shutdown;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -14,8 +14,8 @@ use socket2::{Domain, Socket, Type};
 pub(crate) use websocket_sync::protocol::ProtocolError;
 pub(crate) use websocket_sync::protocol::handshake::accept_for;
 pub(crate) use websocket_sync::{
-    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Message, MessageKind,
-    MessageRef, Opcode, Sender, Transport, WebSocket,
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Message,
+    MessageKind, MessageRef, Opcode, Sender, Transport, WebSocket,
 };
 
 use crate::model::Wire;

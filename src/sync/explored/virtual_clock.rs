@@ -5,8 +5,8 @@
 //! what passes then is counted as [`late`].
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use shuttle::scheduler::{Schedule, Scheduler, Task, TaskId};

@@ -8,8 +8,8 @@ pub(super) use crate::protocol::ProtocolError;
 pub(super) use crate::protocol::handshake::accept_for;
 pub(super) use crate::sync::{late, now};
 pub(super) use crate::{
-    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Message, MessageKind,
-    MessageRef, Opcode, Sender, Transport, WebSocket,
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Message,
+    MessageKind, MessageRef, Opcode, Sender, Transport, WebSocket,
 };
 
 use super::model::Wire;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::frames::{BINARY, PING, PONG, TEXT};
 use super::program::{Call, Control, Flaw, Inner, Kind, Leave, Program, opcode_of, payload};
 use super::record::{Class, Failure, Fate, Limit, OWN, Received, Record, Sent, Timeline};
-use super::world::{self, CloseCode, ControlFrames, Error, Frame, Message, MessageKind, MessageRef, Opcode, Sender, WebSocket};
+use super::world::{
+    self, CloseCode, ControlFrames, Error, Frame, Message, MessageKind, MessageRef, Opcode, Sender, WebSocket,
+};
 
 /// One thread of a program.
 pub(crate) struct Caller {
@@ -56,7 +58,9 @@ impl Caller {
         }
         if program.leave != Leave::Drop {
             let info = ws.close_info();
-            self.record(Class::Other, "close_info", Limit::Now, |_| info.map_or(Ok(()), |info| Err(Failure::Closed(info))));
+            self.record(Class::Other, "close_info", Limit::Now, |_| {
+                info.map_or(Ok(()), |info| Err(Failure::Closed(info)))
+            });
             // Over once, over for ever.
             for call in [Call::TryRecv, Call::Recv, Call::TrySend(Kind::Text, 1)] {
                 self.number += 1;
@@ -139,9 +143,8 @@ impl Caller {
             Call::RecvTimeout(timeout) => {
                 self.record(receive, what, Limit::Within(timeout), |noted| noted.message(ws.recv_timeout(timeout)?, ws))
             }
-            Call::RecvRefTimeout(timeout) => {
-                self.record(receive, what, Limit::Within(timeout), |noted| noted.borrowed(ws.recv_ref_timeout(timeout)?))
-            }
+            Call::RecvRefTimeout(timeout) => self
+                .record(receive, what, Limit::Within(timeout), |noted| noted.borrowed(ws.recv_ref_timeout(timeout)?)),
             Call::RecvData(control) => self.record(receive, what, limit, |noted| {
                 let (opcode, payload) = ws.recv_data(control.into())?;
                 noted.data(opcode, payload)
@@ -456,15 +459,7 @@ impl Caller {
         self.add(inner_record);
     }
 
-    fn write(
-        &mut self,
-        hand: &Hand<'_>,
-        kind: Kind,
-        lengths: &[usize],
-        flushes: bool,
-        inner: Inner,
-        finished: bool,
-    ) {
+    fn write(&mut self, hand: &Hand<'_>, kind: Kind, lengths: &[usize], flushes: bool, inner: Inner, finished: bool) {
         let limit = self.program.longest_send().map_or(Limit::None, Limit::Within);
         let sender = call!(hand, it => it.sender());
         let whole = payload(&self.mark(0), kind, lengths.iter().sum());
@@ -529,7 +524,9 @@ impl Caller {
         // Each fragment has a timeout of its own.
         let fragments = if form.announced { 1 } else { 2 + whole.len() / 65_536 };
         let close = self.program.longest_close();
-        let within = |send: Duration| Limit::Within(send * fragments as u32 + if form.announced { Duration::ZERO } else { close });
+        let within = |send: Duration| {
+            Limit::Within(send * fragments as u32 + if form.announced { Duration::ZERO } else { close })
+        };
         let limit = self.program.longest_send().map_or(Limit::None, within);
         let sender = call!(hand, it => it.sender());
         let mut given = whole.clone();

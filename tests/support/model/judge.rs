@@ -109,7 +109,8 @@ impl<'a> Judge<'a> {
     fn deadlines(&mut self) {
         let close = self.program.longest_close();
         // Whatever closes, closes by then.
-        let closed = self.records().filter(|record| begins_to_close(record)).map(|record| record.began.time + 2 * close);
+        let closed =
+            self.records().filter(|record| begins_to_close(record)).map(|record| record.began.time + 2 * close);
         let ended = self.outcome.peer.ended.map(|ended| ended.time + 2 * close);
         let aborted = self.records().filter(|record| record.class == Class::Abort).map(|record| record.began.time);
         let over = closed.chain(ended).chain(aborted).min();
@@ -128,12 +129,17 @@ impl<'a> Judge<'a> {
                 let latest = over.max(record.began.time) + world::SLACK;
                 let late = record.ended.late - record.began.late;
                 self.require(record.ended.time.saturating_sub(late) <= latest, Rule::ReceiveEnds, || {
-                    format!("{} ended at {:?}, not by {latest:?} (since {:?})", record.what, record.ended.time, record.began.time)
+                    format!(
+                        "{} ended at {:?}, not by {latest:?} (since {:?})",
+                        record.what, record.ended.time, record.began.time
+                    )
                 });
             }
         }
         let peer = &self.outcome.peer;
-        self.require(!peer.is_left_alone, Rule::HangsUp, || "the peer was left alone with an open connection".to_owned());
+        self.require(!peer.is_left_alone, Rule::HangsUp, || {
+            "the peer was left alone with an open connection".to_owned()
+        });
     }
 
     /// What the peer has received.
@@ -182,7 +188,8 @@ impl<'a> Judge<'a> {
         // `receive_all` closes in the end.
         explained |= code == 1000 && self.program.leave != Leave::Drop;
         // A reader of unknown length is sent by a writer.
-        explained |= code == 1011 && self.records().any(|record| record.what.contains("Reader") && record.result.is_err());
+        explained |=
+            code == 1011 && self.records().any(|record| record.what.contains("Reader") && record.result.is_err());
         self.require(explained, Rule::CloseExplained, || format!("nothing explains the Close with {code}"));
     }
 
@@ -240,7 +247,8 @@ impl<'a> Judge<'a> {
 
     fn pongs(&mut self, wire: &Wire) {
         let sent: Vec<_> = self.records().flat_map(|record| &record.sent).filter(|sent| sent.opcode == PONG).collect();
-        let mut pings = self.outcome.speech.controls.iter().filter(|(opcode, _)| *opcode == PING).map(|(_, payload)| payload);
+        let mut pings =
+            self.outcome.speech.controls.iter().filter(|(opcode, _)| *opcode == PING).map(|(_, payload)| payload);
         for (behind_close, payload) in &wire.pongs {
             if sent.iter().any(|sent| sent.payload == *payload) {
                 self.require(!behind_close, Rule::OneClose, || "a pong that is no answer behind a Close".to_owned());
@@ -262,11 +270,15 @@ impl<'a> Judge<'a> {
                 // What a reader has read, it has read before it failed.
                 let is_part = matches!(received, Received::Part(..));
                 if let (Some(over), false) = (over, is_part) {
-                    self.fault(Rule::NothingAfterTheEnd, format!("{} gave something after {} had failed", record.what, over.what));
+                    self.fault(
+                        Rule::NothingAfterTheEnd,
+                        format!("{} gave something after {} had failed", record.what, over.what),
+                    );
                 }
                 let result = match received {
                     Received::Control(opcode, payload) => {
-                        let is_answer = *opcode == PONG && self.program.script.answers_pings && self.has_pinged(payload);
+                        let is_answer =
+                            *opcode == PONG && self.program.script.answers_pings && self.has_pinged(payload);
                         if is_answer || controls.any(|control| control == &(*opcode, payload.clone())) {
                             Ok(())
                         } else {
@@ -274,7 +286,8 @@ impl<'a> Judge<'a> {
                         }
                     }
                     Received::Close(body) => {
-                        let said = self.outcome.peer.close.as_ref().map(|(code, reason, _)| frames::close_body(*code, reason));
+                        let said =
+                            self.outcome.peer.close.as_ref().map(|(code, reason, _)| frames::close_body(*code, reason));
                         if said.as_ref() == Some(body) { Ok(()) } else { Err(format!("{body:?}, not {said:?}")) }
                     }
                     data => cursor.receive(data),
@@ -288,9 +301,18 @@ impl<'a> Judge<'a> {
             }
         }
         let Some(over) = over else { return };
+        // By then the closing handshake has to be over, whatever is still to be received.
+        let close = self.program.longest_close();
+        let closed =
+            self.records().filter(|record| begins_to_close(record)).map(|record| record.began.time + close).min();
         if let Err(Failure::Closed(info)) = &over.result
             && info.is_clean()
-            && !self.outcome.receiver.iter().any(|record| record.class == Class::Close && record.began.order < over.began.order)
+            && closed.is_none_or(|closed| over.ended.time < closed)
+            && !self
+                .outcome
+                .receiver
+                .iter()
+                .any(|record| record.class == Class::Close && record.began.order < over.began.order)
         {
             let messages = self.outcome.peer.messages;
             self.require(cursor.number >= messages, Rule::ReceivedAll, || {
@@ -360,7 +382,10 @@ impl<'a> Judge<'a> {
         }
         let told = info.code.0 == *code && info.reason == *reason;
         self.require(told, Rule::CloseTold, || {
-            format!("{} says {info:?}; the peer said {code} {reason:?} at {:?}, before {other:?}", record.what, said.time)
+            format!(
+                "{} says {info:?}; the peer said {code} {reason:?} at {:?}, before {other:?}",
+                record.what, said.time
+            )
         });
     }
 
@@ -371,6 +396,9 @@ impl<'a> Judge<'a> {
                 matches!(record.class, Class::Send | Class::AbandonMessage)
                     && matches!(record.result, Err(Failure::Timeout | Failure::Own | Failure::Other(_)))
                     || record.class == Class::AbandonMessage
+            }),
+            CloseCause::Unfinished(_) => self.records().any(|record| {
+                record.class == Class::AbandonMessage || record.what.contains("Reader") && record.result.is_err()
             }),
             CloseCause::Aborted => self.records().any(|record| record.class == Class::Abort),
             CloseCause::Unanswered | CloseCause::Local | CloseCause::Closing => {
@@ -562,7 +590,9 @@ fn may_end(record: &Record) -> bool {
     match record.class {
         // It waits for the peer, then it ends the connection itself.
         Class::Close | Class::AbandonMessage => true,
-        Class::Send => matches!(record.result, Err(Failure::Timeout | Failure::Own | Failure::Other(_) | Failure::Usage(_))),
+        Class::Send => {
+            matches!(record.result, Err(Failure::Timeout | Failure::Own | Failure::Other(_) | Failure::Usage(_)))
+        }
         Class::Receive => matches!(record.result, Err(Failure::Closed(_))),
         Class::Drop => true,
         Class::Abort | Class::Other => false,
@@ -584,4 +614,3 @@ fn shown(payload: &[u8]) -> String {
     let begin = String::from_utf8_lossy(&payload[..payload.len().min(12)]).into_owned();
     format!("{begin}.. ({} bytes)", payload.len())
 }
-

@@ -6,6 +6,7 @@
 
 mod calls;
 mod chance;
+mod findings;
 mod frames;
 mod judge;
 mod peer;
@@ -15,10 +16,10 @@ mod run;
 
 use super::world;
 
-pub(crate) use self::judge::{Fault, Rule, judge};
+pub(crate) use self::findings::Findings;
 pub(crate) use self::peer::Wire;
 pub(crate) use self::program::Program;
-pub(crate) use self::run::{Outcome, run};
+pub(crate) use self::run::run;
 
 /// The programs that are to be run: from `SEED` on, so many as `PROGRAMS` says.
 pub(crate) fn seeds(programs: u64) -> std::ops::Range<u64> {
@@ -30,27 +31,4 @@ pub(crate) fn seeds(programs: u64) -> std::ops::Range<u64> {
     let seeds = first..first + number("PROGRAMS", programs);
     println!("programs {} to {}", seeds.start, seeds.end - 1);
     seeds
-}
-
-/// A report of what a program has found: the program, what was called, and the faults.
-pub(crate) fn report(outcome: &Outcome, faults: &[Fault]) -> String {
-    let mut report = format!("{}", outcome.program);
-    for record in outcome.receiver.iter().chain(&outcome.sender) {
-        let result = match &record.result {
-            Ok(()) => "Ok".to_owned(),
-            Err(failure) => format!("{failure:?}"),
-        };
-        report += &format!(
-            "{:>4} {:>9.3} to {:>9.3} ms, late {:.3}: {} -> {result}\n",
-            record.began.order,
-            record.began.time.as_secs_f64() * 1e3,
-            record.ended.time.as_secs_f64() * 1e3,
-            (record.ended.late - record.began.late).as_secs_f64() * 1e3,
-            record.what,
-        );
-    }
-    let peer = &outcome.peer;
-    report += &format!("peer: {} messages sent, close {:?}, ended {:?}, then {:?}\n", peer.messages, peer.close, peer.ended, peer.end);
-    faults.iter().for_each(|fault| report += &format!("FAULT {fault}\n"));
-    report
 }

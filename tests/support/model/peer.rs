@@ -180,13 +180,19 @@ impl<W: Wire> Peer<W> {
         if reads {
             let mut buffer = [0; 4096];
             match self.wire.try_read(&mut buffer) {
-                Ok(0) => self.end = Some(End::Eof),
+                Ok(0) => {
+                    self.end = Some(End::Eof);
+                    moved = true;
+                }
                 Ok(length) => {
                     self.received.extend_from_slice(&buffer[..length]);
                     moved = true;
                 }
                 Err(error) if is_retried(&error) => {}
-                Err(error) => self.end = Some(End::Error(error.kind())),
+                Err(error) => {
+                    self.end = Some(End::Error(error.kind()));
+                    moved = true;
+                }
             }
         }
         let writes = !rest.is_empty() && !self.is_mute;

@@ -60,7 +60,10 @@ pub(crate) enum Call {
     RecvDataFrame(Control),
     RecvFrame,
     /// Reads up to so many bytes of a message with `message_reader`, a piece at a time, and drops the reader.
-    Read { at_most: usize, piece: usize },
+    Read {
+        at_most: usize,
+        piece: usize,
+    },
     /// Takes up to so many from `messages`.
     Messages(usize),
     TryRecv,
@@ -79,10 +82,32 @@ pub(crate) enum Call {
     Ping(usize),
     Pong(usize),
     /// A message as frames put together by hand, with pings in between; unfinished if it says so.
-    Fragments { kind: Kind, lengths: Vec<usize>, pings: bool, finished: bool },
-    Cork { messages: Vec<(Kind, usize)>, flushes: bool, inner: Inner },
-    Writer { kind: Kind, lengths: Vec<usize>, flushes: bool, inner: Inner, finished: bool },
-    Reader { kind: Kind, length: usize, piece: usize, announced: bool, inner: Inner, flaw: Flaw },
+    Fragments {
+        kind: Kind,
+        lengths: Vec<usize>,
+        pings: bool,
+        finished: bool,
+    },
+    Cork {
+        messages: Vec<(Kind, usize)>,
+        flushes: bool,
+        inner: Inner,
+    },
+    Writer {
+        kind: Kind,
+        lengths: Vec<usize>,
+        flushes: bool,
+        inner: Inner,
+        finished: bool,
+    },
+    Reader {
+        kind: Kind,
+        length: usize,
+        piece: usize,
+        announced: bool,
+        inner: Inner,
+        flaw: Flaw,
+    },
     TrySend(Kind, usize),
     TryPayload(Kind, usize),
     TryPing(usize),
@@ -145,7 +170,11 @@ pub(crate) struct Script {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Send { items: Vec<Item>, cuts: Cuts, deaf: bool },
+    Send {
+        items: Vec<Item>,
+        cuts: Cuts,
+        deaf: bool,
+    },
     Listen(Duration),
     /// It does not read meanwhile.
     Stall(Duration),
@@ -268,7 +297,11 @@ impl Program {
         let mut program = Self {
             seed,
             side: chance.pick(&[Side::Client, Side::Client, Side::Server]),
-            deflate: if chance.one_in(4) { Some(chance.pick(&[Takeover::No, Takeover::No, Takeover::Yes])) } else { None },
+            deflate: if chance.one_in(4) {
+                Some(chance.pick(&[Takeover::No, Takeover::No, Takeover::Yes]))
+            } else {
+                None
+            },
             capacity: chance.pick(&[40, 200, 1000, 1000, 5000, 65_536]),
             recv_timeout,
             send_timeout,
@@ -428,7 +461,9 @@ fn last(chance: &mut Chance, deflates: bool, max_message: usize) -> Last {
             hangs_up: chance.pick(&[HangsUp::AtOnce, HangsUp::AfterTheAnswer, HangsUp::Resets, HangsUp::Never]),
             deaf: chance.one_in(4),
         },
-        4..7 => Last::Answer { after, hangs_up: chance.pick(&[HangsUp::AfterTheAnswer, HangsUp::AtOnce, HangsUp::Never]) },
+        4..7 => {
+            Last::Answer { after, hangs_up: chance.pick(&[HangsUp::AfterTheAnswer, HangsUp::AtOnce, HangsUp::Never]) }
+        }
         7 => Last::Eof(after),
         8 => Last::Reset(after),
         9..11 => {

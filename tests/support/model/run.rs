@@ -1,5 +1,6 @@
 //! Running a program: two threads on a WebSocket, and the peer with its script.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,6 +27,25 @@ pub(crate) struct Outcome {
     pub(crate) receiver: Vec<Record>,
     pub(crate) sender: Vec<Record>,
     pub(crate) peer: PeerLog,
+}
+
+/// The program, and what was called, by the order of their beginnings in each thread.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.program)?;
+        for record in self.receiver.iter().chain(&self.sender) {
+            let millis = |time: Duration| time.as_secs_f64() * 1e3;
+            let (began, ended) = (record.began, record.ended);
+            write!(f, "{:>4} {:>9.3} to {:>9.3} ms", began.order, millis(began.time), millis(ended.time))?;
+            write!(f, " (late {:.3}): {} -> ", millis(ended.late - began.late), record.what)?;
+            match &record.result {
+                Ok(()) => writeln!(f, "Ok")?,
+                Err(failure) => writeln!(f, "{failure:?}")?,
+            }
+        }
+        let PeerLog { messages, close, ended, end, .. } = &self.peer;
+        writeln!(f, "peer: {messages} messages sent, Close {close:?}, ended {ended:?}, then {end:?}")
+    }
 }
 
 /// What the peer has done and received.
@@ -56,7 +76,9 @@ pub(crate) fn run(program: Program, ours: Box<dyn Transport>, theirs: impl Wire)
     let peer = {
         let (program, speech, timeline, done) =
             (Arc::clone(&program), speech.clone(), Arc::clone(&timeline), Arc::clone(&done));
-        world::spawn(move || ScriptedPeer { peer: Peer::new(theirs), program, timeline, done, log: PeerLog::default() }.run(&speech))
+        world::spawn(move || {
+            ScriptedPeer { peer: Peer::new(theirs), program, timeline, done, log: PeerLog::default() }.run(&speech)
+        })
     };
     let opened = open(&program, ours);
     let caller = |name| Caller::new(name, Arc::clone(&program), Arc::clone(&timeline));
@@ -157,7 +179,8 @@ impl<W: Wire> ScriptedPeer<W> {
                 let request = format!(
                     "GET / HTTP/1.1\r\nHost: peer\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{extension}\r\n"
                 );
-                self.peer.send(request.as_bytes(), Cuts::NONE, Reads::Yes, PATIENCE) && self.peer.head(PATIENCE).is_some()
+                self.peer.send(request.as_bytes(), Cuts::NONE, Reads::Yes, PATIENCE)
+                    && self.peer.head(PATIENCE).is_some()
             }
         };
         self.peer.begin_frames();

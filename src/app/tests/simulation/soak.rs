@@ -10,7 +10,7 @@ use crate::app::life::{End, Life, Next, Opened, Phase as LifePhase};
 use crate::app::reconnect::Reconnect;
 use crate::app::statistics::Latencies;
 use crate::error::{CloseCause, CloseInfo, Error, Phase};
-use crate::websocket::{CloseCode, ActivitySnapshot};
+use crate::websocket::{ActivitySnapshot, CloseCode};
 
 const CONNECTIONS: u64 = 100_000;
 const PINGS: u64 = 10_000_000;

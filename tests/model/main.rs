@@ -53,7 +53,7 @@ fn play(seed: u64, findings: &Mutex<Findings>) {
     }));
     let mut findings = findings.lock().unwrap();
     match played {
-        Ok(outcome) => findings.judge(&outcome),
+        Ok(outcome) => findings.judge(&outcome, Ok(())),
         Err(_) => findings.panicked(seed, "see above"),
     }
 }

@@ -4,8 +4,10 @@
 
 #[path = "../../../tests/support/model/mod.rs"]
 mod model;
+mod schedules;
 mod world;
 
+use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use self::model::{Findings, Program, run, seeds};
+use self::model::{Findings, Outcome, Program, run, seeds};
 use crate::net::tests::pipe;
 use crate::sync::{SeededScheduler, VirtualClock};
 
@@ -25,10 +27,25 @@ const ROOMY: usize = 65_536;
 
 #[test]
 fn random_programs_of_calls_keep_what_the_api_promises() {
-    let seeds = seeds(PROGRAMS);
+    run_all(seeds(PROGRAMS), Program::new, |_| Ok(()));
+}
+
+/// Runs the programs of these seeds, on as many threads as the machine has cores; asserts that none finds a fault, nor does `check`.
+fn run_all(
+    seeds: Range<u64>,
+    program: impl Fn(u64) -> Program + Send + Sync + 'static,
+    check: impl Fn(&Outcome) -> Result<(), String> + Send + Sync + 'static,
+) {
     let began = Instant::now();
     let next = AtomicU64::new(seeds.start);
     let findings = Arc::new(Mutex::new(Findings::default()));
+    let play = {
+        let findings = Arc::clone(&findings);
+        Arc::new(move |seed| {
+            let outcome = play(program(seed));
+            findings.lock().unwrap().judge(&outcome, check(&outcome));
+        })
+    };
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
@@ -37,7 +54,7 @@ fn random_programs_of_calls_keep_what_the_api_promises() {
                     if first >= seeds.end {
                         break;
                     }
-                    explore(first, (first + TOGETHER).min(seeds.end), &findings);
+                    explore(first..seeds.end.min(first + TOGETHER), &play, &findings);
                 }
             });
         }
@@ -48,43 +65,40 @@ fn random_programs_of_calls_keep_what_the_api_promises() {
     assert!(findings.is_empty(), "{findings}");
 }
 
-/// Runs the programs of these seeds. After a panic it goes on with the next one.
-fn explore(mut first: u64, end: u64, findings: &Arc<Mutex<Findings>>) {
-    while first < end {
-        let current = Arc::new(AtomicU64::new(first));
+/// Plays these seeds. After a panic it goes on with the next one.
+fn explore(mut seeds: Range<u64>, play: &Arc<impl Fn(u64) + Send + Sync + 'static>, findings: &Mutex<Findings>) {
+    while !seeds.is_empty() {
+        let current = Arc::new(AtomicU64::new(seeds.start));
         let mut config = Config::new();
         config.stack_size = 256 * 1024;
         config.max_steps = MaxSteps::FailAfter(1_000_000);
         config.failure_persistence = FailurePersistence::None;
         config.silence_warnings = true;
-        let runner = Runner::new(SeededScheduler::new(first..end), config);
-        let played = {
-            let (current, findings) = (Arc::clone(&current), Arc::clone(findings));
-            panic::catch_unwind(AssertUnwindSafe(|| {
-                runner.run(move || {
-                    play(current.load(Ordering::Relaxed), &findings);
-                    current.fetch_add(1, Ordering::Relaxed);
-                })
-            }))
-        };
+        let runner = Runner::new(SeededScheduler::new(seeds.clone()), config);
+        let (seed, play) = (Arc::clone(&current), Arc::clone(play));
+        let played = panic::catch_unwind(AssertUnwindSafe(|| {
+            runner.run(move || {
+                play(seed.load(Ordering::Relaxed));
+                seed.fetch_add(1, Ordering::Relaxed);
+            })
+        }));
         let seed = current.load(Ordering::Relaxed);
         if let Err(panicked) = played {
-            let message = panicked.downcast_ref::<String>().cloned();
-            let message = message.or_else(|| panicked.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-            let message = message.unwrap_or_default();
-            findings.lock().unwrap().panicked(seed, &message);
+            let message = panicked.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| panicked.downcast_ref::<&str>().copied());
+            findings.lock().unwrap().panicked(seed, message.unwrap_or_default());
         }
-        first = seed + 1;
+        seeds.start = seed + 1;
     }
 }
 
-/// Runs the program of this seed, in one schedule.
-fn play(seed: u64, findings: &Mutex<Findings>) {
+/// Runs a program, in one schedule.
+fn play(program: Program) -> Outcome {
     crate::sync::reset();
     let clock = VirtualClock::start();
     let (ours, theirs) = pipe::pair(ROOMY);
-    let outcome = run(Program::new(seed), ours.into(), world::End(theirs));
+    let outcome = run(program, ours.into(), world::End(theirs));
     drop(clock);
-    findings.lock().unwrap().judge(&outcome);
     assert!(crate::sync::passed() < Duration::from_secs(3600), "an hour has passed");
+    outcome
 }

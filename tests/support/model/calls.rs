@@ -74,10 +74,9 @@ impl Caller {
         self.records
     }
 
-    /// The calls of the thread that sends.
-    pub(crate) fn send(mut self, sender: &Sender) -> Vec<Record> {
-        let program = Arc::clone(&self.program);
-        for call in &program.sender {
+    /// The calls of a thread that sends.
+    pub(crate) fn send(mut self, sender: &Sender, calls: &[Call]) -> Vec<Record> {
+        for call in calls {
             self.number += 1;
             self.call(&mut Hand::Sender(sender), call);
         }
@@ -199,6 +198,7 @@ impl Caller {
             Call::SetCloseTimeout(timeout) => {
                 self.record(Class::Other, what, Limit::Now, |_| Ok(ws.set_close_timeout(timeout)?))
             }
+            Call::SenderClose => self.record(Class::Close, what, Limit::Now, |_| Ok(ws.sender().close()?)),
             Call::TryFlush => self.record(Class::Send, what, Limit::Now, |_| Ok(ws.try_flush().map(drop)?)),
             _ => return false,
         };

@@ -22,15 +22,19 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Judges what came of a program.
-    pub(crate) fn judge(&mut self, outcome: &Outcome) {
+    /// Judges what came of a program, of which something has been found already, or not.
+    pub(crate) fn judge(&mut self, outcome: &Outcome, found: Result<(), String>) {
         let faults = judge(outcome);
-        if faults.is_empty() {
-            return;
-        }
         let mut rules: Vec<_> = faults.iter().map(|fault| format!("{:?}", fault.rule)).collect();
         rules.dedup();
-        let faults: String = faults.iter().map(|fault| format!("FAULT {fault}\n")).collect();
+        let mut faults: String = faults.iter().map(|fault| format!("FAULT {fault}\n")).collect();
+        if let Err(fault) = found {
+            rules.push("of this program".to_owned());
+            faults += &format!("FAULT {fault}\n");
+        }
+        if rules.is_empty() {
+            return;
+        }
         self.add(outcome.program.seed, rules, || format!("{outcome}{faults}"));
     }
 

@@ -103,7 +103,7 @@ impl<'a> Judge<'a> {
     }
 
     fn records(&self) -> impl Iterator<Item = &'a Record> + use<'a> {
-        self.outcome.receiver.iter().chain(&self.outcome.sender)
+        self.outcome.receiver.iter().chain(&self.outcome.senders)
     }
 
     fn deadlines(&mut self) {
@@ -308,6 +308,7 @@ impl<'a> Judge<'a> {
         if let Err(Failure::Closed(info)) = &over.result
             && info.is_clean()
             && closed.is_none_or(|closed| over.ended.time < closed)
+            && !self.records().any(|record| record.class == Class::Abort && record.began.order < over.ended.order)
             && !self
                 .outcome
                 .receiver
@@ -396,6 +397,8 @@ impl<'a> Judge<'a> {
                 matches!(record.class, Class::Send | Class::AbandonMessage)
                     && matches!(record.result, Err(Failure::Timeout | Failure::Own | Failure::Other(_)))
                     || record.class == Class::AbandonMessage
+                    // A batch goes on after a flush that has failed.
+                    || record.what.contains("Cork") && record.result.is_err() && record.ended.time > record.began.time
             }),
             CloseCause::Unfinished(_) => self.records().any(|record| {
                 record.class == Class::AbandonMessage || record.what.contains("Reader") && record.result.is_err()
@@ -602,7 +605,8 @@ fn may_end(record: &Record) -> bool {
 fn is_close_with(what: &str, code: u16) -> bool {
     let call = what.split_once(' ').map_or(what, |(_, call)| call);
     let with = [format!("CloseWith({code},"), format!("SendClose({code},"), format!("TryClose({code},")];
-    code == 1000 && (call == "Close" || call.contains("in the midst")) || with.iter().any(|with| call.starts_with(with))
+    code == 1000 && (matches!(call, "Close" | "SenderClose") || call.contains("in the midst"))
+        || with.iter().any(|with| call.starts_with(with))
 }
 
 /// What tells payloads apart: all before the first bar.

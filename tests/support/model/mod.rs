@@ -9,9 +9,9 @@ mod chance;
 mod findings;
 mod frames;
 mod judge;
-mod peer;
-mod program;
-mod record;
+pub(crate) mod peer;
+pub(crate) mod program;
+pub(crate) mod record;
 mod run;
 
 use super::world;
@@ -19,7 +19,7 @@ use super::world;
 pub(crate) use self::findings::Findings;
 pub(crate) use self::peer::Wire;
 pub(crate) use self::program::Program;
-pub(crate) use self::run::run;
+pub(crate) use self::run::{Outcome, run};
 
 /// The programs that are to be run: from `SEED` on, so many as `PROGRAMS` says.
 pub(crate) fn seeds(programs: u64) -> std::ops::Range<u64> {

@@ -34,8 +34,8 @@ pub(crate) struct Program {
     pub(crate) receiver: Vec<Call>,
     /// How it leaves the WebSocket.
     pub(crate) leave: Leave,
-    /// What the thread calls that has a Sender.
-    pub(crate) sender: Vec<Call>,
+    /// What the threads call that have a Sender, each.
+    pub(crate) senders: Vec<Vec<Call>>,
     pub(crate) script: Script,
 }
 
@@ -113,6 +113,8 @@ pub(crate) enum Call {
     TryPing(usize),
     TryFlush,
     Close,
+    /// Closes with a Sender, on the thread that has the WebSocket: that does not wait.
+    SenderClose,
     CloseWith(u16, &'static str),
     SendClose(u16, &'static str),
     TryClose(u16, &'static str),
@@ -312,7 +314,7 @@ impl Program {
             other_connects: chance.one_in(4),
             receiver: Vec::new(),
             leave: chance.pick(&[Leave::ReceiveAll, Leave::ReceiveAll, Leave::Close, Leave::Drop]),
-            sender: Vec::new(),
+            senders: Vec::new(),
             script: Script {
                 steps: Vec::new(),
                 last: Last::Eof(Duration::ZERO),
@@ -325,18 +327,22 @@ impl Program {
         // Half of the programs keep to messages, so that more of them get far.
         let plain = chance.one_in(2);
         program.receiver = (0..chance.below(7)).map(|_| receiving(chance, plain)).collect();
-        program.sender = (0..chance.below(6)).map(|_| sending(chance, plain)).collect();
+        let senders = if chance.one_in(3) { 2 } else { 1 };
+        program.senders =
+            (0..senders).map(|_| (0..chance.below(6)).map(|_| sending(chance, plain)).collect()).collect();
         if chance.one_in(3) {
             let place = chance.below(program.receiver.len() + 1);
             program.receiver.insert(place, sending(chance, plain));
         }
         if chance.one_in(4) {
             let place = chance.below(program.receiver.len() + 1);
-            program.receiver.insert(place, closing(chance));
+            let call = if chance.one_in(4) { Call::SenderClose } else { closing(chance) };
+            program.receiver.insert(place, call);
         }
-        if chance.one_in(3) {
-            let place = chance.below(program.sender.len() + 1);
-            program.sender.insert(place, closing(chance));
+        for sender in &mut program.senders {
+            if chance.one_in(3) {
+                sender.insert(chance.below(sender.len() + 1), closing(chance));
+            }
         }
         program
     }
@@ -397,7 +403,7 @@ impl Program {
 
     /// The longest close timeout that may be in force.
     pub(crate) fn longest_close(&self) -> Duration {
-        let set = self.receiver.iter().chain(&self.sender).filter_map(|call| match call {
+        let set = self.receiver.iter().filter_map(|call| match call {
             Call::SetCloseTimeout(timeout) => Some(*timeout),
             _ => None,
         });
@@ -416,7 +422,7 @@ impl Program {
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { receiver, sender, script, .. } = self;
+        let Self { receiver, senders, script, .. } = self;
         writeln!(f, "SEED={} ({:?}, deflate {:?}, capacity {})", self.seed, self.side, self.deflate, self.capacity)?;
         writeln!(
             f,
@@ -435,8 +441,12 @@ impl fmt::Display for Program {
         writeln!(f, "  {:?}", script.last)?;
         writeln!(f, "receiving thread:")?;
         receiver.iter().try_for_each(|call| writeln!(f, "  {call:?}"))?;
-        writeln!(f, "  {:?}\nsending thread:", self.leave)?;
-        sender.iter().try_for_each(|call| writeln!(f, "  {call:?}"))
+        writeln!(f, "  {:?}", self.leave)?;
+        for sender in senders {
+            writeln!(f, "sending thread:")?;
+            sender.iter().try_for_each(|call| writeln!(f, "  {call:?}"))?;
+        }
+        Ok(())
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct Outcome {
     /// What the connection could not be opened for.
     pub(crate) opening: Option<String>,
     pub(crate) receiver: Vec<Record>,
-    pub(crate) sender: Vec<Record>,
+    /// Those of all threads that send.
+    pub(crate) senders: Vec<Record>,
     pub(crate) peer: PeerLog,
 }
 
@@ -33,7 +34,7 @@ pub(crate) struct Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.program)?;
-        for record in self.receiver.iter().chain(&self.sender) {
+        for record in self.receiver.iter().chain(&self.senders) {
             let millis = |time: Duration| time.as_secs_f64() * 1e3;
             let (began, ended) = (record.began, record.ended);
             write!(f, "{:>4} {:>9.3} to {:>9.3} ms", began.order, millis(began.time), millis(ended.time))?;
@@ -82,24 +83,26 @@ pub(crate) fn run(program: Program, ours: Box<dyn Transport>, theirs: impl Wire)
     };
     let opened = open(&program, ours);
     let caller = |name| Caller::new(name, Arc::clone(&program), Arc::clone(&timeline));
-    let (opening, receiver, sender) = match opened {
+    let (opening, receiver, senders) = match opened {
         Ok(ws) => {
-            let handle = ws.sender();
-            let sending = caller('s');
-            let sending = world::spawn(move || sending.send(&handle));
-            let receiver = if program.other_connects {
-                let receiving = caller('r');
-                world::join(world::spawn(move || receiving.receive(ws)))
-            } else {
-                caller('r').receive(ws)
+            let send = |(number, name): (usize, char)| {
+                let (caller, handle, program) = (caller(name), ws.sender(), Arc::clone(&program));
+                world::spawn(move || caller.send(&handle, &program.senders[number]))
             };
-            (None, receiver, world::join(sending))
+            let senders: Vec<_> = (0..program.senders.len()).zip('s'..).map(send).collect();
+            let receiver = caller('r');
+            let receiver = if program.other_connects {
+                world::join(world::spawn(move || receiver.receive(ws)))
+            } else {
+                receiver.receive(ws)
+            };
+            (None, receiver, senders.into_iter().flat_map(world::join).collect())
         }
         Err(error) => (Some(format!("{error:?}")), Vec::new(), Vec::new()),
     };
     done.store(true, Ordering::SeqCst);
     let peer = world::join(peer);
-    Outcome { program, speech, opening, receiver, sender, peer }
+    Outcome { program, speech, opening, receiver, senders, peer }
 }
 
 fn open(program: &Program, ours: Box<dyn Transport>) -> Result<WebSocket, Error> {

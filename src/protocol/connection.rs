@@ -8,13 +8,13 @@ use thiserror::Error;
 use super::connection_builder::{ConnectionBuilder, Settings};
 use super::error::LocalProtocolError;
 use super::event::{Event, RejectConnection};
+use super::frame::Role;
 use super::handshake::{HandshakeError, Rejection};
 use super::inbound::Inbound;
 use super::mask::Entropy;
 use super::open_connection::OpenConnection;
 use super::opening::{Opening, Outcome};
 use super::outbound::Outbound;
-use super::role::Role;
 
 /// A WebSocket connection without I/O, in either role: bytes and events in, events and bytes out.
 ///
@@ -96,7 +96,7 @@ pub struct Halves {
     /// What sends.
     pub outbound: Outbound,
     /// What was received and has found no room in `inbound`: to be pushed once the steps before are done. Empty unless
-    /// more than 64 KiB followed the handshake.
+    /// more than 128 KiB followed the handshake.
     pub rest: Vec<u8>,
 }
 
@@ -211,12 +211,13 @@ impl Connection {
         std::iter::from_fn(move || self.next_event())
     }
 
-    /// The two halves, which work alone, one per thread; `None` unless the WebSocket is open or was. What was received
-    /// is in them; events of the opening handshake that were not taken are lost.
+    /// The two halves, which work alone, one per thread; `None` unless the WebSocket is open or was, and where other extensions
+    /// than permessage-deflate were agreed upon, which the halves do not know. What was received is in them; events of the opening
+    /// handshake that were not taken are lost.
     pub fn into_halves(self) -> Option<Halves> {
         match self.phase {
             Phase::Open(open) => {
-                let (inbound, outbound, rest) = open.into_parts();
+                let (inbound, outbound, rest) = open.into_parts()?;
                 Some(Halves { inbound, outbound, rest })
             }
             Phase::Opening(..) | Phase::Over => None,

@@ -3,17 +3,16 @@
 use std::collections::VecDeque;
 
 use super::connection::{Connection, RemoteProtocolError};
-use super::continuous_frame::TextPolicy;
+use super::deflate::PerMessageDeflate;
 use super::event::Event;
-use super::extension::Extension;
+use super::extension::{Extension, ExtensionDecoder, only_deflate};
+use super::frame::Role;
 use super::handshake::{HeadLimits, Headers, ServerHandshake, hooks};
-use super::inbound::Inbound;
-use super::limits::Limits;
+use super::inbound::{Inbound, Limits, TextPolicy};
 use super::mask::{Entropy, MaskKeys};
-use super::open_connection::OpenConnection;
+use super::open_connection::{Extended, OpenConnection};
 use super::opening::Opening;
 use super::outbound::Outbound;
-use super::role::Role;
 
 /// Makes a [`Connection`] that is not an ordinary one.
 ///
@@ -128,11 +127,19 @@ impl Default for ConnectionBuilder {
 impl Settings {
     /// The halves that these settings make.
     pub(super) fn open(self, role: Role) -> OpenConnection {
-        let (received, sent) = hooks(self.extensions);
-        OpenConnection::new(
-            Inbound::with_extensions(role, self.limits, self.text_policy, received),
-            Outbound::with_extensions(role, MaskKeys::pooled(self.entropy), sent),
-        )
+        let keys = MaskKeys::pooled(self.entropy);
+        let deflate = only_deflate(&self.extensions);
+        if deflate.is_some() || !self.extensions.iter().any(|extension| extension.enabled()) {
+            let inflater = deflate.and_then(PerMessageDeflate::inflater);
+            let deflater = deflate.and_then(PerMessageDeflate::deflater);
+            let inbound = Inbound::inflating(role, self.limits, self.text_policy, inflater);
+            return OpenConnection::new(inbound, Outbound::deflating(role, keys, deflater), None);
+        }
+        let (inbound, outbound) = hooks(self.extensions);
+        let decoder = ExtensionDecoder::new(inbound, self.limits.max_message_size, self.text_policy);
+        let inbound = decoder.inbound(role, self.limits);
+        let extended = Some(Box::new(Extended { decoder, outbound }));
+        OpenConnection::new(inbound, Outbound::deflating(role, keys, None), extended)
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   received bytes ─► Inbound ─► messages, frames or pieces        Frame  FrameHeader  mask  CloseFrame
-//!                     (window, assembler, extensions)              Opcode  CloseCode  Rsv  ProtocolError
+//!                     (window, frames, inflate, UTF-8)             Opcode  CloseCode  Rsv  ProtocolError
 //!
 //!   messages, control frames ─► Outbound ─► bytes to send          handshake: before all this
-//!                     (masking keys, extensions)
+//!                     (UTF-8, deflate, masking keys)
 //! ```
 //!
 //! [`Inbound`] and [`Outbound`] are the two halves of a connection after its opening [`handshake`]; each works alone, on a
@@ -18,31 +18,23 @@
 mod close;
 mod connection;
 mod connection_builder;
-mod continuous_frame;
-mod decoding;
 mod deflate;
 mod error;
 mod event;
 mod extension;
 mod frame;
-mod frame_buffer;
 mod frame_reader;
 pub mod handshake;
 mod inbound;
-mod limits;
 mod mask;
-mod opcode;
 mod open_connection;
 mod opening;
 mod outbound;
-mod role;
-mod step;
 mod utf8;
 
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
 pub use self::connection::{Connection, ConnectionState, Halves, RemoteProtocolError};
 pub use self::connection_builder::ConnectionBuilder;
-pub use self::continuous_frame::TextPolicy;
 pub use self::deflate::{
     DeflateOptions, DeflateParams, DeflateShape, DeflateState, Deflater, InflateState, Inflater, PerMessageDeflate,
     StatePool,
@@ -53,14 +45,10 @@ pub use self::event::{
     RejectData, Request, TextMessage,
 };
 pub use self::extension::{Extension, InboundExtension, OutboundExtension, Room};
-pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
+pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Opcode, Role, Rsv};
 pub use self::frame_reader::{FrameReader, FrameReaderError};
-pub use self::inbound::Inbound;
-pub use self::limits::Limits;
+pub use self::inbound::{Granularity, Inbound, Limits, Piece, Step, TextPolicy};
 pub use self::mask::{Entropy, MaskKeys, mask};
-pub use self::opcode::Opcode;
 pub(crate) use self::outbound::Compression;
 pub use self::outbound::{Fin, Outbound};
-pub use self::role::Role;
-pub use self::step::{Granularity, Piece, Step};
-pub(crate) use self::utf8::TextCheck;
+pub(crate) use self::utf8::Utf8Validator as TextCheck;

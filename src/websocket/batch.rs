@@ -3,7 +3,7 @@
 use super::turn::Turn;
 use crate::error::Result;
 use crate::message::MessageRef;
-use crate::protocol::{Fin, LocalProtocolError};
+use crate::protocol::LocalProtocolError;
 
 /// Gathers messages, so that many small ones leave in one write; made by [`WebSocket::cork`](crate::WebSocket::cork).
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl<'a> Batch<'a> {
             self.flush()?;
             return self.turn.message(message).map(frame_length);
         }
-        let length = self.turn.encode_data(message.kind().into(), Fin::Last, message.as_bytes())?;
+        let length = self.turn.encode_message(message)?;
         if self.turn.pending() >= Self::FULL {
             self.flush()?;
         }

@@ -67,14 +67,19 @@ impl<'a> Turn<'a> {
     /// Sends a whole message, as one frame unless it is large and compressed; returns the length of what was sent in bytes.
     #[inline]
     pub(super) fn message(&mut self, message: MessageRef<'_>) -> Result<u64> {
-        self.data(message.kind().into(), Fin::Last, message.as_bytes())
+        let (opcode, payload) = (message.kind().into(), message.as_bytes());
+        if payload.len() > Self::PIECE {
+            return self.large(opcode, Fin::Last, payload, |outbound| outbound.begin_message(message));
+        }
+        let compression = self.compression;
+        self.send(|outbound| outbound.message_with(message, compression)).map(|length| length as u64)
     }
 
     /// Sends a data frame, or several where it is large and compressed; returns their length in bytes.
     #[inline]
     pub(super) fn data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<u64> {
         if payload.len() > Self::PIECE {
-            return self.large(opcode, fin, payload);
+            return self.large(opcode, fin, payload, |outbound| outbound.begin(opcode, fin, payload.len() as u64));
         }
         let compression = self.compression;
         self.send(|outbound| outbound.data_with(opcode, fin, payload, compression)).map(|length| length as u64)
@@ -148,6 +153,13 @@ impl<'a> Turn<'a> {
             return Err(self.shared.dead());
         }
         encode(self.outbound()).map_err(Error::Usage)
+    }
+
+    /// Encodes a whole message without sending; returns its length in bytes.
+    #[inline]
+    pub(super) fn encode_message(&mut self, message: MessageRef<'_>) -> Result<usize> {
+        let compression = self.compression;
+        self.encode(|outbound| outbound.message_with(message, compression))
     }
 
     /// Encodes a data frame without sending; returns its length in bytes.
@@ -234,13 +246,19 @@ impl<'a> Turn<'a> {
     }
 
     #[cold]
-    fn large(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<u64> {
+    fn large(
+        &mut self,
+        opcode: Opcode,
+        fin: Fin,
+        payload: &[u8],
+        begin: impl FnOnce(&mut Outbound) -> Result<u64, LocalProtocolError>,
+    ) -> Result<u64> {
         if self.would_deflate(opcode, fin, payload.len() as u64) {
             return self.large_deflated(opcode, fin, payload);
         }
         let (first, rest) = payload.split_at(Self::PIECE);
         let length = self.send(|outbound| {
-            let length = outbound.begin(opcode, fin, payload.len() as u64)?;
+            let length = begin(outbound)?;
             outbound.payload(first)?;
             Ok(length)
         })?;

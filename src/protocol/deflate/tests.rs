@@ -282,7 +282,7 @@ fn text_is_validated_behind_the_compression() {
     };
     let cut = as_text(Fin::Last, b"caf\xc3");
     assert_eq!(receive(&mut inbound(PLAIN), &cut), Err(ProtocolError::TextNotUtf8));
-    let mut outbound = self::outbound(PLAIN);
+    let mut outbound = outbound(PLAIN);
     outbound.data(Opcode::Text, Fin::More, b"caf\xc3").unwrap();
     outbound.data(Opcode::Continuation, Fin::Last, b"\xa9").unwrap();
     let whole = sent(&mut outbound);

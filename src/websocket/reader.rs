@@ -277,9 +277,19 @@ impl Reader {
         }
     }
 
-    /// The message of the last step. Text that is not UTF-8 shows only here, and ends the connection within the deadline of the
-    /// receive.
+    /// The message of the last step, for a receive that waits. Text that is not UTF-8 shows only here, and ends the connection
+    /// within the deadline of the receive.
     #[inline(always)]
+    pub(super) fn short_message(&mut self, shared: &Arc<SharedConnection>) -> Result<MessageRef<'_>> {
+        let Self { inbound, ending, buffered, timeout, .. } = self;
+        inbound.message().map_err(|error| {
+            *buffered = Buffered::Nothing;
+            end_for_text(ending, shared, error, ReceiveDeadline::Timeout(*timeout)).err().unwrap_or_else(timed_out)
+        })
+    }
+
+    /// The message of the last step.
+    #[inline]
     pub(super) fn message(
         &mut self,
         shared: &Arc<SharedConnection>,

@@ -181,6 +181,12 @@ impl SharedConnection {
         self.has_unsent.load(Ordering::Relaxed) || self.stream.has_output()
     }
 
+    /// The same without what TLS has.
+    #[inline]
+    pub(super) fn is_marked_unsent(&self) -> bool {
+        self.has_unsent.load(Ordering::Relaxed)
+    }
+
     /// Notes whether something waits to be sent; an event loop is woken for it. Called under the lock.
     pub(super) fn set_unsent(&self, unsent: bool) {
         if self.has_unsent.load(Ordering::Relaxed) != unsent {

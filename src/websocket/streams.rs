@@ -9,7 +9,7 @@ use super::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::message::MessageKind;
 use crate::protocol::{
-    CloseCode, CloseFrame, Compression, Fin, Granularity, LocalProtocolError, Opcode, Piece, Step, TextCheck,
+    CloseCode, CloseFrame, Compression, Fin, Granularity, LocalProtocolError, Opcode, Piece, Step, Utf8Validator,
 };
 
 /// Reads one message before all of it has arrived; the end of the message is the end of the reader.
@@ -111,7 +111,7 @@ pub struct MessageWriter {
     /// The opcode of the next fragment.
     opcode: Opcode,
     /// There for text, which must be UTF-8 although its fragments may be cut anywhere.
-    text: Option<TextCheck>,
+    text: Option<Utf8Validator>,
     buffer: Vec<u8>,
     compression: Compression,
     state: WriterState,
@@ -136,7 +136,7 @@ impl MessageWriter {
         let guard = shared.acquire(Purpose::Message)?;
         shared.set_fragments();
         drop(guard);
-        let text = (kind == MessageKind::Text).then(TextCheck::default);
+        let text = (kind == MessageKind::Text).then(Utf8Validator::default);
         Ok(Self { shared, opcode: kind.into(), text, buffer: Vec::new(), compression, state: WriterState::Writing })
     }
 

@@ -83,8 +83,25 @@ pub(super) enum CloseProgress {
 }
 
 impl SharedConnection {
+    /// Sends one frame, and waits for the sending half and the network within the time for a send.
+    #[inline(always)]
+    pub(super) fn write_frame<N>(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
+    ) -> Result<N> {
+        let mut state = self.state();
+        state.check(purpose)?;
+        if state.overtaken == 0
+            && let Some(outbound) = state.take_outbound(purpose)
+        {
+            drop(state);
+            return WriteGuard::new(self, outbound, None).send(encode);
+        }
+        self.wait_for_outbound(state, purpose, None)?.send_late(encode)
+    }
+
     /// Takes the sending half, and waits for it within the time for a send.
-    #[inline]
     pub(super) fn acquire<'a>(self: &'a Arc<Self>, purpose: Purpose) -> Result<WriteGuard<'a>> {
         let mut state = self.state();
         state.check(purpose)?;
@@ -94,8 +111,7 @@ impl SharedConnection {
             drop(state);
             return Ok(WriteGuard::new(self, outbound, None));
         }
-        let deadline = send_deadline(&state);
-        self.wait_for_outbound(state, purpose, deadline)
+        self.wait_for_outbound(state, purpose, None)
     }
 
     /// The same within `longest` at most, which also covers what is written then.
@@ -107,8 +123,7 @@ impl SharedConnection {
         let state = self.state();
         let mut deadline = send_deadline(&state);
         deadline.total = deadline.total.min(Deadline::after(longest));
-        state.check(purpose)?;
-        self.wait_for_outbound(state, purpose, deadline)
+        self.wait_for_outbound(state, purpose, Some(deadline))
     }
 
     /// Takes the sending half without waiting, to give it back at once.
@@ -137,12 +152,14 @@ impl SharedConnection {
 
     /// Waits for the sending half while others have it. A thread that was woken for it and found it taken again goes before all
     /// that come later: one that sends without a pause must not starve the others.
+    #[cold]
     fn wait_for_outbound<'a>(
         self: &'a Arc<Self>,
         mut state: MutexGuard<'a, SendState>,
         purpose: Purpose,
-        deadline: SendDeadline,
+        deadline: Option<SendDeadline>,
     ) -> Result<WriteGuard<'a>> {
+        let deadline = deadline.unwrap_or_else(|| send_deadline(&state));
         let until = deadline.total.min(Deadline::after(deadline.stall));
         let mut overtaken = false;
         let outcome = loop {
@@ -290,7 +307,7 @@ impl<'a> WriteGuard<'a> {
     /// returning.
     const CONTROLS: usize = 4;
 
-    #[inline]
+    #[inline(always)]
     fn new(shared: &'a Arc<SharedConnection>, outbound: Box<Outbound>, deadline: Option<SendDeadline>) -> Self {
         let trace = match Epoch::now() {
             Some(epoch) if shared.is_traced(epoch, &outbound) => Tracing::On,
@@ -315,7 +332,7 @@ impl<'a> WriteGuard<'a> {
     }
 
     /// Sends one frame, or nothing of it: when no byte has left by the deadline, it is rolled back.
-    #[inline]
+    #[inline(always)]
     pub(super) fn send<N>(&mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
         let checkpoint = self.checkpoint();
         let length = encode(self.outbound())?;
@@ -323,6 +340,13 @@ impl<'a> WriteGuard<'a> {
             Ok(()) => Ok(length),
             Err(error) => Err(self.roll_back(checkpoint, error)),
         }
+    }
+
+    /// The same, out of the way of the calls that need not wait.
+    #[cold]
+    #[inline(never)]
+    fn send_late<N>(mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
+        self.send(encode)
     }
 
     /// Sends one frame by the deadline, if that goes. Before a byte of it has left it is rolled back; otherwise the rest stays
@@ -423,19 +447,21 @@ impl<'a> WriteGuard<'a> {
 
     /// Writes what is pending. After a timeout the rest stays, to be rolled back if it may be: nothing may follow a frame that was
     /// written in part.
-    #[inline]
+    #[inline(always)]
     pub(super) fn flush(&mut self) -> Result<()> {
         let shared = self.shared;
+        let is_traced = self.trace == Tracing::On;
         let outbound = self.outbound();
         let pending = outbound.pending();
+        let wanted = pending.len();
         let written = shared.stream.try_write(pending);
-        if self.trace == Tracing::Off
-            && let Ok(length) = written
-            && length == self.pending()
+        if let Ok(length) = written
+            && length == wanted
+            && !is_traced
             && !shared.stream.has_output()
         {
+            outbound.written(length);
             self.progress = Progress::SomeLeft;
-            self.outbound().written(length);
             return Ok(());
         }
         self.flush_rest(written)
@@ -580,11 +606,11 @@ impl<'a> WriteGuard<'a> {
 }
 
 impl Drop for WriteGuard<'_> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         if let (Condition::Whole, Hold::Single) = (self.condition, self.hold)
             && self.pending() == 0
-            && !self.shared.has_unsent()
+            && !self.shared.is_marked_unsent()
         {
             let mut state = self.shared.state();
             if state.is_undisturbed() {

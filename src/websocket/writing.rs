@@ -33,7 +33,7 @@ impl SharedConnection {
     ) -> Result<usize> {
         let payload = message.as_bytes();
         if payload.len() > WriteGuard::CHUNK && self.may_wait(wait) {
-            return self.acquire(Purpose::Message)?.send_large(message.kind().into(), Fin::Last, payload, compression);
+            return self.acquire(Purpose::Message)?.send_large_message(message, compression);
         }
         self.send_frame_with(Purpose::Message, payload.len(), wait, |outbound| {
             outbound.message_with(message, compression)
@@ -186,7 +186,7 @@ impl SharedConnection {
         encode: impl FnOnce(&mut Outbound) -> Result<usize, LocalProtocolError>,
     ) -> Result<usize> {
         if self.may_wait(wait) {
-            return self.acquire(purpose)?.send(encode);
+            return self.write_frame(purpose, encode);
         }
         let size = length.saturating_add(FrameHeader::MAX_LEN);
         if size > self.max_unsent {
@@ -197,22 +197,32 @@ impl SharedConnection {
 }
 
 impl WriteGuard<'_> {
-    /// Sends a data frame that is too large to be copied at once; returns the length of what was sent in bytes.
+    /// Sends a message that is too large to be copied at once; returns the length of what was sent in bytes.
+    #[cold]
+    fn send_large_message(&mut self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
+        self.send_in_steps(|guard| {
+            let len = message.as_bytes().len() as u64;
+            let mut chunked = ChunkedMessage::new(guard, message.kind().into(), Fin::Last, len, compression);
+            chunked.valid = Some(message);
+            chunked.send_all(guard, message.as_bytes())
+        })
+    }
+
+    /// The same with a data frame, whose text may be none.
     #[cold]
     fn send_large(&mut self, opcode: Opcode, fin: Fin, payload: &[u8], compression: Compression) -> Result<usize> {
         self.send_in_steps(|guard| {
-            let mut message = ChunkedMessage::new(guard, opcode, fin, payload.len() as u64, compression);
-            for chunk in payload.chunks(Self::CHUNK) {
-                message.send(guard, chunk)?;
-            }
-            Ok(usize::try_from(message.encoded).unwrap_or(usize::MAX))
+            let len = payload.len() as u64;
+            ChunkedMessage::new(guard, opcode, fin, len, compression).send_all(guard, payload)
         })
     }
 }
 
 /// A message that leaves chunk by chunk.
-struct ChunkedMessage {
+struct ChunkedMessage<'a> {
     form: Form,
+    /// The message, where its text is known to be valid.
+    valid: Option<MessageRef<'a>>,
     /// The opcode of the next frame.
     opcode: Opcode,
     fin: Fin,
@@ -234,23 +244,34 @@ enum Form {
     Fragments,
 }
 
-impl ChunkedMessage {
+impl ChunkedMessage<'_> {
     fn new(guard: &mut WriteGuard<'_>, opcode: Opcode, fin: Fin, len: u64, compression: Compression) -> Self {
         let is_compressed = len > 0 && guard.outbound().would_deflate(opcode, fin, len, compression);
         let form = if is_compressed { Form::Fragments } else { Form::Frame };
-        Self { form, opcode, fin, missing: len, encoded: 0, compression }
+        Self { form, valid: None, opcode, fin, missing: len, encoded: 0, compression }
+    }
+
+    /// Sends a payload that lies in memory; returns the length of what was sent in bytes.
+    fn send_all(mut self, guard: &mut WriteGuard<'_>, payload: &[u8]) -> Result<usize> {
+        for chunk in payload.chunks(WriteGuard::CHUNK) {
+            self.send(guard, chunk)?;
+        }
+        Ok(usize::try_from(self.encoded).unwrap_or(usize::MAX))
     }
 
     /// Sends the next chunk of the payload.
     fn send(&mut self, guard: &mut WriteGuard<'_>, chunk: &[u8]) -> Result<()> {
         let len = self.missing;
         self.missing = len.saturating_sub(chunk.len() as u64);
-        let (opcode, fin, compression) = (self.opcode, self.fin, self.compression);
+        let (opcode, fin, compression, valid) = (self.opcode, self.fin, self.compression, self.valid);
         match self.form {
             Form::Frame => {
                 self.form = Form::Payload;
                 self.encoded = guard.encode(|outbound| {
-                    let encoded = outbound.begin(opcode, fin, len)?;
+                    let encoded = match valid {
+                        Some(message) => outbound.begin_message(message)?,
+                        None => outbound.begin(opcode, fin, len)?,
+                    };
                     outbound.payload(chunk)?;
                     Ok(encoded)
                 })?;
@@ -333,7 +354,7 @@ impl<'a> Batch<'a> {
         let (payload, compression) = (message.as_bytes(), self.compression);
         if payload.len() > Self::FULL {
             self.flush()?;
-            let length = self.guard.send_large(message.kind().into(), Fin::Last, payload, compression)?;
+            let length = self.guard.send_large_message(message, compression)?;
             self.begin = self.guard.checkpoint();
             return Ok(length);
         }

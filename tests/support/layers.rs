@@ -17,7 +17,7 @@ use socket2::Socket;
 use websocket_sync::protocol::FrameHeader;
 use websocket_sync::{ConnectOptions, TlsBackend, TlsOptions, WebSocket};
 
-use crate::support::{Heard, answer_to, join, parse};
+use crate::support::{Heard, answer_to, by_deadline, join, ms, parse};
 use crate::tls_peer;
 
 /// What the bytes pass through.
@@ -294,6 +294,12 @@ impl Cases {
 /// Any result without its value.
 pub(crate) fn unit<T, E>(result: Result<T, E>) -> Result<(), E> {
     result.map(drop)
+}
+
+/// A call that has nothing to wait for, where many others load the machine at the same time. What it must not wait for takes longer.
+#[track_caller]
+pub(crate) fn promptly<T>(call: impl FnOnce() -> T) -> T {
+    by_deadline(ms(300), call)
 }
 
 /// Asserts that a call fails, and hands out the error.

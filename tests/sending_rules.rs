@@ -294,6 +294,58 @@ fn text_and(last: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn the_peer_never_sees_a_whole_text_that_is_invalid() {
+    type Send = fn(&WebSocket, &[u8]) -> Result<()>;
+    const SENDS: &[(&str, Send)] = &[
+        ("send_reader with the length", |ws, bytes| {
+            unit(ws.send_reader(MessageKind::Text, bytes, Some(bytes.len() as u64)))
+        }),
+        ("send_reader", |ws, bytes| unit(ws.send_reader(MessageKind::Text, bytes, None))),
+        ("a writer", |ws, bytes| {
+            let mut writer = ws.message_writer(MessageKind::Text)?;
+            writer.write_all(bytes)?;
+            writer.finish()
+        }),
+        ("send_frame", |ws, bytes| unit(ws.send_frame(&Frame::new(Opcode::Text, bytes)))),
+        ("send_frame in fragments", |ws, bytes| {
+            let (first, last) = bytes.split_at(bytes.len() - 1);
+            ws.send_frame(&Frame::new(Opcode::Text, first).fragment())?;
+            unit(ws.send_frame(&Frame::new(Opcode::Continuation, last)))
+        }),
+        ("send of a continuation", |ws, bytes| {
+            let (first, last) = bytes.split_at(bytes.len() - 1);
+            ws.send_frame(&Frame::new(Opcode::Text, first).fragment())?;
+            unit(ws.send(last, Opcode::Continuation))
+        }),
+        ("try_send of a continuation", |ws, bytes| {
+            let (first, last) = bytes.split_at(bytes.len() - 1);
+            ws.send_frame(&Frame::new(Opcode::Text, first).fragment())?;
+            unit(ws.try_send(last, Opcode::Continuation))
+        }),
+        ("send", |ws, bytes| unit(ws.send(bytes, Opcode::Text))),
+        ("try_send", |ws, bytes| unit(ws.try_send(bytes, Opcode::Text))),
+    ];
+    let mut cases = Cases::new();
+    for &(name, send) in SENDS {
+        for (what, bytes) in [
+            ("short and cut", b"caf\xc3".to_vec()),
+            ("short and wrong", b"caf\xff!".to_vec()),
+            ("long and cut", text_and(b"\xe2\x82")),
+            ("long and wrong", text_and(b"\xff!")),
+        ] {
+            cases.add(format!("{name}, {what}"), move || {
+                let (ws, peer) = watched(Layer::Tcp);
+                let sent = send(&ws, &bytes);
+                drop(ws);
+                assert_texts(&peer.join());
+                refused(sent);
+            });
+        }
+    }
+    cases.run(15);
+}
+
+#[test]
 fn text_found_invalid_after_some_of_it_has_left_ends_the_connection_and_is_never_whole() {
     type Send = fn(&WebSocket, &[u8]) -> Result<()>;
     const SENDS: &[(&str, Send)] = &[

@@ -128,7 +128,7 @@ fn the_peers_close_is_told_after_a_send_that_timed_out() {
             });
         }
     }
-    cases.run(15);
+    cases.run_few(8, 30);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_receive_tells_the_peers_close_at_once_though_another_threads_send_is_stuck(
             });
         }
     }
-    cases.run(12);
+    cases.run_few(4, 40);
 }
 
 // (c) An abort.
@@ -288,7 +288,7 @@ fn an_abort_tells_the_peers_close_if_it_has_arrived() {
             closed(by_deadline(ms(1000), || join(sending)));
         });
     }
-    cases.run(12);
+    cases.run_few(12, 30);
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn the_peers_close_is_told_though_a_reset_follows_it() {
             refused(join(sending));
         });
     }
-    cases.run(10);
+    cases.run_few(8, 30);
 }
 
 // (e) What is broken off on this side.
@@ -477,7 +477,7 @@ fn the_peers_close_is_told_when_this_side_breaks_a_message_off() {
             assert_too_big(&until_closed(&mut ws));
         });
     }
-    cases.run(12);
+    cases.run_few(8, 30);
 }
 
 // (f) A Close that comes later, within the closing time.
@@ -525,7 +525,7 @@ fn a_close_that_comes_after_a_send_timed_out_is_waited_for() {
             });
         }
     }
-    cases.run(10);
+    cases.run_few(8, 30);
 }
 
 #[test]
@@ -552,7 +552,7 @@ fn a_peer_that_never_says_why_is_not_waited_for_beyond_the_closing_time() {
             });
         }
     }
-    cases.run(6);
+    cases.run_few(8, 20);
 }
 
 #[test]

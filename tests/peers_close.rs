@@ -19,7 +19,6 @@ use layers::{
     Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, tcp_pair, unit,
 };
 use support::{by_deadline, closed, frame, join, masked_frame, ms};
-use websocket_sync::protocol::ProtocolError;
 use websocket_sync::{
     CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, Error, Frame, Message, MessageKind, Opcode, Phase,
     Result, WebSocket, WebSocketApp,
@@ -663,6 +662,7 @@ fn on_close_tells_the_reason_of_a_close_with_a_code_that_must_not_be_on_the_wire
 #[cfg(feature = "deflate")]
 #[test]
 fn nothing_is_received_after_invalid_compressed_text() {
+    use websocket_sync::protocol::ProtocolError;
     type Receive = fn(&mut WebSocket) -> Result<Option<String>>;
     fn shown<T: std::fmt::Debug>(received: Result<T>) -> Result<Option<String>> {
         received.map(|received| Some(format!("{received:?}")))

@@ -17,9 +17,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use layers::{
-    Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, tcp_pair, unit,
-};
+use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, unit};
 use support::{Heard, bounded, by_deadline, closed, frame, join, ms, narrow};
 use websocket_sync::protocol::{LocalProtocolError, Rsv};
 use websocket_sync::{
@@ -194,7 +192,7 @@ fn invalid_text_that_would_be_compressed_is_refused_and_the_connection_goes_on()
     for &(name, send) in INVALID_TEXT {
         cases.add(name, move || {
             let options = options().deflate(websocket_sync::DeflateOptions::new());
-            let (ours, theirs) = tcp_pair();
+            let (ours, theirs) = layers::tcp_pair();
             let server = {
                 let options = options.clone();
                 thread::spawn(move || {
@@ -446,7 +444,7 @@ fn compressed_text_found_invalid_after_some_of_it_has_left_is_never_whole() {
         for (how, ending) in [("cut", &b"\xc3"[..]), ("wrong", b"\xff")] {
             cases.add(format!("{how}, {with_length}"), move || {
                 let options = options().deflate(websocket_sync::DeflateOptions::new());
-                let (ours, theirs) = tcp_pair();
+                let (ours, theirs) = layers::tcp_pair();
                 let server = {
                     let options = options.clone();
                     thread::spawn(move || options.accept(theirs).unwrap().recv())

@@ -112,6 +112,7 @@ impl Stream {
     /// # Errors
     ///
     /// Those that are the end.
+    #[inline]
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(transport) => try_write(&**transport, buf),
@@ -314,14 +315,24 @@ fn try_read(transport: &dyn Transport, buf: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+#[inline]
 fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
+    match transport.try_write(buf) {
+        Ok(n) if n <= buf.len() => Ok(n),
+        tried => try_write_again(transport, buf, tried),
+    }
+}
+
+#[cold]
+fn try_write_again(transport: &dyn Transport, buf: &[u8], mut tried: io::Result<usize>) -> io::Result<usize> {
     loop {
-        match transport.try_write(buf) {
+        match tried {
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
             Err(error) if is_timeout(&error) => return Ok(0),
             Err(error) => retry(error, Deadline::NEVER)?,
         }
+        tried = transport.try_write(buf);
     }
 }
 

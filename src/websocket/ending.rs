@@ -106,7 +106,7 @@ impl SharedConnection {
     /// The error for a close inside a batch of the calling thread, or inside a reader that it sends: our Close could only leave
     /// after that.
     fn refuse_close(&self) -> Option<Error> {
-        self.state().own_transaction(Purpose::Control)
+        self.state().own_transaction(Purpose::Close)
     }
 }
 

@@ -230,7 +230,11 @@ impl Reader {
                     return Ok(Some(Step::Close));
                 }
                 (Ok(Step::Close | Step::Ended), _) => self.begin_close(shared)?,
-                (Err(error), _) => self.begin_violation(shared, error)?,
+                (Err(error), _) => {
+                    // A Close that must not be sent may have a reason all the same.
+                    let reason = self.inbound.rejected_close().map_or("", |close| &close.reason);
+                    begin_violation(&mut self.ending, shared, error, reason)?;
+                }
                 (Ok(Step::Ping), ControlPolicy::Handle(show)) => {
                     shared.queue_pong(self.inbound.control());
                     shared.flush_pending();
@@ -368,20 +372,6 @@ impl Reader {
             return Err(error);
         }
         self.ending = Some(Ending::new(shared, info, error));
-        Ok(())
-    }
-
-    /// The peer broke a rule, now or before.
-    #[cold]
-    fn begin_violation(&mut self, shared: &SharedConnection, error: ProtocolError) -> Result<()> {
-        if let Some(closed) = shared.closed() {
-            return Err(closed);
-        }
-        let info = shared.receive_violation(error, "");
-        if shared.is_over() {
-            return Err(Error::Protocol(error));
-        }
-        self.ending = Some(Ending::new(shared, info, Error::Protocol(error)));
         Ok(())
     }
 
@@ -554,15 +544,27 @@ fn end_for_text(
     error: ProtocolError,
     mut deadline: ReceiveDeadline,
 ) -> Result<()> {
+    begin_violation(ending, shared, error, "")?;
+    advance_ending(ending, shared, deadline.start())
+}
+
+/// The peer broke a rule, now or before.
+#[cold]
+fn begin_violation(
+    ending: &mut Option<Box<Ending>>,
+    shared: &SharedConnection,
+    error: ProtocolError,
+    reason: &str,
+) -> Result<()> {
     if let Some(closed) = shared.closed() {
         return Err(closed);
     }
-    let info = shared.receive_violation(error, "");
+    let info = shared.receive_violation(error, reason);
     if shared.is_over() {
         return Err(Error::Protocol(error));
     }
     *ending = Some(Ending::new(shared, info, Error::Protocol(error)));
-    advance_ending(ending, shared, deadline.start())
+    Ok(())
 }
 
 fn advance_ending(

@@ -74,6 +74,8 @@ pub(super) enum WriterKind {
 pub(super) enum Transaction {
     /// A message in fragments: other messages wait for its end, control frames pass between the fragments.
     Fragments(ThreadToken),
+    /// The same from a reader of the user's: a Close of this thread would have to leave before the end of the message.
+    Reader(ThreadToken),
     /// A batch, or a message from a reader of the user's: this thread holds the sending half until the end.
     Exclusive(ThreadToken),
 }
@@ -87,6 +89,8 @@ pub(super) enum Purpose {
     Fragment,
     /// A control frame: it may stand between fragments (RFC 6455, section 5.4).
     Control,
+    /// Our Close: nothing can follow it.
+    Close,
 }
 
 /// How far the closing handshake has come (RFC 6455, section 7).
@@ -466,10 +470,10 @@ impl SharedConnection {
         }
     }
 
-    /// The calling thread sends a message in fragments, until [`end_fragments`](Self::end_fragments).
-    pub(super) fn set_fragments(&self) {
+    /// A message in fragments is in progress, until [`end_fragments`](Self::end_fragments).
+    pub(super) fn set_fragments(&self, transaction: Transaction) {
         let mut state = self.state();
-        state.transaction = Some(Transaction::Fragments(ThreadToken::current()));
+        state.transaction = Some(transaction);
         state.wake_all(self);
     }
 
@@ -553,6 +557,9 @@ impl SendState {
         let is_own = match self.transaction {
             None => false,
             Some(Transaction::Fragments(thread)) => purpose == Purpose::Message && thread == ThreadToken::current(),
+            Some(Transaction::Reader(thread)) => {
+                matches!(purpose, Purpose::Message | Purpose::Close) && thread == ThreadToken::current()
+            }
             Some(Transaction::Exclusive(thread)) => thread == ThreadToken::current(),
         };
         is_own.then_some(Error::Usage(LocalProtocolError::SendingMessage))
@@ -567,7 +574,7 @@ impl SendState {
     /// Whether a message in fragments has to be finished first.
     #[inline]
     pub(super) fn is_held_up(&self, purpose: Purpose) -> bool {
-        purpose == Purpose::Message && matches!(self.transaction, Some(Transaction::Fragments(_)))
+        purpose == Purpose::Message && matches!(self.transaction, Some(Transaction::Fragments(_) | Transaction::Reader(_)))
     }
 
     /// Our Close, if it waits to be sent.

@@ -56,7 +56,7 @@ impl SharedConnection {
             Opcode::Pong => self.send_frame_with(Purpose::Control, payload.len(), wait, |outbound| outbound.pong(payload)),
             Opcode::Close => {
                 let close = CloseFrame::parse(payload).map_err(LocalProtocolError::CloseBody)?;
-                self.state().check(Purpose::Control)?;
+                self.state().check(Purpose::Close)?;
                 self.send_close(close, wait)?;
                 Ok(Frame::new(opcode, payload).encoded_len(self.role))
             }
@@ -117,15 +117,12 @@ impl SharedConnection {
         compression: Compression,
     ) -> Result<u64> {
         let Some(len) = len else {
-            let mut writer = MessageWriter::new(Arc::clone(self), kind, compression)?;
+            let mut writer = MessageWriter::for_reader(Arc::clone(self), kind, compression)?;
             // The writer's errors come wrapped; those of the reader are its own.
-            let copied = io::copy(&mut reader, &mut writer).map_err(Error::from);
-            if copied.is_err() {
-                writer.discard_unsent();
-            } else {
-                writer.finish()?;
-            }
-            return copied;
+            return match io::copy(&mut reader, &mut writer) {
+                Ok(copied) => writer.finish().map(|()| copied),
+                Err(error) => Err(writer.abandon(error.into())),
+            };
         };
         let mut guard = self.acquire(Purpose::Message)?.exclusive();
         let mut chunk = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(WriteGuard::CHUNK)];

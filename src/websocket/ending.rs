@@ -19,6 +19,11 @@ impl SharedConnection {
         if let Some(refused) = self.refuse_close() {
             return Err(refused);
         }
+        self.break_off(close, wait)
+    }
+
+    /// The same in the midst of what this thread sends.
+    pub(super) fn break_off(self: &Arc<Self>, close: CloseFrame, wait: Wait) -> Result<()> {
         if !self.queue_close(close) {
             return self.closed().map_or(Ok(()), Err);
         }

@@ -259,7 +259,7 @@ impl Drop for MessageWriter {
             // If the connection is over already, that is as well.
             let _ = CloseFrame::new(CloseCode::INTERNAL_ERROR, Self::UNFINISHED)
                 .map_err(Error::Usage)
-                .and_then(|close| self.shared.send_close(close, Wait::Allowed));
+                .and_then(|close| self.shared.break_off(close, Wait::Allowed));
         }
         self.shared.end_fragments();
     }

@@ -313,7 +313,7 @@ impl Tls {
 
     /// Moves what the session has to send to `output`. Now its holder is about to send it.
     fn collect(&self, output: &mut Output, session: &mut Session) {
-        output.take(&mut session.engine.pipe().outgoing.lock());
+        output.take(&mut session.engine.pipe().outgoing.bytes());
         self.unsent.store(false, Ordering::Relaxed);
         if output.len() > MAX_ANSWERS + 2 * BATCH {
             session.failed = Some(too_many_answers());
@@ -345,7 +345,7 @@ impl Tls {
         let output = self.output().capacity();
         let mut session = self.session();
         let pipe = session.engine.pipe();
-        output + pipe.incoming.capacity() + pipe.outgoing.lock().capacity()
+        output + pipe.incoming.capacity() + pipe.outgoing.bytes().capacity()
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {

@@ -186,6 +186,9 @@ impl Tls {
         timer: &mut SendTimer,
         taken: &mut usize,
     ) -> io::Result<()> {
+        if self.unsent.load(Ordering::Relaxed) {
+            self.collect(output, &mut self.session());
+        }
         output.send(&self.below, timer)?;
         while *taken < buf.len() {
             timer.check()?;
@@ -208,9 +211,10 @@ impl Tls {
         self.unsent.load(Ordering::Relaxed) || self.below.has_output()
     }
 
-    /// See [`Stream::output_len`]; not known while somebody sends.
+    /// See [`Stream::output_len`]. What somebody is sending right now does not count.
     pub(super) fn output_len(&self) -> usize {
-        self.try_output().map_or(0, |output| output.len()) + self.below.output_len()
+        let encrypted = self.try_output().map_or(0, |output| output.len());
+        encrypted + self.session().outgoing() + self.below.output_len()
     }
 
     /// See [`Stream::has_input`].

@@ -696,5 +696,41 @@ mod hostile_heads {
                 assert!(of_many < 200 * of_few.max(Duration::from_micros(20)), "{what}: {of_few:?}, {of_many:?}");
             }
         }
+
+        /// The most memory that a connection has held while it was given these bytes.
+        fn memory(mut connection: Connection, received: &str) -> u64 {
+            let mut give =
+                || received.as_bytes().chunks(1000).try_for_each(|chunk| connection.receive_data(Some(chunk)));
+            allocation_counter::measure(|| drop(give())).bytes_max
+        }
+
+        #[test]
+        fn what_a_peer_can_make_this_side_hold_is_bounded() {
+            let limits = HeadLimits::default();
+            let repeated = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+            let long = "x".repeat(500);
+            let fields = repeated(120, &|at| format!("X-{at}: {long}\r\n"));
+            let names = |line: usize| repeated(2800, &|at| format!("{:x},", line * 2800 + at));
+            let subprotocols = repeated(4, &|line| format!("Sec-WebSocket-Protocol: {}\r\n", names(line)));
+            let requests = [
+                request().replace("Host", &(fields.clone() + "Host")),
+                request().replace("Host", &(subprotocols + "Host")),
+                "\r\n".repeat(100_000),
+                "GET ".to_owned() + &"x".repeat(1 << 20),
+            ];
+            // Thousands of names take more than the bytes that they came in.
+            for request in requests {
+                let held = memory(server(limits), &request);
+                assert!(held < 32 * limits.head as u64, "{held} bytes for {}", request.len());
+            }
+            let responses = [
+                repeated(1000, &|_| format!("HTTP/1.1 103 Early Hints\r\nLink: {long}\r\n\r\n")),
+                format!("HTTP/1.1 403 No\r\n{fields}\r\n{}", "x".repeat(60_000)),
+            ];
+            for response in responses {
+                let held = memory(client(limits), &response);
+                assert!(held < 4 * limits.head as u64, "{held} bytes for {}", response.len());
+            }
+        }
     }
 }

@@ -153,7 +153,7 @@ impl OpenConnection {
         taken > 0
     }
 
-    /// A piece of a message; nothing where no more than the header of its frame, or half a character, has come.
+    /// A chunk of a message; nothing where no more than the header of its frame, or half a character, has come.
     fn piece(&mut self, piece: Piece) -> Option<Event> {
         let Piece { frame_finished, message_finished, .. } = piece;
         match self.inbound.message() {

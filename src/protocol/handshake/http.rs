@@ -185,11 +185,9 @@ impl HeadCollector {
         Ok(false)
     }
 
-    /// Drops the head that was collected, to collect the next one.
+    /// Drops the head that was collected, with its memory, to collect the next one.
     fn restart(&mut self) {
-        self.head.clear();
-        self.line_start = 0;
-        self.lines = 0;
+        *self = Self::new(self.start, self.limits);
     }
 
     /// The collected request.
@@ -352,45 +350,40 @@ impl Body {
         }
         let is_empty = |value| elements(value).next().is_none();
         let mut lengths = headers.elements("content-length").map(decimal);
-        match lengths.next().flatten() {
-            Some(length)
-                if lengths.all(|other| other == Some(length)) && !headers.all("content-length").any(is_empty) =>
-            {
-                Self::of_length(length)
-            }
+        let length = lengths.next().flatten().filter(|length| lengths.all(|other| other == Some(*length)));
+        match length {
+            Some(length) if !headers.all("content-length").any(is_empty) => Self::Length(length).after_data(0),
             _ => Self::Ended(BodyEnd::Malformed),
         }
-    }
-
-    const fn of_length(left: u64) -> Self {
-        if left == 0 { Self::Ended(BodyEnd::Complete) } else { Self::Length(left) }
-    }
-
-    const fn chunk_data(left: u64) -> Self {
-        if left == 0 { Self::ChunkEnd } else { Self::ChunkData(left) }
     }
 
     /// Takes data from the front of `bytes`, or finds the end; `None` if all were taken and the body goes on.
     fn read<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<ResponsePart<'a>> {
         loop {
-            let data: &[u8];
-            (*self, data) = match *self {
+            let most = match *self {
                 Self::Ended(end) => return Some(ResponsePart::End(end)),
                 _ if bytes.is_empty() => return None,
-                Self::UntilEof => (Self::UntilEof, split_front(bytes, u64::MAX)),
-                Self::Length(left) => {
-                    let data = split_front(bytes, left);
-                    (Self::of_length(left - data.len() as u64), data)
+                Self::UntilEof => u64::MAX,
+                Self::Length(left) | Self::ChunkData(left) => left,
+                framing => {
+                    *self = framing.after_byte(split_front(bytes, 1)[0]);
+                    continue;
                 }
-                Self::ChunkData(left) => {
-                    let data = split_front(bytes, left);
-                    (Self::chunk_data(left - data.len() as u64), data)
-                }
-                framing => (framing.after_byte(split_front(bytes, 1)[0]), &[][..]),
             };
-            if !data.is_empty() {
-                return Some(ResponsePart::Body(data));
-            }
+            let data = split_front(bytes, most);
+            *self = self.after_data(data.len() as u64);
+            return Some(ResponsePart::Body(data));
+        }
+    }
+
+    /// What follows so many bytes of data, which are no more than were left.
+    const fn after_data(self, length: u64) -> Self {
+        match self {
+            Self::Length(left) if left == length => Self::Ended(BodyEnd::Complete),
+            Self::Length(left) => Self::Length(left - length),
+            Self::ChunkData(left) if left == length => Self::ChunkEnd,
+            Self::ChunkData(left) => Self::ChunkData(left - length),
+            other => other,
         }
     }
 

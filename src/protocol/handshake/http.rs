@@ -175,6 +175,10 @@ impl HeadCollector {
 
     /// Takes from the front of `bytes` what belongs to the head; whether the head is whole.
     pub(super) fn collect(&mut self, bytes: &mut &[u8]) -> Result<bool, HandshakeError> {
+        // Most heads come whole and are short.
+        if self.head.is_empty() {
+            self.head.reserve(bytes.len().min(1024));
+        }
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.append(split_front(bytes, end as u64 + 1))?;
             if self.end_line()? {
@@ -224,7 +228,9 @@ impl HeadCollector {
     fn append(&mut self, part: &[u8]) -> Result<(), HandshakeError> {
         let line_room = self.limits.line.saturating_sub(self.head.len() - self.line_start);
         let head_room = self.limits.head.saturating_sub(self.head.len());
-        self.check_beginning(&part[..part.len().min(line_room).min(head_room)])?;
+        if self.lines == 0 {
+            self.check_beginning(&part[..part.len().min(line_room).min(head_room)])?;
+        }
         if part.len() > line_room && line_room <= head_room {
             return Err(HandshakeError::LineTooLong { limit: self.limits.line });
         }
@@ -236,7 +242,7 @@ impl HeadCollector {
     }
 
     /// Refuses what cannot become HTTP/1 as soon as that shows: a peer that speaks something else may wait for us, and
-    /// no line of it need ever end. `part` comes behind what was collected.
+    /// no line of it need ever end. `part` belongs to the first line and comes behind what was collected.
     fn check_beginning(&self, part: &[u8]) -> Result<(), HandshakeError> {
         match (self.start, part) {
             (StartLine::Status, _) => {
@@ -247,7 +253,7 @@ impl HeadCollector {
                     None => Ok(()),
                 }
             }
-            (StartLine::Request, [first, ..]) if self.lines == 0 && self.line_start == self.head.len() => {
+            (StartLine::Request, [first, ..]) if self.line_start == self.head.len() => {
                 let is_text = first.is_ascii_graphic() || first.is_ascii_whitespace();
                 if is_text { Ok(()) } else { Err(HandshakeError::NotHttp) }
             }

@@ -186,7 +186,7 @@ impl OpenConnection {
         taken > 0
     }
 
-    /// A piece of a message; nothing where no more than the header of its frame, or half a character, has come.
+    /// A chunk of a message; nothing where no more than the header of its frame, or half a character, has come.
     fn piece(&mut self, piece: Piece) -> Option<Event> {
         let Piece { kind, frame_finished, message_finished } = piece;
         let data = match (&mut self.extended, self.inbound.chunk().copied()) {

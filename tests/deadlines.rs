@@ -880,12 +880,7 @@ fn durations_at_their_extremes_neither_panic_nor_end_early() {
 fn a_timeout_of_zero_is_refused_but_for_a_receive() {
     let zero = Duration::ZERO;
     let new = ConnectOptions::new;
-    let all = [
-        new().timeout(zero),
-        new().open_timeout(zero),
-        new().send_timeout(zero),
-        new().close_timeout(zero),
-    ];
+    let all = [new().timeout(zero), new().open_timeout(zero), new().send_timeout(zero), new().close_timeout(zero)];
     for options in all {
         let refused = options.connect("ws://127.0.0.1:9/").unwrap_err();
         assert!(matches!(refused, Error::Options(_)), "{refused:?}");

@@ -9,7 +9,7 @@ use super::statistics::Statistics;
 use crate::error::{CloseInfo, Result};
 use crate::message::{Message, MessageRef};
 use crate::websocket::Sender;
-use crate::websocket::{CloseCode, Opcode, Response, ActivitySnapshot, check_close, not_connected};
+use crate::websocket::{ActivitySnapshot, CloseCode, Opcode, Response, check_close, not_connected};
 
 /// Sends on an app's connection, closes it, and says how it fares: from callbacks, and from any other thread.
 ///

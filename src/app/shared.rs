@@ -11,7 +11,7 @@ use super::statistics::{Latencies, Statistics};
 use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Error, Result};
-use crate::websocket::{CloseCode, Response, ActivitySnapshot};
+use crate::websocket::{ActivitySnapshot, CloseCode, Response};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
 pub(super) trait Link: Clone {

@@ -175,7 +175,9 @@ impl Ending {
                     }
                     return Some(self.error());
                 }
-                CloseProgress::Late | CloseProgress::Behind if deadline.is_now() && !self.until.is_over() => return None,
+                CloseProgress::Late | CloseProgress::Behind if deadline.is_now() && !self.until.is_over() => {
+                    return None;
+                }
                 CloseProgress::Late | CloseProgress::Behind => self.phase = EndingPhase::Over,
             }
         }
@@ -216,7 +218,9 @@ impl Ending {
         while let EndingPhase::Draining(drained) = &mut self.phase {
             match shared.stream.read(&mut scratch, self.until.min(deadline)) {
                 Ok(length @ 1..) if *drained + length < Self::MAX_DRAINED => *drained += length,
-                Err(error) if is_timeout(&error) && deadline.is_now() && !self.until.is_over() => return Drained::NotYet,
+                Err(error) if is_timeout(&error) && deadline.is_now() && !self.until.is_over() => {
+                    return Drained::NotYet;
+                }
                 Ok(_) | Err(_) => self.phase = EndingPhase::Over,
             }
         }

@@ -24,8 +24,8 @@ use std::time::Duration;
 
 pub(crate) use self::event_loop::{ActivitySnapshot, SendProgress};
 pub use self::reader::ControlFrames;
-pub(crate) use self::receive::Received;
 pub use self::receive::Messages;
+pub(crate) use self::receive::Received;
 pub use self::send::Sender;
 pub use self::streams::{MessageReader, MessageWriter};
 pub use self::writing::Batch;

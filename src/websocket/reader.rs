@@ -349,7 +349,10 @@ impl Reader {
 
     /// By when the closing handshake that is under way has to be over.
     pub(super) fn closing_deadline(&self, shared: &SharedConnection) -> Deadline {
-        self.ending.as_ref().filter(|ending| !ending.is_over()).map_or_else(|| shared.closing_deadline(), |ending| ending.until())
+        self.ending
+            .as_ref()
+            .filter(|ending| !ending.is_over())
+            .map_or_else(|| shared.closing_deadline(), |ending| ending.until())
     }
 
     /// Whether a step of this granularity would lose what another one has taken a part of.
@@ -567,11 +570,7 @@ fn begin_violation(
     Ok(())
 }
 
-fn advance_ending(
-    ending: &mut Option<Box<Ending>>,
-    shared: &Arc<SharedConnection>,
-    deadline: Deadline,
-) -> Result<()> {
+fn advance_ending(ending: &mut Option<Box<Ending>>, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<()> {
     let Some(current) = ending else { return Ok(()) };
     let Some(error) = current.advance(shared, deadline) else { return Ok(()) };
     if current.is_over() {

@@ -185,12 +185,6 @@ impl SharedConnection {
         self.has_unsent.load(Ordering::Relaxed) || self.stream.has_output()
     }
 
-    /// The same without what TLS has.
-    #[inline]
-    pub(super) fn is_marked_unsent(&self) -> bool {
-        self.has_unsent.load(Ordering::Relaxed)
-    }
-
     /// Notes whether something waits to be sent; an event loop is woken for it. Called under the lock.
     pub(super) fn set_unsent(&self, unsent: bool) {
         if self.has_unsent.load(Ordering::Relaxed) != unsent {
@@ -494,10 +488,7 @@ impl SharedConnection {
         let activity = self.activity.snapshot();
         // What was sent without waiting may still be here, and a ping behind it.
         let leaving = self.event_loop.is_attached() && self.has_unsent();
-        ActivitySnapshot {
-            received: activity.received + self.stream.arrived(),
-            waiting: activity.waiting && !leaving,
-        }
+        ActivitySnapshot { received: activity.received + self.stream.arrived(), waiting: activity.waiting && !leaving }
     }
 
     /// Takes a new source of masking keys.
@@ -574,7 +565,8 @@ impl SendState {
     /// Whether a message in fragments has to be finished first.
     #[inline]
     pub(super) fn is_held_up(&self, purpose: Purpose) -> bool {
-        purpose == Purpose::Message && matches!(self.transaction, Some(Transaction::Fragments(_) | Transaction::Reader(_)))
+        purpose == Purpose::Message
+            && matches!(self.transaction, Some(Transaction::Fragments(_) | Transaction::Reader(_)))
     }
 
     /// Our Close, if it waits to be sent.

@@ -8,10 +8,10 @@ use super::shared::{Purpose, SharedConnection, Transaction};
 use super::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::message::MessageKind;
-use crate::sync::ThreadToken;
 use crate::protocol::{
     CloseCode, CloseFrame, Compression, Fin, Granularity, LocalProtocolError, Opcode, Piece, Step, Utf8Validator,
 };
+use crate::sync::ThreadToken;
 
 /// Reads one message before all of it has arrived; the end of the message is the end of the reader.
 ///

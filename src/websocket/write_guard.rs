@@ -610,7 +610,7 @@ impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
         if let (Condition::Whole, Hold::Single) = (self.condition, self.hold)
             && self.pending() == 0
-            && !self.shared.is_marked_unsent()
+            && !self.shared.has_unsent()
         {
             let mut state = self.shared.state();
             if state.is_undisturbed() {

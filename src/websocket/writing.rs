@@ -52,8 +52,12 @@ impl SharedConnection {
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
                 self.send_data(opcode, Fin::Last, payload, compression, wait)
             }
-            Opcode::Ping => self.send_frame_with(Purpose::Control, payload.len(), wait, |outbound| outbound.ping(payload)),
-            Opcode::Pong => self.send_frame_with(Purpose::Control, payload.len(), wait, |outbound| outbound.pong(payload)),
+            Opcode::Ping => {
+                self.send_frame_with(Purpose::Control, payload.len(), wait, |outbound| outbound.ping(payload))
+            }
+            Opcode::Pong => {
+                self.send_frame_with(Purpose::Control, payload.len(), wait, |outbound| outbound.pong(payload))
+            }
             Opcode::Close => {
                 let close = CloseFrame::parse(payload).map_err(LocalProtocolError::CloseBody)?;
                 self.state().check(Purpose::Close)?;
@@ -64,12 +68,7 @@ impl SharedConnection {
     }
 
     /// Sends a frame that was put together by hand.
-    pub(super) fn send_frame(
-        self: &Arc<Self>,
-        frame: &Frame,
-        compression: Compression,
-        wait: Wait,
-    ) -> Result<usize> {
+    pub(super) fn send_frame(self: &Arc<Self>, frame: &Frame, compression: Compression, wait: Wait) -> Result<usize> {
         frame.validate()?;
         if frame.opcode.is_control() {
             return self.send(&frame.payload, frame.opcode, compression, wait);

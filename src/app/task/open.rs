@@ -43,7 +43,11 @@ pub(super) enum Handed {
     End(Error),
 }
 
-pub(super) fn hand_out(session: &mut Session<'_, Stage<'_, '_>>, ws: &mut WebSocket, granularity: Granularity) -> Handed {
+pub(super) fn hand_out(
+    session: &mut Session<'_, Stage<'_, '_>>,
+    ws: &mut WebSocket,
+    granularity: Granularity,
+) -> Handed {
     let shared = session.handle().shared();
     let before = shared.received.bytes();
     for handed in 0..MESSAGES {

@@ -16,9 +16,7 @@ use self::extension::{hooks, only_deflate};
 use self::open::{Extended, OpenConnection};
 use self::opening::{OpeningHandshake, OpeningStep};
 use super::handshake::{HandshakeError, HeadLimits, Headers, Rejection, ServerHandshake};
-use super::{
-    Entropy, Inbound, Limits, LocalProtocolError, MaskKeys, Outbound, PerMessageDeflate, Role, TextPolicy,
-};
+use super::{Entropy, Inbound, Limits, LocalProtocolError, MaskKeys, Outbound, PerMessageDeflate, Role, TextPolicy};
 
 pub use self::event::{
     AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, RejectConnection,

@@ -11,8 +11,8 @@ use crate::options::{ConnectOptions, Settings};
 use crate::protocol::handshake::{ClientRequest, Headers};
 use crate::url::{Target, UrlError};
 use crate::websocket::ActiveConnection;
-use crate::websocket::opening::nonce;
 use crate::websocket::VisitedUrls;
+use crate::websocket::opening::nonce;
 
 /// That of websocket-client.
 const REDIRECT_LIMIT: usize = 3;

@@ -120,6 +120,25 @@ impl Stream {
         }
     }
 
+    /// Writes all of `buf` without waiting, so that nothing of it is left here either.
+    ///
+    /// # Errors
+    ///
+    /// What a [`try_write`](Self::try_write) said that has done less.
+    #[inline]
+    pub(crate) fn try_write_all(&self, buf: &[u8]) -> Result<(), io::Result<usize>> {
+        match self {
+            Self::Plain(transport) => match transport.try_write(buf) {
+                Ok(n) if n == buf.len() => Ok(()),
+                tried => Err(try_write_again(&**transport, buf, tried)),
+            },
+            Self::Tls(tls) => match tls.try_write(buf) {
+                Ok(n) if n == buf.len() && !tls.has_output() => Ok(()),
+                tried => Err(tried),
+            },
+        }
+    }
+
     /// Whether a read may give bytes without waiting for the network: TLS has some that did not fit the last read.
     pub(crate) fn has_input(&self) -> bool {
         match self {

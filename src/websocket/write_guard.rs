@@ -133,17 +133,15 @@ impl SharedConnection {
             return self.write_message_in_turn(message, compression);
         };
         let pending = outbound.pending();
-        let wanted = pending.len();
-        let written = self.stream.try_write(pending);
-        if let Ok(written) = written
-            && written == wanted
-            && !self.stream.has_output()
-        {
-            outbound.written(written);
-            taken.give_back();
-            return Ok(length);
+        let all = pending.len();
+        match self.stream.try_write_all(pending) {
+            Ok(()) => {
+                outbound.written(all);
+                taken.give_back();
+                Ok(length)
+            }
+            Err(written) => taken.into_guard().finish_message(length, written),
         }
-        taken.into_guard().finish_message(length, written)
     }
 
     #[cold]
@@ -518,21 +516,15 @@ impl<'a> WriteGuard<'a> {
     /// written in part.
     pub(super) fn flush(&mut self) -> Result<()> {
         let shared = self.shared;
-        let is_traced = self.trace == Tracing::On;
-        let outbound = self.outbound();
-        let pending = outbound.pending();
-        let wanted = pending.len();
-        let written = shared.stream.try_write(pending);
-        if let Ok(length) = written
-            && length == wanted
-            && !is_traced
-            && !shared.stream.has_output()
-        {
-            outbound.written(length);
-            self.progress = Progress::SomeLeft;
-            return Ok(());
+        let pending = self.outbound().pending();
+        let all = pending.len();
+        match shared.stream.try_write_all(pending) {
+            Ok(()) => {
+                self.note_written(all);
+                Ok(())
+            }
+            Err(written) => self.flush_rest(written),
         }
-        self.flush_rest(written)
     }
 
     /// Waits until the rest of what is pending has left too.

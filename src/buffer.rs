@@ -1,38 +1,89 @@
-//! Buffers: the window that is received into, and bytes that pile up.
+//! Buffers whose memory follows the traffic: a window that is received into, and bytes that pile up.
+//!
+//! Memory grows by doubling, and is given back by one policy, [`Retention`].
 
 use std::fmt;
 
-/// What an idle connection pays for.
-const SMALLEST: usize = 4 * 1024;
-/// What a read asks for at most. Half as much costs a message of 4 KiB a tenth; more gains no system calls worth having,
-/// and leaves the second level cache.
-const LARGEST: usize = 128 * 1024;
-/// So many reads in a row that leave three quarters unused halve the buffer. It is many, since to shrink and grow with
-/// every ripple of the traffic costs more than the memory; who is idle gives it back at once, with
-/// [`Window::release`].
-const PATIENCE: u16 = 4096;
+/// How much memory a buffer retains: the high-water mark of its latest uses decides.
+///
+/// A use is whatever fills the buffer and empties it again: a read, a frame, a message. The memory is cut down after
+/// [`RUN`](Self::RUN) uses of which none needed a quarter of it. So one burst in a run keeps its memory, and what a single large
+/// message has taken does not stay.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retention {
+    /// The largest use of this run, in bytes.
+    high_water: usize,
+    /// How many uses this run has had.
+    uses: u16,
+}
 
-/// A buffer that is written at its end and read at its start, and whose size follows the traffic.
+impl Retention {
+    /// What a buffer may always keep, in bytes: the price of an idle connection.
+    pub(crate) const SMALLEST: usize = 4 * 1024;
+    /// How many uses are looked at together. To shrink and grow again costs about as much as that many system calls.
+    pub(crate) const RUN: u16 = 256;
+
+    /// Takes note of a use of `used` bytes; returns what to cut the `capacity` down to, if that is due.
+    #[inline]
+    pub(crate) fn note(&mut self, used: usize, capacity: usize) -> Option<usize> {
+        if capacity <= Self::SMALLEST || used >= capacity / 4 {
+            *self = Self::default();
+            return None;
+        }
+        self.high_water = self.high_water.max(used);
+        self.uses += 1;
+        if self.uses < Self::RUN {
+            return None;
+        }
+        let enough = (2 * self.high_water).next_power_of_two().max(Self::SMALLEST);
+        *self = Self::default();
+        (enough < capacity).then_some(enough)
+    }
+}
+
+/// The capacity to grow to for `needed` bytes: `limit` halved as often as that leaves room for them. So memory doubles, and of a
+/// buffer that becomes as large as it may be, half is there when it moves for the last time.
+fn grown(needed: usize, limit: usize) -> usize {
+    // Halves of this are powers of two.
+    const UNLIMITED: usize = 1 << (usize::BITS - 1);
+    match limit.min(UNLIMITED).checked_div(needed) {
+        Some(ratio @ 1..) => limit.min(UNLIMITED) >> ratio.ilog2(),
+        _ => needed,
+    }
+}
+
+/// A buffer that is written at its end and read at its start: received bytes.
 ///
-/// It holds nothing at first, then 4 KiB, doubles up to 128 KiB while reads fill it, and halves again while they leave
-/// it mostly unused. The bytes are initialised once, when they are allocated, never again before a read.
+/// It holds nothing at first, then 4 KiB, doubles up to 128 KiB while reads fill it, and shrinks while they leave it mostly
+/// unused. The bytes are initialised once, when they are allocated, never again before a read.
 ///
-/// Invariant: `start <= end <= bytes.len()`. What lies between `start` and `end` is received and unread, what lies
-/// behind `end` is room for the next read.
+/// Invariant: `start <= end <= bytes.len()`, and `start >= HEADROOM` unless nothing is allocated. What lies between `start` and
+/// `end` is received and unread, what lies behind `end` is room for the next read.
 pub(crate) struct Window {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
     /// What the buffer's size should be, as the latest reads show; applied by the next [`space`](Self::space).
     wanted: usize,
-    /// How many of the latest reads left three quarters unused.
-    unused: u16,
+    retention: Retention,
 }
 
 impl Window {
+    /// What a read asks for at most. Half as much costs a message of 4 KiB a tenth; more gains no system calls worth having, and
+    /// leaves the second level cache.
+    const LARGEST: usize = 128 * 1024;
+    /// What [`behind_padded`](Self::behind_padded) may extend by, and write to, in front of the first byte of a read.
+    pub(crate) const HEADROOM: usize = 64;
+
     /// An empty window, without any memory.
     pub(crate) const fn new() -> Self {
-        Self { bytes: Vec::new(), start: 0, end: 0, wanted: SMALLEST, unused: 0 }
+        Self {
+            bytes: Vec::new(),
+            start: 0,
+            end: 0,
+            wanted: Retention::SMALLEST,
+            retention: Retention { high_water: 0, uses: 0 },
+        }
     }
 
     /// Where the next read may write to; [`received`](Self::received) then says how much it wrote.
@@ -41,10 +92,10 @@ impl Window {
     #[inline]
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
-            self.start = 0;
-            self.end = 0;
-            if self.bytes.len() != self.wanted {
-                self.bytes = vec![0; self.wanted];
+            self.start = Self::HEADROOM;
+            self.end = Self::HEADROOM;
+            if self.bytes.len() != Self::HEADROOM + self.wanted {
+                self.bytes = vec![0; Self::HEADROOM + self.wanted];
             }
         } else if self.bytes.len() - self.end < self.bytes.len() / 2 {
             self.make_room();
@@ -58,12 +109,10 @@ impl Window {
         let space = self.bytes.len() - self.end;
         debug_assert!(n <= space, "{n} bytes received into {space}");
         if n >= space {
-            self.wanted = LARGEST.min(self.bytes.len() * 2).max(SMALLEST);
-            self.unused = 0;
-        } else if n < self.bytes.len() / 4 {
-            self.leave_unused();
-        } else {
-            self.unused = 0;
+            self.wanted = (self.size() * 2).clamp(Retention::SMALLEST, Self::LARGEST);
+        }
+        if let Some(enough) = self.retention.note(n, self.size()) {
+            self.wanted = enough;
         }
         self.end += n.min(space);
     }
@@ -87,10 +136,30 @@ impl Window {
         self.start += n;
     }
 
+    /// Drops all unread bytes.
+    pub(crate) const fn discard(&mut self) {
+        self.start = self.end;
+    }
+
     /// The last `n` bytes that were consumed.
     #[inline]
     pub(crate) fn behind(&self, n: usize) -> &[u8] {
         &self.bytes[self.start - n..self.start]
+    }
+
+    /// The same, extended by NULs in front to a multiple of 64 bytes if there is room for them, and how many those are.
+    #[inline]
+    pub(crate) fn behind_padded(&mut self, n: usize) -> (&[u8], usize) {
+        let start = self.start - n;
+        let padding = n.wrapping_neg() % Self::HEADROOM;
+        match self.bytes[..start].last_chunk_mut::<{ Self::HEADROOM }>() {
+            Some(consumed) => {
+                // As many as there may have to be: a constant number takes no loop.
+                *consumed = [0; Self::HEADROOM];
+                (&self.bytes[start - padding..self.start], padding)
+            }
+            None => (&self.bytes[start..self.start], 0),
+        }
     }
 
     /// How many bytes are unread.
@@ -112,7 +181,7 @@ impl Window {
 
     /// Whether more memory is held than an idle connection pays for, and nothing is unread.
     pub(crate) const fn can_release(&self) -> bool {
-        self.is_empty() && self.bytes.len() > SMALLEST
+        self.is_empty() && self.size() > Retention::SMALLEST
     }
 
     /// Gives the memory back, if nothing is unread.
@@ -122,40 +191,32 @@ impl Window {
         }
     }
 
-    /// Less than half of the buffer is behind the unread bytes: moves them to the front, or grows if the latest read
-    /// filled it.
-    #[cold]
-    fn make_room(&mut self) {
-        if self.wanted > self.bytes.len() {
-            self.resize(self.wanted);
-        } else if self.start > 0 {
-            self.compact();
-        } else if self.bytes.len() == self.end {
-            self.resize(LARGEST.min(self.bytes.len() * 2).max(self.bytes.len()));
-        }
+    /// How many bytes it can hold.
+    const fn size(&self) -> usize {
+        self.bytes.len().saturating_sub(Self::HEADROOM)
     }
 
-    fn compact(&mut self) {
-        self.bytes.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+    /// Less than half of the buffer is behind the unread bytes: moves them to the front, or grows if the latest read filled it.
+    #[cold]
+    fn make_room(&mut self) {
+        if self.wanted > self.size() {
+            self.resize(self.wanted);
+        } else if self.start > Self::HEADROOM {
+            self.bytes.copy_within(self.start..self.end, Self::HEADROOM);
+            self.end = Self::HEADROOM + self.len();
+            self.start = Self::HEADROOM;
+        } else if self.bytes.len() == self.end {
+            self.resize((self.size() * 2).min(Self::LARGEST).max(self.size()));
+        }
     }
 
     /// A buffer of `size` bytes with the unread ones at its front. `size` is at least their number.
     fn resize(&mut self, size: usize) {
-        let mut bytes = vec![0; size];
-        let len = self.len();
-        bytes[..len].copy_from_slice(self.unread());
-        *self = Self { bytes, start: 0, end: len, wanted: size.clamp(SMALLEST, LARGEST), unused: 0 };
-    }
-
-    #[inline]
-    fn leave_unused(&mut self) {
-        self.unused += 1;
-        if self.unused >= PATIENCE {
-            self.unused = 0;
-            self.wanted = SMALLEST.max(self.bytes.len() / 2).min(LARGEST);
-        }
+        let mut bytes = vec![0; Self::HEADROOM + size];
+        let end = Self::HEADROOM + self.len();
+        bytes[Self::HEADROOM..end].copy_from_slice(self.unread());
+        let wanted = size.clamp(Retention::SMALLEST, Self::LARGEST);
+        *self = Self { bytes, start: Self::HEADROOM, end, wanted, retention: Retention::default() };
     }
 }
 
@@ -178,15 +239,16 @@ impl fmt::Debug for Window {
 /// Bytes that pile up: `bytes[..filled]`. What lies behind is initialised already and is the room for more.
 ///
 /// A `Vec` by itself would have to be zero-filled before each read or each masking pass into its spare capacity.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ByteBuffer {
     /// Invariant: `filled <= bytes.len()`.
     bytes: Vec<u8>,
     filled: usize,
+    retention: Retention,
 }
 
 impl ByteBuffer {
-    /// By how much it grows at most beyond what is needed.
+    /// How much is initialised at once at most beyond what is needed.
     const AHEAD: usize = 64 * 1024;
 
     /// What has piled up.
@@ -214,14 +276,19 @@ impl ByteBuffer {
     #[inline]
     pub(crate) fn room(&mut self, wanted: usize) -> &mut [u8] {
         if self.bytes.len() - self.filled < wanted {
-            self.grow(wanted);
+            self.grow(wanted, usize::MAX);
         }
         &mut self.bytes[self.filled..][..wanted]
     }
 
-    /// What room there is without growing, at most `wanted` bytes.
-    pub(crate) fn spare(&mut self, wanted: usize) -> &mut [u8] {
-        let end = self.bytes.len().min(self.filled.saturating_add(wanted));
+    /// Room for what is not known in length: at least `least` bytes, unless no more than `most` may come at all, and at most `most`.
+    /// Whoever fills it asks again.
+    #[inline]
+    pub(crate) fn room_within(&mut self, least: usize, most: usize) -> &mut [u8] {
+        if self.bytes.len() - self.filled < most.min(least) {
+            self.grow(self.filled.max(least).min(most), self.filled.saturating_add(most));
+        }
+        let end = self.bytes.len().min(self.filled.saturating_add(most));
         &mut self.bytes[self.filled..end]
     }
 
@@ -232,18 +299,18 @@ impl ByteBuffer {
         self.filled = self.bytes.len().min(self.filled + length);
     }
 
-    /// Appends a copy of `piece`; with others like it, it will be no more than `limit` bytes.
+    /// Appends a copy of `chunk`; with others like it, it will be no more than `limit` bytes.
     #[inline]
-    pub(crate) fn extend(&mut self, piece: &[u8], limit: usize) {
-        match self.bytes.get_mut(self.filled..self.filled + piece.len()) {
-            Some(room) => room.copy_from_slice(piece),
+    pub(crate) fn extend(&mut self, chunk: &[u8], limit: usize) {
+        match self.bytes.get_mut(self.filled..self.filled + chunk.len()) {
+            Some(room) => room.copy_from_slice(chunk),
             None => {
+                self.reserve(chunk.len(), limit);
                 self.bytes.truncate(self.filled);
-                self.bytes.reserve_exact(growth(self.filled, self.bytes.capacity(), piece.len(), limit));
-                self.bytes.extend_from_slice(piece);
+                self.bytes.extend_from_slice(chunk);
             }
         }
-        self.filled += piece.len();
+        self.filled += chunk.len();
     }
 
     /// Forgets the bytes and keeps the memory.
@@ -263,6 +330,20 @@ impl ByteBuffer {
         self.filled = self.filled.min(length);
     }
 
+    /// Takes note of a use of `used` bytes that has ended, or goes on; gives memory back that the latest uses have left idle.
+    #[inline]
+    pub(crate) fn note_use(&mut self, used: usize) {
+        if let Some(enough) = self.retention.note(used, self.capacity()) {
+            self.bytes.truncate(enough.max(self.filled));
+            self.bytes.shrink_to(enough);
+        }
+    }
+
+    /// Whether more memory is held than an idle connection pays for.
+    pub(crate) const fn can_release(&self) -> bool {
+        self.capacity() > Retention::SMALLEST
+    }
+
     /// Forgets the bytes and gives the memory back.
     pub(crate) fn release(&mut self) {
         *self = Self::default();
@@ -270,64 +351,34 @@ impl ByteBuffer {
 
     /// The bytes as a `Vec`; the buffer is empty afterwards and holds nothing.
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        let Self { mut bytes, filled } = std::mem::take(self);
+        let Self { mut bytes, filled, .. } = std::mem::take(self);
         bytes.truncate(filled);
         bytes
     }
 
-    /// What piles up grows by more than it needs, so that many small pieces are moved seldom.
+    /// Initialises room for `more` bytes, and as many again as there are, if the memory is there.
     #[cold]
-    fn grow(&mut self, wanted: usize) {
-        let length = (self.filled + wanted.max(self.filled.min(Self::AHEAD))).next_multiple_of(256);
-        self.bytes.reserve_exact(length.saturating_sub(self.bytes.len()));
-        self.bytes.resize(length, 0);
-    }
-}
-
-/// How much to reserve for `more` bytes behind `length`: up to the next of `limit`, half of it, a quarter of it and so on, so
-/// that many pieces cost few reallocations. Of a message that is as long as it may be, half is there when it is moved for the
-/// last time, and both copies together are no more than the limit.
-pub(crate) fn growth(length: usize, capacity: usize, more: usize, limit: usize) -> usize {
-    if capacity - length >= more {
-        return 0;
-    }
-    let needed = length + more;
-    let mut size = limit;
-    while size / 2 >= needed {
-        size /= 2;
-    }
-    size.max(needed) - length
-}
-
-/// What comes in unknown length.
-impl ByteBuffer {
-    /// Less room than this is not worth writing to when it is not known how much will come.
-    const LEAST: usize = 1024;
-
-    /// Room for what is not known in length: at most `step` bytes, of `left` that may come altogether. Whoever fills it asks again;
-    /// memory doubles, and ends at what may come.
-    #[inline]
-    pub(crate) fn stretch(&mut self, step: usize, left: usize) -> &mut [u8] {
-        let most = step.min(left);
-        if self.bytes.len() - self.filled < most.min(Self::LEAST) {
-            self.stretch_by(self.filled.max(Self::LEAST).min(most), left);
-        }
-        self.spare(most)
+    fn grow(&mut self, more: usize, limit: usize) {
+        self.reserve(more, limit);
+        let ahead = self.filled.min(Self::AHEAD);
+        self.bytes.resize((self.filled + more + ahead).min(self.bytes.capacity()), 0);
     }
 
-    #[cold]
-    fn stretch_by(&mut self, more: usize, left: usize) {
-        let wanted = self.filled + more;
-        if wanted > self.bytes.capacity() {
+    /// Makes the memory large enough for `more` bytes.
+    fn reserve(&mut self, more: usize, limit: usize) {
+        let needed = self.filled + more;
+        if needed > self.bytes.capacity() {
+            // Of what is no part of the bytes nothing is moved.
             self.bytes.truncate(self.filled);
-            self.bytes.reserve_exact(growth(
-                self.filled,
-                self.bytes.capacity(),
-                more,
-                self.filled.saturating_add(left),
-            ));
+            self.bytes.reserve_exact(grown(needed, limit).max(needed) - self.filled);
         }
-        self.bytes.resize(wanted, 0);
+    }
+}
+
+/// Says how much there is; the bytes themselves may be secrets, and many.
+impl fmt::Debug for ByteBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteBuffer").field("filled", &self.filled).field("capacity", &self.capacity()).finish()
     }
 }
 

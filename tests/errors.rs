@@ -555,7 +555,7 @@ fn broken_rules() -> Vec<Broken> {
         (ProtocolError::FragmentedControl, "control frame is fragmented", 1002, Some(frame(0x09, ""))),
         (
             ProtocolError::FrameTooBig { limit },
-            "frame is larger than the limit of 1000 bytes",
+            "frame is larger than the limit of 1000 bytes (max_frame_size)",
             1009,
             Some(frame(0x82, [0; 1001])),
         ),
@@ -563,7 +563,7 @@ fn broken_rules() -> Vec<Broken> {
         (ProtocolError::MaskedFrame, "server masked a frame", 1002, Some(masked_frame(0x81, "masked"))),
         (
             ProtocolError::MessageTooBig { limit: 1500 },
-            "message is larger than the limit of 1500 bytes",
+            "message is larger than the limit of 1500 bytes (max_message_size)",
             1009,
             Some([frame(0x02, [0; 1000]), frame(0x80, [0; 501])].concat()),
         ),
@@ -577,13 +577,13 @@ fn broken_rules() -> Vec<Broken> {
         (ProtocolError::TextNotUtf8, "text is not UTF-8", 1007, Some(frame(0x81, b"\xed\xa0\x80"))),
         (
             ProtocolError::TooManyControlFrames { limit: 5 },
-            "more than 5 control frames in a row",
+            "more than 5 control frames in a row (max_control_frames)",
             1008,
             Some(frame(0x8A, "").repeat(6)),
         ),
         (
             ProtocolError::TooManyFragments { limit: 3 },
-            "message has more than 3 fragments",
+            "message has more than 3 fragments (max_fragments)",
             1008,
             Some([frame(0x02, ""), frame(0x00, "").repeat(3)].concat()),
         ),

@@ -13,8 +13,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use layers::{Cases, LAYERS, Layer, Script, Server, open_on, open_saying, refused, tcp_pair, unit};
-use support::{at_deadline, at_once, bounded, by_deadline, closed, frame, ms};
+use layers::{Cases, LAYERS, Layer, Script, Server, open_on, open_saying, promptly, refused, tcp_pair, unit};
+use support::{at_deadline, bounded, by_deadline, closed, frame, ms};
 use websocket_sync::protocol::{LocalProtocolError, ProtocolError};
 use websocket_sync::{
     CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Frame, Message, MessageRef, Opcode, Phase, Result,
@@ -119,15 +119,15 @@ fn a_receive_with_no_time_tells_at_once_that_nothing_is_there_and_later_what_is(
             cases.add(format!("{name} over {layer:?}"), move || {
                 let said = [frame(0x81, "one"), frame(0x89, "?"), frame(0x82, [2; 300]), frame(0x81, "three")].concat();
                 let (mut ws, go, _peer) = when_told(layer, &ConnectOptions::new(), said);
-                at_once(|| (0..20).for_each(|_| assert_timeout(look(&mut ws))));
+                promptly(|| (0..20).for_each(|_| assert_timeout(look(&mut ws))));
                 assert!(ws.connected());
                 go.send(()).unwrap();
                 assert_eq!(until_there(&mut ws, look).unwrap(), "one");
                 // The others came with it.
                 thread::sleep(ms(20));
-                assert_eq!(at_once(|| look(&mut ws)).unwrap(), "300 bytes");
-                assert_eq!(at_once(|| look(&mut ws)).unwrap(), "three");
-                at_once(|| assert_timeout(look(&mut ws)));
+                assert_eq!(promptly(|| look(&mut ws)).unwrap(), "300 bytes");
+                assert_eq!(promptly(|| look(&mut ws)).unwrap(), "three");
+                promptly(|| assert_timeout(look(&mut ws)));
             });
         }
     }
@@ -142,9 +142,9 @@ fn a_receive_with_no_time_finds_what_came_behind_the_101() {
             let first = [frame(0x81, "one"), frame(0x81, "two")].concat();
             let (mut ws, _peer) =
                 open_saying(Layer::Tcp, tcp_pair, &ConnectOptions::new(), first, |mut server| drop(server.rest()));
-            assert_eq!(at_once(|| look(&mut ws)).unwrap(), "one");
-            assert_eq!(at_once(|| look(&mut ws)).unwrap(), "two");
-            at_once(|| assert_timeout(look(&mut ws)));
+            assert_eq!(promptly(|| look(&mut ws)).unwrap(), "one");
+            assert_eq!(promptly(|| look(&mut ws)).unwrap(), "two");
+            promptly(|| assert_timeout(look(&mut ws)));
         });
     }
     cases.run(5);
@@ -175,7 +175,7 @@ fn a_receive_with_no_time_does_not_wait_for_the_end_of_a_connection() {
     let ends: [(&'static str, Vec<u8>, CloseCause); 3] = [
         ("a close", frame(0x88, b"\x03\xe9bye"), CloseCause::Remote),
         ("a violation", frame(0x83, ""), CloseCause::Violation(ProtocolError::UnknownOpcode(3))),
-        ("text that is none", frame(0x81, b"\xff"), CloseCause::Violation(ProtocolError::TextNotUtf8)),
+        ("invalid text", frame(0x81, b"\xff"), CloseCause::Violation(ProtocolError::TextNotUtf8)),
     ];
     let mut cases = Cases::new();
     for (what, end, cause) in ends {
@@ -190,14 +190,14 @@ fn a_receive_with_no_time_does_not_wait_for_the_end_of_a_connection() {
                 });
                 let start = Instant::now();
                 let told = loop {
-                    match at_once(|| look(&mut ws)) {
+                    match promptly(|| look(&mut ws)) {
                         Err(Error::Timeout(_)) => thread::sleep(ms(1)),
                         other => break other,
                     }
                     assert!(start.elapsed() < ms(3000), "it does not end");
                 };
                 assert!(told.is_err() || told.is_ok_and(|told| told == "close"));
-                assert_eq!(closed(at_once(|| look(&mut ws))).cause, cause);
+                assert_eq!(closed(promptly(|| look(&mut ws))).cause, cause);
                 assert_eq!(ws.close_info().unwrap().cause, cause);
                 drop(go);
             });
@@ -244,9 +244,9 @@ fn a_receive_timeout_of_zero_can_be_set_and_unset_while_connected() {
         let (mut ws, go, _peer) = when_told(Layer::Tcp, &ConnectOptions::new(), frame(0x81, "later"));
         ws.set_recv_timeout(Some(ZERO)).unwrap();
         assert_eq!(ws.timeout(), Some(ZERO));
-        at_once(|| assert_timeout(ws.recv()));
-        at_once(|| assert_timeout(unit(ws.message_reader())));
-        at_once(|| assert_timeout(ws.recv_frame()));
+        promptly(|| assert_timeout(ws.recv()));
+        promptly(|| assert_timeout(unit(ws.message_reader())));
+        promptly(|| assert_timeout(ws.recv_frame()));
         ws.set_recv_timeout(Some(ms(100))).unwrap();
         at_deadline(ms(100), || assert_timeout(ws.recv()));
         ws.set_recv_timeout(None).unwrap();
@@ -269,12 +269,12 @@ fn a_message_reader_with_no_time_goes_on_where_it_was() {
         ws.set_recv_timeout(Some(ZERO)).unwrap();
         let mut reader = ws.message_reader().unwrap();
         let mut text = String::new();
-        let error = at_once(|| reader.read_to_string(&mut text)).unwrap_err();
+        let error = promptly(|| reader.read_to_string(&mut text)).unwrap_err();
         assert_eq!((text.as_str(), error.kind()), ("half", std::io::ErrorKind::TimedOut));
         go.send(()).unwrap();
         thread::sleep(ms(200));
         text.clear();
-        at_once(|| reader.read_to_string(&mut text)).unwrap();
+        promptly(|| reader.read_to_string(&mut text)).unwrap();
         assert_eq!(text, " and half");
     });
 }
@@ -290,7 +290,7 @@ fn recv_deadline_waits_until_that_moment_and_no_longer() {
         // A moment that is over looks once, too.
         let before = Instant::now();
         thread::sleep(ms(20));
-        at_once(|| assert_timeout(ws.recv_deadline(before)));
+        promptly(|| assert_timeout(ws.recv_deadline(before)));
         go.send(()).unwrap();
         assert_eq!(ws.recv_deadline(Instant::now() + ms(10_000)).unwrap(), Message::from("late"));
     });
@@ -433,9 +433,9 @@ fn what_another_kind_of_receive_has_begun_is_not_taken_by_these() {
 fn who_is_not_connected_receives_nothing_by_any_deadline() {
     let mut ws = WebSocket::new();
     let later = Instant::now() + ms(5000);
-    assert_eq!(closed(at_once(|| ws.recv_deadline(later))).cause, CloseCause::NotConnected);
-    assert_eq!(closed(at_once(|| ws.recv_timeout(ZERO))).cause, CloseCause::NotConnected);
+    assert_eq!(closed(promptly(|| ws.recv_deadline(later))).cause, CloseCause::NotConnected);
+    assert_eq!(closed(promptly(|| ws.recv_timeout(ZERO))).cause, CloseCause::NotConnected);
     let all = ControlFrames::Show;
-    assert_eq!(closed(at_once(|| ws.recv_data_timeout(all, ms(5000)))).cause, CloseCause::NotConnected);
-    assert_eq!(closed(at_once(|| ws.recv_data_frame_timeout(all, ms(5000)))).cause, CloseCause::NotConnected);
+    assert_eq!(closed(promptly(|| ws.recv_data_timeout(all, ms(5000)))).cause, CloseCause::NotConnected);
+    assert_eq!(closed(promptly(|| ws.recv_data_frame_timeout(all, ms(5000)))).cause, CloseCause::NotConnected);
 }

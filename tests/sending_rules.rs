@@ -17,8 +17,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, refused, tcp_pair, unit};
-use support::{Heard, at_once, bounded, by_deadline, closed, frame, join, ms, narrow};
+use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, unit};
+use support::{Heard, bounded, by_deadline, closed, frame, join, ms, narrow};
 use websocket_sync::protocol::{LocalProtocolError, Rsv};
 use websocket_sync::{
     AppStep, AppTask, CloseCause, CloseCode, ConnectOptions, Error, Frame, Message, MessageKind, Opcode, Result,
@@ -31,7 +31,7 @@ fn options() -> ConnectOptions {
 }
 
 /// Everything that the server has heard until the end. It answers "still here" and a Close.
-fn witness(mut server: Server) -> Vec<Heard> {
+fn record_frames(mut server: Server) -> Vec<Heard> {
     let mut heard = Vec::new();
     while let Some((first, payload)) = server.frame_or_end() {
         match (first, &payload[..]) {
@@ -47,7 +47,7 @@ fn witness(mut server: Server) -> Vec<Heard> {
 }
 
 fn watched(layer: Layer) -> (WebSocket, Script<Vec<Heard>>) {
-    open_on(layer, &options(), witness)
+    open_on(layer, &options(), record_frames)
 }
 
 /// Asserts that the connection works both ways, and closes it.
@@ -77,12 +77,12 @@ fn messages(frames: &[Heard]) -> Vec<(u8, Vec<u8>)> {
     whole
 }
 
-/// Asserts that no whole message is text that is none.
+/// Asserts that no whole message is invalid text.
 #[track_caller]
 fn assert_texts(frames: &[Heard]) {
     for (opcode, payload) in messages(frames) {
         let text = std::str::from_utf8(&payload);
-        assert!(opcode != 1 || text.is_ok(), "a text of {} bytes is whole and none: {text:?}", payload.len());
+        assert!(opcode != 1 || text.is_ok(), "a text of {} bytes is whole and invalid: {text:?}", payload.len());
     }
 }
 
@@ -119,7 +119,7 @@ impl Read for Fails {
 
 type Call = fn(&WebSocket) -> Result<()>;
 
-const TEXT_THAT_IS_NONE: &[(&str, Call)] = &[
+const INVALID_TEXT: &[(&str, Call)] = &[
     ("send_reader with the length, wrong at once", |ws| unit(ws.send_reader(MessageKind::Text, &b"\xff"[..], Some(1)))),
     ("send_reader with the length, wrong in the midst", |ws| {
         unit(ws.send_reader(MessageKind::Text, &b"caf\xff!"[..], Some(5)))
@@ -161,22 +161,22 @@ const TEXT_THAT_IS_NONE: &[(&str, Call)] = &[
 ];
 
 #[test]
-fn text_that_is_none_and_of_which_nothing_has_left_is_refused_and_the_connection_goes_on() {
+fn invalid_text_of_which_nothing_has_left_is_refused_and_the_connection_goes_on() {
     let mut cases = Cases::new();
-    for &(name, send) in TEXT_THAT_IS_NONE {
+    for &(name, send) in INVALID_TEXT {
         cases.add(name, move || {
             let (mut ws, peer) = watched(Layer::Tcp);
-            assert_usage(at_once(|| send(&ws)), LocalProtocolError::TextNotUtf8);
+            assert_usage(promptly(|| send(&ws)), LocalProtocolError::TextNotUtf8);
             assert_goes_on(&mut ws);
             let heard = peer.join();
             assert_eq!(heard, [(0x81, b"still here".to_vec()), (0x88, b"\x03\xe8".to_vec())]);
         });
     }
     for &layer in &LAYERS[1..] {
-        for &(name, send) in &TEXT_THAT_IS_NONE[..6] {
+        for &(name, send) in &INVALID_TEXT[..6] {
             cases.add(format!("{name} over {layer:?}"), move || {
                 let (mut ws, peer) = watched(layer);
-                assert_usage(at_once(|| send(&ws)), LocalProtocolError::TextNotUtf8);
+                assert_usage(promptly(|| send(&ws)), LocalProtocolError::TextNotUtf8);
                 assert_goes_on(&mut ws);
                 assert_eq!(messages(&peer.join()).len(), 1);
             });
@@ -187,12 +187,12 @@ fn text_that_is_none_and_of_which_nothing_has_left_is_refused_and_the_connection
 
 #[cfg(feature = "deflate")]
 #[test]
-fn text_that_is_none_and_would_be_compressed_is_refused_and_the_connection_goes_on() {
+fn invalid_text_that_would_be_compressed_is_refused_and_the_connection_goes_on() {
     let mut cases = Cases::new();
-    for &(name, send) in TEXT_THAT_IS_NONE {
+    for &(name, send) in INVALID_TEXT {
         cases.add(name, move || {
             let options = options().deflate(websocket_sync::DeflateOptions::new());
-            let (ours, theirs) = tcp_pair();
+            let (ours, theirs) = layers::tcp_pair();
             let server = {
                 let options = options.clone();
                 thread::spawn(move || {
@@ -255,7 +255,7 @@ fn every_call_that_is_refused_leaves_the_connection_as_it_was() {
     for &(name, call) in CALLS {
         cases.add(name, move || {
             let (mut ws, peer) = watched(Layer::Tcp);
-            let error = refused(at_once(|| call(&ws)));
+            let error = refused(promptly(|| call(&ws)));
             assert!(matches!(error, Error::Usage(_)), "{error:?}");
             assert_goes_on(&mut ws);
             let heard = peer.join();
@@ -282,7 +282,7 @@ fn a_reader_that_fails_before_it_gave_anything_leaves_the_connection_as_it_was()
     cases.run(15);
 }
 
-// Whatever has left already, the peer never sees a whole text that is none.
+// Whatever has left already, the peer never sees a whole invalid text.
 
 const LARGE: usize = 600_000;
 
@@ -292,8 +292,61 @@ fn text_and(last: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn text_that_turns_out_to_be_none_when_some_of_it_has_left_ends_the_connection_and_is_never_whole() {
-    const SENDS: &[(&str, fn(&WebSocket, &[u8]) -> Result<()>)] = &[
+fn the_peer_never_sees_a_whole_text_that_is_invalid() {
+    type Send = fn(&WebSocket, &[u8]) -> Result<()>;
+    const SENDS: &[(&str, Send)] = &[
+        ("send_reader with the length", |ws, bytes| {
+            unit(ws.send_reader(MessageKind::Text, bytes, Some(bytes.len() as u64)))
+        }),
+        ("send_reader", |ws, bytes| unit(ws.send_reader(MessageKind::Text, bytes, None))),
+        ("a writer", |ws, bytes| {
+            let mut writer = ws.message_writer(MessageKind::Text)?;
+            writer.write_all(bytes)?;
+            writer.finish()
+        }),
+        ("send_frame", |ws, bytes| unit(ws.send_frame(&Frame::new(Opcode::Text, bytes)))),
+        ("send_frame in fragments", |ws, bytes| {
+            let (first, last) = bytes.split_at(bytes.len() - 1);
+            ws.send_frame(&Frame::new(Opcode::Text, first).fragment())?;
+            unit(ws.send_frame(&Frame::new(Opcode::Continuation, last)))
+        }),
+        ("send of a continuation", |ws, bytes| {
+            let (first, last) = bytes.split_at(bytes.len() - 1);
+            ws.send_frame(&Frame::new(Opcode::Text, first).fragment())?;
+            unit(ws.send(last, Opcode::Continuation))
+        }),
+        ("try_send of a continuation", |ws, bytes| {
+            let (first, last) = bytes.split_at(bytes.len() - 1);
+            ws.send_frame(&Frame::new(Opcode::Text, first).fragment())?;
+            unit(ws.try_send(last, Opcode::Continuation))
+        }),
+        ("send", |ws, bytes| unit(ws.send(bytes, Opcode::Text))),
+        ("try_send", |ws, bytes| unit(ws.try_send(bytes, Opcode::Text))),
+    ];
+    let mut cases = Cases::new();
+    for &(name, send) in SENDS {
+        for (what, bytes) in [
+            ("short and cut", b"caf\xc3".to_vec()),
+            ("short and wrong", b"caf\xff!".to_vec()),
+            ("long and cut", text_and(b"\xe2\x82")),
+            ("long and wrong", text_and(b"\xff!")),
+        ] {
+            cases.add(format!("{name}, {what}"), move || {
+                let (ws, peer) = watched(Layer::Tcp);
+                let sent = send(&ws, &bytes);
+                drop(ws);
+                assert_texts(&peer.join());
+                refused(sent);
+            });
+        }
+    }
+    cases.run(15);
+}
+
+#[test]
+fn text_found_invalid_after_some_of_it_has_left_ends_the_connection_and_is_never_whole() {
+    type Send = fn(&WebSocket, &[u8]) -> Result<()>;
+    const SENDS: &[(&str, Send)] = &[
         ("send_reader with the length", |ws, bytes| {
             unit(ws.send_reader(MessageKind::Text, bytes, Some(bytes.len() as u64)))
         }),
@@ -331,7 +384,7 @@ fn text_that_turns_out_to_be_none_when_some_of_it_has_left_ends_the_connection_a
                     let error = refused(send(&ws, &text_and(ending)));
                     assert!(matches!(error, Error::Closed(_)), "{error:?}");
                     assert!(!ws.connected());
-                    closed(at_once(|| ws.send_text("no more")));
+                    closed(promptly(|| ws.send_text("no more")));
                     ws.close().unwrap();
                     drop(ws);
                     let heard = peer.join();
@@ -353,7 +406,7 @@ fn a_payload_that_ends_too_early_when_some_of_it_has_left_ends_the_connection_an
             let sent = ws.send_reader(MessageKind::Binary, &vec![1; length][..], Some(announced as u64));
             let error = refused(sent);
             assert!(matches!(error, Error::Closed(_)), "{error:?}");
-            closed(at_once(|| ws.send_text("no more")));
+            closed(promptly(|| ws.send_text("no more")));
             drop(ws);
             assert!(messages(&peer.join()).is_empty());
         });
@@ -369,7 +422,7 @@ fn a_payload_that_ends_too_early_when_some_of_it_has_left_ends_the_connection_an
         drop(ws);
         assert!(!messages(&peer.join()).contains(&(1, b"short".to_vec())));
     });
-    cases.add("text that is none, byte by byte", || {
+    cases.add("invalid text, byte by byte", || {
         let (mut ws, peer) = watched(Layer::Tcp);
         let bytes = b"c".chain(&b"a"[..]).chain(&b"f"[..]).chain(&b"\xc3"[..]);
         match refused(ws.send_reader(MessageKind::Text, bytes, Some(4))) {
@@ -385,13 +438,13 @@ fn a_payload_that_ends_too_early_when_some_of_it_has_left_ends_the_connection_an
 
 #[cfg(feature = "deflate")]
 #[test]
-fn compressed_text_that_turns_out_to_be_none_when_some_of_it_has_left_is_never_whole() {
+fn compressed_text_found_invalid_after_some_of_it_has_left_is_never_whole() {
     let mut cases = Cases::new();
     for with_length in [true, false] {
         for (how, ending) in [("cut", &b"\xc3"[..]), ("wrong", b"\xff")] {
             cases.add(format!("{how}, {with_length}"), move || {
                 let options = options().deflate(websocket_sync::DeflateOptions::new());
-                let (ours, theirs) = tcp_pair();
+                let (ours, theirs) = layers::tcp_pair();
                 let server = {
                     let options = options.clone();
                     thread::spawn(move || options.accept(theirs).unwrap().recv())
@@ -401,7 +454,7 @@ fn compressed_text_that_turns_out_to_be_none_when_some_of_it_has_left_is_never_w
                 let length = with_length.then_some(bytes.len() as u64);
                 closed(ws.send_reader(MessageKind::Text, &bytes[..], length));
                 drop(ws);
-                // It is not told that this side has sent text that is none.
+                // It is not told that this side has sent invalid text.
                 closed(join(server));
             });
         }
@@ -528,7 +581,7 @@ fn inside(
         cases.add(name, move || {
             let (mut ws, peer) = watched(Layer::Tcp);
             let answered = std::cell::Cell::new(None);
-            let sent = outer(&ws, &|| answered.set(Some(at_once(|| call(&ws)))));
+            let sent = outer(&ws, &|| answered.set(Some(promptly(|| call(&ws)))));
             let answered = answered.into_inner().expect("it was called");
             match (answer, answered) {
                 (_, Err(Error::Usage(LocalProtocolError::SendingMessage))) | (Answer::SendingOrDone, Ok(())) => {}
@@ -551,9 +604,9 @@ fn inside_try_close(cases: &mut Cases, outer: fn(&WebSocket, &dyn Fn()) -> Resul
     ] {
         cases.add(name, move || {
             let (ws, peer) = watched(Layer::Tcp);
-            let sent = outer(&ws, &|| unit(at_once(|| call(&ws))).unwrap_or(()));
+            let sent = outer(&ws, &|| unit(promptly(|| call(&ws))).unwrap_or(()));
             sent.unwrap();
-            at_once(|| ws.close().unwrap());
+            promptly(|| ws.close().unwrap());
             assert_eq!(ws.close_info().unwrap().cause, CloseCause::Local);
             assert_eq!(messages(&peer.join()), [(1, b"whole".to_vec())]);
         });
@@ -637,7 +690,7 @@ fn a_message_from_the_thread_that_writes_another_is_refused_at_once_and_control_
             writer.write_all(b"half").unwrap();
             writer.flush().unwrap();
             ws.ping("passes").unwrap();
-            at_once(|| close(&ws).unwrap());
+            promptly(|| close(&ws).unwrap());
             closed(writer.finish());
             ws.close().unwrap();
             assert_eq!(ws.close_info().unwrap().cause, CloseCause::Local);
@@ -659,7 +712,7 @@ fn who_leaves_the_connection_from_inside_a_batch_or_a_reader_waits_for_nothing()
             let (ws, _peer) = watched(Layer::Tcp);
             let sender = ws.sender();
             let left = sender.cork(|batch| {
-                at_once(|| leave(ws));
+                promptly(|| leave(ws));
                 unit(batch.send_text("too late"))
             });
             closed(left);
@@ -667,7 +720,7 @@ fn who_leaves_the_connection_from_inside_a_batch_or_a_reader_waits_for_nothing()
         cases.add(format!("{name} in a reader"), move || {
             let (ws, _peer) = watched(Layer::Tcp);
             let sender = ws.sender();
-            closed(sender.send_reader(MessageKind::Text, Doing(Some(|| at_once(|| leave(ws))), b"late"), Some(4)));
+            closed(sender.send_reader(MessageKind::Text, Doing(Some(|| promptly(|| leave(ws))), b"late"), Some(4)));
         });
     }
     cases.run(10);
@@ -804,15 +857,15 @@ fn what_did_not_leave_at_once_is_told_by_wants_write_and_leaves_by_try_flush() {
                 for _ in 0..sent {
                     assert_eq!(server.frame_length(), (0x82, 100));
                 }
-                witness(server)
+                record_frames(server)
             });
             let mut sent = 0;
             while !ws.wants_write() {
-                at_once(|| ws.try_send_binary(&[1; 100]).unwrap());
+                promptly(|| ws.try_send_binary(&[1; 100]).unwrap());
                 sent += 1;
-                assert!(!ws.try_flush().unwrap() == ws.wants_write(), "after {sent} messages");
+                assert_ne!(ws.try_flush().unwrap(), ws.wants_write(), "after {sent} messages");
             }
-            assert!(!at_once(|| ws.try_flush().unwrap()));
+            assert!(!promptly(|| ws.try_flush().unwrap()));
             assert!(ws.wants_write());
             go.send(sent).unwrap();
             let start = Instant::now();
@@ -843,7 +896,7 @@ fn a_loop_is_woken_by_what_did_not_leave_at_once_over_tls_as_over_tcp() {
             });
             let mut connection = Some(ws);
             let app = WebSocketApp::new("ws://peer/")
-                .options(options.clone())
+                .options(options)
                 .connect_with(move |_, _| connection.take().ok_or_else(|| Error::other("there is one")));
             let (wake, woken) = mpsc::channel();
             let mut task: AppTask<'_> = app

@@ -498,8 +498,6 @@ fn both_ends_come_to_an_open_connection() {
 }
 
 mod hostile_heads {
-    use std::time::{Duration, Instant};
-
     use super::*;
 
     /// What a role made of the bytes: its events, with the parts of a body joined, and how it failed.
@@ -648,41 +646,91 @@ mod hostile_heads {
         assert_eq!(after_an_empty_line, (vec![], Some(HandshakeError::NotHttp)));
     }
 
-    /// The shortest of some runs.
-    fn shortest(run: impl Fn()) -> Duration {
-        let once = || {
-            let start = Instant::now();
-            run();
-            start.elapsed()
-        };
-        (0..5).map(|_| once()).min().unwrap()
-    }
+    #[cfg(target_os = "linux")]
+    mod costs {
+        use std::time::Duration;
 
-    #[test]
-    fn no_head_costs_more_than_its_length() {
-        let mut limits = HeadLimits::default();
-        (limits.head, limits.line, limits.fields) = (1 << 20, 1 << 20, 1 << 20);
-        let request = |more: &str| request().replace("Sec-WebSocket-Protocol: a, b\r\n", more);
-        let names = |count: usize| (0..count).map(|name| format!("{name:x},")).collect::<String>();
-        type Fill<'a> = &'a dyn Fn(usize) -> String;
-        let heads: [(&str, Fill<'_>); 4] = [
-            ("subprotocols", &|count| request(&format!("Sec-WebSocket-Protocol: {}\r\n", names(count)))),
-            ("fields of subprotocols", &|count| {
-                request(&(0..count).map(|name| format!("Sec-WebSocket-Protocol: {name:x}\r\n")).collect::<String>())
-            }),
-            ("fields", &|count| request(&(0..count).map(|name| format!("X-{name}: 1\r\n")).collect::<String>())),
-            ("elements", &|count| request(&format!("Connection: {}\r\n", names(count)))),
-        ];
-        for (what, head) in heads {
-            let (few, many) = (head(500), head(16_000));
-            let served = |head: &str| {
-                let mut server = server(limits);
-                server.receive_data(Some(head.as_bytes())).unwrap();
-                server.send(AcceptConnection::default()).unwrap();
+        use rustix::time::{ClockId, clock_gettime};
+
+        use super::*;
+
+        /// What this thread has had of a processor: other threads make no difference.
+        fn cpu_time() -> Duration {
+            Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
+        }
+
+        /// The cheapest of some runs.
+        fn cheapest(run: impl Fn()) -> Duration {
+            let once = || {
+                let start = cpu_time();
+                run();
+                cpu_time() - start
             };
-            let (of_few, of_many) = (shortest(|| served(&few)), shortest(|| served(&many)));
-            // 32 times as much; all compared with all would be 1,024 times as much.
-            assert!(of_many < 200 * of_few.max(Duration::from_micros(20)), "{what}: {of_few:?}, {of_many:?}");
+            (0..5).map(|_| once()).min().unwrap()
+        }
+
+        #[test]
+        fn no_head_costs_more_than_its_length() {
+            let mut limits = HeadLimits::default();
+            (limits.head, limits.line, limits.fields) = (1 << 20, 1 << 20, 1 << 20);
+            let request = |more: &str| request().replace("Sec-WebSocket-Protocol: a, b\r\n", more);
+            let names = |count: usize| (0..count).map(|name| format!("{name:x},")).collect::<String>();
+            type Fill<'a> = &'a dyn Fn(usize) -> String;
+            let heads: [(&str, Fill<'_>); 4] = [
+                ("subprotocols", &|count| request(&format!("Sec-WebSocket-Protocol: {}\r\n", names(count)))),
+                ("fields of subprotocols", &|count| {
+                    request(&(0..count).map(|name| format!("Sec-WebSocket-Protocol: {name:x}\r\n")).collect::<String>())
+                }),
+                ("fields", &|count| request(&(0..count).map(|name| format!("X-{name}: 1\r\n")).collect::<String>())),
+                ("elements", &|count| request(&format!("Connection: {}\r\n", names(count)))),
+            ];
+            for (what, head) in heads {
+                let (few, many) = (head(500), head(16_000));
+                let served = |head: &str| {
+                    let mut server = server(limits);
+                    server.receive_data(Some(head.as_bytes())).unwrap();
+                    server.send(AcceptConnection::default()).unwrap();
+                };
+                let (of_few, of_many) = (cheapest(|| served(&few)), cheapest(|| served(&many)));
+                // 32 times as much; all compared with all would be 1,024 times as much.
+                assert!(of_many < 200 * of_few.max(Duration::from_micros(20)), "{what}: {of_few:?}, {of_many:?}");
+            }
+        }
+
+        /// The most memory that a connection has held while it was given these bytes.
+        fn memory(mut connection: Connection, received: &str) -> u64 {
+            let mut give =
+                || received.as_bytes().chunks(1000).try_for_each(|chunk| connection.receive_data(Some(chunk)));
+            allocation_counter::measure(|| drop(give())).bytes_max
+        }
+
+        #[test]
+        fn what_a_peer_can_make_this_side_hold_is_bounded() {
+            let limits = HeadLimits::default();
+            let repeated = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+            let long = "x".repeat(500);
+            let fields = repeated(120, &|at| format!("X-{at}: {long}\r\n"));
+            let names = |line: usize| repeated(2800, &|at| format!("{:x},", line * 2800 + at));
+            let subprotocols = repeated(4, &|line| format!("Sec-WebSocket-Protocol: {}\r\n", names(line)));
+            let requests = [
+                request().replace("Host", &(fields.clone() + "Host")),
+                request().replace("Host", &(subprotocols + "Host")),
+                "\r\n".repeat(100_000),
+                "GET ".to_owned() + &"x".repeat(1 << 20),
+            ];
+            // Thousands of names take more than the bytes that they came in.
+            for request in requests {
+                let held = memory(server(limits), &request);
+                assert!(held < 32 * limits.head as u64, "{held} bytes for {}", request.len());
+            }
+            let responses = [
+                repeated(1000, &|_| format!("HTTP/1.1 103 Early Hints\r\nLink: {long}\r\n\r\n")),
+                format!("HTTP/1.1 403 No\r\n{fields}\r\n{}", "x".repeat(60_000)),
+            ];
+            for response in responses {
+                let held = memory(client(limits), &response);
+                assert!(held < 4 * limits.head as u64, "{held} bytes for {}", response.len());
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ fn read(window: &mut Window, n: usize) -> usize {
 fn nothing_is_allocated_before_the_first_read() {
     let mut window = Window::new();
     assert_eq!((window.capacity(), window.len(), window.is_empty()), (0, 0, true));
-    assert_eq!(window.space().len(), SMALLEST);
+    assert_eq!(window.space().len(), Retention::SMALLEST);
 }
 
 #[test]
@@ -26,17 +26,38 @@ fn reads_that_fill_it_double_it_up_to_128_kib() {
 }
 
 #[test]
-fn reads_that_leave_it_unused_halve_it_down_to_4_kib() {
+fn reads_that_leave_it_unused_shrink_it_to_what_they_need() {
     let mut window = Window::new();
-    for _ in 0..6 {
-        let n = read(&mut window, usize::MAX);
-        window.consume(n);
+    for (needed, size) in [(9, 4096), (5000, 16_384), (9, 4096)] {
+        for _ in 0..6 {
+            let n = read(&mut window, usize::MAX);
+            window.consume(n);
+        }
+        for _ in 0..Retention::RUN {
+            assert_eq!(window.space().len(), 131_072);
+            window.received(needed);
+            window.consume(needed);
+        }
+        assert_eq!(window.space().len(), size);
     }
-    for expected in [131_072, 65_536, 32_768, 16_384, 8192, 4096, 4096] {
-        for _ in 0..PATIENCE {
-            assert_eq!(window.space().len(), expected);
-            window.received(9);
-            window.consume(9);
+}
+
+#[test]
+fn consumed_bytes_come_with_nuls_in_front_to_whole_blocks_and_no_other_byte_changes() {
+    let mut window = Window::new();
+    for start in [0, 1, 200] {
+        for length in [0, 1, 16, 63, 64, 65, 300] {
+            let space = window.space();
+            space[..start + length + 10].fill(b'x');
+            window.received(start + length + 10);
+            window.consume(start + length);
+            let (bytes, padding) = window.behind_padded(length);
+            assert_eq!((bytes.len() % 64, padding), (0, (64 - length % 64) % 64));
+            assert!(
+                bytes[..padding].iter().all(|&byte| byte == 0) && bytes[padding..].iter().all(|&byte| byte == b'x')
+            );
+            assert_eq!(window.unread(), [b'x'; 10]);
+            window.consume(10);
         }
     }
 }
@@ -75,10 +96,10 @@ fn an_unread_tail_moves_to_the_front_only_when_room_is_short() {
 fn unread_bytes_that_fill_it_make_it_grow() {
     let mut window = Window::new();
     let mut total = 0;
-    while total < LARGEST {
+    while total < Window::LARGEST {
         total += read(&mut window, 1000);
     }
-    assert_eq!((window.len(), window.space().len()), (LARGEST, 0));
+    assert_eq!((window.len(), window.space().len()), (Window::LARGEST, 0));
     window.consume(1);
     assert_eq!(window.space().len(), 1);
 }
@@ -105,14 +126,14 @@ proptest! {
         for (give, take) in steps {
             let unread = window.len();
             let space = window.space();
-            prop_assert!(!space.is_empty() || unread >= LARGEST);
+            prop_assert!(!space.is_empty() || unread >= Window::LARGEST);
             let give = give.min(space.len());
             for (i, byte) in space[..give].iter_mut().enumerate() {
                 *byte = ((written + i) % 251) as u8;
             }
             window.received(give);
             written += give;
-            prop_assert!(window.start <= window.end && window.end <= window.bytes.len());
+            prop_assert!(window.start <= window.end && window.end <= window.bytes.len() && window.start >= Window::HEADROOM);
             prop_assert_eq!(window.len(), written - read);
             let take = take.min(window.len());
             let expected: Vec<u8> = (read..read + take).map(|i| (i % 251) as u8).collect();
@@ -141,16 +162,71 @@ fn bytes_pile_up_whichever_way_they_come() {
 #[test]
 fn what_is_not_known_in_length_gets_as_much_memory_as_it_may_have() {
     let mut buffer = ByteBuffer::default();
-    let limit = 100_000;
+    let (limit, least) = (100_000, 1024);
     while buffer.len() < limit {
-        let room = buffer.stretch(32 * 1024, limit - buffer.len()).len();
-        assert!((1..=32 * 1024).contains(&room));
+        let room = buffer.room_within(least, limit - buffer.len()).len();
+        assert!(room >= 1);
         buffer.fill(room);
-        assert!(buffer.capacity() <= limit && buffer.capacity() <= 2 * buffer.len().max(ByteBuffer::LEAST));
+        assert!(buffer.capacity() <= limit && buffer.capacity() <= 2 * buffer.len().max(least));
     }
     assert_eq!((buffer.len(), buffer.capacity()), (limit, limit));
     buffer.clear();
-    assert_eq!(buffer.stretch(32 * 1024, limit).len(), 32 * 1024, "what is there is used");
+    assert_eq!(buffer.room_within(least, limit).len(), limit, "what is there is used");
+}
+
+#[test]
+fn memory_doubles_however_bytes_are_added() {
+    type Add = fn(&mut ByteBuffer);
+    let ways: [Add; 3] = [
+        |buffer| buffer.extend(&[7; 1000], usize::MAX),
+        |buffer| {
+            buffer.room(1000).fill(7);
+            buffer.fill(1000);
+        },
+        |buffer| {
+            let length = buffer.room_within(1000, 1000).len();
+            buffer.fill(length);
+        },
+    ];
+    for add in &ways[..2] {
+        let mut buffer = ByteBuffer::default();
+        let mut moves = 0;
+        while buffer.len() < 16 << 20 {
+            let before = buffer.capacity();
+            add(&mut buffer);
+            moves += usize::from(buffer.capacity() != before);
+            assert!(buffer.capacity() <= 2 * buffer.len().max(1024));
+        }
+        assert!(moves <= 16, "{moves} times moved for 16 MiB");
+    }
+    let mut buffer = ByteBuffer::default();
+    ways.iter().for_each(|add| add(&mut buffer));
+    assert_eq!(buffer.len(), 3000);
+}
+
+#[test]
+fn memory_that_a_run_of_uses_left_idle_is_given_back() {
+    let mut buffer = ByteBuffer::default();
+    for (used, most) in [(100, 4096), (6000, 16_384)] {
+        buffer.clear();
+        buffer.extend(&[7; 1 << 20], usize::MAX);
+        buffer.note_use(buffer.len());
+        for _ in 0..2 * Retention::RUN {
+            buffer.clear();
+            buffer.extend(&[8; 6000][..used], usize::MAX);
+            buffer.note_use(buffer.len());
+            assert_eq!(buffer.len(), used);
+        }
+        assert!(buffer.capacity() <= most, "{}", buffer.capacity());
+    }
+    // One large use in a run keeps the memory for the next.
+    let mut buffer = ByteBuffer::default();
+    for round in 0..10 * Retention::RUN {
+        buffer.clear();
+        buffer.extend(&vec![7; if round % 100 == 0 { 1 << 20 } else { 10 }], usize::MAX);
+        buffer.note_use(buffer.len());
+        assert_eq!(buffer.capacity(), 1 << 20);
+    }
 }
 
 #[test]
@@ -164,5 +240,5 @@ fn a_cleared_buffer_needs_no_new_memory() {
         assert_eq!(buffer.as_slice(), [8; 900]);
     }
     assert_eq!(buffer.capacity(), held);
-    assert!(buffer.spare(usize::MAX).len() >= 100);
+    assert!(buffer.room_within(0, usize::MAX).len() >= 100);
 }

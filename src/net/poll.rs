@@ -14,6 +14,10 @@ use crate::sync::now;
 /// The longest wait that `poll` takes everywhere: macOS and Windows count it in milliseconds, in an `int`.
 const LONGEST_POLL: Duration = Duration::from_millis(i32::MAX as u64);
 
+/// How often a wait on Windows has the socket looked at: nothing says that a `shutdown` in another thread ends a WSAPoll, as it ends
+/// a recv.
+const SLICE: Option<Duration> = if cfg!(windows) { Some(Duration::from_millis(250)) } else { None };
+
 /// The longest time between two looks at a transport that says "ready" and gives EAGAIN.
 const LONGEST_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -29,11 +33,14 @@ pub(super) fn wait(socket: &socket2::Socket, interest: Interest, deadline: Optio
     };
     loop {
         let rest = deadline.map(|deadline| deadline.saturating_duration_since(now()));
-        if poll(&mut [PollFd::new(socket, flags)], rest)? > 0 {
+        if poll(&mut [PollFd::new(socket, flags)], rest.into_iter().chain(SLICE).min())? > 0 {
             return Ok(true);
         }
         if is_over(deadline) {
             return Ok(false);
+        }
+        if SLICE.is_some() {
+            return Ok(true);
         }
     }
 }

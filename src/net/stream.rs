@@ -112,10 +112,30 @@ impl Stream {
     /// # Errors
     ///
     /// Those that are the end.
+    #[inline]
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(transport) => try_write(&**transport, buf),
             Self::Tls(tls) => tls.try_write(buf),
+        }
+    }
+
+    /// Writes all of `buf` without waiting, so that nothing of it is left here either.
+    ///
+    /// # Errors
+    ///
+    /// What a [`try_write`](Self::try_write) said that has done less.
+    #[inline]
+    pub(crate) fn try_write_all(&self, buf: &[u8]) -> Result<(), io::Result<usize>> {
+        match self {
+            Self::Plain(transport) => match transport.try_write(buf) {
+                Ok(n) if n == buf.len() => Ok(()),
+                tried => Err(try_write_again(&**transport, buf, tried)),
+            },
+            Self::Tls(tls) => match tls.try_write(buf) {
+                Ok(n) if n == buf.len() && !tls.has_output() => Ok(()),
+                tried => Err(tried),
+            },
         }
     }
 
@@ -314,14 +334,24 @@ fn try_read(transport: &dyn Transport, buf: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+#[inline]
 fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
+    match transport.try_write(buf) {
+        Ok(n) if n <= buf.len() => Ok(n),
+        tried => try_write_again(transport, buf, tried),
+    }
+}
+
+#[cold]
+fn try_write_again(transport: &dyn Transport, buf: &[u8], mut tried: io::Result<usize>) -> io::Result<usize> {
     loop {
-        match transport.try_write(buf) {
+        match tried {
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
             Err(error) if is_timeout(&error) => return Ok(0),
             Err(error) => retry(error, Deadline::NEVER)?,
         }
+        tried = transport.try_write(buf);
     }
 }
 

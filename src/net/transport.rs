@@ -13,7 +13,8 @@ use super::poll;
 use super::socket::Socket;
 
 /// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed channel or a simulated
-/// network. TCP and Unix sockets need no implementation: pass them as they are.
+/// network. TCP and Unix sockets need no implementation: pass them as they are. Whether such a socket blocks, and its timeout for
+/// reads, are then set by this crate, and are not to be changed through a clone of it.
 ///
 /// The contract is that of a non-blocking descriptor and `poll`: [`try_read`](Self::try_read) and [`try_write`](Self::try_write) never
 /// wait, [`wait`](Self::wait) does. All methods take `&self`: one thread reads while another writes, at most one of each kind at a time,

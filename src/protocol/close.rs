@@ -185,6 +185,16 @@ impl CloseFrame {
         Ok(Self { code, reason: reason.to_owned() })
     }
 
+    /// What a body says that [`parse`](Self::parse) has refused: its code, and its reason with bytes that are no text escaped.
+    pub(super) fn parse_rejected(body: &[u8]) -> Option<Self> {
+        let (code, reason) = body.split_first_chunk::<2>()?;
+        let reason = match std::str::from_utf8(reason) {
+            Ok(reason) => reason.to_owned(),
+            Err(_) => reason.escape_ascii().to_string(),
+        };
+        Some(Self { code: CloseCode(u16::from_be_bytes(*code)), reason })
+    }
+
     /// The body as it goes into a Close frame: empty for [`CloseCode::NO_STATUS_RECEIVED`].
     pub fn to_body(&self) -> Vec<u8> {
         if self.code == CloseCode::NO_STATUS_RECEIVED {

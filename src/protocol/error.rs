@@ -3,7 +3,8 @@
 use thiserror::Error;
 
 use super::close::CloseCode;
-use super::opcode::Opcode;
+use super::frame::Opcode;
+use super::utf8::NotUtf8;
 
 /// A rule of RFC 6455 that the peer broke, or a limit of ours that it went over: one variant each.
 ///
@@ -45,7 +46,7 @@ pub enum ProtocolError {
     #[error("control frame is fragmented")]
     FragmentedControl,
     /// A frame that claims more bytes than the limit allows (section 10.4).
-    #[error("frame is larger than the limit of {limit} bytes")]
+    #[error("frame is larger than the limit of {limit} bytes (max_frame_size)")]
     FrameTooBig {
         /// The limit in force, in bytes.
         limit: usize,
@@ -57,7 +58,7 @@ pub enum ProtocolError {
     #[error("server masked a frame")]
     MaskedFrame,
     /// A message that grows beyond the limit (section 10.4).
-    #[error("message is larger than the limit of {limit} bytes")]
+    #[error("message is larger than the limit of {limit} bytes (max_message_size)")]
     MessageTooBig {
         /// The limit in force, in bytes.
         limit: usize,
@@ -72,13 +73,13 @@ pub enum ProtocolError {
     #[error("text is not UTF-8")]
     TextNotUtf8,
     /// More control frames in a row than the limit allows, without a message among them.
-    #[error("more than {limit} control frames in a row")]
+    #[error("more than {limit} control frames in a row (max_control_frames)")]
     TooManyControlFrames {
         /// The limit in force.
         limit: u32,
     },
     /// A message of more fragments than the limit allows; empty ones count.
-    #[error("message has more than {limit} fragments")]
+    #[error("message has more than {limit} fragments (max_fragments)")]
     TooManyFragments {
         /// The limit in force.
         limit: u32,
@@ -134,6 +135,12 @@ impl ProtocolError {
             Self::MaskedFrame | Self::UnmaskedFrame => "RFC 6455, section 5.1",
             Self::TextNotUtf8 => "RFC 6455, section 8.1",
         }
+    }
+}
+
+impl From<NotUtf8> for ProtocolError {
+    fn from(_: NotUtf8) -> Self {
+        Self::TextNotUtf8
     }
 }
 
@@ -224,6 +231,12 @@ pub enum LocalProtocolError {
     /// An answer for a role that only the other one gives.
     #[error("only the other role does that")]
     WrongRole,
+}
+
+impl From<NotUtf8> for LocalProtocolError {
+    fn from(_: NotUtf8) -> Self {
+        Self::TextNotUtf8
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Frames (RFC 6455, section 5.2): the header as it lies on the wire, and a frame as a value.
+//! Frames (RFC 6455, section 5.2): opcode, reserved bits and header as they lie on the wire, and a frame as a value.
 
 use std::fmt;
 use std::ops::BitOr;
@@ -6,8 +6,7 @@ use std::ops::BitOr;
 use super::close::CloseFrame;
 use super::error::{LocalProtocolError, ProtocolError};
 use super::mask::mask;
-use super::opcode::Opcode;
-use super::role::Role;
+use crate::message::MessageKind;
 
 /// The longest payload of a control frame, in bytes (RFC 6455, section 5.5).
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
@@ -17,6 +16,110 @@ pub const LENGTH_7: u64 = 0x7E;
 pub const LENGTH_16: u64 = 1 << 16;
 /// The first payload length that no frame can have.
 pub const LENGTH_63: u64 = 1 << 63;
+
+/// Which endpoint of a connection this is (RFC 6455, section 5.1): it decides who masks.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[doc(alias = "ConnectionType")]
+#[expect(clippy::exhaustive_enums, reason = "a connection has two ends")]
+pub enum Role {
+    /// Masks what it sends; what it receives is not masked.
+    Client,
+    /// Receives masked frames and sends unmasked ones.
+    Server,
+}
+
+/// What a frame is (RFC 6455, section 5.2). The reserved values 0x3 to 0x7 and 0xB to 0xF have no member: a frame that
+/// bears one is a violation.
+///
+/// ```
+/// use websocket_sync::protocol::Opcode;
+///
+/// assert_eq!(Opcode::from_bits(0x9), Some(Opcode::Ping));
+/// assert_eq!(Opcode::from_bits(0x3), None);
+/// assert_eq!(Opcode::Ping.bits(), 0x9);
+/// assert!(Opcode::Ping.is_control());
+/// assert_eq!(Opcode::Ping.to_string(), "ping");
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[doc(alias = "OPCODE_MAP")]
+#[doc(alias = "OPCODES")]
+#[expect(clippy::exhaustive_enums, reason = "RFC 6455 defines six, and no extension adds one")]
+pub enum Opcode {
+    /// 0x0: a further fragment of a message.
+    #[doc(alias = "OPCODE_CONT")]
+    Continuation,
+    /// 0x1: text, the whole message or its first fragment.
+    #[doc(alias = "OPCODE_TEXT")]
+    Text,
+    /// 0x2: binary, the whole message or its first fragment.
+    #[doc(alias = "OPCODE_BINARY")]
+    Binary,
+    /// 0x8: the sender closes the connection.
+    #[doc(alias = "OPCODE_CLOSE")]
+    Close,
+    /// 0x9: asks for a pong with the same payload.
+    #[doc(alias = "OPCODE_PING")]
+    Ping,
+    /// 0xA: answers a ping, or tells without being asked that the sender is there.
+    #[doc(alias = "OPCODE_PONG")]
+    Pong,
+}
+
+impl Opcode {
+    /// The opcode with these four bits, or `None` for the reserved ones.
+    pub const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xA => Self::Pong,
+            _ => return None,
+        })
+    }
+
+    /// The four bits on the wire.
+    pub const fn bits(self) -> u8 {
+        match self {
+            Self::Continuation => 0x0,
+            Self::Text => 0x1,
+            Self::Binary => 0x2,
+            Self::Close => 0x8,
+            Self::Ping => 0x9,
+            Self::Pong => 0xA,
+        }
+    }
+
+    /// Whether frames of this kind steer the connection (close, ping, pong) and carry no part of a message.
+    #[doc(alias = "iscontrol")]
+    pub const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+}
+
+impl From<MessageKind> for Opcode {
+    fn from(kind: MessageKind) -> Self {
+        match kind {
+            MessageKind::Text => Self::Text,
+            MessageKind::Binary => Self::Binary,
+        }
+    }
+}
+
+/// websocket-client's names: `cont`, `text`, `binary`, `close`, `ping`, `pong`.
+impl fmt::Display for Opcode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Continuation => "cont",
+            Self::Text => "text",
+            Self::Binary => "binary",
+            Self::Close => "close",
+            Self::Ping => "ping",
+            Self::Pong => "pong",
+        })
+    }
+}
 
 /// The three reserved bits of a frame (RFC 6455, section 5.2); extensions give them a meaning.
 ///
@@ -278,95 +381,4 @@ impl fmt::Display for Frame {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: FrameHeader = FrameHeader { fin: true, rsv: Rsv::NONE, opcode: Opcode::Text, mask: None, len: 0 };
-
-    #[test]
-    fn headers_read_back_as_they_were_written_and_wait_for_their_last_byte() {
-        let lengths =
-            [0, 1, 125, 126, 127, 16383, 16384, 32768, 65535, 65536, 131_072, 1 << 31, 1 << 32, (1 << 63) - 1];
-        for len in lengths {
-            for key in [None, Some([1, 2, 3, 4])] {
-                let header = FrameHeader { len, mask: key, ..TEXT };
-                let mut bytes = [0; FrameHeader::MAX_LEN];
-                let length = header.write(&mut bytes);
-                let expected =
-                    2 + if len < 126 {
-                        0
-                    } else if len < 65536 {
-                        2
-                    } else {
-                        8
-                    } + key.map_or(0, |_| 4);
-                assert_eq!(length, expected, "{len}");
-                assert_eq!(FrameHeader::parse(&bytes[..length]), Ok(Some((header, length))));
-                for cut in 0..length {
-                    assert_eq!(FrameHeader::parse(&bytes[..cut]), Ok(None), "{len} cut at {cut}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn headers_that_break_a_rule_are_refused_by_its_name() {
-        let cases: &[(&[u8], ProtocolError)] = &[
-            (b"\x83\x00", ProtocolError::UnknownOpcode(3)),
-            (b"\x8e\x00", ProtocolError::UnknownOpcode(0xE)),
-            (b"\x09\x02", ProtocolError::FragmentedControl),
-            (b"\x89\x7e\x00\x80", ProtocolError::ControlTooLong),
-            (b"\x88\x7f", ProtocolError::ControlTooLong),
-            (b"\x81\x7e\x00\x40", ProtocolError::NonMinimalLength),
-            (b"\x81\x7e\x00\x7d", ProtocolError::NonMinimalLength),
-            (b"\x81\x7f\x00\x00\x00\x00\x00\x00\x02\x00", ProtocolError::NonMinimalLength),
-            (b"\x81\x7f\x00\x00\x00\x00\x00\x00\xff\xff", ProtocolError::NonMinimalLength),
-            (b"\x81\x7f\x80\x00\x00\x00\x00\x00\x00\x00", ProtocolError::LengthOverflow),
-            (b"\x81\x7f\xff\xff\xff\xff\xff\xff\xff\xff", ProtocolError::LengthOverflow),
-        ];
-        for (bytes, expected) in cases {
-            assert_eq!(FrameHeader::parse(bytes), Err(*expected), "{bytes:02x?}");
-        }
-    }
-
-    #[test]
-    fn all_two_byte_headers_are_judged_by_opcode_fin_and_length() {
-        for first in 0..=255u8 {
-            for second in 0..=255u8 {
-                let bytes = [first, second, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-                let verdict = FrameHeader::parse(&bytes);
-                let (known, control) = (matches!(first & 0xF, 0..=2 | 8..=10), first & 8 != 0);
-                let legal = known && !(control && (first < 0x80 || second & 0x7F > 125));
-                assert_eq!(verdict.is_ok(), legal, "{first:02x} {second:02x}");
-            }
-        }
-    }
-
-    #[test]
-    fn frames_take_the_bytes_of_section_5_7() {
-        let key = Some([0x37, 0xfa, 0x21, 0x3d]);
-        let hello = Frame::new(Opcode::Text, "Hello");
-        assert_eq!(hello.to_bytes(None), b"\x81\x05Hello");
-        assert_eq!(hello.to_bytes(key), b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
-        assert_eq!(Frame::new(Opcode::Ping, "Hello").to_bytes(None), b"\x89\x05Hello");
-        assert_eq!(Frame::new(Opcode::Binary, vec![0; 256]).to_bytes(None)[..4], *b"\x82\x7e\x01\x00");
-        let large = Frame::new(Opcode::Binary, vec![0; 65536]).to_bytes(None);
-        assert_eq!(large[..10], *b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
-        assert_eq!(Frame::new(Opcode::Text, "a").to_bytes(Some(*b"aaaa")), b"\x81\x81aaaa\x00");
-    }
-
-    #[test]
-    fn frames_that_must_not_be_sent_are_refused() {
-        let cases = [
-            (Frame { rsv: Rsv::RSV1, ..Frame::new(Opcode::Text, "") }, LocalProtocolError::ReservedBits),
-            (Frame::new(Opcode::Ping, "").fragment(), LocalProtocolError::ControlFragment),
-            (Frame::new(Opcode::Pong, vec![0; 126]), LocalProtocolError::ControlTooLong(126)),
-            (Frame::new(Opcode::Close, [1]), LocalProtocolError::CloseBody(ProtocolError::CloseBodyOfOneByte)),
-        ];
-        for (frame, expected) in cases {
-            assert_eq!(frame.validate(), Err(expected), "{frame}");
-        }
-        assert_eq!(Frame::new(Opcode::Ping, vec![0; 125]).validate(), Ok(()));
-        assert_eq!(Frame::new(Opcode::Close, "").validate(), Ok(()));
-    }
-}
+mod tests;

@@ -3,11 +3,8 @@
 use thiserror::Error;
 
 use super::error::ProtocolError;
-use super::frame::Frame;
-use super::inbound::Inbound;
-use super::limits::Limits;
-use super::role::Role;
-use super::step::Step;
+use super::frame::{Frame, Role};
+use super::inbound::{Inbound, Limits, Step};
 use crate::message::Message;
 
 /// Reads frames or messages through a function that fills a slice and says how many bytes it wrote, 0 at the end: what

@@ -59,7 +59,7 @@ pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 ///
 /// // Keys that can be foreseen are for tests only.
 /// let keys = MaskKeys::each(Box::new(|| *b"abcd"));
-/// let mut outbound = Outbound::with_extensions(Role::Client, keys, Vec::new());
+/// let mut outbound = Outbound::deflating(Role::Client, keys, None);
 /// outbound.ping(b"Hello")?;
 /// assert_eq!(outbound.pending(), b"\x89\x85abcd\x29\x07\x0f\x08\x0e");
 /// # Ok::<(), websocket_sync::protocol::LocalProtocolError>(())

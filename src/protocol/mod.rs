@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!   received bytes ─► Inbound ─► messages, frames or pieces        Frame  FrameHeader  mask  CloseFrame
-//!                     (window, assembler, extensions)              Opcode  CloseCode  Rsv  ProtocolError
+//!                     (window, frames, inflate, UTF-8)             Opcode  CloseCode  Rsv  ProtocolError
 //!
 //!   messages, control frames ─► Outbound ─► bytes to send          handshake: before all this
-//!                     (masking keys, extensions)
+//!                     (UTF-8, deflate, masking keys)
 //! ```
 //!
 //! [`Inbound`] and [`Outbound`] are the two halves of a connection after its opening [`handshake`]; each works alone, on a
@@ -16,29 +16,18 @@
 //! can make grow is bounded by [`Limits`].
 
 mod close;
-mod continuous_frame;
-mod decoding;
 mod deflate;
 mod error;
 mod events;
 mod frame;
-mod frame_buffer;
 mod frame_reader;
 pub mod handshake;
 mod inbound;
-mod limits;
 mod mask;
-mod opcode;
 mod outbound;
-mod role;
-mod step;
 mod utf8;
 
-// The halves name the seam as `super::extension`.
-use self::events::extension;
-
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
-pub use self::continuous_frame::TextPolicy;
 pub use self::deflate::{
     DeflateOptions, DeflateParams, DeflateShape, DeflateState, Deflater, InflateState, Inflater, PerMessageDeflate,
     StatePool,
@@ -49,14 +38,10 @@ pub use self::events::{
     Halves, InboundExtension, OutboundExtension, Ping, Pong, ProtocolViolation, RejectConnection, RejectData,
     RemoteProtocolError, Request, Room, TextMessage,
 };
-pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
+pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Opcode, Role, Rsv};
 pub use self::frame_reader::{FrameReader, FrameReaderError};
-pub use self::inbound::Inbound;
-pub use self::limits::Limits;
+pub use self::inbound::{Granularity, Inbound, Limits, Piece, Step, TextPolicy};
 pub use self::mask::{Entropy, MaskKeys, mask};
-pub use self::opcode::Opcode;
 pub(crate) use self::outbound::{Checkpoint, Compression};
 pub use self::outbound::{Fin, Outbound};
-pub use self::role::Role;
-pub use self::step::{Granularity, Piece, Step};
-pub(crate) use self::utf8::TextCheck;
+pub(crate) use self::utf8::Utf8Validator;

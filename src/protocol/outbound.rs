@@ -3,12 +3,10 @@
 use super::close::CloseFrame;
 use super::deflate::Deflater;
 use super::error::LocalProtocolError;
-use super::extension::OutboundExtension;
-use super::frame::{Frame, FrameHeader, LENGTH_63, MAX_CONTROL_PAYLOAD, Rsv};
+use super::frame::{Frame, FrameHeader, LENGTH_63, MAX_CONTROL_PAYLOAD, Opcode, Role, Rsv};
 use super::mask::{Entropy, MaskKeys, copy_masked, rotate};
-use super::opcode::Opcode;
-use super::role::Role;
-use crate::buffer::ByteBuffer;
+use super::utf8::Utf8Validator;
+use crate::buffer::{ByteBuffer, Retention};
 use crate::message::{MessageKind, MessageRef};
 
 /// The sending half of a connection.
@@ -31,19 +29,23 @@ use crate::message::{MessageKind, MessageRef};
 pub struct Outbound {
     role: Role,
     keys: MaskKeys,
-    extensions: Vec<Box<dyn OutboundExtension>>,
-    /// Not together with `extensions`.
     deflater: Option<Box<Deflater>>,
     buffer: ByteBuffer,
     /// How much of the buffer was written.
     written: usize,
-    /// Frames in a row that needed far less than the buffer holds.
-    small: u8,
+    message: DataState,
+    /// The frame of which the header was encoded and the payload was not, all of it.
+    current: Option<CurrentFrame>,
+    close: Option<CloseFrame>,
+}
+
+/// How far the data messages have come.
+#[derive(Clone, Copy, Debug, Default)]
+struct DataState {
     /// The message of which a first fragment was sent and the last was not.
     in_progress: Option<MessageKind>,
-    /// The frame of which the header was encoded and the payload was not, all of it.
-    current: Option<Current>,
-    close: Option<CloseFrame>,
+    /// Follows its text, which must be UTF-8 as a whole (RFC 6455, section 5.6) although it may be cut anywhere.
+    utf8: Utf8Validator,
 }
 
 /// Whether a frame ends its message: the FIN bit (RFC 6455, section 5.2).
@@ -66,56 +68,54 @@ pub(crate) enum Compression {
     Off,
 }
 
-/// A payload that is encoded piece by piece.
+/// Whether text may be invalid.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Text {
+    /// It comes as bytes: it is validated as it is encoded.
+    Unchecked,
+    /// It is known to be valid.
+    Valid,
+}
+
+/// A payload that is encoded in chunks.
 #[derive(Clone, Copy, Debug)]
-struct Current {
+struct CurrentFrame {
     key: Option<[u8; 4]>,
     encoded: u64,
     missing: u64,
+    fin: Fin,
+    /// Whether the payload is text that must be validated.
+    text: Option<Utf8Validator>,
 }
 
 /// The state before a frame was encoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checkpoint {
     length: usize,
-    in_progress: Option<MessageKind>,
+    message: DataState,
     inside_frame: bool,
     deflating: bool,
     closed: bool,
 }
 
 impl Outbound {
-    /// What is kept for the next frame when the last ones were small.
-    const SMALL: usize = 4 * 1024;
-    /// So many small frames in a row, and the memory that a large one needed is given back.
-    const PATIENCE: u8 = 16;
-
     /// The sending half of a connection whose opening handshake is over. A client draws its masking keys from `entropy`.
     pub fn new(role: Role, entropy: Entropy) -> Self {
-        Self::with_extensions(role, MaskKeys::pooled(entropy), Vec::new())
+        Self::deflating(role, MaskKeys::pooled(entropy), None)
     }
 
-    /// The same with a source of keys and the extensions that were agreed upon, in the order in which sent frames pass them.
-    pub fn with_extensions(role: Role, keys: MaskKeys, extensions: Vec<Box<dyn OutboundExtension>>) -> Self {
+    /// The same with a source of keys, and with compression if that was agreed.
+    pub fn deflating(role: Role, keys: MaskKeys, deflater: Option<Deflater>) -> Self {
         Self {
             role,
             keys,
-            extensions,
-            deflater: None,
+            deflater: deflater.map(Box::new),
             buffer: ByteBuffer::default(),
             written: 0,
-            small: 0,
-            in_progress: None,
+            message: DataState::default(),
             current: None,
             close: None,
         }
-    }
-
-    /// The same with compression and nothing else.
-    pub fn deflating(role: Role, keys: MaskKeys, deflater: Option<Deflater>) -> Self {
-        let mut outbound = Self::with_extensions(role, keys, Vec::new());
-        outbound.deflater = deflater.map(Box::new);
-        outbound
     }
 
     /// What is encoded and not yet written.
@@ -127,12 +127,12 @@ impl Outbound {
     /// Says that the first `length` pending bytes were written.
     #[inline]
     pub fn written(&mut self, length: usize) {
-        self.written += length.min(self.pending().len());
-        if self.written < self.buffer.len() {
+        if length < self.buffer.len() - self.written {
+            self.written += length;
             return;
         }
-        if self.buffer.capacity() > Self::SMALL {
-            self.breathe();
+        if self.buffer.capacity() > Retention::SMALLEST {
+            self.buffer.note_use(self.buffer.len());
         }
         self.buffer.clear();
         self.written = 0;
@@ -145,15 +145,28 @@ impl Outbound {
     /// [`LocalProtocolError::AfterClose`] after a Close, [`LocalProtocolError::OutOfSequence`] inside a fragmented message.
     #[inline]
     pub fn message(&mut self, message: MessageRef<'_>) -> Result<usize, LocalProtocolError> {
-        self.data(message.kind().into(), Fin::Last, message.as_bytes())
+        self.message_with(message, Compression::Agreed)
     }
 
-    /// Encodes a data frame: a message's first fragment has its kind as opcode, each further one
-    /// [`Opcode::Continuation`]. Returns the frame's length in bytes.
+    /// The same; `compression` says whether it may be compressed.
+    #[inline]
+    pub(crate) fn message_with(
+        &mut self,
+        message: MessageRef<'_>,
+        compression: Compression,
+    ) -> Result<usize, LocalProtocolError> {
+        self.encode_data(message.kind().into(), Fin::Last, message.as_bytes(), compression, Text::Valid)
+    }
+
+    /// Encodes a data frame: a message's first fragment has its kind as opcode, each further one [`Opcode::Continuation`]. Returns
+    /// the frame's length in bytes.
+    ///
+    /// Text is validated: the octet that makes it invalid, or that leaves its last character unfinished, is not encoded.
     ///
     /// # Errors
     ///
-    /// As for [`message`](Self::message), and when a continuation has nothing to continue.
+    /// As for [`message`](Self::message), when a continuation has nothing to continue, and [`LocalProtocolError::TextNotUtf8`];
+    /// nothing is encoded then, and another fragment may be tried.
     #[inline]
     pub fn data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize, LocalProtocolError> {
         self.data_with(opcode, fin, payload, Compression::Agreed)
@@ -168,16 +181,6 @@ impl Outbound {
         self.data_with(opcode, fin, payload, Compression::Off)
     }
 
-    /// A whole message as one frame, compressed or not.
-    #[inline]
-    pub(crate) fn message_with(
-        &mut self,
-        message: MessageRef<'_>,
-        compression: Compression,
-    ) -> Result<usize, LocalProtocolError> {
-        self.data_with(message.kind().into(), Fin::Last, message.as_bytes(), compression)
-    }
-
     #[inline]
     pub(crate) fn data_with(
         &mut self,
@@ -186,14 +189,24 @@ impl Outbound {
         payload: &[u8],
         compression: Compression,
     ) -> Result<usize, LocalProtocolError> {
-        self.begin_data(opcode, fin)?;
-        if self.begin_deflating(opcode, fin, payload.len() as u64, compression) {
-            return Ok(self.encode_deflated(fin, opcode, payload));
-        }
-        if self.extensions.is_empty() {
-            return Ok(self.encode(fin, Rsv::NONE, opcode, payload));
-        }
-        Ok(self.encode_extended(fin, opcode, payload))
+        self.encode_data(opcode, fin, payload, compression, Text::Unchecked)
+    }
+
+    /// Whether a data frame may be sent now, before an [extension](super::Extension) makes its payload.
+    pub(super) fn check_data(&self, opcode: Opcode, fin: Fin) -> Result<(), LocalProtocolError> {
+        self.data_state(opcode, fin, b"", Text::Valid).map(|_| ())
+    }
+
+    /// Encodes a data frame whose payload an [extension](super::Extension) has made, with these reserved bits.
+    pub(super) fn data_encoded(
+        &mut self,
+        opcode: Opcode,
+        fin: Fin,
+        rsv: Rsv,
+        payload: &[u8],
+    ) -> Result<usize, LocalProtocolError> {
+        self.message = self.data_state(opcode, fin, payload, Text::Valid)?;
+        Ok(self.encode(fin, rsv, opcode, payload))
     }
 
     /// Whether a data frame would be compressed if it were sent now.
@@ -202,46 +215,43 @@ impl Outbound {
         self.deflater.as_ref().is_some_and(|deflater| deflater.would_deflate(opcode, fin, len, compression))
     }
 
-    /// Encodes the header of a data frame whose payload, `len` bytes, follows in pieces with [`payload`](Self::payload). Returns the
+    /// Encodes the header of a data frame whose payload, `len` bytes, follows in chunks with [`payload`](Self::payload). Returns the
     /// length that the whole frame will have, in bytes.
     ///
     /// # Errors
     ///
-    /// As for [`data`](Self::data); extensions and compression need the payload at once: with them, send fragments. A message
-    /// that is begun like this is not compressed.
+    /// As for [`data`](Self::data); compression needs the payload at once: with it, send fragments. A message that is begun like
+    /// this is not compressed.
     pub fn begin(&mut self, opcode: Opcode, fin: Fin, len: u64) -> Result<u64, LocalProtocolError> {
-        let continues_deflated =
-            opcode == Opcode::Continuation && self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating());
-        if !self.extensions.is_empty() || continues_deflated {
-            return Err(LocalProtocolError::PayloadInPieces);
-        }
-        if len >= LENGTH_63 {
-            return Err(LocalProtocolError::PayloadLength);
-        }
-        self.begin_data(opcode, fin)?;
-        if let Some(deflater) = &mut self.deflater {
-            deflater.begin(false);
-        }
-        let key = self.key();
-        let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
-        let length = self.encode_header(&header);
-        self.current = (len > 0).then_some(Current { key, encoded: 0, missing: len });
-        Ok(length as u64 + len)
+        self.begin_frame(opcode, fin, len, Text::Unchecked)
     }
 
-    /// Encodes the next piece of the payload that was begun.
+    /// The same for a whole message, whose payload is not validated again.
+    pub(crate) fn begin_message(&mut self, message: MessageRef<'_>) -> Result<u64, LocalProtocolError> {
+        self.begin_frame(message.kind().into(), Fin::Last, message.as_bytes().len() as u64, Text::Valid)
+    }
+
+    /// Encodes the next chunk of the payload that was begun.
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::PayloadLength`] when it is more than was announced.
-    pub fn payload(&mut self, piece: &[u8]) -> Result<(), LocalProtocolError> {
-        let Some(current) = self.current.filter(|current| piece.len() as u64 <= current.missing) else {
-            return if piece.is_empty() { Ok(()) } else { Err(LocalProtocolError::PayloadLength) };
+    /// [`LocalProtocolError::PayloadLength`] when it is more than was announced, [`LocalProtocolError::TextNotUtf8`] as for
+    /// [`data`](Self::data); nothing is encoded then.
+    pub fn payload(&mut self, chunk: &[u8]) -> Result<(), LocalProtocolError> {
+        let Some(mut current) = self.current.filter(|current| chunk.len() as u64 <= current.missing) else {
+            return if chunk.is_empty() { Ok(()) } else { Err(LocalProtocolError::PayloadLength) };
         };
         let key = current.key.map(|key| rotate(key, (current.encoded % 4) as usize));
-        self.append(key, piece);
-        let length = piece.len() as u64;
-        let current = Current { encoded: current.encoded + length, missing: current.missing - length, ..current };
+        current.encoded += chunk.len() as u64;
+        current.missing -= chunk.len() as u64;
+        if let Some(utf8) = &mut current.text {
+            utf8.push(chunk)?;
+            if current.missing == 0 && current.fin == Fin::Last {
+                utf8.finish()?;
+            }
+            self.message.utf8 = *utf8;
+        }
+        self.append(key, chunk);
         self.current = (current.missing > 0).then_some(current);
         Ok(())
     }
@@ -312,7 +322,7 @@ impl Outbound {
 
     /// The message of which a part was sent, but not its end.
     pub const fn in_progress(&self) -> Option<MessageKind> {
-        self.in_progress
+        self.message.in_progress
     }
 
     /// Whether a payload was announced and not all of it encoded: nothing else can be sent before.
@@ -344,11 +354,28 @@ impl Outbound {
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             length: self.buffer.len(),
-            in_progress: self.in_progress,
+            message: self.message,
             inside_frame: self.current.is_some(),
             deflating: self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating()),
             closed: self.close.is_some(),
         }
+    }
+
+    /// Encodes a whole message as one frame that is not compressed, in the usual case: nothing is in progress, and no compression
+    /// was agreed upon.
+    #[inline(always)]
+    pub(crate) fn plain_message(&mut self, message: MessageRef<'_>) -> Option<usize> {
+        let is_usual = self.message.in_progress.is_none()
+            && self.deflater.is_none()
+            && self.current.is_none()
+            && self.close.is_none();
+        is_usual.then(|| self.encode(Fin::Last, Rsv::NONE, message.kind().into(), message.as_bytes()))
+    }
+
+    /// The state before the last frame, `length` bytes long, that [`plain_message`](Self::plain_message) has encoded.
+    #[cold]
+    pub(crate) fn checkpoint_before_message(&self, length: usize) -> Checkpoint {
+        Checkpoint { length: self.buffer.len() - length, ..self.checkpoint() }
     }
 
     /// Takes back what was encoded since `checkpoint`, unless any of it was written since; says whether.
@@ -358,7 +385,7 @@ impl Outbound {
             return false;
         }
         self.buffer.truncate(checkpoint.length);
-        self.in_progress = checkpoint.in_progress;
+        self.message = checkpoint.message;
         self.current = None;
         if let Some(deflater) = &mut self.deflater {
             deflater.rollback(checkpoint.deflating);
@@ -386,13 +413,58 @@ impl Outbound {
         self.current = None;
     }
 
-    /// Checks that a data frame may be sent now and takes note of it (RFC 6455, section 5.4).
     #[inline]
-    fn begin_data(&mut self, opcode: Opcode, fin: Fin) -> Result<(), LocalProtocolError> {
+    fn encode_data(
+        &mut self,
+        opcode: Opcode,
+        fin: Fin,
+        payload: &[u8],
+        compression: Compression,
+        text: Text,
+    ) -> Result<usize, LocalProtocolError> {
+        self.message = self.data_state(opcode, fin, payload, text)?;
+        if self.begin_deflating(opcode, fin, payload.len() as u64, compression) {
+            return Ok(self.encode_deflated(fin, opcode, payload));
+        }
+        Ok(self.encode(fin, Rsv::NONE, opcode, payload))
+    }
+
+    fn begin_frame(&mut self, opcode: Opcode, fin: Fin, len: u64, text: Text) -> Result<u64, LocalProtocolError> {
+        if opcode == Opcode::Continuation && self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating()) {
+            return Err(LocalProtocolError::PayloadInPieces);
+        }
+        if len >= LENGTH_63 {
+            return Err(LocalProtocolError::PayloadLength);
+        }
+        // The end of an empty frame is its header.
+        let judged = if len == 0 { fin } else { Fin::More };
+        let message = self.data_state(opcode, judged, b"", text)?;
+        self.message = DataState { in_progress: if fin == Fin::Last { None } else { message.in_progress }, ..message };
+        if let Some(deflater) = &mut self.deflater {
+            deflater.begin(false);
+        }
+        let key = self.key();
+        let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
+        let length = self.encode_header(&header);
+        let is_checked = text == Text::Unchecked && message.in_progress == Some(MessageKind::Text);
+        let text = is_checked.then_some(message.utf8);
+        self.current = (len > 0).then_some(CurrentFrame { key, encoded: 0, missing: len, fin, text });
+        Ok(length as u64 + len)
+    }
+
+    /// The state after a data frame, if it may be sent now (RFC 6455, sections 5.4 and 5.6).
+    #[inline]
+    fn data_state(
+        &self,
+        opcode: Opcode,
+        fin: Fin,
+        payload: &[u8],
+        text: Text,
+    ) -> Result<DataState, LocalProtocolError> {
         if self.close.is_some() {
             return Err(LocalProtocolError::AfterClose);
         }
-        let kind = match (opcode, self.in_progress) {
+        let kind = match (opcode, self.message.in_progress) {
             (Opcode::Text, None) => MessageKind::Text,
             (Opcode::Binary, None) => MessageKind::Binary,
             (Opcode::Continuation, Some(kind)) => kind,
@@ -401,8 +473,14 @@ impl Outbound {
         if self.current.is_some() {
             return Err(LocalProtocolError::PayloadLength);
         }
-        self.in_progress = if fin == Fin::Last { None } else { Some(kind) };
-        Ok(())
+        let mut utf8 = self.message.utf8;
+        if text == Text::Unchecked && kind == MessageKind::Text {
+            utf8.push(payload)?;
+            if fin == Fin::Last {
+                utf8.finish()?;
+            }
+        }
+        Ok(DataState { in_progress: if fin == Fin::Last { None } else { Some(kind) }, utf8 })
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<usize, LocalProtocolError> {
@@ -419,9 +497,16 @@ impl Outbound {
     fn encode(&mut self, fin: Fin, rsv: Rsv, opcode: Opcode, payload: &[u8]) -> usize {
         let key = self.key();
         let header = FrameHeader { fin: fin == Fin::Last, rsv, opcode, mask: key, len: payload.len() as u64 };
-        let length = self.encode_header(&header);
-        self.append(key, payload);
-        length + payload.len()
+        let room = self.buffer.room(FrameHeader::MAX_LEN + payload.len());
+        let length = header.write(room.first_chunk_mut().expect("it has that length"));
+        let room = &mut room[length..length + payload.len()];
+        match key {
+            Some(key) => copy_masked(key, payload, room),
+            None => room.copy_from_slice(payload),
+        }
+        let length = length + payload.len();
+        self.buffer.fill(length);
+        length
     }
 
     /// A data frame begins; whether it is compressed.
@@ -442,18 +527,6 @@ impl Outbound {
         length
     }
 
-    #[cold]
-    fn encode_extended(&mut self, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
-        let mut header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: None, len: 0 };
-        let mut piece = payload.to_vec();
-        for extension in &mut self.extensions {
-            let mut encoded = Vec::new();
-            extension.frame(&mut header, &piece, &mut encoded);
-            piece = encoded;
-        }
-        self.encode(fin, header.rsv, opcode, &piece)
-    }
-
     #[inline]
     fn encode_header(&mut self, header: &FrameHeader) -> usize {
         let room = self.buffer.room(FrameHeader::MAX_LEN).first_chunk_mut().expect("it has that length");
@@ -463,13 +536,13 @@ impl Outbound {
     }
 
     #[inline]
-    fn append(&mut self, key: Option<[u8; 4]>, piece: &[u8]) {
-        let room = self.buffer.room(piece.len());
+    fn append(&mut self, key: Option<[u8; 4]>, chunk: &[u8]) {
+        let room = self.buffer.room(chunk.len());
         match key {
-            Some(key) => copy_masked(key, piece, room),
-            None => room.copy_from_slice(piece),
+            Some(key) => copy_masked(key, chunk, room),
+            None => room.copy_from_slice(chunk),
         }
-        self.buffer.fill(piece.len());
+        self.buffer.fill(chunk.len());
     }
 
     /// Clients mask every frame with a fresh key, servers none (RFC 6455, section 5.3).
@@ -478,18 +551,6 @@ impl Outbound {
         match self.role {
             Role::Client => Some(self.keys.draw()),
             Role::Server => None,
-        }
-    }
-
-    fn breathe(&mut self) {
-        if self.buffer.len() > Self::SMALL {
-            self.small = 0;
-            return;
-        }
-        self.small += 1;
-        if self.small == Self::PATIENCE {
-            self.small = 0;
-            self.buffer.release();
         }
     }
 }

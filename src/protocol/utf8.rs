@@ -1,85 +1,92 @@
-//! UTF-8 that arrives in pieces (RFC 6455, section 8.1): refused on the very octet that makes it invalid.
+//! UTF-8 (RFC 6455, section 8.1): text that arrives in chunks, refused on the very octet that makes it invalid.
 
-use super::error::ProtocolError;
+/// Text that is not UTF-8.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct NotUtf8;
 
-/// Turns pieces of text, cut anywhere, into whole characters.
+/// Follows text that comes in chunks, cut anywhere.
 ///
-/// Each piece is validated once, when it arrives. Of a character that is cut by the end of a piece, at most three bytes
-/// wait here for the rest.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Utf8Decoder {
+/// Each chunk is validated once, when it comes. Of a character that the end of a chunk has cut, at most three octets wait here for
+/// the rest.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Utf8Validator {
     /// The beginning of a character: `cut[..len]` could become valid, and is not yet.
     cut: [u8; 4],
-    len: usize,
+    len: u8,
 }
 
-impl Utf8Decoder {
-    /// Takes the next piece and hands on the characters that it completes.
+impl Utf8Validator {
+    pub(crate) const fn new() -> Self {
+        Self { cut: [0; 4], len: 0 }
+    }
+
+    /// Takes the next chunk.
     #[inline]
-    pub(crate) fn push(&mut self, piece: &[u8], mut text: impl FnMut(&str)) -> Result<(), ProtocolError> {
-        let piece = if self.len == 0 { piece } else { self.complete(piece, &mut text)? };
-        let (whole, cut) = piece.split_at(piece.len() - cut_at_end(piece));
-        let whole = simdutf8::basic::from_utf8(whole).map_err(|_| ProtocolError::TextNotUtf8)?;
-        text(whole);
+    pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), NotUtf8> {
+        if self.len == 0 && chunk.is_ascii() { Ok(()) } else { self.push_any(chunk) }
+    }
+
+    /// How many octets at the end of what has come begin a character that is not finished: 0 to 3.
+    #[inline]
+    pub(crate) const fn incomplete(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Ends the text, which must not be inside a character.
+    #[inline]
+    pub(crate) const fn finish(&self) -> Result<(), NotUtf8> {
+        if self.len == 0 { Ok(()) } else { Err(NotUtf8) }
+    }
+
+    fn push_any(&mut self, chunk: &[u8]) -> Result<(), NotUtf8> {
+        let chunk = if self.len == 0 { chunk } else { self.complete(chunk)? };
+        let (whole, cut) = chunk.split_at(chunk.len() - cut_at_end(chunk));
+        from_utf8(whole)?;
         if cut.is_empty() { Ok(()) } else { self.keep(cut) }
     }
 
-    /// Ends the text: nothing may be waiting for a rest.
-    #[inline]
-    pub(crate) const fn finish(&self) -> Result<(), ProtocolError> {
-        if self.len == 0 { Ok(()) } else { Err(ProtocolError::TextNotUtf8) }
-    }
-
-    /// Feeds the character that was cut, octet by octet; returns what is left of the piece.
+    /// Feeds the character that was cut, octet by octet; returns what is left of the chunk.
     #[cold]
-    fn complete<'a>(&mut self, mut piece: &'a [u8], text: &mut impl FnMut(&str)) -> Result<&'a [u8], ProtocolError> {
-        while let Some((&octet, rest)) = piece.split_first() {
-            self.cut[self.len] = octet;
+    fn complete<'a>(&mut self, mut chunk: &'a [u8]) -> Result<&'a [u8], NotUtf8> {
+        while let Some((&octet, rest)) = chunk.split_first() {
+            self.cut[usize::from(self.len)] = octet;
             self.len += 1;
-            piece = rest;
-            match std::str::from_utf8(&self.cut[..self.len]) {
-                Ok(character) => {
-                    text(character);
+            chunk = rest;
+            match std::str::from_utf8(&self.cut[..usize::from(self.len)]) {
+                Ok(_) => {
                     self.len = 0;
                     break;
                 }
-                Err(error) if error.error_len().is_some() => return Err(ProtocolError::TextNotUtf8),
+                Err(error) if error.error_len().is_some() => return Err(NotUtf8),
                 Err(_) => {}
             }
         }
-        Ok(piece)
+        Ok(chunk)
     }
 
     /// Keeps the beginning of a character, unless no rest could make it valid.
-    fn keep(&mut self, cut: &[u8]) -> Result<(), ProtocolError> {
+    fn keep(&mut self, cut: &[u8]) -> Result<(), NotUtf8> {
         match std::str::from_utf8(cut) {
             Err(error) if error.error_len().is_none() => {}
-            _ => return Err(ProtocolError::TextNotUtf8),
+            _ => return Err(NotUtf8),
         }
         self.cut[..cut.len()].copy_from_slice(cut);
-        self.len = cut.len();
+        self.len = cut.len() as u8;
         Ok(())
     }
 }
 
-/// The verdict alone, for text that nobody gathers.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TextCheck(Utf8Decoder);
-
-impl TextCheck {
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<(), ProtocolError> {
-        self.0.push(piece, |_| ())
-    }
-
-    pub(crate) const fn finish(&self) -> Result<(), ProtocolError> {
-        self.0.finish()
-    }
+/// The text that these bytes are. Whole blocks of 64 bytes are fastest by far, see
+/// [`Window::behind_padded`](crate::buffer::Window::behind_padded).
+#[inline]
+pub(crate) fn from_utf8(bytes: &[u8]) -> Result<&str, NotUtf8> {
+    simdutf8::basic::from_utf8(bytes).map_err(|_| NotUtf8)
 }
 
-/// How many bytes at the end of `piece` begin a character that the piece does not finish: 0 to 3.
+/// How many bytes at the end of `chunk` begin a character that the chunk does not finish: 0 to 3.
 #[inline]
-fn cut_at_end(piece: &[u8]) -> usize {
-    for (back, &octet) in piece.iter().rev().take(3).enumerate() {
+fn cut_at_end(chunk: &[u8]) -> usize {
+    for (back, &octet) in chunk.iter().rev().take(3).enumerate() {
         let length = match octet {
             0x00..=0x7F => return 0,
             0x80..=0xBF => continue,
@@ -99,13 +106,16 @@ mod tests {
 
     /// Feeds `bytes` in pieces of `size`; the text, or how many octets were needed to see that it is none.
     fn decode(bytes: &[u8], size: usize) -> Result<String, usize> {
-        let mut decoder = Utf8Decoder::default();
-        let mut text = String::new();
-        for (index, piece) in bytes.chunks(size).enumerate() {
-            decoder.push(piece, |whole| text.push_str(whole)).map_err(|_| index * size + piece.len())?;
+        let mut validator = Utf8Validator::default();
+        let mut whole = 0;
+        for (index, chunk) in bytes.chunks(size).enumerate() {
+            validator.push(chunk).map_err(|_| index * size + chunk.len())?;
+            let end = index * size + chunk.len() - validator.incomplete();
+            assert!(std::str::from_utf8(&bytes[whole..end]).is_ok(), "whole characters");
+            whole = end;
         }
-        decoder.finish().map_err(|_| bytes.len() + 1)?;
-        Ok(text)
+        validator.finish().map_err(|_| bytes.len() + 1)?;
+        Ok(std::str::from_utf8(bytes).unwrap().to_owned())
     }
 
     #[test]

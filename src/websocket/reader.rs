@@ -2,7 +2,6 @@
 //! ends the connection in order.
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ending::Ending;
@@ -183,7 +182,7 @@ impl Reader {
     #[inline(never)]
     pub(super) fn receive(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         granularity: Granularity,
         control: ControlPolicy,
         deadline: &mut ReceiveDeadline,
@@ -200,7 +199,7 @@ impl Reader {
 
     fn advance(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         granularity: Granularity,
         control: ControlPolicy,
         deadline: &mut ReceiveDeadline,
@@ -230,7 +229,11 @@ impl Reader {
                     return Ok(Some(Step::Close));
                 }
                 (Ok(Step::Close | Step::Ended), _) => self.begin_close(shared)?,
-                (Err(error), _) => self.begin_violation(shared, error)?,
+                (Err(error), _) => {
+                    // A Close that must not be sent may have a reason all the same.
+                    let reason = self.inbound.rejected_close().map_or("", |close| &close.reason);
+                    begin_violation(&mut self.ending, shared, error, reason)?;
+                }
                 (Ok(Step::Ping), ControlPolicy::Handle(show)) => {
                     shared.queue_pong(self.inbound.control());
                     shared.flush_pending();
@@ -255,7 +258,7 @@ impl Reader {
     #[inline(never)]
     pub(super) fn receive_borrowed(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         mut deadline: ReceiveDeadline,
     ) -> Result<Option<MessageRef<'_>>> {
         match self.receive(shared, Granularity::Message, ControlPolicy::Handle(ControlFrames::Hide), &mut deadline)? {
@@ -268,7 +271,7 @@ impl Reader {
     #[inline(never)]
     pub(super) fn receive_owned(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         mut deadline: ReceiveDeadline,
     ) -> Result<Option<Message>> {
         match self.receive(shared, Granularity::Message, ControlPolicy::Handle(ControlFrames::Hide), &mut deadline)? {
@@ -277,12 +280,22 @@ impl Reader {
         }
     }
 
-    /// The message of the last step. Text that is not UTF-8 shows only here, and ends the connection within the deadline of the
-    /// receive.
+    /// The message of the last step, for a receive that waits. Text that is not UTF-8 shows only here, and ends the connection
+    /// within the deadline of the receive.
     #[inline(always)]
+    pub(super) fn short_message(&mut self, shared: &SharedConnection) -> Result<MessageRef<'_>> {
+        let Self { inbound, ending, buffered, timeout, .. } = self;
+        inbound.message().map_err(|error| {
+            *buffered = Buffered::Nothing;
+            end_for_text(ending, shared, error, ReceiveDeadline::Timeout(*timeout)).err().unwrap_or_else(timed_out)
+        })
+    }
+
+    /// The message of the last step.
+    #[inline]
     pub(super) fn message(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         deadline: ReceiveDeadline,
     ) -> Result<Option<MessageRef<'_>>> {
         let Self { inbound, ending, buffered, .. } = self;
@@ -299,7 +312,7 @@ impl Reader {
     #[inline]
     pub(super) fn take_message(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         deadline: ReceiveDeadline,
     ) -> Result<Option<Message>> {
         match self.inbound.take_message() {
@@ -312,7 +325,7 @@ impl Reader {
     }
 
     /// Receives until the connection is over, and keeps nothing. Our Close is queued; the closing deadline ends it.
-    pub(super) fn discard_until_closed(&mut self, shared: &Arc<SharedConnection>) {
+    pub(super) fn discard_until_closed(&mut self, shared: &SharedConnection) {
         self.note_thread(shared);
         self.inbound.discard_messages();
         shared.flush_pending();
@@ -364,27 +377,13 @@ impl Reader {
         Ok(())
     }
 
-    /// The peer broke a rule, now or before.
-    #[cold]
-    fn begin_violation(&mut self, shared: &SharedConnection, error: ProtocolError) -> Result<()> {
-        if let Some(closed) = shared.closed() {
-            return Err(closed);
-        }
-        let info = shared.receive_violation(error, "");
-        if shared.is_over() {
-            return Err(Error::Protocol(error));
-        }
-        self.ending = Some(Ending::new(shared, info, Error::Protocol(error)));
-        Ok(())
-    }
-
-    fn advance_ending(&mut self, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<Option<Step>> {
+    fn advance_ending(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Option<Step>> {
         self.buffered = Buffered::Nothing;
         advance_ending(&mut self.ending, shared, deadline).map(|()| None)
     }
 
     /// Reads once. What waits to be sent goes first, if it goes without waiting.
-    fn fill(&mut self, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<Filled> {
+    fn fill(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Filled> {
         loop {
             flush_unsent(shared);
             let closing = match shared.begin_receive(deadline) {
@@ -533,7 +532,7 @@ fn find_close(mut bytes: &[u8]) -> Option<CloseFrame> {
 }
 
 #[inline]
-fn flush_unsent(shared: &Arc<SharedConnection>) {
+fn flush_unsent(shared: &SharedConnection) {
     if shared.has_unsent() {
         shared.flush_pending();
     }
@@ -543,22 +542,34 @@ fn flush_unsent(shared: &Arc<SharedConnection>) {
 #[cold]
 fn end_for_text(
     ending: &mut Option<Box<Ending>>,
-    shared: &Arc<SharedConnection>,
+    shared: &SharedConnection,
     error: ProtocolError,
     mut deadline: ReceiveDeadline,
+) -> Result<()> {
+    begin_violation(ending, shared, error, "")?;
+    advance_ending(ending, shared, deadline.start())
+}
+
+/// The peer broke a rule, now or before.
+#[cold]
+fn begin_violation(
+    ending: &mut Option<Box<Ending>>,
+    shared: &SharedConnection,
+    error: ProtocolError,
+    reason: &str,
 ) -> Result<()> {
     if let Some(closed) = shared.closed() {
         return Err(closed);
     }
-    let info = shared.receive_violation(error, "");
+    let info = shared.receive_violation(error, reason);
     if shared.is_over() {
         return Err(Error::Protocol(error));
     }
     *ending = Some(Ending::new(shared, info, Error::Protocol(error)));
-    advance_ending(ending, shared, deadline.start())
+    Ok(())
 }
 
-fn advance_ending(ending: &mut Option<Box<Ending>>, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<()> {
+fn advance_ending(ending: &mut Option<Box<Ending>>, shared: &SharedConnection, deadline: Deadline) -> Result<()> {
     let Some(current) = ending else { return Ok(()) };
     let Some(error) = current.advance(shared, deadline) else { return Ok(()) };
     if current.is_over() {

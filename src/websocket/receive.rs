@@ -55,13 +55,11 @@ impl WebSocket {
     #[inline]
     pub fn recv_ref(&mut self) -> Result<MessageRef<'_>> {
         let (reader, shared) = self.receiver()?;
+        if reader.inbound.advance_short() {
+            return reader.short_message(shared);
+        }
         let deadline = reader.deadline();
-        let message = if reader.inbound.advance_short() {
-            reader.message(shared, deadline)
-        } else {
-            reader.receive_borrowed(shared, deadline)
-        };
-        message?.ok_or_else(timed_out)
+        reader.receive_borrowed(shared, deadline)?.ok_or_else(timed_out)
     }
 
     /// Receives within `timeout`, whatever the options say. A timeout of zero looks once.
@@ -351,10 +349,8 @@ impl WebSocket {
         mut look: impl FnMut(MessageRef<'_>) -> ControlFlow<B>,
     ) -> Result<ControlFlow<B>> {
         let (reader, shared) = self.receiver()?;
-        let deadline = reader.deadline();
         while reader.inbound.advance_short() {
-            let Some(message) = reader.message(shared, deadline)? else { break };
-            let looked = look(message);
+            let looked = look(reader.short_message(shared)?);
             if looked.is_break() {
                 return Ok(looked);
             }

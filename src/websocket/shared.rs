@@ -8,7 +8,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::event_loop::{Activity, ActivitySnapshot, EventLoop};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
@@ -23,6 +23,8 @@ use crate::trace::{FrameTap, TraceDirection, Tracer};
 /// A connection as all its threads see it.
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
+    /// For the thread that keeps the closing deadline.
+    this: Weak<Self>,
     pub(super) stream: Stream,
     pub(super) role: Role,
     pub(super) activity: Activity,
@@ -74,6 +76,8 @@ pub(super) enum WriterKind {
 pub(super) enum Transaction {
     /// A message in fragments: other messages wait for its end, control frames pass between the fragments.
     Fragments(ThreadToken),
+    /// The same from a reader of the user's: a Close of this thread would have to leave before the end of the message.
+    Reader(ThreadToken),
     /// A batch, or a message from a reader of the user's: this thread holds the sending half until the end.
     Exclusive(ThreadToken),
 }
@@ -87,6 +91,8 @@ pub(super) enum Purpose {
     Fragment,
     /// A control frame: it may stand between fragments (RFC 6455, section 5.4).
     Control,
+    /// Our Close: nothing can follow it.
+    Close,
 }
 
 /// How far the closing handshake has come (RFC 6455, section 7).
@@ -122,8 +128,9 @@ impl SharedConnection {
         timeouts: Timeouts,
         max_unsent: usize,
         tracer: Tracer,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             stream,
             role,
             activity: Activity::default(),
@@ -144,7 +151,7 @@ impl SharedConnection {
             receiver: AtomicU64::new(ThreadToken::current().number()),
             max_unsent,
             process: std::process::id(),
-        }
+        })
     }
 
     #[inline]
@@ -179,6 +186,12 @@ impl SharedConnection {
     #[inline]
     pub(super) fn has_unsent(&self) -> bool {
         self.has_unsent.load(Ordering::Relaxed) || self.stream.has_output()
+    }
+
+    /// The same without what TLS has.
+    #[inline]
+    pub(super) fn is_marked_unsent(&self) -> bool {
+        self.has_unsent.load(Ordering::Relaxed)
     }
 
     /// Notes whether something waits to be sent; an event loop is woken for it. Called under the lock.
@@ -319,7 +332,7 @@ impl SharedConnection {
     /// A write failed, or a frame was written in part and cannot be finished: nothing more is sent. A peer that closes and goes
     /// does that to whoever is sending, so what it said last is still received: see [`CloseState::WriteFailed`].
     #[cold]
-    pub(super) fn write_failed(self: &Arc<Self>, cause: CloseCause) -> Error {
+    pub(super) fn write_failed(&self, cause: CloseCause) -> Error {
         let mut state = self.state();
         let read_by = state.close_deadline();
         let info = match &mut state.close {
@@ -427,7 +440,7 @@ impl SharedConnection {
     }
 
     /// The closing handshake has got a deadline: a receive that began to wait before that knows nothing of it.
-    pub(super) fn watch_blocked_receive(self: &Arc<Self>) {
+    pub(super) fn watch_blocked_receive(&self) {
         if self.activity.is_blocked() {
             self.watch_closing_deadline();
         }
@@ -435,8 +448,8 @@ impl SharedConnection {
 
     /// Has a thread of its own end the connection at the closing deadline.
     #[cold]
-    pub(super) fn watch_closing_deadline(self: &Arc<Self>) {
-        let connection = Arc::clone(self);
+    pub(super) fn watch_closing_deadline(&self) {
+        let Some(connection) = self.this.upgrade() else { return };
         let watch = thread::Builder::new().name("websocket-close".to_owned()).spawn(move || connection.await_end());
         if watch.is_err() {
             // Without a thread there is nobody to keep the deadline.
@@ -460,10 +473,10 @@ impl SharedConnection {
         }
     }
 
-    /// The calling thread sends a message in fragments, until [`end_fragments`](Self::end_fragments).
-    pub(super) fn set_fragments(&self) {
+    /// A message in fragments is in progress, until [`end_fragments`](Self::end_fragments).
+    pub(super) fn set_fragments(&self, transaction: Transaction) {
         let mut state = self.state();
-        state.transaction = Some(Transaction::Fragments(ThreadToken::current()));
+        state.transaction = Some(transaction);
         state.wake_all(self);
     }
 
@@ -488,7 +501,7 @@ impl SharedConnection {
     }
 
     /// Takes a new source of masking keys.
-    pub(crate) fn set_mask_keys(self: &Arc<Self>, keys: MaskKeys) -> Result<()> {
+    pub(crate) fn set_mask_keys(&self, keys: MaskKeys) -> Result<()> {
         self.acquire(Purpose::Control)?.set_mask_keys(keys);
         Ok(())
     }
@@ -544,6 +557,9 @@ impl SendState {
         let is_own = match self.transaction {
             None => false,
             Some(Transaction::Fragments(thread)) => purpose == Purpose::Message && thread == ThreadToken::current(),
+            Some(Transaction::Reader(thread)) => {
+                matches!(purpose, Purpose::Message | Purpose::Close) && thread == ThreadToken::current()
+            }
             Some(Transaction::Exclusive(thread)) => thread == ThreadToken::current(),
         };
         is_own.then_some(Error::Usage(LocalProtocolError::SendingMessage))
@@ -558,7 +574,8 @@ impl SendState {
     /// Whether a message in fragments has to be finished first.
     #[inline]
     pub(super) fn is_held_up(&self, purpose: Purpose) -> bool {
-        purpose == Purpose::Message && matches!(self.transaction, Some(Transaction::Fragments(_)))
+        purpose == Purpose::Message
+            && matches!(self.transaction, Some(Transaction::Fragments(_) | Transaction::Reader(_)))
     }
 
     /// Our Close, if it waits to be sent.

@@ -4,13 +4,14 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use super::reader::{ControlFrames, ControlPolicy, Reader, ReceiveDeadline, timed_out};
-use super::shared::{Purpose, SharedConnection};
+use super::shared::{Purpose, SharedConnection, Transaction};
 use super::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::message::MessageKind;
 use crate::protocol::{
-    CloseCode, CloseFrame, Compression, Fin, Granularity, LocalProtocolError, Opcode, Piece, Step, TextCheck,
+    CloseCode, CloseFrame, Compression, Fin, Granularity, LocalProtocolError, Opcode, Piece, Step, Utf8Validator,
 };
+use crate::sync::ThreadToken;
 
 /// Reads one message before all of it has arrived; the end of the message is the end of the reader.
 ///
@@ -30,7 +31,7 @@ use crate::protocol::{
 #[derive(Debug)]
 pub struct MessageReader<'a> {
     reader: &'a mut Reader,
-    shared: &'a Arc<SharedConnection>,
+    shared: &'a SharedConnection,
     piece: Piece,
     /// How much of the piece was read.
     read: usize,
@@ -38,7 +39,7 @@ pub struct MessageReader<'a> {
 
 impl<'a> MessageReader<'a> {
     /// Waits for a message to begin.
-    pub(super) fn new(reader: &'a mut Reader, shared: &'a Arc<SharedConnection>) -> Result<Self> {
+    pub(super) fn new(reader: &'a mut Reader, shared: &'a SharedConnection) -> Result<Self> {
         let piece = next_piece(reader, shared)?;
         Ok(Self { reader, shared, piece, read: 0 })
     }
@@ -75,7 +76,7 @@ impl Drop for MessageReader<'_> {
     }
 }
 
-fn next_piece(reader: &mut Reader, shared: &Arc<SharedConnection>) -> Result<Piece> {
+fn next_piece(reader: &mut Reader, shared: &SharedConnection) -> Result<Piece> {
     let control = ControlPolicy::Handle(ControlFrames::Hide);
     loop {
         let mut deadline = reader.deadline();
@@ -111,9 +112,11 @@ pub struct MessageWriter {
     /// The opcode of the next fragment.
     opcode: Opcode,
     /// There for text, which must be UTF-8 although its fragments may be cut anywhere.
-    text: Option<TextCheck>,
+    text: Option<Utf8Validator>,
     buffer: Vec<u8>,
     compression: Compression,
+    /// What others see of it. A writer may move from one thread to another.
+    transaction: fn(ThreadToken) -> Transaction,
     state: WriterState,
 }
 
@@ -132,12 +135,31 @@ impl MessageWriter {
     const UNFINISHED: &'static str = "message was not finished";
 
     pub(super) fn new(shared: Arc<SharedConnection>, kind: MessageKind, compression: Compression) -> Result<Self> {
+        Self::begin(shared, kind, compression, Transaction::Fragments)
+    }
+
+    /// For a message that a reader of the user's gives, within one call.
+    pub(super) fn for_reader(
+        shared: Arc<SharedConnection>,
+        kind: MessageKind,
+        compression: Compression,
+    ) -> Result<Self> {
+        Self::begin(shared, kind, compression, Transaction::Reader)
+    }
+
+    fn begin(
+        shared: Arc<SharedConnection>,
+        kind: MessageKind,
+        compression: Compression,
+        transaction: fn(ThreadToken) -> Transaction,
+    ) -> Result<Self> {
         // Who holds the sending half knows that no other message is in progress.
         let guard = shared.acquire(Purpose::Message)?;
-        shared.set_fragments();
+        shared.set_fragments(transaction(ThreadToken::current()));
         drop(guard);
-        let text = (kind == MessageKind::Text).then(TextCheck::default);
-        Ok(Self { shared, opcode: kind.into(), text, buffer: Vec::new(), compression, state: WriterState::Writing })
+        let text = (kind == MessageKind::Text).then(Utf8Validator::default);
+        let (opcode, state) = (kind.into(), WriterState::Writing);
+        Ok(Self { shared, opcode, text, buffer: Vec::new(), compression, transaction, state })
     }
 
     /// Sends the rest and ends the message.
@@ -151,11 +173,9 @@ impl MessageWriter {
         if self.text.as_ref().is_some_and(|text| text.finish().is_err()) {
             self.state = WriterState::NotUtf8;
         }
-        if self.state == WriterState::NotUtf8 && self.has_sent() {
-            let cause = CloseCause::Unfinished(LocalProtocolError::TextNotUtf8);
-            return Err(Error::Closed(Box::new(CloseInfo::new(CloseCode::INTERNAL_ERROR, Self::UNFINISHED, cause))));
+        if let Err(error) = self.check_text() {
+            return Err(self.abandon(error));
         }
-        self.check_text()?;
         self.send(Fin::Last)?;
         self.state = WriterState::Finished;
         Ok(())
@@ -168,9 +188,16 @@ impl MessageWriter {
         }
     }
 
-    /// Gives up what has not left yet.
-    pub(super) fn discard_unsent(&mut self) {
+    /// Gives the message up for this error, which is returned for the caller. When a part of it has left, the connection is closed.
+    pub(super) fn abandon(mut self, error: Error) -> Error {
         self.buffer.clear();
+        match error {
+            Error::Usage(broken) if self.has_sent() => {
+                let cause = CloseCause::Unfinished(broken);
+                Error::Closed(Box::new(CloseInfo::new(CloseCode::INTERNAL_ERROR, Self::UNFINISHED, cause)))
+            }
+            error => error,
+        }
     }
 
     /// Whether a fragment has left.
@@ -189,7 +216,7 @@ impl MessageWriter {
 
     fn send(&mut self, fin: Fin) -> Result<()> {
         // The thread that sends must not wait for itself.
-        self.shared.set_fragments();
+        self.shared.set_fragments((self.transaction)(ThreadToken::current()));
         self.shared.send_fragment(self.opcode, fin, &self.buffer, self.compression)?;
         self.opcode = Opcode::Continuation;
         self.buffer.clear();
@@ -232,7 +259,7 @@ impl Drop for MessageWriter {
             // If the connection is over already, that is as well.
             let _ = CloseFrame::new(CloseCode::INTERNAL_ERROR, Self::UNFINISHED)
                 .map_err(Error::Usage)
-                .and_then(|close| self.shared.send_close(close, Wait::Allowed));
+                .and_then(|close| self.shared.break_off(close, Wait::Allowed));
         }
         self.shared.end_fragments();
     }

@@ -25,29 +25,26 @@ pub(super) enum Wait {
 impl SharedConnection {
     /// Sends a message; returns the length of its frame in bytes.
     #[inline]
-    pub(super) fn send_message(
-        self: &Arc<Self>,
-        message: MessageRef<'_>,
-        compression: Compression,
-        wait: Wait,
-    ) -> Result<usize> {
-        let payload = message.as_bytes();
-        if payload.len() > WriteGuard::CHUNK && self.may_wait(wait) {
-            return self.acquire(Purpose::Message)?.send_large(message.kind().into(), Fin::Last, payload, compression);
+    pub(super) fn send_message(&self, message: MessageRef<'_>, compression: Compression, wait: Wait) -> Result<usize> {
+        let length = message.as_bytes().len();
+        if self.may_wait(wait) && length <= WriteGuard::CHUNK {
+            return self.write_message(message, compression);
         }
-        self.send_frame_with(Purpose::Message, payload.len(), wait, |outbound| {
+        self.send_message_otherwise(message, compression, wait)
+    }
+
+    #[cold]
+    fn send_message_otherwise(&self, message: MessageRef<'_>, compression: Compression, wait: Wait) -> Result<usize> {
+        if self.may_wait(wait) {
+            return self.acquire(Purpose::Message)?.send_large_message(message, compression);
+        }
+        self.send_frame_with(Purpose::Message, message.as_bytes().len(), wait, |outbound| {
             outbound.message_with(message, compression)
         })
     }
 
     /// Sends a payload as a whole message or a control frame.
-    pub(super) fn send(
-        self: &Arc<Self>,
-        payload: &[u8],
-        opcode: Opcode,
-        compression: Compression,
-        wait: Wait,
-    ) -> Result<usize> {
+    pub(super) fn send(&self, payload: &[u8], opcode: Opcode, compression: Compression, wait: Wait) -> Result<usize> {
         match opcode {
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
                 self.send_data(opcode, Fin::Last, payload, compression, wait)
@@ -60,7 +57,7 @@ impl SharedConnection {
             }
             Opcode::Close => {
                 let close = CloseFrame::parse(payload).map_err(LocalProtocolError::CloseBody)?;
-                self.state().check(Purpose::Control)?;
+                self.state().check(Purpose::Close)?;
                 self.send_close(close, wait)?;
                 Ok(Frame::new(opcode, payload).encoded_len(self.role))
             }
@@ -68,7 +65,7 @@ impl SharedConnection {
     }
 
     /// Sends a frame that was put together by hand.
-    pub(super) fn send_frame(self: &Arc<Self>, frame: &Frame, compression: Compression, wait: Wait) -> Result<usize> {
+    pub(super) fn send_frame(&self, frame: &Frame, compression: Compression, wait: Wait) -> Result<usize> {
         frame.validate()?;
         if frame.opcode.is_control() {
             return self.send(&frame.payload, frame.opcode, compression, wait);
@@ -78,7 +75,7 @@ impl SharedConnection {
     }
 
     /// Sends a frame as it stands, past every rule.
-    pub(super) fn send_frame_unchecked(self: &Arc<Self>, frame: &Frame) -> Result<usize> {
+    pub(super) fn send_frame_unchecked(&self, frame: &Frame) -> Result<usize> {
         self.send_frame_with(Purpose::Control, frame.payload.len(), Wait::Allowed, |outbound| {
             Ok(outbound.frame_unchecked(frame))
         })
@@ -86,7 +83,7 @@ impl SharedConnection {
 
     /// Sends a ping for keepalive, and waits for that at most `longest`. [`Error::Timeout`] says that all this time another thread
     /// was sending, or the peer has taken nothing.
-    pub(super) fn ping_within(self: &Arc<Self>, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+    pub(super) fn ping_within(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
         if !self.may_wait(Wait::Allowed) {
             return self.send(payload, Opcode::Ping, Compression::Agreed, Wait::Never).map(drop);
         }
@@ -96,7 +93,7 @@ impl SharedConnection {
 
     /// Sends the messages that `fill` puts into a batch.
     pub(super) fn cork<T>(
-        self: &Arc<Self>,
+        &self,
         compression: Compression,
         fill: impl FnOnce(&mut Batch<'_>) -> Result<T>,
     ) -> Result<T> {
@@ -116,15 +113,12 @@ impl SharedConnection {
         compression: Compression,
     ) -> Result<u64> {
         let Some(len) = len else {
-            let mut writer = MessageWriter::new(Arc::clone(self), kind, compression)?;
+            let mut writer = MessageWriter::for_reader(Arc::clone(self), kind, compression)?;
             // The writer's errors come wrapped; those of the reader are its own.
-            let copied = io::copy(&mut reader, &mut writer).map_err(Error::from);
-            if copied.is_err() {
-                writer.discard_unsent();
-            } else {
-                writer.finish()?;
-            }
-            return copied;
+            return match io::copy(&mut reader, &mut writer) {
+                Ok(copied) => writer.finish().map(|()| copied),
+                Err(error) => Err(writer.abandon(error.into())),
+            };
         };
         let mut guard = self.acquire(Purpose::Message)?.exclusive();
         let mut chunk = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(WriteGuard::CHUNK)];
@@ -142,7 +136,7 @@ impl SharedConnection {
 
     /// Sends a fragment of a message that a writer sends. It waits also on a connection that an event loop has.
     pub(super) fn send_fragment(
-        self: &Arc<Self>,
+        &self,
         opcode: Opcode,
         fin: Fin,
         payload: &[u8],
@@ -159,7 +153,7 @@ impl SharedConnection {
     }
 
     fn send_data(
-        self: &Arc<Self>,
+        &self,
         opcode: Opcode,
         fin: Fin,
         payload: &[u8],
@@ -178,7 +172,7 @@ impl SharedConnection {
     /// Sends one frame whose payload has about `length` bytes.
     #[inline]
     fn send_frame_with(
-        self: &Arc<Self>,
+        &self,
         purpose: Purpose,
         length: usize,
         wait: Wait,
@@ -196,22 +190,32 @@ impl SharedConnection {
 }
 
 impl WriteGuard<'_> {
-    /// Sends a data frame that is too large to be copied at once; returns the length of what was sent in bytes.
+    /// Sends a message that is too large to be copied at once; returns the length of what was sent in bytes.
+    #[cold]
+    fn send_large_message(&mut self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
+        self.send_in_steps(|guard| {
+            let len = message.as_bytes().len() as u64;
+            let mut chunked = ChunkedMessage::new(guard, message.kind().into(), Fin::Last, len, compression);
+            chunked.valid = Some(message);
+            chunked.send_all(guard, message.as_bytes())
+        })
+    }
+
+    /// The same with a data frame, whose text may be none.
     #[cold]
     fn send_large(&mut self, opcode: Opcode, fin: Fin, payload: &[u8], compression: Compression) -> Result<usize> {
         self.send_in_steps(|guard| {
-            let mut message = ChunkedMessage::new(guard, opcode, fin, payload.len() as u64, compression);
-            for chunk in payload.chunks(Self::CHUNK) {
-                message.send(guard, chunk)?;
-            }
-            Ok(usize::try_from(message.encoded).unwrap_or(usize::MAX))
+            let len = payload.len() as u64;
+            ChunkedMessage::new(guard, opcode, fin, len, compression).send_all(guard, payload)
         })
     }
 }
 
 /// A message that leaves chunk by chunk.
-struct ChunkedMessage {
+struct ChunkedMessage<'a> {
     form: Form,
+    /// The message, where its text is known to be valid.
+    valid: Option<MessageRef<'a>>,
     /// The opcode of the next frame.
     opcode: Opcode,
     fin: Fin,
@@ -233,23 +237,34 @@ enum Form {
     Fragments,
 }
 
-impl ChunkedMessage {
+impl ChunkedMessage<'_> {
     fn new(guard: &mut WriteGuard<'_>, opcode: Opcode, fin: Fin, len: u64, compression: Compression) -> Self {
         let is_compressed = len > 0 && guard.outbound().would_deflate(opcode, fin, len, compression);
         let form = if is_compressed { Form::Fragments } else { Form::Frame };
-        Self { form, opcode, fin, missing: len, encoded: 0, compression }
+        Self { form, valid: None, opcode, fin, missing: len, encoded: 0, compression }
+    }
+
+    /// Sends a payload that lies in memory; returns the length of what was sent in bytes.
+    fn send_all(mut self, guard: &mut WriteGuard<'_>, payload: &[u8]) -> Result<usize> {
+        for chunk in payload.chunks(WriteGuard::CHUNK) {
+            self.send(guard, chunk)?;
+        }
+        Ok(usize::try_from(self.encoded).unwrap_or(usize::MAX))
     }
 
     /// Sends the next chunk of the payload.
     fn send(&mut self, guard: &mut WriteGuard<'_>, chunk: &[u8]) -> Result<()> {
         let len = self.missing;
         self.missing = len.saturating_sub(chunk.len() as u64);
-        let (opcode, fin, compression) = (self.opcode, self.fin, self.compression);
+        let (opcode, fin, compression, valid) = (self.opcode, self.fin, self.compression, self.valid);
         match self.form {
             Form::Frame => {
                 self.form = Form::Payload;
                 self.encoded = guard.encode(|outbound| {
-                    let encoded = outbound.begin(opcode, fin, len)?;
+                    let encoded = match valid {
+                        Some(message) => outbound.begin_message(message)?,
+                        None => outbound.begin(opcode, fin, len)?,
+                    };
                     outbound.payload(chunk)?;
                     Ok(encoded)
                 })?;
@@ -332,7 +347,7 @@ impl<'a> Batch<'a> {
         let (payload, compression) = (message.as_bytes(), self.compression);
         if payload.len() > Self::FULL {
             self.flush()?;
-            let length = self.guard.send_large(message.kind().into(), Fin::Last, payload, compression)?;
+            let length = self.guard.send_large_message(message, compression)?;
             self.begin = self.guard.checkpoint();
             return Ok(length);
         }

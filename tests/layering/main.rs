@@ -27,7 +27,7 @@ const ROOMS: &[Room] = &[
     Room {
         modules: &["protocol"],
         uses: &["message", "buffer"],
-        crates: &["base64", "flate2", "httparse", "sha1", "simdutf8", "thiserror"],
+        crates: &["base64", "httparse", "sha1", "simdutf8", "thiserror", "zlib_rs"],
         not_std: &[
             "std::env",
             "std::fs",

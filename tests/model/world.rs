@@ -131,6 +131,4 @@ impl Wire for SocketEnd {
         let _ = self.0.set_linger(Some(Duration::ZERO));
         let _ = self.0.shutdown(Shutdown::Both);
     }
-
-    fn set_capacity(&self, _: usize) {}
 }

@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use socket2::Socket;
 use websocket_sync::protocol::FrameHeader;
 use websocket_sync::{ConnectOptions, TlsBackend, TlsOptions, WebSocket};
 
-use crate::support::{Heard, answer_to, join, parse};
+use crate::support::{Heard, answer_to, by_deadline, join, ms, parse};
 use crate::tls_peer;
 
 /// What the bytes pass through.
@@ -263,16 +264,27 @@ impl Cases {
         self.0.push((name.to_string(), Box::new(case)));
     }
 
-    /// Runs all; a case that has not ended after `seconds` fails.
+    /// Runs all at the same time; a case that has not ended after `seconds` fails.
     #[track_caller]
     pub(crate) fn run(self, seconds: u64) {
+        self.run_few(usize::MAX, seconds);
+    }
+
+    /// The same for cases that move much or that measure short times: so many run at the same time.
+    #[track_caller]
+    pub(crate) fn run_few(self, at_once: usize, seconds: u64) {
         let (tell, told): (Sender<(usize, bool)>, Receiver<_>) = mpsc::channel();
+        let free = Arc::new((Mutex::new(at_once), Condvar::new()));
         let mut names = Vec::new();
         for (number, (name, case)) in self.0.into_iter().enumerate() {
-            let tell = tell.clone();
+            let (tell, free) = (tell.clone(), Arc::clone(&free));
             let worker = thread::Builder::new().name(name.clone());
             let worker = worker.spawn(move || {
+                let (count, changed) = &*free;
+                *changed.wait_while(count.lock().unwrap(), |count| *count == 0).unwrap() -= 1;
                 let result = panic::catch_unwind(AssertUnwindSafe(case));
+                *count.lock().unwrap() += 1;
+                changed.notify_one();
                 let _ = tell.send((number, result.is_ok()));
             });
             worker.unwrap();
@@ -294,6 +306,12 @@ impl Cases {
 /// Any result without its value.
 pub(crate) fn unit<T, E>(result: Result<T, E>) -> Result<(), E> {
     result.map(drop)
+}
+
+/// A call that has nothing to wait for, where many others load the machine at the same time. What it must not wait for takes longer.
+#[track_caller]
+pub(crate) fn promptly<T>(call: impl FnOnce() -> T) -> T {
+    by_deadline(ms(300), call)
 }
 
 /// Asserts that a call fails, and hands out the error.

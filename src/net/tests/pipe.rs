@@ -87,12 +87,6 @@ impl Lane {
 }
 
 impl PipeEnd {
-    /// From now on so many bytes are on their way at most, in each direction.
-    pub(crate) fn set_capacity(&self, capacity: usize) {
-        self.lanes().iter_mut().for_each(|lane| lane.capacity = capacity);
-        self.pipe.changed.notify_all();
-    }
-
     /// Ends both directions; what is on its way is lost.
     pub(crate) fn reset(&self) {
         for lane in self.lanes().iter_mut() {

@@ -186,6 +186,9 @@ impl Tls {
         timer: &mut SendTimer,
         taken: &mut usize,
     ) -> io::Result<()> {
+        if self.unsent.load(Ordering::Relaxed) {
+            self.collect(output, &mut self.session());
+        }
         output.send(&self.below, timer)?;
         while *taken < buf.len() {
             timer.check()?;
@@ -208,9 +211,10 @@ impl Tls {
         self.unsent.load(Ordering::Relaxed) || self.below.has_output()
     }
 
-    /// See [`Stream::output_len`]; not known while somebody sends.
+    /// See [`Stream::output_len`]. What somebody is sending right now does not count.
     pub(super) fn output_len(&self) -> usize {
-        self.try_output().map_or(0, |output| output.len()) + self.below.output_len()
+        let encrypted = self.try_output().map_or(0, |output| output.len());
+        encrypted + self.session().outgoing() + self.below.output_len()
     }
 
     /// See [`Stream::has_input`].
@@ -313,7 +317,7 @@ impl Tls {
 
     /// Moves what the session has to send to `output`. Now its holder is about to send it.
     fn collect(&self, output: &mut Output, session: &mut Session) {
-        output.take(&mut session.engine.pipe().outgoing.lock());
+        output.take(&mut session.engine.pipe().outgoing.bytes());
         self.unsent.store(false, Ordering::Relaxed);
         if output.len() > MAX_ANSWERS + 2 * BATCH {
             session.failed = Some(too_many_answers());
@@ -345,7 +349,7 @@ impl Tls {
         let output = self.output().capacity();
         let mut session = self.session();
         let pipe = session.engine.pipe();
-        output + pipe.incoming.capacity() + pipe.outgoing.lock().capacity()
+        output + pipe.incoming.capacity() + pipe.outgoing.bytes().capacity()
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {

@@ -2,21 +2,16 @@
 
 use std::{io, mem};
 
+use crate::buffer::Retention;
 use crate::net::deadline::SendTimer;
 use crate::net::stream::Stream;
-
-/// A buffer larger than this is not kept for small records.
-const KEPT: usize = 16 * 1024;
-/// So many small records in a row give a large buffer back.
-const SMALL_RUN: u8 = 32;
 
 /// Ciphertext that TLS has let go and the stream below has not taken yet, in order.
 #[derive(Debug, Default)]
 pub(super) struct Output {
     bytes: Vec<u8>,
     sent: usize,
-    /// How many of the latest batches would have fitted a small buffer.
-    small: u8,
+    retention: Retention,
 }
 
 impl Output {
@@ -82,13 +77,13 @@ impl Output {
     }
 
     fn clear(&mut self) {
-        if self.bytes.capacity() > KEPT && !self.bytes.is_empty() {
-            self.small = if self.bytes.len() > KEPT { 0 } else { self.small + 1 };
-            if self.small == SMALL_RUN {
-                *self = Self::default();
+        if !self.bytes.is_empty() {
+            let enough = self.retention.note(self.bytes.len(), self.bytes.capacity());
+            self.bytes.clear();
+            if let Some(enough) = enough {
+                self.bytes.shrink_to(enough);
             }
         }
-        self.bytes.clear();
         self.sent = 0;
     }
 }

@@ -4,18 +4,15 @@
 //! one to the other in the opening handshake. [`Inflater`] and [`Deflater`] then do the work for the two halves of a
 //! connection, and a [`StatePool`] keeps zlib's states while no message needs them.
 
-mod deflater;
-mod extension;
-mod inflater;
-mod options;
-mod params;
+#[expect(clippy::module_inception, reason = "DEFLATE has two directions, and one of them is called like it")]
+mod deflate;
+mod inflate;
+mod negotiation;
 mod pool;
 
-pub use self::deflater::Deflater;
-pub use self::extension::PerMessageDeflate;
-pub use self::inflater::Inflater;
-pub use self::options::DeflateOptions;
-pub use self::params::DeflateParams;
+pub use self::deflate::Deflater;
+pub use self::inflate::Inflater;
+pub use self::negotiation::{DeflateOptions, DeflateParams, PerMessageDeflate};
 pub use self::pool::{DeflateShape, DeflateState, InflateState, StatePool};
 
 /// The registered name (RFC 7692, section 9.1).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flate2::{Compress, Compression, Decompress};
+use zlib_rs::{Deflate, Inflate};
 
 /// Keeps zlib's states while no message needs them: a connection that takes over no context gives its states back after each
 /// message.
@@ -76,8 +76,7 @@ impl StatePool for OwnPool {
 }
 
 /// zlib's state for receiving: a window of 32 KiB and tables, about 50 KiB.
-#[derive(Debug)]
-pub struct InflateState(pub(super) Decompress);
+pub struct InflateState(pub(super) Inflate);
 
 impl InflateState {
     /// What one holds, in bytes.
@@ -85,14 +84,13 @@ impl InflateState {
 
     /// Always of the largest window: it can receive what any smaller one has sent.
     pub(super) fn new() -> Self {
-        Self(Decompress::new(false))
+        Self(Inflate::new(false, 15))
     }
 }
 
 /// zlib's state for sending: 250 to 370 KiB, depending on the window.
-#[derive(Debug)]
 pub struct DeflateState {
-    pub(super) zlib: Compress,
+    pub(super) zlib: Deflate,
     shape: DeflateShape,
 }
 
@@ -106,8 +104,7 @@ pub struct DeflateShape {
 
 impl DeflateState {
     pub(super) fn new(shape: DeflateShape) -> Self {
-        let level = Compression::new(shape.level.into());
-        Self { zlib: Compress::new_with_window_bits(level, false, shape.window_bits), shape }
+        Self { zlib: Deflate::new(shape.level.into(), false, shape.window_bits), shape }
     }
 
     /// What the state was made for.
@@ -125,5 +122,19 @@ impl DeflateShape {
     /// What a state of this shape holds, in bytes.
     pub(super) const fn memory(self) -> usize {
         (4 << self.window_bits) + 243 * 1024
+    }
+}
+
+/// Shows nothing of the window: it holds what was received.
+impl fmt::Debug for InflateState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InflateState").finish_non_exhaustive()
+    }
+}
+
+/// Shows nothing of the window: it holds what was sent.
+impl fmt::Debug for DeflateState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeflateState").field("shape", &self.shape).finish_non_exhaustive()
     }
 }

@@ -30,9 +30,9 @@ pub enum Event {
     RejectData(RejectData),
     /// An endpoint closes, or the connection was lost.
     CloseConnection(CloseConnection),
-    /// A piece of a text message.
+    /// A chunk of a text message.
     TextMessage(TextMessage),
-    /// A piece of a binary message.
+    /// A chunk of a binary message.
     BytesMessage(BytesMessage),
     /// A ping.
     Ping(Ping),
@@ -64,7 +64,7 @@ impl Event {
 ///
 /// A client's connection offers the extensions that it was built with by itself; those named here are offered in
 /// addition. A server receives all header fields but `Host`, `Sec-WebSocket-Protocol` and `Sec-WebSocket-Extensions`,
-/// which are told apart, in `extra_headers`.
+/// which are fields of their own, in `extra_headers`.
 ///
 /// ```
 /// use websocket_sync::protocol::Request;
@@ -183,9 +183,9 @@ impl From<CloseFrame> for CloseConnection {
     }
 }
 
-/// A piece of a text message.
+/// A chunk of a text message.
 ///
-/// When received, a piece is what has arrived: it need not be a whole frame, and it may be empty. When sent, it is a
+/// When received, a chunk is what has arrived: it need not be a whole frame, and it may be empty. When sent, it is a
 /// frame.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[doc(alias = "Data")]
@@ -213,9 +213,9 @@ impl TextMessage {
     }
 }
 
-/// A piece of a binary message.
+/// A chunk of a binary message.
 ///
-/// When received, a piece is what has arrived: it need not be a whole frame, and it may be empty. When sent, it is a
+/// When received, a chunk is what has arrived: it need not be a whole frame, and it may be empty. When sent, it is a
 /// frame.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[doc(alias = "Data")]
@@ -263,7 +263,7 @@ impl Ping {
     }
 }
 
-/// A pong: the answer to a ping, or a sign of life without being asked.
+/// A pong: the answer to a ping, or unsolicited (RFC 6455, section 5.5.3).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "the fields of wsproto")]
 pub struct Pong {

@@ -1,16 +1,17 @@
 //! The seam for extensions (RFC 6455, section 9): negotiation in the opening handshake, and a hook for each direction.
 
+use std::any::Any;
 use std::fmt;
 
 use crate::protocol::handshake::{ExtensionOffer, HandshakeError};
-use crate::protocol::{FrameHeader, LocalProtocolError, ProtocolError, Rsv};
+use crate::protocol::{FrameHeader, LocalProtocolError, PerMessageDeflate, ProtocolError, Rsv};
 
 /// An extension: what it says in the opening handshake, and what it does to frames once it is agreed upon.
 ///
 /// A client [offers](Self::offer) and then [finalizes](Self::finalize) what the server answered; a server
 /// [accepts](Self::accept) what a client offered. The two directions of a connection work independently, so an extension
 /// hands out one object for each.
-pub trait Extension: fmt::Debug + Send {
+pub trait Extension: Any + fmt::Debug + Send {
     /// The registered name, such as `permessage-deflate`.
     fn name(&self) -> &str;
 
@@ -148,6 +149,15 @@ pub fn accept_extensions(
         }
     }
     Ok(agreed)
+}
+
+/// The only extension that is enabled, if that is permessage-deflate: the halves of a connection know it, which is faster and takes
+/// less memory.
+pub(super) fn only_deflate(extensions: &[Box<dyn Extension>]) -> Option<&PerMessageDeflate> {
+    let mut enabled = extensions.iter().filter(|extension| extension.enabled());
+    let (first, None) = (enabled.next()?, enabled.next()) else { return None };
+    let first: &dyn Any = &**first;
+    first.downcast_ref()
 }
 
 /// What the enabled extensions do to received frames, and what they do to frames to be sent.

@@ -1,6 +1,7 @@
 //! A connection from its opening handshake to its end, as events: the interface of wsproto, on top of the two halves.
 
 mod event;
+mod extended;
 pub(super) mod extension;
 mod open;
 mod opening;
@@ -10,11 +11,12 @@ use std::fmt;
 
 use thiserror::Error;
 
-use self::extension::hooks;
-use self::open::OpenConnection;
+use self::extended::ExtensionDecoder;
+use self::extension::{hooks, only_deflate};
+use self::open::{Extended, OpenConnection};
 use self::opening::{OpeningHandshake, OpeningStep};
 use super::handshake::{HandshakeError, HeadLimits, Headers, Rejection, ServerHandshake};
-use super::{Entropy, Inbound, Limits, LocalProtocolError, MaskKeys, Outbound, Role, TextPolicy};
+use super::{Entropy, Inbound, Limits, LocalProtocolError, MaskKeys, Outbound, PerMessageDeflate, Role, TextPolicy};
 
 pub use self::event::{
     AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, RejectConnection,
@@ -217,12 +219,13 @@ impl Connection {
         std::iter::from_fn(move || self.next_event())
     }
 
-    /// The two halves, which work alone, one per thread; `None` unless the WebSocket is open or was. What was received
-    /// is in them; events of the opening handshake that were not taken are lost.
+    /// The two halves, which work alone, one per thread; `None` unless the WebSocket is open or was, and where other extensions
+    /// than permessage-deflate were agreed upon, which the halves do not know. What was received is in them; events of the opening
+    /// handshake that were not taken are lost.
     pub fn into_halves(self) -> Option<Halves> {
         match self.phase {
             ConnectionPhase::Open(open) => {
-                let (inbound, outbound, rest) = open.into_parts();
+                let (inbound, outbound, rest) = open.into_parts()?;
                 Some(Halves { inbound, outbound, rest })
             }
             ConnectionPhase::Opening(..) | ConnectionPhase::Over => None,
@@ -392,11 +395,19 @@ impl Default for ConnectionBuilder {
 impl OpenSettings {
     /// The halves that these settings make.
     fn open(self, role: Role) -> OpenConnection {
-        let (received, sent) = hooks(self.extensions);
-        OpenConnection::new(
-            Inbound::with_extensions(role, self.limits, self.text_policy, received),
-            Outbound::with_extensions(role, MaskKeys::pooled(self.entropy), sent),
-        )
+        let keys = MaskKeys::pooled(self.entropy);
+        let deflate = only_deflate(&self.extensions);
+        if deflate.is_some() || !self.extensions.iter().any(|extension| extension.enabled()) {
+            let inflater = deflate.and_then(PerMessageDeflate::inflater);
+            let deflater = deflate.and_then(PerMessageDeflate::deflater);
+            let inbound = Inbound::inflating(role, self.limits, self.text_policy, inflater);
+            return OpenConnection::new(inbound, Outbound::deflating(role, keys, deflater), None);
+        }
+        let (inbound, outbound) = hooks(self.extensions);
+        let decoder = ExtensionDecoder::new(inbound, self.limits.max_message_size, self.text_policy);
+        let inbound = decoder.inbound(role, self.limits);
+        let extended = Some(Box::new(Extended { decoder, outbound }));
+        OpenConnection::new(inbound, Outbound::deflating(role, keys, None), extended)
     }
 }
 

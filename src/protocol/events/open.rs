@@ -1,18 +1,31 @@
 //! The open state of a [`Connection`](super::Connection): frames in, events out.
 
 use super::event::{BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, TextMessage};
+use super::extended::{ExtensionDecoder, encode};
+use super::extension::OutboundExtension;
 use crate::message::{MessageKind, MessageRef};
-use crate::protocol::{CloseCode, CloseFrame, Fin, Inbound, LocalProtocolError, Opcode, Outbound, Piece, Step};
+use crate::protocol::{
+    CloseCode, CloseFrame, Fin, Inbound, LocalProtocolError, Opcode, Outbound, Piece, ProtocolError, Step,
+};
 
 /// A connection whose opening handshake is over.
 #[derive(Debug)]
 pub(super) struct OpenConnection {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
+    /// What is done to frames beside that, where extensions of others were agreed upon.
+    extended: Option<Box<Extended>>,
     /// What was received and has not found room in `inbound`, behind `taken` bytes that have.
     backlog: Vec<u8>,
     taken: usize,
     input: InputState,
+}
+
+/// The extensions of others.
+#[derive(Debug)]
+pub(super) struct Extended {
+    pub(super) decoder: ExtensionDecoder,
+    pub(super) outbound: Vec<Box<dyn OutboundExtension>>,
 }
 
 /// How far it is from its end, apart from the Close frames that the halves know of.
@@ -39,8 +52,8 @@ pub(super) struct CloseProgress {
 }
 
 impl OpenConnection {
-    pub(super) const fn new(inbound: Inbound, outbound: Outbound) -> Self {
-        Self { inbound, outbound, backlog: Vec::new(), taken: 0, input: InputState::Open }
+    pub(super) const fn new(inbound: Inbound, outbound: Outbound, extended: Option<Box<Extended>>) -> Self {
+        Self { inbound, outbound, extended, backlog: Vec::new(), taken: 0, input: InputState::Open }
     }
 
     pub(super) const fn closing(&self) -> CloseProgress {
@@ -69,17 +82,21 @@ impl OpenConnection {
         };
     }
 
-    /// The halves, and what has not found room in the receiving one.
-    pub(super) fn into_parts(mut self) -> (Inbound, Outbound, Vec<u8>) {
+    /// The halves, and what has not found room in the receiving one. Those of a connection with extensions of others do not work
+    /// alone.
+    pub(super) fn into_parts(mut self) -> Option<(Inbound, Outbound, Vec<u8>)> {
+        if self.extended.is_some() {
+            return None;
+        }
         while self.refill() {}
         self.backlog.drain(..self.taken);
-        (self.inbound, self.outbound, self.backlog)
+        Some((self.inbound, self.outbound, self.backlog))
     }
 
     /// The next event, or `None` until more is received.
     pub(super) fn next_event(&mut self) -> Option<Event> {
         while matches!(self.input, InputState::Open | InputState::Eof) {
-            let event = match self.inbound.advance_piece() {
+            let event = match self.step() {
                 Ok(Step::NeedMore) if self.refill() => continue,
                 Ok(Step::NeedMore | Step::Ended) => return self.end_of_data(),
                 Ok(Step::Piece(piece)) => self.piece(piece),
@@ -137,7 +154,23 @@ impl OpenConnection {
             Some(other) if other == kind => Opcode::Continuation,
             _ => kind.into(),
         };
-        self.outbound.data(opcode, if finished { Fin::Last } else { Fin::More }, payload)
+        let fin = if finished { Fin::Last } else { Fin::More };
+        match &mut self.extended {
+            Some(extended) => encode(&mut extended.outbound, &mut self.outbound, opcode, fin, payload),
+            None => self.outbound.data(opcode, fin, payload),
+        }
+    }
+
+    /// Goes on to the next piece or control frame. Extensions see the header of every frame.
+    fn step(&mut self) -> Result<Step, ProtocolError> {
+        let step = self.inbound.advance_piece()?;
+        if let (Some(extended), Some(chunk)) = (&mut self.extended, self.inbound.chunk())
+            && chunk.first
+            && !matches!(step, Step::NeedMore | Step::Ended)
+        {
+            extended.decoder.header(&chunk.header)?;
+        }
+        Ok(step)
     }
 
     /// Gives the receiving half more of what is waiting; whether that was anything.
@@ -153,10 +186,16 @@ impl OpenConnection {
         taken > 0
     }
 
-    /// A piece of a message; nothing where no more than the header of its frame, or half a character, has come.
+    /// A chunk of a message; nothing where no more than the header of its frame, or half a character, has come.
     fn piece(&mut self, piece: Piece) -> Option<Event> {
-        let Piece { frame_finished, message_finished, .. } = piece;
-        match self.inbound.message() {
+        let Piece { kind, frame_finished, message_finished } = piece;
+        let data = match (&mut self.extended, self.inbound.chunk().copied()) {
+            (Some(extended), Some(chunk)) => {
+                self.inbound.message().and_then(|data| extended.decoder.decode(&chunk, data.as_bytes(), kind))
+            }
+            _ => self.inbound.message(),
+        };
+        match data {
             Ok(data) if data.as_bytes().is_empty() && !frame_finished => None,
             Ok(MessageRef::Text(text)) => {
                 Some(Event::TextMessage(TextMessage { data: text.to_owned(), frame_finished, message_finished }))

@@ -175,6 +175,10 @@ impl HeadCollector {
 
     /// Takes from the front of `bytes` what belongs to the head; whether the head is whole.
     pub(super) fn collect(&mut self, bytes: &mut &[u8]) -> Result<bool, HandshakeError> {
+        // Most heads come whole and are short.
+        if self.head.is_empty() {
+            self.head.reserve(bytes.len().min(1024));
+        }
         while let Some(end) = bytes.iter().position(|&byte| byte == b'\n') {
             self.append(split_front(bytes, end as u64 + 1))?;
             if self.end_line()? {
@@ -185,11 +189,9 @@ impl HeadCollector {
         Ok(false)
     }
 
-    /// Drops the head that was collected, to collect the next one.
+    /// Drops the head that was collected, with its memory, to collect the next one.
     fn restart(&mut self) {
-        self.head.clear();
-        self.line_start = 0;
-        self.lines = 0;
+        *self = Self::new(self.start, self.limits);
     }
 
     /// The collected request.
@@ -226,7 +228,9 @@ impl HeadCollector {
     fn append(&mut self, part: &[u8]) -> Result<(), HandshakeError> {
         let line_room = self.limits.line.saturating_sub(self.head.len() - self.line_start);
         let head_room = self.limits.head.saturating_sub(self.head.len());
-        self.check_beginning(&part[..part.len().min(line_room).min(head_room)])?;
+        if self.lines == 0 {
+            self.check_beginning(&part[..part.len().min(line_room).min(head_room)])?;
+        }
         if part.len() > line_room && line_room <= head_room {
             return Err(HandshakeError::LineTooLong { limit: self.limits.line });
         }
@@ -238,7 +242,7 @@ impl HeadCollector {
     }
 
     /// Refuses what cannot become HTTP/1 as soon as that shows: a peer that speaks something else may wait for us, and
-    /// no line of it need ever end. `part` comes behind what was collected.
+    /// no line of it need ever end. `part` belongs to the first line and comes behind what was collected.
     fn check_beginning(&self, part: &[u8]) -> Result<(), HandshakeError> {
         match (self.start, part) {
             (StartLine::Status, _) => {
@@ -249,7 +253,7 @@ impl HeadCollector {
                     None => Ok(()),
                 }
             }
-            (StartLine::Request, [first, ..]) if self.lines == 0 && self.line_start == self.head.len() => {
+            (StartLine::Request, [first, ..]) if self.line_start == self.head.len() => {
                 let is_text = first.is_ascii_graphic() || first.is_ascii_whitespace();
                 if is_text { Ok(()) } else { Err(HandshakeError::NotHttp) }
             }
@@ -352,45 +356,40 @@ impl Body {
         }
         let is_empty = |value| elements(value).next().is_none();
         let mut lengths = headers.elements("content-length").map(decimal);
-        match lengths.next().flatten() {
-            Some(length)
-                if lengths.all(|other| other == Some(length)) && !headers.all("content-length").any(is_empty) =>
-            {
-                Self::of_length(length)
-            }
+        let length = lengths.next().flatten().filter(|length| lengths.all(|other| other == Some(*length)));
+        match length {
+            Some(length) if !headers.all("content-length").any(is_empty) => Self::Length(length).after_data(0),
             _ => Self::Ended(BodyEnd::Malformed),
         }
-    }
-
-    const fn of_length(left: u64) -> Self {
-        if left == 0 { Self::Ended(BodyEnd::Complete) } else { Self::Length(left) }
-    }
-
-    const fn chunk_data(left: u64) -> Self {
-        if left == 0 { Self::ChunkEnd } else { Self::ChunkData(left) }
     }
 
     /// Takes data from the front of `bytes`, or finds the end; `None` if all were taken and the body goes on.
     fn read<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<ResponsePart<'a>> {
         loop {
-            let data: &[u8];
-            (*self, data) = match *self {
+            let most = match *self {
                 Self::Ended(end) => return Some(ResponsePart::End(end)),
                 _ if bytes.is_empty() => return None,
-                Self::UntilEof => (Self::UntilEof, split_front(bytes, u64::MAX)),
-                Self::Length(left) => {
-                    let data = split_front(bytes, left);
-                    (Self::of_length(left - data.len() as u64), data)
+                Self::UntilEof => u64::MAX,
+                Self::Length(left) | Self::ChunkData(left) => left,
+                framing => {
+                    *self = framing.after_byte(split_front(bytes, 1)[0]);
+                    continue;
                 }
-                Self::ChunkData(left) => {
-                    let data = split_front(bytes, left);
-                    (Self::chunk_data(left - data.len() as u64), data)
-                }
-                framing => (framing.after_byte(split_front(bytes, 1)[0]), &[][..]),
             };
-            if !data.is_empty() {
-                return Some(ResponsePart::Body(data));
-            }
+            let data = split_front(bytes, most);
+            *self = self.after_data(data.len() as u64);
+            return Some(ResponsePart::Body(data));
+        }
+    }
+
+    /// What follows so many bytes of data, which are no more than were left.
+    const fn after_data(self, length: u64) -> Self {
+        match self {
+            Self::Length(left) if left == length => Self::Ended(BodyEnd::Complete),
+            Self::Length(left) => Self::Length(left - length),
+            Self::ChunkData(left) if left == length => Self::ChunkEnd,
+            Self::ChunkData(left) => Self::ChunkData(left - length),
+            other => other,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! [`ClientHandshake`] makes the request of a [`ClientRequest`] and reads its outcome: a [`Response`], or a [`Refusal`]
 //! with its body. [`ServerHandshake`] reads an [`UpgradeRequest`] and answers it with an [`Acceptance`] or a
-//! [`Rejection`]. Both take bytes in pieces of any size, within [`HeadLimits`], and name the rule that was broken in a
+//! [`Rejection`]. Both take bytes in chunks of any size, within [`HeadLimits`], and name the rule that was broken in a
 //! [`HandshakeError`].
 //!
 //! What is wrong in the peer's half is refused, not repaired; what is wrong in ours is refused before a byte is made.

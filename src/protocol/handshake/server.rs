@@ -19,7 +19,7 @@ const RESERVED: [&str; 7] = [
     "Transfer-Encoding",
 ];
 
-/// The opening handshake of a server: reads the request, makes the answer.
+/// The opening handshake of a server: reads the request, makes the response.
 ///
 /// ```
 /// use websocket_sync::protocol::handshake::{Acceptance, HeadLimits, ServerHandshake};
@@ -50,7 +50,7 @@ enum ServerStage {
     Head(HeadCollector),
     /// The request broke a rule; it can only be rejected.
     Broken,
-    /// The request waits for its answer.
+    /// The request waits for its response.
     Requested(HandshakeOffer),
     /// The head of the rejection is made, its body is not.
     Rejecting(BodyWriter),
@@ -111,7 +111,7 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] unless a request waits for its answer, and others where the answer would not
+    /// [`LocalProtocolError::Handshake`] unless a request waits for its response, and others where the response would not
     /// be one to this request. The request goes on waiting then.
     pub fn accept(&mut self, acceptance: &Acceptance) -> Result<Vec<u8>, LocalProtocolError> {
         let bytes = acceptance.encode(self.offer()?)?;
@@ -124,7 +124,7 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`LocalProtocolError::Handshake`] after an answer was given, and others where the rejection cannot be sent as it
+    /// [`LocalProtocolError::Handshake`] after a response was given, and others where the rejection cannot be sent as it
     /// is.
     pub fn reject(&mut self, rejection: &Rejection) -> Result<Vec<u8>, LocalProtocolError> {
         if matches!(self.stage, ServerStage::Rejecting(_) | ServerStage::Over) {
@@ -169,7 +169,7 @@ impl ServerHandshake {
         std::mem::take(&mut self.early_data)
     }
 
-    /// Whether received bytes still matter: not after a rule was broken, nor after the answer.
+    /// Whether received bytes still matter: not after a rule was broken, nor after the response.
     pub(in crate::protocol) const fn is_listening(&self) -> bool {
         matches!(self.stage, ServerStage::Head(_) | ServerStage::Requested(_))
     }
@@ -179,7 +179,7 @@ impl ServerHandshake {
         matches!(self.stage, ServerStage::Rejecting(_))
     }
 
-    /// What the request offers that waits for its answer.
+    /// What the request offers that waits for its response.
     pub(in crate::protocol) fn offer(&self) -> Result<&HandshakeOffer, LocalProtocolError> {
         match &self.stage {
             ServerStage::Requested(offer) => Ok(offer),

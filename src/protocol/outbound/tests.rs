@@ -1,4 +1,5 @@
 use super::*;
+use crate::buffer::Retention;
 use crate::protocol::CloseCode;
 
 fn client() -> Outbound {
@@ -125,9 +126,9 @@ fn the_memory_of_a_large_frame_is_given_back() {
     outbound.message(MessageRef::Binary(&[1; 100_000])).unwrap();
     sent(&mut outbound);
     assert!(outbound.memory() >= 100_000);
-    for _ in 0..2 * Outbound::PATIENCE {
+    for _ in 0..2 * Retention::RUN {
         outbound.message(MessageRef::Text("tick")).unwrap();
         sent(&mut outbound);
     }
-    assert!(outbound.memory() <= Outbound::SMALL);
+    assert!(outbound.memory() <= Retention::SMALLEST);
 }

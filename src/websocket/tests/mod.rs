@@ -22,8 +22,6 @@ use crate::sync::{SeededScheduler, VirtualClock};
 const PROGRAMS: u64 = 100_000;
 /// So many are run with one set of stacks.
 const TOGETHER: u64 = 500;
-/// The buffers between the two sides during the opening handshake.
-const ROOMY: usize = 65_536;
 
 #[test]
 fn random_programs_of_calls_keep_what_the_api_promises() {
@@ -96,7 +94,7 @@ fn explore(mut seeds: Range<u64>, play: &Arc<impl Fn(u64) + Send + Sync + 'stati
 fn play(program: Program) -> Outcome {
     crate::sync::reset();
     let clock = VirtualClock::start();
-    let (ours, theirs) = pipe::pair(ROOMY);
+    let (ours, theirs) = pipe::pair(program.capacity);
     let outcome = run(program, ours.into(), world::End(theirs));
     drop(clock);
     assert!(crate::sync::passed() < Duration::from_secs(3600), "an hour has passed");

@@ -63,8 +63,4 @@ impl Wire for End {
     fn reset(&self) {
         self.0.reset();
     }
-
-    fn set_capacity(&self, bytes: usize) {
-        self.0.set_capacity(bytes);
-    }
 }

@@ -32,9 +32,6 @@ pub(crate) trait Wire: Send + 'static {
 
     /// Ends both directions; what is on its way is lost.
     fn reset(&self);
-
-    /// Makes the buffers between the two sides this small, as far as that is possible.
-    fn set_capacity(&self, bytes: usize);
 }
 
 /// How bytes are sent.
@@ -157,10 +154,6 @@ impl<W: Wire> Peer<W> {
     pub(crate) fn reset(&mut self) {
         self.is_mute = true;
         self.wire.reset();
-    }
-
-    pub(crate) fn set_capacity(&self, bytes: usize) {
-        self.wire.set_capacity(bytes);
     }
 
     /// Passes on what can be passed on, in both directions; waits if that is nothing.

@@ -149,7 +149,6 @@ enum Heard {
 impl<W: Wire> ScriptedPeer<W> {
     fn run(mut self, speech: &Speech) -> PeerLog {
         if self.shake_hands() {
-            self.peer.set_capacity(self.program.capacity);
             self.play(speech);
         }
         self.wait_for_the_end();

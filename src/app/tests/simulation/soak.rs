@@ -174,7 +174,7 @@ impl Soak {
         let mut keepalive = options.start(self.now).unwrap();
         let mut line = Line::new(&mut self.dice, self.now);
         loop {
-            match keepalive.poll(self.now, line.vitals()) {
+            match keepalive.poll(self.now, line.activity()) {
                 Due::Dead => {
                     self.check_dead(&line);
                     return CloseCause::PingTimeout;
@@ -207,7 +207,7 @@ impl Soak {
             self.now += self.dice.up_to(Duration::from_millis(50));
         }
         line.ping(&mut self.dice, number, self.now);
-        keepalive.sent(number, self.now, line.vitals());
+        keepalive.sent(number, self.now, line.activity());
     }
 
     /// What has come by now is received, unless a callback keeps the reader.

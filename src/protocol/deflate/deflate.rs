@@ -1,14 +1,13 @@
 //! The sending side: a message's bytes in, compressed payload out.
 
-use flate2::FlushCompress;
+use zlib_rs::DeflateFlush;
 
 use super::TAIL;
-use super::options::DeflateOptions;
-use super::params::DeflateParams;
+use super::negotiation::{DeflateOptions, DeflateParams};
 use super::pool::{DeflateShape, DeflateState, OwnPool, StatePool};
 use crate::buffer::ByteBuffer;
 use crate::protocol::outbound::Compression;
-use crate::protocol::{Fin, FrameHeader, Opcode, OutboundExtension, Role, Rsv};
+use crate::protocol::{Fin, Opcode, Role};
 
 /// Compresses messages to be sent (RFC 7692, section 7.2.1); for [`Outbound::deflating`](crate::protocol::Outbound::deflating).
 ///
@@ -25,16 +24,9 @@ pub struct Deflater {
     state: Option<DeflateState>,
     pool: Box<dyn StatePool>,
     payload: ByteBuffer,
-    /// Payloads in a row that needed far less than there is memory for.
-    small: u8,
 }
 
 impl Deflater {
-    /// What is kept for the next payload when the last ones were small, in bytes.
-    const SMALL: usize = 4 * 1024;
-    /// So many small payloads in a row, and the memory that a large one needed is given back.
-    const PATIENCE: u8 = 16;
-
     /// For messages that this end sends.
     pub(super) fn new(options: &DeflateOptions, params: &DeflateParams, role: Role) -> Self {
         let takeover = params.takeover(role);
@@ -46,7 +38,6 @@ impl Deflater {
             state: None,
             pool: Box::new(OwnPool::default()),
             payload: ByteBuffer::default(),
-            small: 0,
         }
     }
 
@@ -80,7 +71,7 @@ impl Deflater {
 
     /// Compresses the payload of a frame of a message that is compressed.
     pub(in crate::protocol) fn deflate(&mut self, fin: Fin, payload: &[u8]) -> &[u8] {
-        self.breathe(payload.len());
+        self.payload.note_use(self.payload.len());
         self.payload.clear();
         self.feed(payload);
         if fin == Fin::Last {
@@ -118,7 +109,7 @@ impl Deflater {
         loop {
             let room = self.payload.room(bound(input.len()));
             let (length, read, made) = (room.len(), state.zlib.total_in(), state.zlib.total_out());
-            state.zlib.compress(input, room, FlushCompress::Sync).expect("zlib compresses whatever it is given");
+            state.zlib.compress(input, room, DeflateFlush::SyncFlush).expect("zlib compresses whatever it is given");
             input = &input[(state.zlib.total_in() - read) as usize..];
             let made = (state.zlib.total_out() - made) as usize;
             self.payload.fill(made);
@@ -143,37 +134,9 @@ impl Deflater {
             self.pool.give_deflate(state);
         }
     }
-
-    fn breathe(&mut self, length: usize) {
-        if self.payload.capacity() <= Self::SMALL || bound(length) > Self::SMALL {
-            self.small = 0;
-            return;
-        }
-        self.small += 1;
-        if self.small == Self::PATIENCE {
-            self.small = 0;
-            self.payload.release();
-        }
-    }
 }
 
 /// What a payload of this length becomes at worst, in bytes: nine bits for each of eight, headers, and an empty block.
 const fn bound(length: usize) -> usize {
     length + length / 8 + 64
-}
-
-impl OutboundExtension for Deflater {
-    fn frame(&mut self, header: &mut FrameHeader, payload: &[u8], encoded: &mut Vec<u8>) {
-        let fin = if header.fin { Fin::Last } else { Fin::More };
-        let deflating = self.would_deflate(header.opcode, fin, payload.len() as u64, Compression::Agreed);
-        self.begin(deflating);
-        if !deflating {
-            encoded.extend_from_slice(payload);
-            return;
-        }
-        if header.opcode != Opcode::Continuation {
-            header.rsv = header.rsv | Rsv::RSV1;
-        }
-        encoded.extend_from_slice(self.deflate(fin, payload));
-    }
 }

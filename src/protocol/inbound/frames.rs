@@ -1,0 +1,344 @@
+//! Received bytes to chunks of frames, and every rule that the header of a frame can break.
+
+use super::Limits;
+use crate::buffer::Window;
+use crate::message::MessageKind;
+use crate::protocol::error::ProtocolError;
+use crate::protocol::frame::{FrameHeader, Opcode, Role, Rsv};
+use crate::protocol::mask::{mask, rotate};
+
+/// Cuts the window of received bytes into frames.
+///
+/// Payloads are not gathered here: a data frame comes in as many chunks as it arrives in, each where it lies, unmasked. So what the
+/// window holds is never more than the beginning of a header or of a control frame, and the chunk that was taken last.
+#[derive(Debug)]
+pub(super) struct FrameParser {
+    role: Role,
+    /// The bits that the negotiated extensions may set.
+    reserved: Rsv,
+    /// Whether permessage-deflate was agreed, which RSV1 belongs to.
+    deflate: bool,
+    limits: Limits,
+    /// The data frame whose header was taken and whose payload was not, all of it.
+    current: Option<CurrentFrame>,
+    /// Control frames since the last data frame that was not empty, as long as they come thick and fast.
+    control_frames: u32,
+    /// Of the message in progress, or of the last one.
+    pub(super) message: MessageFacts,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct CurrentFrame {
+    header: FrameHeader,
+    taken: u64,
+}
+
+/// What the frames of a message have told of it so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MessageFacts {
+    pub(super) kind: MessageKind,
+    /// Whether it is compressed: RSV1 of its first frame (RFC 7692, section 6).
+    pub(super) compressed: bool,
+    fragments: u32,
+    /// How many bytes it has: those that headers have announced, or that were inflated.
+    pub(super) size: usize,
+}
+
+/// A chunk of a frame, `len` bytes long: all of a control frame, whatever has arrived of a data frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chunk {
+    pub(crate) header: FrameHeader,
+    pub(crate) len: usize,
+    /// Whether the frame begins with this chunk.
+    pub(crate) first: bool,
+    /// Whether it ends with it.
+    pub(crate) last: bool,
+}
+
+impl FrameParser {
+    pub(super) const fn new(role: Role, limits: Limits, reserved: Rsv, deflate: bool) -> Self {
+        let message = MessageFacts { kind: MessageKind::Binary, compressed: false, fragments: 0, size: 0 };
+        Self { role, reserved, deflate, limits, current: None, control_frames: 0, message }
+    }
+
+    /// A whole message in one unmasked frame of less than 64 KiB, if that is what lies at the front: by far the commonest case,
+    /// and decided by a look at two to four bytes. What is anything else, or not legal, is left to
+    /// [`next_chunk`](Self::next_chunk).
+    #[inline]
+    pub(super) fn short_message(&mut self, window: &mut Window, longest: u16) -> Option<(MessageKind, usize)> {
+        let unread = window.unread();
+        let &[first @ (0x81 | 0x82), form, ref rest @ ..] = unread else { return None };
+        let (length, rest) = match form {
+            ..126 => (u16::from(form), rest),
+            126 => match rest {
+                // A length that would have fitted the shorter form is not legal.
+                [high, low, rest @ ..] if (*high, *low) >= (0, 126) => (u16::from_be_bytes([*high, *low]), rest),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        if length > longest || rest.len() < usize::from(length) {
+            return None;
+        }
+        let length = usize::from(length);
+        window.consume(unread.len() - rest.len() + length);
+        self.control_frames = 0;
+        Some((if first == 0x81 { MessageKind::Text } else { MessageKind::Binary }, length))
+    }
+
+    /// The next chunk of a frame, or `None` until more has arrived.
+    #[inline]
+    pub(super) fn next_chunk(
+        &mut self,
+        window: &mut Window,
+        in_progress: bool,
+    ) -> Result<Option<Chunk>, ProtocolError> {
+        if self.current.is_some() {
+            return Ok(self.further_chunk(window));
+        }
+        let Some((header, length)) = FrameHeader::parse(window.unread())? else { return Ok(None) };
+        self.check(&header, in_progress)?;
+        let arrived = window.len() - length;
+        let whole = header.len <= arrived as u64;
+        if header.opcode.is_control() {
+            if !whole {
+                return Ok(None);
+            }
+            self.control_frames += 1;
+        } else {
+            self.begin_data(&header);
+        }
+        window.consume(length);
+        let len = if whole { header.len as usize } else { arrived };
+        take_payload(window, len, header.mask);
+        if !whole {
+            self.current = Some(CurrentFrame { header, taken: len as u64 });
+        }
+        Ok(Some(Chunk { header, len, first: true, last: whole }))
+    }
+
+    /// How much of the current data frame has not arrived.
+    pub(super) fn missing(&self) -> u64 {
+        self.current.map_or(0, |current| current.header.len - current.taken)
+    }
+
+    /// Unmasks bytes of the current frame's payload that were read past the window.
+    pub(super) fn take_direct(&mut self, payload: &mut [u8]) {
+        let Some(current) = &mut self.current else { return };
+        if let Some(key) = current.header.mask {
+            mask(rotate(key, (current.taken % 4) as usize), payload);
+        }
+        current.taken += payload.len() as u64;
+    }
+
+    /// Forgets the control frames, since so little has arrived that they are no flood.
+    pub(super) const fn forgive_control_frames(&mut self) {
+        self.control_frames = 0;
+    }
+
+    /// How many more bytes the message may have.
+    pub(super) const fn room(&self) -> usize {
+        self.limits.max_message_size.saturating_sub(self.message.size)
+    }
+
+    pub(super) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Every rule for a header that depends on the connection. Those that hold for any header by itself (opcodes, control frames,
+    /// the form of the length) are in [`FrameHeader::parse`]; a Close's body is judged by
+    /// [`CloseFrame::parse`](crate::protocol::CloseFrame::parse), text by [`Utf8Validator`](crate::protocol::utf8::Utf8Validator).
+    ///
+    /// Nothing is noted: the header of a control frame is looked at again until all of the frame is there.
+    fn check(&self, header: &FrameHeader, in_progress: bool) -> Result<(), ProtocolError> {
+        let FrameHeader { rsv, opcode, mask, len, .. } = *header;
+        let begins = matches!(opcode, Opcode::Text | Opcode::Binary);
+        // RFC 6455, section 5.2: reserved bits need an extension; RFC 7692, section 6: RSV1 is for the first frame of a message.
+        if !self.reserved.contains(rsv) || (self.deflate && !begins && !rsv.is_empty()) {
+            return Err(ProtocolError::ReservedBits);
+        }
+        // Section 5.1: clients mask, servers do not.
+        match (self.role, mask) {
+            (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
+            (Role::Server, None) => return Err(ProtocolError::UnmaskedFrame),
+            _ => {}
+        }
+        let Limits { max_frame_size, max_message_size, max_fragments, max_control_frames } = self.limits;
+        if opcode.is_control() {
+            // Section 10.4: the peer may not keep us busy for ever.
+            return if self.control_frames < max_control_frames {
+                Ok(())
+            } else {
+                Err(ProtocolError::TooManyControlFrames { limit: max_control_frames })
+            };
+        }
+        // Section 10.4: before any memory is given to it.
+        if len > max_frame_size as u64 {
+            return Err(ProtocolError::FrameTooBig { limit: max_frame_size });
+        }
+        // Section 5.4: fragments of different messages are not interleaved.
+        match (begins, in_progress) {
+            (true, true) => return Err(ProtocolError::ExpectedContinuation),
+            (false, false) => return Err(ProtocolError::UnexpectedContinuation),
+            _ => {}
+        }
+        // Section 10.4: what is compressed is counted as it is inflated.
+        let fragments = if begins { 0 } else { self.message.fragments };
+        if fragments >= max_fragments {
+            return Err(ProtocolError::TooManyFragments { limit: max_fragments });
+        }
+        let compressed = if begins { self.deflate && !rsv.is_empty() } else { self.message.compressed };
+        let room = if begins { max_message_size } else { self.room() };
+        if !compressed && len > room as u64 {
+            return Err(ProtocolError::MessageTooBig { limit: max_message_size });
+        }
+        Ok(())
+    }
+
+    /// Takes note of a data frame that keeps the rules.
+    #[inline]
+    fn begin_data(&mut self, header: &FrameHeader) {
+        match header.opcode {
+            Opcode::Text | Opcode::Binary => {
+                let kind = if header.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
+                let compressed = self.deflate && !header.rsv.is_empty();
+                self.message = MessageFacts { kind, compressed, fragments: 1, size: 0 };
+            }
+            _ => self.message.fragments += 1,
+        }
+        if !self.message.compressed {
+            self.message.size += header.len as usize;
+        }
+        if header.len > 0 {
+            self.control_frames = 0;
+        }
+    }
+
+    fn further_chunk(&mut self, window: &mut Window) -> Option<Chunk> {
+        let CurrentFrame { header, taken } = self.current?;
+        let missing = header.len - taken;
+        if missing > 0 && window.is_empty() {
+            return None;
+        }
+        let len = missing.min(window.len() as u64) as usize;
+        take_payload(window, len, header.mask.map(|key| rotate(key, (taken % 4) as usize)));
+        let last = len as u64 == missing;
+        self.current = if last { None } else { Some(CurrentFrame { header, taken: taken + len as u64 }) };
+        Some(Chunk { header, len, first: false, last })
+    }
+}
+
+/// Unmasks the next `length` bytes and consumes them.
+#[inline]
+fn take_payload(window: &mut Window, length: usize, key: Option<[u8; 4]>) {
+    if let Some(key) = key {
+        mask(key, &mut window.unread_mut()[..length]);
+    }
+    window.consume(length);
+}
+
+impl Chunk {
+    /// Whether this is a control frame.
+    #[inline]
+    pub(crate) const fn is_control(&self) -> bool {
+        self.header.opcode.is_control()
+    }
+
+    /// Whether a message ends with this chunk.
+    #[inline]
+    pub(super) const fn ends_message(&self) -> bool {
+        self.last && self.header.fin
+    }
+
+    /// Whether this chunk is a message by itself: one frame, all of it here.
+    #[inline]
+    pub(super) const fn is_whole_message(&self) -> bool {
+        self.first && self.last && self.header.fin && matches!(self.header.opcode, Opcode::Text | Opcode::Binary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::frame::Frame;
+
+    struct Fed(FrameParser, Window);
+
+    impl Fed {
+        fn new(role: Role) -> Self {
+            let limits = Limits { max_frame_size: 100_000, ..Limits::default() };
+            Self(FrameParser::new(role, limits, Rsv::NONE, false), Window::new())
+        }
+
+        fn feed(&mut self, mut bytes: &[u8]) {
+            while !bytes.is_empty() {
+                let space = self.1.space();
+                let length = space.len().min(bytes.len());
+                space[..length].copy_from_slice(&bytes[..length]);
+                self.1.received(length);
+                bytes = &bytes[length..];
+            }
+        }
+
+        fn next_chunk(&mut self) -> Result<Option<Chunk>, ProtocolError> {
+            self.0.next_chunk(&mut self.1, false)
+        }
+    }
+
+    #[test]
+    fn a_data_frame_comes_in_chunks_and_a_control_frame_whole() {
+        let mut fed = Fed::new(Role::Client);
+        fed.feed(b"\x81\x05He");
+        let chunk = fed.next_chunk().unwrap().unwrap();
+        assert_eq!((chunk.len, chunk.first, chunk.last), (2, true, false));
+        assert_eq!(fed.1.behind(2), b"He");
+        assert_eq!(fed.0.missing(), 3);
+        assert!(fed.next_chunk().unwrap().is_none());
+        fed.feed(b"llo\x89\x04pi");
+        let chunk = fed.next_chunk().unwrap().unwrap();
+        assert_eq!((chunk.len, chunk.first, chunk.last), (3, false, true));
+        assert!(fed.next_chunk().unwrap().is_none(), "half a ping is nothing");
+        fed.feed(b"ng");
+        let chunk = fed.next_chunk().unwrap().unwrap();
+        assert!(chunk.is_control() && chunk.last);
+        assert_eq!(fed.1.behind(4), b"ping");
+    }
+
+    #[test]
+    fn masked_payloads_are_unmasked_wherever_they_are_cut() {
+        let payload: Vec<u8> = (0..=255).cycle().take(3000).collect();
+        let bytes = Frame::new(Opcode::Binary, payload.clone()).to_bytes(Some([9, 8, 7, 6]));
+        for size in [1, 2, 3, 7, 64, 1000, 4000] {
+            let mut fed = Fed::new(Role::Server);
+            let mut received = Vec::new();
+            for piece in bytes.chunks(size) {
+                fed.feed(piece);
+                while let Some(chunk) = fed.next_chunk().unwrap() {
+                    received.extend_from_slice(fed.1.behind(chunk.len));
+                }
+            }
+            assert_eq!(received, payload, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn masking_reserved_bits_and_size_are_judged_by_the_header() {
+        let cases: &[(Role, &[u8], ProtocolError)] = &[
+            (Role::Client, b"\x81\x82abcd", ProtocolError::MaskedFrame),
+            (Role::Server, b"\x81\x02", ProtocolError::UnmaskedFrame),
+            (Role::Client, b"\x91\x00", ProtocolError::ReservedBits),
+            (Role::Client, b"\xa1\x00", ProtocolError::ReservedBits),
+            (Role::Client, b"\xc9\x00", ProtocolError::ReservedBits),
+            (Role::Client, b"\x82\x7f\0\0\0\0\0\x01\x86\xa1", ProtocolError::FrameTooBig { limit: 100_000 }),
+            (Role::Client, b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", ProtocolError::FrameTooBig { limit: 100_000 }),
+        ];
+        for (role, bytes, expected) in cases {
+            let mut fed = Fed::new(*role);
+            fed.feed(bytes);
+            assert_eq!(fed.next_chunk().err(), Some(*expected), "{bytes:02x?}");
+        }
+        let mut fed = Fed::new(Role::Client);
+        fed.feed(b"\x82\x7f\0\0\0\0\0\x01\x86\xa0");
+        assert!(fed.next_chunk().is_ok(), "exactly the limit is allowed");
+    }
+}

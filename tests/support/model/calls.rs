@@ -144,10 +144,13 @@ impl Caller {
             }
             Call::RecvRefTimeout(timeout) => self
                 .record(receive, what, Limit::Within(timeout), |noted| noted.borrowed(ws.recv_ref_timeout(timeout)?)),
-            Call::RecvData(control) => self.record(receive, what, limit, |noted| {
-                let (opcode, payload) = ws.recv_data(control.into())?;
-                noted.data(opcode, payload)
-            }),
+            Call::RecvData(control) => {
+                let single = self.program.fires_fragments;
+                self.record(receive, what, limit, |noted| {
+                    let (opcode, payload) = ws.recv_data(control.into())?;
+                    noted.data(opcode, payload, single)
+                })
+            }
             Call::RecvDataFrame(control) => {
                 let single = self.program.fires_fragments;
                 self.record(receive, what, limit, |noted| noted.frame(ws.recv_data_frame(control.into())?, single))
@@ -198,7 +201,12 @@ impl Caller {
             Call::SetCloseTimeout(timeout) => {
                 self.record(Class::Other, what, Limit::Now, |_| Ok(ws.set_close_timeout(timeout)?))
             }
-            Call::SenderClose => self.record(Class::Close, what, Limit::Now, |_| Ok(ws.sender().close()?)),
+            Call::SenderClose => {
+                // That this is the thread that receives is known from its first receive on.
+                let receives = self.records.iter().any(|record| record.class == Class::Receive);
+                let limit = if receives { Limit::Now } else { Limit::Within(2 * self.program.longest_close()) };
+                self.record(Class::Close, what, limit, |_| Ok(ws.sender().close()?))
+            }
             Call::TryFlush => self.record(Class::Send, what, Limit::Now, |_| Ok(ws.try_flush().map(drop)?)),
             _ => return false,
         };
@@ -602,12 +610,12 @@ impl Noted {
         Ok(())
     }
 
-    fn data(&mut self, opcode: Opcode, payload: Vec<u8>) -> Result<(), Failure> {
-        // Without a frame nothing says whether it is the last one; the frame is checked by `recv_data_frame`.
+    /// What came with its opcode: a message, or with `single` a fragment of one.
+    fn data(&mut self, opcode: Opcode, payload: Vec<u8>, single: bool) -> Result<(), Failure> {
         self.received.push(match opcode {
+            Opcode::Text | Opcode::Binary | Opcode::Continuation if single => Received::Frame(payload, None),
             Opcode::Text => Received::Message(Kind::Text, payload),
-            Opcode::Binary => Received::Message(Kind::Binary, payload),
-            Opcode::Continuation => Received::Frame(payload, false),
+            Opcode::Binary | Opcode::Continuation => Received::Message(Kind::Binary, payload),
             Opcode::Close => Received::Close(payload),
             Opcode::Ping => Received::Control(PING, payload),
             _ => Received::Control(PONG, payload),
@@ -618,10 +626,10 @@ impl Noted {
     fn frame(&mut self, frame: Frame, single: bool) -> Result<(), Failure> {
         let is_data = matches!(frame.opcode, Opcode::Text | Opcode::Binary | Opcode::Continuation);
         if is_data && single {
-            self.received.push(Received::Frame(frame.payload, frame.fin));
+            self.received.push(Received::Frame(frame.payload, Some(frame.fin)));
             return Ok(());
         }
-        self.data(frame.opcode, frame.payload)
+        self.data(frame.opcode, frame.payload, false)
     }
 }
 

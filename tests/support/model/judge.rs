@@ -262,7 +262,7 @@ impl<'a> Judge<'a> {
     /// What the receiving thread has received.
     fn received(&mut self) {
         let speech = &self.outcome.speech;
-        let mut cursor = Cursor { messages: &speech.messages, number: 0, offset: 0, begun: false };
+        let mut cursor = Cursor { messages: &speech.messages, number: 0, offset: 0, may_be_open: false };
         let mut controls = speech.controls.iter();
         let mut over: Option<&Record> = None;
         for record in self.outcome.receiver.iter().filter(|record| record.class == Class::Receive) {
@@ -548,14 +548,26 @@ struct Cursor<'a> {
     /// The message that comes next, or of which a part was received.
     number: usize,
     offset: usize,
-    begun: bool,
+    /// Whether the last fragment may not have been the end of its message, of which nothing is left.
+    may_be_open: bool,
 }
 
 impl Cursor<'_> {
     fn receive(&mut self, received: &Received) -> Result<(), String> {
         let (kind, payload, is_end) = match received {
             Received::Message(kind, payload) => (Some(*kind), payload, true),
-            Received::Frame(payload, is_last) => (None, payload, *is_last),
+            // Empty fragments may follow one after which nothing is missing.
+            Received::Frame(payload, Some(true)) | Received::Message(_, payload)
+                if payload.is_empty() && self.may_be_open && self.offset == 0 =>
+            {
+                self.may_be_open = false;
+                return Ok(());
+            }
+            Received::Frame(payload, Some(is_last)) => (None, payload, *is_last),
+            Received::Frame(payload, None) => {
+                let rest = self.messages.get(self.number).map(|message| message.payload.len() - self.offset);
+                (None, payload, rest == Some(payload.len()))
+            }
             Received::Part(kind, payload, is_end) => (Some(*kind), payload, *is_end),
             Received::Control(..) | Received::Close(_) => return Ok(()),
         };
@@ -571,13 +583,13 @@ impl Cursor<'_> {
             return Err(format!("{kind:?} came, not {:?}", message.kind));
         }
         self.offset += payload.len();
-        self.begun = true;
+        self.may_be_open = matches!(received, Received::Frame(_, None));
         if is_end && (self.offset < message.payload.len() || !message.is_whole) {
             return Err(format!("{} bytes came for a whole message, not {}", self.offset, message.payload.len()));
         }
         // The rest of what was read in part is skipped.
         if is_end || matches!(received, Received::Part(..)) {
-            (self.number, self.offset, self.begun) = (self.number + 1, 0, false);
+            (self.number, self.offset) = (self.number + 1, 0);
         }
         Ok(())
     }

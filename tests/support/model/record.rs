@@ -128,8 +128,8 @@ impl From<io::Error> for Failure {
 pub(crate) enum Received {
     /// What is left of a message.
     Message(Kind, Vec<u8>),
-    /// A data frame and whether it is the last one of its message.
-    Frame(Vec<u8>, bool),
+    /// A data frame and whether it is the last one of its message, where that is told.
+    Frame(Vec<u8>, Option<bool>),
     /// What a reader gave until it was dropped, and whether it said that this is the end.
     Part(Kind, Vec<u8>, bool),
     Control(u8, Vec<u8>),

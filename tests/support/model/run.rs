@@ -44,7 +44,22 @@ impl fmt::Display for Outcome {
                 Err(failure) => writeln!(f, "{failure:?}")?,
             }
         }
-        let PeerLog { messages, close, ended, end, .. } = &self.peer;
+        let PeerLog { received, messages, close, ended, end, .. } = &self.peer;
+        write!(f, "on the wire:")?;
+        let mut rest = &received[..];
+        while let Ok(Some((frame, length))) = frames::parse(rest) {
+            let mark = String::from_utf8_lossy(&frame.payload[..frame.payload.len().min(6)]).into_owned();
+            write!(f, " {:02x} {mark:?} of {length},", frame.first)?;
+            rest = &rest[length..];
+        }
+        writeln!(f, " and {} bytes", rest.len())?;
+        if std::env::var("HEX").is_ok() {
+            let mut text = rest.to_vec();
+            if let Some(key) = rest.get(4..8) {
+                text[8..].iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
+            }
+            writeln!(f, "{:02x?}\n{}", &rest[..rest.len().min(16)], String::from_utf8_lossy(&text))?;
+        }
         writeln!(f, "peer: {messages} messages sent, Close {close:?}, ended {ended:?}, then {end:?}")
     }
 }

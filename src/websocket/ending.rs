@@ -1,7 +1,7 @@
 //! How a connection ends, from whichever thread: bounded, idempotent, exactly one Close on the wire (RFC 6455, section 7).
 
 use std::net::Shutdown;
-use std::sync::{Arc, TryLockError};
+use std::sync::TryLockError;
 use std::time::Duration;
 
 use super::reader::Reader;
@@ -15,7 +15,7 @@ use crate::sync::Mutex;
 
 impl SharedConnection {
     /// Sends a Close and does not wait for the peer's. After the first, none is sent.
-    pub(super) fn send_close(self: &Arc<Self>, close: CloseFrame, wait: Wait) -> Result<()> {
+    pub(super) fn send_close(&self, close: CloseFrame, wait: Wait) -> Result<()> {
         if let Some(refused) = self.refuse_close() {
             return Err(refused);
         }
@@ -23,7 +23,7 @@ impl SharedConnection {
     }
 
     /// The same in the midst of what this thread sends.
-    pub(super) fn break_off(self: &Arc<Self>, close: CloseFrame, wait: Wait) -> Result<()> {
+    pub(super) fn break_off(&self, close: CloseFrame, wait: Wait) -> Result<()> {
         if !self.queue_close(close) {
             return self.closed().map_or(Ok(()), Err);
         }
@@ -46,7 +46,7 @@ impl SharedConnection {
 
     /// Closes from a thread that has no [`Reader`]: whoever receives completes the handshake while this thread waits. On the
     /// receiving thread itself it does not wait.
-    pub(super) fn close(self: &Arc<Self>, close: CloseFrame) -> Result<()> {
+    pub(super) fn close(&self, close: CloseFrame) -> Result<()> {
         if !self.is_receiver() {
             return self.close_and_wait(close);
         }
@@ -59,7 +59,7 @@ impl SharedConnection {
     }
 
     /// Closes while another thread receives.
-    fn close_and_wait(self: &Arc<Self>, close: CloseFrame) -> Result<()> {
+    fn close_and_wait(&self, close: CloseFrame) -> Result<()> {
         if self.is_over() {
             return Ok(());
         }
@@ -79,7 +79,7 @@ impl SharedConnection {
 
     /// Closes from the thread that has the reader, unless another one is faster. It receives from the beginning: a peer that
     /// does not read before it has sent what it wants to would not take our Close otherwise.
-    pub(super) fn close_with_reader(self: &Arc<Self>, reader: &Mutex<Reader>, close: CloseFrame) -> Result<()> {
+    pub(super) fn close_with_reader(&self, reader: &Mutex<Reader>, close: CloseFrame) -> Result<()> {
         let mut reader = match reader.try_lock() {
             Ok(reader) => reader,
             Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
@@ -97,7 +97,7 @@ impl SharedConnection {
     }
 
     /// Gives the connection up: a Close 1001 goes out if that needs no waiting.
-    pub(super) fn leave(self: &Arc<Self>) {
+    pub(super) fn leave(&self) {
         if self.is_over() || !self.is_of_this_process() {
             return;
         }
@@ -164,7 +164,7 @@ impl Ending {
 
     /// Goes on, at most until the deadline. Returns the error for the receive; `None` says that nothing more can be done without
     /// waiting.
-    pub(super) fn advance(&mut self, shared: &Arc<SharedConnection>, deadline: Deadline) -> Option<Error> {
+    pub(super) fn advance(&mut self, shared: &SharedConnection, deadline: Deadline) -> Option<Error> {
         if self.phase == EndingPhase::SendingClose {
             match self.send_close(shared, deadline) {
                 CloseProgress::Left => self.shut_write(shared),
@@ -191,7 +191,7 @@ impl Ending {
         Some(self.error())
     }
 
-    fn send_close(&self, shared: &Arc<SharedConnection>, deadline: Deadline) -> CloseProgress {
+    fn send_close(&self, shared: &SharedConnection, deadline: Deadline) -> CloseProgress {
         let by = self.until.min(deadline);
         if by.is_over() {
             return shared.send_queued_close(Deadline::NOW);

@@ -2,7 +2,6 @@
 //! ends the connection in order.
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ending::Ending;
@@ -183,7 +182,7 @@ impl Reader {
     #[inline(never)]
     pub(super) fn receive(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         granularity: Granularity,
         control: ControlPolicy,
         deadline: &mut ReceiveDeadline,
@@ -200,7 +199,7 @@ impl Reader {
 
     fn advance(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         granularity: Granularity,
         control: ControlPolicy,
         deadline: &mut ReceiveDeadline,
@@ -259,7 +258,7 @@ impl Reader {
     #[inline(never)]
     pub(super) fn receive_borrowed(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         mut deadline: ReceiveDeadline,
     ) -> Result<Option<MessageRef<'_>>> {
         match self.receive(shared, Granularity::Message, ControlPolicy::Handle(ControlFrames::Hide), &mut deadline)? {
@@ -272,7 +271,7 @@ impl Reader {
     #[inline(never)]
     pub(super) fn receive_owned(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         mut deadline: ReceiveDeadline,
     ) -> Result<Option<Message>> {
         match self.receive(shared, Granularity::Message, ControlPolicy::Handle(ControlFrames::Hide), &mut deadline)? {
@@ -284,7 +283,7 @@ impl Reader {
     /// The message of the last step, for a receive that waits. Text that is not UTF-8 shows only here, and ends the connection
     /// within the deadline of the receive.
     #[inline(always)]
-    pub(super) fn short_message(&mut self, shared: &Arc<SharedConnection>) -> Result<MessageRef<'_>> {
+    pub(super) fn short_message(&mut self, shared: &SharedConnection) -> Result<MessageRef<'_>> {
         let Self { inbound, ending, buffered, timeout, .. } = self;
         inbound.message().map_err(|error| {
             *buffered = Buffered::Nothing;
@@ -296,7 +295,7 @@ impl Reader {
     #[inline]
     pub(super) fn message(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         deadline: ReceiveDeadline,
     ) -> Result<Option<MessageRef<'_>>> {
         let Self { inbound, ending, buffered, .. } = self;
@@ -313,7 +312,7 @@ impl Reader {
     #[inline]
     pub(super) fn take_message(
         &mut self,
-        shared: &Arc<SharedConnection>,
+        shared: &SharedConnection,
         deadline: ReceiveDeadline,
     ) -> Result<Option<Message>> {
         match self.inbound.take_message() {
@@ -326,7 +325,7 @@ impl Reader {
     }
 
     /// Receives until the connection is over, and keeps nothing. Our Close is queued; the closing deadline ends it.
-    pub(super) fn discard_until_closed(&mut self, shared: &Arc<SharedConnection>) {
+    pub(super) fn discard_until_closed(&mut self, shared: &SharedConnection) {
         self.note_thread(shared);
         self.inbound.discard_messages();
         shared.flush_pending();
@@ -378,13 +377,13 @@ impl Reader {
         Ok(())
     }
 
-    fn advance_ending(&mut self, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<Option<Step>> {
+    fn advance_ending(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Option<Step>> {
         self.buffered = Buffered::Nothing;
         advance_ending(&mut self.ending, shared, deadline).map(|()| None)
     }
 
     /// Reads once. What waits to be sent goes first, if it goes without waiting.
-    fn fill(&mut self, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<Filled> {
+    fn fill(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Filled> {
         loop {
             flush_unsent(shared);
             let closing = match shared.begin_receive(deadline) {
@@ -533,7 +532,7 @@ fn find_close(mut bytes: &[u8]) -> Option<CloseFrame> {
 }
 
 #[inline]
-fn flush_unsent(shared: &Arc<SharedConnection>) {
+fn flush_unsent(shared: &SharedConnection) {
     if shared.has_unsent() {
         shared.flush_pending();
     }
@@ -543,7 +542,7 @@ fn flush_unsent(shared: &Arc<SharedConnection>) {
 #[cold]
 fn end_for_text(
     ending: &mut Option<Box<Ending>>,
-    shared: &Arc<SharedConnection>,
+    shared: &SharedConnection,
     error: ProtocolError,
     mut deadline: ReceiveDeadline,
 ) -> Result<()> {
@@ -570,7 +569,7 @@ fn begin_violation(
     Ok(())
 }
 
-fn advance_ending(ending: &mut Option<Box<Ending>>, shared: &Arc<SharedConnection>, deadline: Deadline) -> Result<()> {
+fn advance_ending(ending: &mut Option<Box<Ending>>, shared: &SharedConnection, deadline: Deadline) -> Result<()> {
     let Some(current) = ending else { return Ok(()) };
     let Some(error) = current.advance(shared, deadline) else { return Ok(()) };
     if current.is_over() {

@@ -8,7 +8,7 @@
 use std::io;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 
 use super::event_loop::{Activity, ActivitySnapshot, EventLoop};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
@@ -23,6 +23,8 @@ use crate::trace::{FrameTap, TraceDirection, Tracer};
 /// A connection as all its threads see it.
 #[derive(Debug)]
 pub(crate) struct SharedConnection {
+    /// For the thread that keeps the closing deadline.
+    this: Weak<Self>,
     pub(super) stream: Stream,
     pub(super) role: Role,
     pub(super) activity: Activity,
@@ -126,8 +128,9 @@ impl SharedConnection {
         timeouts: Timeouts,
         max_unsent: usize,
         tracer: Tracer,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             stream,
             role,
             activity: Activity::default(),
@@ -148,7 +151,7 @@ impl SharedConnection {
             receiver: AtomicU64::new(ThreadToken::current().number()),
             max_unsent,
             process: std::process::id(),
-        }
+        })
     }
 
     #[inline]
@@ -183,6 +186,12 @@ impl SharedConnection {
     #[inline]
     pub(super) fn has_unsent(&self) -> bool {
         self.has_unsent.load(Ordering::Relaxed) || self.stream.has_output()
+    }
+
+    /// The same without what TLS has.
+    #[inline]
+    pub(super) fn is_marked_unsent(&self) -> bool {
+        self.has_unsent.load(Ordering::Relaxed)
     }
 
     /// Notes whether something waits to be sent; an event loop is woken for it. Called under the lock.
@@ -323,7 +332,7 @@ impl SharedConnection {
     /// A write failed, or a frame was written in part and cannot be finished: nothing more is sent. A peer that closes and goes
     /// does that to whoever is sending, so what it said last is still received: see [`CloseState::WriteFailed`].
     #[cold]
-    pub(super) fn write_failed(self: &Arc<Self>, cause: CloseCause) -> Error {
+    pub(super) fn write_failed(&self, cause: CloseCause) -> Error {
         let mut state = self.state();
         let read_by = state.close_deadline();
         let info = match &mut state.close {
@@ -431,7 +440,7 @@ impl SharedConnection {
     }
 
     /// The closing handshake has got a deadline: a receive that began to wait before that knows nothing of it.
-    pub(super) fn watch_blocked_receive(self: &Arc<Self>) {
+    pub(super) fn watch_blocked_receive(&self) {
         if self.activity.is_blocked() {
             self.watch_closing_deadline();
         }
@@ -439,8 +448,8 @@ impl SharedConnection {
 
     /// Has a thread of its own end the connection at the closing deadline.
     #[cold]
-    pub(super) fn watch_closing_deadline(self: &Arc<Self>) {
-        let connection = Arc::clone(self);
+    pub(super) fn watch_closing_deadline(&self) {
+        let Some(connection) = self.this.upgrade() else { return };
         let watch = thread::Builder::new().name("websocket-close".to_owned()).spawn(move || connection.await_end());
         if watch.is_err() {
             // Without a thread there is nobody to keep the deadline.
@@ -492,7 +501,7 @@ impl SharedConnection {
     }
 
     /// Takes a new source of masking keys.
-    pub(crate) fn set_mask_keys(self: &Arc<Self>, keys: MaskKeys) -> Result<()> {
+    pub(crate) fn set_mask_keys(&self, keys: MaskKeys) -> Result<()> {
         self.acquire(Purpose::Control)?.set_mask_keys(keys);
         Ok(())
     }

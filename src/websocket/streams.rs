@@ -31,7 +31,7 @@ use crate::sync::ThreadToken;
 #[derive(Debug)]
 pub struct MessageReader<'a> {
     reader: &'a mut Reader,
-    shared: &'a Arc<SharedConnection>,
+    shared: &'a SharedConnection,
     piece: Piece,
     /// How much of the piece was read.
     read: usize,
@@ -39,7 +39,7 @@ pub struct MessageReader<'a> {
 
 impl<'a> MessageReader<'a> {
     /// Waits for a message to begin.
-    pub(super) fn new(reader: &'a mut Reader, shared: &'a Arc<SharedConnection>) -> Result<Self> {
+    pub(super) fn new(reader: &'a mut Reader, shared: &'a SharedConnection) -> Result<Self> {
         let piece = next_piece(reader, shared)?;
         Ok(Self { reader, shared, piece, read: 0 })
     }
@@ -76,7 +76,7 @@ impl Drop for MessageReader<'_> {
     }
 }
 
-fn next_piece(reader: &mut Reader, shared: &Arc<SharedConnection>) -> Result<Piece> {
+fn next_piece(reader: &mut Reader, shared: &SharedConnection) -> Result<Piece> {
     let control = ControlPolicy::Handle(ControlFrames::Hide);
     loop {
         let mut deadline = reader.deadline();

@@ -1,13 +1,14 @@
 //! The right to write: the sending half of a connection in the hands of one thread.
 
 use std::io;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::shared::{CloseState, ControlPayload, Purpose, SendState, SharedConnection, Transaction, WriterKind};
 use crate::error::{CloseCause, Error, Phase, Result};
+use crate::message::MessageRef;
 use crate::net::{Deadline, SendDeadline, is_timeout};
-use crate::protocol::{Checkpoint, CloseFrame, LocalProtocolError, MaskKeys, Outbound};
+use crate::protocol::{Checkpoint, CloseFrame, Compression, LocalProtocolError, MaskKeys, Outbound};
 use crate::sync::{MutexGuard, ThreadToken};
 use crate::trace::Epoch;
 
@@ -18,7 +19,7 @@ pub(super) const STALL: Duration = Duration::from_secs(30);
 /// the meantime is sent first, as far as that is possible without waiting.
 #[derive(Debug)]
 pub(super) struct WriteGuard<'a> {
-    shared: &'a Arc<SharedConnection>,
+    shared: &'a SharedConnection,
     /// There until the guard is dropped.
     outbound: Option<Box<Outbound>>,
     /// By when what is written must have left; `None` until the first wait, when its time begins to run.
@@ -28,6 +29,42 @@ pub(super) struct WriteGuard<'a> {
     progress: Progress,
     hold: Hold,
     trace: Tracing,
+}
+
+/// The sending half, taken where nothing had to be considered. Dropped, it is given back as by a [`WriteGuard`].
+struct TakenOutbound<'a> {
+    shared: &'a SharedConnection,
+    outbound: Option<Box<Outbound>>,
+}
+
+impl<'a> TakenOutbound<'a> {
+    #[inline(always)]
+    fn outbound(&mut self) -> &mut Outbound {
+        self.outbound.as_mut().expect("the sending half is there until it is given back")
+    }
+
+    /// Gives the half back after all of it was written; at once, unless something has happened meanwhile.
+    #[inline(always)]
+    fn give_back(mut self) {
+        let mut state = self.shared.state();
+        if state.is_undisturbed() && !self.shared.is_marked_unsent() {
+            std::mem::swap(&mut state.outbound, &mut self.outbound);
+        }
+    }
+
+    #[cold]
+    fn into_guard(mut self) -> WriteGuard<'a> {
+        WriteGuard::of(self.shared, self.outbound.take())
+    }
+}
+
+impl Drop for TakenOutbound<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(outbound) = self.outbound.take() {
+            drop(WriteGuard::of(self.shared, Some(outbound)));
+        }
+    }
 }
 
 /// What has become of what was begun.
@@ -83,26 +120,52 @@ pub(super) enum CloseProgress {
 }
 
 impl SharedConnection {
-    /// Sends one frame, and waits for the sending half and the network within the time for a send.
+    /// Sends a message as one frame, and waits for the sending half and the network within the time for a send.
+    ///
+    /// In the usual case nobody else sends, nothing is compressed, and the frame leaves at once. That case is decided here with one
+    /// look at the state before and one after; all others go through a [`WriteGuard`].
     #[inline(always)]
-    pub(super) fn write_frame<N>(
-        self: &Arc<Self>,
-        purpose: Purpose,
-        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
-    ) -> Result<N> {
-        let mut state = self.state();
-        state.check(purpose)?;
-        if state.overtaken == 0
-            && let Some(outbound) = state.take_outbound(purpose)
+    pub(super) fn write_message(&self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
+        let Some(mut taken) = self.take_undisturbed() else { return self.write_message_in_turn(message, compression) };
+        let outbound = taken.outbound();
+        let Some(length) = outbound.plain_message(message) else {
+            drop(taken);
+            return self.write_message_in_turn(message, compression);
+        };
+        let pending = outbound.pending();
+        let wanted = pending.len();
+        let written = self.stream.try_write(pending);
+        if let Ok(written) = written
+            && written == wanted
+            && !self.stream.has_output()
         {
-            drop(state);
-            return WriteGuard::new(self, outbound, None).send(encode);
+            outbound.written(written);
+            taken.give_back();
+            return Ok(length);
         }
-        self.wait_for_outbound(state, purpose, None)?.send_late(encode)
+        taken.into_guard().finish_message(length, written)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_message_in_turn(&self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
+        self.acquire(Purpose::Message)?.send(|outbound| outbound.message_with(message, compression))
+    }
+
+    /// Takes the sending half where nothing has to be considered and there is no trace.
+    #[inline(always)]
+    fn take_undisturbed(&self) -> Option<TakenOutbound<'_>> {
+        let mut state = self.state();
+        if !state.is_undisturbed() || Epoch::now().is_some() {
+            return None;
+        }
+        let outbound = state.outbound.take();
+        drop(state);
+        outbound.is_some().then_some(TakenOutbound { shared: self, outbound })
     }
 
     /// Takes the sending half, and waits for it within the time for a send.
-    pub(super) fn acquire<'a>(self: &'a Arc<Self>, purpose: Purpose) -> Result<WriteGuard<'a>> {
+    pub(super) fn acquire<'a>(&'a self, purpose: Purpose) -> Result<WriteGuard<'a>> {
         let mut state = self.state();
         state.check(purpose)?;
         if state.overtaken == 0
@@ -115,11 +178,7 @@ impl SharedConnection {
     }
 
     /// The same within `longest` at most, which also covers what is written then.
-    pub(super) fn acquire_within<'a>(
-        self: &'a Arc<Self>,
-        purpose: Purpose,
-        longest: Option<Duration>,
-    ) -> Result<WriteGuard<'a>> {
+    pub(super) fn acquire_within<'a>(&'a self, purpose: Purpose, longest: Option<Duration>) -> Result<WriteGuard<'a>> {
         let state = self.state();
         let mut deadline = send_deadline(&state);
         deadline.total = deadline.total.min(Deadline::after(longest));
@@ -131,7 +190,7 @@ impl SharedConnection {
     /// # Errors
     ///
     /// [`Error::Full`] while a thread has it that may wait for the network, or others come first.
-    pub(super) fn try_acquire<'a>(self: &'a Arc<Self>, purpose: Purpose) -> Result<WriteGuard<'a>> {
+    pub(super) fn try_acquire<'a>(&'a self, purpose: Purpose) -> Result<WriteGuard<'a>> {
         let mut state = self.state();
         loop {
             state.check(purpose)?;
@@ -154,7 +213,7 @@ impl SharedConnection {
     /// that come later: one that sends without a pause must not starve the others.
     #[cold]
     fn wait_for_outbound<'a>(
-        self: &'a Arc<Self>,
+        &'a self,
         mut state: MutexGuard<'a, SendState>,
         purpose: Purpose,
         deadline: Option<SendDeadline>,
@@ -201,7 +260,7 @@ impl SharedConnection {
 
     /// Sends what waits to be sent as far as that is possible without waiting. A thread that has the sending half sends it
     /// when it gives that back.
-    pub(super) fn flush_pending(self: &Arc<Self>) {
+    pub(super) fn flush_pending(&self) {
         let mut state = self.state();
         if let Some(outbound) = state.outbound.take() {
             state.writer = WriterKind::Immediate;
@@ -215,7 +274,7 @@ impl SharedConnection {
     /// # Errors
     ///
     /// [`Error::Closed`] when nothing can be sent any more.
-    pub(super) fn try_flush(self: &Arc<Self>) -> Result<bool> {
+    pub(super) fn try_flush(&self) -> Result<bool> {
         if self.has_unsent() {
             self.flush_pending();
         }
@@ -223,7 +282,7 @@ impl SharedConnection {
     }
 
     /// Sends our Close if it still waits to be sent, by the deadline.
-    pub(super) fn send_queued_close(self: &Arc<Self>, deadline: Deadline) -> CloseProgress {
+    pub(super) fn send_queued_close(&self, deadline: Deadline) -> CloseProgress {
         let mut state = self.state();
         loop {
             match &state.close {
@@ -290,10 +349,10 @@ impl SendState {
         }
     }
 
-    /// Whether nothing has happened while the half was away, and nobody waits for it.
+    /// The usual case: nobody else sends or wants to, nothing is queued, neither side has closed.
     #[inline]
     fn is_undisturbed(&self) -> bool {
-        self.waiting == 0 && self.pong.is_none() && matches!(self.close, CloseState::Open)
+        self.waiting == 0 && self.pong.is_none() && self.transaction.is_none() && matches!(self.close, CloseState::Open)
     }
 }
 
@@ -307,20 +366,27 @@ impl<'a> WriteGuard<'a> {
     /// returning.
     const CONTROLS: usize = 4;
 
-    #[inline(always)]
-    fn new(shared: &'a Arc<SharedConnection>, outbound: Box<Outbound>, deadline: Option<SendDeadline>) -> Self {
+    fn new(shared: &'a SharedConnection, outbound: Box<Outbound>, deadline: Option<SendDeadline>) -> Self {
         let trace = match Epoch::now() {
             Some(epoch) if shared.is_traced(epoch, &outbound) => Tracing::On,
             _ => Tracing::Off,
         };
+        let mut guard = Self::of(shared, Some(outbound));
+        (guard.deadline, guard.trace) = (deadline, trace);
+        guard
+    }
+
+    /// A guard whose time has not begun, without a trace.
+    #[cold]
+    const fn of(shared: &'a SharedConnection, outbound: Option<Box<Outbound>>) -> Self {
         Self {
             shared,
-            outbound: Some(outbound),
-            deadline,
+            outbound,
+            deadline: None,
             condition: Condition::Whole,
             progress: Progress::NoneLeft,
             hold: Hold::Single,
-            trace,
+            trace: Tracing::Off,
         }
     }
 
@@ -332,7 +398,6 @@ impl<'a> WriteGuard<'a> {
     }
 
     /// Sends one frame, or nothing of it: when no byte has left by the deadline, it is rolled back.
-    #[inline(always)]
     pub(super) fn send<N>(&mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
         let checkpoint = self.checkpoint();
         let length = encode(self.outbound())?;
@@ -342,11 +407,15 @@ impl<'a> WriteGuard<'a> {
         }
     }
 
-    /// The same, out of the way of the calls that need not wait.
+    /// Sends the rest of a message of which a first write has taken a part, or nothing.
     #[cold]
     #[inline(never)]
-    fn send_late<N>(mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
-        self.send(encode)
+    fn finish_message(mut self, length: usize, written: io::Result<usize>) -> Result<usize> {
+        let checkpoint = self.outbound().checkpoint_before_message(length);
+        match self.flush_rest(written) {
+            Ok(()) => Ok(length),
+            Err(error) => Err(self.roll_back(checkpoint, error)),
+        }
     }
 
     /// Sends one frame by the deadline, if that goes. Before a byte of it has left it is rolled back; otherwise the rest stays
@@ -447,7 +516,6 @@ impl<'a> WriteGuard<'a> {
 
     /// Writes what is pending. After a timeout the rest stays, to be rolled back if it may be: nothing may follow a frame that was
     /// written in part.
-    #[inline(always)]
     pub(super) fn flush(&mut self) -> Result<()> {
         let shared = self.shared;
         let is_traced = self.trace == Tracing::On;
@@ -606,19 +674,7 @@ impl<'a> WriteGuard<'a> {
 }
 
 impl Drop for WriteGuard<'_> {
-    #[inline(always)]
     fn drop(&mut self) {
-        if let (Condition::Whole, Hold::Single) = (self.condition, self.hold)
-            && self.pending() == 0
-            && !self.shared.has_unsent()
-        {
-            let mut state = self.shared.state();
-            if state.is_undisturbed() {
-                state.outbound = self.outbound.take();
-                state.writer = WriterKind::Waiting;
-                return;
-            }
-        }
         self.release();
     }
 }

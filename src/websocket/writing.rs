@@ -25,29 +25,26 @@ pub(super) enum Wait {
 impl SharedConnection {
     /// Sends a message; returns the length of its frame in bytes.
     #[inline]
-    pub(super) fn send_message(
-        self: &Arc<Self>,
-        message: MessageRef<'_>,
-        compression: Compression,
-        wait: Wait,
-    ) -> Result<usize> {
-        let payload = message.as_bytes();
-        if payload.len() > WriteGuard::CHUNK && self.may_wait(wait) {
+    pub(super) fn send_message(&self, message: MessageRef<'_>, compression: Compression, wait: Wait) -> Result<usize> {
+        let length = message.as_bytes().len();
+        if self.may_wait(wait) && length <= WriteGuard::CHUNK {
+            return self.write_message(message, compression);
+        }
+        self.send_message_otherwise(message, compression, wait)
+    }
+
+    #[cold]
+    fn send_message_otherwise(&self, message: MessageRef<'_>, compression: Compression, wait: Wait) -> Result<usize> {
+        if self.may_wait(wait) {
             return self.acquire(Purpose::Message)?.send_large_message(message, compression);
         }
-        self.send_frame_with(Purpose::Message, payload.len(), wait, |outbound| {
+        self.send_frame_with(Purpose::Message, message.as_bytes().len(), wait, |outbound| {
             outbound.message_with(message, compression)
         })
     }
 
     /// Sends a payload as a whole message or a control frame.
-    pub(super) fn send(
-        self: &Arc<Self>,
-        payload: &[u8],
-        opcode: Opcode,
-        compression: Compression,
-        wait: Wait,
-    ) -> Result<usize> {
+    pub(super) fn send(&self, payload: &[u8], opcode: Opcode, compression: Compression, wait: Wait) -> Result<usize> {
         match opcode {
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
                 self.send_data(opcode, Fin::Last, payload, compression, wait)
@@ -68,7 +65,7 @@ impl SharedConnection {
     }
 
     /// Sends a frame that was put together by hand.
-    pub(super) fn send_frame(self: &Arc<Self>, frame: &Frame, compression: Compression, wait: Wait) -> Result<usize> {
+    pub(super) fn send_frame(&self, frame: &Frame, compression: Compression, wait: Wait) -> Result<usize> {
         frame.validate()?;
         if frame.opcode.is_control() {
             return self.send(&frame.payload, frame.opcode, compression, wait);
@@ -78,7 +75,7 @@ impl SharedConnection {
     }
 
     /// Sends a frame as it stands, past every rule.
-    pub(super) fn send_frame_unchecked(self: &Arc<Self>, frame: &Frame) -> Result<usize> {
+    pub(super) fn send_frame_unchecked(&self, frame: &Frame) -> Result<usize> {
         self.send_frame_with(Purpose::Control, frame.payload.len(), Wait::Allowed, |outbound| {
             Ok(outbound.frame_unchecked(frame))
         })
@@ -86,7 +83,7 @@ impl SharedConnection {
 
     /// Sends a ping for keepalive, and waits for that at most `longest`. [`Error::Timeout`] says that all this time another thread
     /// was sending, or the peer has taken nothing.
-    pub(super) fn ping_within(self: &Arc<Self>, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+    pub(super) fn ping_within(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
         if !self.may_wait(Wait::Allowed) {
             return self.send(payload, Opcode::Ping, Compression::Agreed, Wait::Never).map(drop);
         }
@@ -96,7 +93,7 @@ impl SharedConnection {
 
     /// Sends the messages that `fill` puts into a batch.
     pub(super) fn cork<T>(
-        self: &Arc<Self>,
+        &self,
         compression: Compression,
         fill: impl FnOnce(&mut Batch<'_>) -> Result<T>,
     ) -> Result<T> {
@@ -139,7 +136,7 @@ impl SharedConnection {
 
     /// Sends a fragment of a message that a writer sends. It waits also on a connection that an event loop has.
     pub(super) fn send_fragment(
-        self: &Arc<Self>,
+        &self,
         opcode: Opcode,
         fin: Fin,
         payload: &[u8],
@@ -156,7 +153,7 @@ impl SharedConnection {
     }
 
     fn send_data(
-        self: &Arc<Self>,
+        &self,
         opcode: Opcode,
         fin: Fin,
         payload: &[u8],
@@ -175,14 +172,14 @@ impl SharedConnection {
     /// Sends one frame whose payload has about `length` bytes.
     #[inline]
     fn send_frame_with(
-        self: &Arc<Self>,
+        &self,
         purpose: Purpose,
         length: usize,
         wait: Wait,
         encode: impl FnOnce(&mut Outbound) -> Result<usize, LocalProtocolError>,
     ) -> Result<usize> {
         if self.may_wait(wait) {
-            return self.write_frame(purpose, encode);
+            return self.acquire(purpose)?.send(encode);
         }
         let size = length.saturating_add(FrameHeader::MAX_LEN);
         if size > self.max_unsent {

@@ -151,14 +151,7 @@ impl<'a> Opening<'a> {
         }
         let tracer = self.tracer;
         ActiveConnection {
-            shared: Arc::new(SharedConnection::new(
-                stream,
-                role,
-                outbound,
-                self.timeouts,
-                settings.max_unsent(),
-                tracer,
-            )),
+            shared: SharedConnection::new(stream, role, outbound, self.timeouts, settings.max_unsent(), tracer),
             reader: Mutex::new(Reader::new(inbound, self.timeouts.recv, tracer)),
             response: response.map(Box::new),
             timings: Timings::default(),

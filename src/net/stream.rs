@@ -59,7 +59,6 @@ impl Stream {
     /// # Errors
     ///
     /// [`io::ErrorKind::WouldBlock`] when nothing is. Any other error is the end.
-    #[allow(dead_code, reason = "the driver is going to use it")]
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let read = match self {
             Self::Plain(transport) => try_read(&**transport, buf),
@@ -73,7 +72,6 @@ impl Stream {
     /// # Errors
     ///
     /// [`io::ErrorKind::TimedOut`] at the deadline. Any other error is the end.
-    #[allow(dead_code, reason = "the driver is going to use it")]
     pub(crate) fn wait_readable(&self, deadline: Deadline) -> io::Result<()> {
         match self {
             Self::Plain(transport) => {
@@ -185,7 +183,6 @@ impl Stream {
     /// # Errors
     ///
     /// Those of [`write_all`](Self::write_all).
-    #[allow(dead_code, reason = "the driver is going to use it")]
     pub(crate) fn flush(&self, deadline: SendDeadline) -> io::Result<()> {
         self.send(&[], None, &mut SendTimer::new(deadline), &mut 0)
     }

@@ -113,7 +113,7 @@ impl ConnectOptions {
     /// How long opening, receiving and sending may take, each. The setters for one of them override it, before or
     /// after.
     ///
-    /// `Duration::MAX` is for ever, here and below; zero is refused.
+    /// `Duration::MAX` is for ever, here and below; zero is refused, but for [`recv_timeout`](Self::recv_timeout).
     ///
     /// Default: that of [`set_default_timeout`](crate::set_default_timeout) if there is one, else those of the three.
     #[doc(alias = "settimeout")]
@@ -130,7 +130,7 @@ impl ConnectOptions {
     }
 
     /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes
-    /// on.
+    /// on. Zero looks once.
     ///
     /// Default: as long as it takes.
     pub fn recv_timeout(self, timeout: Duration) -> Self {
@@ -144,7 +144,7 @@ impl ConnectOptions {
         self.with(|settings| settings.send_timeout = Some(timeout))
     }
 
-    /// How long closing waits for the peer's answer.
+    /// How long our Close may take to leave, and after that how long the peer's answer may take.
     ///
     /// Default: 3 s.
     pub fn close_timeout(self, timeout: Duration) -> Self {

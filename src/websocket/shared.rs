@@ -334,10 +334,12 @@ impl SharedConnection {
     #[cold]
     pub(super) fn write_failed(&self, cause: CloseCause) -> Error {
         let mut state = self.state();
-        let read_by = state.close_deadline();
+        let mut read_by = state.close_deadline();
         let info = match &mut state.close {
             CloseState::Open => CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", cause),
-            CloseState::Queued { .. } | CloseState::Sent { .. } => {
+            CloseState::Queued { .. } => CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Unanswered),
+            CloseState::Sent { answer_by, .. } => {
+                read_by = *answer_by;
                 CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Unanswered)
             }
             CloseState::Ending { info, ours, .. } => {

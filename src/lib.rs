@@ -25,7 +25,7 @@
 //! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | drive many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in a loop of your own |
 //! | wait in a loop of your own | [`WebSocket::try_recv`] and its kin |
-//! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
+//! | compress | [`ConnectOptions::deflate`] |
 //! | serve the other role | [`WebSocket::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
 //! | see what went wrong | [`Error`], [`CloseInfo`] |

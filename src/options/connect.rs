@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) connection: Option<String>,
     pub(crate) subprotocols: Vec<String>,
     pub(crate) limits: Limits,
+    /// The limit on frames that the user has set, if any.
+    pub(super) frame_limit: Option<usize>,
     pub(crate) head_limits: HeadLimits,
     pub(crate) skips_utf8_validation: bool,
     pub(crate) fires_cont_frame: bool,

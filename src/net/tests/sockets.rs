@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::lasts;
 use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
 use crate::net::transport::{Interest, Transport};
@@ -29,15 +30,6 @@ fn pair() -> (Box<dyn Transport>, Box<dyn Transport>) {
 
 fn after(ms: u32) -> Option<Instant> {
     Some(Instant::now() + ms * MS)
-}
-
-/// What lasts so long, and at most 100 ms longer.
-#[track_caller]
-fn lasts<T>(ms: u128, act: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = act();
-    assert!((ms..ms + 100).contains(&start.elapsed().as_millis()), "{:?} for {ms} ms", start.elapsed());
-    result
 }
 
 /// Fills the socket, so that nothing fits for as long as the peer does not read; returns how many bytes that took.

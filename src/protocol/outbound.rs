@@ -358,10 +358,8 @@ impl Outbound {
     /// was agreed upon.
     #[inline(always)]
     pub(crate) fn plain_message(&mut self, message: MessageRef<'_>) -> Option<usize> {
-        let is_usual = self.in_progress.is_none()
-            && self.deflater.is_none()
-            && self.current.is_none()
-            && self.close.is_none();
+        let is_usual =
+            self.in_progress.is_none() && self.deflater.is_none() && self.current.is_none() && self.close.is_none();
         is_usual.then(|| self.encode(Fin::Last, Rsv::NONE, message.kind().into(), message.as_bytes()))
     }
 

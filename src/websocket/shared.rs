@@ -558,11 +558,11 @@ impl SendState {
     pub(super) fn own_transaction(&self, purpose: Purpose) -> Option<Error> {
         let is_own = match self.transaction {
             None => false,
-            Some(Transaction::Fragments(thread)) => purpose == Purpose::Message && thread == ThreadToken::current(),
+            Some(Transaction::Fragments(thread)) => purpose == Purpose::Message && thread.is_current(),
             Some(Transaction::Reader(thread)) => {
-                matches!(purpose, Purpose::Message | Purpose::Close) && thread == ThreadToken::current()
+                matches!(purpose, Purpose::Message | Purpose::Close) && thread.is_current()
             }
-            Some(Transaction::Exclusive(thread)) => thread == ThreadToken::current(),
+            Some(Transaction::Exclusive(thread)) => thread.is_current(),
         };
         is_own.then_some(Error::Usage(LocalProtocolError::SendingMessage))
     }

@@ -26,7 +26,11 @@ impl Retention {
     /// Takes note of a use of `used` bytes; returns what to cut the `capacity` down to, if that is due.
     #[inline]
     pub(crate) fn note(&mut self, used: usize, capacity: usize) -> Option<usize> {
-        if capacity <= Self::SMALLEST || used >= capacity / 4 {
+        if capacity <= Self::SMALLEST { None } else { self.note_large(used, capacity) }
+    }
+
+    fn note_large(&mut self, used: usize, capacity: usize) -> Option<usize> {
+        if used >= capacity / 4 {
             *self = Self::default();
             return None;
         }
@@ -147,19 +151,17 @@ impl Window {
         &self.bytes[self.start - n..self.start]
     }
 
-    /// The same, extended by NULs in front to a multiple of 64 bytes if there is room for them, and how many those are.
+    /// The same with `padding` NULs in front, at most 64 of them.
     #[inline]
-    pub(crate) fn behind_padded(&mut self, n: usize) -> (&[u8], usize) {
-        let start = self.start - n;
-        let padding = n.wrapping_neg() % Self::HEADROOM;
-        match self.bytes[..start].last_chunk_mut::<{ Self::HEADROOM }>() {
-            Some(consumed) => {
-                // As many as there may have to be: a constant number takes no loop.
-                *consumed = [0; Self::HEADROOM];
-                (&self.bytes[start - padding..self.start], padding)
-            }
-            None => (&self.bytes[start..self.start], 0),
+    pub(crate) fn behind_padded(&mut self, n: usize, padding: usize) -> &[u8] {
+        debug_assert!(padding <= Self::HEADROOM);
+        let start = self.start - Self::HEADROOM - n;
+        let region = &mut self.bytes[start..self.start];
+        // A constant number of them takes no loop.
+        if let Some(consumed) = region.first_chunk_mut::<{ Self::HEADROOM }>() {
+            *consumed = [0; Self::HEADROOM];
         }
+        &region[Self::HEADROOM - padding..]
     }
 
     /// How many bytes are unread.
@@ -303,13 +305,19 @@ impl ByteBuffer {
     #[inline]
     pub(crate) fn extend(&mut self, chunk: &[u8], limit: usize) {
         match self.bytes.get_mut(self.filled..self.filled + chunk.len()) {
-            Some(room) => room.copy_from_slice(chunk),
-            None => {
-                self.reserve(chunk.len(), limit);
-                self.bytes.truncate(self.filled);
-                self.bytes.extend_from_slice(chunk);
+            Some(room) => {
+                room.copy_from_slice(chunk);
+                self.filled += chunk.len();
             }
+            None => self.extend_slowly(chunk, limit),
         }
+    }
+
+    #[cold]
+    fn extend_slowly(&mut self, chunk: &[u8], limit: usize) {
+        self.reserve(chunk.len(), limit);
+        self.bytes.truncate(self.filled);
+        self.bytes.extend_from_slice(chunk);
         self.filled += chunk.len();
     }
 
@@ -334,8 +342,7 @@ impl ByteBuffer {
     #[inline]
     pub(crate) fn note_use(&mut self, used: usize) {
         if let Some(enough) = self.retention.note(used, self.capacity()) {
-            self.bytes.truncate(enough.max(self.filled));
-            self.bytes.shrink_to(enough);
+            self.shrink(enough);
         }
     }
 
@@ -354,6 +361,12 @@ impl ByteBuffer {
         let Self { mut bytes, filled, .. } = std::mem::take(self);
         bytes.truncate(filled);
         bytes
+    }
+
+    #[cold]
+    fn shrink(&mut self, capacity: usize) {
+        self.bytes.truncate(capacity.max(self.filled));
+        self.bytes.shrink_to(capacity);
     }
 
     /// Initialises room for `more` bytes, and as many again as there are, if the memory is there.

@@ -67,7 +67,7 @@ pub enum Error {
     /// An error that is not ours: of a reader whose bytes were to be sent, of a callback.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
-    /// The peer broke the protocol or went over a limit. It has been told with a Close frame; the connection is over.
+    /// The peer broke the protocol or went over a limit. It is told with a Close frame if one can still be sent; the connection is over.
     #[doc(alias = "WebSocketProtocolException")]
     #[doc(alias = "WebSocketPayloadException")]
     #[error("peer violated the protocol: {0}")]
@@ -93,7 +93,7 @@ pub enum Error {
     /// The URL is not one that a WebSocket can be opened to.
     #[error("invalid URL: {0}")]
     Url(UrlError),
-    /// A call that the protocol does not allow: nothing was sent, the connection goes on.
+    /// A call that the protocol does not allow: nothing of it was sent, the connection goes on.
     #[error("{0}")]
     Usage(LocalProtocolError),
 }
@@ -261,7 +261,8 @@ pub enum Phase {
 #[error("{}{}{reason}, {cause}", .code, if .reason.is_empty() { "" } else { ": " })]
 #[non_exhaustive]
 pub struct CloseInfo {
-    /// The code of the peer's Close frame, or ours where the peer sent none; 1005 for one without a code, 1006 for none at all.
+    /// The code of the peer's Close frame; 1005 for one without a code, 1006 where none came. Ours while this side is closing, after a
+    /// violation, and after a message that was not finished.
     pub code: CloseCode,
     /// The reason that came with the code; empty when there was none.
     pub reason: String,
@@ -280,7 +281,8 @@ impl CloseInfo {
         Self::new(theirs.code, &theirs.reason, cause)
     }
 
-    /// Whether both sides agreed to end: the closing handshake took place (RFC 6455, section 7.1.4).
+    /// Whether the peer has closed with a Close frame that breaks no rule (RFC 6455, section 7.1.4). Ours may not have left, if
+    /// nothing could be sent any more.
     pub const fn is_clean(&self) -> bool {
         matches!(self.cause, CloseCause::Local | CloseCause::Remote)
     }
@@ -318,7 +320,7 @@ pub enum CloseCause {
     /// This side closed, and no answer came in time.
     #[error("closed by this side, without an answer")]
     Unanswered,
-    /// This side gave the connection up without a closing handshake.
+    /// This side gave the connection up without waiting for a closing handshake.
     #[error("aborted by this side")]
     Aborted,
     /// The peer broke a rule, and this side ended the connection.
@@ -327,7 +329,7 @@ pub enum CloseCause {
     /// A message of which a part was sent could not be finished, for this reason.
     #[error("a message was not finished: {0}")]
     Unfinished(LocalProtocolError),
-    /// A frame could not be written whole, so that nothing can follow it.
+    /// A frame could not be written whole, so that nothing can follow it, and the peer did not say why.
     #[error("a frame was sent in part")]
     TornFrame,
     /// The connection ended without a Close frame.

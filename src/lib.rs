@@ -25,9 +25,9 @@
 //! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | drive many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in a loop of your own |
 //! | wait in a loop of your own | [`WebSocket::try_recv`] and its kin |
-//! | compress | `ConnectOptions::deflate` (feature `deflate`, on by default) |
+//! | compress | [`ConnectOptions::deflate`] |
 //! | serve the other role | [`WebSocket::accept`] |
-//! | use a stream of your own | [`Transport`], [`HalfDuplex`] |
+//! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::from_open`] |
 //! | see what went wrong | [`Error`], [`CloseInfo`] |
 //! | see what goes over the wire | [`enable_trace`], [`TraceSink`] |
 //! | do without all of this | [`protocol`]: both roles, no I/O |
@@ -35,9 +35,10 @@
 //! # Blocking, with deadlines
 //!
 //! Every call waits on the calling thread, and every wait is bounded: 30 s for opening a connection, 30 s without progress for
-//! sending, 3 s for closing. Only a receive waits for as long as it takes, unless a
-//! [timeout](ConnectOptions::recv_timeout) is set. No thread is started, but for one that looks up a host name while a
-//! connection is made.
+//! sending, and for closing 3 s to send our Close and 3 s for the answer. Only a receive waits for as long as it takes, unless a
+//! [timeout](ConnectOptions::recv_timeout) is set or the connection is being closed. Two kinds of threads are started: one looks up a
+//! host name while a connection is made; one keeps the closing deadline where a thread waits in a receive and another one closes
+//! without waiting.
 //!
 //! # Threads
 //!
@@ -48,8 +49,8 @@
 //! # Limits
 //!
 //! What a peer can make this side hold is bounded before any memory is taken: 64 MiB for a message, 131,072 fragments, 64 KiB for
-//! the head of an answer; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
-//! right close code and a typed [`Error`].
+//! the head of a response; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
+//! close code for it and an [`Error`] that names the option.
 
 mod app;
 mod authentication;

@@ -25,6 +25,12 @@ pub(crate) fn now() -> std::time::Instant {
     std::time::Instant::now()
 }
 
+#[cfg(not(all(test, shuttle)))]
+thread_local! {
+    /// The number of the thread; zero until it is asked for.
+    static TOKEN: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// Names a thread for as long as the process lives: no two threads have the same, and to ask for it costs a load.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ThreadToken(u64);
@@ -32,28 +38,28 @@ pub(crate) struct ThreadToken(u64);
 impl ThreadToken {
     /// That of the calling thread.
     #[cfg(not(all(test, shuttle)))]
-    #[inline]
     pub(crate) fn current() -> Self {
-        use std::cell::Cell;
         use std::sync::atomic::Ordering;
 
-        thread_local! {
-            static TOKEN: Cell<u64> = const { Cell::new(0) };
-        }
+        static LAST: AtomicU64 = AtomicU64::new(0);
 
-        #[cold]
-        fn assign() -> u64 {
-            static LAST: AtomicU64 = AtomicU64::new(0);
-
-            let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
-            TOKEN.set(number);
-            number
+        if TOKEN.get() == 0 {
+            TOKEN.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
         }
+        Self(TOKEN.get())
+    }
 
-        match TOKEN.get() {
-            0 => Self(assign()),
-            number => Self(number),
-        }
+    /// Whether it is that of the calling thread.
+    #[cfg(not(all(test, shuttle)))]
+    #[inline]
+    pub(crate) fn is_current(self) -> bool {
+        TOKEN.get() == self.0
+    }
+
+    /// Whether it is that of the calling thread.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn is_current(self) -> bool {
+        self == Self::current()
     }
 
     /// That of the calling thread: all of shuttle's are one thread of the system.

@@ -291,8 +291,8 @@ mod granularities {
 
     #[test]
     fn a_close_inside_a_message_leaves_nothing_in_progress() {
-        let takings: [fn(&mut Inbound) -> Result<Step, ProtocolError>; 3] =
-            [Inbound::advance, Inbound::advance_frame, Inbound::advance_piece];
+        type Take = fn(&mut Inbound) -> Result<Step, ProtocolError>;
+        let takings: [Take; 3] = [Inbound::advance, Inbound::advance_frame, Inbound::advance_piece];
         for take in takings {
             let mut inbound = client();
             feed(&mut inbound, b"\x01\x02ab\x00\x05c");
@@ -631,10 +631,12 @@ mod compressed_ends {
 
     #[test]
     fn a_message_that_ends_in_the_head_of_a_block_never_swallows_the_next() {
-        let mut inbound = Wire::Deflated.receiver(Limits::default());
-        let mut payload = HELLO[..6].to_vec();
-        payload.extend_from_slice(b"\x15\x27");
-        assert_eq!(receive(&mut inbound, &frame(&payload)), Err(ProtocolError::ExtensionPayload));
+        // The beginning of a block with codes, final or not, behind one that has ended.
+        for head in [&b"\x15\x27"[..], b"\x14\x27", b"\x15", b"\x14"] {
+            let mut inbound = Wire::Deflated.receiver(Limits::default());
+            let payload = [HELLO, b"\0\0\xff\xff", head].concat();
+            assert_eq!(receive(&mut inbound, &frame(&payload)), Err(ProtocolError::ExtensionPayload), "{head:02x?}");
+        }
     }
 
     proptest! {

@@ -539,6 +539,8 @@ const SCENARIOS: &[Scenario] = &[
 /// What one run came to.
 struct Run {
     trace: Trace,
+    /// Whether the trace ends with how the connection ended.
+    tells_end: bool,
     outcome: Result<()>,
     heard: Vec<u8>,
     operations: usize,
@@ -570,6 +572,7 @@ fn run(scenario: &Scenario, plan: &Plan, step: usize) -> Run {
     })));
     let options = ConnectOptions::new().mask_key(|| KEY).send_timeout(Duration::from_secs(5));
     let mut trace = Trace::default();
+    let mut tells_end = false;
     let opened = match scenario.role {
         Role::Server => options.connect_over(world.clone(), "ws://peer/"),
         Role::Client => options.accept(world.clone()),
@@ -580,6 +583,7 @@ fn run(scenario: &Scenario, plan: &Plan, step: usize) -> Run {
             let outcome = (scenario.act)(&mut ws, &mut trace);
             if outcome.is_ok() || ws.close_info().is_some_and(|info| info.is_clean()) {
                 trace.see(ws.close_info());
+                tells_end = true;
             }
             drop(ws);
             outcome
@@ -591,7 +595,7 @@ fn run(scenario: &Scenario, plan: &Plan, step: usize) -> Run {
     assert!(!world.wrote_on, "a write after one that failed");
     let frames_at =
         world.heard.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(world.heard.len(), |at| at + 4);
-    Run { trace, outcome, heard: world.heard, operations: world.operations, frames_at }
+    Run { trace, tells_end, outcome, heard: world.heard, operations: world.operations, frames_at }
 }
 
 /// The frames of ours that may occur in any run: those of the run without a fault, and the Closes of one that ends early.
@@ -649,7 +653,7 @@ fn assert_documented(run: &Run, without: &Run, severity: Severity) {
     }
     assert_ne!(severity, Severity::None, "{:?} and {:?} instead of {:?}", run.trace, run.outcome, without.trace);
     // How it ended may differ; what was received before may not.
-    let seen = run.trace.0.len() - usize::from(run.outcome.is_ok());
+    let seen = run.trace.0.len() - usize::from(run.tells_end);
     assert!(without.trace.0.starts_with(&run.trace.0[..seen]), "{:?} instead of {:?}", run.trace, without.trace);
     if severity == Severity::Delay {
         // What can be tried again has been: only these cannot.

@@ -10,9 +10,9 @@ use websocket_sync::protocol::handshake::{
     ExtensionOffer, Headers, accept_extensions, accept_for, finalize_extensions, key_from, offer_extensions,
 };
 use websocket_sync::protocol::{
-    AcceptConnection, BytesMessage, Connection, ConnectionBuilder, ConnectionState, Entropy, Event, Extension,
-    FrameHeader, InboundExtension, Limits, LocalProtocolError, OutboundExtension, Ping, ProtocolError,
-    ProtocolViolation, Request, Role, Room, Rsv, TextMessage,
+    AcceptConnection, BytesMessage, Connection, ConnectionBuilder, ConnectionState, DeflateOptions, Entropy, Event,
+    Extension, FrameHeader, InboundExtension, Limits, LocalProtocolError, OutboundExtension, PerMessageDeflate, Ping,
+    ProtocolError, ProtocolViolation, Request, Role, Room, Rsv, TextMessage,
 };
 
 /// What was said to an extension in the handshake.
@@ -404,5 +404,59 @@ mod on_frames {
         assert_eq!(server.send(BytesMessage::new("b")), Ok(b"\x90\x03b12".to_vec()));
         let events = received(&mut client(both()), b"\x92\x01x");
         assert_eq!(events, [Event::from(BytesMessage::new("x21"))]);
+    }
+
+    /// An end where permessage-deflate works beside a [`Fake`].
+    fn mixed(role: Role, limits: Limits) -> Connection {
+        let mut deflate = PerMessageDeflate::new(DeflateOptions::new().threshold(0)).unwrap();
+        let offer = ExtensionOffer::new("permessage-deflate");
+        match role {
+            Role::Client => deflate.finalize(&offer).unwrap(),
+            Role::Server => drop(deflate.accept(&offer).unwrap()),
+        }
+        let builder = ConnectionBuilder::new().limits(limits).extension(Fake::new("fake").enabled());
+        builder.extension(deflate).open(role, entropy())
+    }
+
+    #[test]
+    fn permessage_deflate_works_beside_another_extension_however_bytes_are_cut() {
+        let mut server = mixed(Role::Server, Limits::default());
+        let text = "the same words, the same words, \u{20ac}\u{20ac}\u{20ac}";
+        let mut bytes = server.send(TextMessage::new(text)).unwrap();
+        assert_eq!(bytes[0], 0xD1, "both have marked it");
+        bytes.extend(server.send(TextMessage::new(&text[..20]).unfinished()).unwrap());
+        bytes.extend(server.send(Ping::new("p")).unwrap());
+        bytes.extend(server.send(TextMessage::new(&text[20..])).unwrap());
+        bytes.extend(server.send(BytesMessage::new([7; 1000])).unwrap());
+        assert!(bytes.len() < 200, "they are compressed");
+        for size in [1, 2, 3, 7, bytes.len()] {
+            let mut client = mixed(Role::Client, Limits::default());
+            let (mut texts, mut data, mut pings) = (String::new(), Vec::new(), 0);
+            for chunk in bytes.chunks(size) {
+                for event in received(&mut client, chunk) {
+                    match event {
+                        Event::TextMessage(text) => texts.push_str(&text.data),
+                        Event::BytesMessage(bytes) => data.extend(bytes.data),
+                        Event::Ping(_) => pings += 1,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+            assert_eq!((texts, data, pings), ([text, text].concat(), vec![7; 1000], 1), "{size} at a time");
+        }
+        assert!(mixed(Role::Client, Limits::default()).into_halves().is_none(), "the halves know no others");
+    }
+
+    #[test]
+    fn beside_another_extension_the_rule_that_is_told_does_not_depend_on_the_cut_either() {
+        let mut limits = Limits::default();
+        limits.max_message_size = 5;
+        // FF in a stored block, then a stored block of which some is too much.
+        let bytes = b"\xd1\x0f\x00\x09\x00\xf6\xff\xffaaaaaaaa\x00";
+        for size in [1, 9, bytes.len()] {
+            let mut client = mixed(Role::Client, limits);
+            let events: Vec<Event> = bytes.chunks(size).flat_map(|chunk| received(&mut client, chunk)).collect();
+            assert_eq!(events, [violation(ProtocolError::TextNotUtf8)], "{size} at a time");
+        }
     }
 }

@@ -388,11 +388,11 @@ mod tests {
 
     #[test]
     fn progress_begins_the_time_of_a_stall_anew_and_no_other() {
-        let mut timer = SendTimer::new(SendDeadline::while_progressing(20 * MS));
+        let mut timer = SendTimer::new(SendDeadline::while_progressing(500 * MS));
         timer.remaining().unwrap();
         std::thread::sleep(10 * MS);
         timer.note_interrupted().unwrap();
-        std::thread::sleep(11 * MS);
+        std::thread::sleep(491 * MS);
         timer.note_interrupted().unwrap_err();
         timer.remaining().unwrap_err();
         timer.note_progress();

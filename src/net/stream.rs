@@ -59,29 +59,12 @@ impl Stream {
     /// # Errors
     ///
     /// [`io::ErrorKind::WouldBlock`] when nothing is. Any other error is the end.
-    #[allow(dead_code, reason = "the driver is going to use it")]
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let read = match self {
             Self::Plain(transport) => try_read(&**transport, buf),
             Self::Tls(tls) => tls.read(buf, Deadline::NOW),
         };
         read.map_err(|error| if is_timeout(&error) { io::ErrorKind::WouldBlock.into() } else { error })
-    }
-
-    /// Waits until a read may give something: bytes, the end or an error. With [`Deadline::NOW`] it only looks.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::TimedOut`] at the deadline. Any other error is the end.
-    #[allow(dead_code, reason = "the driver is going to use it")]
-    pub(crate) fn wait_readable(&self, deadline: Deadline) -> io::Result<()> {
-        match self {
-            Self::Plain(transport) => {
-                let until = if deadline.is_now() { Some(now()) } else { deadline.instant() };
-                Waits::default().wait(&**transport, Interest::Read, until)
-            }
-            Self::Tls(tls) => tls.wait_readable(deadline),
-        }
     }
 
     /// Writes all of `buf`, after what an earlier write may have left behind.
@@ -180,17 +163,7 @@ impl Stream {
         }
     }
 
-    /// Sends what is left in TLS.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`write_all`](Self::write_all).
-    #[allow(dead_code, reason = "the driver is going to use it")]
-    pub(crate) fn flush(&self, deadline: SendDeadline) -> io::Result<()> {
-        self.send(&[], None, &mut SendTimer::new(deadline), &mut 0)
-    }
-
-    /// Sends of that what can be sent without waiting. Harmless at any time, from any thread.
+    /// Sends of what is left in TLS what can be sent without waiting. Harmless at any time, from any thread.
     ///
     /// # Errors
     ///

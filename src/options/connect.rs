@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) connection: Option<String>,
     pub(crate) subprotocols: Vec<String>,
     pub(crate) limits: Limits,
+    /// The limit on frames that the user has set, if any.
+    pub(super) frame_limit: Option<usize>,
     pub(crate) head_limits: HeadLimits,
     pub(crate) skips_utf8_validation: bool,
     pub(crate) fires_cont_frame: bool,
@@ -113,7 +115,7 @@ impl ConnectOptions {
     /// How long opening, receiving and sending may take, each. The setters for one of them override it, before or
     /// after.
     ///
-    /// `Duration::MAX` is for ever, here and below; zero is refused.
+    /// `Duration::MAX` is for ever, here and below; zero is refused, but for [`recv_timeout`](Self::recv_timeout).
     ///
     /// Default: that of [`set_default_timeout`](crate::set_default_timeout) if there is one, else those of the three.
     #[doc(alias = "settimeout")]
@@ -130,7 +132,7 @@ impl ConnectOptions {
     }
 
     /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes
-    /// on.
+    /// on. Zero looks once.
     ///
     /// Default: as long as it takes.
     pub fn recv_timeout(self, timeout: Duration) -> Self {
@@ -144,7 +146,7 @@ impl ConnectOptions {
         self.with(|settings| settings.send_timeout = Some(timeout))
     }
 
-    /// How long closing waits for the peer's answer.
+    /// How long our Close may take to leave, and after that how long the peer's answer may take.
     ///
     /// Default: 3 s.
     pub fn close_timeout(self, timeout: Duration) -> Self {

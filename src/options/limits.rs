@@ -1,22 +1,49 @@
 //! How much the peer may send (RFC 6455, section 10.4).
 
 use super::ConnectOptions;
+use super::connect::Settings;
+use crate::protocol::Limits;
 
 /// Limits. `usize::MAX` and `u32::MAX` stand for none.
 impl ConnectOptions {
-    /// The size in bytes, after decompression, beyond which a message is refused with code 1009.
+    /// The size in bytes, after decompression, beyond which a message is refused with code 1009. A larger one than 64 MiB is the
+    /// default of [`max_frame_size`](Self::max_frame_size) as well.
     ///
     /// Default: 64 MiB.
+    ///
+    /// ```
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// // A message of 1 GiB, in one frame or in many.
+    /// let options = ConnectOptions::new().max_message_size(1 << 30);
+    /// ```
     #[doc(alias = "max_size")]
     pub fn max_message_size(self, bytes: usize) -> Self {
-        self.with(|settings| settings.limits.max_message_size = bytes)
+        self.with(|settings| {
+            settings.limits.max_message_size = bytes;
+            settings.limits.max_frame_size = settings.effective_frame_limit();
+        })
     }
 
     /// The size in bytes beyond which a single frame is refused with code 1009.
     ///
-    /// Default: 64 MiB.
+    /// Default: 64 MiB, or [`max_message_size`](Self::max_message_size) if that is more.
     pub fn max_frame_size(self, bytes: usize) -> Self {
-        self.with(|settings| settings.limits.max_frame_size = bytes)
+        self.with(|settings| {
+            settings.frame_limit = Some(bytes);
+            settings.limits.max_frame_size = bytes;
+        })
+    }
+
+    /// No limits on messages, frames, fragments and control frames, as in websocket-client: for peers that are trusted with all
+    /// memory there is. What is set after this counts. The limits on the opening handshake stay.
+    ///
+    /// Default: those of the calls above and below.
+    pub fn no_limits(self) -> Self {
+        self.with(|settings| {
+            settings.limits = Limits::no_limits();
+            settings.frame_limit = Some(settings.limits.max_frame_size);
+        })
     }
 
     /// The number of frames, empty ones included, beyond which a message is refused with code 1008.
@@ -27,8 +54,8 @@ impl ConnectOptions {
     }
 
     /// The number of control frames in a flood, beyond which the peer is refused with code 1008: without a message
-    /// among them, and without a read of less than 1 KiB between them, so that those of a quiet connection never add
-    /// up.
+    /// or a fragment that is not empty among them, and without a read of less than 1 KiB between them, so that those of a
+    /// quiet connection never add up.
     ///
     /// Default: 10,000.
     pub fn max_control_frames(self, frames: u32) -> Self {
@@ -68,5 +95,38 @@ impl ConnectOptions {
     /// Default: 64 KiB.
     pub fn max_refusal_body(self, bytes: usize) -> Self {
         self.with(|settings| settings.head_limits.body = bytes)
+    }
+}
+
+impl Settings {
+    /// A limit on messages that is raised raises the one on frames with it, unless that was set.
+    fn effective_frame_limit(&self) -> usize {
+        let default = Limits::default().max_frame_size;
+        self.frame_limit.unwrap_or_else(|| default.max(self.limits.max_message_size))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The limits on messages and on frames.
+    fn sizes(options: &ConnectOptions) -> (usize, usize) {
+        let limits = options.settings().limits;
+        (limits.max_message_size, limits.max_frame_size)
+    }
+
+    #[test]
+    fn a_larger_limit_on_messages_is_one_on_frames_too_unless_that_is_set() {
+        const DEFAULT: usize = 64 << 20;
+        let new = ConnectOptions::new;
+        assert_eq!(sizes(&new()), (DEFAULT, DEFAULT));
+        assert_eq!(sizes(&new().max_message_size(1 << 30)), (1 << 30, 1 << 30));
+        assert_eq!(sizes(&new().max_message_size(1 << 30).max_message_size(7)), (7, DEFAULT));
+        assert_eq!(sizes(&new().max_frame_size(9).max_message_size(1 << 30)), (1 << 30, 9));
+        assert_eq!(sizes(&new().max_message_size(1 << 30).max_frame_size(9)), (1 << 30, 9));
+        assert_eq!(sizes(&new().max_message_size(usize::MAX)), (usize::MAX, usize::MAX));
+        assert_eq!(new().no_limits().settings().limits, Limits::no_limits());
+        assert_eq!(sizes(&new().no_limits().max_message_size(7)), (7, usize::MAX));
     }
 }

@@ -210,7 +210,7 @@ impl FrameHeader {
             return Err(ProtocolError::UnknownOpcode(first & 0x0F));
         };
         let fin = first & 0x80 != 0;
-        if opcode.is_control() && (!fin || second & 0x7F > 125) {
+        if first & 0x08 != 0 && (!fin || second & 0x7F > 125) {
             return Err(if fin { ProtocolError::ControlTooLong } else { ProtocolError::FragmentedControl });
         }
         let (len, rest) = match second & 0x7F {
@@ -224,7 +224,9 @@ impl FrameHeader {
             }
             len => (u64::from(len), rest),
         };
-        check_length(second & 0x7F, len)?;
+        if second & 0x7F > 125 {
+            check_length(second & 0x7F, len)?;
+        }
         let (mask, rest) = if second & 0x80 == 0 {
             (None, rest)
         } else {

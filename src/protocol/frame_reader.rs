@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
-use super::error::ProtocolError;
+use super::error::{LocalProtocolError, ProtocolError};
 use super::frame::{Frame, Role};
-use super::inbound::{Inbound, Limits, Step};
+use super::inbound::{Granularity, Inbound, Limits, Step};
 use crate::message::Message;
 
 /// Reads frames or messages through a function that fills a slice and says how many bytes it wrote, 0 at the end: what
@@ -43,6 +43,9 @@ pub enum FrameReaderError<E> {
     /// The bytes are not what RFC 6455 allows.
     #[error("peer violated the protocol: {0}")]
     Protocol(#[from] ProtocolError),
+    /// A message or a frame was received in part, and the other kind is asked for.
+    #[error(transparent)]
+    Usage(#[from] LocalProtocolError),
 }
 
 impl<E, F: FnMut(&mut [u8]) -> Result<usize, E>> FrameReader<F> {
@@ -61,8 +64,9 @@ impl<E, F: FnMut(&mut [u8]) -> Result<usize, E>> FrameReader<F> {
     /// # Errors
     ///
     /// [`FrameReaderError::Eof`] at the end and after a Close, [`FrameReaderError::Receive`] for what the function says,
-    /// [`FrameReaderError::Protocol`] for a broken rule.
+    /// [`FrameReaderError::Protocol`] for a broken rule, [`FrameReaderError::Usage`] while a message is received in part.
     pub fn recv_frame(&mut self) -> Result<Frame, FrameReaderError<E>> {
+        self.allow(Granularity::Frame)?;
         loop {
             match self.inbound.advance_frame()? {
                 Step::NeedMore => self.fill()?,
@@ -76,8 +80,10 @@ impl<E, F: FnMut(&mut [u8]) -> Result<usize, E>> FrameReader<F> {
     ///
     /// # Errors
     ///
-    /// As for [`recv_frame`](Self::recv_frame).
+    /// As for [`recv_frame`](Self::recv_frame); [`FrameReaderError::Usage`] while a frame is received in part, or has ended inside a
+    /// character of its text.
     pub fn recv(&mut self) -> Result<Message, FrameReaderError<E>> {
+        self.allow(Granularity::Message)?;
         loop {
             match self.inbound.advance()? {
                 Step::NeedMore => self.fill()?,
@@ -85,6 +91,13 @@ impl<E, F: FnMut(&mut [u8]) -> Result<usize, E>> FrameReader<F> {
                 Step::Close | Step::Ended => return Err(FrameReaderError::Eof),
                 _ => {}
             }
+        }
+    }
+
+    fn allow(&self, granularity: Granularity) -> Result<(), LocalProtocolError> {
+        match self.inbound.half_taken() {
+            Some(half) if half != granularity => Err(LocalProtocolError::ReceivingMessage),
+            _ => Ok(()),
         }
     }
 
@@ -138,5 +151,18 @@ mod tests {
         let mut frames = reader(&[b"\x01\x0bBrevity is \x89\x01a\x80\x0fthe soul of wit\x80\x01x"]);
         assert_eq!(frames.recv().unwrap(), Message::from("Brevity is the soul of wit"));
         assert!(matches!(frames.recv(), Err(FrameReaderError::Protocol(ProtocolError::UnexpectedContinuation))));
+    }
+
+    #[test]
+    fn frames_and_messages_are_not_mixed_where_that_would_lose_something() {
+        let usage = LocalProtocolError::ReceivingMessage;
+        let mut frames = reader(&[b"\x81\x04He", b"", b"ll\x01\x01\xc3\x80\x02\xa9!\x81\x01x"]);
+        assert!(matches!(frames.recv(), Err(FrameReaderError::Receive(_))));
+        assert!(matches!(frames.recv_frame(), Err(FrameReaderError::Usage(error)) if error == usage));
+        assert_eq!(frames.recv().unwrap(), Message::from("Hell"));
+        assert_eq!(frames.recv_frame().unwrap().payload, b"\xc3");
+        assert!(matches!(frames.recv(), Err(FrameReaderError::Usage(error)) if error == usage));
+        assert_eq!(frames.recv_frame().unwrap().payload, b"\xa9!");
+        assert_eq!(frames.recv().unwrap(), Message::from("x"));
     }
 }

@@ -33,19 +33,13 @@ pub struct Outbound {
     buffer: ByteBuffer,
     /// How much of the buffer was written.
     written: usize,
-    message: DataState,
-    /// The frame of which the header was encoded and the payload was not, all of it.
-    current: Option<CurrentFrame>,
-    close: Option<CloseFrame>,
-}
-
-/// How far the data messages have come.
-#[derive(Clone, Copy, Debug, Default)]
-struct DataState {
     /// The message of which a first fragment was sent and the last was not.
     in_progress: Option<MessageKind>,
     /// Follows its text, which must be UTF-8 as a whole (RFC 6455, section 5.6) although it may be cut anywhere.
     utf8: Utf8Validator,
+    /// The frame of which the header was encoded and the payload was not, all of it.
+    current: Option<CurrentFrame>,
+    close: Option<CloseFrame>,
 }
 
 /// Whether a frame ends its message: the FIN bit (RFC 6455, section 5.2).
@@ -92,7 +86,8 @@ struct CurrentFrame {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checkpoint {
     length: usize,
-    message: DataState,
+    in_progress: Option<MessageKind>,
+    utf8: Utf8Validator,
     inside_frame: bool,
     deflating: bool,
     closed: bool,
@@ -112,7 +107,8 @@ impl Outbound {
             deflater: deflater.map(Box::new),
             buffer: ByteBuffer::default(),
             written: 0,
-            message: DataState::default(),
+            in_progress: None,
+            utf8: Utf8Validator::new(),
             current: None,
             close: None,
         }
@@ -192,12 +188,8 @@ impl Outbound {
         self.encode_data(opcode, fin, payload, compression, Text::Unchecked)
     }
 
-    /// Whether a data frame may be sent now, before an [extension](super::Extension) makes its payload.
-    pub(super) fn check_data(&self, opcode: Opcode, fin: Fin) -> Result<(), LocalProtocolError> {
-        self.data_state(opcode, fin, b"", Text::Valid).map(|_| ())
-    }
-
-    /// Encodes a data frame whose payload an [extension](super::Extension) has made, with these reserved bits.
+    /// Encodes a data frame whose payload an [extension](super::Extension) has made, with these reserved bits. It is asked for once
+    /// the frame [may be sent](Self::check_data).
     pub(super) fn data_encoded(
         &mut self,
         opcode: Opcode,
@@ -205,7 +197,7 @@ impl Outbound {
         rsv: Rsv,
         payload: &[u8],
     ) -> Result<usize, LocalProtocolError> {
-        self.message = self.data_state(opcode, fin, payload, Text::Valid)?;
+        self.begin_data(opcode, fin, payload, Text::Valid)?;
         Ok(self.encode(fin, rsv, opcode, payload))
     }
 
@@ -249,7 +241,7 @@ impl Outbound {
             if current.missing == 0 && current.fin == Fin::Last {
                 utf8.finish()?;
             }
-            self.message.utf8 = *utf8;
+            self.utf8 = *utf8;
         }
         self.append(key, chunk);
         self.current = (current.missing > 0).then_some(current);
@@ -322,7 +314,7 @@ impl Outbound {
 
     /// The message of which a part was sent, but not its end.
     pub const fn in_progress(&self) -> Option<MessageKind> {
-        self.message.in_progress
+        self.in_progress
     }
 
     /// Whether a payload was announced and not all of it encoded: nothing else can be sent before.
@@ -354,7 +346,8 @@ impl Outbound {
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             length: self.buffer.len(),
-            message: self.message,
+            in_progress: self.in_progress,
+            utf8: self.utf8,
             inside_frame: self.current.is_some(),
             deflating: self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating()),
             closed: self.close.is_some(),
@@ -365,10 +358,8 @@ impl Outbound {
     /// was agreed upon.
     #[inline(always)]
     pub(crate) fn plain_message(&mut self, message: MessageRef<'_>) -> Option<usize> {
-        let is_usual = self.message.in_progress.is_none()
-            && self.deflater.is_none()
-            && self.current.is_none()
-            && self.close.is_none();
+        let is_usual =
+            self.in_progress.is_none() && self.deflater.is_none() && self.current.is_none() && self.close.is_none();
         is_usual.then(|| self.encode(Fin::Last, Rsv::NONE, message.kind().into(), message.as_bytes()))
     }
 
@@ -385,7 +376,8 @@ impl Outbound {
             return false;
         }
         self.buffer.truncate(checkpoint.length);
-        self.message = checkpoint.message;
+        self.in_progress = checkpoint.in_progress;
+        self.utf8 = checkpoint.utf8;
         self.current = None;
         if let Some(deflater) = &mut self.deflater {
             deflater.rollback(checkpoint.deflating);
@@ -422,7 +414,7 @@ impl Outbound {
         compression: Compression,
         text: Text,
     ) -> Result<usize, LocalProtocolError> {
-        self.message = self.data_state(opcode, fin, payload, text)?;
+        self.begin_data(opcode, fin, payload, text)?;
         if self.begin_deflating(opcode, fin, payload.len() as u64, compression) {
             return Ok(self.encode_deflated(fin, opcode, payload));
         }
@@ -437,50 +429,59 @@ impl Outbound {
             return Err(LocalProtocolError::PayloadLength);
         }
         // The end of an empty frame is its header.
-        let judged = if len == 0 { fin } else { Fin::More };
-        let message = self.data_state(opcode, judged, b"", text)?;
-        self.message = DataState { in_progress: if fin == Fin::Last { None } else { message.in_progress }, ..message };
+        let kind = self.begin_data(opcode, if len == 0 { fin } else { Fin::More }, b"", text)?;
+        self.set_in_progress(kind, fin);
         if let Some(deflater) = &mut self.deflater {
             deflater.begin(false);
         }
         let key = self.key();
         let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
         let length = self.encode_header(&header);
-        let is_checked = text == Text::Unchecked && message.in_progress == Some(MessageKind::Text);
-        let text = is_checked.then_some(message.utf8);
+        let text = (kind == MessageKind::Text && text == Text::Unchecked).then_some(self.utf8);
         self.current = (len > 0).then_some(CurrentFrame { key, encoded: 0, missing: len, fin, text });
         Ok(length as u64 + len)
     }
 
-    /// The state after a data frame, if it may be sent now (RFC 6455, sections 5.4 and 5.6).
+    /// Checks that a data frame may be sent now, and takes note of it.
     #[inline]
-    fn data_state(
-        &self,
+    fn begin_data(
+        &mut self,
         opcode: Opcode,
         fin: Fin,
         payload: &[u8],
         text: Text,
-    ) -> Result<DataState, LocalProtocolError> {
+    ) -> Result<MessageKind, LocalProtocolError> {
+        let kind = self.check_data(opcode)?;
+        if kind == MessageKind::Text && text == Text::Unchecked {
+            let mut utf8 = self.utf8;
+            utf8.push(payload)?;
+            if fin == Fin::Last {
+                utf8.finish()?;
+            }
+            self.utf8 = utf8;
+        }
+        self.set_in_progress(kind, fin);
+        Ok(kind)
+    }
+
+    /// The kind of the message that a data frame belongs to, if it may be sent now (RFC 6455, section 5.4).
+    #[inline]
+    pub(super) fn check_data(&self, opcode: Opcode) -> Result<MessageKind, LocalProtocolError> {
         if self.close.is_some() {
             return Err(LocalProtocolError::AfterClose);
         }
-        let kind = match (opcode, self.message.in_progress) {
+        let kind = match (opcode, self.in_progress) {
             (Opcode::Text, None) => MessageKind::Text,
             (Opcode::Binary, None) => MessageKind::Binary,
             (Opcode::Continuation, Some(kind)) => kind,
             _ => return Err(LocalProtocolError::OutOfSequence(opcode)),
         };
-        if self.current.is_some() {
-            return Err(LocalProtocolError::PayloadLength);
-        }
-        let mut utf8 = self.message.utf8;
-        if text == Text::Unchecked && kind == MessageKind::Text {
-            utf8.push(payload)?;
-            if fin == Fin::Last {
-                utf8.finish()?;
-            }
-        }
-        Ok(DataState { in_progress: if fin == Fin::Last { None } else { Some(kind) }, utf8 })
+        if self.current.is_some() { Err(LocalProtocolError::PayloadLength) } else { Ok(kind) }
+    }
+
+    #[inline]
+    fn set_in_progress(&mut self, kind: MessageKind, fin: Fin) {
+        self.in_progress = if fin == Fin::Last { None } else { Some(kind) };
     }
 
     fn control(&mut self, opcode: Opcode, payload: &[u8]) -> Result<usize, LocalProtocolError> {

@@ -118,7 +118,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// None.
+    /// It never fails.
     pub fn set_recv_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.timeouts.recv = timeout;
         if let Some(connection) = &mut self.connection {
@@ -140,7 +140,7 @@ impl WebSocket {
         Ok(())
     }
 
-    /// Sets the time for the closing handshake.
+    /// Sets how long our Close may take to leave, and after that how long the peer's answer may take.
     ///
     /// # Errors
     ///

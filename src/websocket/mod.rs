@@ -174,7 +174,8 @@ impl WebSocket {
         self.connection.as_ref().is_some_and(|connection| connection.shared.is_open())
     }
 
-    /// How the last connection ended, if it did.
+    /// How the last connection ended, if it did. Where this side has ended it, or nothing can be sent any more, a Close of the peer
+    /// that has arrived counts, although it was not received: that is looked for here, without waiting.
     #[doc(alias = "close_frame")]
     #[doc(alias = "last_close_frame")]
     pub fn close_info(&self) -> Option<CloseInfo> {
@@ -192,13 +193,14 @@ impl WebSocket {
         shared.close_info()
     }
 
-    /// Closes with code 1000: sends a Close, waits for the peer's, at most the [close timeout](ConnectOptions::close_timeout), and
-    /// ends the connection. What still arrives is thrown away; to keep it, use [`send_close`](Self::send_close) and receive until
-    /// [`Error::Closed`].
+    /// Sends a Close with code 1000 and ends the connection: within the [close timeout](ConnectOptions::close_timeout) for our Close to
+    /// leave, and the same again for the peer's answer. What still arrives is thrown away; to keep it, use
+    /// [`send_close`](Self::send_close) and receive until [`Error::Closed`].
     ///
     /// # Errors
     ///
-    /// None: a connection that is over is closed, however that came; [`close_info`](Self::close_info) says how.
+    /// [`Error::Usage`] inside a batch, or a reader given to [`send_reader`](Self::send_reader), of this thread. A connection that is
+    /// over is closed, however that came; [`close_info`](Self::close_info) says how.
     pub fn close(&self) -> Result<()> {
         self.close_with(CloseCode::NORMAL, "")
     }
@@ -207,7 +209,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] for a code or a reason that must not be sent (RFC 6455, section 7.4); the connection goes on.
+    /// [`Error::Usage`] for a code or a reason that must not be sent (RFC 6455, section 7.4), and as for [`close`](Self::close); the
+    /// connection goes on.
     pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
         match &self.connection {
             Some(connection) => connection.shared.close_with_reader(&connection.reader, CloseFrame::new(code, reason)?),
@@ -220,9 +223,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] for a code or a reason that must not be sent, [`Error::Closed`] when the connection is over.
-    /// [`Error::Timeout`] when the Close could not be sent within the [close timeout](ConnectOptions::close_timeout): it waits
-    /// for its turn behind what others send, and leaves as soon as it can.
+    /// [`Error::Usage`] for a code or a reason that must not be sent, and inside a batch or a reader of this thread;
+    /// [`Error::Closed`] when the connection is over. [`Error::Timeout`] when the Close did not leave within the
+    /// [close timeout](ConnectOptions::close_timeout): it stays queued, and the receive that follows may still send it.
     pub fn send_close(&self, code: CloseCode, reason: &str) -> Result<()> {
         self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Allowed)
     }
@@ -365,8 +368,8 @@ impl ConnectOptions {
 
 impl ConnectOptions {
     /// A WebSocket on a stream whose opening handshake was done elsewhere: by an HTTP server that upgrades a connection, by another
-    /// library, by a test. `received` is what came behind the handshake, at most 64 KiB. `deflate` is the extension after its
-    /// negotiation; its options count, not those of [`deflate`](Self::deflate).
+    /// library, by a test. No TLS is spoken over it. `received` is what came behind the handshake, at most 64 KiB. `deflate` is the
+    /// extension after its negotiation; the option [`deflate`](Self::deflate) is ignored.
     ///
     /// [`WebSocket::response`] and [`WebSocket::url`] are `None` then.
     ///

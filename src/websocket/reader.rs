@@ -160,11 +160,15 @@ impl Reader {
     /// Notes which thread receives, for those that close.
     #[inline]
     pub(super) fn note_thread(&mut self, shared: &SharedConnection) {
-        let thread = ThreadToken::current();
-        if thread != self.thread {
-            self.thread = thread;
-            shared.set_receiver(thread);
+        if !self.thread.is_current() {
+            self.change_thread(shared);
         }
+    }
+
+    #[cold]
+    fn change_thread(&mut self, shared: &SharedConnection) {
+        self.thread = ThreadToken::current();
+        shared.set_receiver(self.thread);
     }
 
     /// The deadline of a receive by the options.
@@ -285,10 +289,14 @@ impl Reader {
     #[inline(always)]
     pub(super) fn short_message(&mut self, shared: &SharedConnection) -> Result<MessageRef<'_>> {
         let Self { inbound, ending, buffered, timeout, .. } = self;
-        inbound.message().map_err(|error| {
-            *buffered = Buffered::Nothing;
-            end_for_text(ending, shared, error, ReceiveDeadline::Timeout(*timeout)).err().unwrap_or_else(timed_out)
-        })
+        match inbound.message() {
+            Ok(message) => Ok(message),
+            Err(error) => {
+                *buffered = Buffered::Nothing;
+                let ended = end_for_text(ending, shared, error, ReceiveDeadline::Timeout(*timeout));
+                Err(ended.err().unwrap_or_else(timed_out))
+            }
+        }
     }
 
     /// The message of the last step.

@@ -17,7 +17,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the connection is over, now and ever after; [`Error::Protocol`] when the peer broke a rule, which has
+    /// [`Error::Closed`] when the connection is over, now and ever after; where this side has closed, it comes by the
+    /// [`close_deadline`](Self::close_deadline) at the latest. [`Error::Protocol`] when the peer broke a rule, which has
     /// ended the connection; [`Error::Timeout`] when the [timeout](crate::ConnectOptions::recv_timeout) has passed: nothing is lost
     /// then, the next receive goes on; [`Error::Usage`] while a frame is received in part by [`recv_frame`](Self::recv_frame).
     #[inline]
@@ -293,7 +294,8 @@ impl WebSocket {
         self.shared()?.try_flush()
     }
 
-    /// While a closing handshake is under way: by when a receive ends it, although the peer says nothing.
+    /// While a closing handshake is under way, or nothing can be sent any more: by when a receive ends the connection, although the
+    /// peer says nothing. It moves on when our Close has left.
     pub fn close_deadline(&self) -> Option<Instant> {
         let connection = self.connection.as_ref()?;
         // A close that reads has a deadline of its own.

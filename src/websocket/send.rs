@@ -21,7 +21,8 @@ impl WebSocket {
     ///
     /// [`Error::Closed`](crate::Error::Closed) when the connection is over or this side has closed it. [`Error::Timeout`](crate::Error::Timeout) when it took longer than the
     /// [timeout](crate::ConnectOptions::send_timeout): if any byte of the frame had left, the connection is over; otherwise nothing
-    /// was sent and it goes on. [`Error::Usage`](crate::Error::Usage) inside a message that is sent in fragments.
+    /// was sent and it goes on. [`Error::Usage`](crate::Error::Usage) while this thread itself is sending a message: in
+    /// fragments, in a batch, from a reader.
     #[inline]
     pub fn send_text(&self, text: &str) -> Result<usize> {
         self.shared()?.send_message(text.into(), Compression::Agreed, Wait::Allowed)
@@ -84,7 +85,8 @@ impl WebSocket {
         self.send(payload, Opcode::Pong).map(drop)
     }
 
-    /// Sends the messages of a batch in as few writes as possible. Other senders wait meanwhile.
+    /// Sends the messages of a batch in as few writes as possible. Other threads that send wait meanwhile. What this thread sends
+    /// inside goes through the batch: all else, and a close, is refused.
     ///
     /// # Errors
     ///
@@ -119,8 +121,10 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send_text`](Self::send_text). When the reader fails, or gives less than `len` bytes, the connection is over:
-    /// the frame cannot be finished. [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8.
+    /// As for [`send_text`](Self::send_text). When the reader fails, gives less than `len` bytes or text that is not UTF-8 before a
+    /// byte of the message has left: that error, or [`Error::Usage`](crate::Error::Usage), and the connection goes on. Afterwards the
+    /// connection is over; a wrong length and bad text are [`Error::Closed`](crate::Error::Closed) with
+    /// [`CloseCause::Unfinished`](crate::CloseCause::Unfinished) then.
     pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
         self.shared()?.send_reader(kind, reader, len, Compression::Agreed)
     }
@@ -364,12 +368,13 @@ impl Sender {
         self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Allowed)
     }
 
-    /// Closes with code 1000: sends a Close and waits, at most the close timeout, for the thread that receives to see the peer's.
-    /// Called on that very thread it does not wait; the next receive ends the connection.
+    /// Sends a Close with code 1000 and waits for the thread that receives to see the peer's: within the close timeout for our
+    /// Close to leave, and the same again for the answer. Called on that very thread it does not wait; the next receive ends the
+    /// connection.
     ///
     /// # Errors
     ///
-    /// None: a connection that is over is closed, however that came.
+    /// [`Error::Usage`](crate::Error::Usage) inside a batch, or a reader given to [`send_reader`](Self::send_reader), of this thread.
     pub fn close(&self) -> Result<()> {
         self.close_with(CloseCode::NORMAL, "")
     }
@@ -378,7 +383,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent.
+    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent, and as for [`close`](Self::close).
     pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
         match &self.shared {
             Some(shared) => shared.close(CloseFrame::new(code, reason)?),

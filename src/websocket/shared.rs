@@ -334,10 +334,12 @@ impl SharedConnection {
     #[cold]
     pub(super) fn write_failed(&self, cause: CloseCause) -> Error {
         let mut state = self.state();
-        let read_by = state.close_deadline();
+        let mut read_by = state.close_deadline();
         let info = match &mut state.close {
             CloseState::Open => CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", cause),
-            CloseState::Queued { .. } | CloseState::Sent { .. } => {
+            CloseState::Queued { .. } => CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Unanswered),
+            CloseState::Sent { answer_by, .. } => {
+                read_by = *answer_by;
                 CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Unanswered)
             }
             CloseState::Ending { info, ours, .. } => {
@@ -556,11 +558,11 @@ impl SendState {
     pub(super) fn own_transaction(&self, purpose: Purpose) -> Option<Error> {
         let is_own = match self.transaction {
             None => false,
-            Some(Transaction::Fragments(thread)) => purpose == Purpose::Message && thread == ThreadToken::current(),
+            Some(Transaction::Fragments(thread)) => purpose == Purpose::Message && thread.is_current(),
             Some(Transaction::Reader(thread)) => {
-                matches!(purpose, Purpose::Message | Purpose::Close) && thread == ThreadToken::current()
+                matches!(purpose, Purpose::Message | Purpose::Close) && thread.is_current()
             }
-            Some(Transaction::Exclusive(thread)) => thread == ThreadToken::current(),
+            Some(Transaction::Exclusive(thread)) => thread.is_current(),
         };
         is_own.then_some(Error::Usage(LocalProtocolError::SendingMessage))
     }

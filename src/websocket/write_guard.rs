@@ -25,8 +25,10 @@ pub(super) struct WriteGuard<'a> {
     /// By when what is written must have left; `None` until the first wait, when its time begins to run.
     deadline: Option<SendDeadline>,
     condition: Condition,
-    /// Whether bytes have left since the last checkpoint.
-    progress: Progress,
+    /// How many bytes were pending at the last checkpoint: they leave before what came then.
+    pending_before: usize,
+    /// How many bytes have left since.
+    left: usize,
     hold: Hold,
     trace: Tracing,
 }
@@ -76,12 +78,6 @@ enum Condition {
     Unfinished(Checkpoint),
     /// Nothing can be written any more.
     Failed,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Progress {
-    NoneLeft,
-    SomeLeft,
 }
 
 /// For how long the half is held.
@@ -382,7 +378,8 @@ impl<'a> WriteGuard<'a> {
             outbound,
             deadline: None,
             condition: Condition::Whole,
-            progress: Progress::NoneLeft,
+            pending_before: 0,
+            left: 0,
             hold: Hold::Single,
             trace: Tracing::Off,
         }
@@ -410,6 +407,7 @@ impl<'a> WriteGuard<'a> {
     #[inline(never)]
     fn finish_message(mut self, length: usize, written: io::Result<usize>) -> Result<usize> {
         let checkpoint = self.outbound().checkpoint_before_message(length);
+        self.pending_before = self.pending() - length;
         match self.flush_rest(written) {
             Ok(()) => Ok(length),
             Err(error) => Err(self.roll_back(checkpoint, error)),
@@ -428,7 +426,7 @@ impl<'a> WriteGuard<'a> {
         match self.flush() {
             Err(error) if error.is_timeout() && matches!(self.condition, Condition::Whole) => {
                 self.outbound().rollback(checkpoint);
-                Err(if self.progress == Progress::SomeLeft { Error::Full } else { error })
+                Err(if self.left > 0 { Error::Full } else { error })
             }
             flushed => flushed.map(|()| length),
         }
@@ -489,7 +487,8 @@ impl<'a> WriteGuard<'a> {
 
     /// Where what is encoded next begins, for [`roll_back`](Self::roll_back).
     pub(super) fn checkpoint(&mut self) -> Checkpoint {
-        self.progress = Progress::NoneLeft;
+        self.pending_before = self.pending();
+        self.left = 0;
         self.outbound().checkpoint()
     }
 
@@ -500,7 +499,9 @@ impl<'a> WriteGuard<'a> {
         if let Condition::Failed = self.condition {
             return error;
         }
-        if self.outbound().rollback(checkpoint) || self.progress == Progress::NoneLeft {
+        if self.left <= self.pending_before {
+            // Where nothing was encoded yet, there is nothing to take back.
+            self.outbound().rollback(checkpoint);
             return error;
         }
         match error {
@@ -628,7 +629,7 @@ impl<'a> WriteGuard<'a> {
         if length == 0 {
             return;
         }
-        self.progress = Progress::SomeLeft;
+        self.left += length;
         if self.trace == Tracing::On {
             self.shared.trace_sent(&self.outbound().pending()[..length]);
         }

@@ -111,7 +111,7 @@ const ROOMS: &[Room] = &[
         not_std: &[],
     },
     Room {
-        modules: &["sender", "websocket"],
+        modules: &["websocket"],
         uses: &[
             "authentication",
             "cancellation",
@@ -121,7 +121,6 @@ const ROOMS: &[Room] = &[
             "net",
             "options",
             "protocol",
-            "sender",
             "sync",
             "timings",
             "trace",
@@ -133,7 +132,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         modules: &["app"],
-        uses: &["cancellation", "error", "message", "options", "sender", "sync", "timings", "websocket"],
+        uses: &["cancellation", "error", "message", "options", "sync", "timings", "websocket"],
         crates: &["log", "mio", "rand", "thiserror"],
         // A descriptor is what a loop waits for.
         not_std: &["std::net", "std::os::linux", "std::os::unix"],

@@ -17,8 +17,10 @@ mod tls;
 pub(crate) mod tls_peer;
 
 use std::net::{TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::tls_peer::{Authority, Validity};
 use super::deadline::{Deadline, SendDeadline};
@@ -37,6 +39,33 @@ fn long() -> Deadline {
 
 fn patient() -> SendDeadline {
     SendDeadline::until(long())
+}
+
+/// A call that must last so many milliseconds, and at most 100 more. What this machine is late by is no fault of the crate's: a thread
+/// beside it measures that.
+#[track_caller]
+pub(super) fn lasts<T>(ms: u64, call: impl FnOnce() -> T) -> T {
+    let (length, nap) = (Duration::from_millis(ms), Duration::from_millis(2));
+    let done = AtomicBool::new(false);
+    let (result, took, late) = thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut worst = Duration::ZERO;
+            while !done.load(Ordering::Acquire) {
+                let start = Instant::now();
+                thread::sleep(nap);
+                worst = worst.max(start.elapsed() - nap);
+            }
+            worst
+        });
+        let start = Instant::now();
+        let result = catch_unwind(AssertUnwindSafe(call));
+        let took = start.elapsed();
+        done.store(true, Ordering::Release);
+        (result, took, watch.join().unwrap())
+    });
+    let result = result.unwrap_or_else(|panic| resume_unwind(panic));
+    assert!(took >= length && took < length + Duration::from_millis(100) + 3 * late, "{took:?}, {late:?} late");
+    result
 }
 
 /// A connection over loopback: ours, and the peer's.

@@ -167,11 +167,6 @@ impl Tls {
         )
     }
 
-    /// See [`Stream::wait_readable`].
-    pub(super) fn wait_readable(&self, deadline: Deadline) -> io::Result<()> {
-        if self.has_input() { Ok(()) } else { self.below.wait_readable(deadline) }
-    }
-
     /// See [`Stream::send`]. What TLS took and could not send when this fails stays.
     pub(super) fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
         let mut output = self.output();

@@ -53,7 +53,7 @@ impl Inflater {
     ) -> Result<(), ProtocolError> {
         let Some(&last) = chunk.last() else { return Ok(()) };
         self.last = last;
-        let end = out.len() + room.left;
+        let end = out.len().saturating_add(room.left);
         let mut input = chunk;
         let zlib = zlib(&mut self.state, &mut self.pool);
         loop {

@@ -5,7 +5,6 @@ use std::mem;
 use super::extension::{InboundExtension, OutboundExtension, Room};
 use crate::buffer::ByteBuffer;
 use crate::message::{MessageKind, MessageRef};
-use crate::protocol::inbound::Chunk;
 use crate::protocol::outbound::Compression;
 use crate::protocol::utf8::{Utf8Validator, from_utf8};
 use crate::protocol::{
@@ -69,7 +68,8 @@ impl ExtensionDecoder {
     /// An octet that makes text invalid is told before whatever is wrong with what comes behind it, however the bytes were cut.
     pub(super) fn decode(
         &mut self,
-        chunk: &Chunk,
+        header: &FrameHeader,
+        frame_finished: bool,
         payload: &[u8],
         kind: MessageKind,
     ) -> Result<MessageRef<'_>, ProtocolError> {
@@ -82,8 +82,8 @@ impl ExtensionDecoder {
             self.scratch.clear();
             let mut passed = extension.payload(&self.decoded, &mut self.scratch, room);
             // What an extension before has failed at has no end.
-            if passed.is_ok() && result.is_ok() && chunk.last {
-                passed = extension.complete(&chunk.header, &mut self.scratch, room);
+            if passed.is_ok() && result.is_ok() && frame_finished {
+                passed = extension.complete(header, &mut self.scratch, room);
             }
             result = result.and(passed);
             mem::swap(&mut self.decoded, &mut self.scratch);
@@ -98,7 +98,7 @@ impl ExtensionDecoder {
             self.utf8.push(&self.decoded)?;
         }
         result?;
-        if is_text && chunk.last && chunk.header.fin {
+        if is_text && frame_finished && header.fin {
             self.utf8.finish()?;
         }
         self.decoded.splice(..0, cut);
@@ -118,7 +118,7 @@ pub(super) fn encode(
     fin: Fin,
     payload: &[u8],
 ) -> Result<usize, LocalProtocolError> {
-    outbound.check_data(opcode, fin)?;
+    outbound.check_data(opcode)?;
     let mut header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: None, len: 0 };
     let mut payload = payload.to_vec();
     for extension in extensions {

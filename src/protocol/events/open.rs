@@ -164,11 +164,12 @@ impl OpenConnection {
     /// Goes on to the next piece or control frame. Extensions see the header of every frame.
     fn step(&mut self) -> Result<Step, ProtocolError> {
         let step = self.inbound.advance_piece()?;
-        if let (Some(extended), Some(chunk)) = (&mut self.extended, self.inbound.chunk())
+        let (chunk, header) = self.inbound.chunk();
+        if let Some(extended) = &mut self.extended
             && chunk.first
             && !matches!(step, Step::NeedMore | Step::Ended)
         {
-            extended.decoder.header(&chunk.header)?;
+            extended.decoder.header(&header)?;
         }
         Ok(step)
     }
@@ -189,11 +190,10 @@ impl OpenConnection {
     /// A chunk of a message; nothing where no more than the header of its frame, or half a character, has come.
     fn piece(&mut self, piece: Piece) -> Option<Event> {
         let Piece { kind, frame_finished, message_finished } = piece;
-        let data = match (&mut self.extended, self.inbound.chunk().copied()) {
-            (Some(extended), Some(chunk)) => {
-                self.inbound.message().and_then(|data| extended.decoder.decode(&chunk, data.as_bytes(), kind))
-            }
-            _ => self.inbound.message(),
+        let (_, header) = self.inbound.chunk();
+        let data = match (&mut self.extended, self.inbound.message()) {
+            (Some(extended), Ok(payload)) => extended.decoder.decode(&header, frame_finished, payload.as_bytes(), kind),
+            (_, payload) => payload,
         };
         match data {
             Ok(data) if data.as_bytes().is_empty() && !frame_finished => None,

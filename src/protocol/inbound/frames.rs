@@ -19,18 +19,16 @@ pub(super) struct FrameParser {
     /// Whether permessage-deflate was agreed, which RSV1 belongs to.
     deflate: bool,
     limits: Limits,
-    /// The data frame whose header was taken and whose payload was not, all of it.
-    current: Option<CurrentFrame>,
+    /// The header that was taken last.
+    pub(super) header: FrameHeader,
+    /// How much of the payload behind it was taken, unless all of it was.
+    taken: Option<u64>,
     /// Control frames since the last data frame that was not empty, as long as they come thick and fast.
     control_frames: u32,
     /// Of the message in progress, or of the last one.
     pub(super) message: MessageFacts,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct CurrentFrame {
-    header: FrameHeader,
-    taken: u64,
+    /// What the latest [`next_chunk`](Self::next_chunk) has brought.
+    pub(super) chunk: Chunk,
 }
 
 /// What the frames of a message have told of it so far.
@@ -47,8 +45,10 @@ pub(super) struct MessageFacts {
 /// A chunk of a frame, `len` bytes long: all of a control frame, whatever has arrived of a data frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Chunk {
-    pub(crate) header: FrameHeader,
     pub(crate) len: usize,
+    pub(crate) opcode: Opcode,
+    /// Whether the frame ends its message.
+    pub(crate) fin: bool,
     /// Whether the frame begins with this chunk.
     pub(crate) first: bool,
     /// Whether it ends with it.
@@ -58,14 +58,16 @@ pub(crate) struct Chunk {
 impl FrameParser {
     pub(super) const fn new(role: Role, limits: Limits, reserved: Rsv, deflate: bool) -> Self {
         let message = MessageFacts { kind: MessageKind::Binary, compressed: false, fragments: 0, size: 0 };
-        Self { role, reserved, deflate, limits, current: None, control_frames: 0, message }
+        let header = FrameHeader { fin: true, rsv: Rsv::NONE, opcode: Opcode::Continuation, mask: None, len: 0 };
+        let chunk = Chunk { len: 0, opcode: Opcode::Continuation, fin: false, first: false, last: false };
+        Self { role, reserved, deflate, limits, header, taken: None, control_frames: 0, message, chunk }
     }
 
-    /// A whole message in one unmasked frame of less than 64 KiB, if that is what lies at the front: by far the commonest case,
+    /// A whole message in one unmasked frame of less than `end` bytes, if that is what lies at the front: by far the commonest case,
     /// and decided by a look at two to four bytes. What is anything else, or not legal, is left to
     /// [`next_chunk`](Self::next_chunk).
     #[inline]
-    pub(super) fn short_message(&mut self, window: &mut Window, longest: u16) -> Option<(MessageKind, usize)> {
+    pub(super) fn short_message(&mut self, window: &mut Window, end: u32) -> Option<(MessageKind, usize)> {
         let unread = window.unread();
         let &[first @ (0x81 | 0x82), form, ref rest @ ..] = unread else { return None };
         let (length, rest) = match form {
@@ -77,7 +79,7 @@ impl FrameParser {
             },
             _ => return None,
         };
-        if length > longest || rest.len() < usize::from(length) {
+        if u32::from(length) >= end || rest.len() < usize::from(length) {
             return None;
         }
         let length = usize::from(length);
@@ -86,49 +88,45 @@ impl FrameParser {
         Some((if first == 0x81 { MessageKind::Text } else { MessageKind::Binary }, length))
     }
 
-    /// The next chunk of a frame, or `None` until more has arrived.
+    /// Goes on to the next [`chunk`](Self::chunk) of a frame; whether there is one already.
     #[inline]
-    pub(super) fn next_chunk(
-        &mut self,
-        window: &mut Window,
-        in_progress: bool,
-    ) -> Result<Option<Chunk>, ProtocolError> {
-        if self.current.is_some() {
-            return Ok(self.further_chunk(window));
+    pub(super) fn next_chunk(&mut self, window: &mut Window, in_progress: bool) -> Result<bool, ProtocolError> {
+        if let Some(taken) = self.taken {
+            return Ok(self.further_chunk(window, taken));
         }
-        let Some((header, length)) = FrameHeader::parse(window.unread())? else { return Ok(None) };
+        let Some((header, length)) = FrameHeader::parse(window.unread())? else { return Ok(false) };
         self.check(&header, in_progress)?;
         let arrived = window.len() - length;
-        let whole = header.len <= arrived as u64;
+        let last = header.len <= arrived as u64;
         if header.opcode.is_control() {
-            if !whole {
-                return Ok(None);
+            if !last {
+                return Ok(false);
             }
             self.control_frames += 1;
         } else {
             self.begin_data(&header);
         }
+        self.header = header;
         window.consume(length);
-        let len = if whole { header.len as usize } else { arrived };
+        let len = if last { header.len as usize } else { arrived };
         take_payload(window, len, header.mask);
-        if !whole {
-            self.current = Some(CurrentFrame { header, taken: len as u64 });
-        }
-        Ok(Some(Chunk { header, len, first: true, last: whole }))
+        self.taken = if last { None } else { Some(len as u64) };
+        self.chunk = Chunk { len, opcode: header.opcode, fin: header.fin, first: true, last };
+        Ok(true)
     }
 
     /// How much of the current data frame has not arrived.
     pub(super) fn missing(&self) -> u64 {
-        self.current.map_or(0, |current| current.header.len - current.taken)
+        self.taken.map_or(0, |taken| self.header.len - taken)
     }
 
     /// Unmasks bytes of the current frame's payload that were read past the window.
     pub(super) fn take_direct(&mut self, payload: &mut [u8]) {
-        let Some(current) = &mut self.current else { return };
-        if let Some(key) = current.header.mask {
-            mask(rotate(key, (current.taken % 4) as usize), payload);
+        let Some(taken) = &mut self.taken else { return };
+        if let Some(key) = self.header.mask {
+            mask(rotate(key, (*taken % 4) as usize), payload);
         }
-        current.taken += payload.len() as u64;
+        *taken += payload.len() as u64;
     }
 
     /// Forgets the control frames, since so little has arrived that they are no flood.
@@ -154,14 +152,13 @@ impl FrameParser {
         let FrameHeader { rsv, opcode, mask, len, .. } = *header;
         let begins = matches!(opcode, Opcode::Text | Opcode::Binary);
         // RFC 6455, section 5.2: reserved bits need an extension; RFC 7692, section 6: RSV1 is for the first frame of a message.
-        if !self.reserved.contains(rsv) || (self.deflate && !begins && !rsv.is_empty()) {
+        if !rsv.is_empty() && (!self.reserved.contains(rsv) || (self.deflate && !begins)) {
             return Err(ProtocolError::ReservedBits);
         }
         // Section 5.1: clients mask, servers do not.
-        match (self.role, mask) {
-            (Role::Client, Some(_)) => return Err(ProtocolError::MaskedFrame),
-            (Role::Server, None) => return Err(ProtocolError::UnmaskedFrame),
-            _ => {}
+        if mask.is_some() != (self.role == Role::Server) {
+            let masked = mask.is_some();
+            return Err(if masked { ProtocolError::MaskedFrame } else { ProtocolError::UnmaskedFrame });
         }
         let Limits { max_frame_size, max_message_size, max_fragments, max_control_frames } = self.limits;
         if opcode.is_control() {
@@ -206,25 +203,25 @@ impl FrameParser {
             }
             _ => self.message.fragments += 1,
         }
-        if !self.message.compressed {
-            self.message.size += header.len as usize;
-        }
         if header.len > 0 {
             self.control_frames = 0;
         }
+        if !self.message.compressed {
+            self.message.size += header.len as usize;
+        }
     }
 
-    fn further_chunk(&mut self, window: &mut Window) -> Option<Chunk> {
-        let CurrentFrame { header, taken } = self.current?;
-        let missing = header.len - taken;
+    fn further_chunk(&mut self, window: &mut Window, taken: u64) -> bool {
+        let missing = self.header.len - taken;
         if missing > 0 && window.is_empty() {
-            return None;
+            return false;
         }
         let len = missing.min(window.len() as u64) as usize;
-        take_payload(window, len, header.mask.map(|key| rotate(key, (taken % 4) as usize)));
+        take_payload(window, len, self.header.mask.map(|key| rotate(key, (taken % 4) as usize)));
         let last = len as u64 == missing;
-        self.current = if last { None } else { Some(CurrentFrame { header, taken: taken + len as u64 }) };
-        Some(Chunk { header, len, first: false, last })
+        self.taken = if last { None } else { Some(taken + len as u64) };
+        self.chunk = Chunk { len, first: false, last, ..self.chunk };
+        true
     }
 }
 
@@ -241,19 +238,19 @@ impl Chunk {
     /// Whether this is a control frame.
     #[inline]
     pub(crate) const fn is_control(&self) -> bool {
-        self.header.opcode.is_control()
+        self.opcode.is_control()
     }
 
     /// Whether a message ends with this chunk.
     #[inline]
     pub(super) const fn ends_message(&self) -> bool {
-        self.last && self.header.fin
+        self.last && self.fin
     }
 
     /// Whether this chunk is a message by itself: one frame, all of it here.
     #[inline]
     pub(super) const fn is_whole_message(&self) -> bool {
-        self.first && self.last && self.header.fin && matches!(self.header.opcode, Opcode::Text | Opcode::Binary)
+        self.ends_message() && self.first && matches!(self.opcode, Opcode::Text | Opcode::Binary)
     }
 }
 
@@ -281,7 +278,7 @@ mod tests {
         }
 
         fn next_chunk(&mut self) -> Result<Option<Chunk>, ProtocolError> {
-            self.0.next_chunk(&mut self.1, false)
+            Ok(self.0.next_chunk(&mut self.1, false)?.then_some(self.0.chunk))
         }
     }
 

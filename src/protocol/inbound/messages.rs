@@ -21,31 +21,31 @@ impl Inbound {
 
     fn next_step(&mut self, asked: Granularity) -> Result<Step, ProtocolError> {
         loop {
-            let in_progress = match self.state {
-                State::Idle => false,
-                State::Receiving(_) => true,
+            let half = match self.state {
+                State::Idle => None,
+                State::Receiving(taking) => Some(taking),
                 State::Closed => {
                     self.discard();
                     return Ok(Step::Ended);
                 }
                 State::Failed(error) => return Err(error),
             };
-            let Some(chunk) = self.frames.next_chunk(&mut self.window, in_progress)? else {
+            if !self.frames.next_chunk(&mut self.window, half.is_some())? {
                 return Ok(Step::NeedMore);
-            };
-            self.chunk = Some(chunk);
+            }
+            let chunk = self.frames.chunk;
             if chunk.is_control() {
                 return self.take_control(&chunk);
             }
-            if let Some(step) = self.take_data(&chunk, asked)? {
+            if let Some(step) = self.take_data(&chunk, half, asked)? {
                 return Ok(step);
             }
         }
     }
 
     fn take_control(&mut self, chunk: &Chunk) -> Result<Step, ProtocolError> {
-        self.latest = Latest::Control(chunk.header.opcode, chunk.len);
-        Ok(match chunk.header.opcode {
+        self.latest = Latest::Control(chunk.opcode, chunk.len);
+        Ok(match chunk.opcode {
             Opcode::Ping => Step::Ping,
             Opcode::Pong => Step::Pong,
             _ => {
@@ -58,13 +58,19 @@ impl Inbound {
         })
     }
 
-    fn take_data(&mut self, chunk: &Chunk, asked: Granularity) -> Result<Option<Step>, ProtocolError> {
-        let taking = self.prepare(chunk, asked);
-        let facts = self.frames.message;
-        if taking == Taking::Message && chunk.is_whole_message() && !facts.compressed {
+    #[inline]
+    fn take_data(
+        &mut self,
+        chunk: &Chunk,
+        half: Option<Taking>,
+        asked: Granularity,
+    ) -> Result<Option<Step>, ProtocolError> {
+        let taking = self.prepare(chunk, half, asked);
+        let kind = self.frames.message.kind;
+        if chunk.is_whole_message() && taking == Taking::Message && !self.frames.message.compressed {
             // It stays where it lies, and text is validated when it is looked at.
             self.state = State::Idle;
-            self.latest = Latest::Window(facts.kind, chunk.len);
+            self.latest = Latest::Window(kind, chunk.len);
             return Ok(Some(Step::Message));
         }
         self.gather(chunk, taking)?;
@@ -72,50 +78,51 @@ impl Inbound {
         if ends_message {
             self.end_message()?;
         }
-        let (taken, step) = match taking {
-            Taking::Message if ends_message => (Taking::Nothing, Some((Latest::Gathered, Step::Message))),
-            Taking::Frame(opcode) if chunk.last => {
-                // What is left of a character that the end of the frame has cut can only be taken as a frame, too.
-                let taken = if self.utf8.incomplete() == 0 { Taking::Nothing } else { taking };
-                (taken, Some((Latest::Frame(opcode, chunk.header.fin), Step::Frame)))
-            }
+        let (brought, step) = match taking {
+            Taking::Message if ends_message => (Latest::Gathered, Step::Message),
+            Taking::Frame(opcode) if chunk.last => (Latest::Frame(opcode, chunk.fin), Step::Frame),
             Taking::Piece => {
-                let taken = if self.utf8.incomplete() == 0 { Taking::Nothing } else { taking };
-                let piece = Piece { kind: facts.kind, frame_finished: chunk.last, message_finished: ends_message };
-                (taken, Some((Latest::Gathered, Step::Piece(piece))))
+                let piece = Piece { kind, frame_finished: chunk.last, message_finished: ends_message };
+                (Latest::Gathered, Step::Piece(piece))
             }
-            Taking::Nothing | Taking::Message | Taking::Frame(_) | Taking::Skip => (taking, None),
+            Taking::Nothing | Taking::Message | Taking::Frame(_) | Taking::Skip => {
+                self.state = if ends_message { State::Idle } else { State::Receiving(taking) };
+                return Ok(None);
+            }
         };
-        self.state = if ends_message { State::Idle } else { State::Receiving(taken) };
-        Ok(step.map(|(latest, step)| {
-            self.latest = latest;
-            step
-        }))
+        self.latest = brought;
+        self.state = match self.utf8.incomplete() {
+            _ if ends_message => State::Idle,
+            0 => State::Receiving(Taking::Nothing),
+            // What is left of a character that is cut can only be handed out in the same way.
+            _ => State::Receiving(taking),
+        };
+        Ok(Some(step))
     }
 
     /// Decides how a chunk is taken, and forgets what was handed out before.
     #[inline]
-    fn prepare(&mut self, chunk: &Chunk, asked: Granularity) -> Taking {
-        let half = match self.state {
-            State::Receiving(taking) => taking,
-            _ if self.discards => Taking::Skip,
-            _ => Taking::Nothing,
+    fn prepare(&mut self, chunk: &Chunk, half: Option<Taking>, asked: Granularity) -> Taking {
+        let half = match half {
+            Some(taking) => taking,
+            None if self.discards => Taking::Skip,
+            None => Taking::Nothing,
         };
-        // The rest of a frame whose beginning was handed out continues that.
-        let opcode = if chunk.first { chunk.header.opcode } else { Opcode::Continuation };
-        match (half, asked) {
-            (Taking::Message | Taking::Skip, _) => return half,
-            (Taking::Frame(opcode), _) if !chunk.first => return Taking::Frame(opcode),
-            (Taking::Piece, _) => {
+        match half {
+            Taking::Message | Taking::Skip => return half,
+            Taking::Frame(_) if !chunk.first => return half,
+            Taking::Piece => {
                 self.bytes.drop_front(self.bytes.len() - self.utf8.incomplete());
-                return Taking::Piece;
+                return half;
             }
-            _ => self.bytes.clear(),
+            Taking::Nothing | Taking::Frame(_) => self.bytes.clear(),
         }
-        match (half, asked) {
-            (Taking::Frame(_), _) | (_, Granularity::Frame) => Taking::Frame(opcode),
-            (_, Granularity::Message) => Taking::Message,
-            (_, Granularity::Piece) => Taking::Piece,
+        match asked {
+            Granularity::Message if half == Taking::Nothing => Taking::Message,
+            Granularity::Piece if half == Taking::Nothing => Taking::Piece,
+            // The rest of a frame whose beginning was handed out continues that.
+            _ if chunk.first => Taking::Frame(chunk.opcode),
+            _ => Taking::Frame(Opcode::Continuation),
         }
     }
 

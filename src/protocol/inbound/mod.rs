@@ -10,7 +10,7 @@ use self::messages::is_validated;
 use super::close::CloseFrame;
 use super::deflate::Inflater;
 use super::error::ProtocolError;
-use super::frame::{Frame, Opcode, Role, Rsv};
+use super::frame::{Frame, FrameHeader, Opcode, Role, Rsv};
 use super::utf8::{Utf8Validator, from_utf8};
 use crate::buffer::{ByteBuffer, Window};
 use crate::message::{Message, MessageKind, MessageRef};
@@ -53,14 +53,12 @@ pub struct Inbound {
     /// What was gathered of the message in progress and not handed out, or what the last step brought.
     bytes: ByteBuffer,
     state: State,
-    /// The longest payload of a message that may be taken after a look at the beginning of its frame alone; `None` where masks or
-    /// reserved bits take part. A compressed message does not begin like a plain one.
-    short: Option<u16>,
+    /// A message whose payload is shorter than this may be taken after a look at the beginning of its frame alone. 0 where masks or
+    /// reserved bits take part; a compressed message does not begin like a plain one.
+    short: u32,
     /// Every data message is checked and thrown away.
     discards: bool,
     latest: Latest,
-    /// The chunk that was taken last.
-    chunk: Option<Chunk>,
     /// The Close that the state tells of: the peer's, or one that was refused.
     close: Option<CloseFrame>,
 }
@@ -129,8 +127,8 @@ impl Inbound {
     /// The same with a policy for text, and with compression if that was agreed.
     pub fn inflating(role: Role, limits: Limits, policy: TextPolicy, inflater: Option<Inflater>) -> Self {
         let reserved = if inflater.is_some() { Rsv::RSV1 } else { Rsv::NONE };
-        let longest = usize::from(u16::MAX).min(limits.max_frame_size).min(limits.max_message_size) as u16;
-        let short = (role == Role::Client).then_some(longest);
+        let longest = usize::from(u16::MAX).min(limits.max_frame_size).min(limits.max_message_size);
+        let short = if role == Role::Client { longest as u32 + 1 } else { 0 };
         Self::over(FrameParser::new(role, limits, reserved, inflater.is_some()), policy, inflater, short)
     }
 
@@ -138,10 +136,10 @@ impl Inbound {
     /// these reserved bits, text is not validated, and the size of messages is not limited. [`chunk`](Self::chunk) tells the rest.
     pub(super) fn encoded(role: Role, limits: Limits, reserved: Rsv) -> Self {
         let limits = Limits { max_message_size: usize::MAX, ..limits };
-        Self::over(FrameParser::new(role, limits, reserved, false), TextPolicy::Skip, None, None)
+        Self::over(FrameParser::new(role, limits, reserved, false), TextPolicy::Skip, None, 0)
     }
 
-    fn over(frames: FrameParser, policy: TextPolicy, inflater: Option<Inflater>, short: Option<u16>) -> Self {
+    fn over(frames: FrameParser, policy: TextPolicy, inflater: Option<Inflater>, short: u32) -> Self {
         Self {
             window: Window::new(),
             frames,
@@ -153,7 +151,6 @@ impl Inbound {
             short,
             discards: false,
             latest: Latest::Nothing,
-            chunk: None,
             close: None,
         }
     }
@@ -215,8 +212,8 @@ impl Inbound {
     /// Goes on to the next message if it is a short one that lies there as a whole.
     #[inline]
     pub(crate) fn advance_short(&mut self) -> bool {
-        let (State::Idle, Some(longest)) = (self.state, self.short) else { return false };
-        let Some((kind, length)) = self.frames.short_message(&mut self.window, longest) else { return false };
+        let State::Idle = self.state else { return false };
+        let Some((kind, length)) = self.frames.short_message(&mut self.window, self.short) else { return false };
         self.latest = Latest::Window(kind, length);
         true
     }
@@ -246,14 +243,13 @@ impl Inbound {
     /// # Errors
     ///
     /// [`ProtocolError::TextNotUtf8`]; it is the answer to every further step as well. After a violation, that.
-    #[inline]
+    #[inline(always)]
     pub fn message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
         let Latest::Window(kind, length) = self.latest else { return self.gathered_message() };
         if !is_validated(kind, self.policy) {
             return Ok(MessageRef::Binary(self.window.behind(length)));
         }
-        let (padded, padding) = self.window.behind_padded(length);
-        match from_utf8(padded).ok().and_then(|text| text.get(padding..)) {
+        match text_behind(&mut self.window, length) {
             Some(text) => Ok(MessageRef::Text(text)),
             None => Err(fail(&mut self.state, ProtocolError::TextNotUtf8)),
         }
@@ -339,9 +335,10 @@ impl Inbound {
         }
     }
 
-    /// The chunk of a frame that the last step took last, as it came: for [`encoded`](Self::encoded).
-    pub(super) const fn chunk(&self) -> Option<&Chunk> {
-        self.chunk.as_ref()
+    /// The chunk of a frame that the last step took last, as it came, and the header of that frame: for
+    /// [`encoded`](Self::encoded).
+    pub(super) const fn chunk(&self) -> (Chunk, FrameHeader) {
+        (self.frames.chunk, self.frames.header)
     }
 
     /// What is known of the frame at the end of what was received, when the steps have gone as far as they can: how much of its
@@ -389,7 +386,7 @@ impl Inbound {
     pub(crate) fn discard_messages(&mut self) {
         self.skip_message();
         self.discards = true;
-        self.short = None;
+        self.short = 0;
         self.bytes.release();
     }
 
@@ -461,6 +458,16 @@ impl Inbound {
         self.latest = Latest::Nothing;
         self.window.discard();
         self.bytes.release();
+    }
+}
+
+/// The bytes that the window handed out last, as text if they are. UTF-8 is checked in blocks of 64 bytes; a rest costs more than
+/// another block, so NULs in front make whole blocks of it, which are valid by themselves and make nothing valid that is not.
+#[inline(always)]
+fn text_behind(window: &mut Window, length: usize) -> Option<&str> {
+    match length.wrapping_neg() % 64 {
+        0 => from_utf8(window.behind(length)).ok(),
+        padding => from_utf8(window.behind_padded(length, padding)).ok()?.get(padding..),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The receiving half against tables of bytes.
 
 use super::*;
+use crate::protocol::CloseCode;
 
 fn feed(inbound: &mut Inbound, mut bytes: &[u8]) {
     while !bytes.is_empty() {
@@ -67,7 +68,7 @@ fn a_violation_is_the_answer_to_every_further_step() {
         (b"\x81\x7e\x01\x00\xff", ProtocolError::TextNotUtf8),
         (b"\x01\x02\xf0\x28", ProtocolError::TextNotUtf8),
         (b"\x88\x01\x03", ProtocolError::CloseBodyOfOneByte),
-        (b"\x88\x02\x03\xe7", ProtocolError::CloseCode(super::super::CloseCode(999))),
+        (b"\x88\x02\x03\xe7", ProtocolError::CloseCode(CloseCode(999))),
     ];
     for (bytes, expected) in cases {
         let mut inbound = client(Limits::default());
@@ -208,5 +209,89 @@ fn what_one_granularity_has_taken_another_does_not_repeat() {
         feed(&mut inbound, &[b'c', b'd', 0x80, 2, b'e', b'f']);
         assert_eq!(inbound.advance(), Ok(Step::Message));
         assert_eq!(inbound.message().unwrap().as_bytes(), b"cdef");
+    }
+}
+
+#[test]
+fn a_close_that_is_refused_still_says_why_the_peer_closes() {
+    type Case = (&'static [u8], ProtocolError, Option<(u16, &'static str)>);
+    let cases: &[Case] = &[
+        (b"\x88\x06\x03\xedlost", ProtocolError::CloseCode(CloseCode(1005)), Some((1005, "lost"))),
+        (b"\x88\x06\x03\xeelost", ProtocolError::CloseCode(CloseCode(1006)), Some((1006, "lost"))),
+        (b"\x88\x04\x00\x01\xffa", ProtocolError::CloseCode(CloseCode(1)), Some((1, "\\xffa"))),
+        (b"\x88\x05\x03\xe8a\n\xff", ProtocolError::CloseReasonNotUtf8, Some((1000, "a\\n\\xff"))),
+        (b"\x88\x01\x03", ProtocolError::CloseBodyOfOneByte, None),
+    ];
+    for (bytes, error, expected) in cases {
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, bytes);
+        assert_eq!(inbound.rejected_close(), None);
+        assert_eq!(inbound.advance(), Err(*error));
+        assert_eq!(inbound.close(), None);
+        let rejected = inbound.rejected_close().map(|close| (close.code.0, close.reason.as_str()));
+        assert_eq!(rejected, *expected, "{bytes:02x?}");
+    }
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, b"\x88\x02\x03\xe8");
+    assert_eq!(inbound.advance(), Ok(Step::Close));
+    assert!(inbound.close().is_some() && inbound.rejected_close().is_none());
+}
+
+#[test]
+fn while_messages_are_discarded_they_take_no_memory_and_are_still_checked() {
+    let large = Frame::new(Opcode::Text, vec![b'x'; 10 << 20]).to_bytes(None);
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, b"\x02\x03abc");
+    assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+    inbound.discard_messages();
+    assert_eq!(inbound.half_taken(), None);
+    let mut pings = 0;
+    for bytes in [&b"\x00\x01d\x89\x01p\x80\x00"[..], &large, b"\x81\x02hi\x89\x01p"] {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = &rest[inbound.push(rest)..];
+            loop {
+                match inbound.advance().unwrap() {
+                    Step::NeedMore => break,
+                    Step::Ping => pings += 1,
+                    step => panic!("{step:?}"),
+                }
+            }
+            assert!(inbound.memory() < 200_000);
+        }
+    }
+    assert_eq!(pings, 2);
+    feed(&mut inbound, b"\x81\x01\xff");
+    assert_eq!(inbound.advance(), Err(ProtocolError::TextNotUtf8));
+    let mut inbound = client(Limits::default());
+    inbound.discard_messages();
+    feed(&mut inbound, b"\x81\x02hi\x88\x00");
+    assert_eq!(inbound.advance(), Ok(Step::Close));
+}
+
+#[test]
+fn text_is_the_same_wherever_it_lies_in_the_window_and_however_long_it_is() {
+    let text: String = "a\u{e9}\u{20ac}\u{1f600}b".repeat(60);
+    let mut inbound = client(Limits::default());
+    for start in 0..130 {
+        let text: String = text.chars().skip(start).collect();
+        for end in (0..text.len().min(300)).filter(|&end| text.is_char_boundary(end)) {
+            feed(&mut inbound, &Frame::new(Opcode::Text, &text[..end]).to_bytes(None));
+            assert_eq!(inbound.advance(), Ok(Step::Message));
+            assert_eq!(inbound.message(), Ok(MessageRef::Text(&text[..end])));
+            assert_eq!(inbound.message(), Ok(MessageRef::Text(&text[..end])), "a second look");
+            if start % 3 == 0 {
+                assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+            }
+        }
+    }
+    for bad in [&b"\xa9abc"[..], b"abc\xc3", b"\x80", b"\xe2\x82", b"a\xffb"] {
+        let mut inbound = client(Limits::default());
+        feed(&mut inbound, &Frame::new(Opcode::Text, "\u{20ac}".repeat(30)).to_bytes(None));
+        feed(&mut inbound, &Frame::new(Opcode::Text, bad).to_bytes(None));
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert!(inbound.message().is_ok());
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.message(), Err(ProtocolError::TextNotUtf8), "{bad:02x?}");
     }
 }

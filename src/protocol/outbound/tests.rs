@@ -132,3 +132,31 @@ fn the_memory_of_a_large_frame_is_given_back() {
     }
     assert!(outbound.memory() <= Retention::SMALLEST);
 }
+
+#[test]
+fn text_that_is_taken_back_leaves_the_text_before_as_it_was() {
+    let mut outbound = server();
+    outbound.data(Opcode::Text, Fin::More, b"caf\xc3").unwrap();
+    let checkpoint = outbound.checkpoint();
+    outbound.data(Opcode::Continuation, Fin::More, b"\xa9\xe2").unwrap();
+    assert!(outbound.rollback(checkpoint));
+    assert_eq!(outbound.data(Opcode::Continuation, Fin::Last, b"\x82\xac"), Err(LocalProtocolError::TextNotUtf8));
+    outbound.data(Opcode::Continuation, Fin::Last, b"\xa9").unwrap();
+    assert_eq!(sent(&mut outbound), b"\x01\x04caf\xc3\x80\x01\xa9");
+    let checkpoint = outbound.checkpoint();
+    outbound.begin(Opcode::Text, Fin::Last, 2).unwrap();
+    outbound.payload(b"\xc3").unwrap();
+    assert!(outbound.rollback(checkpoint));
+    outbound.data(Opcode::Text, Fin::Last, b"x").unwrap();
+    assert_eq!(sent(&mut outbound), b"\x81\x01x");
+}
+
+#[test]
+fn a_message_that_is_known_to_be_text_may_come_in_chunks_cut_anywhere() {
+    let mut outbound = server();
+    assert_eq!(outbound.begin_message(MessageRef::Text("caf\u{e9}")), Ok(7));
+    outbound.payload(b"caf\xc3").unwrap();
+    outbound.payload(b"\xa9").unwrap();
+    assert_eq!(sent(&mut outbound), b"\x81\x05caf\xc3\xa9");
+    assert_eq!((outbound.in_progress(), outbound.is_inside_frame()), (None, false));
+}

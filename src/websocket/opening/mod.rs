@@ -110,7 +110,6 @@ impl<'a> Opening<'a> {
         if is_cancelled() { Err(cancelled()) } else { opened }
     }
 
-    /// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.
     /// Takes a stream whose opening handshake was done elsewhere.
     pub(super) fn from_open(
         &self,
@@ -126,6 +125,7 @@ impl<'a> Opening<'a> {
         Ok(self.establish(transport.into(), role, None, received, &CompressionOffer::negotiated(deflate)))
     }
 
+    /// Joins the halves that drive the connection from here on. `received` is what came behind the head: the first frames.
     fn establish(
         &self,
         stream: Stream,

@@ -555,7 +555,6 @@ struct Cursor<'a> {
 impl Cursor<'_> {
     fn receive(&mut self, received: &Received) -> Result<(), String> {
         let (kind, payload, is_end) = match received {
-            Received::Message(kind, payload) => (Some(*kind), payload, true),
             // Empty fragments may follow one after which nothing is missing.
             Received::Frame(payload, Some(true)) | Received::Message(_, payload)
                 if payload.is_empty() && self.may_be_open && self.offset == 0 =>
@@ -563,6 +562,7 @@ impl Cursor<'_> {
                 self.may_be_open = false;
                 return Ok(());
             }
+            Received::Message(kind, payload) => (Some(*kind), payload, true),
             Received::Frame(payload, Some(is_last)) => (None, payload, *is_last),
             Received::Frame(payload, None) => {
                 let rest = self.messages.get(self.number).map(|message| message.payload.len() - self.offset);

@@ -93,7 +93,7 @@ pub(crate) fn run(program: Program, ours: Box<dyn Transport>, theirs: impl Wire)
         let (program, speech, timeline, done) =
             (Arc::clone(&program), speech.clone(), Arc::clone(&timeline), Arc::clone(&done));
         world::spawn(move || {
-            ScriptedPeer { peer: Peer::new(theirs), program, timeline, done, log: PeerLog::default() }.run(&speech)
+            ScriptedPeer { peer: Peer::new(theirs), program, timeline, done, log: PeerLog::default(), closed: None }.run(&speech)
         })
     };
     let opened = open(&program, ours);
@@ -152,6 +152,8 @@ struct ScriptedPeer<W> {
     /// The other side is gone.
     done: Arc<AtomicBool>,
     log: PeerLog,
+    /// The code of the Close that came.
+    closed: Option<u16>,
 }
 
 /// What a frame means for the script.
@@ -300,7 +302,9 @@ impl<W: Wire> ScriptedPeer<W> {
                     self.peer.send(&pong, Cuts::NONE, Reads::Yes, PATIENCE);
                 }
                 CLOSE => {
-                    return Heard::Close(frame.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code)));
+                    let code = frame.payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                    self.closed = Some(code);
+                    return Heard::Close(code);
                 }
                 _ => {}
             }
@@ -308,8 +312,12 @@ impl<W: Wire> ScriptedPeer<W> {
         Heard::Nothing
     }
 
+    /// The same, unless a Close has come before.
     fn listen_for_close(&mut self, longest: Duration) -> Heard {
-        self.listen(longest)
+        match self.closed {
+            Some(code) => Heard::Close(code),
+            None => self.listen(longest),
+        }
     }
 
     fn answer(&mut self, code: u16) {

@@ -33,6 +33,8 @@ pub struct Outbound {
     buffer: ByteBuffer,
     /// How much of the buffer was written.
     written: usize,
+    /// Where the buffer begins in all that was ever encoded.
+    start: u64,
     message: DataState,
     /// The frame of which the header was encoded and the payload was not, all of it.
     current: Option<CurrentFrame>,
@@ -91,7 +93,8 @@ struct CurrentFrame {
 /// The state before a frame was encoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checkpoint {
-    length: usize,
+    /// Where the frame begins in all that was ever encoded. The buffer may have been emptied since.
+    position: u64,
     message: DataState,
     inside_frame: bool,
     deflating: bool,
@@ -112,6 +115,7 @@ impl Outbound {
             deflater: deflater.map(Box::new),
             buffer: ByteBuffer::default(),
             written: 0,
+            start: 0,
             message: DataState::default(),
             current: None,
             close: None,
@@ -131,7 +135,7 @@ impl Outbound {
         if self.written == self.buffer.len() {
             self.buffer.note_use(self.written);
             self.buffer.clear();
-            self.written = 0;
+            self.forget_written();
         }
     }
 
@@ -337,7 +341,7 @@ impl Outbound {
     pub fn release(&mut self) {
         if self.pending().is_empty() {
             self.buffer.release();
-            self.written = 0;
+            self.forget_written();
         }
     }
 
@@ -350,7 +354,7 @@ impl Outbound {
     #[inline]
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            length: self.buffer.len(),
+            position: self.start + self.buffer.len() as u64,
             message: self.message,
             inside_frame: self.current.is_some(),
             deflating: self.deflater.as_ref().is_some_and(|deflater| deflater.is_deflating()),
@@ -361,10 +365,12 @@ impl Outbound {
     /// Takes back what was encoded since `checkpoint`, unless any of it was written since; says whether.
     #[cold]
     pub(crate) fn rollback(&mut self, checkpoint: Checkpoint) -> bool {
-        if checkpoint.inside_frame || self.written > checkpoint.length || self.buffer.len() <= checkpoint.length {
+        let Some(length) = checkpoint.position.checked_sub(self.start) else { return false };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if checkpoint.inside_frame || self.written > length || self.buffer.len() <= length {
             return false;
         }
-        self.buffer.truncate(checkpoint.length);
+        self.buffer.truncate(length);
         self.message = checkpoint.message;
         self.current = None;
         if let Some(deflater) = &mut self.deflater {
@@ -381,7 +387,7 @@ impl Outbound {
     pub(crate) fn compact(&mut self) {
         if self.written > 0 && self.written >= self.pending().len() {
             self.buffer.drop_front(self.written);
-            self.written = 0;
+            self.forget_written();
         }
     }
 
@@ -389,8 +395,15 @@ impl Outbound {
     #[cold]
     pub(crate) fn discard_pending(&mut self) {
         self.buffer.release();
-        self.written = 0;
+        self.forget_written();
         self.current = None;
+    }
+
+    /// The buffer holds no longer what was written.
+    #[inline]
+    const fn forget_written(&mut self) {
+        self.start += self.written as u64;
+        self.written = 0;
     }
 
     #[inline]

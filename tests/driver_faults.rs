@@ -1,0 +1,193 @@
+//! Faults of the driver that need a peer with exact timing: over a wire in memory, which takes as much as it is told to.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{bounded, by_deadline, closed, frame, join, ms, parse_all};
+use websocket_sync::protocol::{LocalProtocolError, Role};
+use websocket_sync::{
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, Error, Frame, Interest, Message, MessageKind,
+    Opcode, Result, Transport, WebSocket,
+};
+
+/// The end of a wire in the hands of a test: what it says, what it has heard, and how many more bytes it takes.
+#[derive(Clone, Debug)]
+struct Wire(Arc<(Mutex<Bytes>, Condvar)>);
+
+#[derive(Debug)]
+struct Bytes {
+    said: VecDeque<u8>,
+    heard: Vec<u8>,
+    room: usize,
+    ended: bool,
+}
+
+impl Wire {
+    /// A connection over a wire that takes `room` bytes.
+    fn open(options: &ConnectOptions, room: usize) -> (WebSocket, Self) {
+        let bytes = Bytes { said: VecDeque::new(), heard: Vec::new(), room, ended: false };
+        let wire = Self(Arc::new((Mutex::new(bytes), Condvar::new())));
+        (options.from_open(wire.clone(), Role::Client, b"", None).unwrap(), wire)
+    }
+
+    fn say(&self, bytes: impl AsRef<[u8]>) {
+        self.change(|wire| wire.said.extend(bytes.as_ref()));
+    }
+
+    fn set_room(&self, room: usize) {
+        self.change(|wire| wire.room = room);
+    }
+
+    /// What was sent so far.
+    fn heard(&self) -> Vec<u8> {
+        self.0.0.lock().unwrap().heard.clone()
+    }
+
+    fn frames(&self) -> Vec<(u8, Vec<u8>)> {
+        parse_all(&self.heard()).0
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Bytes) -> T) -> T {
+        let changed = change(&mut self.0.0.lock().unwrap());
+        self.0.1.notify_all();
+        changed
+    }
+}
+
+impl Transport for Wire {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.change(|wire| match wire.said.read(buf)? {
+            0 if !wire.ended => Err(io::ErrorKind::WouldBlock.into()),
+            length => Ok(length),
+        })
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.change(|wire| match buf.len().min(wire.room) {
+            _ if wire.ended => Err(io::ErrorKind::BrokenPipe.into()),
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            length => {
+                wire.room -= length;
+                wire.heard.extend(&buf[..length]);
+                Ok(length)
+            }
+        })
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        let mut wire = self.0.0.lock().unwrap();
+        loop {
+            let ready = match interest {
+                Interest::Read => !wire.said.is_empty(),
+                Interest::Write => wire.room > 0,
+            };
+            if ready || wire.ended {
+                return Ok(true);
+            }
+            let rest = deadline.map_or(ms(60_000), |deadline| deadline.saturating_duration_since(Instant::now()));
+            if rest.is_zero() {
+                return Ok(false);
+            }
+            wire = self.0.1.wait_timeout(wire, rest).unwrap().0;
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Write {
+            self.change(|wire| wire.ended = true);
+        }
+        Ok(())
+    }
+}
+
+fn options() -> ConnectOptions {
+    ConnectOptions::new().send_timeout(ms(100)).close_timeout(ms(300)).recv_timeout(ms(5000))
+}
+
+fn unit<T>(result: Result<T>) -> Result<()> {
+    result.map(drop)
+}
+
+#[track_caller]
+fn assert_goes_on(ws: &WebSocket, wire: &Wire) {
+    assert!(ws.connected(), "{:?}", ws.close_info());
+    wire.set_room(usize::MAX);
+    ws.send_text("goes on").unwrap();
+    assert_eq!(wire.frames().last().unwrap(), &(0x81, b"goes on".to_vec()));
+}
+
+#[track_caller]
+fn assert_told(info: &CloseInfo, code: u16, reason: &str, cause: CloseCause) {
+    assert_eq!((info.code.0, info.reason.as_str(), info.cause), (code, reason, cause));
+}
+
+/// A Close 1009 of the peer.
+fn too_big() -> Vec<u8> {
+    frame(0x88, b"\x03\xf1too big")
+}
+
+// What was sent in part is never taken for unsent.
+
+/// The frame of a client: its header and what is written at a time.
+const FIRST_CHUNK: usize = 14 + 256 * 1024;
+
+#[test]
+fn a_send_that_stalls_between_two_chunks_ends_the_connection() {
+    type Send = fn(&WebSocket) -> Result<()>;
+    const SENDS: &[(&str, Send)] = &[
+        ("send_binary", |ws| unit(ws.send_binary(&vec![1; 1 << 20]))),
+        ("send_frame", |ws| unit(ws.send_frame(&Frame::new(Opcode::Binary, vec![1; 1 << 20])))),
+        ("send_reader", |ws| unit(ws.send_reader(MessageKind::Binary, io::repeat(1).take(1 << 20), Some(1 << 20)))),
+        ("cork", |ws| ws.cork(|batch| unit(batch.send_binary(&vec![1; 1 << 20])))),
+    ];
+    for &(name, send) in SENDS {
+        for tail in [0, 1000] {
+            bounded(10, move || {
+                let (ws, wire) = Wire::open(&options(), 0);
+                let mut room = FIRST_CHUNK;
+                if tail > 0 {
+                    room += ws.try_send_binary(&vec![7; tail]).unwrap();
+                }
+                wire.set_room(room);
+                assert!(send(&ws).unwrap_err().is_timeout(), "{name}");
+                assert!(!ws.connected(), "{name} behind {tail} bytes: it goes on");
+                wire.set_room(usize::MAX);
+                let info = closed(ws.send_text("behind a part of a frame"));
+                assert_eq!(info.cause, CloseCause::TornFrame, "{name}");
+                drop(ws);
+                assert_eq!(wire.heard().len(), room, "{name}: something follows");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_send_that_stalls_behind_an_earlier_tail_sends_nothing_and_goes_on() {
+    for left in [0, 1, 500, 1008] {
+        let (ws, wire) = Wire::open(&options(), 0);
+        assert_eq!(ws.try_send_binary(&[7; 1000]).unwrap(), 1008);
+        wire.set_room(left);
+        assert!(ws.send_binary(&vec![1; 1 << 20]).unwrap_err().is_timeout());
+        assert_goes_on(&ws, &wire);
+        let kinds: Vec<_> = wire.frames().into_iter().map(|(first, payload)| (first, payload.len())).collect();
+        assert_eq!(kinds, [(0x82, 1000), (0x81, 7)], "{left}");
+    }
+}
+
+// "Nothing was sent, the connection goes on."
+
+// What one thread begins another does not end.
+
+// What the peer said last is told.
+
+// A masking key that cannot be had.

@@ -191,3 +191,37 @@ fn a_send_that_stalls_behind_an_earlier_tail_sends_nothing_and_goes_on() {
 // What the peer said last is told.
 
 // A masking key that cannot be had.
+
+#[test]
+fn a_source_of_masking_keys_that_panics_leaves_the_sending_half_in_its_place() {
+    bounded(20, || {
+        let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+        let fails = Arc::new(AtomicBool::new(false));
+        let key = Arc::clone(&fails);
+        ws.set_mask_key(move || {
+            assert!(!key.load(Ordering::Relaxed), "as it should");
+            [1, 2, 3, 4]
+        })
+        .unwrap();
+
+        // Of a pong, which the receiver sends.
+        fails.store(true, Ordering::Relaxed);
+        wire.say([frame(0x89, "ping"), frame(0x81, "behind it")].concat());
+        assert!(catch_unwind(AssertUnwindSafe(|| ws.recv())).is_err());
+        fails.store(false, Ordering::Relaxed);
+        by_deadline(ms(100), || ws.try_send_text("one").unwrap());
+        assert_eq!(ws.recv().unwrap(), Message::from("behind it"));
+
+        // Of the last fragment of a message.
+        ws.send_frame(&Frame { fin: false, ..Frame::new(Opcode::Text, "first ") }).unwrap();
+        let last = Frame::new(Opcode::Continuation, "last");
+        fails.store(true, Ordering::Relaxed);
+        assert!(catch_unwind(AssertUnwindSafe(|| ws.send_frame(&last))).is_err());
+        fails.store(false, Ordering::Relaxed);
+        ws.send_frame(&last).unwrap();
+        assert_goes_on(&ws, &wire);
+        let data: Vec<_> = wire.frames().into_iter().filter(|(first, _)| *first != 0x8a).collect();
+        let expected: [(u8, &str); 4] = [(0x81, "one"), (0x01, "first "), (0x80, "last"), (0x81, "goes on")];
+        assert_eq!(data, expected.map(|(first, payload)| (first, payload.as_bytes().to_vec())));
+    });
+}

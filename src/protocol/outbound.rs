@@ -206,8 +206,10 @@ impl Outbound {
         rsv: Rsv,
         payload: &[u8],
     ) -> Result<usize, LocalProtocolError> {
-        self.message = self.data_state(opcode, fin, payload, Text::Valid)?;
-        Ok(self.encode(fin, rsv, opcode, payload))
+        let message = self.data_state(opcode, fin, payload, Text::Valid)?;
+        let key = self.key();
+        self.message = message;
+        Ok(self.encode(key, fin, rsv, opcode, payload))
     }
 
     /// Whether a data frame would be compressed if it were sent now.
@@ -313,7 +315,8 @@ impl Outbound {
     /// Encodes a frame as it stands, legal or not, past every rule: for tests of a peer. Returns the frame's length in bytes.
     #[doc(hidden)]
     pub fn frame_unchecked(&mut self, frame: &Frame) -> usize {
-        self.encode(if frame.fin { Fin::Last } else { Fin::More }, frame.rsv, frame.opcode, &frame.payload)
+        let key = self.key();
+        self.encode(key, if frame.fin { Fin::Last } else { Fin::More }, frame.rsv, frame.opcode, &frame.payload)
     }
 
     /// The Close that was sent, if one was.
@@ -415,11 +418,13 @@ impl Outbound {
         compression: Compression,
         text: Text,
     ) -> Result<usize, LocalProtocolError> {
-        self.message = self.data_state(opcode, fin, payload, text)?;
+        let message = self.data_state(opcode, fin, payload, text)?;
+        let key = self.key();
+        self.message = message;
         if self.begin_deflating(opcode, fin, payload.len() as u64, compression) {
-            return Ok(self.encode_deflated(fin, opcode, payload));
+            return Ok(self.encode_deflated(key, fin, opcode, payload));
         }
-        Ok(self.encode(fin, Rsv::NONE, opcode, payload))
+        Ok(self.encode(key, fin, Rsv::NONE, opcode, payload))
     }
 
     fn begin_frame(&mut self, opcode: Opcode, fin: Fin, len: u64, text: Text) -> Result<u64, LocalProtocolError> {
@@ -432,11 +437,11 @@ impl Outbound {
         // The end of an empty frame is its header.
         let judged = if len == 0 { fin } else { Fin::More };
         let message = self.data_state(opcode, judged, b"", text)?;
+        let key = self.key();
         self.message = DataState { in_progress: if fin == Fin::Last { None } else { message.in_progress }, ..message };
         if let Some(deflater) = &mut self.deflater {
             deflater.begin(false);
         }
-        let key = self.key();
         let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
         let length = self.encode_header(&header);
         let is_checked = text == Text::Unchecked && message.in_progress == Some(MessageKind::Text);
@@ -483,12 +488,12 @@ impl Outbound {
         if self.current.is_some() {
             return Err(LocalProtocolError::PayloadLength);
         }
-        Ok(self.encode(Fin::Last, Rsv::NONE, opcode, payload))
+        let key = self.key();
+        Ok(self.encode(key, Fin::Last, Rsv::NONE, opcode, payload))
     }
 
     #[inline]
-    fn encode(&mut self, fin: Fin, rsv: Rsv, opcode: Opcode, payload: &[u8]) -> usize {
-        let key = self.key();
+    fn encode(&mut self, key: Option<[u8; 4]>, fin: Fin, rsv: Rsv, opcode: Opcode, payload: &[u8]) -> usize {
         let header = FrameHeader { fin: fin == Fin::Last, rsv, opcode, mask: key, len: payload.len() as u64 };
         let length = self.encode_header(&header);
         self.append(key, payload);
@@ -505,10 +510,10 @@ impl Outbound {
     }
 
     /// The first frame of a compressed message is marked (RFC 7692, section 6.1).
-    fn encode_deflated(&mut self, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
+    fn encode_deflated(&mut self, key: Option<[u8; 4]>, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
         let Some(mut deflater) = self.deflater.take() else { return 0 };
         let rsv = if opcode == Opcode::Continuation { Rsv::NONE } else { Rsv::RSV1 };
-        let length = self.encode(fin, rsv, opcode, deflater.deflate(fin, payload));
+        let length = self.encode(key, fin, rsv, opcode, deflater.deflate(fin, payload));
         self.deflater = Some(deflater);
         length
     }
@@ -531,7 +536,8 @@ impl Outbound {
         self.buffer.fill(chunk.len());
     }
 
-    /// Clients mask every frame with a fresh key, servers none (RFC 6455, section 5.3).
+    /// Clients mask every frame with a fresh key, servers none (RFC 6455, section 5.3). The source of keys may be the user's, and
+    /// panic: a key is drawn before anything changes.
     #[inline]
     fn key(&mut self) -> Option<[u8; 4]> {
         match self.role {

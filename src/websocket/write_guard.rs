@@ -1,7 +1,9 @@
 //! The right to write: the sending half of a connection in the hands of one thread.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use super::shared::{CloseState, ControlPayload, Purpose, SendState, SharedConnection, Transaction, WriterKind};
@@ -592,13 +594,22 @@ impl<'a> WriteGuard<'a> {
         }
         // What fails is in the state, where the next call finds it.
         let _ = self.flush_now();
-        for _ in 0..Self::CONTROLS {
+        // A source of masking keys may panic: a second time would end the process.
+        let controls = if thread::panicking() { 0 } else { Self::CONTROLS };
+        for _ in 0..controls {
             let Some(outbound) = self.outbound.take() else { return };
             let Some((outbound, control)) = self.shared.give_back(outbound) else { return };
             self.outbound = Some(outbound);
-            self.encode_control(&control);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.encode_control(&control))) {
+                self.put_back();
+                resume_unwind(panic);
+            }
             let _ = self.flush_now();
         }
+        self.put_back();
+    }
+
+    fn put_back(&mut self) {
         if let Some(outbound) = self.outbound.take() {
             self.shared.put_back(self.shared.state(), outbound);
         }

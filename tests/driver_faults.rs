@@ -186,6 +186,35 @@ fn a_send_that_stalls_behind_an_earlier_tail_sends_nothing_and_goes_on() {
 
 // "Nothing was sent, the connection goes on."
 
+#[test]
+fn a_writer_whose_message_was_refused_before_any_of_it_left_leaves_the_connection_as_it_was() {
+    type Send = fn(&WebSocket) -> Result<()>;
+    const SENDS: &[(&str, Send)] = &[
+        ("finish", |ws| {
+            let mut writer = ws.message_writer(MessageKind::Binary)?;
+            writer.write_all(b"not sent")?;
+            writer.finish()
+        }),
+        ("send_reader", |ws| unit(ws.send_reader(MessageKind::Binary, &b"not sent"[..], None))),
+    ];
+    for &(name, send) in SENDS {
+        // Another message is in progress, begun by hand.
+        let (ws, wire) = Wire::open(&options(), usize::MAX);
+        ws.send_frame(&Frame { fin: false, ..Frame::new(Opcode::Text, "first ") }).unwrap();
+        let error = send(&ws).unwrap_err();
+        assert!(matches!(error, Error::Usage(LocalProtocolError::OutOfSequence(_))), "{name}: {error:?}");
+        ws.send_frame(&Frame::new(Opcode::Continuation, "last")).unwrap();
+        assert_goes_on(&ws, &wire);
+        assert_eq!(wire.frames().len(), 3, "{name}");
+
+        // The peer takes nothing for a while.
+        let (ws, wire) = Wire::open(&options(), 0);
+        by_deadline(ms(150), || assert!(send(&ws).unwrap_err().is_timeout(), "{name}"));
+        assert_goes_on(&ws, &wire);
+        assert_eq!(wire.frames().len(), 1, "{name}");
+    }
+}
+
 // What one thread begins another does not end.
 
 // What the peer said last is told.

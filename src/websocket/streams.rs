@@ -159,7 +159,7 @@ impl MessageWriter {
         drop(guard);
         let text = (kind == MessageKind::Text).then(Utf8Validator::default);
         let (opcode, state) = (kind.into(), WriterState::Writing);
-        Ok(Self { shared, opcode, text, buffer: Vec::new(), compression, transaction, state })
+        Ok(Self { shared, opcode, text, buffer: Vec::new(), compression, transaction, thread, state })
     }
 
     /// Sends the rest and ends the message.
@@ -173,10 +173,9 @@ impl MessageWriter {
         if self.text.as_ref().is_some_and(|text| text.finish().is_err()) {
             self.state = WriterState::NotUtf8;
         }
-        if let Err(error) = self.check_text() {
+        if let Err(error) = self.check_text().and_then(|()| self.send(Fin::Last)) {
             return Err(self.abandon(error));
         }
-        self.send(Fin::Last)?;
         self.state = WriterState::Finished;
         Ok(())
     }

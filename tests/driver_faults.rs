@@ -217,6 +217,32 @@ fn a_writer_whose_message_was_refused_before_any_of_it_left_leaves_the_connectio
 
 // What one thread begins another does not end.
 
+#[test]
+fn a_writer_that_was_moved_belongs_to_the_thread_that_writes() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(5000)), usize::MAX);
+        let mut writer = ws.message_writer(MessageKind::Text).unwrap();
+        let sender = ws.sender();
+        let (tell, told) = mpsc::channel();
+        let (go, waits) = mpsc::channel::<()>();
+        let moved = thread::spawn(move || {
+            // Less than a fragment: nothing is sent yet.
+            writer.write_all(b"Hello").unwrap();
+            let own = by_deadline(ms(100), || sender.send_text("own")).unwrap_err();
+            assert!(matches!(own, Error::Usage(LocalProtocolError::SendingMessage)), "{own:?}");
+            tell.send(()).unwrap();
+            waits.recv().unwrap();
+            thread::sleep(ms(100));
+            writer.finish().unwrap();
+        });
+        told.recv().unwrap();
+        go.send(()).unwrap();
+        ws.send_text("waits for it").unwrap();
+        join(moved);
+        assert_eq!(wire.frames(), [(0x81, b"Hello".to_vec()), (0x81, b"waits for it".to_vec())]);
+    });
+}
+
 // What the peer said last is told.
 
 // A masking key that cannot be had.

@@ -218,6 +218,25 @@ fn a_writer_whose_message_was_refused_before_any_of_it_left_leaves_the_connectio
 // What one thread begins another does not end.
 
 #[test]
+fn a_fragment_by_hand_does_not_become_a_part_of_what_a_writer_sends() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options(), usize::MAX);
+        let mut writer = ws.message_writer(MessageKind::Text).unwrap();
+        writer.write_all(b"Hel").unwrap();
+        writer.flush().unwrap();
+        let foreign = Frame::new(Opcode::Continuation, "foreign");
+        let error = ws.send_frame(&foreign).unwrap_err();
+        assert!(matches!(error, Error::Usage(LocalProtocolError::SendingMessage)), "{error:?}");
+        let sender = ws.sender();
+        let other = thread::spawn(move || sender.send_frame(&foreign));
+        assert!(join(other).is_err());
+        writer.write_all(b"lo").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(wire.frames(), [(0x01, b"Hel".to_vec()), (0x80, b"lo".to_vec())]);
+    });
+}
+
+#[test]
 fn a_writer_that_was_moved_belongs_to_the_thread_that_writes() {
     bounded(10, || {
         let (ws, wire) = Wire::open(&options().send_timeout(ms(5000)), usize::MAX);

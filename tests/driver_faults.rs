@@ -264,6 +264,59 @@ fn a_writer_that_was_moved_belongs_to_the_thread_that_writes() {
 
 // What the peer said last is told.
 
+#[test]
+fn a_close_behind_messages_that_were_received_is_told_after_an_abort_by_every_receive() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    const RECEIVES: &[(&str, Receive)] = &[
+        ("recv", |ws| unit(ws.recv())),
+        ("recv_ref", |ws| unit(ws.recv_ref())),
+        ("try_recv", |ws| unit(ws.try_recv())),
+        ("recv_data_frame", |ws| unit(ws.recv_data_frame(ControlFrames::Hide))),
+        ("message_reader", |ws| unit(ws.message_reader())),
+    ];
+    for &(name, receive) in RECEIVES {
+        let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+        wire.say([frame(0x81, "first"), too_big()].concat());
+        assert_eq!(ws.recv().unwrap(), Message::from("first"));
+        ws.sender().abort();
+        let info = closed(receive(&mut ws));
+        assert_told(&info, 1009, "too big", CloseCause::Remote);
+        assert_eq!(ws.close_info().unwrap(), info, "{name}");
+    }
+}
+
+#[test]
+fn an_answer_that_came_in_time_is_told_by_a_receive_that_comes_late() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    const RECEIVES: &[(&str, Receive)] = &[
+        ("recv", |ws| unit(ws.recv())),
+        ("try_recv", |ws| unit(ws.try_recv())),
+        ("recv_frame", |ws| unit(ws.recv_frame())),
+        ("close", |ws| {
+            ws.close()?;
+            unit(ws.recv())
+        }),
+    ];
+    for &(name, receive) in RECEIVES {
+        bounded(10, move || {
+            let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+            ws.send_close(CloseCode::NORMAL, "").unwrap();
+            wire.say(frame(0x88, b"\x03\xe8bye"));
+            thread::sleep(ms(400));
+            let info = closed(receive(&mut ws));
+            assert_told(&info, 1000, "bye", CloseCause::Local);
+            assert_eq!(ws.close_info().unwrap(), info, "{name}");
+        });
+        bounded(10, move || {
+            let (mut ws, wire) = Wire::open(&options(), 100);
+            assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+            wire.say(too_big());
+            thread::sleep(ms(400));
+            assert_told(&closed(receive(&mut ws)), 1009, "too big", CloseCause::Remote);
+        });
+    }
+}
+
 // A masking key that cannot be had.
 
 #[test]

@@ -366,7 +366,7 @@ impl Reader {
     /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
     fn begin_close(&mut self, shared: &SharedConnection) -> Result<()> {
         if let Some(closed) = shared.closed() {
-            return Err(closed);
+            return Err(self.look_for_close(shared).unwrap_or(closed));
         }
         let theirs = self.inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
         let info = shared.receive_close(&theirs, self.closed_first);
@@ -392,7 +392,9 @@ impl Reader {
                 Err(closed) => return Err(self.look_for_close(shared).unwrap_or(closed)),
             };
             if closing.is_over() {
-                return Err(Error::Closed(Box::new(shared.abort(CloseCause::Unanswered))));
+                // Nobody may have received for a while: what has arrived is still looked at.
+                shared.abort(CloseCause::Unanswered);
+                continue;
             }
             let unsent = shared.has_unsent();
             let pause = match (unsent, self.inbound.can_release()) {

@@ -317,6 +317,19 @@ fn an_answer_that_came_in_time_is_told_by_a_receive_that_comes_late() {
     }
 }
 
+#[test]
+fn a_look_at_how_it_ends_hides_no_message_from_a_loop() {
+    let (mut ws, wire) = Wire::open(&options(), 100);
+    assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+    assert!(ws.try_recv().unwrap().is_none() && !ws.has_buffered());
+    wire.say([frame(0x81, "before"), too_big()].concat());
+    assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Remote);
+    // The socket has nothing to say any more.
+    assert!(ws.has_buffered());
+    assert_eq!(ws.try_recv().unwrap(), Some(Message::from("before")));
+    assert_told(&closed(ws.try_recv()), 1009, "too big", CloseCause::Remote);
+}
+
 // A masking key that cannot be had.
 
 #[test]

@@ -465,7 +465,7 @@ impl Reader {
         let mut looked = 0;
         while looked < Self::MAX_LOOK {
             match self.inbound.advance() {
-                Ok(Step::NeedMore) => match shared.stream.try_read(self.inbound.space()) {
+                Ok(Step::NeedMore) => match self.read(shared, Deadline::NOW) {
                     Ok(length @ 1..) => {
                         self.inbound.received(length);
                         looked += length;
@@ -487,15 +487,11 @@ impl Reader {
     /// taking anything away from the receives that follow.
     #[cold]
     pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
-        loop {
-            let space = self.inbound.space();
-            if space.is_empty() {
-                break;
-            }
-            match shared.stream.try_read(space) {
-                Ok(length @ 1..) => self.inbound.received(length),
-                Ok(_) | Err(_) => break,
-            }
+        while !self.inbound.space().is_empty()
+            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW)
+        {
+            self.inbound.received(length);
+            self.buffered = Buffered::Unknown;
         }
         let (missing, unread) = self.inbound.beginning();
         find_close(unread.get(usize::try_from(missing).ok()?..)?)

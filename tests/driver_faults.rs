@@ -330,6 +330,22 @@ fn a_look_at_how_it_ends_hides_no_message_from_a_loop() {
     assert_told(&closed(ws.try_recv()), 1009, "too big", CloseCause::Remote);
 }
 
+#[test]
+fn a_close_comes_once_as_a_frame_though_a_send_is_stuck() {
+    bounded(10, || {
+        let (mut ws, wire) = Wire::open(&options().send_timeout(ms(3000)).close_timeout(ms(1500)), 100);
+        let sender = ws.sender();
+        let stuck = thread::spawn(move || sender.send_binary(&[1; 1000]));
+        thread::sleep(ms(100));
+        wire.say(too_big());
+        let first = ws.recv_data_frame(ControlFrames::Hide).unwrap();
+        assert_eq!(first.opcode, Opcode::Close);
+        assert_told(&closed(ws.recv_data_frame(ControlFrames::Hide)), 1009, "too big", CloseCause::Remote);
+        drop(ws);
+        assert!(join(stuck).is_err());
+    });
+}
+
 // A masking key that cannot be had.
 
 #[test]

@@ -157,6 +157,11 @@ impl Ending {
         self.until
     }
 
+    /// Whether a receive was told already.
+    pub(super) const fn is_told(&self) -> bool {
+        self.error.is_none()
+    }
+
     /// Whether there is nothing left to do.
     pub(super) fn is_over(&self) -> bool {
         self.phase == EndingPhase::Over

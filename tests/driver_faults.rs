@@ -346,6 +346,52 @@ fn a_close_comes_once_as_a_frame_though_a_send_is_stuck() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_close_behind_a_send_that_is_stuck_does_not_spin() {
+    use rustix::time::{ClockId, clock_gettime};
+    fn cpu() -> Duration {
+        clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
+    }
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(5000)).close_timeout(ms(1000)), 100);
+        let sender = ws.sender();
+        let stuck = thread::spawn(move || sender.send_binary(&[1; 1000]));
+        thread::sleep(ms(100));
+        wire.say(too_big());
+        let before = cpu();
+        ws.close().unwrap();
+        let spent = cpu() - before;
+        assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Local);
+        assert!(spent < ms(100), "{spent:?} of CPU time");
+        assert!(join(stuck).is_err());
+    });
+}
+
+#[test]
+fn a_close_behind_a_send_that_gets_on_is_answered() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(5000)).close_timeout(ms(1500)), 100);
+        let sender = ws.sender();
+        let stuck = thread::spawn(move || sender.send_binary(&[1; 1000]));
+        thread::sleep(ms(100));
+        wire.say(too_big());
+        let peer = wire.clone();
+        let peer = thread::spawn(move || {
+            thread::sleep(ms(300));
+            peer.set_room(usize::MAX);
+            thread::sleep(ms(200));
+            peer.change(|wire| wire.ended = true);
+        });
+        by_deadline(ms(700), || ws.close().unwrap());
+        join(peer);
+        join(stuck).unwrap();
+        assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Local);
+        let kinds: Vec<_> = wire.frames().into_iter().map(|(first, _)| first).collect();
+        assert_eq!(kinds, [0x82, 0x88]);
+    });
+}
+
 // A masking key that cannot be had.
 
 #[test]

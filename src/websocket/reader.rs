@@ -333,8 +333,12 @@ impl Reader {
         let control = ControlPolicy::Handle(ControlFrames::Hide);
         let is_over = |reader: &Self| reader.ending.as_ref().is_none_or(|ending| ending.is_over());
         while !(shared.is_over() && is_over(self)) {
-            // The error of the end is told by `close_info`; behind a send that is stuck it comes more than once.
+            // The error of the end is told by `close_info`.
             let _ = self.advance(shared, Granularity::Message, control, &mut ReceiveDeadline::Timeout(None));
+            if let Some(ending) = &self.ending {
+                // Our Close is behind a send that is stuck.
+                shared.send_queued_close(ending.until());
+            }
         }
     }
 

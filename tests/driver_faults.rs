@@ -30,12 +30,14 @@ struct Bytes {
     heard: Vec<u8>,
     room: usize,
     ended: bool,
+    /// What the next read takes.
+    slow_read: Option<Duration>,
 }
 
 impl Wire {
     /// A connection over a wire that takes `room` bytes.
     fn open(options: &ConnectOptions, room: usize) -> (WebSocket, Self) {
-        let bytes = Bytes { said: VecDeque::new(), heard: Vec::new(), room, ended: false };
+        let bytes = Bytes { said: VecDeque::new(), heard: Vec::new(), room, ended: false, slow_read: None };
         let wire = Self(Arc::new((Mutex::new(bytes), Condvar::new())));
         (options.from_open(wire.clone(), Role::Client, b"", None).unwrap(), wire)
     }
@@ -66,6 +68,9 @@ impl Wire {
 
 impl Transport for Wire {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(pause) = self.change(|wire| wire.slow_read.take()) {
+            thread::sleep(pause);
+        }
         self.change(|wire| match wire.said.read(buf)? {
             0 if !wire.ended => Err(io::ErrorKind::WouldBlock.into()),
             length => Ok(length),
@@ -389,6 +394,25 @@ fn a_close_behind_a_send_that_gets_on_is_answered() {
         assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Local);
         let kinds: Vec<_> = wire.frames().into_iter().map(|(first, _)| first).collect();
         assert_eq!(kinds, [0x82, 0x88]);
+    });
+}
+
+#[test]
+fn who_only_looks_at_a_connection_does_not_keep_a_close_from_receiving() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().close_timeout(ms(3000)), 100);
+        assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+        wire.change(|wire| wire.slow_read = Some(ms(300)));
+        thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(ws.close_info().unwrap().cause, CloseCause::TornFrame));
+            thread::sleep(ms(100));
+            scope.spawn(|| {
+                thread::sleep(ms(400));
+                wire.say(too_big());
+            });
+            by_deadline(ms(700), || ws.close().unwrap());
+        });
+        assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Remote);
     });
 }
 

@@ -9,11 +9,10 @@ use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 
 use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
-use super::poll::Waits;
+
 use super::tls::Tls;
-use super::transport::{Interest, Transport};
+use super::transport::Transport;
 use crate::cancellation::{Cancellation, Watch};
-use crate::sync::now;
 
 /// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
 /// speaks TLS itself.

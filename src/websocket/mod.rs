@@ -35,7 +35,7 @@ pub(crate) use crate::protocol::{CloseCode, Granularity, Opcode};
 
 use self::opening::Opening;
 use self::reader::Reader;
-use self::shared::SharedConnection;
+use self::shared::{SharedConnection, WriterKind};
 use self::write_guard::STALL;
 use self::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
@@ -279,6 +279,14 @@ impl WebSocket {
         self.connection.as_ref().map_or_else(SendProgress::default, |connection| {
             let shared = &connection.shared;
             SendProgress { sent: shared.event_loop.sent(), in_tls: shared.stream.output_len() }
+        })
+    }
+
+    /// Whether another thread is in the midst of a send that waits: whatever else waits to be sent is behind that.
+    pub(crate) fn is_held_by_another(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| {
+            let state = connection.shared.state();
+            state.outbound.is_none() && state.writer == WriterKind::Waiting
         })
     }
 

@@ -1,8 +1,8 @@
 //! Sockets as transports: waiting, not waiting, and both when somebody else changes the socket.
 
+use std::io::ErrorKind;
 #[cfg(unix)]
 use std::io::Write;
-use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpListener, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;

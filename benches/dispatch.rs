@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use websocket_sync::protocol::handshake::accept_for;
-use websocket_sync::{ConnectOptions, Error, MessageRef, Transport, WebSocketApp};
+use websocket_sync::{ConnectOptions, Error, Interest, MessageRef, Transport, WebSocketApp};
 
 const MESSAGES: usize = 1_000_000;
 const ROUNDS: usize = 25;
@@ -53,7 +53,7 @@ impl Tape {
 }
 
 impl Transport for Tape {
-    fn read(&self, buf: &mut [u8], _: Option<Duration>) -> io::Result<usize> {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State { answer, burst, position, bursts } = &mut *state;
         if !answer.is_empty() {
@@ -76,7 +76,7 @@ impl Transport for Tape {
         Ok(length)
     }
 
-    fn write(&self, buf: &[u8], _: Option<Duration>) -> io::Result<usize> {
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         if let Some(key) = std::str::from_utf8(buf).ok().and_then(|head| head.split("Sec-WebSocket-Key: ").nth(1)) {
             let accept = accept_for(key.lines().next().unwrap());
             let answer = format!(
@@ -86,6 +86,10 @@ impl Transport for Tape {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).answer = answer.into_bytes();
         }
         Ok(buf.len())
+    }
+
+    fn wait(&self, _: Interest, _: Option<Instant>) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn shutdown(&self, _: Shutdown) -> io::Result<()> {

@@ -183,7 +183,7 @@ impl Window {
 
     /// Whether more memory is held than an idle connection pays for, and nothing is unread.
     pub(crate) const fn can_release(&self) -> bool {
-        self.is_empty() && self.bytes.len() > Retention::SMALLEST
+        self.is_empty() && self.size() > Retention::SMALLEST
     }
 
     /// Gives the memory back, if nothing is unread.

@@ -13,7 +13,7 @@ pub use self::proxy::{ProxyError, ProxyUrlError};
 pub use self::redirect::{RedirectError, RedirectProblem};
 pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
-use crate::protocol::{CloseCode, LocalProtocolError, ProtocolError};
+use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
 
 /// The result of everything in this crate that can fail.
@@ -274,6 +274,12 @@ impl CloseInfo {
         Self { code, reason: reason.to_owned(), cause }
     }
 
+    /// The same end of a connection, after the peer's Close was found to have come before it.
+    pub(crate) fn with_close(&self, theirs: &CloseFrame) -> Self {
+        let cause = if self.cause == CloseCause::Unanswered { CloseCause::Local } else { CloseCause::Remote };
+        Self::new(theirs.code, &theirs.reason, cause)
+    }
+
     /// Whether both sides agreed to end: the closing handshake took place (RFC 6455, section 7.1.4).
     pub const fn is_clean(&self) -> bool {
         matches!(self.cause, CloseCause::Local | CloseCause::Remote)
@@ -318,6 +324,9 @@ pub enum CloseCause {
     /// The peer broke a rule, and this side ended the connection.
     #[error("peer violated the protocol: {0}")]
     Violation(ProtocolError),
+    /// A message of which a part was sent could not be finished, for this reason.
+    #[error("a message was not finished: {0}")]
+    Unfinished(LocalProtocolError),
     /// A frame could not be written whole, so that nothing can follow it.
     #[error("a frame was sent in part")]
     TornFrame,

@@ -62,7 +62,6 @@ mod message;
 mod net;
 mod options;
 pub mod protocol;
-mod sender;
 mod sync;
 mod timings;
 mod trace;
@@ -84,7 +83,7 @@ pub use crate::error::{
     ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
-pub use crate::net::{HalfDuplex, Transport};
+pub use crate::net::{HalfDuplex, Interest, Transport};
 pub use crate::options::{
     ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
     set_default_timeout,
@@ -92,7 +91,6 @@ pub use crate::options::{
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};
 pub use crate::protocol::{DeflateOptions, DeflateParams};
-pub use crate::sender::Sender;
 pub use crate::timings::Timings;
 pub use crate::trace::{
     TraceDirection, TraceEvent, TraceFrame, TraceRecord, TraceSink, TraceToStderr, disable_trace, enable_trace,
@@ -100,7 +98,7 @@ pub use crate::trace::{
 };
 pub use crate::url::UrlError;
 pub use crate::websocket::{
-    Batch, ControlFrames, MessageReader, MessageWriter, Messages, WebSocket, create_connection,
+    Batch, ControlFrames, MessageReader, MessageWriter, Messages, Sender, WebSocket, create_connection,
 };
 /// The sockets that [`SocketOptions::configure`] hands out.
 pub use socket2;

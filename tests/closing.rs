@@ -201,7 +201,8 @@ fn receives_why(send: fn(&WebSocket) -> Result<(), Error>) {
     assert!(matches!(info.cause, CloseCause::Lost(_)), "{info:?}");
     assert!(!ws.connected());
     closed(at_once(|| ws.send_text("nobody")));
-    assert_eq!(ws.close_info().unwrap(), info);
+    // What had arrived by then is known without a receive, and takes nothing away from it.
+    assert_info(&ws.close_info().unwrap(), 1008, "policy", CloseCause::Remote);
     assert_eq!(ws.recv().unwrap(), Message::from("last"));
     assert_info(&closed(ws.recv()), 1008, "policy", CloseCause::Remote);
     assert_info(&closed(ws.send_text("")), 1008, "policy", CloseCause::Remote);

@@ -22,8 +22,8 @@ use app_support::{Log, nowhere, serve_again, show_closed, show_error};
 use races::Manners;
 use support::{Peer, alone, at_once, bounded, by_deadline, descriptors_and_threads, frame, join, ms};
 use websocket_sync::{
-    CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, ManyApps, MessageRef,
-    Overflow, Reconnect, Result, SocketOptions, ThisThread, TlsOptions, Transport, WebSocket, WebSocketApp,
+    CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest, ManyApps,
+    MessageRef, Overflow, Reconnect, Result, SocketOptions, ThisThread, TlsOptions, Transport, WebSocket, WebSocketApp,
 };
 
 /// Runs one app on a loop; how it ended.
@@ -705,17 +705,21 @@ fn apps_are_added_by_callbacks_and_by_other_threads_while_the_loop_runs() {
     });
 }
 
-/// Knows only timeouts, and has no descriptor.
+/// Has no descriptor.
 #[derive(Debug)]
 struct Bare(Box<dyn Transport>);
 
 impl Transport for Bare {
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.0.read(buf, timeout)
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buf)
     }
 
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.0.write(buf, timeout)
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.0.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.0.wait(interest, deadline)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Transports that do the worst: one fault at the n-th operation, for every n until none is left to be hit, and two at once.
 //!
-//! The peer is a simulation in memory that answers at once, so that every run is the same and none takes any time. A read that
-//! finds nothing answers like one that has waited in vain.
+//! The peer is a simulation in memory that answers at once, so that every run is the same and none takes any time. A wait for what is
+//! not there is over at once, as if it had lasted until its deadline.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use support::{bounded, frame, masked_frame};
 use websocket_sync::protocol::Frame;
 use websocket_sync::{
-    CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Message, MessageKind, Opcode, Phase, Result,
+    CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Interest, Message, MessageKind, Opcode, Phase, Result,
     Transport, WebSocket,
 };
 
@@ -108,6 +108,17 @@ struct World {
     write_failed: bool,
     /// And it tried another.
     wrote_on: bool,
+    /// A read had to find nothing, and the wait that follows is in vain.
+    read_blocked: bool,
+    write_blocked: Blocked,
+}
+
+/// A write that must time out: it meets EAGAIN, the wait that follows is in vain, and so is the last try.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Blocked {
+    No,
+    Wait,
+    LastTry,
 }
 
 /// What the peer does.
@@ -133,6 +144,11 @@ impl World {
         let fault = self.plan.0.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
         self.broken |= fault.is_some_and(|fault| matches!(fault, Fault::Reset | Fault::GivenUp | Fault::Lie));
         fault
+    }
+
+    /// Whether nothing more comes.
+    const fn is_at_end(&self) -> bool {
+        self.ended || self.shut_read || self.shut_write || self.broken
     }
 
     /// The peer acts on what it has heard.
@@ -192,13 +208,6 @@ impl World {
     }
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Waits {
-    Yes,
-    No,
-}
-
-/// On Windows a timeout of a socket has the same error, so that there is no telling.
 fn given_up() -> io::Error {
     #[cfg(unix)]
     return rustix::io::Errno::TIMEDOUT.into();
@@ -220,17 +229,55 @@ impl Faulty {
     fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap()
     }
+}
 
-    fn write_some(&self, buf: &[u8], waits: Waits) -> io::Result<usize> {
+impl Transport for Faulty {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut world = self.world();
+        assert!(!buf.is_empty(), "a read into nothing");
+        let fault = world.strike();
+        world.read_blocked = matches!(fault, Some(Fault::WouldBlock | Fault::TimedOut));
+        let step = match fault {
+            Some(Fault::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
+            Some(Fault::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
+            Some(Fault::TimedOut) => return Err(io::ErrorKind::TimedOut.into()),
+            Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Fault::GivenUp) => return Err(given_up()),
+            Some(Fault::Lie) => return Ok(buf.len() + 1),
+            Some(Fault::Nothing) => {
+                world.said.clear();
+                world.ended = true;
+                return Ok(0);
+            }
+            Some(Fault::Short) => 1,
+            None => world.step,
+        };
+        let length = buf.len().min(step).min(world.said.len());
+        if length == 0 {
+            return if world.is_at_end() { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
+        }
+        for (byte, said) in buf.iter_mut().zip(world.said.drain(..length)) {
+            *byte = said;
+        }
+        Ok(length)
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let mut world = self.world();
         assert!(!buf.is_empty(), "a write of nothing");
         world.wrote_on |= world.write_failed;
+        if std::mem::replace(&mut world.write_blocked, Blocked::No) == Blocked::LastTry {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         let fault = world.strike();
         world.write_failed = match fault {
-            // Nothing is an answer of one that does not wait.
-            Some(Fault::Nothing) => waits == Waits::Yes,
+            // Nothing is an answer to who does not want to wait.
+            Some(Fault::Nothing) => false,
             fault => fault.is_some_and(|fault| fault.severity() == Severity::End),
         };
+        if matches!(fault, Some(Fault::WouldBlock | Fault::TimedOut)) {
+            world.write_blocked = Blocked::Wait;
+        }
         let length = match fault {
             Some(Fault::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
             Some(Fault::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
@@ -250,44 +297,30 @@ impl Faulty {
         world.act();
         Ok(length)
     }
-}
 
-impl Transport for Faulty {
-    fn read(&self, buf: &mut [u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn wait(&self, interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
         let mut world = self.world();
-        assert!(!buf.is_empty(), "a read into nothing");
-        let step = match world.strike() {
+        let failed = match world.strike() {
             Some(Fault::Interrupted) => return Err(io::ErrorKind::Interrupted.into()),
-            Some(Fault::WouldBlock) => return Err(io::ErrorKind::WouldBlock.into()),
-            Some(Fault::TimedOut) => return Err(io::ErrorKind::TimedOut.into()),
-            Some(Fault::Reset) => return Err(io::ErrorKind::ConnectionReset.into()),
-            Some(Fault::GivenUp) => return Err(given_up()),
-            Some(Fault::Lie) => return Ok(buf.len() + 1),
-            Some(Fault::Nothing) => {
-                world.said.clear();
-                world.ended = true;
-                return Ok(0);
-            }
-            Some(Fault::Short) => 1,
-            None => world.step,
+            Some(Fault::WouldBlock) => return Ok(false),
+            Some(Fault::TimedOut) => Err(io::ErrorKind::TimedOut.into()),
+            Some(Fault::Reset) => Err(io::ErrorKind::ConnectionReset.into()),
+            Some(Fault::GivenUp) => Err(given_up()),
+            // It says that it is ready, and is not.
+            Some(Fault::Short | Fault::Nothing | Fault::Lie) => return Ok(true),
+            None => Ok(()),
         };
-        let length = buf.len().min(step).min(world.said.len());
-        if length == 0 {
-            let is_end = world.ended || world.shut_read || world.shut_write || world.broken;
-            return if is_end { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
+        world.write_failed |= interest == Interest::Write && world.broken;
+        failed?;
+        match interest {
+            Interest::Read if std::mem::take(&mut world.read_blocked) => Ok(false),
+            Interest::Read => Ok(!world.said.is_empty() || world.is_at_end()),
+            Interest::Write if world.write_blocked == Blocked::Wait => {
+                world.write_blocked = Blocked::LastTry;
+                Ok(false)
+            }
+            Interest::Write => Ok(true),
         }
-        for (byte, said) in buf.iter_mut().zip(world.said.drain(..length)) {
-            *byte = said;
-        }
-        Ok(length)
-    }
-
-    fn write(&self, buf: &[u8], _timeout: Option<Duration>) -> io::Result<usize> {
-        self.write_some(buf, Waits::Yes)
-    }
-
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.write_some(buf, Waits::No)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -532,6 +565,8 @@ fn run(scenario: &Scenario, plan: &Plan, step: usize) -> Run {
         broken: false,
         write_failed: false,
         wrote_on: false,
+        read_blocked: false,
+        write_blocked: Blocked::No,
     })));
     let options = ConnectOptions::new().mask_key(|| KEY).send_timeout(Duration::from_secs(5));
     let mut trace = Trace::default();

@@ -8,14 +8,14 @@ use std::io::{self, Read};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::{LevelFilter, Log, Metadata, Record};
 use support::site::{Site, fields, found, open, path, status};
 use support::{Peer, bounded, by_deadline, ms, serve};
 use websocket_sync::protocol::LocalProtocolError;
 use websocket_sync::protocol::handshake::BodyEnd;
-use websocket_sync::{ConnectOptions, Error, HandshakeError, Phase, Refusal, Transport, create_connection};
+use websocket_sync::{ConnectOptions, Error, HandshakeError, Interest, Phase, Refusal, Transport, create_connection};
 
 /// The lines of the head that these options come to, but for the key.
 fn said(options: &ConnectOptions) -> Vec<String> {
@@ -295,12 +295,16 @@ fn a_log_names_the_url_without_its_secrets() {
 struct Gone(Mutex<&'static [u8]>);
 
 impl Transport for Gone {
-    fn read(&self, buf: &mut [u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.0.lock().unwrap().read(buf)
     }
 
-    fn write(&self, _buf: &[u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::ConnectionReset.into())
+    }
+
+    fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn shutdown(&self, _how: Shutdown) -> io::Result<()> {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use support::{Peer, at_once, bounded, by_deadline, closed, frame, join, ms, narrow};
 use websocket_sync::protocol::ProtocolError;
 use websocket_sync::{
-    CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Frame, Message, MessageRef, Opcode, TlsBackend,
-    TlsOptions, Transport, WebSocket,
+    CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Frame, Interest, Message, MessageRef, Opcode,
+    TlsBackend, TlsOptions, Transport, WebSocket,
 };
 
 /// Over TCP, and over TLS of each library.
@@ -615,8 +615,8 @@ struct Endless {
 }
 
 impl Transport for Endless {
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.opening.read(buf, timeout)
+    fn read(&self, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        self.opening.read(buf, deadline)
     }
 
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -626,8 +626,12 @@ impl Transport for Endless {
         Ok(buf.len())
     }
 
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.opening.write(buf, timeout)
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.opening.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.opening.wait(interest, deadline)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -684,17 +688,39 @@ fn a_connection_that_has_fallen_silent_gives_its_memory_back() {
     });
 }
 
-/// What a user wrote before there was `try_read`.
+/// A stream that can do no more than read and write with a timeout.
 #[derive(Debug)]
 struct Old(Box<dyn Transport>);
 
-impl Transport for Old {
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.0.read(buf, timeout)
+impl Old {
+    fn read_within(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+        self.0.read(buf, timeout.map(|timeout| Instant::now() + timeout))
     }
 
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.0.write(buf, timeout)
+    fn write_within(&self, buf: &[u8], timeout: Duration) -> io::Result<usize> {
+        if self.0.wait(Interest::Write, Some(Instant::now() + timeout))? {
+            self.0.try_write(buf)
+        } else {
+            Err(io::ErrorKind::TimedOut.into())
+        }
+    }
+}
+
+impl Transport for Old {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_within(buf, Some(ms(1)))
+    }
+
+    fn read(&self, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        self.read_within(buf, deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())))
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.write_within(buf, ms(1))
+    }
+
+    fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

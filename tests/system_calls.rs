@@ -10,10 +10,10 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use native_tls::Protocol;
-use websocket_sync::{ConnectOptions, MessageRef, TlsOptions, Transport, WebSocket};
+use websocket_sync::{ConnectOptions, Interest, MessageRef, TlsOptions, Transport, WebSocket};
 
 use tls_peer::{Authority, Validity};
 
@@ -33,19 +33,23 @@ struct Calls {
 }
 
 impl Transport for Counting {
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+    fn read(&self, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
         self.calls.reads.fetch_add(1, Ordering::Relaxed);
-        self.socket.read(buf, timeout)
+        self.socket.read(buf, deadline)
     }
 
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.calls.writes.fetch_add(1, Ordering::Relaxed);
-        self.socket.write(buf, timeout)
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.calls.reads.fetch_add(1, Ordering::Relaxed);
+        self.socket.try_read(buf)
     }
 
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.calls.writes.fetch_add(1, Ordering::Relaxed);
         self.socket.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.socket.wait(interest, deadline)
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

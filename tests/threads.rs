@@ -318,8 +318,8 @@ fn a_writer_whose_text_was_wrong_cannot_be_finished() {
                 assert_eq!(writer.write_all(b"\xff").unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
                 assert_eq!(writer.write_all(b"good").unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
             }
-            let error = writer.finish().unwrap_err();
-            assert!(matches!(error, Error::Usage(LocalProtocolError::TextNotUtf8)), "{error:?}");
+            let info = closed(writer.finish());
+            assert_eq!(info.cause, CloseCause::Unfinished(LocalProtocolError::TextNotUtf8));
             closed(ws.send_text("not any more"));
             peer.join();
         }
@@ -362,17 +362,32 @@ fn a_reader_that_fails_is_told_apart_from_a_connection_that_does() {
         let io: Expected =
             |error| matches!(error, Error::Other(error) if error.to_string().contains("entity not found"));
         let text: Expected = |error| matches!(error, Error::Usage(LocalProtocolError::TextNotUtf8));
-        let short: Expected = |error| matches!(error, Error::Usage(LocalProtocolError::PayloadLength));
         let end = std::io::ErrorKind::NotFound;
-        let cases: [(&'static [u8], Option<u64>, Expected); 7] = [
+        // Nothing has left: the connection goes on.
+        let harmless: [(&'static [u8], Option<u64>, Expected); 6] = [
             (b"half", None, io),
-            (b"half", Some(8), io),
             (b"\xff", None, text),
             (b"\xff", Some(1), text),
             (b"\xc3", Some(1), text),
             (b"", Some(1), io),
             (b"", Some(u64::MAX >> 1), io),
         ];
+        for (bytes, length, expected) in harmless {
+            let (ws, peer) = open(&ConnectOptions::new(), |mut peer| {
+                assert_eq!(peer.frame(), (0x81, b"goes on".to_vec()));
+                peer.end()
+            });
+            let error = ws.send_reader(MessageKind::Text, Fails(bytes, end), length).unwrap_err();
+            assert!(expected(&error), "{bytes:?} of {length:?}: {error:?}");
+            ws.send_text("goes on").unwrap();
+            ws.close().unwrap();
+            peer.join();
+        }
+        let unfinished: Expected = |error| {
+            let expected = CloseCause::Unfinished(LocalProtocolError::PayloadLength);
+            error.close_info().is_some_and(|info| info.cause == expected)
+        };
+        let cases: [(&'static [u8], Option<u64>, Expected); 1] = [(b"half", Some(8), io)];
         for (bytes, length, expected) in cases {
             let (ws, peer) = open(&ConnectOptions::new().close_timeout(ms(100)), |mut peer| peer.rest());
             let error = ws.send_reader(MessageKind::Text, Fails(bytes, end), length).unwrap_err();
@@ -384,7 +399,7 @@ fn a_reader_that_fails_is_told_apart_from_a_connection_that_does() {
         }
         let (ws, peer) = open(&ConnectOptions::new(), |mut peer| peer.rest());
         let error = ws.send_reader(MessageKind::Text, &b"short"[..], Some(6)).unwrap_err();
-        assert!(short(&error), "{error:?}");
+        assert!(unfinished(&error), "{error:?}");
         drop(ws);
         peer.join();
     });

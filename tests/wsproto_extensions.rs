@@ -285,6 +285,38 @@ mod in_the_handshake {
         assert!(head.contains("Sec-WebSocket-Extensions: fake\r\n"), "{head}");
     }
 
+    /// A server that offers this was made to a request for it, and what the server says to it.
+    fn consented(builder: ConnectionBuilder, offers: &str, named: &[&str]) -> Result<Vec<u8>, LocalProtocolError> {
+        let headers = Headers::from([
+            ("Host", "h".to_owned()),
+            ("Connection", "Upgrade".to_owned()),
+            ("Upgrade", "websocket".to_owned()),
+            ("Sec-WebSocket-Version", "13".to_owned()),
+            ("Sec-WebSocket-Key", key_from([7; 16])),
+            ("Sec-WebSocket-Extensions", offers.to_owned()),
+        ]);
+        let extensions = named.iter().map(|name| ExtensionOffer::new(*name)).collect();
+        let accept = AcceptConnection { extensions, ..AcceptConnection::default() };
+        builder.upgrade(headers, "/").unwrap().send(accept)
+    }
+
+    #[test]
+    fn a_server_agrees_to_an_extension_once() {
+        let offers = "fake; a, fake; b, other";
+        let twice = consented(ConnectionBuilder::new(), offers, &["fake", "other", "fake"]);
+        assert_eq!(twice, Err(LocalProtocolError::RepeatedExtension), "both named by the caller");
+
+        let extension = Fake::new("fake");
+        let heard = Arc::clone(&extension.heard);
+        let twice = consented(ConnectionBuilder::new().extension(extension), offers, &["fake"]);
+        assert_eq!(twice, Err(LocalProtocolError::RepeatedExtension), "one by the caller, one by the connection");
+        assert!(heard.lock().unwrap().is_empty(), "nothing was taken note of");
+
+        let builder = || ConnectionBuilder::new().extension(Fake::new("fake")).extension(Fake::new("fake"));
+        assert_eq!(accepted(builder(), offers), Ok(Some("fake".into())), "two extensions of one name");
+        assert!(consented(builder(), offers, &["other"]).is_ok());
+    }
+
     #[test]
     fn the_handshake_may_take_place_elsewhere() {
         let mut ours: Vec<Box<dyn Extension>> = vec![Box::new(Fake::new("one")), Box::new(Fake::new("two"))];

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use proptest::prelude::*;
 use websocket_sync::HandshakeError;
 use websocket_sync::protocol::handshake::{ExtensionOffer, HeadLimits, Headers, accept_for};
 use websocket_sync::protocol::{
@@ -493,5 +494,243 @@ fn both_ends_come_to_an_open_connection() {
     for connection in [client, server] {
         assert_eq!(connection.state(), ConnectionState::Open);
         assert!(format!("{connection:?}").contains("state: Open"), "{connection:?}");
+    }
+}
+
+mod hostile_heads {
+    use super::*;
+
+    /// What a role made of the bytes: its events, with the parts of a body joined, and how it failed.
+    type Outcome = (Vec<Event>, Option<HandshakeError>);
+
+    fn client(limits: HeadLimits) -> Connection {
+        let mut client = ConnectionBuilder::new().head_limits(limits).client(entropy());
+        client.send(Request { subprotocols: vec!["chat".into()], ..plain() }).unwrap();
+        client
+    }
+
+    fn server(limits: HeadLimits) -> Connection {
+        ConnectionBuilder::new().head_limits(limits).server()
+    }
+
+    /// Gives a connection these chunks, then the end of the connection.
+    fn outcome<'a>(mut connection: Connection, chunks: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+        let mut events: Vec<Event> = Vec::new();
+        let mut error = None;
+        for data in chunks.into_iter().map(Some).chain([None]) {
+            error = connection.receive_data(data).err().map(|error| error.error);
+            for event in connection.events() {
+                match (events.last_mut(), event) {
+                    (Some(Event::RejectData(last)), Event::RejectData(part)) => {
+                        last.data.extend(part.data);
+                        last.body_finished |= part.body_finished;
+                    }
+                    (_, event) => events.push(event),
+                }
+            }
+            if error.is_some() {
+                break;
+            }
+        }
+        (events, error)
+    }
+
+    fn request() -> String {
+        format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: {KEY}\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Extensions: x; y=1\r\n\r\n"
+        )
+    }
+
+    fn scripts() -> Vec<String> {
+        let refusal =
+            "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nHel\r\n2\r\nlo\r\n0\r\nA: b\r\n\r\n";
+        vec![
+            request(),
+            format!("\r\n\n{}", request()),
+            request().replace("GET", "POST"),
+            "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(),
+            accepting(&UPGRADE),
+            format!("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\n\n{}", accepting(&UPGRADE)),
+            refusal.into(),
+            "HTTP/1.1 302 Found\nLocation: /\nContent-Length: 3\n\nabc".into(),
+            "HTTP/1.0 200 OK\r\n\r\nuntil the end".into(),
+            "HTTP/1.1 101 OK\r\nFolded: a\r\n b\r\n\r\n".into(),
+            "HTTP/2 200\r\n\r\n".into(),
+            "SSH-2.0-OpenSSH_9.6\r\n".into(),
+            "\u{16}\u{3}\u{1}\u{2}\0\u{1}".into(),
+            "220 mail.example ESMTP\r\n".into(),
+        ]
+    }
+
+    prop_compose! {
+        /// A script, some of its bytes replaced.
+        fn any_script()(
+            script in prop::sample::select(scripts()),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            repeated in prop::sample::select(vec![0, 0, 0, 30, 3000]),
+        ) -> Vec<u8> {
+            let mut bytes = script.into_bytes();
+            for (at, byte) in &changes {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            if let Some((at, byte)) = changes.first() {
+                let at = at.index(bytes.len());
+                bytes.splice(at..at, vec![*byte; repeated]);
+            }
+            bytes
+        }
+    }
+
+    prop_compose! {
+        fn any_limits()(
+            head in prop::sample::select(vec![3, 20, 60, 150, 400, 65_536]),
+            line in prop::sample::select(vec![2, 6, 16, 40, 16_384]),
+            fields in prop::sample::select(vec![0, 1, 5, 128]),
+            interim in 0..3_usize,
+        ) -> HeadLimits {
+            let mut limits = HeadLimits::default();
+            (limits.head, limits.line, limits.fields, limits.interim) = (head, line, fields, interim);
+            limits
+        }
+    }
+
+    fn is_early_data(outcome: &Outcome) -> bool {
+        matches!(outcome.1, Some(HandshakeError::EarlyData { .. }))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn the_verdict_does_not_depend_on_the_cuts(
+            script in any_script(),
+            limits in any_limits(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(script.len() + 1)).chain([0, script.len()]).collect();
+            cuts.sort_unstable();
+            let chunks: Vec<&[u8]> = cuts.windows(2).map(|cut| &script[cut[0]..cut[1]]).collect();
+            for role in [client, server] {
+                let whole = outcome(role(limits), [script.as_slice()]);
+                // What follows a whole head is no part of it: how much of it waits for an answer depends on its arrival.
+                if is_early_data(&whole) {
+                    continue;
+                }
+                prop_assert_eq!(&outcome(role(limits), script.chunks(1)), &whole, "byte by byte");
+                prop_assert_eq!(&outcome(role(limits), chunks.iter().copied()), &whole, "{:?}", cuts);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_http_is_no_http_however_much_comes_at_once() {
+        let limits = HeadLimits::default();
+        for length in [1, 7, 20_000, 100_000] {
+            for beginning in [&b"\x16\x03\x01"[..], b"\0", b"\xff\xfe"] {
+                let bytes = [beginning, &vec![b'a'; length]].concat();
+                for role in [client, server] {
+                    for chunk in [1, 4096, usize::MAX] {
+                        let mut connection = role(limits);
+                        let refused = bytes.chunks(chunk).find_map(|chunk| connection.receive_data(Some(chunk)).err());
+                        let refused = refused.unwrap();
+                        assert_eq!((refused.error, refused.event_hint), (HandshakeError::NotHttp, None), "{length}");
+                    }
+                }
+            }
+            let bytes = [&b"SSH-2.0-"[..], &vec![b'a'; length]].concat();
+            assert_eq!(outcome(client(limits), [bytes.as_slice()]), (vec![], Some(HandshakeError::NotHttp)));
+        }
+        let after_an_empty_line = outcome(server(limits), [&b"\r\n\x16\x03\x01"[..]]);
+        assert_eq!(after_an_empty_line, (vec![], Some(HandshakeError::NotHttp)));
+    }
+
+    #[cfg(target_os = "linux")]
+    mod costs {
+        use std::time::Duration;
+
+        use rustix::time::{ClockId, clock_gettime};
+
+        use super::*;
+
+        /// What this thread has had of a processor: other threads make no difference.
+        fn cpu_time() -> Duration {
+            Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap()
+        }
+
+        /// The cheapest of some runs.
+        fn cheapest(run: impl Fn()) -> Duration {
+            let once = || {
+                let start = cpu_time();
+                run();
+                cpu_time() - start
+            };
+            (0..5).map(|_| once()).min().unwrap()
+        }
+
+        #[test]
+        fn no_head_costs_more_than_its_length() {
+            let mut limits = HeadLimits::default();
+            (limits.head, limits.line, limits.fields) = (1 << 20, 1 << 20, 1 << 20);
+            let request = |more: &str| request().replace("Sec-WebSocket-Protocol: a, b\r\n", more);
+            let names = |count: usize| (0..count).map(|name| format!("{name:x},")).collect::<String>();
+            type Fill<'a> = &'a dyn Fn(usize) -> String;
+            let heads: [(&str, Fill<'_>); 4] = [
+                ("subprotocols", &|count| request(&format!("Sec-WebSocket-Protocol: {}\r\n", names(count)))),
+                ("fields of subprotocols", &|count| {
+                    request(&(0..count).map(|name| format!("Sec-WebSocket-Protocol: {name:x}\r\n")).collect::<String>())
+                }),
+                ("fields", &|count| request(&(0..count).map(|name| format!("X-{name}: 1\r\n")).collect::<String>())),
+                ("elements", &|count| request(&format!("Connection: {}\r\n", names(count)))),
+            ];
+            for (what, head) in heads {
+                let (few, many) = (head(500), head(16_000));
+                let served = |head: &str| {
+                    let mut server = server(limits);
+                    server.receive_data(Some(head.as_bytes())).unwrap();
+                    server.send(AcceptConnection::default()).unwrap();
+                };
+                let (of_few, of_many) = (cheapest(|| served(&few)), cheapest(|| served(&many)));
+                // 32 times as much; all compared with all would be 1,024 times as much.
+                assert!(of_many < 200 * of_few.max(Duration::from_micros(20)), "{what}: {of_few:?}, {of_many:?}");
+            }
+        }
+
+        /// The most memory that a connection has held while it was given these bytes.
+        fn memory(mut connection: Connection, received: &str) -> u64 {
+            let mut give =
+                || received.as_bytes().chunks(1000).try_for_each(|chunk| connection.receive_data(Some(chunk)));
+            allocation_counter::measure(|| drop(give())).bytes_max
+        }
+
+        #[test]
+        fn what_a_peer_can_make_this_side_hold_is_bounded() {
+            let limits = HeadLimits::default();
+            let repeated = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+            let long = "x".repeat(500);
+            let fields = repeated(120, &|at| format!("X-{at}: {long}\r\n"));
+            let names = |line: usize| repeated(2800, &|at| format!("{:x},", line * 2800 + at));
+            let subprotocols = repeated(4, &|line| format!("Sec-WebSocket-Protocol: {}\r\n", names(line)));
+            let requests = [
+                request().replace("Host", &(fields.clone() + "Host")),
+                request().replace("Host", &(subprotocols + "Host")),
+                "\r\n".repeat(100_000),
+                "GET ".to_owned() + &"x".repeat(1 << 20),
+            ];
+            // Thousands of names take more than the bytes that they came in.
+            for request in requests {
+                let held = memory(server(limits), &request);
+                assert!(held < 32 * limits.head as u64, "{held} bytes for {}", request.len());
+            }
+            let responses = [
+                repeated(1000, &|_| format!("HTTP/1.1 103 Early Hints\r\nLink: {long}\r\n\r\n")),
+                format!("HTTP/1.1 403 No\r\n{fields}\r\n{}", "x".repeat(60_000)),
+            ];
+            for response in responses {
+                let held = memory(client(limits), &response);
+                assert!(held < 4 * limits.head as u64, "{held} bytes for {}", response.len());
+            }
+        }
     }
 }

@@ -3,10 +3,10 @@
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::Instant;
 
 use tungstenite::handshake::derive_accept_key;
-use websocket_sync::Transport;
+use websocket_sync::{Interest, Transport};
 
 /// Gives the same bytes again and again, and swallows what is written. An opening handshake is answered.
 #[derive(Debug, Default)]
@@ -75,12 +75,16 @@ impl SharedTape {
 }
 
 impl Transport for SharedTape {
-    fn read(&self, buf: &mut [u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.tape().read(buf)
     }
 
-    fn write(&self, buf: &[u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.tape().write(buf)
+    }
+
+    fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn shutdown(&self, _how: Shutdown) -> io::Result<()> {

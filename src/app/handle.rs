@@ -8,8 +8,8 @@ use super::shared::{Link, Shared};
 use super::statistics::Statistics;
 use crate::error::{CloseInfo, Result};
 use crate::message::{Message, MessageRef};
-use crate::sender::Sender;
-use crate::websocket::{CloseCode, Opcode, Response, Vitals, check_close, not_connected};
+use crate::websocket::Sender;
+use crate::websocket::{ActivitySnapshot, CloseCode, Opcode, Response, check_close, not_connected};
 
 /// Sends on an app's connection, closes it, and says how it fares: from callbacks, and from any other thread.
 ///
@@ -224,7 +224,7 @@ impl Link for Sender {
         self.ping_within(payload, longest)
     }
 
-    fn vitals(&self) -> Vitals {
-        self.vitals()
+    fn activity(&self) -> ActivitySnapshot {
+        self.activity()
     }
 }

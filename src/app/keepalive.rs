@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, OptionsError, Result};
-use crate::websocket::Vitals;
+use crate::websocket::ActivitySnapshot;
 
 /// What the user has set.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +118,7 @@ impl Keepalive {
     const UNANSWERED: usize = 64;
 
     /// What is to be done now.
-    pub(super) fn poll(&mut self, now: Instant, vitals: Vitals) -> Due {
+    pub(super) fn poll(&mut self, now: Instant, vitals: ActivitySnapshot) -> Due {
         self.observe(now, vitals);
         let dead_at = self.dead_at();
         if dead_at.is_some_and(|dead_at| now >= dead_at) {
@@ -135,7 +135,7 @@ impl Keepalive {
     }
 
     /// The ping has left. From now on the peer may be missed.
-    pub(super) fn sent(&mut self, number: u64, now: Instant, vitals: Vitals) {
+    pub(super) fn sent(&mut self, number: u64, now: Instant, vitals: ActivitySnapshot) {
         if let Some(ping) = self.unanswered.iter_mut().find(|ping| ping.number == number) {
             ping.sent = now;
         }
@@ -155,7 +155,7 @@ impl Keepalive {
 
     /// The ping could not leave in all the time that it had. The peer is missed only if nothing came in that time, and nothing
     /// large was leaving.
-    pub(super) fn stuck(&mut self, number: u64, now: Instant, vitals: Vitals) {
+    pub(super) fn stuck(&mut self, number: u64, now: Instant, vitals: ActivitySnapshot) {
         self.observe(now, vitals);
         if self.dead_at().is_none_or(|dead_at| now < dead_at) {
             self.unsent(number);
@@ -174,7 +174,7 @@ impl Keepalive {
         Some(now.saturating_duration_since(ping.sent))
     }
 
-    fn ping(&mut self, now: Instant, vitals: Vitals) -> Ping {
+    fn ping(&mut self, now: Instant, vitals: ActivitySnapshot) -> Ping {
         let next = self.next.and_then(|next| next.checked_add(self.interval));
         // Who comes too late does not make up for what was missed.
         self.next = next.filter(|&next| next > now).or_else(|| now.checked_add(self.interval));
@@ -194,7 +194,7 @@ impl Keepalive {
         Ping { number, payload, longest }
     }
 
-    fn observe(&mut self, now: Instant, vitals: Vitals) {
+    fn observe(&mut self, now: Instant, vitals: ActivitySnapshot) {
         if vitals.received != self.received {
             self.received = vitals.received;
             self.silence = Silence::Unasked;

@@ -64,8 +64,8 @@ use self::shared::Shared;
 use self::stage::{CallbackPolicies, Stage};
 use crate::error::Result;
 use crate::options::ConnectOptions;
-use crate::sender::Sender;
 use crate::sync::thread::{self, Builder};
+use crate::websocket::Sender;
 use crate::websocket::not_connected;
 
 /// A connection that is driven by callbacks, kept alive with pings, and made again when it is lost.

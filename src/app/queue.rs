@@ -10,7 +10,7 @@ use super::stage::Audience;
 use super::sync::{Arc, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::error::{Error, OptionsError, Result};
 use crate::message::{Message, MessageRef};
-use crate::sender::Sender;
+use crate::websocket::Sender;
 use crate::websocket::{Opcode, Received};
 
 /// What becomes of a message that comes while the queue is full. Pings and pongs take no room from messages: there is as much for

@@ -12,8 +12,8 @@ use super::stage::Audience;
 use super::sync::{Arc, now};
 use crate::error::{CloseInfo, Error, Result};
 use crate::options::ConnectOptions;
-use crate::sender::Sender;
-use crate::websocket::{CloseCode, WebSocket, not_connected};
+use crate::websocket::Sender;
+use crate::websocket::{CloseCode, Granularity, WebSocket, not_connected};
 
 /// How connections are made and received from.
 pub(super) struct Way<'a, 'env> {
@@ -83,11 +83,11 @@ fn step<A: Audience>(session: &mut Session<'_, A>, ws: &mut WebSocket) -> Result
     if drained.is_break() || session.handle().shared().is_stopping() {
         return Ok(drained);
     }
-    Ok(handed_out(session.received(ws.recv_event()?)))
+    Ok(handed_out(session.received(ws.recv_event(Granularity::Message)?)))
 }
 
 fn step_by_fragment<A: Audience>(session: &mut Session<'_, A>, ws: &mut WebSocket) -> Result<ControlFlow<Error>> {
-    Ok(handed_out(session.received(ws.recv_fragment()?)))
+    Ok(handed_out(session.received(ws.recv_event(Granularity::Frame)?)))
 }
 
 fn handed_out(result: Result<()>) -> ControlFlow<Error> {

@@ -11,7 +11,7 @@ use super::statistics::{Latencies, Statistics};
 use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Error, Result};
-use crate::websocket::{CloseCode, Response, Vitals};
+use crate::websocket::{ActivitySnapshot, CloseCode, Response};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
 pub(super) trait Link: Clone {
@@ -24,7 +24,7 @@ pub(super) trait Link: Clone {
     /// Sends a ping. Waits behind a frame that is being sent, but at most so long; then it is a timeout.
     fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()>;
     /// What has come in.
-    fn vitals(&self) -> Vitals;
+    fn activity(&self) -> ActivitySnapshot;
 }
 
 /// How the run was asked to end.
@@ -215,7 +215,7 @@ impl<L: Link> Shared<L> {
                 state = self.wait(state, None);
                 continue;
             };
-            let vitals = open.link.vitals();
+            let vitals = open.link.activity();
             // Whoever waits holds no connection: when it is lost, it is gone.
             state = match open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, vitals)) {
                 Due::Wait(until) => self.wait(state, until.map(|until| until.saturating_duration_since(now))),
@@ -235,8 +235,8 @@ impl<L: Link> Shared<L> {
                     let open = state.connection.as_mut().filter(|open| open.number == number);
                     if let Some(keepalive) = open.and_then(|open| open.keepalive.as_mut()) {
                         match sent {
-                            Ok(()) => keepalive.sent(ping.number, sync::now(), link.vitals()),
-                            Err(Error::Timeout(_)) => keepalive.stuck(ping.number, sync::now(), link.vitals()),
+                            Ok(()) => keepalive.sent(ping.number, sync::now(), link.activity()),
+                            Err(Error::Timeout(_)) => keepalive.stuck(ping.number, sync::now(), link.activity()),
                             Err(_) => keepalive.unsent(ping.number),
                         }
                     }
@@ -253,7 +253,7 @@ impl<L: Link> Shared<L> {
             let Some(open) = &mut state.connection else { return Beat::Next(None) };
             let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
             let link = open.link.clone();
-            match keepalive.poll(now, link.vitals()) {
+            match keepalive.poll(now, link.activity()) {
                 Due::Wait(until) => return Beat::Next(until),
                 Due::Dead => {
                     open.keepalive = None;
@@ -269,7 +269,7 @@ impl<L: Link> Shared<L> {
                     let Some(open) = &mut state.connection else { return Beat::Next(None) };
                     let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
                     match sent {
-                        Ok(()) => keepalive.sent(ping.number, now, link.vitals()),
+                        Ok(()) => keepalive.sent(ping.number, now, link.activity()),
                         Err(_) => keepalive.unsent(ping.number),
                     }
                 }

@@ -109,7 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::handshake::{ClientHandshake, ClientRequest, HeadLimits, Progress};
+    use crate::protocol::handshake::{ClientHandshake, ClientRequest, HandshakeOutcome, HeadLimits};
 
     /// 6 November 1994, 08:49:37.
     const THEN: u64 = 784_111_777;
@@ -119,7 +119,7 @@ mod tests {
         let (mut handshake, _) = ClientHandshake::new(&request, HeadLimits::default(), [0; 16]).unwrap();
         let answer = format!("HTTP/1.1 503 Busy\r\n{fields}Content-Length: 0\r\n\r\n");
         match handshake.receive(answer.as_bytes()) {
-            Ok(Progress::Refused(refusal)) => refusal,
+            Ok(Some(HandshakeOutcome::Refused(refusal))) => refusal,
             other => panic!("{other:?}"),
         }
     }

@@ -3,20 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use rustix::event::Timespec;
-
+use super::poll::{self, Waits};
+use super::transport::{Interest, Transport};
 use crate::sync::now;
-
-/// What remains of a deadline is rounded up to steps of so many milliseconds, so that the timeout of a socket changes
-/// seldom. An operation may last longer than it should by as much.
-const STEP: u64 = 16;
-
-/// The kernel counts the timeouts of sockets on a coarse clock: on Linux they may be late by an eighth of their length. A
-/// wait longer than this is therefore cut short by as much, and the rest of it waited for afterwards.
-const EXACT: Duration = Duration::from_millis(500);
-
-/// The longest wait that `poll` takes everywhere: macOS and Windows count it in milliseconds, in an `int`.
-const LONGEST_POLL: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// The moment by which an operation has to be over. It covers the whole operation, however many calls that takes.
 ///
@@ -40,7 +29,7 @@ struct Limit {
 impl Deadline {
     /// Never over.
     pub(crate) const NEVER: Self = Self(When::Never);
-    /// Over already: what is at hand is taken, and nothing is waited for.
+    /// Nothing is waited for: what can be done at once is done.
     pub(crate) const NOW: Self = Self(When::Now);
 
     /// `length` from now; never without one, or with one that the clock cannot count to.
@@ -50,30 +39,18 @@ impl Deadline {
         Self(start.checked_add(length).map_or(When::Never, |_| When::At(Limit { start, length })))
     }
 
-    /// How long a system call may wait: `None` for as long as it takes.
-    ///
-    /// Asked right after [`after`](Self::after) this is the very duration given there, later it shrinks in steps of 16
-    /// ms.
+    /// How much time is left: `None` for as long as it takes.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] when the deadline is over.
+    /// [`io::ErrorKind::TimedOut`] when there is none.
     #[inline]
-    pub(crate) fn wait(self) -> io::Result<Option<Duration>> {
+    pub(crate) fn remaining(self) -> io::Result<Option<Duration>> {
         match self.0 {
             When::Never => Ok(None),
             When::Now => Err(timed_out()),
-            When::At(limit) => limit.wait(limit.elapsed()).map(Some).ok_or_else(timed_out),
+            When::At(limit) => limit.remaining(limit.elapsed()).map(Some).ok_or_else(timed_out),
         }
-    }
-
-    /// Whether there is time for another wait, after one that was [`cut_short`] has passed in vain. Not so when it did not
-    /// last as long as it should have: who does not wait must not be asked in a loop.
-    #[cold]
-    pub(crate) fn goes_on(self, waited: Option<Duration>) -> bool {
-        let (When::At(limit), Some(waited)) = (self.0, waited) else { return false };
-        let rest = limit.length.saturating_sub(limit.elapsed());
-        !rest.is_zero() && rest < waited / 4
     }
 
     /// Whether it is over.
@@ -96,7 +73,8 @@ impl Deadline {
         matches!(self.0, When::Now)
     }
 
-    /// The moment itself, if there is one to come or gone by.
+    /// The moment itself, if there is one to come or gone by; none for [`NOW`](Self::NOW) and [`NEVER`](Self::NEVER).
+    #[inline]
     pub(crate) fn instant(self) -> Option<Instant> {
         match self.0 {
             When::Never | When::Now => None,
@@ -132,28 +110,23 @@ impl Limit {
         now().saturating_duration_since(self.start)
     }
 
-    /// What remains after `elapsed`, rounded up; `None` when nothing does.
-    fn wait(self, elapsed: Duration) -> Option<Duration> {
-        if elapsed >= self.length {
-            return None;
-        }
-        let millis = u64::try_from(elapsed.as_millis()).ok()?;
-        Some(self.length - Duration::from_millis(millis - millis % STEP))
+    fn remaining(self, elapsed: Duration) -> Option<Duration> {
+        self.length.checked_sub(elapsed).filter(|rest| !rest.is_zero())
     }
 }
 
 /// How long sending may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Patience {
-    /// When the whole operation has to be over.
+pub(crate) struct SendDeadline {
+    /// When the whole operation has to be over. With [`Deadline::NOW`] what can be sent without waiting is sent.
     pub(crate) total: Deadline,
-    /// How long the operation may go without a single byte leaving.
+    /// How long the operation may go without a single byte leaving, counted from the last one that left.
     pub(crate) stall: Option<Duration>,
 }
 
-impl Patience {
-    /// As long as bytes go on leaving: at most `stall` from one to the next.
-    pub(crate) const fn while_moving(stall: Duration) -> Self {
+impl SendDeadline {
+    /// As long as there is progress: at most `stall` from one byte that leaves to the next.
+    pub(crate) const fn while_progressing(stall: Duration) -> Self {
         Self { total: Deadline::NEVER, stall: Some(stall) }
     }
 
@@ -161,32 +134,126 @@ impl Patience {
     pub(crate) const fn until(total: Deadline) -> Self {
         Self { total, stall: None }
     }
+}
 
-    /// How long one system call may wait for the next byte to leave: `None` for as long as it takes.
+/// A [`SendDeadline`] that runs: one for each send, through all layers of a stream, so that every wait of it counts once.
+#[derive(Debug)]
+pub(crate) struct SendTimer {
+    deadline: SendDeadline,
+    stall: Option<Stall>,
+}
+
+/// No byte has left since the first EAGAIN after the last one.
+#[derive(Debug)]
+struct Stall {
+    since: Instant,
+    /// How often room was looked for before the time was up.
+    looks: u32,
+    /// The time is up, and what follows is the last try.
+    is_last_try: bool,
+    waits: Waits,
+}
+
+impl SendTimer {
+    /// How long a stalled send waits before it looks for room by itself, at first; from then on twice as long each time.
+    ///
+    /// A socket is said to be writable when a third of its buffer is free, so a peer that reads slowly frees room long before
+    /// that: it is found this way, and counts as progress. So does what the buffers of the system take a moment after EAGAIN,
+    /// although the peer reads nothing: it is found within that moment, and not when the time is up, which would then begin anew.
+    const FIRST_LOOK: Duration = Duration::from_millis(16);
+
+    pub(crate) const fn new(deadline: SendDeadline) -> Self {
+        Self { deadline, stall: None }
+    }
+
+    /// To be called before each try. The clock is read only if there is a deadline for the whole.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] when the deadline of the whole is over.
+    /// [`io::ErrorKind::TimedOut`] when that has passed.
     #[inline]
-    pub(crate) fn wait(self) -> io::Result<Option<Duration>> {
-        Ok(match (self.total.wait()?, self.stall) {
-            (Some(total), Some(stall)) => Some(total.min(stall)),
-            (total, stall) => total.or(stall),
-        })
+    pub(super) fn check(&self) -> io::Result<()> {
+        let is_last_try = self.stall.as_ref().is_some_and(|stall| stall.is_last_try);
+        if self.deadline.total.is_now() || is_last_try || !self.deadline.total.is_over() {
+            return Ok(());
+        }
+        Err(timed_out())
+    }
+
+    /// At least one byte has left.
+    #[inline]
+    pub(super) fn note_progress(&mut self) {
+        self.stall = None;
+    }
+
+    /// Waits for room, after EAGAIN.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when the time was up before the try that met EAGAIN; what the transport says.
+    #[cold]
+    pub(super) fn wait_writable(&mut self, transport: &dyn Transport) -> io::Result<()> {
+        if self.deadline.total.is_now() {
+            return Err(timed_out());
+        }
+        let Self { deadline, stall } = self;
+        let stall = stall.get_or_insert_with(Stall::begin);
+        if stall.is_last_try {
+            return Err(timed_out());
+        }
+        let end = stall.end(*deadline);
+        let look = stall.next_look().filter(|look| deadline.stall.is_some() && end.is_none_or(|end| *look < end));
+        match stall.waits.wait(transport, Interest::Write, look.or(end)) {
+            Err(error) if is_timeout(&error) => {
+                stall.looks += 1;
+                stall.is_last_try = look.is_none();
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// After EINTR: no byte has left.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when the time is up.
+    #[cold]
+    pub(super) fn note_interrupted(&mut self) -> io::Result<()> {
+        poll::check(self.stall.get_or_insert_with(Stall::begin).end(self.deadline))
+    }
+
+    /// How long may be waited for a byte to leave, whatever is in its way: `None` for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when the time is up.
+    #[cold]
+    pub(super) fn remaining(&mut self) -> io::Result<Option<Duration>> {
+        if self.deadline.total.is_now() {
+            return Err(timed_out());
+        }
+        let Some(end) = self.stall.get_or_insert_with(Stall::begin).end(self.deadline) else { return Ok(None) };
+        let rest = end.saturating_duration_since(now());
+        if rest.is_zero() { Err(timed_out()) } else { Ok(Some(rest)) }
     }
 }
 
-/// For how long a socket is to wait, so that it waits for no longer than this.
-#[inline]
-pub(crate) fn cut_short(wait: Option<Duration>) -> Option<Duration> {
-    wait.map(|wait| if wait > EXACT { wait - wait / 8 } else { wait })
-}
+impl Stall {
+    fn begin() -> Self {
+        Self { since: now(), looks: 0, is_last_try: false, waits: Waits::default() }
+    }
 
-/// For how long `poll` is to wait; `None` for as long as it takes. One that is longer than every system can count ends early, in some
-/// weeks.
-pub(crate) fn poll_timeout(wait: Option<Duration>) -> Option<Timespec> {
-    let wait = wait.filter(|wait| *wait != Duration::MAX)?;
-    Timespec::try_from(wait.min(LONGEST_POLL)).ok()
+    /// When the time is up, if ever.
+    fn end(&self, deadline: SendDeadline) -> Option<Instant> {
+        let stall = deadline.stall.and_then(|length| self.since.checked_add(length));
+        deadline.total.instant().into_iter().chain(stall).min()
+    }
+
+    fn next_look(&self) -> Option<Instant> {
+        let wait = SendTimer::FIRST_LOOK.checked_mul(1_u32.checked_shl(self.looks)?)?;
+        self.since.checked_add(wait)
+    }
 }
 
 /// The error of everything here whose time is up. It allocates nothing.
@@ -195,12 +262,12 @@ pub(crate) fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
-/// Whether a wait was too long, in the words of any system: Unix calls that `WouldBlock`, Windows `TimedOut`. Where a Unix
-/// itself says `TimedOut`, it has given the connection up, as the peer did not acknowledge or answer (`ETIMEDOUT`).
+/// Whether a call did not wait (EAGAIN), or no longer than its deadline. What the system itself calls ETIMEDOUT is another thing: it has
+/// given the connection up, as the peer did not acknowledge or answer.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     match error.kind() {
         io::ErrorKind::WouldBlock => true,
-        io::ErrorKind::TimedOut => cfg!(not(unix)) || error.raw_os_error().is_none(),
+        io::ErrorKind::TimedOut => error.raw_os_error().is_none(),
         _ => false,
     }
 }
@@ -212,71 +279,30 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn a_fresh_deadline_waits_for_exactly_what_it_was_given() {
-        for length in [Duration::from_nanos(30_000_000_001), 3 * MS * 1000, Duration::from_secs(u64::MAX / 4)] {
-            assert_eq!(Deadline::after(Some(length)).wait().unwrap(), Some(length));
-        }
-    }
-
-    #[test]
-    fn a_long_wait_of_a_socket_is_cut_short_and_goes_on_until_the_deadline_unless_it_was_none() {
-        for (wait, expected) in [(1, 1), (500, 500), (504, 441), (4000, 3500)] {
-            assert_eq!(cut_short(Some(wait * MS)), Some(expected * MS));
-        }
-        assert_eq!(cut_short(None), None);
-        let started = |ago: u32| Instant::now().checked_sub(ago * MS).unwrap();
-        let deadline = |ago| Deadline(When::At(Limit { start: started(ago), length: 4000 * MS }));
-        let waited = Some(3500 * MS);
-        assert!(deadline(3500).goes_on(waited) && deadline(3900).goes_on(waited));
-        assert!(!deadline(4000).goes_on(waited), "it is over");
-        assert!(!deadline(10).goes_on(waited), "nobody has waited");
-        assert!(!deadline(3500).goes_on(None) && !Deadline::NEVER.goes_on(waited));
-    }
-
-    #[test]
-    fn a_poll_waits_for_no_longer_than_every_system_can_count() {
-        let millis =
-            |wait| poll_timeout(Some(wait)).map(|wait| wait.tv_sec * 1000 + i64::from(wait.tv_nsec as u32) / 1_000_000);
-        let month = Duration::from_secs(30 * 24 * 3600);
-        assert_eq!((millis(MS), millis(1500 * MS)), (Some(1), Some(1500)));
-        assert_eq!(millis(month), Some(i64::from(i32::MAX)));
-        assert_eq!((poll_timeout(None), poll_timeout(Some(Duration::MAX))), (None, None));
-    }
-
-    #[test]
-    fn what_remains_shrinks_in_steps_and_never_to_zero() {
+    fn what_remains_is_exact_and_never_zero() {
         let limit = Limit { start: Instant::now(), length: 100 * MS };
-        let cases = [(0, Some(100)), (15, Some(100)), (16, Some(84)), (31, Some(84)), (99, Some(4)), (100, None)];
+        let cases = [(0, Some(100)), (15, Some(85)), (16, Some(84)), (99, Some(1)), (100, None), (101, None)];
         for (elapsed, expected) in cases {
-            assert_eq!(limit.wait(elapsed * MS), expected.map(|expected| expected * MS), "{elapsed} ms");
+            assert_eq!(limit.remaining(elapsed * MS), expected.map(|expected| expected * MS), "{elapsed} ms");
         }
-        let just_before = 100 * MS - Duration::from_nanos(1);
-        assert_eq!(limit.wait(just_before), Some(4 * MS));
-    }
-
-    #[test]
-    fn no_operation_overshoots_by_more_than_16_ms() {
-        let limit = Limit { start: Instant::now(), length: 1000 * MS };
-        for elapsed in 0..1000 {
-            let over = elapsed * MS + limit.wait(elapsed * MS).unwrap();
-            assert!((1000 * MS..1016 * MS).contains(&over), "{over:?}");
-        }
+        let nano = Duration::from_nanos(1);
+        assert_eq!(limit.remaining(100 * MS - nano), Some(nano));
     }
 
     #[test]
     fn extremes_neither_panic_nor_wrap() {
         let endless = Deadline::after(Some(Duration::MAX));
         assert!(endless.is_never() && !endless.is_over() && !endless.is_half_over());
-        assert_eq!(endless.wait().unwrap(), None);
+        assert_eq!(endless.remaining().unwrap(), None);
         for length in [Duration::ZERO, Duration::from_nanos(1)] {
             let deadline = Deadline::after(Some(length));
             std::thread::sleep(MS);
             assert!(deadline.is_over());
-            assert_eq!(deadline.wait().unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert_eq!(deadline.remaining().unwrap_err().kind(), io::ErrorKind::TimedOut);
         }
         assert_eq!(Deadline::after(None), Deadline::NEVER);
         let ages = Limit { start: Instant::now(), length: Duration::MAX };
-        assert!(ages.wait(Duration::from_secs(1 << 40)).is_none_or(|rest| rest > Duration::ZERO));
+        assert!(ages.remaining(Duration::from_secs(1 << 40)).is_some_and(|rest| rest > Duration::ZERO));
     }
 
     #[test]
@@ -299,23 +325,93 @@ mod tests {
     #[test]
     fn now_is_over_and_allows_no_wait() {
         assert!(Deadline::NOW.is_over() && Deadline::NOW.is_half_over() && !Deadline::NOW.is_never());
-        assert_eq!(Deadline::NOW.wait().unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(!Deadline::NOW.goes_on(Some(MS)) && Deadline::NOW.instant().is_none());
+        assert_eq!(Deadline::NOW.remaining().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(Deadline::NOW.instant().is_none());
+    }
+
+    /// Each wait is as long as it should be, in no time.
+    #[derive(Debug, Default)]
+    struct Never(std::sync::Mutex<Vec<Option<Instant>>>);
+
+    impl Transport for Never {
+        fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+        fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+        fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+            assert_eq!(interest, Interest::Write);
+            self.0.lock().unwrap().push(deadline);
+            Ok(false)
+        }
+        fn shutdown(&self, _how: std::net::Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Until when is waited, in milliseconds from the start of the stall, before the time is up.
+    fn waits(deadline: SendDeadline) -> Vec<u128> {
+        let transport = Never::default();
+        let mut timer = SendTimer::new(deadline);
+        while timer.wait_writable(&transport).is_ok() {}
+        let since = timer.stall.unwrap().since;
+        let waits = transport.0.into_inner().unwrap();
+        waits.into_iter().map(|wait| (wait.unwrap() - since).as_millis()).collect()
     }
 
     #[test]
-    fn patience_is_the_shorter_of_its_two_limits() {
-        let total = |ms| Deadline::after(Some(ms * MS));
-        let cases = [
-            (Patience::while_moving(30 * MS), Some(30 * MS)),
-            (Patience::until(total(5000)), Some(5000 * MS)),
-            (Patience::until(Deadline::NEVER), None),
-            (Patience { total: total(5000), stall: Some(10 * MS) }, Some(10 * MS)),
-            (Patience { total: total(5000), stall: Some(9000 * MS) }, Some(5000 * MS)),
-        ];
-        for (patience, expected) in cases {
-            assert_eq!(patience.wait().unwrap(), expected, "{patience:?}");
-        }
-        assert!(Patience { total: Deadline::after(Some(Duration::ZERO)), stall: Some(MS) }.wait().is_err());
+    fn a_stall_looks_for_room_now_and_then_and_ends_with_a_last_try() {
+        assert_eq!(waits(SendDeadline::while_progressing(100 * MS)), [16, 32, 64, 100]);
+        let looks = waits(SendDeadline::while_progressing(30_000 * MS));
+        assert_eq!((looks.len(), looks[11]), (12, 30_000));
+        assert_eq!(waits(SendDeadline::while_progressing(Duration::from_secs(1 << 40))).last(), Some(&(1000 << 40)));
+    }
+
+    #[test]
+    fn the_limit_of_the_whole_is_waited_for_at_once_and_the_shorter_of_the_two_counts() {
+        let total = |ms: u32| Deadline::after(Some(ms * MS));
+        let rounded = |deadline| waits(deadline).into_iter().map(|wait| (wait + 5) / 10).collect::<Vec<_>>();
+        assert_eq!(rounded(SendDeadline::until(total(5000))), [500]);
+        assert_eq!(rounded(SendDeadline { total: total(5000), stall: Some(10 * MS) }), [1]);
+        assert_eq!(rounded(SendDeadline { total: total(5000), stall: Some(9000 * MS) }).last(), Some(&500));
+    }
+
+    #[test]
+    fn without_any_limit_a_send_waits_as_long_as_it_takes() {
+        let transport = Never::default();
+        let mut timer = SendTimer::new(SendDeadline::until(Deadline::NEVER));
+        assert!(timer.check().is_ok() && timer.remaining().unwrap().is_none());
+        timer.wait_writable(&transport).unwrap();
+        assert_eq!(transport.0.into_inner().unwrap(), [None]);
+    }
+
+    #[test]
+    fn progress_begins_the_time_of_a_stall_anew_and_no_other() {
+        let mut timer = SendTimer::new(SendDeadline::while_progressing(20 * MS));
+        timer.remaining().unwrap();
+        std::thread::sleep(10 * MS);
+        timer.note_interrupted().unwrap();
+        std::thread::sleep(11 * MS);
+        timer.note_interrupted().unwrap_err();
+        timer.remaining().unwrap_err();
+        timer.note_progress();
+        timer.remaining().unwrap();
+        let mut timer = SendTimer::new(SendDeadline::until(Deadline::after(Some(MS))));
+        std::thread::sleep(2 * MS);
+        timer.note_progress();
+        timer.check().unwrap_err();
+        timer.remaining().unwrap_err();
+    }
+
+    #[test]
+    fn now_tries_and_does_not_wait() {
+        let transport = Never::default();
+        let mut timer = SendTimer::new(SendDeadline::until(Deadline::NOW));
+        timer.check().unwrap();
+        timer.note_interrupted().unwrap();
+        assert_eq!(timer.wait_writable(&transport).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        timer.remaining().unwrap_err();
+        assert!(transport.0.into_inner().unwrap().is_empty());
     }
 }

@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::Instant;
 
 use super::deadline::is_timeout;
-use super::transport::Transport;
+use super::transport::{Interest, Transport};
 
 /// Carries a WebSocket over any `Read + Write`: a TLS stream of another library, a pair of pipes, an SSH channel.
 ///
@@ -56,13 +56,14 @@ impl<S: Read + Write + Send> HalfDuplex<S> {
     }
 }
 
+/// Neither `try_read` nor `try_write` keeps its promise: each waits for as long as it takes, since there is no telling whether it would.
 impl<S: Read + Write + Send> Transport for HalfDuplex<S> {
-    fn read(&self, buf: &mut [u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut stream = self.lock();
         if self.ended.load(Ordering::Acquire) { Ok(0) } else { stream.read(buf) }
     }
 
-    fn write(&self, buf: &[u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let mut stream = self.lock();
         if self.ended.load(Ordering::Acquire) {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -75,9 +76,9 @@ impl<S: Read + Write + Send> Transport for HalfDuplex<S> {
         }
     }
 
-    /// Waits nevertheless: there is no telling, and a ping must be answered.
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.write(buf, None)
+    /// Says that it is ready, whatever it is: the wait is in what comes after it.
+    fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+        Ok(true)
     }
 
     /// Wakes nobody: the calls that come after it learn of it.
@@ -103,13 +104,13 @@ mod tests {
     fn half_duplex_carries_any_stream_until_it_is_shut_down() {
         let stream = HalfDuplex::new(Cursor::new(b"abcdef".to_vec()));
         let mut buf = [0; 3];
-        assert_eq!(stream.read(&mut buf, None).unwrap(), 3);
-        assert_eq!(stream.write(b"xy", None).unwrap(), 2);
+        assert_eq!(stream.try_read(&mut buf).unwrap(), 3);
+        assert_eq!(stream.try_write(b"xy").unwrap(), 2);
         assert_eq!(stream.try_write(b"z").unwrap(), 1);
         assert_eq!(stream.lock().get_ref(), b"abcxyz");
         stream.shutdown(Shutdown::Both).unwrap();
-        assert_eq!(stream.read(&mut buf, None).unwrap(), 0);
-        assert_eq!(stream.write(b"x", None).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(stream.try_read(&mut buf).unwrap(), 0);
+        assert_eq!(stream.try_write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(format!("{stream:?}"), "HalfDuplex { ended: true, .. }");
     }
 }

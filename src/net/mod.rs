@@ -4,21 +4,24 @@ pub(crate) mod deadline;
 pub(crate) mod dial;
 mod half_duplex;
 mod order;
+mod poll;
 mod proxy;
 mod race;
 mod resolve;
 mod socket;
 pub(crate) mod stream;
 mod tcp;
+#[cfg(all(target_os = "linux", not(portable_io)))]
+mod timed_read;
 pub(crate) mod tls;
 pub(crate) mod transport;
 mod unix;
 mod wake;
 
-pub(crate) use self::deadline::{Deadline, Patience, is_timeout};
+pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
 pub(crate) use self::dial::{accept, dial, over};
 pub use self::half_duplex::HalfDuplex;
 pub(crate) use self::stream::Stream;
-pub use self::transport::Transport;
+pub use self::transport::{Interest, Transport};
 #[cfg(test)]
 mod tests;

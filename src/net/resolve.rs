@@ -171,7 +171,7 @@ impl Helpers {
 }
 
 fn wait(deadline: Deadline) -> Result<Duration> {
-    match deadline.wait() {
+    match deadline.remaining() {
         Ok(limit) => Ok(limit.unwrap_or(Duration::MAX)),
         Err(_) => Err(Error::Timeout(Phase::Resolve)),
     }

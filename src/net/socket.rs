@@ -1,19 +1,115 @@
-//! Sockets that have their options and are not connected yet.
+//! Sockets of the operating system: how bytes pass through them, and what is set on them before they are connected.
 
 use std::io;
-use std::net::SocketAddr;
+#[cfg(not(unix))]
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(windows)]
+use std::os::windows::io::{AsSocket, BorrowedSocket};
+use std::time::Instant;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
+use super::poll;
+#[cfg(all(target_os = "linux", not(portable_io)))]
+use super::timed_read::{self, ReadTimeout};
+use super::transport::{Interest, Transport};
 use crate::options::SocketOptions;
+
+/// A connected socket.
+///
+/// What does not wait (`try_read`, `try_write`) does not rely on the mode of the socket where the system can be told so for a single
+/// call (`MSG_DONTWAIT`): the mode belongs to all who have a clone of it. macOS ignores that flag for send, and Windows has none, so
+/// the mode is non-blocking there. It is blocking on Linux, where reads wait with the timeout of the kernel.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(super) inner: socket2::Socket,
+    #[cfg(all(target_os = "linux", not(portable_io)))]
+    pub(super) read_timeout: ReadTimeout,
+}
+
+impl Socket {
+    pub(crate) fn new(socket: socket2::Socket) -> Self {
+        // Should this fail, so does the first read.
+        let _ = socket.set_nonblocking(cfg!(any(not(target_os = "linux"), portable_io)));
+        Self {
+            inner: socket,
+            #[cfg(all(target_os = "linux", not(portable_io)))]
+            read_timeout: ReadTimeout::unknown(),
+        }
+    }
+}
+
+impl Transport for Socket {
+    #[inline]
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        #[cfg(unix)]
+        return Ok(rustix::net::recv(&self.inner, buf, rustix::net::RecvFlags::DONTWAIT)?.0);
+        #[cfg(not(unix))]
+        return (&self.inner).read(buf);
+    }
+
+    #[cfg(unix)]
+    #[inline]
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        Ok(rustix::net::send(&self.inner, buf, NO_SIGNAL | rustix::net::SendFlags::DONTWAIT)?)
+    }
+
+    /// Windows may copy all that it is given into memory of its own, however much that is.
+    #[cfg(not(unix))]
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        (&self.inner).write(&buf[..buf.len().min(64 * 1024)])
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        poll::wait(&self.inner, interest, deadline)
+    }
+
+    #[cfg(all(target_os = "linux", not(portable_io)))]
+    #[inline]
+    fn read(&self, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        timed_read::read(self, buf, deadline)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.inner.shutdown(how)
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.inner.local_addr().ok()?.as_socket()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.inner.peer_addr().ok()?.as_socket()
+    }
+
+    #[cfg(unix)]
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.inner.as_fd())
+    }
+
+    #[cfg(windows)]
+    fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
+        Some(self.inner.as_socket())
+    }
+}
+
+/// A peer that has gone makes a write fail; it must not kill the process (SIGPIPE), whoever opened the socket.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
+/// There it is an option of the socket (SO_NOSIGPIPE), which std and socket2 set.
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::empty();
 
 /// A socket for a connection to `address`.
 ///
 /// # Errors
 ///
 /// What the system says of the socket, of the local address or of the device, and what the user's hook says.
-pub(super) fn tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+pub(super) fn tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     apply(&socket, options);
     buffers(&socket, options);
     bind(&socket, options)?;
@@ -27,15 +123,15 @@ pub(super) fn tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<So
 ///
 /// What the system says of the socket, and what the user's hook says.
 #[cfg(unix)]
-pub(super) fn unix(options: &SocketOptions) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+pub(super) fn unix(options: &SocketOptions) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     buffers(&socket, options);
     configure(&socket, options)?;
     Ok(socket)
 }
 
 /// Sets what the platform has. Nothing here is worth failing for.
-fn apply(socket: &Socket, options: &SocketOptions) {
+fn apply(socket: &socket2::Socket, options: &SocketOptions) {
     tell("TCP_NODELAY", socket.set_tcp_nodelay(options.nodelay));
     if let Some(keepalive) = options.keepalive {
         let settings = TcpKeepalive::new().with_time(keepalive.idle).with_interval(keepalive.interval);
@@ -50,7 +146,7 @@ fn apply(socket: &Socket, options: &SocketOptions) {
     }
 }
 
-fn buffers(socket: &Socket, options: &SocketOptions) {
+fn buffers(socket: &socket2::Socket, options: &SocketOptions) {
     if let Some(bytes) = options.recv_buffer_size {
         tell("SO_RCVBUF", socket.set_recv_buffer_size(bytes));
     }
@@ -66,17 +162,17 @@ fn tell(name: &str, result: io::Result<()>) {
 }
 
 #[cfg(target_os = "linux")]
-fn quickack(socket: &Socket) -> io::Result<()> {
+fn quickack(socket: &socket2::Socket) -> io::Result<()> {
     socket.set_tcp_quickack(true)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn quickack(_socket: &Socket) -> io::Result<()> {
+fn quickack(_socket: &socket2::Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
 /// A way that was asked for is worth failing for: the bytes must not take another one.
-fn bind(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
+fn bind(socket: &socket2::Socket, options: &SocketOptions) -> io::Result<()> {
     if let Some(device) = &options.device {
         bind_device(socket, device)?;
     }
@@ -91,16 +187,16 @@ fn bind(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn bind_device(socket: &Socket, device: &str) -> io::Result<()> {
+fn bind_device(socket: &socket2::Socket, device: &str) -> io::Result<()> {
     socket.bind_device(Some(device.as_bytes()))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn bind_device(_socket: &Socket, _device: &str) -> io::Result<()> {
+fn bind_device(_socket: &socket2::Socket, _device: &str) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "SocketOptions::device is for Linux"))
 }
 
-fn configure(socket: &Socket, options: &SocketOptions) -> io::Result<()> {
+fn configure(socket: &socket2::Socket, options: &SocketOptions) -> io::Result<()> {
     match &options.configure {
         Some(configure) => (configure.0)(socket),
         None => Ok(()),

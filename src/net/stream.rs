@@ -7,12 +7,13 @@ use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::deadline::{Deadline, Patience, cut_short, is_timeout, timed_out};
+use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
+use super::poll::Waits;
 use super::tls::Tls;
-use super::transport::Transport;
+use super::transport::{Interest, Transport};
 use crate::cancellation::{Cancellation, Watch};
+use crate::sync::now;
 
 /// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
 /// speaks TLS itself.
@@ -32,9 +33,8 @@ pub(crate) enum Stream {
 pub(crate) struct WriteError {
     /// What stopped it.
     pub(crate) error: io::Error,
-    /// How many bytes of it have left or will leave, so that nothing else can take their place; `None` where the system does not
-    /// tell.
-    pub(crate) taken: Option<usize>,
+    /// How many bytes of it have left or will leave, so that nothing else can take their place.
+    pub(crate) taken: usize,
 }
 
 impl Stream {
@@ -54,25 +54,54 @@ impl Stream {
         }
     }
 
+    /// Reads what is at hand, without waiting. `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] when nothing is. Any other error is the end.
+    #[allow(dead_code, reason = "the driver is going to use it")]
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = match self {
+            Self::Plain(transport) => try_read(&**transport, buf),
+            Self::Tls(tls) => tls.read(buf, Deadline::NOW),
+        };
+        read.map_err(|error| if is_timeout(&error) { io::ErrorKind::WouldBlock.into() } else { error })
+    }
+
+    /// Waits until a read may give something: bytes, the end or an error. With [`Deadline::NOW`] it only looks.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] at the deadline. Any other error is the end.
+    #[allow(dead_code, reason = "the driver is going to use it")]
+    pub(crate) fn wait_readable(&self, deadline: Deadline) -> io::Result<()> {
+        match self {
+            Self::Plain(transport) => {
+                let until = if deadline.is_now() { Some(now()) } else { deadline.instant() };
+                Waits::default().wait(&**transport, Interest::Read, until)
+            }
+            Self::Tls(tls) => tls.wait_readable(deadline),
+        }
+    }
+
     /// Writes all of `buf`, after what an earlier write may have left behind.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::TimedOut`] when patience ran out, with the word how much has left.
-    pub(crate) fn write_all(&self, buf: &[u8], patience: Patience) -> Result<(), WriteError> {
-        let mut rest = buf;
-        let result = loop {
-            if rest.is_empty() {
-                break self.flush(patience);
+    /// [`io::ErrorKind::TimedOut`] when the deadline has passed, with the word how much has left. Any other error is the end.
+    #[inline]
+    pub(crate) fn write_all(&self, buf: &[u8], deadline: SendDeadline) -> Result<(), WriteError> {
+        if let Self::Plain(transport) = self
+            && deadline.total.is_never()
+            && !buf.is_empty()
+        {
+            let tried = transport.try_write(buf);
+            if tried.as_ref().is_ok_and(|n| *n == buf.len()) {
+                return Ok(());
             }
-            match self.write(rest, patience) {
-                Ok(n) => rest = &rest[n..],
-                Err(error) => break Err(error),
-            }
-        };
-        // Where a write that times out says nothing of how far it came, anything may have left.
-        let unknown = |error: &io::Error| cfg!(windows) && error.kind() == io::ErrorKind::TimedOut;
-        result.map_err(|error| WriteError { taken: (!unknown(&error)).then(|| buf.len() - rest.len()), error })
+            return self.write_rest(buf, Some(tried), deadline);
+        }
+        self.write_rest(buf, None, deadline)
     }
 
     /// Writes what can be written without waiting, and says how many bytes that is: possibly none.
@@ -83,10 +112,30 @@ impl Stream {
     /// # Errors
     ///
     /// Those that are the end.
+    #[inline]
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(transport) => try_write(&**transport, buf),
             Self::Tls(tls) => tls.try_write(buf),
+        }
+    }
+
+    /// Writes all of `buf` without waiting, so that nothing of it is left here either.
+    ///
+    /// # Errors
+    ///
+    /// What a [`try_write`](Self::try_write) said that has done less.
+    #[inline]
+    pub(crate) fn try_write_all(&self, buf: &[u8]) -> Result<(), io::Result<usize>> {
+        match self {
+            Self::Plain(transport) => match transport.try_write(buf) {
+                Ok(n) if n == buf.len() => Ok(()),
+                tried => Err(try_write_again(&**transport, buf, tried)),
+            },
+            Self::Tls(tls) => match tls.try_write(buf) {
+                Ok(n) if n == buf.len() && !tls.has_output() => Ok(()),
+                tried => Err(tried),
+            },
         }
     }
 
@@ -113,8 +162,8 @@ impl Stream {
         }
     }
 
-    /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write), or
-    /// what TLS itself has to say to the peer and could not.
+    /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write) or of a write that
+    /// failed, or what TLS itself has to say to the peer and could not.
     #[inline]
     pub(crate) fn has_output(&self) -> bool {
         match self {
@@ -131,7 +180,17 @@ impl Stream {
         }
     }
 
-    /// Sends of them what can be sent without waiting. Harmless at any time, from any thread.
+    /// Sends what is left in TLS.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write_all`](Self::write_all).
+    #[allow(dead_code, reason = "the driver is going to use it")]
+    pub(crate) fn flush(&self, deadline: SendDeadline) -> io::Result<()> {
+        self.send(&[], None, &mut SendTimer::new(deadline), &mut 0)
+    }
+
+    /// Sends of that what can be sent without waiting. Harmless at any time, from any thread.
     ///
     /// # Errors
     ///
@@ -196,21 +255,52 @@ impl Stream {
         }
     }
 
-    /// Takes some bytes, waiting if it must. Those that TLS took leave at the latest with [`flush`](Self::flush).
-    pub(super) fn write(&self, buf: &[u8], patience: Patience) -> io::Result<usize> {
-        match self {
-            Self::Plain(transport) => write(&**transport, buf, patience),
-            Self::Tls(tls) => tls.write(buf, patience),
-        }
+    /// Writes what a first try, if there was one, has left to be written.
+    fn write_rest(
+        &self,
+        buf: &[u8],
+        tried: Option<io::Result<usize>>,
+        deadline: SendDeadline,
+    ) -> Result<(), WriteError> {
+        let mut timer = SendTimer::new(deadline);
+        let mut taken = 0;
+        self.send(buf, tried, &mut timer, &mut taken).map_err(|error| WriteError { error, taken })
     }
 
-    /// Sends what TLS took.
-    #[inline]
-    pub(super) fn flush(&self, patience: Patience) -> io::Result<()> {
-        match self {
-            Self::Plain(_) => Ok(()),
-            Self::Tls(tls) => tls.flush(patience),
+    /// Writes `buf` from `taken` on, and counts there what has left or will.
+    pub(super) fn send(
+        &self,
+        buf: &[u8],
+        mut tried: Option<io::Result<usize>>,
+        timer: &mut SendTimer,
+        taken: &mut usize,
+    ) -> io::Result<()> {
+        let transport = match self {
+            Self::Plain(transport) => &**transport,
+            Self::Tls(tls) => return tls.send(buf, timer, taken),
+        };
+        while *taken < buf.len() {
+            let rest = &buf[*taken..];
+            let result = match tried.take() {
+                Some(result) => result,
+                None => {
+                    timer.check()?;
+                    transport.try_write(rest)
+                }
+            };
+            match result {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) if n <= rest.len() => {
+                    timer.note_progress();
+                    *taken += n;
+                }
+                Ok(_) => return Err(impossible_count()),
+                Err(error) if is_timeout(&error) => timer.wait_writable(transport)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => timer.note_interrupted()?,
+                Err(error) => return Err(error),
+            }
         }
+        Ok(())
     }
 }
 
@@ -222,16 +312,14 @@ impl From<Box<dyn Transport>> for Stream {
 
 #[inline]
 fn read(transport: &dyn Transport, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
+    if deadline.is_now() {
+        return try_read(transport, buf);
+    }
     loop {
-        let wait = match deadline.wait() {
-            Ok(wait) => cut_short(wait),
-            Err(_) if deadline.is_now() => return try_read(transport, buf),
-            Err(error) => return Err(error),
-        };
-        match transport.read(buf, wait) {
+        match transport.read(buf, deadline.instant()) {
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
-            Err(error) => again(error).or_else(|error| go_on(error, deadline, wait))?,
+            Err(error) => retry(error, deadline)?,
         }
     }
 }
@@ -241,54 +329,41 @@ fn try_read(transport: &dyn Transport, buf: &mut [u8]) -> io::Result<usize> {
         match transport.try_read(buf) {
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
-            Err(error) => again(error)?,
+            Err(error) => retry(error, Deadline::NEVER)?,
         }
     }
 }
 
 #[inline]
-fn write(transport: &dyn Transport, buf: &[u8], patience: Patience) -> io::Result<usize> {
-    loop {
-        let wait = patience.wait()?;
-        // Without a deadline for the whole there is nothing to be late for.
-        let wait = if patience.stall.is_none() { cut_short(wait) } else { wait };
-        match transport.write(buf, wait) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) if n <= buf.len() => return Ok(n),
-            Ok(_) => return Err(impossible_count()),
-            Err(error) => again(error).or_else(|error| go_on(error, patience.total, wait))?,
-        }
-    }
-}
-
 fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
-    loop {
-        match transport.try_write(buf) {
-            Ok(n) if n <= buf.len() => return Ok(n),
-            Ok(_) => return Err(impossible_count()),
-            Err(error) => match again(error) {
-                Ok(()) => {}
-                Err(error) if is_timeout(&error) => return Ok(0),
-                Err(error) => return Err(error),
-            },
-        }
+    match transport.try_write(buf) {
+        Ok(n) if n <= buf.len() => Ok(n),
+        tried => try_write_again(transport, buf, tried),
     }
 }
 
-/// Whether a call has to be made again. A wait that was too long is called by different names on different systems.
 #[cold]
-fn again(error: io::Error) -> io::Result<()> {
+fn try_write_again(transport: &dyn Transport, buf: &[u8], mut tried: io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match tried {
+            Ok(n) if n <= buf.len() => return Ok(n),
+            Ok(_) => return Err(impossible_count()),
+            Err(error) if is_timeout(&error) => return Ok(0),
+            Err(error) => retry(error, Deadline::NEVER)?,
+        }
+        tried = transport.try_write(buf);
+    }
+}
+
+/// EINTR: the call is made again, unless its time is up. What else did not wait any longer has one name.
+#[cold]
+fn retry(error: io::Error, deadline: Deadline) -> io::Result<()> {
     match error.kind() {
-        io::ErrorKind::Interrupted => Ok(()),
+        io::ErrorKind::Interrupted if !deadline.is_over() => Ok(()),
+        io::ErrorKind::Interrupted => Err(timed_out()),
         _ if is_timeout(&error) => Err(timed_out()),
         _ => Err(error),
     }
-}
-
-/// Goes on with a wait that was cut short.
-#[cold]
-fn go_on(error: io::Error, deadline: Deadline, waited: Option<Duration>) -> io::Result<()> {
-    if is_timeout(&error) && deadline.goes_on(waited) { Ok(()) } else { Err(error) }
 }
 
 /// A transport that claims more bytes than it was given. To believe it would be to invent data.

@@ -9,8 +9,7 @@ use rustix::io::Errno;
 
 use super::deadline::{Deadline, timed_out};
 use super::race::Race;
-use super::socket;
-use super::transport::Socket;
+use super::socket::{self, Socket};
 use super::wake::{Wake, Woken, wait};
 use crate::error::{Error, OptionsError, Phase, Result};
 use crate::options::{Settings, SocketOptions};
@@ -34,7 +33,7 @@ pub(super) fn connect(mut addresses: Vec<SocketAddr>, settings: &Settings, deadl
     let mut race = Race::new(addresses, options.attempt_timeout);
     let mut failures = Failures::default();
     loop {
-        let Ok(rest) = deadline.wait() else { return Err(Error::Timeout(Phase::Connect)) };
+        let Ok(rest) = deadline.remaining() else { return Err(Error::Timeout(Phase::Connect)) };
         let now = Instant::now();
         while let Some(late) = race.expire(now) {
             failures.add(late.address, timed_out());

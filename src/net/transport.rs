@@ -1,107 +1,184 @@
-//! What carries the bytes: sockets, streams of the user's own.
+//! What carries the bytes of a connection: a socket, or a stream of the user's own.
 
 use std::fmt;
-#[cfg(not(unix))]
-use std::io::Write;
-use std::io::{self, Read};
+use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 #[cfg(windows)]
-use std::os::windows::io::{AsSocket, BorrowedSocket};
+use std::os::windows::io::BorrowedSocket;
 #[cfg(unix)]
-use std::os::{fd::AsFd, fd::BorrowedFd, unix::net::UnixStream};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::os::{fd::BorrowedFd, unix::net::UnixStream};
+use std::time::Instant;
 
-/// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed
-/// channel or a simulated network. (TCP and Unix sockets need no implementation: pass them as they are.)
+use super::poll;
+use super::socket::Socket;
+
+/// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed channel or a simulated
+/// network. TCP and Unix sockets need no implementation: pass them as they are. Whether such a socket blocks, and its timeout for
+/// reads, are then set by this crate, and are not to be changed through a clone of it.
 ///
-/// All methods take `&self`: one thread reads while another writes, at most one of each kind at a time. A call of one
-/// kind must not wait for a call of the other. With timeouts that are observed, everything that this crate says about
-/// deadlines holds. For a stream that cannot do that there is [`HalfDuplex`](crate::HalfDuplex).
+/// The contract is that of a non-blocking descriptor and `poll`: [`try_read`](Self::try_read) and [`try_write`](Self::try_write) never
+/// wait, [`wait`](Self::wait) does. All methods take `&self`: one thread reads while another writes, at most one of each kind at a time,
+/// and neither may wait for the other. A transport that keeps to this keeps all deadlines of this crate. For a stream that cannot, there
+/// is [`HalfDuplex`](crate::HalfDuplex).
+///
+/// A channel in memory, as an example; the other end has the same two queues, swapped:
 ///
 /// ```
+/// use std::collections::VecDeque;
 /// use std::io;
-/// use std::net::{Shutdown, TcpStream};
-/// use std::time::Duration;
+/// use std::net::Shutdown;
+/// use std::sync::{Arc, Condvar, Mutex};
+/// use std::time::Instant;
 ///
-/// use websocket_sync::Transport;
+/// use websocket_sync::{Interest, Transport};
 ///
-/// /// Counts what passes.
-/// #[derive(Debug)]
-/// struct Metered {
-///     inner: Box<dyn Transport>,
-///     received: std::sync::atomic::AtomicUsize,
+/// /// Bytes on their way in one direction.
+/// #[derive(Debug, Default)]
+/// struct Queue {
+///     state: Mutex<State>,
+///     changed: Condvar,
 /// }
 ///
-/// impl Transport for Metered {
-///     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-///         let n = self.inner.read(buf, timeout)?;
-///         self.received.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
+/// #[derive(Debug, Default)]
+/// struct State {
+///     bytes: VecDeque<u8>,
+///     ended: bool,
+/// }
+///
+/// #[derive(Debug)]
+/// struct Channel {
+///     incoming: Arc<Queue>,
+///     outgoing: Arc<Queue>,
+/// }
+///
+/// const CAPACITY: usize = 64 * 1024;
+///
+/// impl Transport for Channel {
+///     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+///         let mut state = self.incoming.state.lock().unwrap();
+///         let n = io::Read::read(&mut state.bytes, buf)?;
+///         if n == 0 && !state.ended {
+///             return Err(io::ErrorKind::WouldBlock.into());
+///         }
+///         self.incoming.changed.notify_all();
 ///         Ok(n)
 ///     }
-///     fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-///         self.inner.write(buf, timeout)
-///     }
-///     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-///         self.inner.try_write(buf)
-///     }
-///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-///         self.inner.shutdown(how)
-///     }
-/// }
 ///
-/// fn metered(socket: TcpStream) -> Metered {
-///     Metered { inner: socket.into(), received: 0.into() }
+///     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+///         let mut state = self.outgoing.state.lock().unwrap();
+///         if state.ended {
+///             return Err(io::ErrorKind::BrokenPipe.into());
+///         }
+///         let n = buf.len().min(CAPACITY - state.bytes.len());
+///         if n == 0 {
+///             return Err(io::ErrorKind::WouldBlock.into());
+///         }
+///         state.bytes.extend(&buf[..n]);
+///         self.outgoing.changed.notify_all();
+///         Ok(n)
+///     }
+///
+///     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+///         let queue = match interest {
+///             Interest::Read => &self.incoming,
+///             Interest::Write => &self.outgoing,
+///         };
+///         let mut state = queue.state.lock().unwrap();
+///         loop {
+///             let ready = match interest {
+///                 Interest::Read => !state.bytes.is_empty(),
+///                 Interest::Write => state.bytes.len() < CAPACITY,
+///             };
+///             if ready || state.ended {
+///                 return Ok(true);
+///             }
+///             state = match deadline {
+///                 None => queue.changed.wait(state).unwrap(),
+///                 Some(deadline) => {
+///                     let rest = deadline.saturating_duration_since(Instant::now());
+///                     if rest.is_zero() {
+///                         return Ok(false);
+///                     }
+///                     queue.changed.wait_timeout(state, rest).unwrap().0
+///                 }
+///             };
+///         }
+///     }
+///
+///     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+///         let ends = |queue: &Queue| {
+///             queue.state.lock().unwrap().ended = true;
+///             queue.changed.notify_all();
+///         };
+///         if how != Shutdown::Write {
+///             ends(&self.incoming);
+///         }
+///         if how != Shutdown::Read {
+///             ends(&self.outgoing);
+///         }
+///         Ok(())
+///     }
 /// }
+/// # let [a, b] = [Arc::<Queue>::default(), Arc::default()];
+/// # let server = Channel { incoming: a.clone(), outgoing: b.clone() };
+/// # let client = Channel { incoming: b, outgoing: a };
+/// # let server = std::thread::spawn(move || {
+/// #     let mut ws = websocket_sync::WebSocket::accept(server)?;
+/// #     let text = ws.recv()?;
+/// #     ws.send_text(text.as_text().unwrap_or_default())?;
+/// #     ws.recv().map(drop)
+/// # });
+/// # let mut ws = websocket_sync::ConnectOptions::new().connect_over(client, "ws://channel/").unwrap();
+/// # ws.send_text("there and back").unwrap();
+/// # assert_eq!(ws.recv().unwrap().as_text(), Some("there and back"));
+/// # ws.close().unwrap();
+/// # server.join().unwrap().unwrap_err();
 /// ```
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Waits for bytes and reads some: `Ok(0)` says that no more will come.
+    /// Reads what has arrived, without waiting. `Ok(0)` is the end of the stream.
     ///
     /// # Errors
     ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut) when none came within
-    /// `timeout`; without a timeout it waits as long as it takes. After [`Interrupted`](io::ErrorKind::Interrupted) it
-    /// is called again, after anything else the connection is over: after a `TimedOut` too that comes from a Unix system
-    /// itself (`ETIMEDOUT`), which has then given the connection up.
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize>;
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) (EAGAIN) when nothing has arrived. After [`Interrupted`](io::ErrorKind::Interrupted)
+    /// (EINTR) it is called again. After anything else the connection is over.
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Reads what is at hand without waiting. [`WebSocket::try_recv`](crate::WebSocket::try_recv) and its kin stand on it.
-    ///
-    /// Default: a [`read`](Self::read) that waits for no longer than a millisecond.
+    /// Writes as much as there is room for, without waiting.
     ///
     /// # Errors
     ///
-    /// As with [`read`](Self::read); [`WouldBlock`](io::ErrorKind::WouldBlock) when nothing is there.
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read(buf, Some(Duration::from_millis(1)))
-    }
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when there is no room for a single byte; otherwise as with [`try_read`](Self::try_read).
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize>;
 
-    /// Waits until bytes can be written and writes some, at least one.
+    /// Waits until [`try_read`](Self::try_read) or [`try_write`](Self::try_write) has something other to say than `WouldBlock`, which
+    /// includes the end of the stream and errors: `true`. It may say so in error now and then. `false` says that the deadline has passed;
+    /// one that has passed already is no reason not to look. Without a deadline it waits for as long as it takes.
+    ///
+    /// [`shutdown`](Self::shutdown) in another thread ends the wait.
     ///
     /// # Errors
     ///
-    /// As with [`read`](Self::read); `WouldBlock` and `TimedOut` say that not a single byte left within `timeout`.
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize>;
+    /// [`Interrupted`](io::ErrorKind::Interrupted) (EINTR): then it is called again. After anything else the connection is over.
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool>;
 
-    /// Writes what can be written without waiting. The thread that receives answers pings with it.
-    ///
-    /// Default: a [`write`](Self::write) that waits for no longer than a millisecond.
-    ///
-    /// # Errors
-    ///
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when that is nothing.
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.write(buf, Some(Duration::from_millis(1)))
-    }
-
-    /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails.
-    /// It may be called at any time and more than once. It must not wait, and not ask the
-    /// [`Cancellation`](crate::Cancellation) that calls it.
+    /// Ends one direction or both, and wakes the threads that wait in it: a read then answers `Ok(0)`, a write fails. It may be called at
+    /// any time and more than once. It must not wait, and not ask the [`Cancellation`](crate::Cancellation) that calls it.
     ///
     /// # Errors
     ///
     /// They are ignored.
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
+
+    /// Reads, and waits for bytes until the deadline if there are none. Provided: [`try_read`](Self::try_read) and
+    /// [`wait`](Self::wait) in turn. Implement it where one call does both.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`](io::ErrorKind::TimedOut) when the deadline has passed, also when it has passed before the call, whatever has arrived.
+    /// Otherwise as with [`try_read`](Self::try_read).
+    fn read(&self, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
+        poll::read(self, buf, deadline)
+    }
 
     /// This side's address. Default: none.
     fn local_addr(&self) -> Option<SocketAddr> {
@@ -113,17 +190,27 @@ pub trait Transport: fmt::Debug + Send + Sync {
         None
     }
 
-    /// The file descriptor beneath, for polling. Default: none.
+    /// The file descriptor beneath, for polling by others: [`WebSocket`](crate::WebSocket) and an app in an event loop. Default: none.
     #[cfg(unix)]
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 
-    /// The socket beneath, for polling. Default: none.
+    /// The socket beneath, for polling by others. Default: none.
     #[cfg(windows)]
     fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
         None
     }
+}
+
+/// What a [`Transport`] is waited for: POLLIN or POLLOUT.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a transport has to handle each")]
+pub enum Interest {
+    /// Until something can be read, or the stream has ended or failed.
+    Read,
+    /// Until something can be written, or the stream has ended or failed.
+    Write,
 }
 
 impl<T: Transport + 'static> From<T> for Box<dyn Transport> {
@@ -142,270 +229,5 @@ impl From<TcpStream> for Box<dyn Transport> {
 impl From<UnixStream> for Box<dyn Transport> {
     fn from(stream: UnixStream) -> Self {
         Box::new(Socket::new(stream.into()))
-    }
-}
-
-/// A socket of the operating system, in blocking mode, and the timeouts that are set on it.
-#[derive(Debug)]
-pub(crate) struct Socket {
-    socket: socket2::Socket,
-    read_timeout: SetTimeout,
-    #[cfg(not(unix))]
-    write_timeout: SetTimeout,
-}
-
-impl Socket {
-    pub(crate) fn new(socket: socket2::Socket) -> Self {
-        // One that does not block would turn every wait into a timeout. Should this fail, the first read fails too.
-        let _ = socket.set_nonblocking(false);
-        Self {
-            socket,
-            read_timeout: SetTimeout::unknown(),
-            #[cfg(not(unix))]
-            write_timeout: SetTimeout::unknown(),
-        }
-    }
-}
-
-#[cfg(unix)]
-impl Socket {
-    /// Waits until the socket takes bytes again. It is said to do so when a third of its buffer is free; for a peer that
-    /// reads slowly, any room counts when time is up.
-    #[cold]
-    fn write_later(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        use rustix::event::{PollFd, PollFlags, poll};
-
-        use super::deadline::poll_timeout;
-
-        let timeout = poll_timeout(timeout);
-        let ready = poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], timeout.as_ref())? > 0;
-        match self.try_write(buf) {
-            // It was nothing after all. Whoever counts the time may ask again.
-            Err(error) if ready && error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::Interrupted.into()),
-            result => result,
-        }
-    }
-}
-
-impl Transport for Socket {
-    #[inline]
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.read_timeout.set(timeout, |timeout| self.socket.set_read_timeout(timeout))?;
-        (&self.socket).read(buf)
-    }
-
-    #[cfg(unix)]
-    #[inline]
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        Ok(rustix::net::recv(&self.socket, buf, rustix::net::RecvFlags::DONTWAIT)?.0)
-    }
-
-    /// A send that waits does not keep to the timeout of its socket: on Linux a Unix socket counts it anew for every 32
-    /// KiB, and TCP may add 200 ms. So it is not the send that waits.
-    #[cfg(unix)]
-    #[inline]
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        match self.try_write(buf) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.write_later(buf, timeout),
-            result => result,
-        }
-    }
-
-    /// Windows sends all or, when time is up, an unknown part: small pieces tell more often how far it came.
-    #[cfg(not(unix))]
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.write_timeout.set(timeout, |timeout| self.socket.set_write_timeout(timeout))?;
-        (&self.socket).write(&buf[..buf.len().min(64 * 1024)])
-    }
-
-    #[cfg(unix)]
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        Ok(rustix::net::send(&self.socket, buf, NO_SIGNAL | rustix::net::SendFlags::DONTWAIT)?)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.socket.shutdown(how)
-    }
-
-    fn local_addr(&self) -> Option<SocketAddr> {
-        self.socket.local_addr().ok()?.as_socket()
-    }
-
-    fn peer_addr(&self) -> Option<SocketAddr> {
-        self.socket.peer_addr().ok()?.as_socket()
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.socket.as_fd())
-    }
-
-    #[cfg(windows)]
-    fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
-        Some(self.socket.as_socket())
-    }
-}
-
-/// A peer that has gone makes a write fail; it must not kill the process, whoever opened the socket.
-#[cfg(all(unix, not(target_vendor = "apple")))]
-const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
-/// There it is an option of the socket, which std and socket2 set.
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::empty();
-
-/// The timeout that a socket has in one direction, so that it is set only when it changes.
-///
-/// The atomic needs no ordering: only the one thread that reads, or writes, at a time uses it.
-#[derive(Debug)]
-struct SetTimeout(AtomicU64);
-
-impl SetTimeout {
-    const UNKNOWN: u64 = u64::MAX;
-
-    /// The socket comes from elsewhere.
-    const fn unknown() -> Self {
-        Self(AtomicU64::new(Self::UNKNOWN))
-    }
-
-    #[inline]
-    fn set(&self, timeout: Option<Duration>, apply: impl FnOnce(Option<Duration>) -> io::Result<()>) -> io::Result<()> {
-        let nanos = timeout.map_or(0, |timeout| u64::try_from(timeout.as_nanos()).unwrap_or(Self::UNKNOWN - 1));
-        if self.0.load(Ordering::Relaxed) == nanos {
-            return Ok(());
-        }
-        self.0.store(Self::UNKNOWN, Ordering::Relaxed);
-        // The system counts in micro- or milliseconds, and takes zero for endless.
-        apply(timeout.map(|timeout| timeout.max(Duration::from_millis(1))))?;
-        self.0.store(nanos, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[cfg(unix)]
-    use std::io::Write;
-    use std::net::TcpListener;
-    use std::sync::Arc;
-    use std::thread;
-    use std::time::Instant;
-
-    use super::*;
-
-    fn pair() -> (Box<dyn Transport>, Box<dyn Transport>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (server, _) = listener.accept().unwrap();
-        (client.into(), server.into())
-    }
-
-    #[test]
-    fn a_timeout_is_set_only_when_it_changes() {
-        let timeout = SetTimeout::unknown();
-        let mut applied = Vec::new();
-        let second = Duration::from_secs(1);
-        let mut set = |wanted| {
-            let apply = |wanted| {
-                applied.push(wanted);
-                if wanted == Some(3 * second) { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
-            };
-            timeout.set(wanted, apply)
-        };
-        for wanted in [None, None, Some(second), Some(second), None, Some(Duration::from_nanos(1)), Some(Duration::MAX)]
-        {
-            set(wanted).unwrap();
-        }
-        set(Some(3 * second)).unwrap_err();
-        set(Some(Duration::MAX)).unwrap();
-        let (rounded, endless) = (Some(Duration::from_millis(1)), Some(Duration::MAX));
-        assert_eq!(applied[..5], [None, Some(second), None, rounded, endless]);
-        assert_eq!(applied[5..], [Some(3 * second), endless], "after a failure nothing is known");
-    }
-
-    #[test]
-    fn a_socket_reads_writes_and_observes_its_timeouts() {
-        let (client, server) = pair();
-        assert_eq!(client.write(b"hello", None).unwrap(), 5);
-        let mut buf = [0; 16];
-        assert_eq!(server.read(&mut buf, Some(Duration::from_secs(5))).unwrap(), 5);
-        let start = Instant::now();
-        let error = server.read(&mut buf, Some(Duration::from_millis(20))).unwrap_err();
-        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut));
-        assert!(start.elapsed() >= Duration::from_millis(20));
-        server.read(&mut buf, Some(Duration::from_nanos(1))).unwrap_err();
-        assert_eq!(client.local_addr(), server.peer_addr());
-        assert_eq!(client.peer_addr(), server.local_addr());
-    }
-
-    #[test]
-    fn try_read_takes_what_is_there_and_never_waits() {
-        let (client, server) = pair();
-        let mut buf = [0; 16];
-        let start = Instant::now();
-        for _ in 0..10 {
-            let error = server.try_read(&mut buf).unwrap_err();
-            assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error:?}");
-        }
-        assert!(start.elapsed() < Duration::from_secs(5));
-        client.write(b"hello", None).unwrap();
-        while server.try_read(&mut buf).ok() != Some(5) {}
-        client.shutdown(Shutdown::Write).unwrap();
-        while server.try_read(&mut buf).ok() != Some(0) {}
-    }
-
-    #[test]
-    fn try_write_never_waits_for_a_peer_that_does_not_read() {
-        let (client, _server) = pair();
-        let junk = vec![0; 1 << 20];
-        let start = Instant::now();
-        let error = loop {
-            if let Err(error) = client.try_write(&junk) {
-                break error;
-            }
-        };
-        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error:?}");
-        assert!(start.elapsed() < Duration::from_secs(5));
-        let error = client.write(&junk, Some(Duration::from_millis(20))).unwrap_err();
-        assert!(matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut), "{error:?}");
-    }
-
-    #[test]
-    fn shutdown_wakes_a_blocked_reader() {
-        let (client, _server) = pair();
-        let client: Arc<dyn Transport> = client.into();
-        let reader = thread::spawn({
-            let client = Arc::clone(&client);
-            move || client.read(&mut [0; 8], None)
-        });
-        thread::sleep(Duration::from_millis(20));
-        client.shutdown(Shutdown::Both).unwrap();
-        assert_eq!(reader.join().unwrap().unwrap(), 0);
-    }
-
-    #[test]
-    fn a_socket_that_does_not_block_is_made_to() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        client.set_nonblocking(true).unwrap();
-        let client: Box<dyn Transport> = client.into();
-        let (mut server, _) = listener.accept().unwrap();
-        let writer = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(20));
-            server.write_all(b"x").unwrap();
-        });
-        assert_eq!(client.read(&mut [0; 8], None).unwrap(), 1);
-        writer.join().unwrap();
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn unix_sockets_carry_bytes_and_have_no_address() {
-        let (a, b) = UnixStream::pair().unwrap();
-        let (a, b) = (<Box<dyn Transport>>::from(a), <Box<dyn Transport>>::from(b));
-        assert_eq!(a.try_write(b"hi").unwrap(), 2);
-        assert_eq!(b.read(&mut [0; 8], None).unwrap(), 2);
-        assert!(a.local_addr().is_none() && a.peer_addr().is_none() && a.as_fd().is_some());
-        drop(b);
-        assert_eq!(a.write(b"hi", None).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

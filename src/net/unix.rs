@@ -8,10 +8,10 @@ use std::{iter, time::Duration};
 use super::deadline::Deadline;
 #[cfg(unix)]
 use super::socket;
+use super::socket::Socket;
 #[cfg(unix)]
 use super::tcp::called_off;
 use super::tcp::{at, failed};
-use super::transport::Socket;
 #[cfg(unix)]
 use super::wake::{Wake, Woken, wait};
 use crate::error::Result;
@@ -44,7 +44,7 @@ fn attempt(path: &Path, settings: &Settings, deadline: Deadline) -> io::Result<s
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             result => return result.map(|()| socket),
         }
-        let timeout = deadline.wait()?.map_or(pause, |rest| rest.min(pause));
+        let timeout = deadline.remaining()?.map_or(pause, |rest| rest.min(pause));
         if wait(iter::empty(), wake.as_ref(), Some(timeout))? == Woken::CalledOff {
             return Err(called_off());
         }

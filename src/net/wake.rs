@@ -7,10 +7,9 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags};
 
-use super::deadline::poll_timeout;
+use super::poll::poll;
 use crate::cancellation::{Cancellation, Watch};
 
 /// A socket that becomes readable when the opening is called off.
@@ -83,10 +82,8 @@ pub(super) fn wait<'a>(
 ) -> io::Result<Woken> {
     let mut polled: Vec<_> = sockets.map(|socket| PollFd::new(socket, PollFlags::OUT)).collect();
     polled.extend(wake.map(Wake::polled));
-    match poll(&mut polled, poll_timeout(timeout).as_ref()) {
-        Ok(0) | Err(Errno::INTR) => return Ok(Woken::Nobody),
-        Ok(_) => {}
-        Err(error) => return Err(error.into()),
+    if poll(&mut polled, timeout)? == 0 {
+        return Ok(Woken::Nobody);
     }
     let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
     if wake.is_some() && polled.last().is_some_and(is_ready) {

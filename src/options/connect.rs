@@ -265,7 +265,6 @@ impl ConnectOptions {
         let durations = [
             ("timeout", self.settings.timeout),
             ("open_timeout", self.settings.open_timeout),
-            ("recv_timeout", self.settings.recv_timeout),
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
             ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
@@ -377,7 +376,6 @@ mod tests {
         let cases = [
             ("timeout", ConnectOptions::new().timeout(zero)),
             ("open_timeout", ConnectOptions::new().open_timeout(zero)),
-            ("recv_timeout", ConnectOptions::new().recv_timeout(zero)),
             ("send_timeout", ConnectOptions::new().send_timeout(zero)),
             ("close_timeout", ConnectOptions::new().close_timeout(zero)),
             ("user_timeout", socket(SocketOptions::new().user_timeout(zero))),

@@ -231,7 +231,8 @@ impl SocketOptions {
     /// Called with each socket after all else has been set and before it connects: for whatever has no setter here. An
     /// error keeps the socket from being used. Several addresses of a host can make for several sockets.
     ///
-    /// The socket is one of [socket2](crate::socket2), in the version that this crate re-exports.
+    /// The socket is one of [socket2](crate::socket2), in the version that this crate re-exports. Whether it blocks, and its timeout for
+    /// reads, are set by the crate afterwards, and are not to be changed through a clone of it.
     ///
     /// Default: nothing.
     ///

@@ -189,6 +189,9 @@ pub enum LocalProtocolError {
     /// A continuation frame with no message to continue, or a new message inside a fragmented one (section 5.4).
     #[error("{0} frame does not continue the message in progress")]
     OutOfSequence(Opcode),
+    /// An agreement to the same extension twice (section 9.1).
+    #[error("an extension is agreed to twice")]
+    RepeatedExtension,
     /// A header that there is only one of, given several times.
     #[error("header {0} is given several times")]
     RepeatedHeader(&'static str),

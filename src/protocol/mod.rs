@@ -16,39 +16,32 @@
 //! can make grow is bounded by [`Limits`].
 
 mod close;
-mod connection;
-mod connection_builder;
 mod deflate;
 mod error;
-mod event;
-mod extension;
+mod events;
 mod frame;
 mod frame_reader;
 pub mod handshake;
 mod inbound;
 mod mask;
-mod open_connection;
-mod opening;
 mod outbound;
 mod utf8;
 
 pub use self::close::{CloseCode, CloseFrame, MAX_CLOSE_REASON};
-pub use self::connection::{Connection, ConnectionState, Halves, RemoteProtocolError};
-pub use self::connection_builder::ConnectionBuilder;
 pub use self::deflate::{
     DeflateOptions, DeflateParams, DeflateShape, DeflateState, Deflater, InflateState, Inflater, PerMessageDeflate,
     StatePool,
 };
 pub use self::error::{LocalProtocolError, ProtocolError};
-pub use self::event::{
-    AcceptConnection, BytesMessage, CloseConnection, Event, Ping, Pong, ProtocolViolation, RejectConnection,
-    RejectData, Request, TextMessage,
+pub use self::events::{
+    AcceptConnection, BytesMessage, CloseConnection, Connection, ConnectionBuilder, ConnectionState, Event, Extension,
+    Halves, InboundExtension, OutboundExtension, Ping, Pong, ProtocolViolation, RejectConnection, RejectData,
+    RemoteProtocolError, Request, Room, TextMessage,
 };
-pub use self::extension::{Extension, InboundExtension, OutboundExtension, Room};
 pub use self::frame::{Frame, FrameHeader, LENGTH_7, LENGTH_16, LENGTH_63, MAX_CONTROL_PAYLOAD, Opcode, Role, Rsv};
 pub use self::frame_reader::{FrameReader, FrameReaderError};
 pub use self::inbound::{Granularity, Inbound, Limits, Piece, Step, TextPolicy};
 pub use self::mask::{Entropy, MaskKeys, mask};
-pub(crate) use self::outbound::Compression;
+pub(crate) use self::outbound::{Checkpoint, Compression};
 pub use self::outbound::{Fin, Outbound};
-pub(crate) use self::utf8::Utf8Validator as TextCheck;
+pub(crate) use self::utf8::Utf8Validator;

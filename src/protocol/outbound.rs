@@ -6,7 +6,7 @@ use super::error::LocalProtocolError;
 use super::frame::{Frame, FrameHeader, LENGTH_63, MAX_CONTROL_PAYLOAD, Opcode, Role, Rsv};
 use super::mask::{Entropy, MaskKeys, copy_masked, rotate};
 use super::utf8::Utf8Validator;
-use crate::buffer::ByteBuffer;
+use crate::buffer::{ByteBuffer, Retention};
 use crate::message::{MessageKind, MessageRef};
 
 /// The sending half of a connection.
@@ -123,12 +123,15 @@ impl Outbound {
     /// Says that the first `length` pending bytes were written.
     #[inline]
     pub fn written(&mut self, length: usize) {
-        self.written += length.min(self.pending().len());
-        if self.written == self.buffer.len() {
-            self.buffer.note_use(self.written);
-            self.buffer.clear();
-            self.written = 0;
+        if length < self.buffer.len() - self.written {
+            self.written += length;
+            return;
         }
+        if self.buffer.capacity() > Retention::SMALLEST {
+            self.buffer.note_use(self.buffer.len());
+        }
+        self.buffer.clear();
+        self.written = 0;
     }
 
     /// Encodes a whole message as one frame; returns the frame's length in bytes.
@@ -351,6 +354,21 @@ impl Outbound {
         }
     }
 
+    /// Encodes a whole message as one frame that is not compressed, in the usual case: nothing is in progress, and no compression
+    /// was agreed upon.
+    #[inline(always)]
+    pub(crate) fn plain_message(&mut self, message: MessageRef<'_>) -> Option<usize> {
+        let is_usual =
+            self.in_progress.is_none() && self.deflater.is_none() && self.current.is_none() && self.close.is_none();
+        is_usual.then(|| self.encode(Fin::Last, Rsv::NONE, message.kind().into(), message.as_bytes()))
+    }
+
+    /// The state before the last frame, `length` bytes long, that [`plain_message`](Self::plain_message) has encoded.
+    #[cold]
+    pub(crate) fn checkpoint_before_message(&self, length: usize) -> Checkpoint {
+        Checkpoint { length: self.buffer.len() - length, ..self.checkpoint() }
+    }
+
     /// Takes back what was encoded since `checkpoint`, unless any of it was written since; says whether.
     #[cold]
     pub(crate) fn rollback(&mut self, checkpoint: Checkpoint) -> bool {
@@ -480,9 +498,16 @@ impl Outbound {
     fn encode(&mut self, fin: Fin, rsv: Rsv, opcode: Opcode, payload: &[u8]) -> usize {
         let key = self.key();
         let header = FrameHeader { fin: fin == Fin::Last, rsv, opcode, mask: key, len: payload.len() as u64 };
-        let length = self.encode_header(&header);
-        self.append(key, payload);
-        length + payload.len()
+        let room = self.buffer.room(FrameHeader::MAX_LEN + payload.len());
+        let length = header.write(room.first_chunk_mut().expect("it has that length"));
+        let room = &mut room[length..length + payload.len()];
+        match key {
+            Some(key) => copy_masked(key, payload, room),
+            None => room.copy_from_slice(payload),
+        }
+        let length = length + payload.len();
+        self.buffer.fill(length);
+        length
     }
 
     /// A data frame begins; whether it is compressed.

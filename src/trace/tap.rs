@@ -43,13 +43,16 @@ impl HeadTap {
     pub(crate) fn pass(&mut self, piece: &[u8]) {
         let Some(bytes) = &mut self.bytes else { return };
         let room = Self::SHOWN.saturating_sub(bytes.len());
+        // Nothing is looked at twice but what may be the beginning of an empty line.
+        let mut seen = bytes.len().saturating_sub(2);
         bytes.extend_from_slice(&piece[..room.min(piece.len())]);
         while let Some(mut head) = self.bytes.take() {
-            let Some(end) = head::end(&head) else {
+            let Some(end) = head::end(&head[seen..]).map(|end| seen + end) else {
                 self.bytes = Some(head);
                 return;
             };
             let rest = head.split_off(end);
+            seen = 0;
             self.tell(&head);
             self.bytes = (self.kind == Kind::Response && is_interim(&head)).then_some(rest);
         }

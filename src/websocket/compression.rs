@@ -1,24 +1,33 @@
-//! The driver's part in compression: negotiates it if the options ask for it, and makes the halves that it takes part in.
+//! permessage-deflate on a connection: negotiated if the options ask for it, with zlib's states shared by the process.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
 use crate::options::ConnectOptions;
 use crate::protocol::handshake::ExtensionOffer;
-use crate::protocol::{DeflateParams, Extension, PerMessageDeflate};
-use crate::protocol::{Inbound, Limits, MaskKeys, Outbound, Role, TextPolicy};
+use crate::protocol::{
+    DeflateParams, DeflateShape, DeflateState, Extension, Inbound, InflateState, Limits, MaskKeys, Outbound,
+    PerMessageDeflate, Role, StatePool, TextPolicy,
+};
 
 /// What the options ask for, then what was agreed.
 #[derive(Debug)]
-pub(super) struct Compressing {
+pub(super) struct CompressionOffer {
     deflate: Option<PerMessageDeflate>,
 }
 
-impl Compressing {
+impl CompressionOffer {
     pub(super) fn new(options: &ConnectOptions) -> Result<Self> {
         let deflate = match options.settings().deflate {
-            Some(asked) => Some(PerMessageDeflate::new(asked)?.pool(super::state_pool::of_the_process)),
+            Some(asked) => Some(PerMessageDeflate::new(asked)?.pool(shared_pool)),
             None => None,
         };
         Ok(Self { deflate })
+    }
+
+    /// What was negotiated elsewhere.
+    pub(super) const fn negotiated(deflate: Option<PerMessageDeflate>) -> Self {
+        Self { deflate }
     }
 
     /// Client: what goes into `Sec-WebSocket-Extensions`.
@@ -60,4 +69,53 @@ impl Compressing {
         let deflater = deflate.and_then(PerMessageDeflate::deflater);
         (Inbound::inflating(role, limits, policy, inflater), Outbound::deflating(role, keys, deflater))
     }
+}
+
+/// How many states of each kind are kept: as many threads can be busy at a time without one being made anew.
+const KEPT: usize = 16;
+
+static INFLATE: Mutex<Vec<InflateState>> = Mutex::new(Vec::new());
+static DEFLATE: Mutex<Vec<DeflateState>> = Mutex::new(Vec::new());
+
+/// zlib's states for connections that take over no context: they have one only while they send or receive a message.
+fn shared_pool() -> Box<dyn StatePool> {
+    Box::new(ProcessPool)
+}
+
+/// Held for a push or a pop, never across anything else.
+#[derive(Debug)]
+struct ProcessPool;
+
+impl StatePool for ProcessPool {
+    fn take_inflate(&mut self) -> Option<InflateState> {
+        lock(&INFLATE).pop()
+    }
+
+    fn give_inflate(&mut self, state: InflateState) {
+        give(&INFLATE, state);
+    }
+
+    fn take_deflate(&mut self, shape: DeflateShape) -> Option<DeflateState> {
+        let mut states = lock(&DEFLATE);
+        let index = states.iter().rposition(|state| state.shape() == shape)?;
+        Some(states.swap_remove(index))
+    }
+
+    fn give_deflate(&mut self, state: DeflateState) {
+        give(&DEFLATE, state);
+    }
+}
+
+fn lock<T>(states: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    states.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The oldest goes when there are too many, so that one shape does not keep another out.
+fn give<T>(states: &Mutex<Vec<T>>, state: T) {
+    let mut states = lock(states);
+    let oldest = if states.len() >= KEPT { Some(states.remove(0)) } else { None };
+    states.push(state);
+    drop(states);
+    // Freed outside the lock.
+    drop(oldest);
 }

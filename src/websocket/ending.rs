@@ -1,51 +1,155 @@
-//! The end of a connection in steps that do not wait: what `finish` does in one.
+//! How a connection ends, from whichever thread: bounded, idempotent, exactly one Close on the wire (RFC 6455, section 7).
 
 use std::net::Shutdown;
+use std::sync::TryLockError;
+use std::time::Duration;
 
-use super::reader::{Reader, answer_close, denounce, finish, waits_for_end};
-use super::shared::Shared;
-use super::turn::is_timeout;
-use crate::error::{CloseInfo, Error, Result};
-use crate::net::Deadline;
-use crate::protocol::{Inbound, ProtocolError};
+use super::reader::Reader;
+use super::shared::{Purpose, SharedConnection};
+use super::write_guard::CloseProgress;
+use super::writing::Wait;
+use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
+use crate::net::{Deadline, is_timeout};
+use crate::protocol::{CloseCode, CloseFrame, Role};
+use crate::sync::Mutex;
 
-/// A connection that the peer has closed, or broken a rule on, and that is to end in order: our Close leaves, this half is shut,
-/// the rest is drained.
+impl SharedConnection {
+    /// Sends a Close and does not wait for the peer's. After the first, none is sent.
+    pub(super) fn send_close(&self, close: CloseFrame, wait: Wait) -> Result<()> {
+        if let Some(refused) = self.refuse_close() {
+            return Err(refused);
+        }
+        self.break_off(close, wait)
+    }
+
+    /// The same in the midst of what this thread sends.
+    pub(super) fn break_off(&self, close: CloseFrame, wait: Wait) -> Result<()> {
+        if !self.queue_close(close) {
+            return self.closed().map_or(Ok(()), Err);
+        }
+        if !self.may_wait(wait) {
+            self.flush_pending();
+            self.watch_blocked_receive();
+            return Ok(());
+        }
+        let progress = self.send_queued_close(self.closing_deadline());
+        if progress == CloseProgress::Late {
+            self.state().renew_send_by();
+        }
+        self.watch_blocked_receive();
+        match progress {
+            CloseProgress::Left => Ok(()),
+            CloseProgress::Late | CloseProgress::Behind => Err(Error::Timeout(Phase::Close)),
+            CloseProgress::Failed => Err(self.write_error()),
+        }
+    }
+
+    /// Closes from a thread that has no [`Reader`]: whoever receives completes the handshake while this thread waits. On the
+    /// receiving thread itself it does not wait.
+    pub(super) fn close(&self, close: CloseFrame) -> Result<()> {
+        if !self.is_receiver() {
+            return self.close_and_wait(close);
+        }
+        if let Some(refused) = self.refuse_close() {
+            return Err(refused);
+        }
+        self.queue_close(close);
+        self.flush_pending();
+        Ok(())
+    }
+
+    /// Closes while another thread receives.
+    fn close_and_wait(&self, close: CloseFrame) -> Result<()> {
+        if self.is_over() {
+            return Ok(());
+        }
+        if let Some(refused) = self.refuse_close() {
+            return Err(refused);
+        }
+        self.queue_close(close);
+        if self.event_loop.is_attached() {
+            self.flush_pending();
+        } else {
+            // If it cannot leave, the receiver finds out why.
+            self.send_queued_close(self.closing_deadline());
+        }
+        self.await_end();
+        Ok(())
+    }
+
+    /// Closes from the thread that has the reader, unless another one is faster. It receives from the beginning: a peer that
+    /// does not read before it has sent what it wants to would not take our Close otherwise.
+    pub(super) fn close_with_reader(&self, reader: &Mutex<Reader>, close: CloseFrame) -> Result<()> {
+        let mut reader = match reader.try_lock() {
+            Ok(reader) => reader,
+            Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.close_and_wait(close),
+        };
+        if self.is_over() {
+            return Ok(());
+        }
+        if let Some(refused) = self.refuse_close() {
+            return Err(refused);
+        }
+        self.queue_close(close);
+        reader.discard_until_closed(self);
+        Ok(())
+    }
+
+    /// Gives the connection up: a Close 1001 goes out if that needs no waiting.
+    pub(super) fn leave(&self) {
+        if self.is_over() || !self.is_of_this_process() {
+            return;
+        }
+        if let Ok(close) = CloseFrame::new(CloseCode::GOING_AWAY, "") {
+            self.queue_close(close);
+        }
+        self.flush_pending();
+        self.abort(CloseCause::Aborted);
+    }
+
+    /// The error for a close inside a batch of the calling thread, or inside a reader that it sends: our Close could only leave
+    /// after that.
+    fn refuse_close(&self) -> Option<Error> {
+        self.state().own_transaction(Purpose::Close)
+    }
+}
+
+/// The orderly end of a connection that the peer has closed, or broken a rule on: our Close leaves, this half is shut, and the rest
+/// is drained, since closing a socket with unread bytes makes a reset of them that may overtake the Close.
 #[derive(Debug)]
 pub(super) struct Ending {
     info: CloseInfo,
-    /// What the receive is to say when all is done.
-    error: Error,
+    /// What the receive is told, once; later ones are told how the connection ended.
+    error: Option<Error>,
     until: Deadline,
-    stage: Stage,
+    /// Until then our Close waits behind what another thread sends.
+    patience: Deadline,
+    phase: EndingPhase,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
+enum EndingPhase {
     /// Our Close may not have left.
-    Closing,
-    /// So many bytes were thrown away since.
+    SendingClose,
+    /// So many bytes were discarded since it has.
     Draining(usize),
+    Over,
 }
 
 impl Ending {
-    /// The peer's Close was received.
-    pub(super) fn closed_by_peer(inbound: &Inbound, shared: &Shared) -> Box<Self> {
-        let info = answer_close(inbound, shared);
-        log::debug!("connection closed: {info}");
-        Self::new(shared, info.clone(), Error::Closed(Box::new(info)))
-    }
+    /// What is read after a Close so that a reset does not overtake ours, in bytes.
+    const MAX_DRAINED: usize = 1 << 20;
 
-    /// The peer broke a rule.
-    #[cold]
-    pub(super) fn violated(shared: &Shared, error: ProtocolError) -> Box<Self> {
-        Self::new(shared, denounce(shared, error), Error::Protocol(error))
-    }
+    /// For how long our Close waits behind a send of another thread before the receive is told. A send that gets on is over by
+    /// then; one that does not must not hide what the peer said.
+    const PATIENCE: Duration = Duration::from_millis(50);
 
-    fn new(shared: &Shared, info: CloseInfo, error: Error) -> Box<Self> {
-        shared.end_soon(info.clone());
-        let until = Deadline::after(Some(shared.timeouts().close));
-        Box::new(Self { info, error, until, stage: Stage::Closing })
+    /// How the connection ends is noted in the shared state already. `error` is for the receive.
+    pub(super) fn new(shared: &SharedConnection, info: CloseInfo, error: Error) -> Box<Self> {
+        let until = shared.closing_deadline();
+        let patience = Deadline::after(Some(Self::PATIENCE));
+        Box::new(Self { info, error: Some(error), until, patience, phase: EndingPhase::SendingClose })
     }
 
     /// By when it is over, whatever the peer does.
@@ -53,51 +157,83 @@ impl Ending {
         self.until
     }
 
-    /// Goes on as far as that is possible without waiting. The end of it is the error.
-    pub(super) fn go_on(slot: &mut Option<Box<Self>>, shared: &Shared) -> Result<()> {
-        let Some(ending) = slot else { return Ok(()) };
-        if ending.step(shared) {
-            return Ok(());
+    /// Whether there is nothing left to do.
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == EndingPhase::Over
+    }
+
+    /// Goes on, at most until the deadline. Returns the error for the receive; `None` says that nothing more can be done without
+    /// waiting.
+    pub(super) fn advance(&mut self, shared: &SharedConnection, deadline: Deadline) -> Option<Error> {
+        if self.phase == EndingPhase::SendingClose {
+            match self.send_close(shared, deadline) {
+                CloseProgress::Left => self.shut_write(shared),
+                CloseProgress::Failed => self.phase = EndingPhase::Over,
+                CloseProgress::Behind if self.patience.is_over() && !self.until.is_over() => {
+                    if self.error.is_some() {
+                        shared.watch_closing_deadline();
+                    }
+                    return Some(self.error());
+                }
+                CloseProgress::Late | CloseProgress::Behind if deadline.is_now() && !self.until.is_over() => {
+                    return None;
+                }
+                CloseProgress::Late | CloseProgress::Behind => self.phase = EndingPhase::Over,
+            }
         }
+        if self.drain(shared, deadline) == Drained::NotYet {
+            return None;
+        }
+        self.phase = EndingPhase::Over;
+        shared.end(self.info.clone());
         // The peer may have been faster; then there is nothing left to shut down.
         let _ = shared.stream.shutdown(Shutdown::Both);
-        slot.take().map_or(Ok(()), |ending| Err(ending.error))
+        Some(self.error())
     }
 
-    /// Waits for the rest of it after all.
-    pub(super) fn finish(self, shared: &Shared, deadline: Deadline) -> Error {
-        finish(shared, self.info, self.until.min(deadline));
-        self.error
-    }
-
-    /// Whether there is more to come.
-    fn step(&mut self, shared: &Shared) -> bool {
-        if self.stage == Stage::Closing {
-            shared.settle_surely();
-            let lost = shared.is_mute();
-            let sent = !lost && !shared.is_unsettled();
-            if !sent && !lost && !self.until.is_over() {
-                return true;
-            }
-            // Whoever waits for the end need not wait for the peer to hang up.
-            shared.end(self.info.clone());
-            if !sent || !waits_for_end(shared, &self.info) || shared.stream.shutdown(Shutdown::Write).is_err() {
-                return false;
-            }
-            self.stage = Stage::Draining(0);
+    fn send_close(&self, shared: &SharedConnection, deadline: Deadline) -> CloseProgress {
+        let by = self.until.min(deadline);
+        if by.is_over() {
+            return shared.send_queued_close(Deadline::NOW);
         }
-        self.drain(shared)
+        // Behind another thread's send it waits no longer than that, but for the peer to take it as long as there is time.
+        let patience = if self.patience.is_over() { Deadline::NOW } else { by.min(self.patience) };
+        match shared.send_queued_close(patience) {
+            CloseProgress::Late => shared.send_queued_close(by),
+            progress => progress,
+        }
     }
 
-    fn drain(&mut self, shared: &Shared) -> bool {
+    /// Whoever waits for the end need not wait for the peer to hang up. After a closing handshake nothing is unread; then a client
+    /// waits for the server to end the connection, and a server does not wait (RFC 6455, section 7.1.1).
+    fn shut_write(&mut self, shared: &SharedConnection) {
+        shared.end(self.info.clone());
+        let waits = shared.role == Role::Client || !self.info.is_clean();
+        let is_shut = waits && shared.stream.shutdown(Shutdown::Write).is_ok();
+        self.phase = if is_shut { EndingPhase::Draining(0) } else { EndingPhase::Over };
+    }
+
+    fn drain(&mut self, shared: &SharedConnection, deadline: Deadline) -> Drained {
         let mut scratch = [0; 4096];
-        while let Stage::Draining(drained) = &mut self.stage {
-            match shared.stream.read(&mut scratch, Deadline::NOW) {
-                Ok(length @ 1..) if *drained + length < Reader::DRAIN => *drained += length,
-                Err(error) if is_timeout(&error) => return !self.until.is_over(),
-                Ok(_) | Err(_) => return false,
+        while let EndingPhase::Draining(drained) = &mut self.phase {
+            match shared.stream.read(&mut scratch, self.until.min(deadline)) {
+                Ok(length @ 1..) if *drained + length < Self::MAX_DRAINED => *drained += length,
+                Err(error) if is_timeout(&error) && deadline.is_now() && !self.until.is_over() => {
+                    return Drained::NotYet;
+                }
+                Ok(_) | Err(_) => self.phase = EndingPhase::Over,
             }
         }
-        false
+        Drained::Enough
     }
+
+    fn error(&mut self) -> Error {
+        self.error.take().unwrap_or_else(|| Error::Closed(Box::new(self.info.clone())))
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Drained {
+    Enough,
+    NotYet,
 }

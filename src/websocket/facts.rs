@@ -1,10 +1,13 @@
-//! What is known of a connection, and the timeouts that can be changed while it stands.
+//! What is known of a connection and of TLS beneath it, and the timeouts that can be changed while it stands.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{Connection, WebSocket, not_zero};
-use crate::error::Result;
+use super::{ActiveConnection, WebSocket};
+use crate::error::{Error, OptionsError, Result};
+use crate::net::Stream;
+use crate::options::TlsVersion;
+use crate::protocol::DeflateParams;
 use crate::protocol::handshake::{Headers, Response};
 use crate::timings::Timings;
 
@@ -13,7 +16,7 @@ impl WebSocket {
     /// The server's answer to the opening handshake; `None` while there is no connection.
     #[doc(alias = "handshake_response")]
     pub fn response(&self) -> Option<&Response> {
-        self.connection.as_ref().map(|connection| &*connection.response)
+        self.connection.as_ref()?.response.as_deref()
     }
 
     /// The URL of the connection in its normal form, without user and password: the one that was asked for, or the last that a
@@ -25,12 +28,12 @@ impl WebSocket {
     /// # Ok::<(), websocket_sync::Error>(())
     /// ```
     pub fn url(&self) -> Option<&str> {
-        self.connection.as_ref()?.itinerary.url()
+        self.connection.as_ref()?.visited.0.last().map(String::as_str)
     }
 
     /// The URLs that redirects led to, in their order and without user and password; the last one is that of the connection.
     pub fn redirects(&self) -> &[String] {
-        self.connection.as_ref().map_or(&[], |connection| connection.itinerary.redirects())
+        self.connection.as_ref().and_then(|connection| connection.visited.0.get(1..)).unwrap_or_default()
     }
 
     /// The status of that answer: 101.
@@ -57,7 +60,7 @@ impl WebSocket {
     }
 
     /// What was agreed about compression, if anything was.
-    pub fn deflate(&self) -> Option<crate::protocol::DeflateParams> {
+    pub fn deflate(&self) -> Option<DeflateParams> {
         self.connection.as_ref()?.deflate
     }
 
@@ -94,7 +97,7 @@ impl WebSocket {
 
     /// How much memory the connection holds in buffers of its own, in bytes; that of the TLS library is not known.
     pub fn memory(&self) -> usize {
-        self.connection.as_ref().map_or(0, Connection::memory)
+        self.connection.as_ref().map_or(0, ActiveConnection::memory)
     }
 }
 
@@ -107,17 +110,17 @@ impl WebSocket {
     /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
     #[doc(alias = "settimeout")]
     pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.set_recv_timeout(timeout)?;
-        self.set_send_timeout(timeout)
+        self.set_send_timeout(timeout)?;
+        self.set_recv_timeout(timeout)
     }
 
-    /// Sets the time for a receive; `None` to wait for as long as it takes.
+    /// Sets the time for a receive; `None` to wait for as long as it takes, zero to look once.
     ///
     /// # Errors
     ///
-    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
+    /// None.
     pub fn set_recv_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.timeouts.recv = not_zero("recv_timeout", timeout)?;
+        self.timeouts.recv = timeout;
         if let Some(connection) = &mut self.connection {
             connection.reader_mut().timeout = timeout;
         }
@@ -156,4 +159,51 @@ impl WebSocket {
     pub const fn timeout(&self) -> Option<Duration> {
         self.timeouts.recv
     }
+}
+
+/// What is known of TLS. All of it is `None` without TLS and while there is no connection.
+///
+/// ```no_run
+/// let ws = websocket_sync::create_connection("wss://echo.example/")?;
+/// if let Some(certificate) = ws.peer_certificate() {
+///     println!("{} bytes of DER over {:?}", certificate.len(), ws.tls_version());
+/// }
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+impl WebSocket {
+    /// The peer's certificate, in DER form (RFC 5280). A client that showed none has none.
+    #[doc(alias = "getpeercert")]
+    pub fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.stream()?.peer_certificate()
+    }
+
+    /// The version of TLS that was agreed upon; native-tls does not tell.
+    pub fn tls_version(&self) -> Option<TlsVersion> {
+        self.stream()?.tls_version()
+    }
+
+    /// The cipher suite that was agreed upon, by its IANA name; native-tls does not tell.
+    #[doc(alias = "cipher")]
+    pub fn tls_cipher_suite(&self) -> Option<String> {
+        self.stream()?.cipher_suite()
+    }
+
+    /// The application protocol that was agreed upon (ALPN, RFC 7301); `None` also when the server picked none. See
+    /// [`TlsOptions::alpn`](crate::TlsOptions::alpn).
+    #[doc(alias = "selected_alpn_protocol")]
+    pub fn alpn(&self) -> Option<String> {
+        self.stream()?.alpn()
+    }
+
+    fn stream(&self) -> Option<&Stream> {
+        self.connection.as_ref().map(|connection| &connection.shared.stream)
+    }
+}
+
+/// A send or a close within no time at all cannot be meant: `try_send` and its kin do not wait.
+fn not_zero(option: &'static str, timeout: Option<Duration>) -> Result<Option<Duration>> {
+    if timeout == Some(Duration::ZERO) {
+        return Err(Error::Options(Box::new(OptionsError::new(option, "a timeout of zero"))));
+    }
+    Ok(timeout)
 }

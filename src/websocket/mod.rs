@@ -1,63 +1,50 @@
 //! The blocking driver: a connection that is received from and sent to.
 //!
-//! [`WebSocket`] has the receiving half; the sending half is shared with every [`Sender`](crate::Sender). Who may write is
-//! decided in `shared`, what is written passes through `transmit` and `turn`, what is read through `reader`; `opening` and
-//! `closing` are the two handshakes. What users call is here and in `receiving`, `sending`,
-//! `nonblocking` and `facts`.
+//! [`WebSocket`] owns the receiving half ([`reader`]); the sending half is shared with every [`Sender`] ([`shared`]), and taken by
+//! whoever writes ([`write_guard`], [`writing`]). [`opening`] and [`ending`] are the two handshakes. The public calls are here, in
+//! [`receive`], [`send`], [`streams`] and [`facts`].
 
-mod batch;
-mod closing;
 mod compression;
-mod driven;
 mod ending;
-mod entropy;
-mod events;
+mod event_loop;
 mod facts;
-mod itinerary;
-mod message_reader;
-mod message_writer;
-mod messages;
-mod nonblocking;
 mod opening;
-mod pulse;
 mod reader;
-mod receiving;
-mod reply;
-mod sending;
+mod receive;
+mod send;
 mod shared;
-mod state_pool;
-mod tls_facts;
-mod transmit;
-mod try_receiving;
-mod try_sending;
-mod turn;
+mod streams;
+mod write_guard;
+mod writing;
 
+use std::fmt;
+use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-pub use self::batch::Batch;
-pub(crate) use self::driven::Progress;
-pub(crate) use self::events::Received;
-pub use self::message_reader::MessageReader;
-pub use self::message_writer::MessageWriter;
-pub use self::messages::Messages;
-pub(crate) use self::pulse::Vitals;
+pub(crate) use self::event_loop::{ActivitySnapshot, SendProgress};
 pub use self::reader::ControlFrames;
-pub(crate) use self::shared::Shared;
-/// The same.
+pub use self::receive::Messages;
+pub(crate) use self::receive::Received;
+pub use self::send::Sender;
+pub use self::streams::{MessageReader, MessageWriter};
+pub use self::writing::Batch;
 pub(crate) use crate::protocol::handshake::Response;
 /// Plain values that those who drive a connection name too.
-pub(crate) use crate::protocol::{CloseCode, Opcode};
+pub(crate) use crate::protocol::{CloseCode, Granularity, Opcode};
 
-use self::itinerary::Itinerary;
 use self::opening::Opening;
 use self::reader::Reader;
-use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
+use self::shared::SharedConnection;
+use self::write_guard::STALL;
+use self::writing::Wait;
+use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::net::Transport;
 use crate::options::{ConnectOptions, Timeouts};
-use crate::protocol::CloseFrame;
+use crate::protocol::{CloseFrame, DeflateParams, PerMessageDeflate, Role};
 use crate::sync::Mutex;
 use crate::timings::Timings;
+use crate::url::without_query;
 
 /// A WebSocket connection, and the options to make another one.
 ///
@@ -80,7 +67,7 @@ use crate::timings::Timings;
 pub struct WebSocket {
     options: ConnectOptions,
     timeouts: Timeouts,
-    connection: Option<Connection>,
+    connection: Option<ActiveConnection>,
 }
 
 impl Default for WebSocket {
@@ -91,17 +78,29 @@ impl Default for WebSocket {
 
 /// What there is only while connected.
 #[derive(Debug)]
-struct Connection {
-    shared: Arc<Shared>,
-    /// Locked only by a close, which has no exclusive reference.
+struct ActiveConnection {
+    shared: Arc<SharedConnection>,
+    /// Locked only by those who have no exclusive reference: a close, an abort.
     reader: Mutex<Reader>,
-    response: Box<Response>,
+    /// The answer to the opening handshake; `None` where that was done elsewhere.
+    response: Option<Box<Response>>,
     timings: Timings,
-    itinerary: Itinerary,
-    deflate: Option<crate::protocol::DeflateParams>,
+    visited: VisitedUrls,
+    deflate: Option<DeflateParams>,
 }
 
-impl Drop for Connection {
+/// The URLs that were asked, the first one first, without user and password; none in the server's role.
+#[derive(Default)]
+struct VisitedUrls(Vec<String>);
+
+/// Shows no query: there may be a secret in it.
+impl fmt::Debug for VisitedUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|url| without_query(url))).finish()
+    }
+}
+
+impl Drop for ActiveConnection {
     fn drop(&mut self) {
         self.shared.leave();
     }
@@ -177,7 +176,18 @@ impl WebSocket {
     #[doc(alias = "close_frame")]
     #[doc(alias = "last_close_frame")]
     pub fn close_info(&self) -> Option<CloseInfo> {
-        self.connection.as_ref()?.shared.over_soon()
+        let ActiveConnection { shared, reader, .. } = self.connection.as_ref()?;
+        // What the peer said last may have arrived and not been received yet.
+        if let Ok(mut reader) = reader.try_lock() {
+            if shared.is_over() {
+                reader.look_for_close(shared);
+            } else if shared.has_failed_write()
+                && let Some(theirs) = reader.peek_close(shared)
+            {
+                return shared.close_info_after_failed_write(&theirs);
+            }
+        }
+        shared.close_info()
     }
 
     /// Closes with code 1000: sends a Close, waits for the peer's, at most the [close timeout](ConnectOptions::close_timeout), and
@@ -198,7 +208,7 @@ impl WebSocket {
     /// [`Error::Usage`] for a code or a reason that must not be sent (RFC 6455, section 7.4); the connection goes on.
     pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
         match &self.connection {
-            Some(connection) => connection.shared.close_with_reader(&connection.reader, code, reason),
+            Some(connection) => connection.shared.close_with_reader(&connection.reader, CloseFrame::new(code, reason)?),
             None => Ok(()),
         }
     }
@@ -212,13 +222,13 @@ impl WebSocket {
     /// [`Error::Timeout`] when the Close could not be sent within the [close timeout](ConnectOptions::close_timeout): it waits
     /// for its turn behind what others send, and leaves as soon as it can.
     pub fn send_close(&self, code: CloseCode, reason: &str) -> Result<()> {
-        self.shared()?.send_close(code, reason)
+        self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Allowed)
     }
 
     /// Ends the connection at once, without a Close; a thread that waits in a send is woken.
     pub fn abort(&self) {
         if let Some(connection) = &self.connection {
-            connection.shared.give_up();
+            connection.shared.abort(CloseCause::Aborted);
         }
     }
 
@@ -234,21 +244,55 @@ impl WebSocket {
         Opening::new(&self.options, self.timeouts)
     }
 
-    fn shared(&self) -> Result<&Arc<Shared>> {
+    fn shared(&self) -> Result<&Arc<SharedConnection>> {
         match &self.connection {
             Some(connection) => Ok(&connection.shared),
             None => Err(not_connected()),
         }
     }
 
+    /// What receives, for the thread that receives from now on.
     #[inline]
-    fn halves(&mut self) -> Result<(&mut Reader, &Arc<Shared>)> {
-        let Some(Connection { shared, reader, .. }) = &mut self.connection else { return Err(not_connected()) };
-        Ok((reader.get_mut().unwrap_or_else(PoisonError::into_inner), shared))
+    fn receiver(&mut self) -> Result<(&mut Reader, &Arc<SharedConnection>)> {
+        let Some(ActiveConnection { shared, reader, .. }) = &mut self.connection else { return Err(not_connected()) };
+        let reader = reader.get_mut().unwrap_or_else(PoisonError::into_inner);
+        reader.note_thread(shared);
+        Ok((reader, shared))
     }
 }
 
-impl Connection {
+/// For an event loop.
+impl WebSocket {
+    /// Hands the connection to this thread's loop. From now on no call that sends or closes waits, whoever makes it. `wake` is
+    /// called from any thread when a Close, or what did not leave at once, needs attention; it must not wait.
+    pub(crate) fn attach(&mut self, wake: impl Fn() + Send + Sync + 'static) -> Result<()> {
+        let (_, shared) = self.receiver()?;
+        shared.event_loop.attach(Box::new(wake));
+        Ok(())
+    }
+
+    /// How far sending has come.
+    pub(crate) fn send_progress(&self) -> SendProgress {
+        self.connection.as_ref().map_or_else(SendProgress::default, |connection| {
+            let shared = &connection.shared;
+            SendProgress { sent: shared.event_loop.sent(), in_tls: shared.stream.output_len() }
+        })
+    }
+
+    /// How long that may stay the same while something waits to be sent.
+    pub(crate) fn stall_timeout(&self) -> Duration {
+        self.connection.as_ref().and_then(|connection| connection.shared.timeouts().send).unwrap_or(STALL)
+    }
+
+    /// Ends the connection of a peer that takes nothing.
+    pub(crate) fn abort_stalled(&self) {
+        if let Some(connection) = &self.connection {
+            connection.shared.abort(CloseCause::Lost(io::ErrorKind::TimedOut));
+        }
+    }
+}
+
+impl ActiveConnection {
     fn reader_mut(&mut self) -> &mut Reader {
         self.reader.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
@@ -317,6 +361,50 @@ impl ConnectOptions {
     }
 }
 
+impl ConnectOptions {
+    /// A WebSocket on a stream whose opening handshake was done elsewhere: by an HTTP server that upgrades a connection, by another
+    /// library, by a test. `received` is what came behind the handshake, at most 64 KiB. `deflate` is the extension after its
+    /// negotiation; its options count, not those of [`deflate`](Self::deflate).
+    ///
+    /// [`WebSocket::response`] and [`WebSocket::url`] are `None` then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`] for more than 64 KiB of `received`, and for options that cannot be met.
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # fn main() -> websocket_sync::Result<()> {
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// use websocket_sync::protocol::Role;
+    /// use websocket_sync::{ConnectOptions, Message};
+    ///
+    /// let (here, there) = UnixStream::pair()?;
+    /// let options = ConnectOptions::new();
+    /// let mut client = options.from_open(here, Role::Client, b"\x81\x05Hello", None)?;
+    /// let mut server = options.from_open(there, Role::Server, b"", None)?;
+    /// assert_eq!(client.recv()?, Message::from("Hello"));
+    /// client.send_text("Hello yourself")?;
+    /// assert_eq!(server.recv()?, Message::from("Hello yourself"));
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
+    /// ```
+    pub fn from_open(
+        &self,
+        stream: impl Into<Box<dyn Transport>>,
+        role: Role,
+        received: &[u8],
+        deflate: Option<PerMessageDeflate>,
+    ) -> Result<WebSocket> {
+        let mut ws = WebSocket::with_options(self.clone());
+        ws.connection = Some(ws.opening()?.from_open(stream.into(), role, received, deflate)?);
+        Ok(ws)
+    }
+}
+
 #[cold]
 pub(crate) fn cancelled() -> Error {
     Error::Closed(Box::new(CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled)))
@@ -331,12 +419,4 @@ pub(crate) fn not_connected() -> Error {
 pub(crate) fn check_close(code: CloseCode, reason: &str) -> Result<()> {
     CloseFrame::new(code, reason)?;
     Ok(())
-}
-
-/// Zero would mean "do not wait", which is what [`WebSocket::has_buffered`] is for.
-fn not_zero(option: &'static str, timeout: Option<Duration>) -> Result<Option<Duration>> {
-    if timeout == Some(Duration::ZERO) {
-        return Err(Error::Options(Box::new(OptionsError::new(option, "a timeout of zero"))));
-    }
-    Ok(timeout)
 }

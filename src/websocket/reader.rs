@@ -1,36 +1,40 @@
-//! The receiving side of the driver: reads, steps, answers what must be answered, and ends the connection in order.
+//! The receiving side of a connection, one state machine whether it waits or not: reads, steps, answers what must be answered, and
+//! ends the connection in order.
 
 use std::io;
-use std::net::Shutdown;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ending::Ending;
-use super::shared::{Shared, violation};
-use super::turn::is_timeout;
-use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
+use super::shared::SharedConnection;
+use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
-use crate::net::Deadline;
-use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Role, Step};
-use crate::sync::thread::{self, ThreadId};
+use crate::net::{Deadline, is_timeout};
+use crate::protocol::{
+    CloseFrame, FrameHeader, Granularity, Inbound, LocalProtocolError, Opcode, ProtocolError, Step, mask,
+};
+use crate::sync::{ThreadToken, now};
 use crate::trace::{Epoch, FrameTap, TraceDirection, Tracer};
 
-/// The receiving half of a connection and its driver.
+/// The receiving half of a connection and what drives it.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) inbound: Inbound,
     /// Covers one receive; `None` for as long as it takes.
     pub(super) timeout: Option<Duration>,
-    /// The end that was begun without waiting.
+    /// The end that has begun.
     pub(super) ending: Option<Box<Ending>>,
-    pub(super) at_hand: AtHand,
+    pub(super) buffered: Buffered,
     pub(super) trace: FrameTap,
-    /// The thread that received last, as the others know it.
-    thread: ThreadId,
+    /// The thread that receives, as the others know it.
+    thread: ThreadToken,
+    /// Who has closed, where both have.
+    closed_first: CloseCause,
+    last_look: LastLook,
 }
 
 /// What is known of what was received and not looked at yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum AtHand {
+pub(super) enum Buffered {
     /// What lies in the buffers tells.
     Unknown,
     /// A receive that does not wait has seen everything; what lies there is a beginning.
@@ -50,62 +54,203 @@ pub enum ControlFrames {
     Show,
 }
 
+/// What becomes of a control frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ControlPolicy {
+    /// It is answered as need be, and handed out or not.
+    Handle(ControlFrames),
+    /// It is handed out, a Close too, and nothing is answered.
+    Raw,
+}
+
+/// By when a receive has to be over.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ReceiveDeadline {
+    /// So long after it first has to wait; `None` for as long as it takes. Zero looks once.
+    Timeout(Option<Duration>),
+    At(Deadline),
+}
+
+/// Whether what the peer said before this side ended the connection was looked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum LastLook {
+    Due,
+    Done,
+}
+
+/// What a receive that does not wait may still read: a peer that sends without a pause must not keep it from returning.
+#[derive(Debug)]
+struct Budget {
+    reads: u32,
+    bytes: usize,
+}
+
+/// What came of an attempt to read.
+enum Filled {
+    Bytes(usize),
+    /// Nothing by the deadline.
+    Nothing,
+}
+
+impl ReceiveDeadline {
+    /// What is at hand is taken, and nothing is waited for.
+    pub(super) const NOW: Self = Self::At(Deadline::NOW);
+
+    /// By a moment; one that has passed looks once.
+    pub(super) fn by(instant: Instant) -> Self {
+        Self::Timeout(Some(instant.saturating_duration_since(now()))).started()
+    }
+
+    /// The same deadline, running.
+    fn started(self) -> Self {
+        Self::At(match self {
+            Self::Timeout(Some(Duration::ZERO)) => Deadline::NOW,
+            Self::Timeout(timeout) => Deadline::after(timeout),
+            Self::At(deadline) => deadline,
+        })
+    }
+
+    /// The deadline itself. Its time begins to run now, unless it has begun before.
+    fn start(&mut self) -> Deadline {
+        *self = self.started();
+        match *self {
+            Self::At(deadline) => deadline,
+            Self::Timeout(_) => Deadline::NOW,
+        }
+    }
+}
+
+impl Budget {
+    const FULL: Self = Self { reads: 64, bytes: 1 << 20 };
+
+    const fn spend(&mut self, length: usize) {
+        self.reads = self.reads.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(length);
+    }
+
+    const fn is_spent(&self) -> bool {
+        self.reads == 0 || self.bytes == 0
+    }
+}
+
 impl Reader {
-    /// What is read after a Close so that a reset does not eat ours, in bytes.
-    pub(super) const DRAIN: usize = 1 << 20;
     /// How long nothing has to come until memory is given back.
     const IDLE: Duration = Duration::from_secs(1);
-    /// How often a reply is tried again that found no room, while nothing is received.
+    /// How often what found no room is sent again, while nothing is received: the peer may wait for it before it says anything.
     const RETRY: Duration = Duration::from_millis(50);
+    /// How much is looked through for a Close that came before this side ended the connection, in bytes.
+    const MAX_LOOK: usize = 1 << 20;
 
     pub(super) fn new(inbound: Inbound, timeout: Option<Duration>, tracer: Tracer) -> Self {
-        let trace = FrameTap::new(tracer, TraceDirection::Received);
-        let mut reader =
-            Self { inbound, timeout, ending: None, at_hand: AtHand::Unknown, trace, thread: thread::current().id() };
+        let mut reader = Self {
+            inbound,
+            timeout,
+            ending: None,
+            buffered: Buffered::Unknown,
+            trace: FrameTap::new(tracer, TraceDirection::Received),
+            thread: ThreadToken::current(),
+            closed_first: CloseCause::Local,
+            last_look: LastLook::Due,
+        };
         // What came behind the head is there already.
-        reader.listen();
+        reader.follow_trace();
         reader
     }
 
-    /// Goes on until there is something for the caller. A peer's Close is answered, and is an error. `deadline` is that of the
-    /// whole call; without one it begins to run when this has to wait.
-    #[inline(never)]
-    pub(super) fn receive(
-        &mut self,
-        shared: &Shared,
-        granularity: Granularity,
-        control: ControlFrames,
-        deadline: &mut Option<Deadline>,
-    ) -> Result<Step> {
-        self.allow(granularity)?;
-        self.at_hand = AtHand::Unknown;
-        loop {
-            match self.advance(granularity) {
-                Ok(Step::NeedMore) => self.fill(shared, self.started(deadline))?,
-                Ok(Step::Ping) => {
-                    shared.answer_ping(self.inbound.control());
-                    shared.settle();
-                    if control == ControlFrames::Show {
-                        return Ok(Step::Ping);
-                    }
-                }
-                Ok(Step::Pong) if control == ControlFrames::Hide => {}
-                Ok(Step::Close | Step::Ended) => return Err(self.closed_by_peer(shared, self.started(deadline))),
-                Err(error) => return Err(self.violated(shared, error, self.started(deadline))),
-                Ok(step) => {
-                    settle(shared);
-                    return Ok(step);
-                }
-            }
+    /// Notes which thread receives, for those that close.
+    #[inline]
+    pub(super) fn note_thread(&mut self, shared: &SharedConnection) {
+        let thread = ThreadToken::current();
+        if thread != self.thread {
+            self.thread = thread;
+            shared.set_receiver(thread);
         }
     }
 
+    /// The deadline of a receive by the options.
     #[inline]
-    pub(super) fn advance(&mut self, granularity: Granularity) -> Result<Step, ProtocolError> {
-        match granularity {
-            Granularity::Message => self.inbound.advance(),
-            Granularity::Frame => self.inbound.advance_frame(),
-            Granularity::Piece => self.inbound.advance_piece(),
+    pub(super) const fn deadline(&self) -> ReceiveDeadline {
+        ReceiveDeadline::Timeout(self.timeout)
+    }
+
+    /// Goes on until there is something for the caller; `None` when nothing has come by the deadline.
+    ///
+    /// # Errors
+    ///
+    /// The end of the connection; a peer's Close is answered by then. [`Error::Usage`] while another granularity has taken a
+    /// part of something.
+    #[inline(never)]
+    pub(super) fn receive(
+        &mut self,
+        shared: &SharedConnection,
+        granularity: Granularity,
+        control: ControlPolicy,
+        deadline: &mut ReceiveDeadline,
+    ) -> Result<Option<Step>> {
+        self.allow(granularity)?;
+        self.buffered = Buffered::Unknown;
+        let received = self.advance(shared, granularity, control, deadline);
+        if received.is_err() {
+            // What lies behind the end is looked at no more.
+            self.buffered = Buffered::Nothing;
+        }
+        received
+    }
+
+    fn advance(
+        &mut self,
+        shared: &SharedConnection,
+        granularity: Granularity,
+        control: ControlPolicy,
+        deadline: &mut ReceiveDeadline,
+    ) -> Result<Option<Step>> {
+        let mut budget = Budget::FULL;
+        loop {
+            if self.ending.is_some() {
+                return self.advance_ending(shared, deadline.start());
+            }
+            let step = match granularity {
+                Granularity::Message => self.inbound.advance(),
+                Granularity::Frame => self.inbound.advance_frame(),
+                Granularity::Piece => self.inbound.advance_piece(),
+            };
+            match (step, control) {
+                (Ok(Step::NeedMore), _) => match self.fill(shared, deadline.start())? {
+                    Filled::Bytes(length) => budget.spend(length),
+                    Filled::Nothing => {
+                        self.buffered = Buffered::Nothing;
+                        return Ok(None);
+                    }
+                },
+                (Ok(Step::Close), ControlPolicy::Raw) => {
+                    if shared.is_open() {
+                        self.closed_first = CloseCause::Remote;
+                    }
+                    return Ok(Some(Step::Close));
+                }
+                (Ok(Step::Close | Step::Ended), _) => self.begin_close(shared)?,
+                (Err(error), _) => {
+                    // A Close that must not be sent may have a reason all the same.
+                    let reason = self.inbound.rejected_close().map_or("", |close| &close.reason);
+                    begin_violation(&mut self.ending, shared, error, reason)?;
+                }
+                (Ok(Step::Ping), ControlPolicy::Handle(show)) => {
+                    shared.queue_pong(self.inbound.control());
+                    shared.flush_pending();
+                    if show == ControlFrames::Show {
+                        return Ok(Some(Step::Ping));
+                    }
+                }
+                (Ok(Step::Pong), ControlPolicy::Handle(ControlFrames::Hide)) => {}
+                (Ok(step), _) => {
+                    flush_unsent(shared);
+                    return Ok(Some(step));
+                }
+            }
+            if budget.is_spent() && matches!(deadline, ReceiveDeadline::At(deadline) if deadline.is_now()) {
+                self.buffered = Buffered::More;
+                return Ok(None);
+            }
         }
     }
 
@@ -113,155 +258,189 @@ impl Reader {
     #[inline(never)]
     pub(super) fn receive_borrowed(
         &mut self,
-        shared: &Shared,
-        mut deadline: Option<Deadline>,
-    ) -> Result<MessageRef<'_>> {
-        self.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
-        self.message(shared, deadline)
+        shared: &SharedConnection,
+        mut deadline: ReceiveDeadline,
+    ) -> Result<Option<MessageRef<'_>>> {
+        match self.receive(shared, Granularity::Message, ControlPolicy::Handle(ControlFrames::Hide), &mut deadline)? {
+            Some(_) => self.message(shared, deadline),
+            None => Ok(None),
+        }
     }
 
     /// Receives a message as a value of its own.
     #[inline(never)]
-    pub(super) fn receive_owned(&mut self, shared: &Shared, mut deadline: Option<Deadline>) -> Result<Message> {
-        self.receive(shared, Granularity::Message, ControlFrames::Hide, &mut deadline)?;
-        self.take_message(shared, deadline)
+    pub(super) fn receive_owned(
+        &mut self,
+        shared: &SharedConnection,
+        mut deadline: ReceiveDeadline,
+    ) -> Result<Option<Message>> {
+        match self.receive(shared, Granularity::Message, ControlPolicy::Handle(ControlFrames::Hide), &mut deadline)? {
+            Some(_) => self.take_message(shared, deadline),
+            None => Ok(None),
+        }
     }
 
-    /// The message of the last step; text that is not UTF-8 ends the connection. `deadline` is that of the receive, if it had to
-    /// wait.
+    /// The message of the last step, for a receive that waits. Text that is not UTF-8 shows only here, and ends the connection
+    /// within the deadline of the receive.
     #[inline(always)]
-    pub(super) fn message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<MessageRef<'_>> {
-        let timeout = self.timeout;
-        self.inbound.message().map_err(|error| not_text(shared, error, deadline, timeout))
+    pub(super) fn short_message(&mut self, shared: &SharedConnection) -> Result<MessageRef<'_>> {
+        let Self { inbound, ending, buffered, timeout, .. } = self;
+        inbound.message().map_err(|error| {
+            *buffered = Buffered::Nothing;
+            end_for_text(ending, shared, error, ReceiveDeadline::Timeout(*timeout)).err().unwrap_or_else(timed_out)
+        })
+    }
+
+    /// The message of the last step.
+    #[inline]
+    pub(super) fn message(
+        &mut self,
+        shared: &SharedConnection,
+        deadline: ReceiveDeadline,
+    ) -> Result<Option<MessageRef<'_>>> {
+        let Self { inbound, ending, buffered, .. } = self;
+        match inbound.message() {
+            Ok(message) => Ok(Some(message)),
+            Err(error) => {
+                *buffered = Buffered::Nothing;
+                end_for_text(ending, shared, error, deadline).map(|()| None)
+            }
+        }
     }
 
     /// The same as a value of its own.
     #[inline]
-    pub(super) fn take_message(&mut self, shared: &Shared, deadline: Option<Deadline>) -> Result<Message> {
-        let timeout = self.timeout;
-        self.inbound.take_message().map_err(|error| not_text(shared, error, deadline, timeout))
-    }
-
-    /// Whether a receive may give something without waiting.
-    pub(super) fn has_buffered(&self, shared: &Shared) -> bool {
-        match self.at_hand {
-            AtHand::Unknown => self.inbound.has_buffered() || shared.stream.has_input(),
-            AtHand::Nothing => false,
-            AtHand::More => true,
+    pub(super) fn take_message(
+        &mut self,
+        shared: &SharedConnection,
+        deadline: ReceiveDeadline,
+    ) -> Result<Option<Message>> {
+        match self.inbound.take_message() {
+            Ok(message) => Ok(Some(message)),
+            Err(error) => {
+                self.buffered = Buffered::Nothing;
+                end_for_text(&mut self.ending, shared, error, deadline).map(|()| None)
+            }
         }
     }
 
-    /// Whether a step of this granularity would lose what another one has gathered.
-    pub(super) fn allow(&self, granularity: Granularity) -> Result<()> {
+    /// Receives until the connection is over, and keeps nothing. Our Close is queued; the closing deadline ends it.
+    pub(super) fn discard_until_closed(&mut self, shared: &SharedConnection) {
+        self.note_thread(shared);
+        self.inbound.discard_messages();
+        shared.flush_pending();
+        let control = ControlPolicy::Handle(ControlFrames::Hide);
+        let is_over = |reader: &Self| reader.ending.as_ref().is_none_or(|ending| ending.is_over());
+        while !(shared.is_over() && is_over(self)) {
+            // The error of the end is told by `close_info`; behind a send that is stuck it comes more than once.
+            let _ = self.advance(shared, Granularity::Message, control, &mut ReceiveDeadline::Timeout(None));
+        }
+    }
+
+    /// Whether a receive may give something without waiting.
+    pub(super) fn has_buffered(&self, shared: &SharedConnection) -> bool {
+        match self.buffered {
+            Buffered::Unknown => self.inbound.has_buffered() || shared.stream.has_input(),
+            Buffered::Nothing => false,
+            Buffered::More => true,
+        }
+    }
+
+    /// By when the closing handshake that is under way has to be over.
+    pub(super) fn closing_deadline(&self, shared: &SharedConnection) -> Deadline {
+        self.ending
+            .as_ref()
+            .filter(|ending| !ending.is_over())
+            .map_or_else(|| shared.closing_deadline(), |ending| ending.until())
+    }
+
+    /// Whether a step of this granularity would lose what another one has taken a part of.
+    fn allow(&self, granularity: Granularity) -> Result<()> {
         match self.inbound.half_taken() {
-            Some(half) if half != granularity => Err(Error::Usage(LocalProtocolError::ReceivingMessage)),
+            Some(taken) if taken != granularity => Err(Error::Usage(LocalProtocolError::ReceivingMessage)),
             _ => Ok(()),
         }
     }
 
-    /// The deadline of this receive. Its time begins to run when it first has to wait.
-    fn started(&self, deadline: &mut Option<Deadline>) -> Deadline {
-        *deadline.get_or_insert_with(|| Deadline::after(self.timeout))
-    }
-
-    /// Goes on to the next frame and answers nothing; the peer's Close is a frame like any other.
-    pub(super) fn receive_raw(&mut self, shared: &Shared) -> Result<Step> {
-        let deadline = Deadline::after(self.timeout);
-        self.at_hand = AtHand::Unknown;
-        loop {
-            match self.inbound.advance_frame() {
-                Ok(Step::NeedMore) => self.fill(shared, deadline)?,
-                Ok(Step::Ended) => return Err(self.closed_by_peer(shared, deadline)),
-                Ok(step) => return Ok(step),
-                Err(error) => return Err(self.violated(shared, error, deadline)),
-            }
-        }
-    }
-
-    /// Sends the Close that waits, receives until the connection is over, and keeps nothing.
-    pub(super) fn discard_until_closed(&mut self, shared: &Shared, deadline: Deadline) {
-        shared.settle();
-        self.inbound.discard_messages();
-        loop {
-            match self.inbound.advance() {
-                Ok(Step::NeedMore) => {
-                    if self.fill(shared, deadline).is_err() {
-                        return;
-                    }
-                }
-                Ok(Step::Close | Step::Ended) => {
-                    self.closed_by_peer(shared, deadline);
-                    return;
-                }
-                // Until the peer has closed, its pings are answered (RFC 6455, section 5.5.2).
-                Ok(Step::Ping) => {
-                    shared.answer_ping(self.inbound.control());
-                    shared.settle();
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    self.violated(shared, error, deadline);
-                    return;
-                }
-            }
-        }
-    }
-
     /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
-    fn closed_by_peer(&mut self, shared: &Shared, deadline: Deadline) -> Error {
-        if let Some(ending) = self.ending.take() {
-            return ending.finish(shared, deadline);
-        }
-        if let Some(closed) = shared.closed() {
-            return closed;
-        }
-        let info = finish(shared, answer_close(&self.inbound, shared), deadline);
-        log::debug!("connection closed: {info}");
-        Error::Closed(Box::new(info))
-    }
-
-    /// The peer broke a rule, now or before.
-    #[cold]
-    fn violated(&mut self, shared: &Shared, error: ProtocolError, deadline: Deadline) -> Error {
-        match self.ending.take() {
-            Some(ending) => ending.finish(shared, deadline),
-            None => violated(shared, error, deadline),
-        }
-    }
-
-    /// Notes which thread receives.
-    pub(super) fn note_thread(&mut self, shared: &Shared) {
-        let thread = thread::current().id();
-        if thread != self.thread {
-            self.thread = thread;
-            shared.note_reader(thread);
-        }
-    }
-
-    /// Reads once. What was left to be sent goes first, if it goes without waiting.
-    fn fill(&mut self, shared: &Shared, deadline: Deadline) -> Result<()> {
+    fn begin_close(&mut self, shared: &SharedConnection) -> Result<()> {
         if let Some(closed) = shared.closed() {
             return Err(closed);
         }
-        self.note_thread(shared);
-        shared.pulse.begin_wait();
-        let read = self.read(shared, deadline);
-        shared.pulse.end_wait(read.as_ref().map_or(0, |&length| length));
-        match read {
-            Ok(0) => Err(shared.lost(io::ErrorKind::UnexpectedEof)),
-            Ok(length) => {
-                self.inbound.received(length);
-                Ok(())
+        let theirs = self.inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
+        let info = shared.receive_close(&theirs, self.closed_first);
+        let error = Error::Closed(Box::new(info.clone()));
+        if shared.is_over() {
+            return Err(error);
+        }
+        self.ending = Some(Ending::new(shared, info, error));
+        Ok(())
+    }
+
+    fn advance_ending(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Option<Step>> {
+        self.buffered = Buffered::Nothing;
+        advance_ending(&mut self.ending, shared, deadline).map(|()| None)
+    }
+
+    /// Reads once. What waits to be sent goes first, if it goes without waiting.
+    fn fill(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Filled> {
+        loop {
+            flush_unsent(shared);
+            let closing = match shared.begin_receive(deadline) {
+                Ok(closing) => closing,
+                Err(closed) => return Err(self.look_for_close(shared).unwrap_or(closed)),
+            };
+            if closing.is_over() {
+                return Err(Error::Closed(Box::new(shared.abort(CloseCause::Unanswered))));
             }
-            Err(error) if is_timeout(&error) => Err(Error::Timeout(Phase::Recv)),
-            Err(error) => Err(shared.lost(error.kind())),
+            let unsent = shared.has_unsent();
+            let pause = match (unsent, self.inbound.can_release()) {
+                (true, _) => Deadline::after(Some(Self::RETRY)),
+                (false, true) => Deadline::after(Some(Self::IDLE)),
+                (false, false) => Deadline::NEVER,
+            };
+            let read = self.read(shared, deadline.min(closing).min(pause));
+            match read {
+                Ok(0) => {
+                    shared.activity.end_wait(0);
+                    return Err(shared.read_failed(io::ErrorKind::UnexpectedEof));
+                }
+                Ok(length) => {
+                    shared.activity.end_wait(length);
+                    self.inbound.received(length);
+                    return Ok(Filled::Bytes(length));
+                }
+                Err(error) if is_timeout(&error) => {
+                    if deadline.is_now() {
+                        shared.activity.await_readiness();
+                        return Ok(Filled::Nothing);
+                    }
+                    shared.activity.end_wait(0);
+                    if deadline.is_over() && !closing.is_over() {
+                        return Ok(Filled::Nothing);
+                    }
+                    if pause.is_half_over() {
+                        if !unsent {
+                            self.inbound.release();
+                            shared.release_memory();
+                        }
+                    } else if !closing.is_half_over() {
+                        // The stream has not waited as long as it should: it is not asked in a loop.
+                        return Ok(Filled::Nothing);
+                    }
+                }
+                Err(error) => {
+                    shared.activity.end_wait(0);
+                    return Err(shared.read_failed(error.kind()));
+                }
+            }
         }
     }
 
     /// Reads once, and tells the trace of it if there is one.
     #[inline]
-    pub(super) fn read_now(&mut self, shared: &Shared, deadline: Deadline) -> io::Result<usize> {
-        let is_traced = self.listen();
+    fn read(&mut self, shared: &SharedConnection, deadline: Deadline) -> io::Result<usize> {
+        let is_traced = self.follow_trace();
         let space = self.inbound.space();
         let read = shared.stream.read(space, deadline);
         if is_traced && let Ok(length) = read {
@@ -270,9 +449,58 @@ impl Reader {
         read
     }
 
+    /// This side has ended the connection. If the peer's Close had come by then, that is how it ended: what has arrived is looked
+    /// through once, without waiting.
+    #[cold]
+    pub(super) fn look_for_close(&mut self, shared: &SharedConnection) -> Option<Error> {
+        let info = shared.close_info()?;
+        if self.last_look == LastLook::Done || info.is_clean() || matches!(info.cause, CloseCause::Violation(_)) {
+            return None;
+        }
+        self.last_look = LastLook::Done;
+        self.inbound.discard_messages();
+        let mut looked = 0;
+        while looked < Self::MAX_LOOK {
+            match self.inbound.advance() {
+                Ok(Step::NeedMore) => match shared.stream.try_read(self.inbound.space()) {
+                    Ok(length @ 1..) => {
+                        self.inbound.received(length);
+                        looked += length;
+                    }
+                    Ok(_) | Err(_) => break,
+                },
+                Ok(Step::Close | Step::Ended) => {
+                    shared.correct_end(self.inbound.close()?);
+                    return shared.closed();
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        None
+    }
+
+    /// Nothing more can be sent, and what has arrived can still be received. Whether the peer's Close is among that, without
+    /// taking anything away from the receives that follow.
+    #[cold]
+    pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
+        loop {
+            let space = self.inbound.space();
+            if space.is_empty() {
+                break;
+            }
+            match shared.stream.try_read(space) {
+                Ok(length @ 1..) => self.inbound.received(length),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        let (missing, unread) = self.inbound.beginning();
+        find_close(unread.get(usize::try_from(missing).ok()?..)?)
+    }
+
     /// Whether there is a trace, which then has seen all that has come of the frame that comes next.
     #[inline]
-    fn listen(&mut self) -> bool {
+    fn follow_trace(&mut self) -> bool {
         let Some(epoch) = Epoch::now() else { return false };
         if !self.trace.follows(epoch) {
             self.join_trace(epoch);
@@ -286,108 +514,72 @@ impl Reader {
         self.trace.join(epoch, missing);
         self.trace.pass(beginning);
     }
-
-    /// Waits for bytes, and looks up now and then while there is something to see to: a reply that found no room is tried again,
-    /// since the peer may wait for it before it says anything and nobody else may have anything to send; and what a burst has
-    /// taken of memory is given back when nothing has come for a while.
-    fn read(&mut self, shared: &Shared, deadline: Deadline) -> io::Result<usize> {
-        loop {
-            settle(shared);
-            let unsettled = shared.is_unsettled();
-            let pause = match (unsettled, self.inbound.can_release()) {
-                (true, _) => Deadline::after(Some(Self::RETRY)),
-                (false, true) => Deadline::after(Some(Self::IDLE)),
-                (false, false) => Deadline::NEVER,
-            };
-            match self.read_now(shared, deadline.min(pause)) {
-                // A stream that does not wait is not asked again and again; one may be a little early, though.
-                Err(error) if is_timeout(&error) && pause.is_half_over() && !deadline.is_over() => {
-                    if !unsettled {
-                        self.inbound.release();
-                        shared.release();
-                    }
-                }
-                result => return result,
-            }
-        }
-    }
 }
 
-/// The peer's Close is there: queues the answer, unless it answers ours (RFC 6455, section 5.5.1), and says how the connection
-/// is to end.
-pub(super) fn answer_close(inbound: &Inbound, shared: &Shared) -> CloseInfo {
-    let theirs = inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
-    let reply = CloseFrame { code: theirs.code, reason: String::new() };
-    let cause = if shared.queue_close(reply) { CloseCause::Remote } else { CloseCause::Local };
-    CloseInfo::new(theirs.code, &theirs.reason, cause)
+/// The Close among whole frames; what is no frame hides the rest.
+fn find_close(mut bytes: &[u8]) -> Option<CloseFrame> {
+    loop {
+        let (header, length) = FrameHeader::parse(bytes).ok()??;
+        let payload = bytes.get(length..)?;
+        let (payload, rest) = payload.split_at_checked(usize::try_from(header.len).ok()?)?;
+        if header.opcode == Opcode::Close {
+            let mut body = payload.to_vec();
+            mask(header.mask.unwrap_or_default(), &mut body);
+            return CloseFrame::parse(&body).ok();
+        }
+        bytes = rest;
+    }
 }
 
 #[inline]
-pub(super) fn settle(shared: &Shared) {
-    if shared.is_unsettled() {
-        shared.settle();
+fn flush_unsent(shared: &SharedConnection) {
+    if shared.has_unsent() {
+        shared.flush_pending();
     }
 }
 
-/// The peer broke a rule: tells it, and ends the connection.
+/// A message is not the text that it claims to be.
 #[cold]
-pub(super) fn violated(shared: &Shared, error: ProtocolError, deadline: Deadline) -> Error {
+fn end_for_text(
+    ending: &mut Option<Box<Ending>>,
+    shared: &SharedConnection,
+    error: ProtocolError,
+    mut deadline: ReceiveDeadline,
+) -> Result<()> {
+    begin_violation(ending, shared, error, "")?;
+    advance_ending(ending, shared, deadline.start())
+}
+
+/// The peer broke a rule, now or before.
+#[cold]
+fn begin_violation(
+    ending: &mut Option<Box<Ending>>,
+    shared: &SharedConnection,
+    error: ProtocolError,
+    reason: &str,
+) -> Result<()> {
     if let Some(closed) = shared.closed() {
-        return closed;
+        return Err(closed);
     }
-    finish(shared, denounce(shared, error), deadline);
-    Error::Protocol(error)
+    let info = shared.receive_violation(error, reason);
+    if shared.is_over() {
+        return Err(Error::Protocol(error));
+    }
+    *ending = Some(Ending::new(shared, info, Error::Protocol(error)));
+    Ok(())
 }
 
-/// Queues the Close that tells the peer which rule it broke, and says how the connection is to end.
+fn advance_ending(ending: &mut Option<Box<Ending>>, shared: &SharedConnection, deadline: Deadline) -> Result<()> {
+    let Some(current) = ending else { return Ok(()) };
+    let Some(error) = current.advance(shared, deadline) else { return Ok(()) };
+    if current.is_over() {
+        *ending = None;
+    }
+    Err(error)
+}
+
+/// The error of a receive that waited in vain.
 #[cold]
-pub(super) fn denounce(shared: &Shared, error: ProtocolError) -> CloseInfo {
-    log::debug!("peer violated the protocol: {error}");
-    if let Ok(close) = CloseFrame::new(error.close_code(), "") {
-        shared.queue_close(close);
-    }
-    violation(error)
-}
-
-/// A message is not the text that it claims to be, which shows only when it is looked at: after the receive, and within its
-/// deadline. If it did not have to wait, that begins to run now.
-#[cold]
-fn not_text(shared: &Shared, error: ProtocolError, deadline: Option<Deadline>, timeout: Option<Duration>) -> Error {
-    violated(shared, error, deadline.unwrap_or_else(|| Deadline::after(timeout)))
-}
-
-/// Ends a connection on which our Close is sent or waits to be sent: sends it, half-closes, and lets the peer take it in before the
-/// socket goes, since closing a socket with unread bytes makes a reset of them that may overtake the Close.
-///
-/// After a closing handshake nothing is unread; then a client waits for the server to end the connection, and a server does
-/// not wait (RFC 6455, section 7.1.1).
-pub(super) fn finish(shared: &Shared, info: CloseInfo, deadline: Deadline) -> CloseInfo {
-    let deadline = Deadline::after(Some(shared.timeouts().close)).min(deadline);
-    let waits = waits_for_end(shared, &info);
-    shared.end_soon(info.clone());
-    let sent = shared.send_queued_close(deadline).is_ok();
-    // Whoever waits for the end need not wait for the peer to hang up.
-    let info = shared.end(info);
-    if sent && waits && shared.stream.shutdown(Shutdown::Write).is_ok() {
-        drain(shared, deadline);
-    }
-    // The peer may have been faster; then there is nothing left to shut down.
-    let _ = shared.stream.shutdown(Shutdown::Both);
-    info
-}
-
-/// Whether the peer is to end the connection before the socket goes.
-pub(super) fn waits_for_end(shared: &Shared, info: &CloseInfo) -> bool {
-    shared.role == Role::Client || !info.is_clean()
-}
-
-fn drain(shared: &Shared, deadline: Deadline) {
-    let mut scratch = [0; 4096];
-    let mut drained = 0;
-    while drained < Reader::DRAIN {
-        match shared.stream.read(&mut scratch, deadline) {
-            Ok(0) | Err(_) => return,
-            Ok(length) => drained += length,
-        }
-    }
+pub(super) const fn timed_out() -> Error {
+    Error::Timeout(Phase::Recv)
 }

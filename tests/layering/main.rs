@@ -174,6 +174,59 @@ fn every_room_uses_only_what_it_may() {
     assert!(found.is_empty(), "{} forbidden paths:\n{}", found.len(), found.join("\n"));
 }
 
+/// What `protocol::events` adds to the two halves and the handshake. It stands on them, and nothing else in the crate on it.
+const EVENTS: [&str; 17] = [
+    "events",
+    "AcceptConnection",
+    "BytesMessage",
+    "CloseConnection",
+    "Connection",
+    "ConnectionBuilder",
+    "ConnectionState",
+    "Event",
+    "Halves",
+    "Ping",
+    "Pong",
+    "ProtocolViolation",
+    "RejectConnection",
+    "RejectData",
+    "RemoteProtocolError",
+    "Request",
+    "TextMessage",
+];
+
+#[test]
+fn nothing_uses_the_events_of_the_protocol() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    visit(&source, &mut |path| {
+        let file = path.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/");
+        // These two re-export them.
+        if !["protocol/mod.rs", "protocol/handshake/mod.rs"].contains(&file.as_str()) {
+            found.extend(uses_of_events(&file, &read(path)));
+        }
+    });
+    assert!(found.is_empty(), "{found:?}");
+}
+
+/// The paths in a file that lead to the events.
+fn uses_of_events(file: &str, source: &str) -> Vec<String> {
+    let module = module_of(file);
+    if module.starts_with(&["crate", "protocol", "events"]) || module.contains(&"tests") {
+        return Vec::new();
+    }
+    let paths = Scan::new(&without_tests(tokenize(source)), &module).run().paths;
+    let leads_there = |path: &[String]| {
+        path.starts_with(&["crate".into(), "protocol".into()])
+            && path.get(2).is_some_and(|name| EVENTS.contains(&&**name))
+    };
+    paths
+        .into_iter()
+        .filter(|(path, _)| leads_there(path))
+        .map(|(path, line)| format!("{file}:{line}: {path:?}"))
+        .collect()
+}
+
 #[test]
 fn the_crate_root_is_a_list_and_nothing_else() {
     let root = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"));
@@ -324,6 +377,17 @@ mod the_test_itself {
             let expected: Vec<_> = expected.split(' ').collect();
             assert_eq!(forbidden(file, source), expected, "{file}: {source}");
         }
+    }
+
+    #[test]
+    fn sees_who_uses_the_events() {
+        let guilty = ["use crate::protocol::Event;", "fn f(_: &crate::protocol::Connection) {}"];
+        for source in guilty {
+            assert_eq!(uses_of_events("websocket/mod.rs", source).len(), 1, "{source}");
+            assert_eq!(uses_of_events("protocol/events/open.rs", source), [""; 0], "{source}");
+        }
+        assert_eq!(uses_of_events("protocol/inbound.rs", "use super::events::open;").len(), 1);
+        assert_eq!(uses_of_events("websocket/mod.rs", "use crate::protocol::{Frame, Inbound};"), [""; 0]);
     }
 
     #[test]

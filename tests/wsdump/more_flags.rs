@@ -7,7 +7,9 @@ use std::process::Stdio;
 use crate::listening::Server;
 use crate::shell::{Running, command, end_of, wsdump, wsdump_with};
 use crate::support::site::{Site, fields, found, open, path, status};
-use crate::support::{BlackHole, answer_to, frame, ms, serve, timed};
+#[cfg(target_os = "linux")]
+use crate::support::{BlackHole, timed};
+use crate::support::{answer_to, frame, ms, serve};
 
 /// Where a file of this test lies.
 fn file(name: &str, holds: impl AsRef<[u8]>) -> String {

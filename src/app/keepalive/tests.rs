@@ -28,16 +28,16 @@ impl Simulation {
         Self { keepalive: options.start(start).unwrap(), start, received: 0, waiting: WAITING }
     }
 
-    fn vitals(&self) -> Vitals {
-        Vitals { received: self.received, waiting: self.waiting }
+    fn activity(&self) -> ActivitySnapshot {
+        ActivitySnapshot { received: self.received, waiting: self.waiting }
     }
 
     /// What is due at so many milliseconds; a ping leaves at once.
     fn at(&mut self, millis: u64) -> Due {
         let now = self.start + ms(millis);
-        let due = self.keepalive.poll(now, self.vitals());
+        let due = self.keepalive.poll(now, self.activity());
         let Due::Ping(ping) = due else { return due };
-        self.keepalive.sent(ping.number, now, self.vitals());
+        self.keepalive.sent(ping.number, now, self.activity());
         Due::Ping(Ping { longest: None, ..ping })
     }
 
@@ -114,10 +114,10 @@ fn whatever_comes_is_a_sign_of_life() {
 fn a_pong_that_is_faster_than_the_thread_that_sent_the_ping_counts() {
     let mut life = Simulation::new(Some(300), None);
     let now = life.start + ms(1000);
-    let Due::Ping(sent) = life.keepalive.poll(now, life.vitals()) else { panic!("no ping") };
+    let Due::Ping(sent) = life.keepalive.poll(now, life.activity()) else { panic!("no ping") };
     life.received += 10;
     assert_eq!(life.keepalive.pong(&sent.payload, now + ms(3)), Some(ms(3)));
-    life.keepalive.sent(sent.number, now + ms(5), life.vitals());
+    life.keepalive.sent(sent.number, now + ms(5), life.activity());
     assert_eq!(life.at(1300), life.wait(2000));
 }
 
@@ -139,7 +139,7 @@ fn the_time_of_a_slow_callback_does_not_count() {
 #[test]
 fn a_ping_that_could_not_leave_is_not_missed() {
     let mut life = Simulation::new(Some(300), None);
-    let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.vitals()) else { panic!("no ping") };
+    let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.activity()) else { panic!("no ping") };
     life.keepalive.unsent(stuck.number);
     assert_eq!(life.at(1900), life.wait(2000));
     assert_eq!(life.keepalive.pong(&stuck.payload, life.start + ms(1900)), None);
@@ -148,10 +148,10 @@ fn a_ping_that_could_not_leave_is_not_missed() {
 /// What follows a ping at 1 s that does not leave in the time that it has, while this happens.
 fn after_a_stuck_ping(meanwhile: impl FnOnce(&mut Simulation)) -> Due {
     let mut life = Simulation::new(Some(300), None);
-    let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.vitals()) else { panic!("no ping") };
+    let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.activity()) else { panic!("no ping") };
     assert_eq!(stuck.longest, Some(ms(300)));
     meanwhile(&mut life);
-    life.keepalive.stuck(stuck.number, life.start + ms(1300), life.vitals());
+    life.keepalive.stuck(stuck.number, life.start + ms(1300), life.activity());
     life.at(1300)
 }
 
@@ -170,9 +170,9 @@ fn a_peer_that_takes_nothing_and_says_nothing_is_dead() {
 fn a_ping_is_tried_for_no_longer_than_until_the_one_before_it_is_missed() {
     let mut life = Simulation::new(Some(1500), None);
     assert_eq!(life.at(1000), ping(1));
-    let Due::Ping(second) = life.keepalive.poll(life.start + ms(2000), life.vitals()) else { panic!("no ping") };
+    let Due::Ping(second) = life.keepalive.poll(life.start + ms(2000), life.activity()) else { panic!("no ping") };
     assert_eq!(second.longest, Some(ms(500)));
-    life.keepalive.stuck(second.number, life.start + ms(2500), life.vitals());
+    life.keepalive.stuck(second.number, life.start + ms(2500), life.activity());
     assert_eq!(life.at(2500), Due::Dead);
 }
 
@@ -213,6 +213,6 @@ fn pings_that_are_never_answered_do_not_pile_up() {
 fn intervals_that_no_clock_counts_to_never_end() {
     let options = PingOptions { interval: Some(Duration::MAX), timeout: Some(Duration::MAX), payload: None };
     let now = Instant::now();
-    assert_eq!(options.start(now).unwrap().poll(now, Vitals::default()), Due::Wait(None));
+    assert_eq!(options.start(now).unwrap().poll(now, ActivitySnapshot::default()), Due::Wait(None));
     assert!(PingOptions { interval: Some(Duration::ZERO), ..options }.start(now).is_none());
 }

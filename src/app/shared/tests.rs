@@ -42,8 +42,8 @@ impl Link for Wire {
     }
 
     /// Somebody listens, and nothing comes.
-    fn vitals(&self) -> Vitals {
-        Vitals { received: 0, waiting: true }
+    fn activity(&self) -> ActivitySnapshot {
+        ActivitySnapshot { received: 0, waiting: true }
     }
 }
 

@@ -24,7 +24,7 @@ use super::sync::Arc;
 use crate::cancellation::Watch;
 use crate::error::{CloseInfo, Error, OptionsError, Result};
 use crate::options::ConnectOptions;
-use crate::websocket::{CloseCode, WebSocket, not_connected};
+use crate::websocket::{CloseCode, Granularity, WebSocket, not_connected};
 
 /// One run of an app, in the hands of a loop: made by [`WebSocketApp::into_task`].
 ///
@@ -240,7 +240,7 @@ impl<'env> AppTask<'env> {
     fn opened(&mut self, mut ws: WebSocket, now: Instant) -> Option<AppStep<'env>> {
         self.connections += 1;
         let wake = Arc::clone(&self.wake);
-        let opened = ws.drive(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws, now)));
+        let opened = ws.attach(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws, now)));
         self.phase = match opened {
             Ok(()) => Phase::Open(Open { ws, unsent: None, release_at: None }),
             Err(error) => Phase::Leaving(part_as_asked(self.request(), ws, Some(error), false)),
@@ -255,8 +255,8 @@ impl<'env> AppTask<'env> {
 
     /// Hands out what has come.
     fn serve(&mut self, mut open: Open, now: Instant) -> Option<AppStep<'env>> {
-        let fragments = self.fragments;
-        let handed = self.with_session(|session| hand_out(session, &mut open.ws, fragments));
+        let granularity = if self.fragments { Granularity::Frame } else { Granularity::Message };
+        let handed = self.with_session(|session| hand_out(session, &mut open.ws, granularity));
         match handed {
             Handed::Everything(any) => {
                 if any {
@@ -292,7 +292,7 @@ impl<'env> AppTask<'env> {
         };
         let stalled = open.stalls_at(now);
         if stalled.is_some_and(|at| now >= at) {
-            open.ws.give_up_sending();
+            open.ws.abort_stalled();
             self.phase = Phase::Open(open);
             return None;
         }
@@ -304,7 +304,7 @@ impl<'env> AppTask<'env> {
     /// Throws away what comes, until the connection is over.
     fn leave(&mut self, mut leaving: Leaving, now: Instant) -> Option<AppStep<'env>> {
         for _ in 0..MESSAGES {
-            match leaving.ws.try_recv_event().map(|received| received.is_some()) {
+            match leaving.ws.try_recv_event(Granularity::Message).map(|received| received.is_some()) {
                 Ok(true) => {}
                 Ok(false) if leaving.ws.has_buffered() => break,
                 Ok(false) => {

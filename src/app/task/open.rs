@@ -6,14 +6,14 @@ use crate::app::session::Session;
 use crate::app::shared::Request;
 use crate::app::stage::Stage;
 use crate::error::Error;
-use crate::websocket::{CloseCode, Progress, WebSocket};
+use crate::websocket::{CloseCode, Granularity, SendProgress, WebSocket};
 
 /// A connection that is open.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) ws: WebSocket,
     /// When something waited to be sent first, or sending last got on; and how far it had come by then.
-    pub(super) unsent: Option<(Instant, Progress)>,
+    pub(super) unsent: Option<(Instant, SendProgress)>,
     /// When memory is given back that a burst has taken, unless something comes.
     pub(super) release_at: Option<Instant>,
 }
@@ -43,7 +43,11 @@ pub(super) enum Handed {
     End(Error),
 }
 
-pub(super) fn hand_out(session: &mut Session<'_, Stage<'_, '_>>, ws: &mut WebSocket, fragments: bool) -> Handed {
+pub(super) fn hand_out(
+    session: &mut Session<'_, Stage<'_, '_>>,
+    ws: &mut WebSocket,
+    granularity: Granularity,
+) -> Handed {
     let shared = session.handle().shared();
     let before = shared.received.bytes();
     for handed in 0..MESSAGES {
@@ -53,7 +57,7 @@ pub(super) fn hand_out(session: &mut Session<'_, Stage<'_, '_>>, ws: &mut WebSoc
         if shared.received.bytes() - before > BYTES as u64 {
             return Handed::Enough;
         }
-        let received = if fragments { ws.try_recv_fragment() } else { ws.try_recv_event() };
+        let received = ws.try_recv_event(granularity);
         match received.map(|received| received.map(|received| session.received(received))) {
             Ok(Some(Ok(()))) => {}
             Ok(Some(Err(error))) => return Handed::Refused(error),
@@ -90,12 +94,12 @@ impl Open {
             self.unsent = None;
             return None;
         }
-        let progress = self.ws.progress();
+        let progress = self.ws.send_progress();
         let (since, before) = self.unsent.get_or_insert((now, progress));
         if *before != progress {
             (*since, *before) = (now, progress);
         }
-        since.checked_add(self.ws.send_patience())
+        since.checked_add(self.ws.stall_timeout())
     }
 
     /// Gives memory back when nothing has come for a while; when to look again.

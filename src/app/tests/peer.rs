@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::chance::{dawdle, wait_up_to};
 use super::round::{INTERVAL, TIMEOUT};
-use crate::net::Transport;
+use crate::net::{Deadline, SendDeadline, Stream, Transport};
 use crate::protocol::handshake::accept_for;
 
 /// What a server does.
@@ -33,7 +33,7 @@ pub(super) enum Habit {
 
 /// Serves one connection, and asserts that what came was in order.
 pub(super) fn serve(stream: Box<dyn Transport>, habit: Habit) {
-    let mut peer = Peer { stream, heard: Vec::new(), read: 0 };
+    let mut peer = Peer { stream: stream.into(), heard: Vec::new(), read: 0 };
     if habit != Habit::Refuses && peer.accept() {
         peer.talk(habit);
     }
@@ -41,7 +41,7 @@ pub(super) fn serve(stream: Box<dyn Transport>, habit: Habit) {
 }
 
 struct Peer {
-    stream: Box<dyn Transport>,
+    stream: Stream,
     /// All that came after the handshake.
     heard: Vec<u8>,
     /// How much of it was looked at.
@@ -50,7 +50,9 @@ struct Peer {
 
 impl Peer {
     /// Longer than it takes; where time is simulated, nothing is.
-    const PATIENCE: Option<Duration> = if cfg!(shuttle) { None } else { Some(Duration::from_secs(20)) };
+    fn deadline() -> Deadline {
+        if cfg!(shuttle) { Deadline::NEVER } else { Deadline::after(Some(Duration::from_secs(20))) }
+    }
 
     fn accept(&mut self) -> bool {
         loop {
@@ -108,19 +110,14 @@ impl Peer {
     }
 
     /// Nobody may listen any more.
-    fn say(&self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            match self.stream.write(bytes, Self::PATIENCE) {
-                Ok(length) => bytes = &bytes[length..],
-                Err(_) => return,
-            }
-        }
+    fn say(&self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes, SendDeadline::until(Self::deadline()));
     }
 
     /// Reads once; nothing more comes where this says no.
     fn hear(&mut self) -> bool {
         let mut piece = [0; 4096];
-        match self.stream.read(&mut piece, Self::PATIENCE) {
+        match self.stream.read(&mut piece, Self::deadline()) {
             Ok(0) => false,
             Ok(length) => {
                 self.heard.extend_from_slice(&piece[..length]);

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::net::Transport;
+use crate::net::{Interest, Transport};
 use crate::sync::{Condvar, Mutex, MutexGuard, now};
 
 /// The two ends of one. So many bytes are on their way at most.
@@ -43,32 +43,15 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for `act` to have something to say.
-    fn wait(
-        &self,
-        timeout: Option<Duration>,
-        act: impl Fn(&mut State) -> Option<io::Result<usize>>,
-    ) -> io::Result<usize> {
-        let until = timeout.map(|timeout| now() + timeout);
-        let mut state = self.state();
-        loop {
-            if let Some(result) = act(&mut state) {
-                self.changed.notify_all();
-                return result;
-            }
-            state = self.sleep(state, until)?;
-        }
-    }
-
-    fn sleep<'a>(&self, state: MutexGuard<'a, State>, until: Option<Instant>) -> io::Result<MutexGuard<'a, State>> {
+    fn sleep<'a>(&self, state: MutexGuard<'a, State>, until: Option<Instant>) -> Option<MutexGuard<'a, State>> {
         let Some(until) = until else {
-            return Ok(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+            return Some(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
         };
         let rest = until.saturating_duration_since(now());
         if rest.is_zero() {
-            return Err(io::ErrorKind::WouldBlock.into());
+            return None;
         }
-        Ok(self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0)
+        Some(self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0)
     }
 
     fn end(&self) {
@@ -78,36 +61,48 @@ impl Lane {
 }
 
 impl Transport for End {
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.incoming.wait(timeout, |State { bytes, is_over }| {
-            let length = buf.len().min(bytes.len());
-            (length > 0 || *is_over).then_some(Ok(length))
-        })?;
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.incoming.state();
         let length = buf.len().min(state.bytes.len());
+        if length == 0 && !state.is_over {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         buf.iter_mut().zip(state.bytes.drain(..length)).for_each(|(to, byte)| *to = byte);
         self.incoming.changed.notify_all();
         Ok(length)
     }
 
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.read(buf, Some(Duration::ZERO))
-    }
-
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        let capacity = self.outgoing.capacity;
-        self.outgoing.wait(timeout, |State { bytes, is_over }| {
-            if *is_over {
-                return Some(Err(io::ErrorKind::BrokenPipe.into()));
-            }
-            let length = buf.len().min(capacity - bytes.len());
-            bytes.extend(&buf[..length]);
-            (length > 0).then_some(Ok(length))
-        })
-    }
-
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.write(buf, Some(Duration::ZERO))
+        let mut state = self.outgoing.state();
+        if state.is_over {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let length = buf.len().min(self.outgoing.capacity - state.bytes.len());
+        if length == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        state.bytes.extend(&buf[..length]);
+        self.outgoing.changed.notify_all();
+        Ok(length)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        let lane = match interest {
+            Interest::Read => &self.incoming,
+            Interest::Write => &self.outgoing,
+        };
+        let mut state = lane.state();
+        loop {
+            let is_ready = match interest {
+                Interest::Read => !state.bytes.is_empty(),
+                Interest::Write => state.bytes.len() < lane.capacity,
+            };
+            if is_ready || state.is_over {
+                return Ok(true);
+            }
+            let Some(woken) = lane.sleep(state, deadline) else { return Ok(false) };
+            state = woken;
+        }
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {

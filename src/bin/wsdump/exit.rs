@@ -130,7 +130,7 @@ mod tests {
             Exit::Interrupted,
         ];
         let documented: Vec<u8> =
-            Exit::TABLE.lines().skip(1).map(|line| line[..5].trim().parse().expect("a number")).collect();
+            Exit::TABLE.lines().skip(1).map(|line| line[..5].trim().parse::<u8>().expect("a number")).collect();
         assert_eq!(documented, all.map(|exit| exit as u8));
     }
 }

@@ -10,9 +10,9 @@ use rand::rngs::SysRng;
 use super::{Line, Watched, failed};
 use crate::authentication::{Credentials, answer, basic};
 use crate::error::{Error, ProxyError, Refusal, Result};
-use crate::net::deadline::{Deadline, Patience};
+use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
-use crate::protocol::handshake::{Tunnel, TunnelProgress, TunnelRefusal, tunnel_request};
+use crate::protocol::handshake::{Tunnel, TunnelOutcome, TunnelRefusal, tunnel_request};
 use crate::trace::HeadTap;
 use crate::url::Target;
 
@@ -74,7 +74,7 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
 /// Sends a request and reads the answer: `None` is a tunnel.
 fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
     line.tracer.send_request(request);
-    match stream.write_all(request, Patience::until(line.deadline)).map_err(|failure| failed(failure.error)) {
+    match stream.write_all(request, SendDeadline::until(line.deadline)).map_err(|failure| failed(failure.error)) {
         Ok(()) => hear(line, stream),
         Err(error @ Error::Timeout(_)) => Err(error),
         // Who refuses without reading the request may be gone before it is sent. What it said tells more than that.
@@ -94,7 +94,7 @@ fn hear(line: &Line<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
     let mut piece = [0; PIECE];
     loop {
         let was_refused = tunnel.is_refused();
-        let progress = match stream.read(&mut piece, deadline) {
+        let outcome = match stream.read(&mut piece, deadline) {
             Ok(0) => return ended(tunnel.receive_eof(), ProxyError::Eof.into()),
             Ok(length) => {
                 tap.pass(&piece[..length]);
@@ -102,14 +102,14 @@ fn hear(line: &Line<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
             }
             Err(error) => return ended(tunnel.finish_refusal(), failed(error)),
         };
-        match progress {
-            TunnelProgress::NeedMore if tunnel.is_refused() && !was_refused => {
+        match outcome {
+            None if tunnel.is_refused() && !was_refused => {
                 deadline = deadline.min(Deadline::after(Some(REFUSAL_BODY)));
             }
-            TunnelProgress::NeedMore => {}
-            TunnelProgress::Established { surplus: 0 } => return Ok(None),
-            TunnelProgress::Established { .. } => return Err(ProxyError::EarlyBytes.into()),
-            TunnelProgress::Refused(refused) => return Ok(Some(refused)),
+            None => {}
+            Some(TunnelOutcome::Established { surplus: 0 }) => return Ok(None),
+            Some(TunnelOutcome::Established { .. }) => return Err(ProxyError::EarlyBytes.into()),
+            Some(TunnelOutcome::Refused(refused)) => return Ok(Some(refused)),
         }
     }
 }

@@ -5,12 +5,12 @@ use std::io;
 
 use super::failed;
 use crate::error::{ProxyError, Result};
-use crate::net::deadline::{Deadline, Patience};
+use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
 
 /// Sends a request.
 pub(super) fn send(stream: &Stream, request: &[u8], deadline: Deadline) -> Result<()> {
-    stream.write_all(request, Patience::until(deadline)).map_err(|failure| failed(failure.error))
+    stream.write_all(request, SendDeadline::until(deadline)).map_err(|failure| failed(failure.error))
 }
 
 /// The next bytes of an answer, as many as that.

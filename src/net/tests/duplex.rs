@@ -11,7 +11,7 @@ use rustls::SupportedProtocolVersion;
 use super::backends::backends;
 use super::tls_peer::{Peer, VERSIONS, accept};
 use super::{Authority, Validity, long, patient, pattern, read_exact, soon, tcp_pair};
-use crate::net::deadline::Patience;
+use crate::net::deadline::SendDeadline;
 use crate::net::stream::Stream;
 use crate::net::tls;
 use crate::options::TlsOptions;
@@ -112,11 +112,11 @@ fn a_send_to_a_peer_that_does_not_read_ends_with_patience_and_says_what_has_left
     each_kind(|stream, _peer| {
         let start = Instant::now();
         let huge = vec![7; 64 << 20];
-        let failed = stream.write_all(&huge, Patience::while_moving(Duration::from_millis(50))).unwrap_err();
-        assert_eq!((failed.error.kind(), failed.taken != Some(0)), (io::ErrorKind::TimedOut, true));
+        let failed = stream.write_all(&huge, SendDeadline::while_progressing(Duration::from_millis(50))).unwrap_err();
+        assert_eq!((failed.error.kind(), failed.taken != 0), (io::ErrorKind::TimedOut, true));
         // Nothing fits now. For TLS the rest of what it took is in the way; the new bytes have not been taken.
-        let failed = stream.write_all(b"more", Patience::until(soon(50))).unwrap_err();
-        assert_eq!((failed.error.kind(), failed.taken != Some(0)), (io::ErrorKind::TimedOut, false));
+        let failed = stream.write_all(b"more", SendDeadline::until(soon(50))).unwrap_err();
+        assert_eq!((failed.error.kind(), failed.taken != 0), (io::ErrorKind::TimedOut, false));
         assert_eq!(stream.try_write(b"more").unwrap(), 0);
         assert_eq!(stream.has_output(), stream.is_tls());
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
@@ -134,8 +134,8 @@ fn the_whole_deadline_ends_a_send_that_still_moves() {
         });
         let start = Instant::now();
         let huge = vec![7; 64 << 20];
-        let failed = stream.write_all(&huge, Patience::until(soon(100))).unwrap_err();
-        assert_eq!((failed.error.kind(), failed.taken != Some(0)), (io::ErrorKind::TimedOut, true));
+        let failed = stream.write_all(&huge, SendDeadline::until(soon(100))).unwrap_err();
+        assert_eq!((failed.error.kind(), failed.taken != 0), (io::ErrorKind::TimedOut, true));
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
         drop(stream);
         peer.join().unwrap();

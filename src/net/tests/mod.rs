@@ -8,6 +8,8 @@ mod faults;
 mod openssl;
 mod places;
 mod records;
+mod sockets;
+mod stalls;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
 pub(crate) mod tls_peer;
@@ -17,7 +19,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use self::tls_peer::{Authority, Validity};
-use super::deadline::{Deadline, Patience};
+use super::deadline::{Deadline, SendDeadline};
 use super::stream::Stream;
 
 /// Far more than anything here takes, so that what hangs fails.
@@ -31,8 +33,8 @@ fn long() -> Deadline {
     Deadline::after(Some(LONG))
 }
 
-fn patient() -> Patience {
-    Patience::until(long())
+fn patient() -> SendDeadline {
+    SendDeadline::until(long())
 }
 
 /// A connection over loopback: ours, and the peer's.

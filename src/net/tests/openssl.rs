@@ -6,13 +6,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::backends::backends;
 use super::{Authority, LONG, Validity, long, patient, read_exact};
 use crate::net::stream::Stream;
 use crate::net::tls;
-use crate::net::transport::Transport;
+use crate::net::transport::{Interest, Transport};
 use crate::options::TlsOptions;
 
 /// `openssl s_server`: sends the lines that it is told, prints what it gets, and obeys lines of one letter.
@@ -108,20 +108,20 @@ impl Gate {
 }
 
 impl Transport for Gated {
-    fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let left = self.0.left.lock().unwrap();
         drop(self.0.changed.wait_while(left, |left| *left == 0).unwrap());
-        let n = self.0.inner.read(buf, timeout)?;
+        let n = self.0.inner.try_read(buf)?;
         let mut left = self.0.left.lock().unwrap();
         *left = left.saturating_sub(1);
         self.0.changed.notify_all();
         Ok(n)
     }
-    fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
-        self.0.inner.write(buf, timeout)
-    }
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.0.inner.try_write(buf)
+    }
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.0.inner.wait(interest, deadline)
     }
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.0.inner.shutdown(how)

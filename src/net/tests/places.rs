@@ -169,15 +169,15 @@ mod unix {
         let hook = {
             let seen = Arc::clone(&seen);
             move |socket: &socket2::Socket| {
-                *seen.lock().unwrap() = Some((socket.domain()?, socket.recv_buffer_size()?));
+                *seen.lock().unwrap() = Some((socket.local_addr()?.is_unix(), socket.recv_buffer_size()?));
                 Ok(())
             }
         };
         let socket = SocketOptions::new().recv_buffer_size(50_000).configure(hook);
         let options = ConnectOptions::new().socket(socket);
         dial(&place.target("ws://localhost/"), &options, long(), Tracer::new(), &mut Timings::default()).unwrap();
-        let (domain, size) = seen.lock().unwrap().take().unwrap();
-        assert_eq!(domain, socket2::Domain::UNIX);
+        let (is_unix, size) = seen.lock().unwrap().take().unwrap();
+        assert!(is_unix);
         assert!(size >= 50_000);
         server.join().unwrap();
     }

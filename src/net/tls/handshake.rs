@@ -6,11 +6,11 @@ use native_tls::{MidHandshakeTlsStream, TlsAcceptor};
 
 use super::engine::Engine;
 use super::pin;
-use super::pipe::{Outgoing, Pipe};
+use super::pipe::{Pipe, SharedBytes};
 #[cfg(feature = "rustls")]
 use super::rustls;
 use crate::error::{Error, Phase, Result, TlsError, TlsErrorKind};
-use crate::net::deadline::{Deadline, Patience, is_timeout};
+use crate::net::deadline::{Deadline, SendDeadline, is_timeout};
 use crate::net::stream::Stream;
 use crate::options::{Connector, Ready};
 
@@ -86,8 +86,7 @@ fn handshake(
     begin: impl FnOnce(Pipe) -> Attempt,
     judge: impl FnOnce(&Engine) -> std::result::Result<(), Failure>,
 ) -> std::result::Result<Engine, Failure> {
-    let pipe = Pipe::default();
-    let outgoing = pipe.outgoing.clone();
+    let (pipe, outgoing) = Pipe::for_handshake();
     let mut attempt = begin(pipe);
     loop {
         let mut unfinished = match attempt {
@@ -95,7 +94,7 @@ fn handshake(
                 // Before the last word: over TLS 1.3, that is where a client says who it is.
                 judge(&engine)?;
                 send(below, &outgoing, deadline)?;
-                engine.pipe().settle();
+                engine.pipe().end_handshake();
                 return Ok(engine);
             }
             Attempt::Failed(failure) => {
@@ -139,12 +138,12 @@ fn agree(offered: &[String], picked: Option<&[u8]>) -> std::result::Result<(), F
 }
 
 /// Sends what the TLS library has to say.
-fn send(below: &Stream, outgoing: &Outgoing, deadline: Deadline) -> io::Result<()> {
+fn send(below: &Stream, outgoing: &SharedBytes, deadline: Deadline) -> io::Result<()> {
     let mut outgoing = outgoing.lock();
     if outgoing.is_empty() {
         return Ok(());
     }
-    below.write_all(&outgoing, Patience::until(deadline)).map_err(|failed| failed.error)?;
+    below.write_all(&outgoing, SendDeadline::until(deadline)).map_err(|failed| failed.error)?;
     outgoing.clear();
     Ok(())
 }

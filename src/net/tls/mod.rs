@@ -26,7 +26,7 @@ use std::{fmt, io, mem};
 use self::engine::Engine;
 use self::output::Output;
 use self::session::Session;
-use super::deadline::{Deadline, Patience, timed_out};
+use super::deadline::{Deadline, SendTimer, timed_out};
 use super::stream::Stream;
 use crate::error::{Error, OptionsError, Result, TlsError};
 use crate::options::TlsOptions;
@@ -167,40 +167,54 @@ impl Tls {
         )
     }
 
-    /// See [`Stream::write`].
-    pub(super) fn write(&self, buf: &[u8], patience: Patience) -> io::Result<usize> {
-        let mut output = self.output();
-        let result = output.send(&self.below, patience).and_then(|()| self.encrypt(&mut output, buf, patience));
-        self.release(output, result.is_err());
-        result
+    /// See [`Stream::wait_readable`].
+    pub(super) fn wait_readable(&self, deadline: Deadline) -> io::Result<()> {
+        if self.has_input() { Ok(()) } else { self.below.wait_readable(deadline) }
     }
 
-    /// See [`Stream::flush`].
-    pub(super) fn flush(&self, patience: Patience) -> io::Result<()> {
+    /// See [`Stream::send`]. What TLS took and could not send when this fails stays.
+    pub(super) fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
         let mut output = self.output();
-        let result = output.send(&self.below, patience);
-        self.release(output, result.is_err());
-        result
+        let sent = self.send_in_turn(&mut output, buf, timer, taken);
+        self.release(output, sent)
+    }
+
+    fn send_in_turn(
+        &self,
+        output: &mut Output,
+        buf: &[u8],
+        timer: &mut SendTimer,
+        taken: &mut usize,
+    ) -> io::Result<()> {
+        if self.unsent.load(Ordering::Relaxed) {
+            self.collect(output, &mut self.session());
+        }
+        output.send(&self.below, timer)?;
+        while *taken < buf.len() {
+            timer.check()?;
+            *taken += self.encrypt(output, &buf[*taken..], timer)?;
+            output.send(&self.below, timer)?;
+        }
+        Ok(())
     }
 
     /// See [`Stream::try_write`].
     pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let Some(mut output) = self.try_output() else { return Ok(0) };
         let result = self.try_encrypt(&mut output, buf);
-        let stuck = !output.is_empty();
-        self.release(output, stuck);
-        result
+        self.release(output, result)
     }
 
     /// See [`Stream::has_output`].
     #[inline]
     pub(super) fn has_output(&self) -> bool {
-        self.unsent.load(Ordering::Relaxed)
+        self.unsent.load(Ordering::Relaxed) || self.below.has_output()
     }
 
-    /// See [`Stream::output_len`]; not known while somebody sends.
+    /// See [`Stream::output_len`]. What somebody is sending right now does not count.
     pub(super) fn output_len(&self) -> usize {
-        self.try_output().map_or(0, |output| output.len()) + self.below.output_len()
+        let encrypted = self.try_output().map_or(0, |output| output.len());
+        encrypted + self.session().outgoing() + self.below.output_len()
     }
 
     /// See [`Stream::has_input`].
@@ -226,8 +240,8 @@ impl Tls {
             // Whoever raises `unsent` and then fails to get `output`, or releases `output` and then finds `unsent`
             // lowered: one of the two sees the other.
             fence(Ordering::SeqCst);
-            if !self.has_output() {
-                return Ok(());
+            if !self.unsent.load(Ordering::Relaxed) {
+                return self.below.try_flush();
             }
             let Some(mut output) = self.try_output() else { return Ok(()) };
             self.collect(&mut output, &mut self.session());
@@ -262,7 +276,7 @@ impl Tls {
     }
 
     /// Encrypts the beginning of `buf`. `output` is empty before.
-    fn encrypt(&self, output: &mut Output, buf: &[u8], patience: Patience) -> io::Result<usize> {
+    fn encrypt(&self, output: &mut Output, buf: &[u8], timer: &mut SendTimer) -> io::Result<usize> {
         let mut session = self.session();
         loop {
             let result = session.encrypt(output, buf);
@@ -273,13 +287,13 @@ impl Tls {
             // TLS 1.2 negotiates anew: the reader has to bring the peer's answer to what we say now.
             let seen = session.fed;
             drop(session);
-            output.send(&self.below, patience)?;
-            session = self.wait_for_reader(seen, patience)?;
+            output.send(&self.below, timer)?;
+            session = self.wait_for_reader(seen, timer)?;
         }
     }
 
-    fn wait_for_reader(&self, seen: u64, patience: Patience) -> io::Result<MutexGuard<'_, Session>> {
-        let limit = patience.wait()?.unwrap_or(Duration::MAX);
+    fn wait_for_reader(&self, seen: u64, timer: &mut SendTimer) -> io::Result<MutexGuard<'_, Session>> {
+        let limit = timer.remaining()?.unwrap_or(Duration::MAX);
         let mut session = self.session();
         session.waiting += 1;
         let waited = self.progress.wait_timeout_while(session, limit, |session| session.fed == seen && !session.shut);
@@ -303,24 +317,25 @@ impl Tls {
 
     /// Moves what the session has to send to `output`. Now its holder is about to send it.
     fn collect(&self, output: &mut Output, session: &mut Session) {
-        output.take(&mut session.engine.pipe().outgoing.lock());
+        output.take(&mut session.engine.pipe().outgoing.bytes());
         self.unsent.store(false, Ordering::Relaxed);
         if output.len() > MAX_ANSWERS + 2 * BATCH {
             session.failed = Some(too_many_answers());
         }
     }
 
-    /// Lets go of the output, and looks after what others could not send because of it.
-    fn release(&self, output: MutexGuard<'_, Output>, stuck: bool) {
-        if stuck && !output.is_empty() {
+    /// Lets go of the output, and looks after what others could not send because of it. The first error is told.
+    fn release<T>(&self, output: MutexGuard<'_, Output>, result: io::Result<T>) -> io::Result<T> {
+        if !output.is_empty() {
             self.unsent.store(true, Ordering::Relaxed);
-            return;
+            return result;
         }
         drop(output);
-        // Errors are the end, which the next call will tell.
-        let _ = self.try_flush();
+        let flushed = self.try_flush();
+        result.and_then(|value| flushed.map(|()| value))
     }
 
+    /// What cannot be sent stays, for the next flush to tell why: what the peer says can still be read.
     #[inline]
     fn flush_unsent(&self) {
         if self.has_output() {
@@ -334,7 +349,7 @@ impl Tls {
         let output = self.output().capacity();
         let mut session = self.session();
         let pipe = session.engine.pipe();
-        output + pipe.incoming.capacity() + pipe.outgoing.lock().capacity()
+        output + pipe.incoming.capacity() + pipe.outgoing.bytes().capacity()
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {

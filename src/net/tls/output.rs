@@ -3,7 +3,7 @@
 use std::{io, mem};
 
 use crate::buffer::Retention;
-use crate::net::deadline::Patience;
+use crate::net::deadline::SendTimer;
 use crate::net::stream::Stream;
 
 /// Ciphertext that TLS has let go and the stream below has not taken yet, in order.
@@ -44,13 +44,11 @@ impl Output {
         }
     }
 
-    /// Sends everything, waiting as long as patience lasts. What has not been sent when it fails stays.
-    pub(super) fn send(&mut self, below: &Stream, patience: Patience) -> io::Result<()> {
-        while !self.is_empty() {
-            self.sent += below.write(&self.bytes[self.sent..], patience)?;
-        }
+    /// Sends everything, and waits for that. What has not been sent when it fails stays.
+    pub(super) fn send(&mut self, below: &Stream, timer: &mut SendTimer) -> io::Result<()> {
+        below.send(&self.bytes, None, timer, &mut self.sent)?;
         self.clear();
-        below.flush(patience)
+        Ok(())
     }
 
     /// Sends what can be sent without waiting, and says whether that is everything.

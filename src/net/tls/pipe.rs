@@ -1,6 +1,7 @@
 //! What a TLS library takes for its socket: two buffers in memory.
 
 use std::io::{self, Read, Write};
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::buffer::Window;
@@ -16,29 +17,89 @@ pub(super) struct Pipe {
     pub(super) outgoing: Outgoing,
 }
 
-/// Ciphertext to go out. Shared, since a TLS library that gives up drops its socket, and what that socket was told last
-/// is the alert that tells the peer why.
+/// Ciphertext to go out.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// During the handshake: a TLS library that gives up drops its socket, and what that socket was told last is the alert that
+    /// tells the peer why.
+    Shared(SharedBytes),
+    /// Afterwards, so that a send has no lock to take for it.
+    Own(Vec<u8>),
+}
+
+/// Bytes that outlive the [`Pipe`].
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outgoing(Arc<Mutex<Vec<u8>>>);
+pub(super) struct SharedBytes(Arc<Mutex<Vec<u8>>>);
+
+/// Access to the bytes of [`Outgoing`].
+pub(super) enum OutgoingBytes<'a> {
+    Shared(MutexGuard<'a, Vec<u8>>),
+    Own(&'a mut Vec<u8>),
+}
 
 impl Outgoing {
-    /// Contended by nobody: it is used under the lock of the TLS layer only.
+    #[inline]
+    pub(super) fn bytes(&mut self) -> OutgoingBytes<'_> {
+        match self {
+            Self::Shared(shared) => OutgoingBytes::Shared(shared.lock()),
+            Self::Own(bytes) => OutgoingBytes::Own(bytes),
+        }
+    }
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
+}
+
+impl SharedBytes {
+    /// Contended by nobody: one thread makes the handshake.
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Deref for OutgoingBytes<'_> {
+    type Target = Vec<u8>;
+
+    #[inline]
+    fn deref(&self) -> &Vec<u8> {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for OutgoingBytes<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+}
+
 impl Pipe {
-    /// Certificates are larger than most of what follows: their buffers are not kept for it.
-    pub(super) fn settle(&mut self) {
+    /// For a handshake, and what goes out.
+    pub(super) fn for_handshake() -> (Self, SharedBytes) {
+        let shared = SharedBytes::default();
+        (Self { outgoing: Outgoing::Shared(shared.clone()), ..Self::default() }, shared)
+    }
+
+    /// The handshake is over, and all that it had to say was sent. Certificates are larger than most of what follows: their buffers are
+    /// not kept for it.
+    pub(super) fn end_handshake(&mut self) {
         self.incoming.release();
-        *self.outgoing.lock() = Vec::new();
+        self.outgoing = Outgoing::Own(Vec::new());
     }
 
     /// Gives back the memory that holds nothing.
     pub(super) fn release(&mut self) {
         self.incoming.release();
-        let mut outgoing = self.outgoing.lock();
+        let mut outgoing = self.outgoing.bytes();
         if outgoing.is_empty() {
             *outgoing = Vec::new();
         }
@@ -60,7 +121,7 @@ impl Read for Pipe {
 
 impl Write for Pipe {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.outgoing.lock().extend_from_slice(buf);
+        self.outgoing.bytes().extend_from_slice(buf);
         Ok(buf.len())
     }
 
@@ -89,8 +150,7 @@ mod tests {
 
     #[test]
     fn what_was_written_outlives_it() {
-        let mut pipe = Pipe::default();
-        let outgoing = pipe.outgoing.clone();
+        let (mut pipe, outgoing) = Pipe::for_handshake();
         pipe.write_all(b"alert").unwrap();
         drop(pipe);
         assert_eq!(*outgoing.lock(), b"alert");

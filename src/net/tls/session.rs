@@ -70,7 +70,7 @@ impl Session {
         if self.shut {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        output.lend(&mut self.engine.pipe().outgoing.lock());
+        output.lend(&mut self.engine.pipe().outgoing.bytes());
         let batch = &buf[..buf.len().min(BATCH)];
         let mut taken = 0;
         let mut result = Ok(());
@@ -81,12 +81,12 @@ impl Session {
                 Err(error) => result = Err(error),
             }
         }
-        output.take(&mut self.engine.pipe().outgoing.lock());
+        output.take(&mut self.engine.pipe().outgoing.bytes());
         if taken > 0 { Ok(taken) } else { result.map(|()| 0) }
     }
 
     /// How many bytes wait to be collected.
     pub(super) fn outgoing(&mut self) -> usize {
-        self.engine.pipe().outgoing.lock().len()
+        self.engine.pipe().outgoing.bytes().len()
     }
 }

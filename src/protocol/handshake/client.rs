@@ -1,28 +1,31 @@
-//! The client's side of the opening handshake (RFC 6455, section 4.1).
+//! The client's side of the opening handshake (RFC 6455, section 4.1): how the response is read and judged.
 
-use super::answer::{Answer, AnswerReader};
-use super::body::Body;
-use super::error::HandshakeError;
-use super::head::HeadLimits;
-use super::key::KEY_LEN;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use thiserror::Error;
+
+use super::error::{Escaped, HandshakeError};
+use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, accept_for, is_upgrade_to_websocket};
+use super::headers::Headers;
+use super::http::{BodyEnd, HeadLimits, ResponseHead, ResponsePart, ResponseReader};
 use super::request::ClientRequest;
-use super::response::{Refusal, Response};
 use crate::protocol::LocalProtocolError;
 
-/// The opening handshake of a client: makes the request, reads the answer.
+/// The opening handshake of a client: makes the request, reads the response.
 ///
 /// ```
-/// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HeadLimits, Progress};
+/// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HandshakeOutcome, HeadLimits};
 ///
 /// let request = ClientRequest::new("example.com", "/chat");
 /// let (mut handshake, bytes) = ClientHandshake::new(&request, HeadLimits::default(), *b"the sample nonce")?;
 /// // Send `bytes`; then, with what is received:
-/// assert_eq!(handshake.receive(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n")?, Progress::NeedMore);
+/// assert_eq!(handshake.receive(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n")?, None);
 /// let rest = b"Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x05Hello";
 /// match handshake.receive(rest)? {
-///     Progress::Accepted { response, surplus } => {
+///     Some(HandshakeOutcome::Accepted { response, surplus }) => {
 ///         assert_eq!(response.status, 101);
-///         assert_eq!(surplus, b"\x81\x05Hello", "the first frame came with the answer");
+///         assert_eq!(surplus, b"\x81\x05Hello", "the first frame came with the response");
 ///     }
 ///     other => panic!("{other:?}"),
 /// }
@@ -32,28 +35,19 @@ use crate::protocol::LocalProtocolError;
 #[doc(alias = "H11Handshake")]
 #[doc(alias = "handshake")]
 pub struct ClientHandshake {
-    state: State,
-    limits: HeadLimits,
+    offer: HandshakeOffer,
+    reader: VerdictReader,
 }
 
-#[derive(Debug)]
-enum State {
-    Head(AnswerReader),
-    Body(Refusal, Body),
-    Over,
-}
-
-/// How far the answer has come.
+/// How a server answers the request of a client.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a caller must handle each of the three")]
-pub enum Progress {
-    /// The answer goes on: receive more.
-    NeedMore,
+#[expect(clippy::exhaustive_enums, reason = "a caller must handle both")]
+pub enum HandshakeOutcome {
     /// The WebSocket is open.
     Accepted {
         /// What the server said.
         response: Response,
-        /// What came behind the answer: the beginning of the first frames.
+        /// What came behind the response: the beginning of the first frames.
         surplus: Vec<u8>,
     },
     /// The server does not open a WebSocket.
@@ -72,237 +66,272 @@ impl ClientHandshake {
         limits: HeadLimits,
         entropy: [u8; KEY_LEN],
     ) -> Result<(Self, Vec<u8>), LocalProtocolError> {
-        let (reader, bytes) = AnswerReader::ask(request, limits, entropy)?;
-        Ok((Self { state: State::Head(reader), limits }, bytes))
+        let (bytes, offer) = request.encode(entropy)?;
+        Ok((Self { offer, reader: VerdictReader::new(limits) }, bytes))
     }
 
-    /// Takes bytes that were received.
+    /// Takes bytes that were received; `None` while the response goes on.
     ///
     /// # Errors
     ///
     /// A [`HandshakeError`] for the rule that the server broke. The connection must be given up.
-    pub fn receive(&mut self, bytes: &[u8]) -> Result<Progress, HandshakeError> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Head(reader) => self.receive_head(reader, bytes),
-            State::Body(refusal, body) => Ok(self.receive_body(refusal, body, bytes)),
-            State::Over => Err(HandshakeError::Over),
-        }
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<HandshakeOutcome>, HandshakeError> {
+        let mut rest = bytes;
+        let verdict = self.reader.receive(&mut rest, |head| match head.status {
+            101 => self.offer.judge(head).map(Verdict::Accepted),
+            _ => Ok(Verdict::Refused(Refusal::new(head))),
+        })?;
+        Ok(verdict.map(|verdict| match verdict {
+            Verdict::Accepted(response) => HandshakeOutcome::Accepted { response, surplus: rest.to_vec() },
+            Verdict::Refused(refusal) => HandshakeOutcome::Refused(refusal),
+        }))
     }
 
-    /// The server has ended the connection: the refusal, if the answer was one, as far as it came.
+    /// The server has ended the connection: the refusal, if the response was one, as far as it came.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Eof`] where the answer had not come.
+    /// [`HandshakeError::Eof`] where the response had not come.
     pub fn receive_eof(&mut self) -> Result<Refusal, HandshakeError> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Head(_) => Err(HandshakeError::Eof),
-            State::Body(mut refusal, mut body) => {
-                refusal.body_end = body.end_of_connection();
-                Ok(refusal)
-            }
-            State::Over => Err(HandshakeError::Over),
-        }
+        self.reader.receive_eof()
     }
 
-    /// Whether the answer is a refusal of which a part of the body is still missing. It need not be waited for.
+    /// Whether the response is a refusal of which a part of the body is still missing. It need not be waited for.
     pub const fn is_refused(&self) -> bool {
         self.refusal().is_some()
     }
 
     /// That refusal as far as it has come: status, headers, the beginning of the body.
     pub const fn refusal(&self) -> Option<&Refusal> {
-        match &self.state {
-            State::Body(refusal, _) => Some(refusal),
-            State::Head(_) | State::Over => None,
-        }
+        self.reader.refusal()
     }
 
-    /// The refusal with as much of its body as has come, for those who do not wait any longer; `None` where the answer
+    /// The refusal with as much of its body as has come, for those who do not wait any longer; `None` where the response
     /// is none.
     pub fn finish_refusal(self) -> Option<Refusal> {
-        match self.state {
-            State::Body(refusal, _) => Some(refusal),
-            State::Head(_) | State::Over => None,
+        self.reader.into_refusal()
+    }
+}
+
+/// The server's response to a handshake that succeeded: 101, and what was agreed on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Response {
+    /// The status: 101.
+    pub status: u16,
+    /// The reason phrase, such as `Switching Protocols`; it may be empty.
+    pub reason: String,
+    /// All header fields, their names in lower case.
+    pub headers: Headers,
+    /// The subprotocol that the server chose among those offered, as the server spelled it.
+    #[doc(alias = "getsubprotocol")]
+    pub subprotocol: Option<String>,
+    /// The extensions that the server agreed to.
+    pub extensions: Vec<ExtensionOffer>,
+}
+
+impl Response {
+    /// What a server has to show after it accepted: the fields of the client's request, and what was chosen.
+    pub(crate) fn accepted(headers: Headers, subprotocol: Option<String>, extensions: Vec<ExtensionOffer>) -> Self {
+        let reason = "Switching Protocols".to_owned();
+        Self { status: 101, reason, headers, subprotocol, extensions }
+    }
+}
+
+/// A server's response other than 101: it understood the request and does not open a WebSocket.
+///
+/// `Display` is the status, such as `status 403 Forbidden`, and never a header, which may hold secrets; of what the server
+/// said, no control character and no more than 128 characters are in it. A redirect is a refusal, too; where it leads is in
+/// `headers`.
+///
+/// ```
+/// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HandshakeOutcome, HeadLimits};
+///
+/// let request = ClientRequest::new("example.com", "/");
+/// let (mut handshake, _) = ClientHandshake::new(&request, HeadLimits::default(), [7; 16])?;
+/// let response = b"HTTP/1.1 302 Found\r\nLocation: wss://other.example/\r\nContent-Length: 5\r\n\r\nmoved";
+/// let Some(HandshakeOutcome::Refused(refusal)) = handshake.receive(response)? else { unreachable!() };
+/// assert_eq!(refusal.to_string(), "status 302 Found");
+/// assert_eq!(refusal.headers.text("location").as_deref(), Some("wss://other.example/"));
+/// assert_eq!(refusal.body, b"moved");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Eq, Error, PartialEq)]
+#[error("status {status}{}{}", if .reason.is_empty() { "" } else { " " }, Escaped(.reason))]
+#[doc(alias = "WebSocketBadStatusException")]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The status, such as 403.
+    #[doc(alias = "status_code")]
+    pub status: u16,
+    /// The reason phrase, such as `Forbidden`; it may be empty.
+    #[doc(alias = "status_message")]
+    pub reason: String,
+    /// All header fields, their names in lower case.
+    #[doc(alias = "resp_headers")]
+    pub headers: Headers,
+    /// The beginning of the body, up to [`HeadLimits::body`] bytes; chunks are joined.
+    #[doc(alias = "resp_body")]
+    pub body: Vec<u8>,
+    /// Whether that is all of the body, or why not.
+    pub body_end: BodyEnd,
+}
+
+impl Refusal {
+    /// The refusal with this head, whose body is still to come.
+    pub(super) fn new(head: ResponseHead) -> Self {
+        let ResponseHead { status, reason, headers, .. } = head;
+        Self { status, reason, headers, body: Vec::new(), body_end: BodyEnd::NotAwaited }
+    }
+
+    /// Appends to the body; whether that stays within its limit.
+    fn append(&mut self, data: &[u8], limit: usize) -> bool {
+        let room = limit - self.body.len();
+        self.body.extend_from_slice(&data[..data.len().min(room)]);
+        data.len() <= room
+    }
+}
+
+/// The body is told by its length: it can be large, and is for people only at times.
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal")
+            .field("status", &self.status)
+            .field("reason", &self.reason)
+            .field("headers", &self.headers)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("body_end", &self.body_end)
+            .finish()
+    }
+}
+
+/// What whoever sent the request makes of the response.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Verdict<A> {
+    Accepted(A),
+    Refused(Refusal),
+}
+
+/// Reads a response until there is a verdict. What accepts ends with its head; a refusal is collected with its body.
+#[derive(Debug)]
+pub(super) struct VerdictReader {
+    response: ResponseReader,
+    body_limit: usize,
+    /// A refusal of which the body goes on.
+    refusal: Option<Refusal>,
+    is_over: bool,
+}
+
+impl VerdictReader {
+    pub(super) const fn new(limits: HeadLimits) -> Self {
+        Self { response: ResponseReader::new(limits), body_limit: limits.body, refusal: None, is_over: false }
+    }
+
+    /// Takes from the front of `bytes` up to the end of the response; `None` if it goes on.
+    pub(super) fn receive<A>(
+        &mut self,
+        bytes: &mut &[u8],
+        mut judge: impl FnMut(ResponseHead) -> Result<Verdict<A>, HandshakeError>,
+    ) -> Result<Option<Verdict<A>>, HandshakeError> {
+        if std::mem::replace(&mut self.is_over, true) {
+            return Err(HandshakeError::Over);
+        }
+        while let Some(part) = self.response.read(bytes)? {
+            match part {
+                ResponsePart::Head(head) => match judge(head)? {
+                    Verdict::Refused(refusal) => self.refusal = Some(refusal),
+                    accepted => return Ok(Some(accepted)),
+                },
+                ResponsePart::Body(data) => {
+                    let is_kept = self.refusal.as_mut().is_some_and(|refusal| refusal.append(data, self.body_limit));
+                    if !is_kept {
+                        return Ok(self.end(BodyEnd::LimitReached).map(Verdict::Refused));
+                    }
+                }
+                ResponsePart::End(end) => return Ok(self.end(end).map(Verdict::Refused)),
+            }
+        }
+        self.is_over = false;
+        Ok(None)
+    }
+
+    /// The connection has ended: the refusal as far as it came.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::Eof`] where no head had come.
+    pub(super) fn receive_eof(&mut self) -> Result<Refusal, HandshakeError> {
+        if std::mem::replace(&mut self.is_over, true) {
+            return Err(HandshakeError::Over);
+        }
+        let end = self.response.read_eof()?;
+        self.end(end).ok_or(HandshakeError::Eof)
+    }
+
+    /// A refusal of which the body goes on.
+    pub(super) const fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
+    }
+
+    /// The same, whose body is not waited for.
+    pub(super) fn into_refusal(self) -> Option<Refusal> {
+        self.refusal
+    }
+
+    fn end(&mut self, body_end: BodyEnd) -> Option<Refusal> {
+        self.refusal.take().map(|refusal| Refusal { body_end, ..refusal })
+    }
+}
+
+impl HandshakeOffer {
+    /// Judges a 101 by the rules of RFC 6455, section 4.1.
+    pub(in crate::protocol) fn judge(&self, head: ResponseHead) -> Result<Response, HandshakeError> {
+        let ResponseHead { minor_version, status, reason, headers } = head;
+        if minor_version != 1 {
+            return Err(HandshakeError::HttpVersion);
+        }
+        if !headers.has_element("connection", "upgrade") {
+            return Err(HandshakeError::Connection);
+        }
+        if !is_upgrade_to_websocket(&headers) {
+            return Err(HandshakeError::Upgrade);
+        }
+        let accept = headers.only("sec-websocket-accept").map_err(|_| HandshakeError::RepeatedAccept)?;
+        if accept.ok_or(HandshakeError::MissingAccept)? != accept_for(&self.key).as_bytes() {
+            return Err(HandshakeError::AcceptMismatch);
+        }
+        let subprotocol = self.agreed_subprotocol(&headers)?;
+        let extensions = self.agreed_extensions(&headers)?;
+        Ok(Response { status, reason, headers, subprotocol, extensions })
+    }
+
+    /// The subprotocol of the response. A server need not choose one (RFC 6455, section 4.2.2), but not one that was not
+    /// offered.
+    fn agreed_subprotocol(&self, headers: &Headers) -> Result<Option<String>, HandshakeError> {
+        match headers.only("sec-websocket-protocol").map_err(|_| HandshakeError::RepeatedSubprotocol)? {
+            None => Ok(None),
+            Some(value) => match self.subprotocols.iter().find(|name| name.as_bytes() == value) {
+                Some(name) => Ok(Some(name.clone())),
+                None => Err(HandshakeError::UnofferedSubprotocol(String::from_utf8_lossy(value).into_owned())),
+            },
         }
     }
 
-    fn receive_head(&mut self, mut reader: AnswerReader, bytes: &[u8]) -> Result<Progress, HandshakeError> {
-        match reader.receive(bytes)? {
-            None => {
-                self.state = State::Head(reader);
-                Ok(Progress::NeedMore)
+    /// The extensions of the response: each one offered, and none twice.
+    fn agreed_extensions(&self, headers: &Headers) -> Result<Vec<ExtensionOffer>, HandshakeError> {
+        let agreed = ExtensionOffer::from_headers(headers)?;
+        let mut seen = BTreeSet::new();
+        for ExtensionOffer { name, .. } in &agreed {
+            if !self.extensions.iter().any(|offer| offer.name == *name) {
+                return Err(HandshakeError::UnofferedExtension(name.clone()));
             }
-            Some((taken, Answer::Accepted(response))) => {
-                Ok(Progress::Accepted { response, surplus: bytes[taken..].to_vec() })
+            if !seen.insert(name) {
+                return Err(HandshakeError::RepeatedExtension(name.clone()));
             }
-            Some((taken, Answer::Refused(refusal, body))) => Ok(self.receive_body(refusal, body, &bytes[taken..])),
         }
-    }
-
-    fn receive_body(&mut self, mut refusal: Refusal, mut body: Body, bytes: &[u8]) -> Progress {
-        if refusal.receive_body(&mut body, bytes, self.limits.body).is_some() {
-            return Progress::Refused(refusal);
-        }
-        self.state = State::Body(refusal, body);
-        Progress::NeedMore
+        Ok(agreed)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::super::body::BodyEnd;
-    use super::super::headers::Headers;
-    use super::*;
-
-    const ACCEPTED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";
-
-    fn handshake() -> ClientHandshake {
-        let request = ClientRequest::new("h", "/");
-        ClientHandshake::new(&request, HeadLimits::default(), *b"the sample nonce").unwrap().0
-    }
-
-    /// How the handshake ends when these pieces are received and then the connection ends. The surplus may come in
-    /// several pieces.
-    fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Progress, HandshakeError> {
-        let mut handshake = handshake();
-        let mut pieces = pieces.into_iter();
-        while let Some(piece) = pieces.next() {
-            match handshake.receive(piece)? {
-                Progress::NeedMore => {}
-                Progress::Accepted { response, mut surplus } => {
-                    pieces.for_each(|piece| surplus.extend_from_slice(piece));
-                    return Ok(Progress::Accepted { response, surplus });
-                }
-                refused @ Progress::Refused(_) => return Ok(refused),
-            }
-        }
-        handshake.receive_eof().map(Progress::Refused)
-    }
-
-    fn refusal(bytes: &str) -> Refusal {
-        match run([bytes.as_bytes()]) {
-            Ok(Progress::Refused(refusal)) => refusal,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn interim_answers_are_skipped_up_to_the_limit() {
-        let many = INTERIM.repeat(8) + ACCEPTED;
-        assert!(matches!(run([many.as_bytes()]), Ok(Progress::Accepted { .. })));
-        let too_many = INTERIM.repeat(100_000);
-        assert_eq!(run([too_many.as_bytes()]), Err(HandshakeError::TooManyInterim { limit: 8 }));
-    }
-
-    #[test]
-    fn a_connection_that_ends_early_is_worth_another_attempt() {
-        for end in 0..ACCEPTED.len() {
-            assert_eq!(run([&ACCEPTED.as_bytes()[..end]]), Err(HandshakeError::Eof));
-        }
-    }
-
-    #[test]
-    fn a_refusal_has_status_headers_and_body() {
-        let refused = refusal(
-            "HTTP/1.1 100 Continue\r\n\r\n\
-             HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 5\r\n\r\nHello",
-        );
-        assert_eq!((refused.status, refused.reason.as_str()), (401, "Unauthorized"));
-        assert_eq!(refused.headers, Headers::from([("www-authenticate", "Basic"), ("content-length", "5")]));
-        assert_eq!((refused.body.as_slice(), refused.body_end), (&b"Hello"[..], BodyEnd::Complete));
-    }
-
-    #[test]
-    fn the_body_of_a_refusal_is_kept_as_far_as_it_makes_sense() {
-        let cases = [
-            ("HTTP/1.0 404 Not Found\r\n\r\nuntil the end", "until the end", BodyEnd::Complete),
-            ("HTTP/1.1 204 No Content\r\n\r\nnone", "", BodyEnd::Complete),
-            (
-                "HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nHel\r\n2\r\nlo\r\n0\r\n\r\n",
-                "Hello",
-                BodyEnd::Complete,
-            ),
-            ("HTTP/1.1 503 Busy\r\nContent-Length: 99999999999\r\n\r\nHello", "Hello", BodyEnd::ConnectionLost),
-            ("HTTP/1.1 503 Busy\r\nContent-Length: abc\r\n\r\nHello", "", BodyEnd::Malformed),
-        ];
-        for (received, body, end) in cases {
-            let refused = refusal(received);
-            assert_eq!((refused.body.as_slice(), refused.body_end), (body.as_bytes(), end), "{received:?}");
-        }
-    }
-
-    #[test]
-    fn a_large_body_is_cut_at_the_limit() {
-        let limit = HeadLimits::default().body;
-        let exactly = format!("HTTP/1.1 403 No\r\nContent-Length: {limit}\r\n\r\n{}", "x".repeat(limit));
-        assert_eq!(refusal(&exactly).body_end, BodyEnd::Complete);
-        let more = format!("HTTP/1.1 403 No\r\n\r\n{}", "x".repeat(limit + 1));
-        let refused = refusal(&more);
-        assert_eq!((refused.body.len(), refused.body_end), (limit, BodyEnd::LimitReached));
-    }
-
-    #[test]
-    fn the_body_of_a_refusal_need_not_be_awaited() {
-        let mut handshake = handshake();
-        assert!(!handshake.is_refused());
-        let head = b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 10\r\n\r\nHel";
-        assert_eq!(handshake.receive(head), Ok(Progress::NeedMore));
-        assert!(handshake.is_refused());
-        assert_eq!(handshake.refusal().map(|refusal| refusal.status), Some(503));
-        let refused = handshake.finish_refusal().unwrap();
-        assert_eq!(
-            (refused.status, refused.body.as_slice(), refused.body_end),
-            (503, &b"Hel"[..], BodyEnd::NotAwaited)
-        );
-        assert_eq!(refused.headers.text("retry-after").as_deref(), Some("7"));
-    }
-
-    #[test]
-    fn nothing_is_received_after_the_end() {
-        let mut handshake = handshake();
-        assert!(matches!(handshake.receive(ACCEPTED.as_bytes()), Ok(Progress::Accepted { .. })));
-        assert_eq!(handshake.receive(b"x"), Err(HandshakeError::Over));
-        assert_eq!(handshake.receive_eof(), Err(HandshakeError::Over));
-        assert!(handshake.finish_refusal().is_none());
-    }
-
-    proptest! {
-        #[test]
-        fn any_chunking_gives_the_same_result(
-            script in prop::sample::select(vec![
-                format!("{INTERIM}{ACCEPTED}\u{1}\u{5}frames\r\n\r\nand more"),
-                "HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nHel\r\n2\r\nlo\r\n0\r\nA: b\r\n\r\n".into(),
-                "HTTP/1.1 403 No\r\nContent-Length: 5\r\n\r\nHello".into(),
-                "HTTP/1.1 403 No\n\nHello".into(),
-                "HTTP/1.1 101 OK\r\nUpgrade: websocket\r\n\r\n".into(),
-                "HTTP/1.1 101 OK\r\nUpgrade : websocket\r\n\r\n".into(),
-                "ICY 200 OK\r\n\r\n".into(),
-            ]),
-            cuts in prop::collection::vec(1..20_usize, 1..200),
-        ) {
-            let whole = run([script.as_bytes()]);
-            let mut rest = script.as_bytes();
-            let pieces = cuts.iter().map(|&size| {
-                let (piece, after) = rest.split_at(size.min(rest.len()));
-                rest = after;
-                piece
-            });
-            let mut pieces: Vec<&[u8]> = pieces.collect();
-            pieces.push(rest);
-            prop_assert_eq!(run(pieces), whole);
-        }
-
-        #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), size in 1..50_usize) {
-            let mut heads = bytes.clone();
-            heads.splice(..0, b"HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n".iter().copied());
-            let _ = run(bytes.chunks(size));
-            let _ = run(heads.chunks(size));
-        }
-    }
-}
+mod tests;

@@ -1,10 +1,12 @@
 //! What can be wrong with the peer's half of the opening handshake.
 
+use std::fmt::{self, Write};
+
 use thiserror::Error;
 
 /// A rule of the opening handshake that the peer broke, or a limit of ours that it went over: one variant each.
 ///
-/// A server's answer that is in order but not 101 is no error of this kind but a [`Refusal`](super::Refusal).
+/// A server's response that is in order but not 101 is no error of this kind but a [`Refusal`](super::Refusal).
 ///
 /// ```
 /// use websocket_sync::HandshakeError;
@@ -17,7 +19,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// The answer's `Sec-WebSocket-Accept` is not what our key makes; bytes are compared (RFC 6455, section 4.1).
+    /// The `Sec-WebSocket-Accept` of the response is not what our key makes; bytes are compared (RFC 6455, section 4.1).
     #[error("Sec-WebSocket-Accept does not answer our key")]
     AcceptMismatch,
     /// A CR that does not end a line (RFC 9112, section 2.2).
@@ -39,7 +41,7 @@ pub enum HandshakeError {
     #[error("connection ended before the handshake")]
     Eof,
     /// An extension's parameters that do not fit what was offered (RFC 6455, section 9.1).
-    #[error("extension {name:?}: {problem}")]
+    #[error("extension \"{}\": {problem}", Escaped(.name))]
     ExtensionParameters {
         /// The name of the extension.
         name: String,
@@ -80,7 +82,7 @@ pub enum HandshakeError {
     /// Another method than GET (RFC 6455, section 4.2.1).
     #[error("request method is not GET")]
     Method,
-    /// An answer without `Sec-WebSocket-Accept` (RFC 6455, section 4.1).
+    /// A response without `Sec-WebSocket-Accept` (RFC 6455, section 4.1).
     #[error("Sec-WebSocket-Accept is missing")]
     MissingAccept,
     /// A request without `Sec-WebSocket-Key` (RFC 6455, section 4.2.1).
@@ -102,12 +104,12 @@ pub enum HandshakeError {
     #[error("Sec-WebSocket-Accept occurs several times")]
     RepeatedAccept,
     /// An extension that was agreed to twice (RFC 6455, section 9.1).
-    #[error("extension {0:?} is agreed to twice")]
+    #[error("extension \"{}\" is agreed to twice", Escaped(.0))]
     RepeatedExtension(String),
     /// Several `Sec-WebSocket-Key` headers (RFC 6455, section 11.3.1).
     #[error("Sec-WebSocket-Key occurs several times")]
     RepeatedKey,
-    /// An answer with several subprotocols (RFC 6455, section 11.3.4).
+    /// A response with several subprotocols (RFC 6455, section 11.3.4).
     #[error("Sec-WebSocket-Protocol names several subprotocols")]
     RepeatedSubprotocol,
     /// A request with a body, which cannot be told from frames (RFC 6455, section 4.1).
@@ -134,17 +136,17 @@ pub enum HandshakeError {
         /// The limit in force.
         limit: usize,
     },
-    /// More interim answers (1xx) than the limit allows.
-    #[error("more than {limit} interim answers")]
+    /// More interim responses (1xx) than the limit allows.
+    #[error("more than {limit} interim responses")]
     TooManyInterim {
         /// The limit in force.
         limit: usize,
     },
-    /// An extension in the answer that was not offered (RFC 6455, section 4.1).
-    #[error("extension {0:?} was not offered")]
+    /// An extension in the response that was not offered (RFC 6455, section 4.1).
+    #[error("extension \"{}\" was not offered", Escaped(.0))]
     UnofferedExtension(String),
-    /// A subprotocol in the answer that was not offered; case counts (RFC 6455, section 4.1).
-    #[error("subprotocol {0:?} was not offered")]
+    /// A subprotocol in the response that was not offered; case counts (RFC 6455, section 4.1).
+    #[error("subprotocol \"{}\" was not offered", Escaped(.0))]
     UnofferedSubprotocol(String),
     /// Another version of the WebSocket protocol than 13 (RFC 6455, section 4.2.1).
     #[error("Sec-WebSocket-Version is not 13")]
@@ -202,6 +204,23 @@ impl HandshakeError {
     }
 }
 
+/// What a peer said, for people: everything that is no plain text escaped as in a string literal, and no more than 128
+/// characters of it.
+pub(in crate::protocol) struct Escaped<'a>(pub(in crate::protocol) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 128;
+        for character in self.0.chars().take(SHOWN) {
+            match character {
+                '\'' => f.write_char(character)?,
+                _ => write!(f, "{}", character.escape_debug())?,
+            }
+        }
+        if self.0.chars().nth(SHOWN).is_some() { f.write_str("…") } else { Ok(()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,5 +238,13 @@ mod tests {
     fn what_the_peer_named_is_shown_escaped() {
         let error = HandshakeError::UnofferedSubprotocol("a\u{1b}[2J".into());
         assert_eq!(error.to_string(), r#"subprotocol "a\u{1b}[2J" was not offered"#);
+        let hostile = format!("\u{202e}\u{9b}1m\"{}", "x".repeat(10_000));
+        let shown = format!(r#""\u{{202e}}\u{{9b}}1m\"{}…""#, "x".repeat(123));
+        let (unoffered, repeated) = (HandshakeError::UnofferedExtension, HandshakeError::RepeatedExtension);
+        let parameters = HandshakeError::ExtensionParameters { name: hostile.clone(), problem: "no" };
+        assert_eq!(unoffered(hostile.clone()).to_string(), format!("extension {shown} was not offered"));
+        assert_eq!(repeated(hostile.clone()).to_string(), format!("extension {shown} is agreed to twice"));
+        assert_eq!(parameters.to_string(), format!("extension {shown}: no"));
+        assert!(HandshakeError::UnofferedSubprotocol(hostile).to_string().len() < 200);
     }
 }

@@ -1,12 +1,11 @@
-//! Header fields: an ordered list, as they stand on the wire (RFC 9110, section 5).
+//! Header fields: an ordered list, as they stand on the wire, and the lexical rules that they share (RFC 9110, section 5).
 
 use std::borrow::Cow;
 use std::fmt;
 
-use super::grammar;
 use crate::protocol::LocalProtocolError;
 
-/// The header fields of a request or an answer, in their order. A name may occur more than once.
+/// The header fields of a request or a response, in their order. A name may occur more than once.
 ///
 /// Names are looked up without regard to case; those that were received are in lower case. Values are bytes without the
 /// whitespace around them: RFC 9110, section 5.5, does not promise that they are UTF-8. `Debug` hides the values of
@@ -25,6 +24,10 @@ use crate::protocol::LocalProtocolError;
 pub struct Headers {
     fields: Vec<(String, Vec<u8>)>,
 }
+
+/// Of a field of which there must be no more than one, there are several.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct RepeatedField;
 
 impl Headers {
     /// No fields.
@@ -55,12 +58,21 @@ impl Headers {
     /// The elements of a comma-separated list, which may be spread over several fields of this name (RFC 9110, section
     /// 5.3). Commas inside quoted strings do not separate, and empty elements are left out.
     pub fn elements<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.all(name).flat_map(grammar::elements)
+        self.all(name).flat_map(elements)
     }
 
     /// Whether such a list has this element, without regard to case.
     pub fn has_element(&self, name: &str, element: &str) -> bool {
         self.elements(name).any(|candidate| candidate.eq_ignore_ascii_case(element.as_bytes()))
+    }
+
+    /// The value of the field of this name, of which there must not be two.
+    pub(super) fn only(&self, name: &str) -> Result<Option<&[u8]>, RepeatedField> {
+        let mut values = self.all(name);
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(RepeatedField),
+            (value, None) => Ok(value),
+        }
     }
 
     /// Whether there is a field of this name.
@@ -90,13 +102,21 @@ impl Headers {
 
     /// Refuses names that are no tokens and values that would break out of their line.
     pub(super) fn check(&self) -> Result<(), LocalProtocolError> {
-        if !self.iter().all(|(name, _)| grammar::is_token(name.as_bytes())) {
+        if !self.iter().all(|(name, _)| is_token(name.as_bytes())) {
             return Err(LocalProtocolError::IllegalCharacter("header name"));
         }
-        if !self.iter().all(|(_, value)| grammar::is_field_value(value)) {
+        if !self.iter().all(|(_, value)| is_field_value(value)) {
             return Err(LocalProtocolError::IllegalCharacter("header value"));
         }
         Ok(())
+    }
+
+    /// Refuses several fields of one of these names.
+    pub(super) fn check_once(&self, names: &[&'static str]) -> Result<(), LocalProtocolError> {
+        match names.iter().find(|name| self.only(name).is_err()) {
+            Some(name) => Err(LocalProtocolError::RepeatedHeader(name)),
+            None => Ok(()),
+        }
     }
 
     /// A head as it goes onto the wire: the start line, these fields, the empty line. Everything must have been
@@ -171,56 +191,74 @@ fn is_secret(name: &str) -> bool {
     !name.starts_with("sec-websocket-") && suspicious.iter().any(|word| name.contains(word))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_looked_up_without_regard_to_case() {
-        let headers = Headers::from([("X-Foo", "1"), ("x-foo", "2"), ("X-Bar", "3")]);
-        assert_eq!(headers.first("X-FOO"), Some(&b"1"[..]));
-        assert_eq!(headers.all("x-Foo").collect::<Vec<_>>(), [b"1", b"2"]);
-        assert_eq!(headers.first("x-fo"), None);
-        assert_eq!(headers, Headers::from([("x-foo", "1"), ("X-FOO", "2"), ("x-bar", "3")]));
-        assert_ne!(headers, Headers::from([("x-foo", "2"), ("X-FOO", "1"), ("x-bar", "3")]));
-        assert_ne!(headers, Headers::from([("x-foo", "1")]));
-    }
-
-    #[test]
-    fn a_list_may_be_spread_over_several_fields() {
-        let headers = Headers::from([("Connection", "keep-alive, TE"), ("Other", "x"), ("connection", ",UpGrade")]);
-        assert_eq!(headers.elements("connection").collect::<Vec<_>>(), [&b"keep-alive"[..], b"TE", b"UpGrade"]);
-        assert!(headers.has_element("Connection", "upgrade"));
-        assert!(!headers.has_element("Connection", "up"));
-    }
-
-    #[test]
-    fn values_that_may_be_secret_are_not_shown() {
-        let secret = "canary";
-        for name in ["Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "X-Auth-Token"] {
-            let shown = format!("{:?}", Headers::from([(name, secret)]));
-            assert!(shown.contains(name) && !shown.contains(secret), "{shown}");
-        }
-        let shown = format!("{:?}", Headers::from([("Sec-WebSocket-Key", "dGhl"), ("Host", "h\u{e9}")]));
-        assert_eq!(shown, r#"{"Sec-WebSocket-Key": "dGhl", "Host": "hé"}"#);
-    }
-
-    #[test]
-    fn a_field_that_would_break_its_line_is_refused() {
-        for name in ["", "a b", "a:", "a\r", "a\n", "é", "a\0"] {
-            assert_eq!(
-                Headers::from([(name, "v")]).check(),
-                Err(LocalProtocolError::IllegalCharacter("header name")),
-                "{name:?}"
-            );
-        }
-        for value in ["a\r\nb: c", "\r", "\n", "\0", "\x1b", "\x7f"] {
-            assert_eq!(
-                Headers::from([("n", value)]).check(),
-                Err(LocalProtocolError::IllegalCharacter("header value")),
-                "{value:?}"
-            );
-        }
-        assert_eq!(Headers::from([("n", &b""[..]), ("m", b"\tobs \xff text")]).check(), Ok(()));
-    }
+/// Whether this byte may stand in a token (RFC 9110, section 5.6.2).
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z'
+    )
 }
+
+/// Whether this is a token: at least one byte, each of them allowed (RFC 9110, section 5.6.2).
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// Whether this can be the value of a field: no control character but HTAB (RFC 9110, section 5.5).
+/// Bytes from 0x80 up, "obs-text", are allowed.
+pub(super) fn is_field_value(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+}
+
+/// Whether every byte is a visible character of ASCII: no space, no control character, nothing from 0x80 up.
+pub(super) fn is_visible(bytes: &[u8]) -> bool {
+    bytes.iter().all(u8::is_ascii_graphic)
+}
+
+/// The same without the spaces and tabs at either end: "optional whitespace" (RFC 9110, section 5.6.3).
+pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The elements of a comma-separated list (RFC 9110, section 5.6.1): trimmed, empty ones left out. A comma inside a
+/// quoted string does not separate.
+pub(super) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = value;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let (element, after) = split_element(rest);
+            rest = after;
+            if !element.is_empty() {
+                return Some(element);
+            }
+        }
+        None
+    })
+}
+
+/// The first element, trimmed, and what follows its comma. A quoted string that is not closed reaches to the end.
+fn split_element(list: &[u8]) -> (&[u8], &[u8]) {
+    let mut quoted = false;
+    let mut bytes = list.iter().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => {
+                bytes.next();
+            }
+            b',' if !quoted => return (trim(&list[..at]), &list[at + 1..]),
+            _ => {}
+        }
+    }
+    (trim(list), &[])
+}
+
+#[cfg(test)]
+mod tests;

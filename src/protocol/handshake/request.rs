@@ -1,12 +1,10 @@
-//! The client's request, part by part (RFC 6455, section 4.1).
+//! The client's request, part by part, and what makes it one for a WebSocket (RFC 6455, section 4.1).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::asked::{Asked, is_host};
-use super::grammar;
-use super::headers::Headers;
-use super::key::{KEY_LEN, key_from};
+use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, is_key, key_from, subprotocols};
+use super::headers::{self, Headers};
 use crate::protocol::LocalProtocolError;
 
 /// The fields of our own, in the order of websocket-client; `Cookie` follows the fields of the user.
@@ -27,7 +25,7 @@ const OURS: [&str; 8] = [
 /// The head is that of websocket-client, field by field: `Upgrade`, `Host`, `Origin`, `Sec-WebSocket-Key`,
 /// `Sec-WebSocket-Version`, `Connection`, `Sec-WebSocket-Protocol`, `Sec-WebSocket-Extensions`, then the fields of the
 /// user, then `Cookie`. A field of the user with one of these names takes the place of ours instead of standing beside
-/// it, whatever its case; what it says counts when the answer is checked, too. Three of them must say what ours would:
+/// it, whatever its case; what it says counts when the response is checked, too. Three of them must say what ours would:
 /// `Upgrade` (`websocket`), `Sec-WebSocket-Version` (`13`) and `Connection`, which must contain `Upgrade`.
 ///
 /// ```
@@ -149,26 +147,29 @@ impl ClientRequest {
         self
     }
 
-    /// The bytes of the request, and what the answer will be checked against.
-    pub(super) fn encode(&self, entropy: [u8; KEY_LEN]) -> Result<(Vec<u8>, Asked), LocalProtocolError> {
+    /// The bytes of the request, and what the response will be checked against.
+    pub(in crate::protocol) fn encode(
+        &self,
+        entropy: [u8; KEY_LEN],
+    ) -> Result<(Vec<u8>, HandshakeOffer), LocalProtocolError> {
         self.check_parts()?;
         let fields = self.fields(key_from(entropy));
         fields.check()?;
-        let asked = Asked::from_fields(&fields)?;
-        Ok((fields.to_head(&format!("GET {} HTTP/1.1", self.target)), asked))
+        let offer = offer_in(&fields)?;
+        Ok((fields.to_head(&format!("GET {} HTTP/1.1", self.target)), offer))
     }
 
     /// Refuses parts that would break out of their place; the names of the parts are for people.
     fn check_parts(&self) -> Result<(), LocalProtocolError> {
-        let is_text = |text: &Option<String>| text.as_ref().is_none_or(|text| grammar::is_field_value(text.as_bytes()));
+        let is_text = |text: &Option<String>| text.as_ref().is_none_or(|text| headers::is_field_value(text.as_bytes()));
         let checks = [
             ("request target", is_target(&self.target)),
             ("host", self.host.as_ref().is_none_or(|host| is_host(host.as_bytes()))),
             ("origin", is_text(&self.origin)),
-            ("connection", grammar::is_field_value(self.connection.as_bytes())),
-            ("subprotocol", self.subprotocols.iter().all(|name| grammar::is_token(name.as_bytes()))),
+            ("connection", headers::is_field_value(self.connection.as_bytes())),
+            ("subprotocol", self.subprotocols.iter().all(|name| headers::is_token(name.as_bytes()))),
             ("extensions", is_text(&self.extensions)),
-            ("cookie", self.cookie.as_ref().is_none_or(|cookie| grammar::is_field_value(cookie.0.as_bytes()))),
+            ("cookie", self.cookie.as_ref().is_none_or(|cookie| headers::is_field_value(cookie.0.as_bytes()))),
         ];
         match checks.iter().find(|(_, allowed)| !allowed) {
             Some((part, _)) => Err(LocalProtocolError::IllegalCharacter(part)),
@@ -215,152 +216,50 @@ impl ClientRequest {
 /// Whether this can be requested: visible ASCII, a path or a whole URL, without a fragment (RFC 9112, section 3.2;
 /// RFC 6455, section 3).
 fn is_target(target: &str) -> bool {
-    grammar::is_visible(target.as_bytes())
+    headers::is_visible(target.as_bytes())
         && !target.contains('#')
         && (target.starts_with('/') || target.contains("://"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What these fields offer, if they are a request for a WebSocket. Read back from what will be sent, so that the fields of the
+/// user count as much as ours.
+fn offer_in(fields: &Headers) -> Result<HandshakeOffer, LocalProtocolError> {
+    check_meaning(fields)?;
+    Ok(HandshakeOffer {
+        key: fields.text("Sec-WebSocket-Key").unwrap_or_default().into_owned(),
+        extensions: ExtensionOffer::from_headers(fields)
+            .map_err(|_| LocalProtocolError::HeaderValue("Sec-WebSocket-Extensions"))?,
+        subprotocols: subprotocols(fields)?,
+    })
+}
 
-    const NONCE: [u8; KEY_LEN] = *b"the sample nonce";
-
-    /// The head's lines, without the empty one.
-    fn lines(request: &ClientRequest) -> Vec<String> {
-        let (bytes, _) = request.encode(NONCE).unwrap();
-        let head = String::from_utf8(bytes).unwrap();
-        head.strip_suffix("\r\n\r\n").unwrap().split("\r\n").map(str::to_owned).collect()
-    }
-
-    fn minimal() -> ClientRequest {
-        ClientRequest::new("h", "/")
-    }
-
-    #[test]
-    fn everything_stands_in_the_order_of_websocket_client() {
-        let request = ClientRequest::new("example.com:8080", "/chat?x=1")
-            .cookie("a=1; b=2")
-            .headers([("X-One", "1"), ("x-two", "2")])
-            .extensions("permessage-deflate; client_max_window_bits")
-            .subprotocols(["a", "b"])
-            .origin("http://example.com:8080");
-        assert_eq!(
-            lines(&request),
-            [
-                "GET /chat?x=1 HTTP/1.1",
-                "Upgrade: websocket",
-                "Host: example.com:8080",
-                "Origin: http://example.com:8080",
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-                "Sec-WebSocket-Version: 13",
-                "Connection: Upgrade",
-                "Sec-WebSocket-Protocol: a,b",
-                "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits",
-                "X-One: 1",
-                "x-two: 2",
-                "Cookie: a=1; b=2",
-            ]
-        );
-    }
-
-    #[test]
-    fn fields_of_the_user_take_the_place_of_ours() {
-        let request = minimal()
-            .origin("http://h")
-            .cookie("ours=1")
-            .subprotocols(["ours"])
-            .header("X-First", "1")
-            .header("COOKIE", "theirs=1")
-            .header("host", "other")
-            .header("ORIGIN", "null")
-            .header("connection", "keep-alive, upgrade")
-            .header("sec-websocket-key", "x3JJHMbDL1EzLkh9GBhXDw==")
-            .header("sec-websocket-protocol", "theirs, more")
-            .header("Sec-WebSocket-Protocol", "last");
-        assert_eq!(
-            lines(&request),
-            [
-                "GET / HTTP/1.1",
-                "Upgrade: websocket",
-                "host: other",
-                "ORIGIN: null",
-                "sec-websocket-key: x3JJHMbDL1EzLkh9GBhXDw==",
-                "Sec-WebSocket-Version: 13",
-                "connection: keep-alive, upgrade",
-                "sec-websocket-protocol: theirs, more",
-                "Sec-WebSocket-Protocol: last",
-                "X-First: 1",
-                "COOKIE: theirs=1",
-            ]
-        );
-        let (_, asked) = request.encode(NONCE).unwrap();
-        assert_eq!(asked.key, "x3JJHMbDL1EzLkh9GBhXDw==");
-        assert_eq!(asked.subprotocols, ["theirs", "more", "last"]);
-    }
-
-    #[test]
-    fn host_may_be_left_out_and_empty_values_are_sent() {
-        assert!(!lines(&minimal().suppress_host()).iter().any(|line| line.starts_with("Host")));
-        assert!(lines(&minimal().origin("")).contains(&String::from("Origin: ")));
-    }
-
-    #[test]
-    fn nothing_can_be_injected_into_any_part() {
-        let strings = [
-            "a\rb",
-            "a\nb",
-            "a\r\nb",
-            "a\r\nX-Evil: 1",
-            "a\r\n\r\nGET / HTTP/1.1",
-            "\n",
-            "\r",
-            "a\0",
-            "\x01",
-            "a\x1bb",
-            "a\x7f",
-            "a\x0bb",
-        ];
-        type Put = fn(ClientRequest, &str) -> ClientRequest;
-        let parts: [(&str, Put); 10] = [
-            ("request target", |_, text| ClientRequest::new("h", format!("/{text}"))),
-            ("host", |_, text| ClientRequest::new(text, "/")),
-            ("origin", |request, text| request.origin(text)),
-            ("connection", |request, text| request.connection(format!("Upgrade, {text}"))),
-            ("subprotocol", |request, text| request.subprotocols(["ok", text])),
-            ("extensions", |request, text| request.extensions(format!("x; a={text}"))),
-            ("header name", |request, text| request.header(text, "v")),
-            ("header value", |request, text| request.header("n", text)),
-            ("header value", |request, text| request.header("Host", text)),
-            ("cookie", |request, text| request.cookie(text)),
-        ];
-        for (part, put) in parts {
-            for string in strings {
-                let refused = put(minimal(), string).encode(NONCE);
-                assert_eq!(refused, Err(LocalProtocolError::IllegalCharacter(part)), "{string:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn parts_that_do_not_fit_their_grammar_are_refused() {
-        for target in ["", "a", "/a b", "/a#b", "/\u{e9}"] {
-            let refused = ClientRequest::new("h", target).encode(NONCE);
-            assert_eq!(refused, Err(LocalProtocolError::IllegalCharacter("request target")), "{target:?}");
-        }
-        for host in ["a b", "b\u{fc}cher.example", "h/x", "u@h", "a,b"] {
-            let refused = ClientRequest::new(host, "/").encode(NONCE);
-            assert_eq!(refused, Err(LocalProtocolError::IllegalCharacter("host")), "{host:?}");
-        }
-        for name in ["", "a b", "a,b", "a/b", "\u{e9}"] {
-            let refused = minimal().subprotocols([name]).encode(NONCE);
-            assert_eq!(refused, Err(LocalProtocolError::IllegalCharacter("subprotocol")), "{name:?}");
-        }
-        assert!(ClientRequest::new("[::1]:80", "wss://h/ws").encode(NONCE).is_ok());
-    }
-
-    #[test]
-    fn a_cookie_is_not_shown() {
-        assert!(!format!("{:?}", minimal().cookie("canary").header("Authorization", "canary")).contains("canary"));
+/// Refuses fields that would make this another request than one for a WebSocket.
+fn check_meaning(fields: &Headers) -> Result<(), LocalProtocolError> {
+    const ONCE: [&str; 7] =
+        ["Upgrade", "Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Cookie", "Content-Length"];
+    fields.check_once(&ONCE)?;
+    let is = |name: &str, test: fn(&[u8]) -> bool| fields.first(name).is_none_or(test);
+    let checks = [
+        ("Upgrade", is("Upgrade", |value| value.eq_ignore_ascii_case(b"websocket"))),
+        ("Host", is("Host", is_host)),
+        ("Sec-WebSocket-Key", is("Sec-WebSocket-Key", is_key)),
+        ("Sec-WebSocket-Version", is("Sec-WebSocket-Version", |value| value == b"13")),
+        ("Connection", fields.has_element("Connection", "upgrade")),
+        // The request has no body; a server that was told of one would take our first frames for it.
+        ("Content-Length", is("Content-Length", |value| value == b"0")),
+        ("Transfer-Encoding", !fields.contains("Transfer-Encoding")),
+    ];
+    match checks.iter().find(|(_, allowed)| !allowed) {
+        Some((name, _)) => Err(LocalProtocolError::HeaderValue(name)),
+        None => Ok(()),
     }
 }
+
+/// Whether this can stand in `Host`: visible ASCII without what delimits the other parts of a URL. An empty one is
+/// allowed (RFC 9110, section 7.2). Names in other scripts must come as A-labels (`xn--`).
+pub(super) fn is_host(host: &[u8]) -> bool {
+    headers::is_visible(host) && !host.iter().any(|byte| matches!(byte, b'/' | b'\\' | b'?' | b'#' | b'@' | b','))
+}
+
+#[cfg(test)]
+mod tests;

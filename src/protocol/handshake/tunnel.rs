@@ -1,14 +1,13 @@
-//! A tunnel through an HTTP proxy: `CONNECT`, and how its answer is read (RFC 9110, section 9.3.6).
+//! A tunnel through an HTTP proxy: `CONNECT`, and how its response is read (RFC 9110, section 9.3.6).
 
-use super::asked::is_host;
-use super::body::{Body, BodyEnd};
+use super::client::{Refusal, Verdict, VerdictReader};
 use super::error::HandshakeError;
-use super::head::{HeadCollector, HeadLimits, ResponseHead, StartLine};
 use super::headers::Headers;
-use super::response::Refusal;
+use super::http::{BodyEnd, HeadLimits, ResponseHead};
+use super::request::is_host;
 use crate::protocol::LocalProtocolError;
 
-/// The most bytes that the head of a proxy's answer may have. It has nothing to say that needs more.
+/// The most bytes that the head of a proxy's response may have. It has nothing to say that needs more.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// The bytes of a request for a tunnel to `authority`, a host and port.
@@ -35,42 +34,27 @@ pub(crate) fn tunnel_request(
     }
     given.iter().for_each(|(name, value)| headers.push(name, value));
     headers.check()?;
-    for once in ["Host", "Proxy-Authorization"] {
-        if headers.all(once).count() > 1 {
-            return Err(LocalProtocolError::RepeatedHeader(once));
-        }
-    }
+    headers.check_once(&["Host", "Proxy-Authorization"])?;
     if !headers.first("host").is_some_and(is_host) {
         return Err(LocalProtocolError::HeaderValue("Host"));
     }
-    for name in ["Content-Length", "Transfer-Encoding"] {
-        if headers.contains(name) {
-            return Err(LocalProtocolError::HeaderValue(name));
-        }
+    if let Some(name) = ["Content-Length", "Transfer-Encoding"].into_iter().find(|name| headers.contains(name)) {
+        return Err(LocalProtocolError::HeaderValue(name));
     }
     Ok(headers.to_head(&format!("CONNECT {authority} HTTP/1.1")))
 }
 
-/// Reads the answer to a request for a tunnel.
+/// Reads the response to a request for a tunnel.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    state: State,
-    limits: HeadLimits,
+    reader: VerdictReader,
+    /// Whether the connection stays open after a refusal, by what its head says.
+    keeps_alive: bool,
 }
 
-#[derive(Debug)]
-enum State {
-    /// The head, after so many interim ones.
-    Head(HeadCollector, usize),
-    Body(TunnelRefusal, Body),
-    Over,
-}
-
-/// How far the answer has come.
+/// What a proxy makes of a request for a tunnel.
 #[derive(Debug, Eq, PartialEq)]
-pub(crate) enum TunnelProgress {
-    /// It goes on.
-    NeedMore,
+pub(crate) enum TunnelOutcome {
     /// What is sent from now on goes to the server. So many bytes came behind the head.
     Established {
         surplus: usize,
@@ -78,7 +62,7 @@ pub(crate) enum TunnelProgress {
     Refused(TunnelRefusal),
 }
 
-/// An answer other than 2xx.
+/// A response other than 2xx.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct TunnelRefusal {
     pub(crate) refusal: Refusal,
@@ -89,282 +73,56 @@ pub(crate) struct TunnelRefusal {
 impl Tunnel {
     pub(crate) fn new(limits: HeadLimits) -> Self {
         let limits = HeadLimits { head: limits.head.min(MAX_HEAD), ..limits };
-        Self { state: State::Head(HeadCollector::new(StartLine::Status, limits), 0), limits }
+        Self { reader: VerdictReader::new(limits), keeps_alive: false }
     }
 
-    /// Takes bytes that were received.
+    /// Takes bytes that were received; `None` while the response goes on.
     ///
     /// # Errors
     ///
-    /// A [`HandshakeError`] for an answer that is none.
-    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<TunnelProgress, HandshakeError> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Head(head, interim) => self.receive_head(head, interim, bytes),
-            State::Body(refused, body) => Ok(self.receive_body(refused, body, bytes)),
-            State::Over => Err(HandshakeError::Over),
-        }
+    /// A [`HandshakeError`] for what is no response.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Result<Option<TunnelOutcome>, HandshakeError> {
+        let mut rest = bytes;
+        let keeps_alive = &mut self.keeps_alive;
+        let verdict = self.reader.receive(&mut rest, |head| match head.status {
+            200..=299 => Ok(Verdict::Accepted(())),
+            _ => {
+                *keeps_alive = is_kept_alive(&head);
+                Ok(Verdict::Refused(Refusal::new(head)))
+            }
+        })?;
+        Ok(verdict.map(|verdict| match verdict {
+            Verdict::Accepted(()) => TunnelOutcome::Established { surplus: rest.len() },
+            Verdict::Refused(refusal) => {
+                let is_read = refusal.body_end == BodyEnd::Complete && rest.is_empty();
+                TunnelOutcome::Refused(TunnelRefusal { refusal, persists: self.keeps_alive && is_read })
+            }
+        }))
     }
 
-    /// The proxy has ended the connection: the refusal as far as it came, if the answer was one.
-    pub(crate) fn receive_eof(self) -> Option<Refusal> {
-        match self.state {
-            State::Body(mut refused, mut body) => {
-                refused.refusal.body_end = body.end_of_connection();
-                Some(refused.refusal)
-            }
-            State::Head(..) | State::Over => None,
-        }
+    /// The proxy has ended the connection: the refusal as far as it came, if the response was one.
+    pub(crate) fn receive_eof(mut self) -> Option<Refusal> {
+        self.reader.receive_eof().ok()
     }
 
     /// The refusal with as much of its body as has come, for those who cannot or will not wait any longer; `None` where the
-    /// answer is none.
+    /// response is none.
     pub(crate) fn finish_refusal(self) -> Option<Refusal> {
-        match self.state {
-            State::Body(refused, _) => Some(refused.refusal),
-            State::Head(..) | State::Over => None,
-        }
+        self.reader.into_refusal()
     }
 
-    /// Whether the answer is a refusal of which a part of the body is still missing.
+    /// Whether the response is a refusal of which a part of the body is still missing.
     pub(crate) const fn is_refused(&self) -> bool {
-        matches!(self.state, State::Body(..))
-    }
-
-    fn receive_head(
-        &mut self,
-        mut collector: HeadCollector,
-        mut interim: usize,
-        bytes: &[u8],
-    ) -> Result<TunnelProgress, HandshakeError> {
-        let mut rest = bytes;
-        while let Some(end) = collector.collect(rest)? {
-            rest = &rest[end..];
-            let head = collector.response()?;
-            match head.status {
-                200..=299 => return Ok(TunnelProgress::Established { surplus: rest.len() }),
-                // Nobody asked for another protocol, and no body follows.
-                101 => return Ok(TunnelProgress::Refused(TunnelRefusal::new(head, Persistence::Never))),
-                100..=199 => {
-                    interim += 1;
-                    if interim > self.limits.interim {
-                        return Err(HandshakeError::TooManyInterim { limit: self.limits.interim });
-                    }
-                    collector.restart();
-                }
-                _ => {
-                    let body = Body::after(&head);
-                    let refused = TunnelRefusal::new(head, Persistence::AsTold);
-                    return Ok(self.receive_body(refused, body, rest));
-                }
-            }
-        }
-        self.state = State::Head(collector, interim);
-        Ok(TunnelProgress::NeedMore)
-    }
-
-    fn receive_body(&mut self, mut refused: TunnelRefusal, mut body: Body, bytes: &[u8]) -> TunnelProgress {
-        match refused.refusal.receive_body(&mut body, bytes, self.limits.body) {
-            Some(rest) => {
-                refused.persists &= refused.refusal.body_end == BodyEnd::Complete && rest.is_empty();
-                TunnelProgress::Refused(refused)
-            }
-            None => {
-                self.state = State::Body(refused, body);
-                TunnelProgress::NeedMore
-            }
-        }
+        self.reader.refusal().is_some()
     }
 }
 
-enum Persistence {
-    /// As version and `Connection` tell.
-    AsTold,
-    Never,
-}
-
-impl TunnelRefusal {
-    fn new(head: ResponseHead, persistence: Persistence) -> Self {
-        let persists = match persistence {
-            Persistence::AsTold => persists(&head),
-            Persistence::Never => false,
-        };
-        Self { refusal: Refusal::new(head), persists }
-    }
-}
-
-/// Whether the connection stays open after an answer with this head (RFC 9112, section 9.3). Proxies of old have a field
-/// of their own for that.
-fn persists(head: &ResponseHead) -> bool {
+/// Whether the connection stays open after a response with this head (RFC 9112, section 9.3). Proxies of old have a field of
+/// their own for that. After a 101 nobody knows what the connection speaks.
+fn is_kept_alive(head: &ResponseHead) -> bool {
     let says = |option| ["connection", "proxy-connection"].iter().any(|name| head.headers.has_element(name, option));
-    !says("close") && (head.minor_version == 1 || says("keep-alive"))
+    head.status != 101 && !says("close") && (head.minor_version == 1 || says("keep-alive"))
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// How the answer ends, received in pieces of this size.
-    fn run(answer: &[u8], size: usize) -> Result<TunnelProgress, HandshakeError> {
-        let mut tunnel = Tunnel::new(HeadLimits::default());
-        for piece in answer.chunks(size) {
-            match tunnel.receive(piece)? {
-                TunnelProgress::NeedMore => {}
-                done => return Ok(done),
-            }
-        }
-        Ok(TunnelProgress::NeedMore)
-    }
-
-    fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
-        fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
-    }
-
-    #[test]
-    fn a_request_names_host_and_port_and_the_users_fields_replace_ours() {
-        let request = |authorization, given: &[(&str, &str)]| {
-            String::from_utf8(tunnel_request("[::1]:443", authorization, &fields(given)).unwrap()).unwrap()
-        };
-        assert_eq!(request(None, &[]), "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n");
-        assert_eq!(
-            request(Some("Basic eDp5"), &[("User-Agent", "x/1"), ("X-A", ""), ("X-A", "2")]),
-            "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\nProxy-Authorization: Basic eDp5\r\nUser-Agent: x/1\r\n\
-             X-A: \r\nX-A: 2\r\n\r\n"
-        );
-        assert_eq!(
-            request(Some("Basic eDp5"), &[("host", "other"), ("PROXY-Authorization", "Bearer z")]),
-            "CONNECT [::1]:443 HTTP/1.1\r\nhost: other\r\nPROXY-Authorization: Bearer z\r\n\r\n"
-        );
-    }
-
-    #[test]
-    fn nothing_breaks_out_of_its_line() {
-        for text in
-            ["a\r\nX-Evil: 1", "a\nb", "a\rb", "a\0b", "\r\n", "a\u{7f}", "a\u{1b}[2J", "a\r\n\r\nGET / HTTP/1.1"]
-        {
-            for given in [("X-Name", text), (text, "value")] {
-                let refused = tunnel_request("h:1", None, &fields(&[given]));
-                assert!(matches!(refused, Err(LocalProtocolError::IllegalCharacter(_))), "{text:?}: {refused:?}");
-            }
-        }
-        for name in ["", "a b", "a:", "\u{e9}"] {
-            assert!(tunnel_request("h:1", None, &fields(&[(name, "x")])).is_err(), "{name:?}");
-        }
-        for name in ["content-length", "Transfer-Encoding"] {
-            let refused = tunnel_request("h:1", None, &fields(&[(name, "5")]));
-            assert!(matches!(refused, Err(LocalProtocolError::HeaderValue(_))), "{name}: {refused:?}");
-        }
-        for name in ["Host", "Proxy-Authorization"] {
-            let refused = tunnel_request("h:1", None, &fields(&[(name, "a"), (name, "b")]));
-            assert_eq!(refused, Err(LocalProtocolError::RepeatedHeader(name)));
-        }
-        let refused = tunnel_request("h:1", None, &fields(&[("host", "a b")]));
-        assert_eq!(refused, Err(LocalProtocolError::HeaderValue("Host")));
-    }
-
-    #[test]
-    fn any_2xx_is_a_tunnel_however_it_comes() {
-        let answers = [
-            "HTTP/1.1 200 OK\r\n\r\n",
-            "HTTP/1.0 200 Connection established\r\nProxy-agent: tinyproxy/1.11.1\r\n\r\n",
-            "HTTP/1.1 200\r\n\r\n",
-            "HTTP/1.1 204 No Content\r\n\r\n",
-            "HTTP/1.1 299 Odd\n\n",
-            // RFC 9110, section 9.3.6: neither means anything here.
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
-        ];
-        for answer in answers {
-            for size in 1..=answer.len() {
-                let established = Ok(TunnelProgress::Established { surplus: 0 });
-                assert_eq!(run(answer.as_bytes(), size), established, "{answer:?}");
-            }
-            let early = [answer, "\x16\x03"].concat();
-            assert_eq!(run(early.as_bytes(), early.len()), Ok(TunnelProgress::Established { surplus: 2 }));
-            for end in 0..answer.len() {
-                assert_eq!(run(&answer.as_bytes()[..end], 1000), Ok(TunnelProgress::NeedMore), "{answer:?}, {end}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_refusal_has_its_body_and_says_whether_the_connection_goes_on() {
-        let length = "Content-Length: 2\r\n";
-        let table = [
-            (format!("HTTP/1.1 407 Auth\r\n{length}\r\nno"), 407, "no", true),
-            (format!("HTTP/1.1 407 Auth\r\nConnection: keep-alive\r\n{length}\r\nno"), 407, "no", true),
-            ("HTTP/1.1 407 Auth\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n".into(), 407, "no", true),
-            (format!("HTTP/1.0 407 Auth\r\nProxy-Connection: Keep-Alive\r\n{length}\r\nno"), 407, "no", true),
-            (format!("HTTP/1.1 407 Auth\r\n{length}Connection: x, CLOSE\r\n\r\nno"), 407, "no", false),
-            (format!("HTTP/1.1 407 Auth\r\n{length}Proxy-Connection: close\r\n\r\nno"), 407, "no", false),
-            (format!("HTTP/1.0 403 Filtered\r\n{length}\r\nno"), 403, "no", false),
-            (format!("HTTP/1.1 403 Filtered\r\n{length}\r\nno more"), 403, "no", false),
-            ("HTTP/1.1 407 Auth\r\nContent-Length: x\r\n\r\nno".into(), 407, "", false),
-            ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n".into(), 101, "", false),
-            ("HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n".into(), 302, "", true),
-            ("HTTP/1.1 304 Not Modified\r\n\r\n".into(), 304, "", true),
-        ];
-        for (answer, status, body, persists) in table {
-            match run(answer.as_bytes(), answer.len()) {
-                Ok(TunnelProgress::Refused(refused)) => {
-                    assert_eq!((refused.refusal.status, refused.persists), (status, persists), "{answer:?}");
-                    assert_eq!(refused.refusal.body, body.as_bytes(), "{answer:?}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_body_need_not_be_awaited() {
-        let mut tunnel = Tunnel::new(HeadLimits::default());
-        assert_eq!(tunnel.receive(b"HTTP/1.0 500 Unable to connect\r\n\r\npart"), Ok(TunnelProgress::NeedMore));
-        assert!(tunnel.is_refused());
-        let refusal = tunnel.finish_refusal().unwrap();
-        assert_eq!((refusal.status, refusal.body, refusal.body_end), (500, b"part".to_vec(), BodyEnd::NotAwaited));
-        assert!(Tunnel::new(HeadLimits::default()).finish_refusal().is_none());
-        let mut tunnel = Tunnel::new(HeadLimits::default());
-        assert_eq!(tunnel.receive(b"HTTP/1.0 500 Unable to connect\r\n\r\nall"), Ok(TunnelProgress::NeedMore));
-        let refusal = tunnel.receive_eof().unwrap();
-        assert_eq!((refusal.body, refusal.body_end), (b"all".to_vec(), BodyEnd::Complete));
-        assert!(Tunnel::new(HeadLimits::default()).receive_eof().is_none());
-    }
-
-    #[test]
-    fn what_is_no_answer_or_too_much_of_one_is_refused() {
-        let field = format!("X-A: {}\r\n", "a".repeat(4000));
-        let table = [
-            (b"\x05\xff".to_vec(), HandshakeError::NotHttp),
-            (b"SSH-2.0-x\r\n".to_vec(), HandshakeError::NotHttp),
-            (b"HTTP/2 200\r\n\r\n".to_vec(), HandshakeError::HttpVersion),
-            (b"HTTP/1.1 XX OK\r\n\r\n".to_vec(), HandshakeError::StatusLine),
-            (b"HTTP/1.1 200 OK\r\nbad\r\n\r\n".to_vec(), HandshakeError::HeaderSyntax),
-            (b"HTTP/1.1 100 C\r\n\r\n".repeat(9), HandshakeError::TooManyInterim { limit: 8 }),
-            (
-                format!("HTTP/1.1 200 OK\r\n{}", field.repeat(5)).into_bytes(),
-                HandshakeError::HeadTooLarge { limit: MAX_HEAD },
-            ),
-            (
-                format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(129)).into_bytes(),
-                HandshakeError::TooManyFields { limit: 128 },
-            ),
-        ];
-        for (answer, expected) in table {
-            assert_eq!(run(&answer, 1000), Err(expected), "{}", answer.escape_ascii());
-        }
-        let mut over = Tunnel::new(HeadLimits::default());
-        over.receive(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-        assert_eq!(over.receive(b"x"), Err(HandshakeError::Over));
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), size in 1..50_usize) {
-            let mut heads = bytes.clone();
-            heads.splice(..0, b"HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n".iter().copied());
-            let _ = run(&bytes, size);
-            let _ = run(&heads, size);
-        }
-    }
-}
+mod tests;

@@ -3,9 +3,9 @@
 use super::frames::Chunk;
 use super::{Granularity, Inbound, Latest, Piece, State, Step, Taking, TextPolicy};
 use crate::message::MessageKind;
+use crate::protocol::Room;
 use crate::protocol::close::CloseFrame;
 use crate::protocol::error::ProtocolError;
-use crate::protocol::extension::Room;
 use crate::protocol::frame::Opcode;
 
 impl Inbound {

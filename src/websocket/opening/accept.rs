@@ -2,22 +2,22 @@
 
 use std::net::Shutdown;
 
-use super::{Connection, Opening, PIECE, phase};
+use super::{ActiveConnection, Opening, PIECE, phase};
 use crate::error::{Error, HandshakeError, Result};
 use crate::net::{self, Stream, Transport};
 use crate::protocol::Role;
 use crate::protocol::handshake::{Acceptance, Rejection, Response, ServerHandshake, UpgradeRequest};
 use crate::trace::HeadTap;
-use crate::websocket::compression::Compressing;
+use crate::websocket::compression::CompressionOffer;
 
 impl Opening<'_> {
     /// Reads a client's request and accepts it.
-    pub(in crate::websocket) fn accept(&self, transport: Box<dyn Transport>) -> Result<Connection> {
+    pub(in crate::websocket) fn accept(&self, transport: Box<dyn Transport>) -> Result<ActiveConnection> {
         self.cancellable(|| self.serve(transport))
     }
 
-    fn serve(&self, transport: Box<dyn Transport>) -> Result<Connection> {
-        let mut compressing = Compressing::new(self.options)?;
+    fn serve(&self, transport: Box<dyn Transport>) -> Result<ActiveConnection> {
+        let mut compression = CompressionOffer::new(self.options)?;
         let stream = net::accept(transport, self.options, self.deadline)?;
         let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         let mut handshake = ServerHandshake::new(self.options.settings().head_limits);
@@ -31,7 +31,7 @@ impl Opening<'_> {
         let settings = self.options.settings();
         let subprotocol = request.subprotocols.into_iter().find(|name| settings.subprotocols.contains(name));
         let mut acceptance = Acceptance { subprotocol, ..Acceptance::default() };
-        acceptance.extensions = compressing.accept(&request.extensions);
+        acceptance.extensions = compression.accept(&request.extensions);
         for (name, value) in &settings.headers {
             acceptance = acceptance.header(name, value.as_str());
         }
@@ -39,7 +39,7 @@ impl Opening<'_> {
         self.tracer.send_response(&answer);
         self.send(&stream, &answer)?;
         let response = Response::accepted(request.headers, acceptance.subprotocol, acceptance.extensions);
-        Ok(self.establish(stream, Role::Server, response, &handshake.take_early_data(), &compressing))
+        Ok(self.establish(stream, Role::Server, Some(response), &handshake.take_early_data(), &compression))
     }
 
     fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {

@@ -3,17 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::route::Route;
-use super::{Connection, Opening, PIECE, phase};
+use super::{ActiveConnection, Opening, PIECE, phase};
 use crate::cancellation::Cancellation;
 use crate::error::{Error, Refusal, Result};
 use crate::net::{Deadline, Stream};
 use crate::options::ConnectOptions;
 use crate::protocol::Role;
-use crate::protocol::handshake::{ClientHandshake, Progress};
+use crate::protocol::handshake::{ClientHandshake, HandshakeOutcome};
 use crate::timings::Timings;
 use crate::trace::HeadTap;
-use crate::websocket::compression::Compressing;
-use crate::websocket::entropy::nonce;
+use crate::websocket::compression::CompressionOffer;
+use crate::websocket::opening::nonce;
 
 /// How long the body of a refusal is waited for; the status and the headers are worth more than it.
 const REFUSAL_BODY: Duration = Duration::from_secs(5);
@@ -22,26 +22,26 @@ const REFUSAL_BODY: Duration = Duration::from_secs(5);
 pub(super) struct Question {
     handshake: ClientHandshake,
     request: Vec<u8>,
-    compressing: Compressing,
+    compression: CompressionOffer,
 }
 
 impl Question {
     /// The request of a hop, with a key of its own.
     pub(super) fn new(route: &Route<'_>, options: &ConnectOptions) -> Result<Self> {
-        let compressing = Compressing::new(options)?;
+        let compression = CompressionOffer::new(options)?;
         let mut request = route.request();
-        if let Some(offer) = compressing.offer() {
+        if let Some(offer) = compression.offer() {
             request = request.extensions(offer);
         }
         let (handshake, request) = ClientHandshake::new(&request, options.settings().head_limits, nonce()?)?;
-        Ok(Self { handshake, request, compressing })
+        Ok(Self { handshake, request, compression })
     }
 }
 
 /// What came of a request.
 #[derive(Debug)]
 pub(super) enum Answer {
-    Opened(Box<Connection>),
+    Opened(Box<ActiveConnection>),
     Refused(Box<Refused>),
 }
 
@@ -78,25 +78,25 @@ impl Opening<'_> {
     }
 
     fn answer(&self, stream: Stream, question: Question, mut timings: Timings, start: Instant) -> Result<Answer> {
-        let Question { mut handshake, mut compressing, .. } = question;
+        let Question { mut handshake, mut compression, .. } = question;
         let mut tap = HeadTap::response(self.tracer);
         let mut piece = [0; PIECE];
         loop {
-            let progress = match stream.read(&mut piece, self.deadline).map_err(phase)? {
-                0 => Progress::Refused(handshake.receive_eof()?),
+            let outcome = match stream.read(&mut piece, self.deadline).map_err(phase)? {
+                0 => Some(HandshakeOutcome::Refused(handshake.receive_eof()?)),
                 length => {
                     tap.pass(&piece[..length]);
                     handshake.receive(&piece[..length])?
                 }
             };
-            match progress {
-                Progress::NeedMore => {}
-                Progress::Refused(head) => return Ok(Answer::refused(head, None)),
-                Progress::Accepted { response, surplus } => {
-                    compressing.finalize(&response.extensions)?;
+            match outcome {
+                None => {}
+                Some(HandshakeOutcome::Refused(head)) => return Ok(Answer::refused(head, None)),
+                Some(HandshakeOutcome::Accepted { response, surplus }) => {
+                    compression.finalize(&response.extensions)?;
                     log::debug!("connection opened");
                     timings.handshake = Some(start.elapsed());
-                    let mut connection = self.establish(stream, Role::Client, response, &surplus, &compressing);
+                    let mut connection = self.establish(stream, Role::Client, Some(response), &surplus, &compression);
                     connection.timings = timings;
                     return Ok(Answer::Opened(Box::new(connection)));
                 }
@@ -121,15 +121,15 @@ impl Refused {
         let _watch = stream.watch(cancellation);
         let mut piece = [0; PIECE];
         loop {
-            let progress = match stream.read(&mut piece, deadline) {
+            let outcome = match stream.read(&mut piece, deadline) {
                 Ok(0) => return handshake.receive_eof().unwrap_or(self.head),
                 Ok(length) => handshake.receive(&piece[..length]),
                 Err(_) => return handshake.finish_refusal().unwrap_or(self.head),
             };
-            match progress {
-                Ok(Progress::NeedMore) => {}
-                Ok(Progress::Refused(refusal)) => return refusal,
-                Ok(Progress::Accepted { .. }) | Err(_) => return self.head,
+            match outcome {
+                Ok(None) => {}
+                Ok(Some(HandshakeOutcome::Refused(refusal))) => return refusal,
+                Ok(Some(HandshakeOutcome::Accepted { .. })) | Err(_) => return self.head,
             }
         }
     }

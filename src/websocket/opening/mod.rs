@@ -11,21 +11,21 @@ mod route;
 use std::io;
 use std::sync::Arc;
 
+use rand::TryRng;
+use rand::rngs::SysRng;
+
 use self::exchange::{Answer, Question};
 use self::route::Route;
-use super::compression::Compressing;
-use super::entropy::system;
-use super::itinerary::Itinerary;
+use super::compression::CompressionOffer;
 use super::reader::Reader;
-use super::shared::Shared;
-use super::turn::is_timeout;
-use super::{Connection, cancelled};
+use super::shared::SharedConnection;
+use super::{ActiveConnection, VisitedUrls, cancelled};
 use crate::cancellation::Cancellation;
-use crate::error::{Error, Phase, Result, TlsError};
-use crate::net::{self, Deadline, Patience, Stream, Transport};
+use crate::error::{Error, OptionsError, Phase, Result, TlsError};
+use crate::net::{self, Deadline, SendDeadline, Stream, Transport, is_timeout};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
-use crate::protocol::{MaskKeys, Role, TextPolicy};
+use crate::protocol::{Entropy, MaskKeys, PerMessageDeflate, Role, TextPolicy};
 use crate::sync::Mutex;
 use crate::timings::Timings;
 use crate::trace::Tracer;
@@ -33,6 +33,8 @@ use crate::url::{Target, without_query};
 
 /// What is read at a time. It fits an empty receive window, so that what follows the head does too.
 const PIECE: usize = 4096;
+/// What may have come behind an opening handshake that was done elsewhere, in bytes: less than the window of received bytes holds.
+const MAX_RECEIVED: usize = 64 * 1024;
 
 /// One attempt to make a connection: how, and by when.
 #[derive(Debug)]
@@ -50,7 +52,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Asks where redirects lead and with what a challenge wants, all under one deadline.
-    pub(super) fn connect(&self, url: &str) -> Result<Connection> {
+    pub(super) fn connect(&self, url: &str) -> Result<ActiveConnection> {
         let target = Target::parse(url)?;
         self.cancellable(|| {
             let mut route = Route::new(target, self.options.settings())?;
@@ -70,7 +72,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Asks once: the stream is used up by it.
-    pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<Connection> {
+    pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<ActiveConnection> {
         let target = Target::parse(url)?;
         self.cancellable(|| {
             let route = Route::new(target, self.options.settings())?;
@@ -88,16 +90,18 @@ impl<'a> Opening<'a> {
     fn ask(&self, route: &Route<'_>, question: Question, stream: Stream, timings: Timings) -> Result<Answer> {
         let answer = self.exchange(stream, question, timings)?;
         let headers = match &answer {
-            Answer::Opened(connection) => &connection.response.headers,
-            Answer::Refused(refused) => &refused.head.headers,
+            Answer::Opened(connection) => connection.response.as_ref().map(|response| &response.headers),
+            Answer::Refused(refused) => Some(&refused.head.headers),
         };
-        self.options.settings().keep_cookies(route.target(), headers);
+        if let Some(headers) = headers {
+            self.options.settings().keep_cookies(route.target(), headers);
+        }
         Ok(answer)
     }
 
     /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
     /// watched it may have ended it.
-    fn cancellable(&self, open: impl FnOnce() -> Result<Connection>) -> Result<Connection> {
+    fn cancellable(&self, open: impl FnOnce() -> Result<ActiveConnection>) -> Result<ActiveConnection> {
         let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
         if is_cancelled() {
             return Err(cancelled());
@@ -107,39 +111,57 @@ impl<'a> Opening<'a> {
     }
 
     /// Joins the halves that drive the connection from here on. `surplus` is what came behind the head: the first frames.
+    /// Takes a stream whose opening handshake was done elsewhere.
+    pub(super) fn from_open(
+        &self,
+        transport: Box<dyn Transport>,
+        role: Role,
+        received: &[u8],
+        deflate: Option<PerMessageDeflate>,
+    ) -> Result<ActiveConnection> {
+        if received.len() > MAX_RECEIVED {
+            let problem = format!("more than {MAX_RECEIVED} bytes");
+            return Err(Error::Options(Box::new(OptionsError::new("received", problem))));
+        }
+        Ok(self.establish(transport.into(), role, None, received, &CompressionOffer::negotiated(deflate)))
+    }
+
     fn establish(
         &self,
         stream: Stream,
         role: Role,
-        response: Response,
-        surplus: &[u8],
-        compressing: &Compressing,
-    ) -> Connection {
+        response: Option<Response>,
+        received: &[u8],
+        compression: &CompressionOffer,
+    ) -> ActiveConnection {
         let settings = self.options.settings();
         let keys = match &settings.mask_key {
             Some(key) => {
                 let key = Arc::clone(&key.0);
                 MaskKeys::each(Box::new(move || key()))
             }
-            None => MaskKeys::pooled(system()),
+            None => MaskKeys::pooled(system_entropy()),
         };
         let policy = if settings.skips_utf8_validation { TextPolicy::Skip } else { TextPolicy::Validate };
-        let (mut inbound, outbound) = compressing.halves(role, settings.limits, policy, keys);
-        let pushed = inbound.push(surplus);
-        debug_assert_eq!(pushed, surplus.len(), "a piece fits an empty window");
+        let (mut inbound, outbound) = compression.halves(role, settings.limits, policy, keys);
+        let mut rest = received;
+        while !rest.is_empty() {
+            // The window takes more than the limits on what came behind a handshake allow.
+            rest = &rest[inbound.push(rest)..];
+        }
         let tracer = self.tracer;
-        Connection {
-            shared: Arc::new(Shared::new(stream, role, outbound, self.timeouts, settings.max_unsent(), tracer)),
+        ActiveConnection {
+            shared: SharedConnection::new(stream, role, outbound, self.timeouts, settings.max_unsent(), tracer),
             reader: Mutex::new(Reader::new(inbound, self.timeouts.recv, tracer)),
-            response: Box::new(response),
+            response: response.map(Box::new),
             timings: Timings::default(),
-            itinerary: Itinerary::default(),
-            deflate: compressing.agreed(),
+            visited: VisitedUrls::default(),
+            deflate: compression.agreed(),
         }
     }
 
     fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
-        stream.write_all(bytes, Patience::until(self.deadline)).map_err(|failure| phase(failure.error))
+        stream.write_all(bytes, SendDeadline::until(self.deadline)).map_err(|failure| phase(failure.error))
     }
 }
 
@@ -152,4 +174,18 @@ fn phase(error: io::Error) -> Error {
         Ok(error) => Error::Tls(Box::new(error)),
         Err(error) => Error::Io { phase: Phase::Handshake, error },
     }
+}
+
+/// The nonce of an opening handshake (RFC 6455, section 4.1).
+fn nonce() -> io::Result<[u8; 16]> {
+    let mut nonce = [0; 16];
+    SysRng.try_fill_bytes(&mut nonce).map_err(io::Error::other)?;
+    Ok(nonce)
+}
+
+/// Masking keys come from the operating system's generator (RFC 6455, sections 5.3 and 10.3).
+fn system_entropy() -> Entropy {
+    Box::new(|bytes| {
+        SysRng.try_fill_bytes(bytes).expect("a system that gave the nonce of the handshake gives random bytes");
+    })
 }

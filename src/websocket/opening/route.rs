@@ -10,9 +10,9 @@ use crate::error::{Error, RedirectError, RedirectProblem, Refusal, Result};
 use crate::options::{ConnectOptions, Settings};
 use crate::protocol::handshake::{ClientRequest, Headers};
 use crate::url::{Target, UrlError};
-use crate::websocket::Connection;
-use crate::websocket::entropy::nonce;
-use crate::websocket::itinerary::Itinerary;
+use crate::websocket::ActiveConnection;
+use crate::websocket::VisitedUrls;
+use crate::websocket::opening::nonce;
 
 /// That of websocket-client.
 const REDIRECT_LIMIT: usize = 3;
@@ -51,8 +51,8 @@ impl<'a> Route<'a> {
     }
 
     /// Tells the connection how it was found.
-    pub(super) fn arrive(&self, mut connection: Connection) -> Connection {
-        connection.itinerary = Itinerary { urls: self.urls() };
+    pub(super) fn arrive(&self, mut connection: ActiveConnection) -> ActiveConnection {
+        connection.visited = VisitedUrls(self.urls());
         connection
     }
 

@@ -10,7 +10,7 @@ use crate::app::life::{End, Life, Next, Opened, Phase as LifePhase};
 use crate::app::reconnect::Reconnect;
 use crate::app::statistics::Latencies;
 use crate::error::{CloseCause, CloseInfo, Error, Phase};
-use crate::websocket::{CloseCode, Vitals};
+use crate::websocket::{ActivitySnapshot, CloseCode};
 
 const CONNECTIONS: u64 = 100_000;
 const PINGS: u64 = 10_000_000;
@@ -88,8 +88,8 @@ impl Line {
         }
     }
 
-    fn vitals(&self) -> Vitals {
-        Vitals { received: self.received, waiting: self.busy_until.is_none() }
+    fn activity(&self) -> ActivitySnapshot {
+        ActivitySnapshot { received: self.received, waiting: self.busy_until.is_none() }
     }
 
     /// When something happens next by itself.
@@ -174,7 +174,7 @@ impl Soak {
         let mut keepalive = options.start(self.now).unwrap();
         let mut line = Line::new(&mut self.dice, self.now);
         loop {
-            match keepalive.poll(self.now, line.vitals()) {
+            match keepalive.poll(self.now, line.activity()) {
                 Due::Dead => {
                     self.check_dead(&line);
                     return CloseCause::PingTimeout;
@@ -207,7 +207,7 @@ impl Soak {
             self.now += self.dice.up_to(Duration::from_millis(50));
         }
         line.ping(&mut self.dice, number, self.now);
-        keepalive.sent(number, self.now, line.vitals());
+        keepalive.sent(number, self.now, line.activity());
     }
 
     /// What has come by now is received, unless a callback keeps the reader.

@@ -6,10 +6,10 @@ mod socks_replies;
 use std::io;
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::net::stream::Stream;
-use crate::net::transport::Transport;
+use crate::net::transport::{Interest, Transport};
 
 /// A proxy that says what it says, whatever it hears, and then ends the connection.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ struct Scripted {
 }
 
 impl Transport for Scripted {
-    fn read(&self, buf: &mut [u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut says = self.says.lock().unwrap();
         let length = buf.len().min(self.step).min(says.len());
         buf[..length].copy_from_slice(&says[..length]);
@@ -29,9 +29,13 @@ impl Transport for Scripted {
         Ok(length)
     }
 
-    fn write(&self, buf: &[u8], _timeout: Option<Duration>) -> io::Result<usize> {
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         self.heard.lock().unwrap().extend_from_slice(buf);
         Ok(buf.len())
+    }
+
+    fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+        Ok(true)
     }
 
     fn shutdown(&self, _how: Shutdown) -> io::Result<()> {

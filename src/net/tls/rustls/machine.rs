@@ -141,7 +141,7 @@ impl Machine {
             filled += fits.len();
             plain.append(rest);
         };
-        let mut outgoing = outgoing.lock();
+        let mut outgoing = outgoing.bytes();
         let mut results = Results { plain: &mut take, outgoing: &mut outgoing };
         let record = &mut incoming.unread_mut()[..length];
         let step = if kept.is_empty() {
@@ -167,7 +167,7 @@ impl Machine {
                 return Err(invalid(error));
             }
             let mut ignore = |_: &[u8]| {};
-            let mut outgoing = self.pipe.outgoing.lock();
+            let mut outgoing = self.pipe.outgoing.bytes();
             let mut results = Results { plain: &mut ignore, outgoing: &mut outgoing };
             let (done, step) = self.connection.advance(&mut self.kept, want, &mut results);
             drop(outgoing);

@@ -80,8 +80,7 @@ fn receive(pipe: &mut Pipe, mut bytes: &[u8]) {
 
 /// Begins a handshake, and gives the client's hello too.
 fn begin() -> (Attempt, Vec<u8>) {
-    let pipe = Pipe::default();
-    let outgoing = pipe.outgoing.clone();
+    let (pipe, outgoing) = Pipe::for_handshake();
     let attempt = connect(&CAST.client, "localhost", pipe);
     let hello = std::mem::take(&mut *outgoing.lock());
     (attempt, hello)

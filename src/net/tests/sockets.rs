@@ -1,0 +1,201 @@
+//! Sockets as transports: waiting, not waiting, and both when somebody else changes the socket.
+
+#[cfg(unix)]
+use std::io::Write;
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, TcpListener, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::net::deadline::{Deadline, SendDeadline};
+use crate::net::stream::Stream;
+use crate::net::transport::{Interest, Transport};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+fn pair() -> (Box<dyn Transport>, Box<dyn Transport>) {
+    let (client, server) = sockets();
+    (client.into(), server.into())
+}
+
+fn after(ms: u32) -> Option<Instant> {
+    Some(Instant::now() + ms * MS)
+}
+
+/// What lasts so long, and at most 100 ms longer.
+#[track_caller]
+fn lasts<T>(ms: u128, act: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let result = act();
+    assert!((ms..ms + 100).contains(&start.elapsed().as_millis()), "{:?} for {ms} ms", start.elapsed());
+    result
+}
+
+/// Fills the socket, so that nothing fits for as long as the peer does not read; returns how many bytes that took.
+fn fill(transport: &dyn Transport) -> usize {
+    let mut sent = 0;
+    let mut full = 0;
+    // TCP takes a little more for a while.
+    while full < 20 {
+        match transport.try_write(&[7; 64 * 1024]) {
+            Ok(n) => sent += n,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                full += 1;
+                thread::sleep(5 * MS);
+            }
+        }
+    }
+    sent
+}
+
+#[test]
+fn a_read_waits_for_bytes_and_no_longer_than_its_deadline() {
+    let (client, server) = pair();
+    assert_eq!(client.try_write(b"hello").unwrap(), 5);
+    let mut buf = [0; 16];
+    assert_eq!(server.read(&mut buf, after(5000)).unwrap(), 5);
+    for ms in [0, 1, 20, 100, 700, 1500] {
+        let error = lasts(ms.into(), || server.read(&mut buf, after(ms)).unwrap_err());
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "{ms} ms");
+    }
+    client.try_write(b"hello").unwrap();
+    assert_eq!(
+        server.read(&mut buf, Some(Instant::now())).unwrap_err().kind(),
+        ErrorKind::TimedOut,
+        "whatever is there"
+    );
+    assert_eq!(server.read(&mut buf, None).unwrap(), 5);
+    assert_eq!(client.local_addr(), server.peer_addr());
+    assert_eq!(client.peer_addr(), server.local_addr());
+}
+
+#[test]
+fn a_wait_ends_with_readiness_and_at_its_deadline() {
+    let (client, server) = pair();
+    for ms in [0, 50, 700] {
+        assert!(!lasts(ms.into(), || server.wait(Interest::Read, after(ms)).unwrap()));
+    }
+    assert!(client.wait(Interest::Write, Some(Instant::now())).unwrap(), "it looks");
+    let writer = thread::spawn(move || {
+        thread::sleep(50 * MS);
+        client.try_write(b"x").unwrap();
+        client
+    });
+    assert!(lasts(50, || server.wait(Interest::Read, None).unwrap()));
+    let client = writer.join().unwrap();
+    fill(&*client);
+    assert!(!lasts(50, || client.wait(Interest::Write, after(50)).unwrap()));
+    client.shutdown(Shutdown::Both).unwrap();
+    assert!(client.wait(Interest::Write, None).unwrap(), "an error is something to tell");
+    assert!(client.wait(Interest::Read, None).unwrap(), "and so is the end");
+}
+
+#[test]
+fn try_read_takes_what_is_there_and_never_waits() {
+    let (client, server) = pair();
+    let mut buf = [0; 16];
+    let start = Instant::now();
+    for _ in 0..10 {
+        let error = server.try_read(&mut buf).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    }
+    assert!(start.elapsed() < Duration::from_secs(5));
+    client.try_write(b"hello").unwrap();
+    while server.try_read(&mut buf).ok() != Some(5) {}
+    client.shutdown(Shutdown::Write).unwrap();
+    while server.try_read(&mut buf).ok() != Some(0) {}
+}
+
+#[test]
+fn try_write_never_waits_for_a_peer_that_does_not_read() {
+    let (client, _server) = pair();
+    let start = Instant::now();
+    assert!(fill(&*client) > 0);
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn shutdown_wakes_a_blocked_reader() {
+    let (client, _server) = pair();
+    let client: Arc<dyn Transport> = client.into();
+    let reader = thread::spawn({
+        let client = Arc::clone(&client);
+        move || client.read(&mut [0; 8], None)
+    });
+    thread::sleep(20 * MS);
+    client.shutdown(Shutdown::Both).unwrap();
+    assert_eq!(reader.join().unwrap().unwrap(), 0);
+}
+
+/// The mode belongs to all clones of a socket.
+#[cfg(unix)]
+#[test]
+fn whatever_mode_the_socket_is_put_into_both_directions_keep_their_deadlines() {
+    for nonblocking in [true, false] {
+        let (ours, theirs) = sockets();
+        ours.set_nonblocking(nonblocking).unwrap();
+        let owner = ours.try_clone().unwrap();
+        let ours: Box<dyn Transport> = ours.into();
+        for nonblocking in [nonblocking, !nonblocking] {
+            let mut peer = theirs.try_clone().unwrap();
+            let writer = thread::spawn(move || {
+                thread::sleep(50 * MS);
+                peer.write_all(b"x").unwrap();
+            });
+            assert_eq!(lasts(50, || ours.read(&mut [0; 8], None)).unwrap(), 1);
+            writer.join().unwrap();
+            assert_eq!(ours.try_read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+            for ms in [50, 700] {
+                lasts(ms.into(), || ours.read(&mut [0; 8], after(ms)).unwrap_err());
+            }
+            owner.set_nonblocking(nonblocking).unwrap();
+        }
+        fill(&*ours);
+        let stream = Stream::from(ours);
+        for nonblocking in [true, false] {
+            owner.set_nonblocking(nonblocking).unwrap();
+            let deadline = SendDeadline::until(Deadline::after(Some(50 * MS)));
+            let failed = lasts(50, || stream.write_all(&[7; 1 << 20], deadline).unwrap_err());
+            assert_eq!(failed.error.kind(), ErrorKind::TimedOut);
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn unix_sockets_carry_bytes_and_have_no_address() {
+    let (a, b) = UnixStream::pair().unwrap();
+    let (a, b) = (<Box<dyn Transport>>::from(a), <Box<dyn Transport>>::from(b));
+    assert_eq!(a.try_write(b"hi").unwrap(), 2);
+    assert_eq!(b.read(&mut [0; 8], None).unwrap(), 2);
+    assert!(a.local_addr().is_none() && a.peer_addr().is_none() && a.as_fd().is_some());
+    drop(b);
+    assert_eq!(a.try_write(b"hi").unwrap_err().kind(), ErrorKind::BrokenPipe);
+}
+
+#[test]
+fn a_stream_looks_waits_and_reads_what_is_there() {
+    let (ours, theirs) = pair();
+    let stream = Stream::from(ours);
+    let timed_out = |result: io::Result<()>| assert_eq!(result.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert_eq!(stream.try_read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    lasts(0, || timed_out(stream.wait_readable(Deadline::NOW)));
+    lasts(50, || timed_out(stream.wait_readable(Deadline::after(Some(50 * MS)))));
+    theirs.try_write(b"x").unwrap();
+    stream.wait_readable(Deadline::NEVER).unwrap();
+    stream.wait_readable(Deadline::NOW).unwrap();
+    assert_eq!(stream.try_read(&mut [0; 8]).unwrap(), 1);
+    theirs.shutdown(Shutdown::Write).unwrap();
+    stream.wait_readable(Deadline::NEVER).unwrap();
+    assert_eq!(stream.try_read(&mut [0; 8]).unwrap(), 0);
+}

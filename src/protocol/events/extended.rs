@@ -1,0 +1,192 @@
+//! What frames become on their way through extensions that the halves of a connection do not know.
+
+use std::mem;
+
+use super::extension::{InboundExtension, OutboundExtension, Room};
+use crate::buffer::ByteBuffer;
+use crate::message::{MessageKind, MessageRef};
+use crate::protocol::outbound::Compression;
+use crate::protocol::utf8::{Utf8Validator, from_utf8};
+use crate::protocol::{
+    Deflater, Fin, FrameHeader, Inbound, Inflater, Limits, LocalProtocolError, Opcode, Outbound, ProtocolError, Role,
+    Rsv, TextPolicy,
+};
+
+/// Decodes what is received through the extensions that were agreed upon, in the order in which received frames pass them.
+#[derive(Debug)]
+pub(super) struct ExtensionDecoder {
+    extensions: Vec<Box<dyn InboundExtension>>,
+    max_message_size: usize,
+    policy: TextPolicy,
+    /// How many bytes of the message in progress were decoded, and its text.
+    size: usize,
+    utf8: Utf8Validator,
+    /// What the last chunk was decoded to, behind the beginning of a character that the one before ended with.
+    decoded: Vec<u8>,
+    /// What an extension makes of that, in turn.
+    scratch: Vec<u8>,
+}
+
+impl ExtensionDecoder {
+    pub(super) const fn new(
+        extensions: Vec<Box<dyn InboundExtension>>,
+        max_message_size: usize,
+        policy: TextPolicy,
+    ) -> Self {
+        Self {
+            extensions,
+            max_message_size,
+            policy,
+            size: 0,
+            utf8: Utf8Validator::new(),
+            decoded: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The receiving half that gives the decoder its chunks.
+    pub(super) fn inbound(&self, role: Role, limits: Limits) -> Inbound {
+        let none = Rsv::NONE;
+        let reserved = self.extensions.iter().fold(none, |bits, extension| bits | extension.reserved_bits());
+        Inbound::encoded(role, limits, reserved)
+    }
+
+    /// A frame has begun: every reserved bit must be claimed by an extension (RFC 6455, section 5.2).
+    pub(super) fn header(&mut self, header: &FrameHeader) -> Result<(), ProtocolError> {
+        let mut claimed = Rsv::NONE;
+        for extension in &mut self.extensions {
+            claimed = claimed | extension.header(header)?;
+        }
+        if matches!(header.opcode, Opcode::Text | Opcode::Binary) {
+            self.size = 0;
+        }
+        if claimed.contains(header.rsv) { Ok(()) } else { Err(ProtocolError::ReservedBits) }
+    }
+
+    /// Decodes a chunk of a data frame; text comes in whole characters.
+    ///
+    /// An octet that makes text invalid is told before whatever is wrong with what comes behind it, however the bytes were cut.
+    pub(super) fn decode(
+        &mut self,
+        header: &FrameHeader,
+        frame_finished: bool,
+        payload: &[u8],
+        kind: MessageKind,
+    ) -> Result<MessageRef<'_>, ProtocolError> {
+        let cut = self.decoded.split_off(self.decoded.len() - self.utf8.incomplete());
+        let room = Room::new(self.max_message_size.saturating_sub(self.size), self.max_message_size);
+        self.decoded.clear();
+        self.decoded.extend_from_slice(payload);
+        let mut result = Ok(());
+        for extension in &mut self.extensions {
+            self.scratch.clear();
+            let mut passed = extension.payload(&self.decoded, &mut self.scratch, room);
+            // What an extension before has failed at has no end.
+            if passed.is_ok() && result.is_ok() && frame_finished {
+                passed = extension.complete(header, &mut self.scratch, room);
+            }
+            result = result.and(passed);
+            mem::swap(&mut self.decoded, &mut self.scratch);
+        }
+        if self.decoded.len() > room.left {
+            self.decoded.truncate(room.left);
+            result = result.and_then(|()| Err(room.error()));
+        }
+        self.size += self.decoded.len();
+        let is_text = (kind, self.policy) == (MessageKind::Text, TextPolicy::Validate);
+        if is_text {
+            self.utf8.push(&self.decoded)?;
+        }
+        result?;
+        if is_text && frame_finished && header.fin {
+            self.utf8.finish()?;
+        }
+        self.decoded.splice(..0, cut);
+        if !is_text {
+            return Ok(MessageRef::Binary(&self.decoded));
+        }
+        let whole = &self.decoded[..self.decoded.len() - self.utf8.incomplete()];
+        Ok(MessageRef::Text(from_utf8(whole)?))
+    }
+}
+
+/// Encodes a data frame through the extensions that were agreed upon, in that order; returns its length in bytes.
+pub(super) fn encode(
+    extensions: &mut [Box<dyn OutboundExtension>],
+    outbound: &mut Outbound,
+    opcode: Opcode,
+    fin: Fin,
+    payload: &[u8],
+) -> Result<usize, LocalProtocolError> {
+    outbound.check_data(opcode)?;
+    let mut header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: None, len: 0 };
+    let mut payload = payload.to_vec();
+    for extension in extensions {
+        let mut encoded = Vec::new();
+        extension.frame(&mut header, &payload, &mut encoded);
+        payload = encoded;
+    }
+    outbound.data_encoded(opcode, fin, header.rsv, &payload)
+}
+
+/// permessage-deflate beside other extensions: whether the message in progress is compressed is not known to the receiving half.
+#[derive(Debug)]
+struct SeparateInflater {
+    inflater: Inflater,
+    inflating: bool,
+}
+
+impl InboundExtension for SeparateInflater {
+    fn reserved_bits(&self) -> Rsv {
+        Rsv::RSV1
+    }
+
+    /// The bit belongs on the first frame of a message and nowhere else (RFC 7692, section 6.1).
+    fn header(&mut self, header: &FrameHeader) -> Result<Rsv, ProtocolError> {
+        let marked = header.rsv.contains(Rsv::RSV1);
+        match header.opcode {
+            Opcode::Text | Opcode::Binary => self.inflating = marked,
+            _ if marked => return Err(ProtocolError::ReservedBits),
+            _ => {}
+        }
+        Ok(if marked { Rsv::RSV1 } else { Rsv::NONE })
+    }
+
+    fn payload(&mut self, piece: &[u8], decoded: &mut Vec<u8>, room: Room) -> Result<(), ProtocolError> {
+        if !self.inflating {
+            let fits = piece.len().min(room.left);
+            decoded.extend_from_slice(&piece[..fits]);
+            return if fits == piece.len() { Ok(()) } else { Err(room.error()) };
+        }
+        let mut inflated = ByteBuffer::default();
+        let result = self.inflater.inflate(piece, &mut inflated, room);
+        decoded.extend_from_slice(inflated.as_slice());
+        result
+    }
+
+    fn complete(&mut self, header: &FrameHeader, _: &mut Vec<u8>, _: Room) -> Result<(), ProtocolError> {
+        if self.inflating && header.fin { self.inflater.finish() } else { Ok(()) }
+    }
+}
+
+impl From<Inflater> for Box<dyn InboundExtension> {
+    fn from(inflater: Inflater) -> Self {
+        Box::new(SeparateInflater { inflater, inflating: false })
+    }
+}
+
+impl OutboundExtension for Deflater {
+    fn frame(&mut self, header: &mut FrameHeader, payload: &[u8], encoded: &mut Vec<u8>) {
+        let fin = if header.fin { Fin::Last } else { Fin::More };
+        let deflating = self.would_deflate(header.opcode, fin, payload.len() as u64, Compression::Agreed);
+        self.begin(deflating);
+        if !deflating {
+            encoded.extend_from_slice(payload);
+            return;
+        }
+        if header.opcode != Opcode::Continuation {
+            header.rsv = header.rsv | Rsv::RSV1;
+        }
+        encoded.extend_from_slice(self.deflate(fin, payload));
+    }
+}

@@ -1,0 +1,189 @@
+//! The seam for extensions (RFC 6455, section 9): negotiation in the opening handshake, and a hook for each direction.
+
+use std::any::Any;
+use std::fmt;
+
+use crate::protocol::handshake::{ExtensionOffer, HandshakeError};
+use crate::protocol::{FrameHeader, LocalProtocolError, PerMessageDeflate, ProtocolError, Rsv};
+
+/// An extension: what it says in the opening handshake, and what it does to frames once it is agreed upon.
+///
+/// A client [offers](Self::offer) and then [finalizes](Self::finalize) what the server answered; a server
+/// [accepts](Self::accept) what a client offered. The two directions of a connection work independently, so an extension
+/// hands out one object for each.
+pub trait Extension: Any + fmt::Debug + Send {
+    /// The registered name, such as `permessage-deflate`.
+    fn name(&self) -> &str;
+
+    /// Client: the parameters to offer, as they stand behind the name (empty for none), or `None` to offer nothing.
+    fn offer(&self) -> Option<String>;
+
+    /// Server: the parameters to answer to this offer (empty for none), or `None` to decline it.
+    fn accept(&mut self, offer: &ExtensionOffer) -> Option<String>;
+
+    /// Client: takes note of what the server agreed to.
+    ///
+    /// # Errors
+    ///
+    /// A [`HandshakeError`] when the answer does not fit the offer; the connection is not made.
+    fn finalize(&mut self, agreed: &ExtensionOffer) -> Result<(), HandshakeError>;
+
+    /// Whether both sides agreed to use it.
+    fn enabled(&self) -> bool;
+
+    /// What it does to received frames; asked for once, when it is enabled.
+    fn inbound(&mut self) -> Box<dyn InboundExtension>;
+
+    /// What it does to frames to be sent; asked for once, when it is enabled.
+    fn outbound(&mut self) -> Box<dyn OutboundExtension>;
+}
+
+/// What an extension does to received frames.
+pub trait InboundExtension: fmt::Debug + Send {
+    /// The bits that it may ever claim.
+    fn reserved_bits(&self) -> Rsv;
+
+    /// A frame begins; returns the bits of it that this extension claims. Control frames are shown too.
+    ///
+    /// # Errors
+    ///
+    /// A [`ProtocolError`] when the frame is not as the extension defines it.
+    fn header(&mut self, header: &FrameHeader) -> Result<Rsv, ProtocolError>;
+
+    /// A piece of a data frame's payload; what it decodes to is appended to `decoded`, at most `room` bytes.
+    ///
+    /// # Errors
+    ///
+    /// A [`ProtocolError`] when the piece cannot be decoded or decodes to more than `room` bytes.
+    fn payload(&mut self, piece: &[u8], decoded: &mut Vec<u8>, room: Room) -> Result<(), ProtocolError>;
+
+    /// A data frame ends; what that brings to light is appended to `decoded`, at most `room` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`payload`](Self::payload).
+    fn complete(&mut self, header: &FrameHeader, decoded: &mut Vec<u8>, room: Room) -> Result<(), ProtocolError>;
+}
+
+/// How many more bytes a message may grow by, and the limit that says so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Room {
+    /// How many bytes may still be appended.
+    pub left: usize,
+    /// The limit in force, in bytes.
+    pub limit: usize,
+}
+
+impl Room {
+    pub(crate) const fn new(left: usize, limit: usize) -> Self {
+        Self { left, limit }
+    }
+
+    /// The error for a message that does not fit.
+    pub const fn error(self) -> ProtocolError {
+        ProtocolError::MessageTooBig { limit: self.limit }
+    }
+}
+
+/// What an extension does to frames to be sent.
+pub trait OutboundExtension: fmt::Debug + Send {
+    /// Changes a data frame: the reserved bits are set in `header`, and what the payload becomes is appended to `encoded`.
+    /// `header.len` is set by the caller.
+    fn frame(&mut self, header: &mut FrameHeader, payload: &[u8], encoded: &mut Vec<u8>);
+}
+
+/// The names of the extensions that this crate brings along. A user's own can be put into a connection.
+pub const SUPPORTED_EXTENSIONS: &[&str] = &["permessage-deflate"];
+
+/// Client: what these extensions offer, as it goes into
+/// [`ClientRequest::extensions`](crate::protocol::handshake::ClientRequest::extensions); `None` where none of them offers anything.
+pub fn offer_extensions(extensions: &[Box<dyn Extension>]) -> Option<String> {
+    let offers: Vec<String> = extensions
+        .iter()
+        .filter_map(|extension| extension.offer().map(|parameters| header_value(extension.name(), &parameters)))
+        .collect();
+    if offers.is_empty() { None } else { Some(offers.join(", ")) }
+}
+
+/// Client: tells these extensions what the server agreed to. What is agreed to and none of them is left alone.
+///
+/// # Errors
+///
+/// The [`HandshakeError`] of the first extension that cannot work as the server wants it.
+#[doc(alias = "client_extensions_handshake")]
+pub fn finalize_extensions(
+    agreed: &[ExtensionOffer],
+    extensions: &mut [Box<dyn Extension>],
+) -> Result<(), HandshakeError> {
+    for answer in agreed {
+        if let Some(extension) = waiting(extensions, &answer.name) {
+            extension.finalize(answer)?;
+        }
+    }
+    Ok(())
+}
+
+/// Server: what these extensions agree to, in the order of the client's offers. Each takes the first offer that it can
+/// work with, and no other.
+///
+/// # Errors
+///
+/// [`LocalProtocolError::IllegalCharacter`] where an extension answers with parameters that cannot be sent.
+#[doc(alias = "server_extensions_handshake")]
+pub fn accept_extensions(
+    offers: &[ExtensionOffer],
+    extensions: &mut [Box<dyn Extension>],
+) -> Result<Vec<ExtensionOffer>, LocalProtocolError> {
+    let mut agreed: Vec<ExtensionOffer> = Vec::new();
+    for offer in offers {
+        // Never twice, whatever is offered and by how many extensions it could be served (RFC 6455, section 9.1).
+        if agreed.iter().any(|answer| answer.name == offer.name) {
+            continue;
+        }
+        let Some(extension) = waiting(extensions, &offer.name) else { continue };
+        let Some(parameters) = extension.accept(offer) else { continue };
+        match ExtensionOffer::parse_list(header_value(&offer.name, &parameters)).as_deref() {
+            Ok([answer]) => agreed.push(answer.clone()),
+            _ => return Err(LocalProtocolError::IllegalCharacter("extensions")),
+        }
+    }
+    Ok(agreed)
+}
+
+/// The only extension that is enabled, if that is permessage-deflate: the halves of a connection know it, which is faster and takes
+/// less memory.
+pub(super) fn only_deflate(extensions: &[Box<dyn Extension>]) -> Option<&PerMessageDeflate> {
+    let mut enabled = extensions.iter().filter(|extension| extension.enabled());
+    let (first, None) = (enabled.next()?, enabled.next()) else { return None };
+    let first: &dyn Any = &**first;
+    first.downcast_ref()
+}
+
+/// What the enabled extensions do to received frames, and what they do to frames to be sent.
+pub(super) type Hooks = (Vec<Box<dyn InboundExtension>>, Vec<Box<dyn OutboundExtension>>);
+
+/// The hooks of the extensions that are enabled, which come in the order in which they were agreed to. Frames to be
+/// sent pass them in that order, received ones in the opposite one (RFC 6455, section 9.1).
+pub(super) fn hooks(extensions: Vec<Box<dyn Extension>>) -> Hooks {
+    let mut enabled: Vec<_> = extensions.into_iter().filter(|extension| extension.enabled()).collect();
+    let inbound = enabled.iter_mut().rev().map(|extension| extension.inbound()).collect();
+    let outbound = enabled.iter_mut().map(|extension| extension.outbound()).collect();
+    (inbound, outbound)
+}
+
+/// Brings extensions into the order in which they were agreed to; the others come last.
+pub(super) fn sort_extensions(extensions: &mut [Box<dyn Extension>], agreed: &[ExtensionOffer]) {
+    let place = |name: &str| agreed.iter().position(|answer| answer.name == name).unwrap_or(usize::MAX);
+    extensions.sort_by_key(|extension| place(extension.name()));
+}
+
+/// The first extension of this name that was not agreed to yet.
+fn waiting<'a>(extensions: &'a mut [Box<dyn Extension>], name: &str) -> Option<&'a mut Box<dyn Extension>> {
+    extensions.iter_mut().find(|extension| extension.name() == name && !extension.enabled())
+}
+
+/// A name with its parameters as they stand in the header.
+fn header_value(name: &str, parameters: &str) -> String {
+    if parameters.is_empty() { name.to_owned() } else { format!("{name}; {parameters}") }
+}

@@ -1,0 +1,458 @@
+//! What sends: the calls of a [`WebSocket`], and a [`Sender`] for other threads.
+
+use std::fmt;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event_loop::ActivitySnapshot;
+use super::shared::SharedConnection;
+use super::writing::{Batch, Wait};
+use super::{MessageWriter, WebSocket, not_connected};
+use crate::error::{CloseCause, Result};
+use crate::message::MessageKind;
+use crate::protocol::{CloseCode, CloseFrame, Compression, Frame, MaskKeys, Opcode};
+
+/// Sending; all of it works from any number of threads at once, and while another thread receives.
+impl WebSocket {
+    /// Sends a text message; returns the length of the frame in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`](crate::Error::Closed) when the connection is over or this side has closed it. [`Error::Timeout`](crate::Error::Timeout) when it took longer than the
+    /// [timeout](crate::ConnectOptions::send_timeout): if any byte of the frame had left, the connection is over; otherwise nothing
+    /// was sent and it goes on. [`Error::Usage`](crate::Error::Usage) inside a message that is sent in fragments.
+    #[inline]
+    pub fn send_text(&self, text: &str) -> Result<usize> {
+        self.shared()?.send_message(text.into(), Compression::Agreed, Wait::Allowed)
+    }
+
+    /// Sends a binary message; returns the length of the frame in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    #[doc(alias = "send_bytes")]
+    #[inline]
+    pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
+        self.shared()?.send_message(bytes.into(), Compression::Agreed, Wait::Allowed)
+    }
+
+    /// Sends a payload as a whole message or a control frame; returns the length of the frame in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text); [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8 and for a control frame that must not be
+    /// sent.
+    pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+        self.shared()?.send(payload.as_ref(), opcode, Compression::Agreed, Wait::Allowed)
+    }
+
+    /// Sends a frame that was put together by hand, such as a fragment; returns its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send), and when it does not continue the message in progress.
+    pub fn send_frame(&self, frame: &Frame) -> Result<usize> {
+        self.shared()?.send_frame(frame, Compression::Agreed, Wait::Allowed)
+    }
+
+    /// Sends a frame as it stands, legal or not: for tests of a peer.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    pub fn send_frame_unchecked(&self, frame: &Frame) -> Result<usize> {
+        self.shared()?.send_frame_unchecked(frame)
+    }
+
+    /// Sends a ping with a payload of up to 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.send(payload, Opcode::Ping).map(drop)
+    }
+
+    /// Sends a pong that nobody asked for, with a payload of up to 125 bytes. Pings are answered without it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.send(payload, Opcode::Pong).map(drop)
+    }
+
+    /// Sends the messages of a batch in as few writes as possible. Other senders wait meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What `batch` returns, or as for [`send_text`](Self::send_text).
+    ///
+    /// ```no_run
+    /// # let ws = websocket_sync::create_connection("ws://localhost:9001/")?;
+    /// ws.cork(|batch| {
+    ///     for order in ["buy", "sell"] {
+    ///         batch.send_text(order)?;
+    ///     }
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn cork<T>(&self, batch: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
+        self.shared()?.cork(Compression::Agreed, batch)
+    }
+
+    /// Begins a message that is sent while it is written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter> {
+        MessageWriter::new(Arc::clone(self.shared()?), kind, Compression::Agreed)
+    }
+
+    /// Sends what a reader gives as one message: as a single frame when its length in bytes is known and it is not compressed, in
+    /// fragments otherwise.
+    /// Returns the length of the payload in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text). When the reader fails, or gives less than `len` bytes, the connection is over:
+    /// the frame cannot be finished. [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8.
+    pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
+        self.shared()?.send_reader(kind, reader, len, Compression::Agreed)
+    }
+
+    /// A handle that sends from other threads, on this connection only. Without a connection, every call of it answers
+    /// [`Error::Closed`](crate::Error::Closed).
+    #[doc(alias = "enable_multithread")]
+    pub fn sender(&self) -> Sender {
+        match &self.connection {
+            Some(connection) => Sender::new(Arc::clone(&connection.shared)),
+            None => Sender::unconnected(),
+        }
+    }
+
+    /// Takes a source of masking keys, asked anew for each frame: for tests.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text).
+    pub fn set_mask_key(&self, key: impl FnMut() -> [u8; 4] + Send + 'static) -> Result<()> {
+        self.shared()?.set_mask_keys(MaskKeys::each(Box::new(key)))
+    }
+}
+
+/// Sending without waiting, see [the calls that receive](Self::try_recv).
+impl WebSocket {
+    /// Sends a text message without waiting; returns the frame's length in bytes. It is taken whole or not at all: what does not
+    /// leave at once waits in the connection, in its order, see [`wants_write`](Self::wants_write).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`](crate::Error::Full) when too much waits already, or another thread is in the midst of a send that waits.
+    /// [`Error::Options`](crate::Error::Options) for a message that is larger than [`max_unsent`](crate::ConnectOptions::max_unsent).
+    /// Otherwise as for [`send_text`](Self::send_text).
+    #[inline]
+    pub fn try_send_text(&self, text: &str) -> Result<usize> {
+        self.shared()?.send_message(text.into(), Compression::Agreed, Wait::Never)
+    }
+
+    /// Sends a binary message without waiting; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_send_text`](Self::try_send_text).
+    #[inline]
+    pub fn try_send_binary(&self, bytes: &[u8]) -> Result<usize> {
+        self.shared()?.send_message(bytes.into(), Compression::Agreed, Wait::Never)
+    }
+
+    /// Sends a payload as a whole message or a control frame, without waiting; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_send_text`](Self::try_send_text) and for [`send`](Self::send).
+    pub fn try_send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+        self.shared()?.send(payload.as_ref(), opcode, Compression::Agreed, Wait::Never)
+    }
+
+    /// Sends a ping with a payload of up to 125 bytes, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_send`](Self::try_send).
+    pub fn try_ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.try_send(payload, Opcode::Ping).map(drop)
+    }
+
+    /// Begins to close, without waiting: our Close leaves as soon as it can, behind what waits to be sent. Then receive until
+    /// [`Error::Closed`], which comes by the [`close_deadline`](Self::close_deadline). After the first Close none is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] for a code or a reason that must not be sent, [`Error::Closed`] when the connection is over.
+    pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Never)
+    }
+}
+
+/// Sends on a connection from any thread, while another one receives.
+///
+/// Clones share the connection. A sender does not keep it open: when the [`WebSocket`](crate::WebSocket) is dropped or closed, every
+/// call answers [`Error::Closed`](crate::Error::Closed).
+///
+/// ```no_run
+/// use std::thread;
+///
+/// use websocket_sync::create_connection;
+///
+/// let mut ws = create_connection("wss://echo.example/")?;
+/// let sender = ws.sender();
+/// thread::spawn(move || sender.send_text("from another thread"));
+/// println!("{:?}", ws.recv()?);
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Sender {
+    /// `None` for one of a WebSocket that was not connected.
+    shared: Option<Arc<SharedConnection>>,
+    compression: Compression,
+}
+
+impl Sender {
+    /// Sends a text message; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
+    #[inline]
+    pub fn send_text(&self, text: &str) -> Result<usize> {
+        self.shared()?.send_message(text.into(), self.compression, Wait::Allowed)
+    }
+
+    /// Sends a binary message; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
+    #[doc(alias = "send_bytes")]
+    #[inline]
+    pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
+        self.shared()?.send_message(bytes.into(), self.compression, Wait::Allowed)
+    }
+
+    /// Sends a payload as a whole message or a control frame; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send`](crate::WebSocket::send).
+    pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+        self.shared()?.send(payload.as_ref(), opcode, self.compression, Wait::Allowed)
+    }
+
+    /// Sends a text message without waiting, see [`WebSocket::try_send_text`](crate::WebSocket::try_send_text); returns the frame's
+    /// length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send_text`](crate::WebSocket::try_send_text).
+    #[inline]
+    pub fn try_send_text(&self, text: &str) -> Result<usize> {
+        self.shared()?.send_message(text.into(), self.compression, Wait::Never)
+    }
+
+    /// Sends a binary message without waiting; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send_text`](crate::WebSocket::try_send_text).
+    #[inline]
+    pub fn try_send_binary(&self, bytes: &[u8]) -> Result<usize> {
+        self.shared()?.send_message(bytes.into(), self.compression, Wait::Never)
+    }
+
+    /// Sends a payload as a whole message or a control frame, without waiting; returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send`](crate::WebSocket::try_send).
+    pub fn try_send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+        self.shared()?.send(payload.as_ref(), opcode, self.compression, Wait::Never)
+    }
+
+    /// Sends a ping with a payload of up to 125 bytes, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_send`](crate::WebSocket::try_send).
+    pub fn try_ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.try_send(payload, Opcode::Ping).map(drop)
+    }
+
+    /// Begins to close, without waiting, see [`WebSocket::try_close`](crate::WebSocket::try_close).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::try_close`](crate::WebSocket::try_close).
+    pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Never)
+    }
+
+    /// Sends a frame that was put together by hand; returns its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_frame`](crate::WebSocket::send_frame).
+    pub fn send_frame(&self, frame: &Frame) -> Result<usize> {
+        self.shared()?.send_frame(frame, self.compression, Wait::Allowed)
+    }
+
+    /// Sends a ping with a payload of up to 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.send(payload, Opcode::Ping).map(drop)
+    }
+
+    /// Sends a pong that nobody asked for, with a payload of up to 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.send(payload, Opcode::Pong).map(drop)
+    }
+
+    /// Sends messages in one write, see [`WebSocket::cork`](crate::WebSocket::cork).
+    ///
+    /// # Errors
+    ///
+    /// What `batch` returns, or as for [`WebSocket::send_text`](crate::WebSocket::send_text).
+    pub fn cork<T>(&self, batch: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
+        self.shared()?.cork(self.compression, batch)
+    }
+
+    /// Begins a message that is sent while it is written, see [`MessageWriter`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
+    pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter> {
+        MessageWriter::new(Arc::clone(self.shared()?), kind, self.compression)
+    }
+
+    /// Sends what a reader gives as one message, see [`WebSocket::send_reader`](crate::WebSocket::send_reader).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_reader`](crate::WebSocket::send_reader).
+    pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
+        self.shared()?.send_reader(kind, reader, len, self.compression)
+    }
+
+    /// Sends a Close and does not wait for the peer's, see [`WebSocket::send_close`](crate::WebSocket::send_close).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_close`](crate::WebSocket::send_close).
+    pub fn send_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Allowed)
+    }
+
+    /// Closes with code 1000: sends a Close and waits, at most the close timeout, for the thread that receives to see the peer's.
+    /// Called on that very thread it does not wait; the next receive ends the connection.
+    ///
+    /// # Errors
+    ///
+    /// None: a connection that is over is closed, however that came.
+    pub fn close(&self) -> Result<()> {
+        self.close_with(CloseCode::NORMAL, "")
+    }
+
+    /// The same with a code and a reason of up to 123 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent.
+    pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
+        match &self.shared {
+            Some(shared) => shared.close(CloseFrame::new(code, reason)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the connection at once, without a Close; a thread that waits in a receive or a send is woken.
+    pub fn abort(&self) {
+        if let Some(shared) = &self.shared {
+            shared.abort(CloseCause::Aborted);
+        }
+    }
+
+    /// A handle on the same connection that sends every message as it is, for what is compressed already or holds a secret.
+    ///
+    /// ```no_run
+    /// use websocket_sync::{ConnectOptions, DeflateOptions};
+    ///
+    /// let ws = ConnectOptions::new().deflate(DeflateOptions::new()).connect("wss://example.com/")?;
+    /// ws.send_text(&"compressed ".repeat(100))?;
+    /// ws.sender().uncompressed().send_binary(b"\xff\xd8\xff, the rest of an image")?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn uncompressed(&self) -> Self {
+        Self { compression: Compression::Off, ..self.clone() }
+    }
+
+    /// Whether the connection stands: neither closed nor lost, as far as is known.
+    pub fn connected(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.is_open())
+    }
+
+    /// Ends the connection at once, with a Close if that needs no waiting.
+    pub(crate) fn leave(&self) {
+        if let Some(shared) = &self.shared {
+            shared.leave();
+        }
+    }
+
+    /// Ends the connection of a peer that has fallen silent.
+    pub(crate) fn give_up_on_silent_peer(&self) {
+        if let Some(shared) = &self.shared {
+            shared.abort(CloseCause::PingTimeout);
+        }
+    }
+
+    /// Sends a ping for keepalive, see [`SharedConnection::ping_within`].
+    pub(crate) fn ping_within(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+        self.shared()?.ping_within(payload, longest)
+    }
+
+    /// Whether anything comes in.
+    pub(crate) fn activity(&self) -> ActivitySnapshot {
+        self.shared.as_ref().map_or_else(ActivitySnapshot::default, |shared| shared.activity())
+    }
+
+    pub(crate) const fn new(shared: Arc<SharedConnection>) -> Self {
+        Self { shared: Some(shared), compression: Compression::Agreed }
+    }
+
+    pub(crate) const fn unconnected() -> Self {
+        Self { shared: None, compression: Compression::Agreed }
+    }
+
+    #[inline]
+    fn shared(&self) -> Result<&Arc<SharedConnection>> {
+        self.shared.as_ref().ok_or_else(not_connected)
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("connected", &self.connected()).finish_non_exhaustive()
+    }
+}

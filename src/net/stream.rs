@@ -53,19 +53,6 @@ impl Stream {
         }
     }
 
-    /// Reads what is at hand, without waiting. `Ok(0)` is the end of the stream.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::WouldBlock`] when nothing is. Any other error is the end.
-    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = match self {
-            Self::Plain(transport) => try_read(&**transport, buf),
-            Self::Tls(tls) => tls.read(buf, Deadline::NOW),
-        };
-        read.map_err(|error| if is_timeout(&error) { io::ErrorKind::WouldBlock.into() } else { error })
-    }
-
     /// Writes all of `buf`, after what an earlier write may have left behind.
     ///
     /// # Errors

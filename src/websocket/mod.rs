@@ -411,7 +411,7 @@ impl ConnectOptions {
         deflate: Option<PerMessageDeflate>,
     ) -> Result<WebSocket> {
         let mut ws = WebSocket::with_options(self.clone());
-        ws.connection = Some(ws.opening()?.from_open(stream.into(), role, received, deflate)?);
+        ws.connection = Some(ws.opening()?.take_open(stream.into(), role, received, deflate)?);
         Ok(ws)
     }
 }

@@ -156,8 +156,8 @@ fn whatever_mode_the_socket_is_put_into_both_directions_keep_their_deadlines() {
         let stream = Stream::from(ours);
         for nonblocking in [true, false] {
             owner.set_nonblocking(nonblocking).unwrap();
-            let deadline = SendDeadline::until(Deadline::after(Some(50 * MS)));
-            let failed = lasts(50, || stream.write_all(&[7; 1 << 20], deadline).unwrap_err());
+            let deadline = || SendDeadline::until(Deadline::after(Some(50 * MS)));
+            let failed = lasts(50, || stream.write_all(&[7; 1 << 20], deadline()).unwrap_err());
             assert_eq!(failed.error.kind(), ErrorKind::TimedOut);
         }
     }

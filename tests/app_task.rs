@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use app_support::{nowhere, serve_again};
 use races::Manners;
 use support::{at_once, bounded, frame, join, ms};
-use websocket_sync::{AppStep, AppTask, CloseCause, Closed, Error, Reconnect, Result, WebSocketApp};
+use websocket_sync::{
+    AppStep, AppTask, CloseCause, Closed, ConnectOptions, Error, MessageKind, Reconnect, Result, WebSocketApp,
+};
 
 /// A task, and what wakes its loop.
 fn task(app: WebSocketApp<'static>) -> (AppTask<'static>, Receiver<()>) {
@@ -135,6 +137,47 @@ fn who_cannot_connect_says_so_and_who_drops_a_task_leaves() {
         drop(left);
         assert!(!handle.is_running() && !handle.ready());
         assert_eq!(peer.join(), 1001);
+    });
+}
+
+#[test]
+fn a_pong_behind_what_another_thread_sends_slowly_is_no_stall() {
+    /// Gives a few bytes at a time, with a pause in the middle.
+    struct Slow(usize);
+    impl std::io::Read for Slow {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += 1;
+            if self.0 == 2 {
+                thread::sleep(ms(1000));
+            }
+            buf[..10].fill(7);
+            Ok(10)
+        }
+    }
+    bounded(20, || {
+        let (url, peer) = support::serve(|mut peer| {
+            peer.accept();
+            // By then its reader pauses with the frame in progress.
+            thread::sleep(ms(300));
+            peer.say(frame(0x89, "ping"));
+            assert_eq!(peer.frame(), (0x82, vec![7; 20]));
+            assert_eq!(peer.frame(), (0x8A, b"ping".to_vec()));
+            peer.end()
+        });
+        let options = ConnectOptions::new().send_timeout(ms(200));
+        let (mut task, _woken) = task(WebSocketApp::new(&url).options(options));
+        let handle = task.handle();
+        connect(&mut task);
+        let sending = thread::spawn(move || {
+            while !handle.ready() {
+                thread::sleep(ms(1));
+            }
+            handle.sender().unwrap().send_reader(MessageKind::Binary, Slow(0), Some(20)).unwrap();
+            handle.close().unwrap();
+        });
+        assert_eq!(finish(&mut task).unwrap().cause, CloseCause::Local);
+        join(sending);
+        assert_eq!(peer.join(), 1000);
     });
 }
 

@@ -9,11 +9,10 @@ use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 
 use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
-use super::poll::Waits;
+
 use super::tls::Tls;
-use super::transport::{Interest, Transport};
+use super::transport::Transport;
 use crate::cancellation::{Cancellation, Watch};
-use crate::sync::now;
 
 /// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
 /// speaks TLS itself.
@@ -52,19 +51,6 @@ impl Stream {
             Self::Plain(transport) => read(&**transport, buf, deadline),
             Self::Tls(tls) => tls.read(buf, deadline),
         }
-    }
-
-    /// Reads what is at hand, without waiting. `Ok(0)` is the end of the stream.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::WouldBlock`] when nothing is. Any other error is the end.
-    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = match self {
-            Self::Plain(transport) => try_read(&**transport, buf),
-            Self::Tls(tls) => tls.read(buf, Deadline::NOW),
-        };
-        read.map_err(|error| if is_timeout(&error) { io::ErrorKind::WouldBlock.into() } else { error })
     }
 
     /// Writes all of `buf`, after what an earlier write may have left behind.

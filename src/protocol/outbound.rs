@@ -33,6 +33,8 @@ pub struct Outbound {
     buffer: ByteBuffer,
     /// How much of the buffer was written.
     written: usize,
+    /// How many bytes have left so far.
+    left: u64,
     /// The message of which a first fragment was sent and the last was not.
     in_progress: Option<MessageKind>,
     /// Follows its text, which must be UTF-8 as a whole (RFC 6455, section 5.6) although it may be cut anywhere.
@@ -85,7 +87,8 @@ struct CurrentFrame {
 /// The state before a frame was encoded.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checkpoint {
-    length: usize,
+    /// How many bytes have left when what was pending before has.
+    position: u64,
     in_progress: Option<MessageKind>,
     utf8: Utf8Validator,
     inside_frame: bool,
@@ -107,6 +110,7 @@ impl Outbound {
             deflater: deflater.map(Box::new),
             buffer: ByteBuffer::default(),
             written: 0,
+            left: 0,
             in_progress: None,
             utf8: Utf8Validator::new(),
             current: None,
@@ -123,7 +127,9 @@ impl Outbound {
     /// Says that the first `length` pending bytes were written.
     #[inline]
     pub fn written(&mut self, length: usize) {
-        if length < self.buffer.len() - self.written {
+        let pending = self.buffer.len() - self.written;
+        self.left += length.min(pending) as u64;
+        if length < pending {
             self.written += length;
             return;
         }
@@ -197,8 +203,8 @@ impl Outbound {
         rsv: Rsv,
         payload: &[u8],
     ) -> Result<usize, LocalProtocolError> {
-        self.begin_data(opcode, fin, payload, Text::Valid)?;
-        Ok(self.encode(fin, rsv, opcode, payload))
+        let key = self.begin_data(opcode, fin, payload, Text::Valid)?.1;
+        Ok(self.encode(key, fin, rsv, opcode, payload))
     }
 
     /// Whether a data frame would be compressed if it were sent now.
@@ -304,7 +310,8 @@ impl Outbound {
     /// Encodes a frame as it stands, legal or not, past every rule: for tests of a peer. Returns the frame's length in bytes.
     #[doc(hidden)]
     pub fn frame_unchecked(&mut self, frame: &Frame) -> usize {
-        self.encode(if frame.fin { Fin::Last } else { Fin::More }, frame.rsv, frame.opcode, &frame.payload)
+        let key = self.key();
+        self.encode(key, if frame.fin { Fin::Last } else { Fin::More }, frame.rsv, frame.opcode, &frame.payload)
     }
 
     /// The Close that was sent, if one was.
@@ -341,11 +348,17 @@ impl Outbound {
         self.buffer.capacity() + self.deflater.as_ref().map_or(0, |deflater| deflater.memory())
     }
 
+    /// How many bytes have left when all that is pending has.
+    #[inline]
+    const fn position(&self) -> u64 {
+        self.left + (self.buffer.len() - self.written) as u64
+    }
+
     /// Remembers where the next frame begins, for [`rollback`](Self::rollback).
     #[inline]
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
-            length: self.buffer.len(),
+            position: self.position(),
             in_progress: self.in_progress,
             utf8: self.utf8,
             inside_frame: self.current.is_some(),
@@ -360,22 +373,37 @@ impl Outbound {
     pub(crate) fn plain_message(&mut self, message: MessageRef<'_>) -> Option<usize> {
         let is_usual =
             self.in_progress.is_none() && self.deflater.is_none() && self.current.is_none() && self.close.is_none();
-        is_usual.then(|| self.encode(Fin::Last, Rsv::NONE, message.kind().into(), message.as_bytes()))
+        is_usual.then(|| {
+            let key = self.key();
+            self.encode(key, Fin::Last, Rsv::NONE, message.kind().into(), message.as_bytes())
+        })
     }
 
     /// The state before the last frame, `length` bytes long, that [`plain_message`](Self::plain_message) has encoded.
     #[cold]
     pub(crate) fn checkpoint_before_message(&self, length: usize) -> Checkpoint {
-        Checkpoint { length: self.buffer.len() - length, ..self.checkpoint() }
+        Checkpoint { position: self.position() - length as u64, ..self.checkpoint() }
     }
 
-    /// Takes back what was encoded since `checkpoint`, unless any of it was written since; says whether.
+    /// Whether any of what was encoded since `checkpoint` has left.
+    pub(crate) const fn has_left_since(&self, checkpoint: Checkpoint) -> bool {
+        self.left > checkpoint.position
+    }
+
+    /// How many bytes have left so far.
+    pub(crate) const fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Takes back what was encoded since `checkpoint`, unless any of it has left; says whether.
     #[cold]
     pub(crate) fn rollback(&mut self, checkpoint: Checkpoint) -> bool {
-        if checkpoint.inside_frame || self.written > checkpoint.length || self.buffer.len() <= checkpoint.length {
+        let Some(kept) = checkpoint.position.checked_sub(self.left) else { return false };
+        let length = self.written + usize::try_from(kept).unwrap_or(usize::MAX - self.written);
+        if checkpoint.inside_frame || self.buffer.len() <= length {
             return false;
         }
-        self.buffer.truncate(checkpoint.length);
+        self.buffer.truncate(length);
         self.in_progress = checkpoint.in_progress;
         self.utf8 = checkpoint.utf8;
         self.current = None;
@@ -414,11 +442,11 @@ impl Outbound {
         compression: Compression,
         text: Text,
     ) -> Result<usize, LocalProtocolError> {
-        self.begin_data(opcode, fin, payload, text)?;
+        let key = self.begin_data(opcode, fin, payload, text)?.1;
         if self.begin_deflating(opcode, fin, payload.len() as u64, compression) {
-            return Ok(self.encode_deflated(fin, opcode, payload));
+            return Ok(self.encode_deflated(key, fin, opcode, payload));
         }
-        Ok(self.encode(fin, Rsv::NONE, opcode, payload))
+        Ok(self.encode(key, fin, Rsv::NONE, opcode, payload))
     }
 
     fn begin_frame(&mut self, opcode: Opcode, fin: Fin, len: u64, text: Text) -> Result<u64, LocalProtocolError> {
@@ -429,12 +457,11 @@ impl Outbound {
             return Err(LocalProtocolError::PayloadLength);
         }
         // The end of an empty frame is its header.
-        let kind = self.begin_data(opcode, if len == 0 { fin } else { Fin::More }, b"", text)?;
+        let (kind, key) = self.begin_data(opcode, if len == 0 { fin } else { Fin::More }, b"", text)?;
         self.set_in_progress(kind, fin);
         if let Some(deflater) = &mut self.deflater {
             deflater.begin(false);
         }
-        let key = self.key();
         let header = FrameHeader { fin: fin == Fin::Last, rsv: Rsv::NONE, opcode, mask: key, len };
         let length = self.encode_header(&header);
         let text = (kind == MessageKind::Text && text == Text::Unchecked).then_some(self.utf8);
@@ -442,7 +469,8 @@ impl Outbound {
         Ok(length as u64 + len)
     }
 
-    /// Checks that a data frame may be sent now, and takes note of it.
+    /// Checks that a data frame may be sent now, and takes note of it; returns the kind of its message, and its masking key. That
+    /// is drawn before anything changes, since its source may be the user's, and panic.
     #[inline]
     fn begin_data(
         &mut self,
@@ -450,18 +478,19 @@ impl Outbound {
         fin: Fin,
         payload: &[u8],
         text: Text,
-    ) -> Result<MessageKind, LocalProtocolError> {
+    ) -> Result<(MessageKind, Option<[u8; 4]>), LocalProtocolError> {
         let kind = self.check_data(opcode)?;
+        let mut utf8 = self.utf8;
         if kind == MessageKind::Text && text == Text::Unchecked {
-            let mut utf8 = self.utf8;
             utf8.push(payload)?;
             if fin == Fin::Last {
                 utf8.finish()?;
             }
-            self.utf8 = utf8;
         }
+        let key = self.key();
+        self.utf8 = utf8;
         self.set_in_progress(kind, fin);
-        Ok(kind)
+        Ok((kind, key))
     }
 
     /// The kind of the message that a data frame belongs to, if it may be sent now (RFC 6455, section 5.4).
@@ -491,12 +520,12 @@ impl Outbound {
         if self.current.is_some() {
             return Err(LocalProtocolError::PayloadLength);
         }
-        Ok(self.encode(Fin::Last, Rsv::NONE, opcode, payload))
+        let key = self.key();
+        Ok(self.encode(key, Fin::Last, Rsv::NONE, opcode, payload))
     }
 
     #[inline]
-    fn encode(&mut self, fin: Fin, rsv: Rsv, opcode: Opcode, payload: &[u8]) -> usize {
-        let key = self.key();
+    fn encode(&mut self, key: Option<[u8; 4]>, fin: Fin, rsv: Rsv, opcode: Opcode, payload: &[u8]) -> usize {
         let header = FrameHeader { fin: fin == Fin::Last, rsv, opcode, mask: key, len: payload.len() as u64 };
         let room = self.buffer.room(FrameHeader::MAX_LEN + payload.len());
         let length = header.write(room.first_chunk_mut().expect("it has that length"));
@@ -520,10 +549,10 @@ impl Outbound {
     }
 
     /// The first frame of a compressed message is marked (RFC 7692, section 6.1).
-    fn encode_deflated(&mut self, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
+    fn encode_deflated(&mut self, key: Option<[u8; 4]>, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
         let Some(mut deflater) = self.deflater.take() else { return 0 };
         let rsv = if opcode == Opcode::Continuation { Rsv::NONE } else { Rsv::RSV1 };
-        let length = self.encode(fin, rsv, opcode, deflater.deflate(fin, payload));
+        let length = self.encode(key, fin, rsv, opcode, deflater.deflate(fin, payload));
         self.deflater = Some(deflater);
         length
     }
@@ -546,7 +575,8 @@ impl Outbound {
         self.buffer.fill(chunk.len());
     }
 
-    /// Clients mask every frame with a fresh key, servers none (RFC 6455, section 5.3).
+    /// Clients mask every frame with a fresh key, servers none (RFC 6455, section 5.3). The source of keys may be the user's, and
+    /// panic: a key is drawn before anything changes.
     #[inline]
     fn key(&mut self) -> Option<[u8; 4]> {
         match self.role {

@@ -1,7 +1,7 @@
 //! How a connection ends, from whichever thread: bounded, idempotent, exactly one Close on the wire (RFC 6455, section 7).
 
 use std::net::Shutdown;
-use std::sync::TryLockError;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::reader::Reader;
@@ -77,14 +77,9 @@ impl SharedConnection {
         Ok(())
     }
 
-    /// Closes from the thread that has the reader, unless another one is faster. It receives from the beginning: a peer that
+    /// Closes from a thread that can take the reader. It receives from the beginning: a peer that
     /// does not read before it has sent what it wants to would not take our Close otherwise.
     pub(super) fn close_with_reader(&self, reader: &Mutex<Reader>, close: CloseFrame) -> Result<()> {
-        let mut reader = match reader.try_lock() {
-            Ok(reader) => reader,
-            Err(TryLockError::Poisoned(reader)) => reader.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.close_and_wait(close),
-        };
         if self.is_over() {
             return Ok(());
         }
@@ -92,6 +87,8 @@ impl SharedConnection {
             return Err(refused);
         }
         self.queue_close(close);
+        // Whoever has the reader looks at it for a moment, or closes as well.
+        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
         reader.discard_until_closed(self);
         Ok(())
     }
@@ -155,6 +152,11 @@ impl Ending {
     /// By when it is over, whatever the peer does.
     pub(super) const fn until(&self) -> Deadline {
         self.until
+    }
+
+    /// Whether a receive was told already.
+    pub(super) const fn is_told(&self) -> bool {
+        self.error.is_none()
     }
 
     /// Whether there is nothing left to do.

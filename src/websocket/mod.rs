@@ -37,7 +37,7 @@ pub(crate) use crate::protocol::{CloseCode, Granularity, Opcode};
 
 use self::opening::Opening;
 use self::reader::Reader;
-use self::shared::SharedConnection;
+use self::shared::{SharedConnection, WriterKind};
 use self::write_guard::STALL;
 use self::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
@@ -284,6 +284,14 @@ impl WebSocket {
         })
     }
 
+    /// Whether another thread is in the midst of a send that waits: whatever else waits to be sent is behind that.
+    pub(crate) fn is_held_by_another(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| {
+            let state = connection.shared.state();
+            state.outbound.is_none() && state.writer == WriterKind::Waiting
+        })
+    }
+
     /// How long that may stay the same while something waits to be sent.
     pub(crate) fn stall_timeout(&self) -> Duration {
         self.connection.as_ref().and_then(|connection| connection.shared.timeouts().send).unwrap_or(STALL)
@@ -405,7 +413,7 @@ impl ConnectOptions {
         deflate: Option<PerMessageDeflate>,
     ) -> Result<WebSocket> {
         let mut ws = WebSocket::with_options(self.clone());
-        ws.connection = Some(ws.opening()?.from_open(stream.into(), role, received, deflate)?);
+        ws.connection = Some(ws.opening()?.take_open(stream.into(), role, received, deflate)?);
         Ok(ws)
     }
 }

@@ -340,8 +340,12 @@ impl Reader {
         let control = ControlPolicy::Handle(ControlFrames::Hide);
         let is_over = |reader: &Self| reader.ending.as_ref().is_none_or(|ending| ending.is_over());
         while !(shared.is_over() && is_over(self)) {
-            // The error of the end is told by `close_info`; behind a send that is stuck it comes more than once.
+            // The error of the end is told by `close_info`.
             let _ = self.advance(shared, Granularity::Message, control, &mut ReceiveDeadline::Timeout(None));
+            if let Some(ending) = &self.ending {
+                // Our Close is behind a send that is stuck.
+                shared.send_queued_close(ending.until());
+            }
         }
     }
 
@@ -373,7 +377,7 @@ impl Reader {
     /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
     fn begin_close(&mut self, shared: &SharedConnection) -> Result<()> {
         if let Some(closed) = shared.closed() {
-            return Err(closed);
+            return Err(self.look_for_close(shared).unwrap_or(closed));
         }
         let theirs = self.inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
         let info = shared.receive_close(&theirs, self.closed_first);
@@ -399,7 +403,9 @@ impl Reader {
                 Err(closed) => return Err(self.look_for_close(shared).unwrap_or(closed)),
             };
             if closing.is_over() {
-                return Err(Error::Closed(Box::new(shared.abort(CloseCause::Unanswered))));
+                // Nobody may have received for a while: what has arrived is still looked at.
+                shared.abort(CloseCause::Unanswered);
+                continue;
             }
             let unsent = shared.has_unsent();
             let pause = match (unsent, self.inbound.can_release()) {
@@ -470,7 +476,7 @@ impl Reader {
         let mut looked = 0;
         while looked < Self::MAX_LOOK {
             match self.inbound.advance() {
-                Ok(Step::NeedMore) => match shared.stream.try_read(self.inbound.space()) {
+                Ok(Step::NeedMore) => match self.read(shared, Deadline::NOW) {
                     Ok(length @ 1..) => {
                         self.inbound.received(length);
                         looked += length;
@@ -492,15 +498,11 @@ impl Reader {
     /// taking anything away from the receives that follow.
     #[cold]
     pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
-        loop {
-            let space = self.inbound.space();
-            if space.is_empty() {
-                break;
-            }
-            match shared.stream.try_read(space) {
-                Ok(length @ 1..) => self.inbound.received(length),
-                Ok(_) | Err(_) => break,
-            }
+        while !self.inbound.space().is_empty()
+            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW)
+        {
+            self.inbound.received(length);
+            self.buffered = Buffered::Unknown;
         }
         let (missing, unread) = self.inbound.beginning();
         find_close(unread.get(usize::try_from(missing).ok()?..)?)

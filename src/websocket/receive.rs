@@ -399,9 +399,9 @@ impl WebSocket {
         let fragments = self.options.settings().fires_cont_frame;
         let granularity = if fragments { Granularity::Frame } else { Granularity::Message };
         let (reader, shared) = self.receiver()?;
-        let already_over = shared.is_over() && reader.ending.is_none();
+        let already_told = reader.ending.as_ref().map_or_else(|| shared.is_over(), |ending| ending.is_told());
         let step = match reader.receive(shared, granularity, ControlPolicy::Handle(control), &mut deadline) {
-            Err(Error::Closed(info)) if info.is_clean() && !already_over => {
+            Err(Error::Closed(info)) if info.is_clean() && !already_told => {
                 let close = reader.inbound.close().map(|close| close.to_body());
                 return Ok(Some(Frame::new(Opcode::Close, close.unwrap_or_default())));
             }

@@ -85,9 +85,9 @@ pub(super) enum Transaction {
 /// What the sending half is wanted for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Purpose {
-    /// A message of its own, or the first fragment of one.
+    /// A message of its own, or a fragment of one that is sent by hand.
     Message,
-    /// A further fragment of the message that this thread sends.
+    /// A fragment of the message that a writer of this thread sends.
     Fragment,
     /// A control frame: it may stand between fragments (RFC 6455, section 5.4).
     Control,

@@ -115,8 +115,10 @@ pub struct MessageWriter {
     text: Option<Utf8Validator>,
     buffer: Vec<u8>,
     compression: Compression,
-    /// What others see of it. A writer may move from one thread to another.
+    /// What others see of it.
     transaction: fn(ThreadToken) -> Transaction,
+    /// The thread that wrote last, or else began the message: a writer may move from one to another.
+    thread: ThreadToken,
     state: WriterState,
 }
 
@@ -155,11 +157,12 @@ impl MessageWriter {
     ) -> Result<Self> {
         // Who holds the sending half knows that no other message is in progress.
         let guard = shared.acquire(Purpose::Message)?;
-        shared.set_fragments(transaction(ThreadToken::current()));
+        let thread = ThreadToken::current();
+        shared.set_fragments(transaction(thread));
         drop(guard);
         let text = (kind == MessageKind::Text).then(Utf8Validator::default);
         let (opcode, state) = (kind.into(), WriterState::Writing);
-        Ok(Self { shared, opcode, text, buffer: Vec::new(), compression, transaction, state })
+        Ok(Self { shared, opcode, text, buffer: Vec::new(), compression, transaction, thread, state })
     }
 
     /// Sends the rest and ends the message.
@@ -173,10 +176,9 @@ impl MessageWriter {
         if self.text.as_ref().is_some_and(|text| text.finish().is_err()) {
             self.state = WriterState::NotUtf8;
         }
-        if let Err(error) = self.check_text() {
+        if let Err(error) = self.check_text().and_then(|()| self.send(Fin::Last)) {
             return Err(self.abandon(error));
         }
-        self.send(Fin::Last)?;
         self.state = WriterState::Finished;
         Ok(())
     }
@@ -214,9 +216,17 @@ impl MessageWriter {
         }
     }
 
+    /// Notes which thread writes: it must not wait for itself.
+    fn note_thread(&mut self) {
+        let thread = ThreadToken::current();
+        if thread != self.thread {
+            self.thread = thread;
+            self.shared.set_fragments((self.transaction)(thread));
+        }
+    }
+
     fn send(&mut self, fin: Fin) -> Result<()> {
-        // The thread that sends must not wait for itself.
-        self.shared.set_fragments((self.transaction)(ThreadToken::current()));
+        self.note_thread();
         self.shared.send_fragment(self.opcode, fin, &self.buffer, self.compression)?;
         self.opcode = Opcode::Continuation;
         self.buffer.clear();
@@ -228,6 +238,7 @@ impl MessageWriter {
 impl Write for MessageWriter {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         self.check_text()?;
+        self.note_thread();
         // Only now, since it may have been the last: then it ends the message.
         if self.buffer.len() == Self::FRAGMENT && !piece.is_empty() {
             self.send(Fin::More)?;

@@ -1,7 +1,9 @@
 //! The right to write: the sending half of a connection in the hands of one thread.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
+use std::thread;
 use std::time::Duration;
 
 use super::shared::{CloseState, ControlPayload, Purpose, SendState, SharedConnection, Transaction, WriterKind};
@@ -25,10 +27,6 @@ pub(super) struct WriteGuard<'a> {
     /// By when what is written must have left; `None` until the first wait, when its time begins to run.
     deadline: Option<SendDeadline>,
     condition: Condition,
-    /// How many bytes were pending at the last checkpoint: they leave before what came then.
-    pending_before: usize,
-    /// How many bytes have left since.
-    left: usize,
     hold: Hold,
     trace: Tracing,
 }
@@ -373,16 +371,7 @@ impl<'a> WriteGuard<'a> {
     /// A guard whose time has not begun, without a trace.
     #[cold]
     const fn of(shared: &'a SharedConnection, outbound: Option<Box<Outbound>>) -> Self {
-        Self {
-            shared,
-            outbound,
-            deadline: None,
-            condition: Condition::Whole,
-            pending_before: 0,
-            left: 0,
-            hold: Hold::Single,
-            trace: Tracing::Off,
-        }
+        Self { shared, outbound, deadline: None, condition: Condition::Whole, hold: Hold::Single, trace: Tracing::Off }
     }
 
     /// Keeps the half for a transaction of this thread, whose other calls are refused meanwhile.
@@ -407,7 +396,6 @@ impl<'a> WriteGuard<'a> {
     #[inline(never)]
     fn finish_message(mut self, length: usize, written: io::Result<usize>) -> Result<usize> {
         let checkpoint = self.outbound().checkpoint_before_message(length);
-        self.pending_before = self.pending() - length;
         match self.flush_rest(written) {
             Ok(()) => Ok(length),
             Err(error) => Err(self.roll_back(checkpoint, error)),
@@ -422,11 +410,12 @@ impl<'a> WriteGuard<'a> {
         encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
     ) -> Result<N> {
         let checkpoint = self.checkpoint();
+        let left = self.outbound().left();
         let length = encode(self.outbound())?;
         match self.flush() {
             Err(error) if error.is_timeout() && matches!(self.condition, Condition::Whole) => {
                 self.outbound().rollback(checkpoint);
-                Err(if self.left > 0 { Error::Full } else { error })
+                Err(if self.outbound().left() > left { Error::Full } else { error })
             }
             flushed => flushed.map(|()| length),
         }
@@ -487,8 +476,6 @@ impl<'a> WriteGuard<'a> {
 
     /// Where what is encoded next begins, for [`roll_back`](Self::roll_back).
     pub(super) fn checkpoint(&mut self) -> Checkpoint {
-        self.pending_before = self.pending();
-        self.left = 0;
         self.outbound().checkpoint()
     }
 
@@ -499,7 +486,7 @@ impl<'a> WriteGuard<'a> {
         if let Condition::Failed = self.condition {
             return error;
         }
-        if self.left <= self.pending_before {
+        if !self.outbound().has_left_since(checkpoint) {
             // Where nothing was encoded yet, there is nothing to take back.
             self.outbound().rollback(checkpoint);
             return error;
@@ -629,7 +616,6 @@ impl<'a> WriteGuard<'a> {
         if length == 0 {
             return;
         }
-        self.left += length;
         if self.trace == Tracing::On {
             self.shared.trace_sent(&self.outbound().pending()[..length]);
         }
@@ -653,13 +639,22 @@ impl<'a> WriteGuard<'a> {
         }
         // What fails is in the state, where the next call finds it.
         let _ = self.flush_now();
-        for _ in 0..Self::CONTROLS {
+        // A source of masking keys may panic: a second time would end the process.
+        let controls = if thread::panicking() { 0 } else { Self::CONTROLS };
+        for _ in 0..controls {
             let Some(outbound) = self.outbound.take() else { return };
             let Some((outbound, control)) = self.shared.give_back(outbound) else { return };
             self.outbound = Some(outbound);
-            self.encode_control(&control);
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.encode_control(&control))) {
+                self.put_back();
+                resume_unwind(panic);
+            }
             let _ = self.flush_now();
         }
+        self.put_back();
+    }
+
+    fn put_back(&mut self) {
         if let Some(outbound) = self.outbound.take() {
             self.shared.put_back(self.shared.state(), outbound);
         }

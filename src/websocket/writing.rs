@@ -160,11 +160,11 @@ impl SharedConnection {
         compression: Compression,
         wait: Wait,
     ) -> Result<usize> {
-        let purpose = if opcode == Opcode::Continuation { Purpose::Fragment } else { Purpose::Message };
+        // A fragment by hand, too, waits for the end of a message that a writer sends: it is no part of that.
         if payload.len() > WriteGuard::CHUNK && self.may_wait(wait) {
-            return self.acquire(purpose)?.send_large(opcode, fin, payload, compression);
+            return self.acquire(Purpose::Message)?.send_large(opcode, fin, payload, compression);
         }
-        self.send_frame_with(purpose, payload.len(), wait, |outbound| {
+        self.send_frame_with(Purpose::Message, payload.len(), wait, |outbound| {
             outbound.data_with(opcode, fin, payload, compression)
         })
     }

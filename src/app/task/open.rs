@@ -96,7 +96,8 @@ impl Open {
         }
         let progress = self.ws.send_progress();
         let (since, before) = self.unsent.get_or_insert((now, progress));
-        if *before != progress {
+        // A send of another thread has a deadline of its own.
+        if *before != progress || self.ws.is_held_by_another() {
             (*since, *before) = (now, progress);
         }
         since.checked_add(self.ws.stall_timeout())

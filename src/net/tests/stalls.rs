@@ -124,10 +124,6 @@ fn signals_do_not_begin_the_time_of_a_stall_anew() {
     });
 }
 
-fn fail(error: io::Error) -> Result<(), WriteError> {
-    Err(WriteError { error, taken: 0 })
-}
-
 #[test]
 fn a_peer_that_reads_nothing_is_waited_for_once() {
     each_kind(|stream, state| {

@@ -111,7 +111,7 @@ impl<'a> Opening<'a> {
     }
 
     /// Takes a stream whose opening handshake was done elsewhere.
-    pub(super) fn from_open(
+    pub(super) fn take_open(
         &self,
         transport: Box<dyn Transport>,
         role: Role,

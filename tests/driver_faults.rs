@@ -1,0 +1,453 @@
+//! Faults of the driver that need a peer with exact timing: over a wire in memory, which takes as much as it is told to.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{bounded, by_deadline, closed, frame, join, ms, parse_all};
+use websocket_sync::protocol::{LocalProtocolError, Role};
+use websocket_sync::{
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, Error, Frame, Interest, Message, MessageKind,
+    Opcode, Result, Transport, WebSocket,
+};
+
+/// The end of a wire in the hands of a test: what it says, what it has heard, and how many more bytes it takes.
+#[derive(Clone, Debug)]
+struct Wire(Arc<(Mutex<Bytes>, Condvar)>);
+
+#[derive(Debug)]
+struct Bytes {
+    said: VecDeque<u8>,
+    heard: Vec<u8>,
+    room: usize,
+    ended: bool,
+    /// What the next read takes.
+    slow_read: Option<Duration>,
+}
+
+impl Wire {
+    /// A connection over a wire that takes `room` bytes.
+    fn open(options: &ConnectOptions, room: usize) -> (WebSocket, Self) {
+        let bytes = Bytes { said: VecDeque::new(), heard: Vec::new(), room, ended: false, slow_read: None };
+        let wire = Self(Arc::new((Mutex::new(bytes), Condvar::new())));
+        (options.from_open(wire.clone(), Role::Client, b"", None).unwrap(), wire)
+    }
+
+    fn say(&self, bytes: impl AsRef<[u8]>) {
+        self.change(|wire| wire.said.extend(bytes.as_ref()));
+    }
+
+    fn set_room(&self, room: usize) {
+        self.change(|wire| wire.room = room);
+    }
+
+    /// What was sent so far.
+    fn heard(&self) -> Vec<u8> {
+        self.0.0.lock().unwrap().heard.clone()
+    }
+
+    fn frames(&self) -> Vec<(u8, Vec<u8>)> {
+        parse_all(&self.heard()).0
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Bytes) -> T) -> T {
+        let changed = change(&mut self.0.0.lock().unwrap());
+        self.0.1.notify_all();
+        changed
+    }
+}
+
+impl Transport for Wire {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if let Some(pause) = self.change(|wire| wire.slow_read.take()) {
+            thread::sleep(pause);
+        }
+        self.change(|wire| match wire.said.read(buf)? {
+            0 if !wire.ended => Err(io::ErrorKind::WouldBlock.into()),
+            length => Ok(length),
+        })
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.change(|wire| match buf.len().min(wire.room) {
+            _ if wire.ended => Err(io::ErrorKind::BrokenPipe.into()),
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            length => {
+                wire.room -= length;
+                wire.heard.extend(&buf[..length]);
+                Ok(length)
+            }
+        })
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        let mut wire = self.0.0.lock().unwrap();
+        loop {
+            let ready = match interest {
+                Interest::Read => !wire.said.is_empty(),
+                Interest::Write => wire.room > 0,
+            };
+            if ready || wire.ended {
+                return Ok(true);
+            }
+            let rest = deadline.map_or(ms(60_000), |deadline| deadline.saturating_duration_since(Instant::now()));
+            if rest.is_zero() {
+                return Ok(false);
+            }
+            wire = self.0.1.wait_timeout(wire, rest).unwrap().0;
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Write {
+            self.change(|wire| wire.ended = true);
+        }
+        Ok(())
+    }
+}
+
+fn options() -> ConnectOptions {
+    ConnectOptions::new().send_timeout(ms(100)).close_timeout(ms(300)).recv_timeout(ms(5000))
+}
+
+fn unit<T>(result: Result<T>) -> Result<()> {
+    result.map(drop)
+}
+
+#[track_caller]
+fn assert_goes_on(ws: &WebSocket, wire: &Wire) {
+    assert!(ws.connected(), "{:?}", ws.close_info());
+    wire.set_room(usize::MAX);
+    ws.send_text("goes on").unwrap();
+    assert_eq!(wire.frames().last().unwrap(), &(0x81, b"goes on".to_vec()));
+}
+
+#[track_caller]
+fn assert_told(info: &CloseInfo, code: u16, reason: &str, cause: CloseCause) {
+    assert_eq!((info.code.0, info.reason.as_str(), info.cause), (code, reason, cause));
+}
+
+/// A Close 1009 of the peer.
+fn too_big() -> Vec<u8> {
+    frame(0x88, b"\x03\xf1too big")
+}
+
+// What was sent in part is never taken for unsent.
+
+/// The frame of a client: its header and what is written at a time.
+const FIRST_CHUNK: usize = 14 + 256 * 1024;
+
+#[test]
+fn a_send_that_stalls_between_two_chunks_ends_the_connection() {
+    type Send = fn(&WebSocket) -> Result<()>;
+    const SENDS: &[(&str, Send)] = &[
+        ("send_binary", |ws| unit(ws.send_binary(&vec![1; 1 << 20]))),
+        ("send_frame", |ws| unit(ws.send_frame(&Frame::new(Opcode::Binary, vec![1; 1 << 20])))),
+        ("send_reader", |ws| unit(ws.send_reader(MessageKind::Binary, io::repeat(1).take(1 << 20), Some(1 << 20)))),
+        ("cork", |ws| ws.cork(|batch| unit(batch.send_binary(&vec![1; 1 << 20])))),
+    ];
+    for &(name, send) in SENDS {
+        for tail in [0, 1000] {
+            bounded(10, move || {
+                let (ws, wire) = Wire::open(&options(), 0);
+                let mut room = FIRST_CHUNK;
+                if tail > 0 {
+                    room += ws.try_send_binary(&vec![7; tail]).unwrap();
+                }
+                wire.set_room(room);
+                assert!(send(&ws).unwrap_err().is_timeout(), "{name}");
+                assert!(!ws.connected(), "{name} behind {tail} bytes: it goes on");
+                wire.set_room(usize::MAX);
+                let info = closed(ws.send_text("behind a part of a frame"));
+                assert_eq!(info.cause, CloseCause::TornFrame, "{name}");
+                drop(ws);
+                assert_eq!(wire.heard().len(), room, "{name}: something follows");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_send_that_stalls_behind_an_earlier_tail_sends_nothing_and_goes_on() {
+    for left in [0, 1, 500, 1008] {
+        let (ws, wire) = Wire::open(&options(), 0);
+        assert_eq!(ws.try_send_binary(&[7; 1000]).unwrap(), 1008);
+        wire.set_room(left);
+        assert!(ws.send_binary(&vec![1; 1 << 20]).unwrap_err().is_timeout());
+        assert_goes_on(&ws, &wire);
+        let kinds: Vec<_> = wire.frames().into_iter().map(|(first, payload)| (first, payload.len())).collect();
+        assert_eq!(kinds, [(0x82, 1000), (0x81, 7)], "{left}");
+    }
+}
+
+// "Nothing was sent, the connection goes on."
+
+#[test]
+fn a_writer_whose_message_was_refused_before_any_of_it_left_leaves_the_connection_as_it_was() {
+    type Send = fn(&WebSocket) -> Result<()>;
+    const SENDS: &[(&str, Send)] = &[
+        ("finish", |ws| {
+            let mut writer = ws.message_writer(MessageKind::Binary)?;
+            writer.write_all(b"not sent")?;
+            writer.finish()
+        }),
+        ("send_reader", |ws| unit(ws.send_reader(MessageKind::Binary, &b"not sent"[..], None))),
+    ];
+    for &(name, send) in SENDS {
+        // Another message is in progress, begun by hand.
+        let (ws, wire) = Wire::open(&options(), usize::MAX);
+        ws.send_frame(&Frame { fin: false, ..Frame::new(Opcode::Text, "first ") }).unwrap();
+        let error = send(&ws).unwrap_err();
+        assert!(matches!(error, Error::Usage(LocalProtocolError::OutOfSequence(_))), "{name}: {error:?}");
+        ws.send_frame(&Frame::new(Opcode::Continuation, "last")).unwrap();
+        assert_goes_on(&ws, &wire);
+        assert_eq!(wire.frames().len(), 3, "{name}");
+
+        // The peer takes nothing for a while.
+        let (ws, wire) = Wire::open(&options(), 0);
+        by_deadline(ms(150), || assert!(send(&ws).unwrap_err().is_timeout(), "{name}"));
+        assert_goes_on(&ws, &wire);
+        assert_eq!(wire.frames().len(), 1, "{name}");
+    }
+}
+
+// What one thread begins another does not end.
+
+#[test]
+fn a_fragment_by_hand_does_not_become_a_part_of_what_a_writer_sends() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options(), usize::MAX);
+        let mut writer = ws.message_writer(MessageKind::Text).unwrap();
+        writer.write_all(b"Hel").unwrap();
+        writer.flush().unwrap();
+        let foreign = Frame::new(Opcode::Continuation, "foreign");
+        let error = ws.send_frame(&foreign).unwrap_err();
+        assert!(matches!(error, Error::Usage(LocalProtocolError::SendingMessage)), "{error:?}");
+        let sender = ws.sender();
+        let other = thread::spawn(move || sender.send_frame(&foreign));
+        assert!(join(other).is_err());
+        writer.write_all(b"lo").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(wire.frames(), [(0x01, b"Hel".to_vec()), (0x80, b"lo".to_vec())]);
+    });
+}
+
+#[test]
+fn a_writer_that_was_moved_belongs_to_the_thread_that_writes() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(5000)), usize::MAX);
+        let mut writer = ws.message_writer(MessageKind::Text).unwrap();
+        let sender = ws.sender();
+        let (tell, told) = mpsc::channel();
+        let (go, waits) = mpsc::channel::<()>();
+        let moved = thread::spawn(move || {
+            // Less than a fragment: nothing is sent yet.
+            writer.write_all(b"Hello").unwrap();
+            let own = by_deadline(ms(100), || sender.send_text("own")).unwrap_err();
+            assert!(matches!(own, Error::Usage(LocalProtocolError::SendingMessage)), "{own:?}");
+            tell.send(()).unwrap();
+            waits.recv().unwrap();
+            thread::sleep(ms(100));
+            writer.finish().unwrap();
+        });
+        told.recv().unwrap();
+        go.send(()).unwrap();
+        ws.send_text("waits for it").unwrap();
+        join(moved);
+        assert_eq!(wire.frames(), [(0x81, b"Hello".to_vec()), (0x81, b"waits for it".to_vec())]);
+    });
+}
+
+// What the peer said last is told.
+
+#[test]
+fn a_close_behind_messages_that_were_received_is_told_after_an_abort_by_every_receive() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    const RECEIVES: &[(&str, Receive)] = &[
+        ("recv", |ws| unit(ws.recv())),
+        ("recv_ref", |ws| unit(ws.recv_ref())),
+        ("try_recv", |ws| unit(ws.try_recv())),
+        ("recv_data_frame", |ws| unit(ws.recv_data_frame(ControlFrames::Hide))),
+        ("message_reader", |ws| unit(ws.message_reader())),
+    ];
+    for &(name, receive) in RECEIVES {
+        let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+        wire.say([frame(0x81, "first"), too_big()].concat());
+        assert_eq!(ws.recv().unwrap(), Message::from("first"));
+        ws.sender().abort();
+        let info = closed(receive(&mut ws));
+        assert_told(&info, 1009, "too big", CloseCause::Remote);
+        assert_eq!(ws.close_info().unwrap(), info, "{name}");
+    }
+}
+
+#[test]
+fn an_answer_that_came_in_time_is_told_by_a_receive_that_comes_late() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    const RECEIVES: &[(&str, Receive)] = &[
+        ("recv", |ws| unit(ws.recv())),
+        ("try_recv", |ws| unit(ws.try_recv())),
+        ("recv_frame", |ws| unit(ws.recv_frame())),
+        ("close", |ws| {
+            ws.close()?;
+            unit(ws.recv())
+        }),
+    ];
+    for &(name, receive) in RECEIVES {
+        bounded(10, move || {
+            let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+            ws.send_close(CloseCode::NORMAL, "").unwrap();
+            wire.say(frame(0x88, b"\x03\xe8bye"));
+            thread::sleep(ms(400));
+            let info = closed(receive(&mut ws));
+            assert_told(&info, 1000, "bye", CloseCause::Local);
+            assert_eq!(ws.close_info().unwrap(), info, "{name}");
+        });
+        bounded(10, move || {
+            let (mut ws, wire) = Wire::open(&options(), 100);
+            assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+            wire.say(too_big());
+            thread::sleep(ms(400));
+            assert_told(&closed(receive(&mut ws)), 1009, "too big", CloseCause::Remote);
+        });
+    }
+}
+
+#[test]
+fn a_look_at_how_it_ends_hides_no_message_from_a_loop() {
+    let (mut ws, wire) = Wire::open(&options(), 100);
+    assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+    assert!(ws.try_recv().unwrap().is_none() && !ws.has_buffered());
+    wire.say([frame(0x81, "before"), too_big()].concat());
+    assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Remote);
+    // The socket has nothing to say any more.
+    assert!(ws.has_buffered());
+    assert_eq!(ws.try_recv().unwrap(), Some(Message::from("before")));
+    assert_told(&closed(ws.try_recv()), 1009, "too big", CloseCause::Remote);
+}
+
+#[test]
+fn a_close_comes_once_as_a_frame_though_a_send_is_stuck() {
+    bounded(10, || {
+        let (mut ws, wire) = Wire::open(&options().send_timeout(ms(3000)).close_timeout(ms(1500)), 100);
+        let sender = ws.sender();
+        let stuck = thread::spawn(move || sender.send_binary(&[1; 1000]));
+        thread::sleep(ms(100));
+        wire.say(too_big());
+        let first = ws.recv_data_frame(ControlFrames::Hide).unwrap();
+        assert_eq!(first.opcode, Opcode::Close);
+        assert_told(&closed(ws.recv_data_frame(ControlFrames::Hide)), 1009, "too big", CloseCause::Remote);
+        drop(ws);
+        assert!(join(stuck).is_err());
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_close_behind_a_send_that_is_stuck_does_not_spin() {
+    use rustix::time::{ClockId, clock_gettime};
+    fn cpu() -> Duration {
+        clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
+    }
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(5000)).close_timeout(ms(1000)), 100);
+        let sender = ws.sender();
+        let stuck = thread::spawn(move || sender.send_binary(&[1; 1000]));
+        thread::sleep(ms(100));
+        wire.say(too_big());
+        let before = cpu();
+        ws.close().unwrap();
+        let spent = cpu() - before;
+        assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Local);
+        assert!(spent < ms(100), "{spent:?} of CPU time");
+        assert!(join(stuck).is_err());
+    });
+}
+
+#[test]
+fn a_close_behind_a_send_that_gets_on_is_answered() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(5000)).close_timeout(ms(1500)), 100);
+        let sender = ws.sender();
+        let stuck = thread::spawn(move || sender.send_binary(&[1; 1000]));
+        thread::sleep(ms(100));
+        wire.say(too_big());
+        let peer = wire.clone();
+        let peer = thread::spawn(move || {
+            thread::sleep(ms(300));
+            peer.set_room(usize::MAX);
+            thread::sleep(ms(200));
+            peer.change(|wire| wire.ended = true);
+        });
+        by_deadline(ms(700), || ws.close().unwrap());
+        join(peer);
+        join(stuck).unwrap();
+        assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Local);
+        let kinds: Vec<_> = wire.frames().into_iter().map(|(first, _)| first).collect();
+        assert_eq!(kinds, [0x82, 0x88]);
+    });
+}
+
+#[test]
+fn who_only_looks_at_a_connection_does_not_keep_a_close_from_receiving() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().close_timeout(ms(3000)), 100);
+        assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+        wire.change(|wire| wire.slow_read = Some(ms(300)));
+        thread::scope(|scope| {
+            scope.spawn(|| assert_eq!(ws.close_info().unwrap().cause, CloseCause::TornFrame));
+            thread::sleep(ms(100));
+            scope.spawn(|| {
+                thread::sleep(ms(400));
+                wire.say(too_big());
+            });
+            by_deadline(ms(700), || ws.close().unwrap());
+        });
+        assert_told(&ws.close_info().unwrap(), 1009, "too big", CloseCause::Remote);
+    });
+}
+
+// A masking key that cannot be had.
+
+#[test]
+fn a_source_of_masking_keys_that_panics_leaves_the_sending_half_in_its_place() {
+    bounded(20, || {
+        let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+        let fails = Arc::new(AtomicBool::new(false));
+        let key = Arc::clone(&fails);
+        ws.set_mask_key(move || {
+            assert!(!key.load(Ordering::Relaxed), "as it should");
+            [1, 2, 3, 4]
+        })
+        .unwrap();
+
+        // Of a pong, which the receiver sends.
+        fails.store(true, Ordering::Relaxed);
+        wire.say([frame(0x89, "ping"), frame(0x81, "behind it")].concat());
+        assert!(catch_unwind(AssertUnwindSafe(|| ws.recv())).is_err());
+        fails.store(false, Ordering::Relaxed);
+        by_deadline(ms(100), || ws.try_send_text("one").unwrap());
+        assert_eq!(ws.recv().unwrap(), Message::from("behind it"));
+
+        // Of the last fragment of a message.
+        ws.send_frame(&Frame { fin: false, ..Frame::new(Opcode::Text, "first ") }).unwrap();
+        let last = Frame::new(Opcode::Continuation, "last");
+        fails.store(true, Ordering::Relaxed);
+        assert!(catch_unwind(AssertUnwindSafe(|| ws.send_frame(&last))).is_err());
+        fails.store(false, Ordering::Relaxed);
+        ws.send_frame(&last).unwrap();
+        assert_goes_on(&ws, &wire);
+        let data: Vec<_> = wire.frames().into_iter().filter(|(first, _)| *first != 0x8a).collect();
+        let expected: [(u8, &str); 4] = [(0x81, "one"), (0x01, "first "), (0x80, "last"), (0x81, "goes on")];
+        assert_eq!(data, expected.map(|(first, payload)| (first, payload.as_bytes().to_vec())));
+    });
+}

@@ -56,6 +56,7 @@ impl SharedConnection {
                 self.send_frame_with(Purpose::Control, payload.len(), wait, |outbound| outbound.pong(payload))
             }
             Opcode::Close => {
+                Frame::new(opcode, payload).validate()?;
                 let close = CloseFrame::parse(payload).map_err(LocalProtocolError::CloseBody)?;
                 self.state().check(Purpose::Close)?;
                 self.send_close(close, wait)?;
@@ -100,8 +101,8 @@ impl SharedConnection {
         let mut batch = Batch::new(self.acquire(Purpose::Message)?.exclusive(), compression);
         let filled = fill(&mut batch);
         // For the caller, what was gathered is sent, so it leaves even when a later call failed.
-        batch.flush()?;
-        filled
+        let flushed = batch.flush();
+        filled.and_then(|value| flushed.map(|()| value))
     }
 
     /// Sends what `reader` gives: as one frame when its length is known and it is not compressed, in fragments otherwise.
@@ -333,7 +334,8 @@ impl<'a> Batch<'a> {
     ///
     /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
     pub fn flush(&mut self) -> Result<()> {
-        if (self.guard.pending() > 0 || self.guard.has_failed())
+        self.guard.check()?;
+        if self.guard.pending() > 0
             && let Err(error) = self.guard.flush()
         {
             return Err(self.guard.roll_back(self.begin, error));

@@ -303,8 +303,7 @@ impl<'a> Judge<'a> {
         let Some(over) = over else { return };
         // By then the closing handshake has to be over, whatever is still to be received.
         let close = self.program.longest_close();
-        let closed =
-            self.records().filter(|record| begins_to_close(record)).map(|record| record.began.time + close).min();
+        let closed = self.records().filter(|record| may_close(record)).map(|record| record.began.time + close).min();
         if let Err(Failure::Closed(info)) = &over.result
             && info.is_clean()
             && closed.is_none_or(|closed| over.ended.time < closed)
@@ -404,10 +403,7 @@ impl<'a> Judge<'a> {
                 record.class == Class::AbandonMessage || record.what.contains("Reader") && record.result.is_err()
             }),
             CloseCause::Aborted => self.records().any(|record| record.class == Class::Abort),
-            CloseCause::Unanswered | CloseCause::Local | CloseCause::Closing => {
-                self.records().any(|record| begins_to_close(record) || record.class == Class::AbandonMessage)
-                    || self.records().any(|record| record.what.contains("Reader") && record.result.is_err())
-            }
+            CloseCause::Unanswered | CloseCause::Local | CloseCause::Closing => self.records().any(may_close),
             CloseCause::Remote => self.outcome.peer.close.is_some(),
             CloseCause::Violation(_) => self.outcome.speech.violation.is_some(),
             // One that ends its half or resets, or vanishes behind its Close.
@@ -555,13 +551,6 @@ struct Cursor<'a> {
 impl Cursor<'_> {
     fn receive(&mut self, received: &Received) -> Result<(), String> {
         let (kind, payload, is_end) = match received {
-            // Empty fragments may follow one after which nothing is missing.
-            Received::Frame(payload, Some(true)) | Received::Message(_, payload)
-                if payload.is_empty() && self.may_be_open && self.offset == 0 =>
-            {
-                self.may_be_open = false;
-                return Ok(());
-            }
             Received::Message(kind, payload) => (Some(*kind), payload, true),
             Received::Frame(payload, Some(is_last)) => (None, payload, *is_last),
             Received::Frame(payload, None) => {
@@ -571,6 +560,10 @@ impl Cursor<'_> {
             Received::Part(kind, payload, is_end) => (Some(*kind), payload, *is_end),
             Received::Control(..) | Received::Close(_) => return Ok(()),
         };
+        // No message is empty, but a fragment may be, behind one after which nothing is missing.
+        if payload.is_empty() && self.may_be_open && self.offset == 0 {
+            return Ok(());
+        }
         let Some(message) = self.messages.get(self.number) else {
             return Err(format!("{:?} came, and no message was left", shown(payload)));
         };
@@ -598,6 +591,13 @@ impl Cursor<'_> {
 /// Whether this begins to close the connection, whatever becomes of it.
 fn begins_to_close(record: &Record) -> bool {
     record.class == Class::Close && !matches!(record.result, Err(Failure::Usage(_)))
+}
+
+/// Whether this may have begun to close the connection.
+fn may_close(record: &Record) -> bool {
+    begins_to_close(record)
+        || record.class == Class::AbandonMessage
+        || record.what.contains("Reader") && record.result.is_err()
 }
 
 /// Whether this may have ended the connection before the peer's Close was looked at.

@@ -53,13 +53,6 @@ impl fmt::Display for Outcome {
             rest = &rest[length..];
         }
         writeln!(f, " and {} bytes", rest.len())?;
-        if std::env::var("HEX").is_ok() {
-            let mut text = rest.to_vec();
-            if let Some(key) = rest.get(4..8) {
-                text[8..].iter_mut().zip(key.iter().cycle()).for_each(|(byte, key)| *byte ^= key);
-            }
-            writeln!(f, "{:02x?}\n{}", &rest[..rest.len().min(16)], String::from_utf8_lossy(&text))?;
-        }
         writeln!(f, "peer: {messages} messages sent, Close {close:?}, ended {ended:?}, then {end:?}")
     }
 }
@@ -93,7 +86,8 @@ pub(crate) fn run(program: Program, ours: Box<dyn Transport>, theirs: impl Wire)
         let (program, speech, timeline, done) =
             (Arc::clone(&program), speech.clone(), Arc::clone(&timeline), Arc::clone(&done));
         world::spawn(move || {
-            ScriptedPeer { peer: Peer::new(theirs), program, timeline, done, log: PeerLog::default(), closed: None }.run(&speech)
+            ScriptedPeer { peer: Peer::new(theirs), program, timeline, done, log: PeerLog::default(), closed: None }
+                .run(&speech)
         })
     };
     let opened = open(&program, ours);

@@ -261,7 +261,8 @@ pub enum Phase {
 #[error("{}{}{reason}, {cause}", .code, if .reason.is_empty() { "" } else { ": " })]
 #[non_exhaustive]
 pub struct CloseInfo {
-    /// The code of the peer's Close frame, or ours where the peer sent none; 1005 for one without a code, 1006 for none at all.
+    /// The code of the peer's Close frame, or ours while this side is closing and where it ended the connection because of a rule
+    /// that was broken; 1005 for a Close without a code, 1006 where none came.
     pub code: CloseCode,
     /// The reason that came with the code; empty when there was none.
     pub reason: String,

@@ -415,10 +415,7 @@ impl Reader {
             };
             let read = self.read(shared, deadline.min(closing).min(pause));
             match read {
-                Ok(0) => {
-                    shared.activity.end_wait(0);
-                    return Err(shared.read_failed(io::ErrorKind::UnexpectedEof));
-                }
+                Ok(0) => return Err(self.read_failed(shared, io::ErrorKind::UnexpectedEof)),
                 Ok(length) => {
                     shared.activity.end_wait(length);
                     self.inbound.received(length);
@@ -443,12 +440,17 @@ impl Reader {
                         return Ok(Filled::Nothing);
                     }
                 }
-                Err(error) => {
-                    shared.activity.end_wait(0);
-                    return Err(shared.read_failed(error.kind()));
-                }
+                Err(error) => return Err(self.read_failed(shared, error.kind())),
             }
         }
+    }
+
+    /// The stream has come to its end: there is nothing more to look for in it.
+    #[cold]
+    fn read_failed(&mut self, shared: &SharedConnection, kind: io::ErrorKind) -> Error {
+        shared.activity.end_wait(0);
+        self.last_look = LastLook::Done;
+        shared.read_failed(kind)
     }
 
     /// Reads once, and tells the trace of it if there is one.

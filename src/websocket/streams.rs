@@ -78,6 +78,8 @@ impl Drop for MessageReader<'_> {
 
 fn next_piece(reader: &mut Reader, shared: &SharedConnection) -> Result<Piece> {
     let control = ControlPolicy::Handle(ControlFrames::Hide);
+    // A reader may move from one thread to another.
+    reader.note_thread(shared);
     loop {
         let mut deadline = reader.deadline();
         match reader.receive(shared, Granularity::Piece, control, &mut deadline)? {

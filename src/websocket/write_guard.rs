@@ -458,15 +458,18 @@ impl<'a> WriteGuard<'a> {
         &mut self,
         encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
     ) -> Result<N> {
-        if let Condition::Failed = self.condition {
-            return Err(self.shared.write_error());
-        }
+        self.check()?;
         encode(self.outbound()).map_err(Error::Usage)
     }
 
-    /// Whether nothing can be written any more.
-    pub(super) const fn has_failed(&self) -> bool {
-        matches!(self.condition, Condition::Failed)
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when nothing can be written any more.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.condition {
+            Condition::Whole | Condition::Unfinished(_) => Ok(()),
+            Condition::Failed => Err(self.shared.write_error()),
+        }
     }
 
     /// How many bytes are encoded and not sent.
@@ -519,9 +522,7 @@ impl<'a> WriteGuard<'a> {
     #[cold]
     fn flush_rest(&mut self, written: io::Result<usize>) -> Result<()> {
         let shared = self.shared;
-        if let Condition::Failed = self.condition {
-            return Err(shared.write_error());
-        }
+        self.check()?;
         match written {
             Ok(length) => self.note_written(length),
             Err(error) if is_timeout(&error) => {}
@@ -558,9 +559,7 @@ impl<'a> WriteGuard<'a> {
     /// [`Error::Closed`] when nothing can be written any more.
     fn flush_now(&mut self) -> Result<()> {
         let shared = self.shared;
-        if let Condition::Failed = self.condition {
-            return Err(shared.write_error());
-        }
+        self.check()?;
         if shared.stream.has_output()
             && let Err(error) = shared.stream.try_flush()
         {

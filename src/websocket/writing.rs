@@ -100,8 +100,8 @@ impl SharedConnection {
         let mut batch = Batch::new(self.acquire(Purpose::Message)?.exclusive(), compression);
         let filled = fill(&mut batch);
         // For the caller, what was gathered is sent, so it leaves even when a later call failed.
-        batch.flush()?;
-        filled
+        let flushed = batch.flush();
+        filled.and_then(|value| flushed.map(|()| value))
     }
 
     /// Sends what `reader` gives: as one frame when its length is known and it is not compressed, in fragments otherwise.
@@ -333,7 +333,8 @@ impl<'a> Batch<'a> {
     ///
     /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
     pub fn flush(&mut self) -> Result<()> {
-        if (self.guard.pending() > 0 || self.guard.has_failed())
+        self.guard.check()?;
+        if self.guard.pending() > 0
             && let Err(error) = self.guard.flush()
         {
             return Err(self.guard.roll_back(self.begin, error));

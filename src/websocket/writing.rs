@@ -56,6 +56,7 @@ impl SharedConnection {
                 self.send_frame_with(Purpose::Control, payload.len(), wait, |outbound| outbound.pong(payload))
             }
             Opcode::Close => {
+                Frame::new(opcode, payload).validate()?;
                 let close = CloseFrame::parse(payload).map_err(LocalProtocolError::CloseBody)?;
                 self.state().check(Purpose::Close)?;
                 self.send_close(close, wait)?;

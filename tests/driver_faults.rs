@@ -17,8 +17,8 @@ use support::{bounded, by_deadline, closed, frame, join, ms, parse_all};
 use websocket_sync::protocol::handshake::ExtensionOffer;
 use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, Role};
 use websocket_sync::{
-    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Interest, Message, MessageKind,
-    Opcode, Result, Transport, WebSocket,
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Interest, Message,
+    MessageKind, Opcode, Result, Transport, WebSocket,
 };
 
 /// The end of a wire in the hands of a test: what it says, what it has heard, and how many more bytes it takes.
@@ -239,9 +239,7 @@ fn whatever_times_out_the_peer_gets_what_was_sent_and_nothing_else() {
             let outcome = match random(6) {
                 0 => ws.send_binary(&payload).map(drop).map(|()| sent.push(payload)),
                 1 => ws.try_send_binary(&payload).map(drop).map(|()| sent.push(payload)),
-                2 => ws
-                    .send_reader(MessageKind::Binary, &payload[..], Some(length as u64))
-                    .map(|_| sent.push(payload)),
+                2 => ws.send_reader(MessageKind::Binary, &payload[..], Some(length as u64)).map(|_| sent.push(payload)),
                 3 => {
                     // What is large leaves by itself, the rest when the batch is over.
                     let mut left = 0;
@@ -282,7 +280,8 @@ fn whatever_times_out_the_peer_gets_what_was_sent_and_nothing_else() {
         let (mut server, theirs) = Wire::open_as(Role::Server, &ConnectOptions::new(), usize::MAX, theirs);
         theirs.say(&heard);
         theirs.change(|wire| wire.ended = true);
-        let received: Vec<_> = std::iter::from_fn(|| server.recv().ok()).map(|message| message.as_bytes().to_vec()).collect();
+        let received: Vec<_> =
+            std::iter::from_fn(|| server.recv().ok()).map(|message| message.as_bytes().to_vec()).collect();
         let complete = received.len();
         assert!(complete <= sent.len(), "{seed}");
         assert!(received == sent[..complete], "{seed}: another message than was sent");

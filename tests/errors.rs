@@ -230,8 +230,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             row(closing(), "connection is closed: 4000: enough, this side is closing"),
             row(
                 unfinished(),
-                "connection is closed: 1011 (internal error): message was not finished, a message was not finished: text to send is \
-                 not UTF-8",
+                "connection is closed: 1011 (internal error), a message was not finished: text to send is not UTF-8",
             ),
             row(
                 WebSocket::new().recv().unwrap_err(),

@@ -14,10 +14,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{bounded, by_deadline, closed, frame, join, ms, parse_all};
-use websocket_sync::protocol::{LocalProtocolError, Role};
+use websocket_sync::protocol::handshake::ExtensionOffer;
+use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, Role};
 use websocket_sync::{
-    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, Error, Frame, Interest, Message, MessageKind,
-    Opcode, Result, Transport, WebSocket,
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Interest, Message,
+    MessageKind, Opcode, Result, Transport, WebSocket,
 };
 
 /// The end of a wire in the hands of a test: what it says, what it has heard, and how many more bytes it takes.
@@ -37,9 +38,18 @@ struct Bytes {
 impl Wire {
     /// A connection over a wire that takes `room` bytes.
     fn open(options: &ConnectOptions, room: usize) -> (WebSocket, Self) {
+        Self::open_as(Role::Client, options, room, None)
+    }
+
+    fn open_as(
+        role: Role,
+        options: &ConnectOptions,
+        room: usize,
+        deflate: Option<PerMessageDeflate>,
+    ) -> (WebSocket, Self) {
         let bytes = Bytes { said: VecDeque::new(), heard: Vec::new(), room, ended: false, slow_read: None };
         let wire = Self(Arc::new((Mutex::new(bytes), Condvar::new())));
-        (options.from_open(wire.clone(), Role::Client, b"", None).unwrap(), wire)
+        (options.from_open(wire.clone(), role, b"", deflate).unwrap(), wire)
     }
 
     fn say(&self, bytes: impl AsRef<[u8]>) {
@@ -189,6 +199,109 @@ fn a_send_that_stalls_behind_an_earlier_tail_sends_nothing_and_goes_on() {
     }
 }
 
+/// permessage-deflate as both ends have agreed to it: the client's, the server's.
+fn agreed(options: DeflateOptions) -> [PerMessageDeflate; 2] {
+    let new = || PerMessageDeflate::new(options).unwrap();
+    let offer = |parameters: &str| {
+        let list = format!("permessage-deflate; {parameters}");
+        ExtensionOffer::parse_list(list.trim_end_matches("; ")).unwrap().remove(0)
+    };
+    let (mut client, mut server) = (new(), new());
+    let answer = server.accept(&offer(&client.offer().unwrap())).unwrap();
+    client.finalize(&offer(&answer)).unwrap();
+    [client, server]
+}
+
+/// Sends of every kind, of which some time out, over a wire that takes a little at a time: what was said to be sent arrives, and
+/// nothing else.
+#[test]
+fn whatever_times_out_the_peer_gets_what_was_sent_and_nothing_else() {
+    const TAKEOVER: DeflateOptions = DeflateOptions::new().threshold(0);
+    let settings = [None, Some(TAKEOVER), Some(TAKEOVER.client_no_context_takeover())];
+    for seed in 0..300_u64 {
+        let deflate = settings[seed as usize % 3];
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 33) as usize % below
+        };
+        let [ours, theirs] = deflate.map_or([None, None], |options| agreed(options).map(Some));
+        let options = ConnectOptions::new().send_timeout(ms(1)).close_timeout(ms(1)).max_unsent(1 << 20);
+        let (ws, wire) = Wire::open_as(Role::Client, &options, 0, ours);
+        let mut sent: Vec<Vec<u8>> = Vec::new();
+        let mut begun: Option<Vec<u8>> = None;
+        for _ in 0..40 {
+            wire.change(|wire| wire.room = random(3) * random(2000));
+            let length = if random(8) == 0 { 300_000 + random(300_000) } else { random(3000) };
+            let payload: Vec<u8> = (0..length).map(|_| b"abcdefgh"[random(8)]).collect();
+            let outcome = match random(6) {
+                0 => ws.send_binary(&payload).map(drop).map(|()| sent.push(payload)),
+                1 => ws.try_send_binary(&payload).map(drop).map(|()| sent.push(payload)),
+                2 => ws.send_reader(MessageKind::Binary, &payload[..], Some(length as u64)).map(|_| sent.push(payload)),
+                3 => {
+                    // What is large leaves by itself, the rest when the batch is over.
+                    let mut left = 0;
+                    let filled = ws.cork(|batch| {
+                        for _ in 0..2 {
+                            batch.send_binary(&payload)?;
+                            left += usize::from(length > 64 * 1024);
+                        }
+                        Ok(())
+                    });
+                    // Where the connection is over, a part of the batch may have left.
+                    let arrive = if filled.is_ok() || !ws.connected() { 2 } else { left };
+                    sent.extend(std::iter::repeat_n(payload, arrive));
+                    filled
+                }
+                _ => {
+                    let fin = random(2) == 0;
+                    let opcode = if begun.is_some() { Opcode::Continuation } else { Opcode::Binary };
+                    ws.send_frame(&Frame { fin, ..Frame::new(opcode, payload.clone()) }).map(|_| {
+                        let whole = [begun.take().unwrap_or_default(), payload].concat();
+                        if fin { sent.push(whole) } else { begun = Some(whole) }
+                    })
+                }
+            };
+            match outcome {
+                Ok(()) | Err(Error::Timeout(_) | Error::Full | Error::Usage(_)) => {}
+                Err(Error::Closed(_)) => break,
+                Err(other) => panic!("{seed}: {other:?}"),
+            }
+        }
+        let was_open = ws.connected();
+        wire.set_room(usize::MAX);
+        if was_open {
+            ws.try_flush().unwrap();
+        }
+        drop(ws);
+        let heard = wire.heard();
+        let (mut server, theirs) = Wire::open_as(Role::Server, &ConnectOptions::new(), usize::MAX, theirs);
+        theirs.say(&heard);
+        theirs.change(|wire| wire.ended = true);
+        let received: Vec<_> =
+            std::iter::from_fn(|| server.recv().ok()).map(|message| message.as_bytes().to_vec()).collect();
+        let complete = received.len();
+        assert!(complete <= sent.len(), "{seed}");
+        assert!(received == sent[..complete], "{seed}: another message than was sent");
+        if was_open {
+            assert_eq!(complete, sent.len(), "{seed}: {:?}", server.close_info());
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_ignores_a_failure_tells_it_in_the_end() {
+    let (ws, wire) = Wire::open(&options(), FIRST_CHUNK + 100);
+    let sent = ws.cork(|batch| {
+        assert!(batch.send_binary(&vec![1; 1 << 20]).unwrap_err().is_timeout());
+        Ok(())
+    });
+    assert_eq!(closed(sent).cause, CloseCause::TornFrame);
+    assert_eq!(wire.heard().len(), FIRST_CHUNK + 100);
+}
+
 // "Nothing was sent, the connection goes on."
 
 #[test]
@@ -264,6 +377,27 @@ fn a_writer_that_was_moved_belongs_to_the_thread_that_writes() {
         ws.send_text("waits for it").unwrap();
         join(moved);
         assert_eq!(wire.frames(), [(0x81, b"Hello".to_vec()), (0x81, b"waits for it".to_vec())]);
+    });
+}
+
+#[test]
+fn a_message_reader_that_was_moved_belongs_to_the_thread_that_reads() {
+    bounded(10, || {
+        let (mut ws, wire) = Wire::open(&options().close_timeout(ms(2000)), usize::MAX);
+        let sender = ws.sender();
+        wire.say(frame(0x01, "first "));
+        let mut reader = ws.message_reader().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                wire.say(frame(0x00, "second "));
+                reader.read_exact(&mut [0; 13]).unwrap();
+                by_deadline(ms(100), || sender.close().unwrap());
+            });
+        });
+        drop(reader);
+        wire.say([frame(0x80, "last"), frame(0x88, b"\x03\xe8")].concat());
+        wire.change(|wire| wire.ended = true);
+        assert_eq!(closed(ws.recv()).cause, CloseCause::Local);
     });
 }
 

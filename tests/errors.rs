@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::error::Error as _;
 use std::fmt::Debug;
-use std::io;
+use std::io::{self, Write as _};
 
 use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
@@ -129,7 +129,7 @@ fn unanswered_ping() -> Error {
 }
 
 fn options() -> Error {
-    ConnectOptions::new().recv_timeout(std::time::Duration::ZERO).connect("ws://[::1]/").unwrap_err()
+    ConnectOptions::new().send_timeout(std::time::Duration::ZERO).connect("ws://[::1]/").unwrap_err()
 }
 
 fn tls() -> Error {
@@ -155,6 +155,18 @@ fn silent() -> Error {
         peer.rest();
     });
     let error = WebSocketApp::new(url).ping_interval(ms(10)).ping_timeout(ms(10)).run_forever().unwrap_err();
+    peer.join();
+    error
+}
+
+/// Text that is none, of which a part has been sent.
+fn unfinished() -> Error {
+    let (ws, peer) = open(&ConnectOptions::new().close_timeout(ms(100)), |mut peer| drop(peer.rest()));
+    let mut writer = ws.message_writer(MessageKind::Text).unwrap();
+    writer.write_all(b"half").and_then(|()| writer.flush()).unwrap();
+    writer.write_all(b"\xc3").unwrap();
+    let error = writer.finish().unwrap_err();
+    drop(ws);
     peer.join();
     error
 }
@@ -217,6 +229,10 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             ),
             row(closing(), "connection is closed: 4000: enough, this side is closing"),
             row(
+                unfinished(),
+                "connection is closed: 1011 (internal error), a message was not finished: text to send is not UTF-8",
+            ),
+            row(
                 WebSocket::new().recv().unwrap_err(),
                 "connection is closed: 1006 (no close frame received), not connected",
             ),
@@ -231,7 +247,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),
             Row {
                 source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),
-                ..row(options(), "option recv_timeout")
+                ..row(options(), "option send_timeout")
             },
             row(
                 through("http", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
@@ -459,7 +475,7 @@ fn every_rule_of_the_handshake_has_its_words() {
         (HandshakeError::SubprotocolSyntax, "Sec-WebSocket-Protocol is malformed"),
         (HandshakeError::TooManyExtensions { limit: 7 }, "more than 7 extensions, or parameters of one"),
         (HandshakeError::TooManyFields { limit: 7 }, "more than 7 headers"),
-        (HandshakeError::TooManyInterim { limit: 7 }, "more than 7 interim answers"),
+        (HandshakeError::TooManyInterim { limit: 7 }, "more than 7 interim responses"),
         (HandshakeError::UnofferedExtension(name()), r#"extension "a\u{1b}b" was not offered"#),
         (HandshakeError::UnofferedSubprotocol(name()), r#"subprotocol "a\u{1b}b" was not offered"#),
         (HandshakeError::UnsupportedVersion, "Sec-WebSocket-Version is not 13"),
@@ -495,6 +511,7 @@ fn every_mistake_of_ours_has_its_words() {
             LocalProtocolError::OutOfSequence(Opcode::Continuation),
             "cont frame does not continue the message in progress",
         ),
+        (LocalProtocolError::RepeatedExtension, "an extension is agreed to twice"),
         (LocalProtocolError::RepeatedHeader("Host"), "header Host is given several times"),
         (LocalProtocolError::RepeatedSubprotocol, "a subprotocol is offered twice"),
         (LocalProtocolError::ReservedBits, "reserved bits need a negotiated extension"),

@@ -358,9 +358,15 @@ impl SharedConnection {
         self.changed.notify_all();
         drop(state);
         self.event_loop.wake();
-        // A peer that still reads finds out, and hangs up sooner.
-        let _ = self.stream.shutdown(Shutdown::Write);
-        self.watch_blocked_receive();
+        match cause {
+            // Nothing has arrived that a receive could wait behind, and nothing more is to be expected.
+            CloseCause::Lost(_) if self.activity.is_blocked() => drop(self.stream.shutdown(Shutdown::Both)),
+            // A peer that still reads finds out, and hangs up sooner.
+            _ => {
+                let _ = self.stream.shutdown(Shutdown::Write);
+                self.watch_blocked_receive();
+            }
+        }
         Error::Closed(Box::new(info))
     }
 

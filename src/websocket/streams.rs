@@ -198,7 +198,7 @@ impl MessageWriter {
         match error {
             Error::Usage(broken) if self.has_sent() => {
                 let cause = CloseCause::Unfinished(broken);
-                Error::Closed(Box::new(CloseInfo::new(CloseCode::INTERNAL_ERROR, Self::UNFINISHED, cause)))
+                Error::Closed(Box::new(CloseInfo::new(CloseCode::INTERNAL_ERROR, "", cause)))
             }
             error => error,
         }

@@ -34,7 +34,7 @@ Exit codes:
     5  TLS failed, such as over a certificate that is not trusted
     6  the proxy failed or refused
     7  the server refused the upgrade, or its answer is none
-    8  time ran out
+    8  time ran out, also that for an answer to our Close
     9  the server broke the protocol
    10  the connection was lost without a Close, or pings were not answered
    11  the server closed with an error: a code other than 1000, 1001 and none
@@ -75,9 +75,8 @@ Exit codes:
             },
             CloseCause::Violation(_) => Self::Protocol,
             CloseCause::Cancelled => Self::Interrupted,
-            CloseCause::Unanswered | CloseCause::TornFrame | CloseCause::Lost(_) | CloseCause::PingTimeout => {
-                Self::Lost
-            }
+            CloseCause::Unanswered => Self::Timeout,
+            CloseCause::TornFrame | CloseCause::Lost(_) | CloseCause::PingTimeout => Self::Lost,
             _ => Self::Success,
         }
     }
@@ -102,7 +101,7 @@ mod tests {
             (CloseCause::Remote, 1005, Exit::Success),
             (CloseCause::Remote, 1008, Exit::ClosedWithError),
             (CloseCause::Remote, 4000, Exit::ClosedWithError),
-            (CloseCause::Unanswered, 1000, Exit::Lost),
+            (CloseCause::Unanswered, 1000, Exit::Timeout),
             (CloseCause::Cancelled, 1006, Exit::Interrupted),
             (CloseCause::PingTimeout, 1006, Exit::Lost),
             (CloseCause::Lost(std::io::ErrorKind::ConnectionReset), 1006, Exit::Lost),

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
-use self::model::{Findings, Outcome, Program, run, seeds};
+use self::model::run::Outcome;
+use self::model::{Findings, Program, run, seeds};
 use crate::net::tests::pipe;
 use crate::sync::{SeededScheduler, VirtualClock};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::model::Outcome;
 use super::model::peer::Cuts;
 use super::model::program::{Call, HangsUp, Inner, Item, Kind, Last, Leave, Program, Script, Side, Step};
 use super::model::record::{Failure, Record};
+use super::model::run::Outcome;
 use super::run_all;
 
 /// So many schedules of each.

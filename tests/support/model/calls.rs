@@ -456,13 +456,12 @@ impl Caller {
                 if messages.len() == 5 { Err(Error::other(OWN)) } else { Ok(()) }
             }));
             let result = result.map_err(Failure::from);
-            // What was gathered leaves although the closure fails.
-            let has_left = matches!(result, Ok(()) | Err(Failure::Own));
-            if has_left {
+            // What was gathered leaves also when the closure fails, unless that fails, too.
+            if result.is_ok() {
                 noted.sent.iter_mut().for_each(|sent| sent.fate = Fate::Left);
             }
             noted.sent.extend(inner_sent.take());
-            if matches!(result, Err(Failure::Own)) { Ok(()) } else { result }
+            result
         });
         self.add(inner_record);
     }

@@ -108,11 +108,12 @@ impl<'a> Judge<'a> {
 
     fn deadlines(&mut self) {
         let close = self.program.longest_close();
-        // Whatever closes, closes by then.
+        // Whatever closes, closes by then. What the system holds threads up is not counted.
         let closed =
-            self.records().filter(|record| begins_to_close(record)).map(|record| record.began.time + 2 * close);
-        let ended = self.outcome.peer.ended.map(|ended| ended.time + 2 * close);
-        let aborted = self.records().filter(|record| record.class == Class::Abort).map(|record| record.began.time);
+            self.records().filter(|record| begins_to_close(record)).map(|record| record.began.punctual() + 2 * close);
+        let ended = self.outcome.peer.ended.map(|ended| ended.punctual() + 2 * close);
+        let aborted =
+            self.records().filter(|record| record.class == Class::Abort).map(|record| record.began.punctual());
         let over = closed.chain(ended).chain(aborted).min();
         for record in self.records() {
             let length = record.length();
@@ -126,9 +127,8 @@ impl<'a> Judge<'a> {
                     format!("{} took {length:?}, not {latest:?}", record.what)
                 });
             } else if let (Class::Receive, Some(over)) = (record.class, over) {
-                let latest = over.max(record.began.time) + world::SLACK;
-                let late = record.ended.late - record.began.late;
-                self.require(record.ended.time.saturating_sub(late) <= latest, Rule::ReceiveEnds, || {
+                let latest = over.max(record.began.punctual()) + world::SLACK;
+                self.require(record.ended.punctual() <= latest, Rule::ReceiveEnds, || {
                     format!(
                         "{} ended at {:?}, not by {latest:?} (since {:?})",
                         record.what, record.ended.time, record.began.time
@@ -301,13 +301,14 @@ impl<'a> Judge<'a> {
             }
         }
         let Some(over) = over else { return };
-        // By then the closing handshake has to be over, whatever is still to be received.
+        // By then the closing handshake has to be over, whatever is still to be received. Nor is anything received when this side has
+        // given the connection up.
         let close = self.program.longest_close();
         let closed = self.records().filter(|record| may_close(record)).map(|record| record.began.time + close).min();
         if let Err(Failure::Closed(info)) = &over.result
             && info.is_clean()
             && closed.is_none_or(|closed| over.ended.time < closed)
-            && !self.records().any(|record| record.class == Class::Abort && record.began.order < over.ended.order)
+            && !self.records().any(|record| gives_up(record) && record.began.order < over.ended.order)
             && !self
                 .outcome
                 .receiver
@@ -598,6 +599,14 @@ fn may_close(record: &Record) -> bool {
     begins_to_close(record)
         || record.class == Class::AbandonMessage
         || record.what.contains("Reader") && record.result.is_err()
+}
+
+/// Whether this may have given the connection up.
+fn gives_up(record: &Record) -> bool {
+    record.class == Class::Abort
+        || record.class == Class::Send
+            && matches!(record.result, Err(Failure::Timeout | Failure::Own | Failure::Other(_)))
+        || record.class == Class::Send && record.what.contains("Cork") && record.result.is_err()
 }
 
 /// Whether this may have ended the connection before the peer's Close was looked at.

@@ -12,14 +12,14 @@ mod judge;
 pub(crate) mod peer;
 pub(crate) mod program;
 pub(crate) mod record;
-mod run;
+pub(crate) mod run;
 
 use super::world;
 
 pub(crate) use self::findings::Findings;
 pub(crate) use self::peer::Wire;
 pub(crate) use self::program::Program;
-pub(crate) use self::run::{Outcome, run};
+pub(crate) use self::run::run;
 
 /// The programs that are to be run: from `SEED` on, so many as `PROGRAMS` says.
 pub(crate) fn seeds(programs: u64) -> std::ops::Range<u64> {

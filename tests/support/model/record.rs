@@ -11,19 +11,21 @@ use super::world::{self, CloseInfo, Error, ProtocolError};
 #[derive(Debug)]
 pub(crate) struct Timeline {
     start: Instant,
+    /// How long threads had been held up before.
+    late: Duration,
     order: AtomicU64,
 }
 
 impl Timeline {
     pub(crate) fn new() -> Self {
-        Self { start: world::now(), order: AtomicU64::new(0) }
+        Self { start: world::now(), late: world::late(), order: AtomicU64::new(0) }
     }
 
     pub(crate) fn stamp(&self) -> Stamp {
         Stamp {
             order: self.order.fetch_add(1, Ordering::SeqCst),
             time: world::now().duration_since(self.start),
-            late: world::late(),
+            late: world::late() - self.late,
         }
     }
 }
@@ -36,6 +38,13 @@ pub(crate) struct Stamp {
     pub(crate) time: Duration,
     /// How long threads had been held up by the system until then.
     pub(crate) late: Duration,
+}
+
+impl Stamp {
+    /// When it would have been if threads had not been held up.
+    pub(crate) fn punctual(self) -> Duration {
+        self.time.saturating_sub(self.late)
+    }
 }
 
 /// One call of the API.

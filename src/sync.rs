@@ -15,6 +15,8 @@ pub(crate) use std::{
 
 #[cfg(all(test, shuttle))]
 pub(crate) use self::explored::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, now, passed, reset, thread};
+#[cfg(all(test, shuttle))]
+pub(crate) use self::explored::{SeededScheduler, VirtualClock, late};
 
 /// What time it is.
 #[cfg(not(all(test, shuttle)))]

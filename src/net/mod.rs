@@ -24,4 +24,4 @@ pub use self::half_duplex::HalfDuplex;
 pub(crate) use self::stream::Stream;
 pub use self::transport::{Interest, Transport};
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

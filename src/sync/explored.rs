@@ -1,16 +1,20 @@
 //! What std has, for shuttle: a thread gives way at each lock, wait and atomic, and chance says who goes on.
 //!
 //! Shuttle knows no time. Here it passes when somebody has waited for it: the wait that ends first may end at any moment, and then it
-//! is that late. So a timeout races everything else.
+//! is that late. So a timeout races everything else. Where a [`VirtualClock`] runs, time passes when nobody else can run.
+
+mod virtual_clock;
 
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::{LockResult, PoisonError, TryLockError, TryLockResult};
+use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult};
 use std::time::{Duration, Instant};
 
 use shuttle::rand::{Rng, thread_rng};
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU64};
+
+pub(crate) use self::virtual_clock::{SeededScheduler, VirtualClock, late};
 
 /// A mutex that is never poisoned.
 #[derive(Default)]
@@ -68,7 +72,7 @@ impl<T> fmt::Debug for Mutex<T> {
 /// A condition variable whose waits can end by time.
 #[derive(Debug, Default)]
 pub(crate) struct Condvar {
-    waits: shuttle::sync::Condvar,
+    waits: Arc<shuttle::sync::Condvar>,
     /// How often all were woken. Not one of shuttle's: to look at it is no reason to give way.
     wakes: std::sync::atomic::AtomicU64,
 }
@@ -93,6 +97,9 @@ impl Condvar {
         mut guard: MutexGuard<'a, T>,
         longest: Duration,
     ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+        if let Some(_wait) = virtual_clock::wait(longest, &self.waits) {
+            return Ok((self.wait(guard).unwrap_or_else(PoisonError::into_inner), WaitTimeoutResult));
+        }
         let wakes = self.wakes();
         let wait = Wait::new(longest);
         while self.wakes() == wakes && !wait.is_over() {
@@ -138,6 +145,7 @@ pub(crate) fn passed() -> Duration {
 /// Another schedule begins.
 pub(crate) fn reset() {
     CLOCK.take();
+    virtual_clock::reset();
 }
 
 /// A wait for time to pass.
@@ -192,7 +200,7 @@ pub(crate) mod thread {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    pub(crate) use shuttle::thread::{Scope, ScopedJoinHandle, ThreadId, current, scope, yield_now};
+    pub(crate) use shuttle::thread::{Scope, ScopedJoinHandle, current, scope, yield_now};
 
     /// A thread that can be waited for.
     #[derive(Debug)]

@@ -14,6 +14,8 @@ mod receive;
 mod send;
 mod shared;
 mod streams;
+#[cfg(all(test, shuttle))]
+mod tests;
 mod write_guard;
 mod writing;
 

@@ -2,8 +2,6 @@
 
 mod chance;
 mod peer;
-#[cfg(shuttle)]
-mod pipe;
 mod round;
 mod schedules;
 #[cfg(not(shuttle))]

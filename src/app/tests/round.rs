@@ -169,7 +169,7 @@ fn check_order(heard: &[Heard]) {
 /// The two ends of a connection, ours and the server's.
 #[cfg(shuttle)]
 fn pair() -> (Box<dyn Transport>, Box<dyn Transport>) {
-    let (ours, theirs) = super::pipe::pair(CAPACITY);
+    let (ours, theirs) = crate::net::tests::pipe::pair(CAPACITY);
     (ours.into(), theirs.into())
 }
 

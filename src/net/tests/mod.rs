@@ -6,6 +6,8 @@ mod backends;
 mod duplex;
 mod faults;
 mod openssl;
+#[cfg(shuttle)]
+pub(crate) mod pipe;
 mod places;
 mod records;
 mod sockets;

@@ -9,6 +9,8 @@ use super::event_loop::ActivitySnapshot;
 use super::shared::SharedConnection;
 use super::writing::{Batch, Wait};
 use super::{MessageWriter, WebSocket, not_connected};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::{CloseCause, Result};
 use crate::message::MessageKind;
 use crate::protocol::{CloseCode, CloseFrame, Compression, Frame, MaskKeys, Opcode};
@@ -19,9 +21,9 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`](crate::Error::Closed) when the connection is over or this side has closed it. [`Error::Timeout`](crate::Error::Timeout) when it took longer than the
+    /// [`Error::Closed`] when the connection is over or this side has closed it. [`Error::Timeout`] when it took longer than the
     /// [timeout](crate::ConnectOptions::send_timeout): if any byte of the frame had left, the connection is over; otherwise nothing
-    /// was sent and it goes on. [`Error::Usage`](crate::Error::Usage) while this thread itself is sending a message: in
+    /// was sent and it goes on. [`Error::Usage`] while this thread itself is sending a message: in
     /// fragments, in a batch, from a reader.
     #[inline]
     pub fn send_text(&self, text: &str) -> Result<usize> {
@@ -43,7 +45,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send_text`](Self::send_text); [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8 and for a control frame that must not be
+    /// As for [`send_text`](Self::send_text); [`Error::Usage`] for text that is not UTF-8 and for a control frame that must not be
     /// sent.
     pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
         self.shared()?.send(payload.as_ref(), opcode, Compression::Agreed, Wait::Allowed)
@@ -122,15 +124,15 @@ impl WebSocket {
     /// # Errors
     ///
     /// As for [`send_text`](Self::send_text). When the reader fails, gives less than `len` bytes or text that is not UTF-8 before a
-    /// byte of the message has left: that error, or [`Error::Usage`](crate::Error::Usage), and the connection goes on. Afterwards the
-    /// connection is over; a wrong length and bad text are [`Error::Closed`](crate::Error::Closed) with
+    /// byte of the message has left: that error, or [`Error::Usage`], and the connection goes on. Afterwards the
+    /// connection is over; a wrong length and bad text are [`Error::Closed`] with
     /// [`CloseCause::Unfinished`](crate::CloseCause::Unfinished) then.
     pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
         self.shared()?.send_reader(kind, reader, len, Compression::Agreed)
     }
 
     /// A handle that sends from other threads, on this connection only. Without a connection, every call of it answers
-    /// [`Error::Closed`](crate::Error::Closed).
+    /// [`Error::Closed`].
     #[doc(alias = "enable_multithread")]
     pub fn sender(&self) -> Sender {
         match &self.connection {
@@ -156,8 +158,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Full`](crate::Error::Full) when too much waits already, or another thread is in the midst of a send that waits.
-    /// [`Error::Options`](crate::Error::Options) for a message that is larger than [`max_unsent`](crate::ConnectOptions::max_unsent).
+    /// [`Error::Full`] when too much waits already, or another thread is in the midst of a send that waits.
+    /// [`Error::Options`] for a message that is larger than [`max_unsent`](crate::ConnectOptions::max_unsent).
     /// Otherwise as for [`send_text`](Self::send_text).
     #[inline]
     pub fn try_send_text(&self, text: &str) -> Result<usize> {
@@ -206,7 +208,7 @@ impl WebSocket {
 /// Sends on a connection from any thread, while another one receives.
 ///
 /// Clones share the connection. A sender does not keep it open: when the [`WebSocket`](crate::WebSocket) is dropped or closed, every
-/// call answers [`Error::Closed`](crate::Error::Closed).
+/// call answers [`Error::Closed`].
 ///
 /// ```no_run
 /// use std::thread;
@@ -374,7 +376,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`](crate::Error::Usage) inside a batch, or a reader given to [`send_reader`](Self::send_reader), of this thread.
+    /// [`Error::Usage`] inside a batch, or a reader given to [`send_reader`](Self::send_reader), of this thread.
     pub fn close(&self) -> Result<()> {
         self.close_with(CloseCode::NORMAL, "")
     }
@@ -383,7 +385,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent, and as for [`close`](Self::close).
+    /// [`Error::Usage`] for a code or a reason that must not be sent, and as for [`close`](Self::close).
     pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
         match &self.shared {
             Some(shared) => shared.close(CloseFrame::new(code, reason)?),

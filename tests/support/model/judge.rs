@@ -303,7 +303,7 @@ impl<'a> Judge<'a> {
         let Some(over) = over else { return };
         // By then the closing handshake has to be over, whatever is still to be received. Nor is anything received when this side has
         // given the connection up.
-        let close = self.program.longest_close();
+        let close = self.program.shortest_close();
         let closed = self.records().filter(|record| may_close(record)).map(|record| record.began.time + close).min();
         if let Err(Failure::Closed(info)) = &over.result
             && info.is_clean()

@@ -403,11 +403,20 @@ impl Program {
 
     /// The longest close timeout that may be in force.
     pub(crate) fn longest_close(&self) -> Duration {
+        self.close_timeouts().max().unwrap_or(self.close_timeout)
+    }
+
+    /// The shortest one.
+    pub(crate) fn shortest_close(&self) -> Duration {
+        self.close_timeouts().min().unwrap_or(self.close_timeout)
+    }
+
+    fn close_timeouts(&self) -> impl Iterator<Item = Duration> {
         let set = self.receiver.iter().filter_map(|call| match call {
             Call::SetCloseTimeout(timeout) => Some(*timeout),
             _ => None,
         });
-        set.chain([self.close_timeout]).max().unwrap_or(self.close_timeout)
+        set.chain([self.close_timeout])
     }
 
     /// The longest send timeout that may be in force; `None` for none.

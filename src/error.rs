@@ -275,6 +275,11 @@ impl CloseInfo {
         Self { code, reason: reason.to_owned(), cause }
     }
 
+    /// Whether it is known from the peer: nothing else can change it.
+    pub(crate) const fn is_decided_by_peer(&self) -> bool {
+        self.is_clean() || matches!(self.cause, CloseCause::Violation(_))
+    }
+
     /// The same end of a connection, after the peer's Close was found to have come before it.
     pub(crate) fn with_close(&self, theirs: &CloseFrame) -> Self {
         let cause = if self.cause == CloseCause::Unanswered { CloseCause::Local } else { CloseCause::Remote };

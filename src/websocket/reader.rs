@@ -381,9 +381,6 @@ impl Reader {
 
     /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
     fn begin_close(&mut self, shared: &SharedConnection) -> Result<()> {
-        if let Some(closed) = shared.closed() {
-            return Err(self.look_for_close(shared).unwrap_or(closed));
-        }
         let theirs = self.inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
         let info = shared.receive_close(&theirs, self.closed_first);
         let error = Error::Closed(Box::new(info.clone()));
@@ -495,7 +492,7 @@ impl Reader {
     #[cold]
     pub(super) fn look_for_close(&mut self, shared: &SharedConnection) -> Option<Error> {
         let info = shared.close_info()?;
-        if self.last_look == LastLook::Done || info.is_clean() || matches!(info.cause, CloseCause::Violation(_)) {
+        if self.last_look == LastLook::Done || info.is_decided_by_peer() {
             return None;
         }
         self.last_look = LastLook::Done;
@@ -511,8 +508,8 @@ impl Reader {
                     Ok(_) | Err(_) => break,
                 },
                 Ok(Step::Close | Step::Ended) => {
-                    shared.correct_end(self.inbound.close()?);
-                    return shared.closed();
+                    let info = shared.receive_close(self.inbound.close()?, self.closed_first);
+                    return Some(Error::Closed(Box::new(info)));
                 }
                 Ok(_) => {}
                 Err(_) => break,

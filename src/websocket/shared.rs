@@ -230,9 +230,9 @@ impl SharedConnection {
 
     /// The peer's Close was received: queues the answer, unless it answers ours (section 5.5.1). Returns how the connection ends.
     pub(super) fn receive_close(&self, theirs: &CloseFrame, first: CloseCause) -> CloseInfo {
-        let state = self.state();
+        let mut state = self.state();
         let answer = CloseFrame { code: theirs.code, reason: String::new() };
-        let (cause, ours) = match &state.close {
+        let (cause, ours) = match &mut state.close {
             CloseState::Open => (CloseCause::Remote, Some(answer)),
             CloseState::Queued { ours, .. } => (first, Some(ours.clone())),
             CloseState::Sent { .. } => (first, None),
@@ -240,7 +240,14 @@ impl SharedConnection {
                 let info = info.with_close(theirs);
                 return self.end_unanswered(state, info);
             }
-            CloseState::Ending { info, .. } | CloseState::Closed(info) => return info.clone(),
+            CloseState::Ending { info, .. } => return info.clone(),
+            CloseState::Closed(info) => {
+                // This side had ended it meanwhile. What the peer said last counts.
+                if !info.is_decided_by_peer() {
+                    *info = info.with_close(theirs);
+                }
+                return info.clone();
+            }
         };
         let info = CloseInfo::new(theirs.code, &theirs.reason, cause);
         self.begin_ending(state, info.clone(), ours);
@@ -313,14 +320,6 @@ impl SharedConnection {
         // The socket may be gone already; that is what is wanted.
         let _ = self.stream.shutdown(Shutdown::Both);
         info
-    }
-
-    /// The peer's Close was found after this side had ended the connection: that is how it ended.
-    pub(super) fn correct_end(&self, theirs: &CloseFrame) {
-        let mut state = self.state();
-        if let CloseState::Closed(info) = &mut state.close {
-            *info = info.with_close(theirs);
-        }
     }
 
     /// A read failed.

@@ -30,6 +30,8 @@ pub(super) struct Reader {
     /// Who has closed, where both have.
     closed_first: CloseCause,
     last_look: LastLook,
+    /// How many bytes were received after the closing deadline.
+    late: usize,
 }
 
 /// What is known of what was received and not looked at yet.
@@ -140,6 +142,8 @@ impl Reader {
     const RETRY: Duration = Duration::from_millis(50);
     /// How much is looked through for a Close that came before this side ended the connection, in bytes.
     const MAX_LOOK: usize = 1 << 20;
+    /// How much is received that had arrived by the closing deadline, in bytes.
+    const MAX_LATE: usize = 1 << 20;
 
     pub(super) fn new(inbound: Inbound, timeout: Option<Duration>, tracer: Tracer) -> Self {
         let mut reader = Self {
@@ -151,6 +155,7 @@ impl Reader {
             thread: ThreadToken::current(),
             closed_first: CloseCause::Local,
             last_look: LastLook::Due,
+            late: 0,
         };
         // What came behind the head is there already.
         reader.follow_trace();
@@ -403,45 +408,65 @@ impl Reader {
                 Err(closed) => return Err(self.look_for_close(shared).unwrap_or(closed)),
             };
             if closing.is_over() {
-                // Nobody may have received for a while: what has arrived is still looked at.
-                shared.abort(CloseCause::Unanswered);
-                continue;
+                return self.fill_late(shared);
             }
-            let unsent = shared.has_unsent();
-            let pause = match (unsent, self.inbound.can_release()) {
-                (true, _) => Deadline::after(Some(Self::RETRY)),
-                (false, true) => Deadline::after(Some(Self::IDLE)),
-                (false, false) => Deadline::NEVER,
-            };
-            let read = self.read(shared, deadline.min(closing).min(pause));
-            match read {
+            let pause = self.pause(shared);
+            match self.read(shared, deadline.min(closing).min(pause)) {
                 Ok(0) => return Err(self.read_failed(shared, io::ErrorKind::UnexpectedEof)),
-                Ok(length) => {
-                    shared.activity.end_wait(length);
-                    self.inbound.received(length);
-                    return Ok(Filled::Bytes(length));
+                Ok(length) => return Ok(self.filled(shared, length)),
+                Err(error) if !is_timeout(&error) => return Err(self.read_failed(shared, error.kind())),
+                Err(_) if deadline.is_now() => {
+                    shared.activity.await_readiness();
+                    return Ok(Filled::Nothing);
                 }
-                Err(error) if is_timeout(&error) => {
-                    if deadline.is_now() {
-                        shared.activity.await_readiness();
-                        return Ok(Filled::Nothing);
-                    }
-                    shared.activity.end_wait(0);
-                    if deadline.is_over() && !closing.is_over() {
-                        return Ok(Filled::Nothing);
-                    }
-                    if pause.is_half_over() {
-                        if !unsent {
-                            self.inbound.release();
-                            shared.release_memory();
-                        }
-                    } else if !closing.is_half_over() {
-                        // The stream has not waited as long as it should: it is not asked in a loop.
-                        return Ok(Filled::Nothing);
-                    }
-                }
-                Err(error) => return Err(self.read_failed(shared, error.kind())),
+                Err(_) => shared.activity.end_wait(0),
             }
+            if deadline.is_over() && !closing.is_over() {
+                return Ok(Filled::Nothing);
+            }
+            if pause.is_half_over() {
+                self.release_if_idle(shared);
+            } else if !closing.is_half_over() {
+                // The stream has not waited as long as it should: it is not asked in a loop.
+                return Ok(Filled::Nothing);
+            }
+        }
+    }
+
+    /// The closing deadline has passed. What has arrived by now is still received, since nobody may have received for a while; but
+    /// no more than [`MAX_LATE`](Self::MAX_LATE), since the peer may go on sending. Then the connection is over.
+    #[cold]
+    fn fill_late(&mut self, shared: &SharedConnection) -> Result<Filled> {
+        if self.late < Self::MAX_LATE
+            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW)
+        {
+            self.late += length;
+            return Ok(self.filled(shared, length));
+        }
+        shared.activity.end_wait(0);
+        let closed = Error::Closed(Box::new(shared.abort(CloseCause::Unanswered)));
+        Err(self.look_for_close(shared).unwrap_or(closed))
+    }
+
+    fn filled(&mut self, shared: &SharedConnection, length: usize) -> Filled {
+        shared.activity.end_wait(length);
+        self.inbound.received(length);
+        Filled::Bytes(length)
+    }
+
+    /// When a receive that waits looks up: what found no room is sent again, and memory that a burst has taken is given back.
+    fn pause(&self, shared: &SharedConnection) -> Deadline {
+        match (shared.has_unsent(), self.inbound.can_release()) {
+            (true, _) => Deadline::after(Some(Self::RETRY)),
+            (false, true) => Deadline::after(Some(Self::IDLE)),
+            (false, false) => Deadline::NEVER,
+        }
+    }
+
+    fn release_if_idle(&mut self, shared: &SharedConnection) {
+        if !shared.has_unsent() {
+            self.inbound.release();
+            shared.release_memory();
         }
     }
 

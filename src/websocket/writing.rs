@@ -100,9 +100,13 @@ impl SharedConnection {
     ) -> Result<T> {
         let mut batch = Batch::new(self.acquire(Purpose::Message)?.exclusive(), compression);
         let filled = fill(&mut batch);
+        if batch.guard.check().is_err() {
+            // The closure may know why.
+            return filled.and_then(|value| batch.flush().map(|()| value));
+        }
         // For the caller, what was gathered is sent, so it leaves even when a later call failed.
-        let flushed = batch.flush();
-        filled.and_then(|value| flushed.map(|()| value))
+        batch.flush()?;
+        filled
     }
 
     /// Sends what `reader` gives: as one frame when its length is known and it is not compressed, in fragments otherwise.

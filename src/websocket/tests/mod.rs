@@ -2,6 +2,8 @@
 //!
 //! `PROGRAMS` says how many (100,000 if it says nothing), `SEED` which is the first.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "../../../tests/support/model/mod.rs"]
 mod model;
 mod schedules;

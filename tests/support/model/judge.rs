@@ -111,11 +111,14 @@ impl<'a> Judge<'a> {
         // Whatever closes, closes by then. What the system holds threads up is not counted.
         let closed =
             self.records().filter(|record| begins_to_close(record)).map(|record| record.began.punctual() + 2 * close);
-        let ended = self.outcome.peer.ended.map(|ended| ended.punctual() + 2 * close);
+        let ended = self.outcome.peer.ended.map(|ended| ended.punctual());
         let aborted =
             self.records().filter(|record| record.class == Class::Abort).map(|record| record.began.punctual());
-        let over = closed.chain(ended).chain(aborted).min();
+        let over = closed.chain(aborted).min();
         for record in self.records() {
+            // What the peer has done to end the connection is seen to when it is received.
+            let began = record.began.punctual();
+            let over = over.into_iter().chain(ended.map(|ended| ended.max(began) + 2 * close)).min();
             let length = record.length();
             let latest = match record.limit {
                 Limit::Now => Some(world::AT_ONCE),
@@ -127,7 +130,7 @@ impl<'a> Judge<'a> {
                     format!("{} took {length:?}, not {latest:?}", record.what)
                 });
             } else if let (Class::Receive, Some(over)) = (record.class, over) {
-                let latest = over.max(record.began.punctual()) + world::SLACK;
+                let latest = over.max(began) + world::SLACK;
                 self.require(record.ended.punctual() <= latest, Rule::ReceiveEnds, || {
                     format!(
                         "{} ended at {:?}, not by {latest:?} (since {:?})",

@@ -108,9 +108,14 @@ impl<'a> Judge<'a> {
 
     fn deadlines(&mut self) {
         let close = self.program.longest_close();
-        // Whatever closes, closes by then. What the system holds threads up is not counted.
-        let closed =
-            self.records().filter(|record| begins_to_close(record)).map(|record| record.began.punctual() + 2 * close);
+        // Whatever closes, closes by then. What the system holds threads up is not counted. A Close that has not left in time has
+        // the same time again.
+        let is_late = |record: &Record| record.class == Class::Close && matches!(record.result, Err(Failure::Timeout));
+        let times = if self.records().any(is_late) { 3 } else { 2 };
+        let closed = self
+            .records()
+            .filter(|record| begins_to_close(record))
+            .map(|record| record.began.punctual() + times * close);
         let ended = self.outcome.peer.ended.map(|ended| ended.punctual());
         let aborted =
             self.records().filter(|record| record.class == Class::Abort).map(|record| record.began.punctual());

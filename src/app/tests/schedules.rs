@@ -207,7 +207,8 @@ fn a_close_races_the_beginning_of_a_run() {
         let closer = thread::spawn(move || handle.close().unwrap());
         let ended = round.race(app, [closes()]).unwrap();
         join(closer);
-        let causes = [CloseCause::Cancelled, CloseCause::Local, CloseCause::Unanswered];
+        // The attempt may have failed just before it was called off: a chance that time passes makes the handshake time out.
+        let causes = [CloseCause::Cancelled, CloseCause::Local, CloseCause::Unanswered, CloseCause::NotConnected];
         assert!(causes.contains(&ended.cause), "{ended:?}");
     });
 }

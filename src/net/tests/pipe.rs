@@ -11,7 +11,21 @@ use crate::sync::{Condvar, Mutex, MutexGuard, now};
 
 /// The two ends of one. So many bytes are on their way at most, in each direction.
 pub(crate) fn pair(capacity: usize) -> (PipeEnd, PipeEnd) {
-    let lane = || Lane { bytes: VecDeque::new(), capacity, writer: Writer::Open, reader_is_gone: false };
+    pair_with(capacity, Room::Bytes)
+}
+
+/// How much of a write finds room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Room {
+    /// As many bytes as are missing to the capacity.
+    Bytes,
+    /// All of it, unless the capacity is reached already: as with a socket that takes a whole buffer or none.
+    Writes,
+}
+
+/// The same, with another kind of room.
+pub(crate) fn pair_with(capacity: usize, room: Room) -> (PipeEnd, PipeEnd) {
+    let lane = || Lane { bytes: VecDeque::new(), capacity, room, writer: Writer::Open, reader_is_gone: false };
     let pipe = Arc::new(Pipe { lanes: Mutex::new([lane(), lane()]), changed: Condvar::new() });
     let end = |incoming| PipeEnd { pipe: Arc::clone(&pipe), incoming };
     (end(0), end(1))
@@ -36,6 +50,7 @@ struct Pipe {
 struct Lane {
     bytes: VecDeque<u8>,
     capacity: usize,
+    room: Room,
     writer: Writer,
     reader_is_gone: bool,
 }
@@ -72,7 +87,11 @@ impl Lane {
             Writer::Open if self.reader_is_gone => return Some(Err(io::ErrorKind::BrokenPipe.into())),
             Writer::Open => {}
         }
-        let length = buf.len().min(self.capacity.saturating_sub(self.bytes.len()));
+        let rest = self.capacity.saturating_sub(self.bytes.len());
+        let length = match self.room {
+            Room::Writes if rest > 0 => buf.len(),
+            _ => buf.len().min(rest),
+        };
         self.bytes.extend(&buf[..length]);
         (length > 0).then_some(Ok(length))
     }

@@ -19,7 +19,7 @@ use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
 use self::model::run::Outcome;
 use self::model::{Findings, Program, run, seeds};
-use crate::net::tests::pipe;
+use crate::net::tests::pipe::{self, Room};
 use crate::sync::{SeededScheduler, VirtualClock};
 
 const PROGRAMS: u64 = 100_000;
@@ -97,7 +97,8 @@ fn explore(mut seeds: Range<u64>, play: &Arc<impl Fn(u64) + Send + Sync + 'stati
 fn play(program: Program) -> Outcome {
     crate::sync::reset();
     let clock = VirtualClock::start();
-    let (ours, theirs) = pipe::pair(program.capacity);
+    let room = if program.takes_whole_writes { Room::Writes } else { Room::Bytes };
+    let (ours, theirs) = pipe::pair_with(program.capacity, room);
     let outcome = run(program, ours.into(), world::End(theirs));
     drop(clock);
     assert!(crate::sync::passed() < Duration::from_secs(3600), "an hour has passed");

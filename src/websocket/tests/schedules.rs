@@ -25,6 +25,7 @@ fn program() -> Program {
         side: Side::Client,
         deflate: None,
         capacity: 2000,
+        takes_whole_writes: false,
         recv_timeout: None,
         send_timeout: Some(50 * MS),
         close_timeout: CLOSE,

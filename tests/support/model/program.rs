@@ -22,6 +22,8 @@ pub(crate) struct Program {
     pub(crate) deflate: Option<Takeover>,
     /// How many bytes fit the buffers between the two sides.
     pub(crate) capacity: usize,
+    /// Whether they take a write whole or not at all; in memory only.
+    pub(crate) takes_whole_writes: bool,
     pub(crate) recv_timeout: Option<Duration>,
     pub(crate) send_timeout: Option<Duration>,
     pub(crate) close_timeout: Duration,
@@ -305,6 +307,7 @@ impl Program {
                 None
             },
             capacity: chance.pick(&[40, 200, 1000, 1000, 5000, 65_536]),
+            takes_whole_writes: chance.one_in(3),
             recv_timeout,
             send_timeout,
             close_timeout: timeout(chance),
@@ -432,7 +435,11 @@ impl Program {
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { receiver, senders, script, .. } = self;
-        writeln!(f, "SEED={} ({:?}, deflate {:?}, capacity {})", self.seed, self.side, self.deflate, self.capacity)?;
+        writeln!(
+            f,
+            "SEED={} ({:?}, deflate {:?}, capacity {}, takes whole writes: {})",
+            self.seed, self.side, self.deflate, self.capacity, self.takes_whole_writes
+        )?;
         writeln!(
             f,
             "timeouts: recv {:?}, send {:?}, close {:?}; at most {} in a message, {} unsent; fragments by themselves: {}, \
@@ -585,7 +592,7 @@ fn sending(chance: &mut Chance, plain: bool) -> Call {
             Call::Reader {
                 kind,
                 length: chance.length(),
-                piece: 1 + chance.below(3000),
+                piece: 1 + if chance.one_in(2) { chance.below(100) } else { chance.below(3000) },
                 announced: !chance.one_in(3),
                 inner: inner(chance),
                 flaw,

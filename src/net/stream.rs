@@ -9,7 +9,6 @@ use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 
 use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
-
 use super::tls::Tls;
 use super::transport::Transport;
 use crate::cancellation::{Cancellation, Watch};
@@ -58,19 +57,9 @@ impl Stream {
     /// # Errors
     ///
     /// [`io::ErrorKind::TimedOut`] when the deadline has passed, with the word how much has left. Any other error is the end.
-    #[inline]
     pub(crate) fn write_all(&self, buf: &[u8], deadline: SendDeadline) -> Result<(), WriteError> {
-        if let Self::Plain(transport) = self
-            && deadline.total.is_never()
-            && !buf.is_empty()
-        {
-            let tried = transport.try_write(buf);
-            if tried.as_ref().is_ok_and(|n| *n == buf.len()) {
-                return Ok(());
-            }
-            return self.write_rest(buf, Some(tried), deadline);
-        }
-        self.write_rest(buf, None, deadline)
+        let mut taken = 0;
+        self.send(buf, &mut SendTimer::new(deadline), &mut taken).map_err(|error| WriteError { error, taken })
     }
 
     /// Writes what can be written without waiting, and says how many bytes that is: possibly none.
@@ -214,40 +203,16 @@ impl Stream {
         }
     }
 
-    /// Writes what a first try, if there was one, has left to be written.
-    fn write_rest(
-        &self,
-        buf: &[u8],
-        tried: Option<io::Result<usize>>,
-        deadline: SendDeadline,
-    ) -> Result<(), WriteError> {
-        let mut timer = SendTimer::new(deadline);
-        let mut taken = 0;
-        self.send(buf, tried, &mut timer, &mut taken).map_err(|error| WriteError { error, taken })
-    }
-
     /// Writes `buf` from `taken` on, and counts there what has left or will.
-    pub(super) fn send(
-        &self,
-        buf: &[u8],
-        mut tried: Option<io::Result<usize>>,
-        timer: &mut SendTimer,
-        taken: &mut usize,
-    ) -> io::Result<()> {
+    pub(super) fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
         let transport = match self {
             Self::Plain(transport) => &**transport,
             Self::Tls(tls) => return tls.send(buf, timer, taken),
         };
         while *taken < buf.len() {
             let rest = &buf[*taken..];
-            let result = match tried.take() {
-                Some(result) => result,
-                None => {
-                    timer.check()?;
-                    transport.try_write(rest)
-                }
-            };
-            match result {
+            timer.check()?;
+            match transport.try_write(rest) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) if n <= rest.len() => {
                     timer.note_progress();

@@ -46,7 +46,7 @@ impl Output {
 
     /// Sends everything, and waits for that. What has not been sent when it fails stays.
     pub(super) fn send(&mut self, below: &Stream, timer: &mut SendTimer) -> io::Result<()> {
-        below.send(&self.bytes, None, timer, &mut self.sent)?;
+        below.send(&self.bytes, timer, &mut self.sent)?;
         self.clear();
         Ok(())
     }

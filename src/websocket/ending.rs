@@ -16,9 +16,7 @@ use crate::sync::Mutex;
 impl SharedConnection {
     /// Sends a Close and does not wait for the peer's. After the first, none is sent.
     pub(super) fn send_close(&self, close: CloseFrame, wait: Wait) -> Result<()> {
-        if let Some(refused) = self.refuse_close() {
-            return Err(refused);
-        }
+        self.check_close()?;
         self.break_off(close, wait)
     }
 
@@ -47,50 +45,40 @@ impl SharedConnection {
     /// Closes from a thread that has no [`Reader`]: whoever receives completes the handshake while this thread waits. On the
     /// receiving thread itself it does not wait.
     pub(super) fn close(&self, close: CloseFrame) -> Result<()> {
-        if !self.is_receiver() {
-            return self.close_and_wait(close);
-        }
-        if let Some(refused) = self.refuse_close() {
-            return Err(refused);
-        }
-        self.queue_close(close);
-        self.flush_pending();
-        Ok(())
-    }
-
-    /// Closes while another thread receives.
-    fn close_and_wait(&self, close: CloseFrame) -> Result<()> {
-        if self.is_over() {
+        if !self.begin_close(close)? {
             return Ok(());
         }
-        if let Some(refused) = self.refuse_close() {
-            return Err(refused);
-        }
-        self.queue_close(close);
-        if self.event_loop.is_attached() {
+        let is_receiver = self.is_receiver();
+        if is_receiver || self.event_loop.is_attached() {
             self.flush_pending();
         } else {
             // If it cannot leave, the receiver finds out why.
             self.send_queued_close(self.closing_deadline());
         }
-        self.await_end();
+        if !is_receiver {
+            self.await_end();
+        }
         Ok(())
     }
 
     /// Closes from a thread that can take the reader. It receives from the beginning: a peer that
     /// does not read before it has sent what it wants to would not take our Close otherwise.
     pub(super) fn close_with_reader(&self, reader: &Mutex<Reader>, close: CloseFrame) -> Result<()> {
-        if self.is_over() {
-            return Ok(());
+        if self.begin_close(close)? {
+            // Whoever has the reader looks at it for a moment, or closes as well.
+            reader.lock().unwrap_or_else(PoisonError::into_inner).discard_until_closed(self);
         }
-        if let Some(refused) = self.refuse_close() {
-            return Err(refused);
-        }
-        self.queue_close(close);
-        // Whoever has the reader looks at it for a moment, or closes as well.
-        let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-        reader.discard_until_closed(self);
         Ok(())
+    }
+
+    /// Queues our Close unless there was one. Returns whether the connection has an end yet to come.
+    fn begin_close(&self, close: CloseFrame) -> Result<bool> {
+        if self.is_over() {
+            return Ok(false);
+        }
+        self.check_close()?;
+        self.queue_close(close);
+        Ok(true)
     }
 
     /// Gives the connection up: a Close 1001 goes out if that needs no waiting.
@@ -105,10 +93,11 @@ impl SharedConnection {
         self.abort(CloseCause::Aborted);
     }
 
-    /// The error for a close inside a batch of the calling thread, or inside a reader that it sends: our Close could only leave
-    /// after that.
-    fn refuse_close(&self) -> Option<Error> {
-        self.state().own_transaction(Purpose::Close)
+    /// # Errors
+    ///
+    /// [`Error::Usage`] inside a batch of the calling thread, or inside a reader that it sends: our Close could only leave after that.
+    fn check_close(&self) -> Result<()> {
+        self.state().own_transaction(Purpose::Close).map_or(Ok(()), Err)
     }
 }
 

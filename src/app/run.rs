@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::attempt::{Attempt, Connector};
 use super::closed::Closed;
 use super::error::AppError;
-use super::session::{Ending, Session};
+use super::session::{RetryDecision, Session};
 use super::shared::{Request, Shared};
 use super::stage::Audience;
 use super::sync::{Arc, now};
@@ -33,9 +33,9 @@ pub(super) fn run<A: Audience>(session: &mut Session<'_, A>, mut way: Way<'_, '_
             Err(error) => (error, None),
         };
         match session.ended(error, info, now()) {
-            Ending::Over(outcome) => return outcome,
-            Ending::Retry(at) if session.handle().shared().back_off(at) => {}
-            Ending::Retry(_) => return Ok(session.called_off()),
+            RetryDecision::Over(outcome) => return outcome,
+            RetryDecision::Retry(at) if session.handle().shared().back_off(at) => {}
+            RetryDecision::Retry(_) => return Ok(session.called_off()),
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct Session<'a, A> {
 
 /// What follows the end of a connection or of an attempt.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(super) enum RetryDecision {
     /// Another attempt, then.
     Retry(Instant),
     /// The end of the run.
@@ -140,7 +140,7 @@ impl<'a, A: Audience> Session<'a, A> {
     }
 
     /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.
-    pub(super) fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> Ending {
+    pub(super) fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> RetryDecision {
         let shared = self.handle.shared();
         let was_open = matches!(self.life.phase(), Phase::Open { .. });
         let info = info.or_else(|| error.close_info().cloned()).unwrap_or_else(never_connected);
@@ -161,9 +161,9 @@ impl<'a, A: Audience> Session<'a, A> {
         }
         let closed = self.close(&info, next, was_open);
         match next {
-            Next::Retry { at, .. } if closed.reconnect.is_some() => Ending::Retry(at),
-            Next::Stop if is_failure => Ending::Over(Err(error)),
-            Next::Retry { .. } | Next::Stop => Ending::Over(Ok(closed)),
+            Next::Retry { at, .. } if closed.reconnect.is_some() => RetryDecision::Retry(at),
+            Next::Stop if is_failure => RetryDecision::Over(Err(error)),
+            Next::Retry { .. } | Next::Stop => RetryDecision::Over(Ok(closed)),
         }
     }
 

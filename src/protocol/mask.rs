@@ -65,13 +65,13 @@ pub type Entropy = Box<dyn FnMut(&mut [u8]) + Send>;
 /// # Ok::<(), websocket_sync::protocol::LocalProtocolError>(())
 /// ```
 pub struct MaskKeys {
-    source: Source,
+    source: KeySource,
     /// Keys not used yet are `pool[next..]`.
     pool: [[u8; 4]; Self::BATCH],
     next: usize,
 }
 
-enum Source {
+enum KeySource {
     Pool(Entropy),
     Each(Box<dyn FnMut() -> [u8; 4] + Send>),
 }
@@ -82,15 +82,15 @@ impl MaskKeys {
 
     /// Keys drawn from `entropy` in batches of 256.
     pub fn pooled(entropy: Entropy) -> Self {
-        Self::new(Source::Pool(entropy))
+        Self::new(KeySource::Pool(entropy))
     }
 
     /// Asks `key` anew for each frame.
     pub fn each(key: Box<dyn FnMut() -> [u8; 4] + Send>) -> Self {
-        Self::new(Source::Each(key))
+        Self::new(KeySource::Each(key))
     }
 
-    const fn new(source: Source) -> Self {
+    const fn new(source: KeySource) -> Self {
         Self { source, pool: [[0; 4]; Self::BATCH], next: Self::BATCH }
     }
 
@@ -107,12 +107,12 @@ impl MaskKeys {
     #[cold]
     fn refill(&mut self) -> [u8; 4] {
         match &mut self.source {
-            Source::Pool(entropy) => {
+            KeySource::Pool(entropy) => {
                 entropy(self.pool.as_flattened_mut());
                 self.next = 1;
                 self.pool[0]
             }
-            Source::Each(key) => key(),
+            KeySource::Each(key) => key(),
         }
     }
 }

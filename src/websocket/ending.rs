@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::reader::Reader;
 use super::shared::{Purpose, SharedConnection};
-use super::write_guard::CloseProgress;
+use super::write_guard::CloseSendStatus;
 use super::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::net::{Deadline, is_timeout};
@@ -31,14 +31,14 @@ impl SharedConnection {
             return Ok(());
         }
         let progress = self.send_queued_close(self.closing_deadline());
-        if progress == CloseProgress::Late {
+        if progress == CloseSendStatus::Late {
             self.state().renew_send_by();
         }
         self.watch_blocked_receive();
         match progress {
-            CloseProgress::Left => Ok(()),
-            CloseProgress::Late | CloseProgress::Behind => Err(Error::Timeout(Phase::Close)),
-            CloseProgress::Failed => Err(self.write_error()),
+            CloseSendStatus::Left => Ok(()),
+            CloseSendStatus::Late | CloseSendStatus::Behind => Err(Error::Timeout(Phase::Close)),
+            CloseSendStatus::Failed => Err(self.write_error()),
         }
     }
 
@@ -158,18 +158,18 @@ impl Ending {
     pub(super) fn advance(&mut self, shared: &SharedConnection, deadline: Deadline) -> Option<Error> {
         if self.phase == EndingPhase::SendingClose {
             match self.send_close(shared, deadline) {
-                CloseProgress::Left => self.shut_write(shared),
-                CloseProgress::Failed => self.phase = EndingPhase::Over,
-                CloseProgress::Behind if self.patience.is_over() && !self.until.is_over() => {
+                CloseSendStatus::Left => self.shut_write(shared),
+                CloseSendStatus::Failed => self.phase = EndingPhase::Over,
+                CloseSendStatus::Behind if self.patience.is_over() && !self.until.is_over() => {
                     if self.error.is_some() {
                         shared.watch_closing_deadline();
                     }
                     return Some(self.error());
                 }
-                CloseProgress::Late | CloseProgress::Behind if deadline.is_now() && !self.until.is_over() => {
+                CloseSendStatus::Late | CloseSendStatus::Behind if deadline.is_now() && !self.until.is_over() => {
                     return None;
                 }
-                CloseProgress::Late | CloseProgress::Behind => self.phase = EndingPhase::Over,
+                CloseSendStatus::Late | CloseSendStatus::Behind => self.phase = EndingPhase::Over,
             }
         }
         if self.drain(shared, deadline) == Drained::NotYet {
@@ -182,7 +182,7 @@ impl Ending {
         Some(self.error())
     }
 
-    fn send_close(&self, shared: &SharedConnection, deadline: Deadline) -> CloseProgress {
+    fn send_close(&self, shared: &SharedConnection, deadline: Deadline) -> CloseSendStatus {
         let by = self.until.min(deadline);
         if by.is_over() {
             return shared.send_queued_close(Deadline::NOW);
@@ -190,7 +190,7 @@ impl Ending {
         // Behind another thread's send it waits no longer than that, but for the peer to take it as long as there is time.
         let patience = if self.patience.is_over() { Deadline::NOW } else { by.min(self.patience) };
         match shared.send_queued_close(patience) {
-            CloseProgress::Late => shared.send_queued_close(by),
+            CloseSendStatus::Late => shared.send_queued_close(by),
             progress => progress,
         }
     }

@@ -102,7 +102,7 @@ enum QueuedControl {
 
 /// How far the sending of a queued Close has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum CloseProgress {
+pub(super) enum CloseSendStatus {
     /// It has left, or nothing is due.
     Left,
     /// The peer has not taken it by the deadline.
@@ -274,12 +274,12 @@ impl SharedConnection {
     }
 
     /// Sends our Close if it still waits to be sent, by the deadline.
-    pub(super) fn send_queued_close(&self, deadline: Deadline) -> CloseProgress {
+    pub(super) fn send_queued_close(&self, deadline: Deadline) -> CloseSendStatus {
         let mut state = self.state();
         loop {
             match &state.close {
-                CloseState::WriteFailed { .. } => return CloseProgress::Failed,
-                _ if state.queued_close().is_none() => return CloseProgress::Left,
+                CloseState::WriteFailed { .. } => return CloseSendStatus::Failed,
+                _ if state.queued_close().is_none() => return CloseSendStatus::Left,
                 _ => {}
             }
             if let Some(outbound) = state.outbound.take() {
@@ -288,19 +288,19 @@ impl SharedConnection {
                 WriteGuard::new(self, outbound, Some(SendDeadline::until(deadline))).flush_close();
                 state = self.state();
                 if state.queued_close().is_some() && state.close.can_write() {
-                    return CloseProgress::Late;
+                    return CloseSendStatus::Late;
                 }
                 continue;
             }
             if deadline.is_now() && state.writer == WriterKind::Waiting {
-                return CloseProgress::Behind;
+                return CloseSendStatus::Behind;
             }
             // A writer that does not wait is done in a moment.
             let until = if deadline.is_now() { Deadline::NEVER } else { deadline };
             let (woken, waited) = self.wait(state, until);
             state = woken;
             if waited.is_err() {
-                return CloseProgress::Behind;
+                return CloseSendStatus::Behind;
             }
         }
     }

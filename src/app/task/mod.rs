@@ -17,7 +17,7 @@ use super::WebSocketApp;
 use super::closed::Closed;
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
-use super::session::{Ending, Past, Session};
+use super::session::{Past, RetryDecision, Session};
 use super::shared::{Beat, Request};
 use super::stage::Stage;
 use super::sync::Arc;
@@ -336,11 +336,11 @@ impl<'env> AppTask<'env> {
 
     fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> Option<AppStep<'env>> {
         match self.with_session(|session| session.ended(error, info, now)) {
-            Ending::Retry(at) => {
+            RetryDecision::Retry(at) => {
                 self.phase = Phase::BackingOff(at);
                 None
             }
-            Ending::Over(outcome) => Some(self.over(outcome)),
+            RetryDecision::Over(outcome) => Some(self.over(outcome)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Chunks of frames to steps: whole messages, frames or pieces.
 
 use super::frames::Chunk;
-use super::{Granularity, Inbound, Latest, Piece, State, Step, Taking, TextPolicy};
+use super::{Granularity, Inbound, Latest, Piece, ReceiveState, Step, Taking, TextPolicy};
 use crate::message::MessageKind;
 use crate::protocol::Room;
 use crate::protocol::close::CloseFrame;
@@ -13,7 +13,7 @@ impl Inbound {
     pub(super) fn step(&mut self, asked: Granularity) -> Result<Step, ProtocolError> {
         let step = self.next_step(asked);
         if let Err(error) = step {
-            self.state = State::Failed(error);
+            self.state = ReceiveState::Failed(error);
             self.discard();
         }
         step
@@ -22,13 +22,13 @@ impl Inbound {
     fn next_step(&mut self, asked: Granularity) -> Result<Step, ProtocolError> {
         loop {
             let half = match self.state {
-                State::Idle => None,
-                State::Receiving(taking) => Some(taking),
-                State::Closed => {
+                ReceiveState::Idle => None,
+                ReceiveState::Receiving(taking) => Some(taking),
+                ReceiveState::Closed => {
                     self.discard();
                     return Ok(Step::Ended);
                 }
-                State::Failed(error) => return Err(error),
+                ReceiveState::Failed(error) => return Err(error),
             };
             if !self.frames.next_chunk(&mut self.window, half.is_some())? {
                 return Ok(Step::NeedMore);
@@ -52,7 +52,7 @@ impl Inbound {
                 let body = self.window.behind(chunk.len);
                 let close = CloseFrame::parse(body).inspect_err(|_| self.close = CloseFrame::parse_rejected(body))?;
                 self.close = Some(close);
-                self.state = State::Closed;
+                self.state = ReceiveState::Closed;
                 Step::Close
             }
         })
@@ -69,7 +69,7 @@ impl Inbound {
         let kind = self.frames.message.kind;
         if chunk.is_whole_message() && taking == Taking::Message && !self.frames.message.compressed {
             // It stays where it lies, and text is validated when it is looked at.
-            self.state = State::Idle;
+            self.state = ReceiveState::Idle;
             self.latest = Latest::Window(kind, chunk.len);
             return Ok(Some(Step::Message));
         }
@@ -86,16 +86,16 @@ impl Inbound {
                 (Latest::Gathered, Step::Piece(piece))
             }
             Taking::Nothing | Taking::Message | Taking::Frame(_) | Taking::Skip => {
-                self.state = if ends_message { State::Idle } else { State::Receiving(taking) };
+                self.state = if ends_message { ReceiveState::Idle } else { ReceiveState::Receiving(taking) };
                 return Ok(None);
             }
         };
         self.latest = brought;
         self.state = match self.utf8.incomplete() {
-            _ if ends_message => State::Idle,
-            0 => State::Receiving(Taking::Nothing),
+            _ if ends_message => ReceiveState::Idle,
+            0 => ReceiveState::Receiving(Taking::Nothing),
             // What is left of a character that is cut can only be handed out in the same way.
-            _ => State::Receiving(taking),
+            _ => ReceiveState::Receiving(taking),
         };
         Ok(Some(step))
     }

@@ -52,7 +52,7 @@ pub struct Inbound {
     utf8: Utf8Validator,
     /// What was gathered of the message in progress and not handed out, or what the last step brought.
     bytes: ByteBuffer,
-    state: State,
+    state: ReceiveState,
     /// A message whose payload is shorter than this may be taken after a look at the beginning of its frame alone. 0 where masks or
     /// reserved bits take part; a compressed message does not begin like a plain one.
     short: u32,
@@ -65,7 +65,7 @@ pub struct Inbound {
 
 /// Where the receiving half stands between two calls. Everything that depends on it asks it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
+enum ReceiveState {
     /// Between two messages.
     Idle,
     /// In a message, of which something is or is not taken and not handed out.
@@ -147,7 +147,7 @@ impl Inbound {
             policy,
             utf8: Utf8Validator::default(),
             bytes: ByteBuffer::default(),
-            state: State::Idle,
+            state: ReceiveState::Idle,
             short,
             discards: false,
             latest: Latest::Nothing,
@@ -161,14 +161,14 @@ impl Inbound {
     pub fn space(&mut self) -> &mut [u8] {
         self.latest = Latest::Nothing;
         match self.state {
-            State::Receiving(Taking::Message | Taking::Frame(_)) if self.reads_past_the_window() => {
+            ReceiveState::Receiving(Taking::Message | Taking::Frame(_)) if self.reads_past_the_window() => {
                 self.latest = Latest::DirectSpace;
                 let missing = usize::try_from(self.frames.missing()).unwrap_or(usize::MAX);
                 return self.bytes.room_within(Self::DIRECT_STEP, missing);
             }
-            State::Idle | State::Receiving(Taking::Nothing) => self.bytes.clear(),
-            State::Receiving(_) => {}
-            State::Closed | State::Failed(_) => self.discard(),
+            ReceiveState::Idle | ReceiveState::Receiving(Taking::Nothing) => self.bytes.clear(),
+            ReceiveState::Receiving(_) => {}
+            ReceiveState::Closed | ReceiveState::Failed(_) => self.discard(),
         }
         self.window.space()
     }
@@ -184,7 +184,7 @@ impl Inbound {
         } else {
             self.bytes.note_use(self.bytes.len());
             self.window.received(length);
-            if matches!(self.state, State::Closed | State::Failed(_)) {
+            if matches!(self.state, ReceiveState::Closed | ReceiveState::Failed(_)) {
                 self.window.discard();
             }
         }
@@ -212,7 +212,7 @@ impl Inbound {
     /// Goes on to the next message if it is a short one that lies there as a whole.
     #[inline]
     pub(crate) fn advance_short(&mut self) -> bool {
-        let State::Idle = self.state else { return false };
+        let ReceiveState::Idle = self.state else { return false };
         let Some((kind, length)) = self.frames.short_message(&mut self.window, self.short) else { return false };
         self.latest = Latest::Window(kind, length);
         true
@@ -321,7 +321,7 @@ impl Inbound {
     /// The peer's Close, once it was received.
     pub const fn close(&self) -> Option<&CloseFrame> {
         match self.state {
-            State::Closed => self.close.as_ref(),
+            ReceiveState::Closed => self.close.as_ref(),
             _ => None,
         }
     }
@@ -330,7 +330,7 @@ impl Inbound {
     /// reason that are not UTF-8 are escaped.
     pub const fn rejected_close(&self) -> Option<&CloseFrame> {
         match self.state {
-            State::Failed(_) => self.close.as_ref(),
+            ReceiveState::Failed(_) => self.close.as_ref(),
             _ => None,
         }
     }
@@ -350,14 +350,14 @@ impl Inbound {
     /// Whether a step is possible without receiving more. It may turn out to be [`Step::NeedMore`] when only a beginning is
     /// there.
     pub const fn has_buffered(&self) -> bool {
-        matches!(self.state, State::Idle | State::Receiving(_)) && !self.window.is_empty()
+        matches!(self.state, ReceiveState::Idle | ReceiveState::Receiving(_)) && !self.window.is_empty()
     }
 
     /// The message of which a part was received, but not its end; `None` once that cannot come any more.
     pub const fn in_progress(&self) -> Option<MessageKind> {
         match self.state {
-            State::Receiving(_) => Some(self.frames.message.kind),
-            State::Idle | State::Closed | State::Failed(_) => None,
+            ReceiveState::Receiving(_) => Some(self.frames.message.kind),
+            ReceiveState::Idle | ReceiveState::Closed | ReceiveState::Failed(_) => None,
         }
     }
 
@@ -365,16 +365,16 @@ impl Inbound {
     /// a character that the end of a frame or of a piece has cut. The next step is of that granularity, whichever is asked for.
     pub const fn half_taken(&self) -> Option<Granularity> {
         match self.state {
-            State::Receiving(Taking::Message) => Some(Granularity::Message),
-            State::Receiving(Taking::Frame(_)) => Some(Granularity::Frame),
-            State::Receiving(Taking::Piece) => Some(Granularity::Piece),
+            ReceiveState::Receiving(Taking::Message) => Some(Granularity::Message),
+            ReceiveState::Receiving(Taking::Frame(_)) => Some(Granularity::Frame),
+            ReceiveState::Receiving(Taking::Piece) => Some(Granularity::Piece),
             _ => None,
         }
     }
 
     /// Throws the rest of the message in progress away as it comes. It is still checked.
     pub fn skip_message(&mut self) {
-        if let State::Receiving(taking) = &mut self.state {
+        if let ReceiveState::Receiving(taking) = &mut self.state {
             *taking = Taking::Skip;
             self.latest = Latest::Nothing;
             self.bytes.clear();
@@ -415,7 +415,7 @@ impl Inbound {
     /// are no text by themselves.
     #[inline(never)]
     fn gathered_message(&mut self) -> Result<MessageRef<'_>, ProtocolError> {
-        if let State::Failed(error) = self.state {
+        if let ReceiveState::Failed(error) = self.state {
             return Err(error);
         }
         let Latest::Gathered = self.latest else { return Ok(MessageRef::Binary(&[])) };
@@ -447,7 +447,7 @@ impl Inbound {
         let payload = &mut self.bytes.as_mut_slice()[before..];
         self.frames.take_direct(payload);
         if is_validated(self.frames.message.kind, self.policy) && self.utf8.push(payload).is_err() {
-            self.state = State::Failed(ProtocolError::TextNotUtf8);
+            self.state = ReceiveState::Failed(ProtocolError::TextNotUtf8);
         }
         self.bytes.note_use(self.bytes.len());
     }
@@ -473,8 +473,8 @@ fn text_behind(window: &mut Window, length: usize) -> Option<&str> {
 
 /// Nothing is told any more but this.
 #[cold]
-const fn fail(state: &mut State, error: ProtocolError) -> ProtocolError {
-    *state = State::Failed(error);
+const fn fail(state: &mut ReceiveState, error: ProtocolError) -> ProtocolError {
+    *state = ReceiveState::Failed(error);
     error
 }
 

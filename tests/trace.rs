@@ -416,7 +416,7 @@ fn over_tls_what_is_inside_is_told() {
                     request.push(char::from(byte[0]));
                 }
                 tls.write_all(&[answer_to(&request).into_bytes(), frame(0x81, "inside")].concat()).unwrap();
-                tls_peer::say_farewell(&mut tls);
+                tls_peer::send_close_notify(&mut tls);
             });
             let listener = Listener::new();
             let port = url.trim_end_matches('/').rsplit_once(':').unwrap().1.to_owned();

@@ -132,30 +132,30 @@ pub(super) fn unix(options: &SocketOptions) -> io::Result<socket2::Socket> {
 
 /// Sets what the platform has. Nothing here is worth failing for.
 fn apply(socket: &socket2::Socket, options: &SocketOptions) {
-    tell("TCP_NODELAY", socket.set_tcp_nodelay(options.nodelay));
+    log_failure("TCP_NODELAY", socket.set_tcp_nodelay(options.nodelay));
     if let Some(keepalive) = options.keepalive {
         let settings = TcpKeepalive::new().with_time(keepalive.idle).with_interval(keepalive.interval);
-        tell("keepalive", socket.set_tcp_keepalive(&settings.with_retries(keepalive.count)));
+        log_failure("keepalive", socket.set_tcp_keepalive(&settings.with_retries(keepalive.count)));
     }
     #[cfg(target_os = "linux")]
     if let Some(limit) = options.unacknowledged_limit() {
-        tell("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
+        log_failure("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
     }
     if options.quickack {
-        tell("TCP_QUICKACK", quickack(socket));
+        log_failure("TCP_QUICKACK", quickack(socket));
     }
 }
 
 fn buffers(socket: &socket2::Socket, options: &SocketOptions) {
     if let Some(bytes) = options.recv_buffer_size {
-        tell("SO_RCVBUF", socket.set_recv_buffer_size(bytes));
+        log_failure("SO_RCVBUF", socket.set_recv_buffer_size(bytes));
     }
     if let Some(bytes) = options.send_buffer_size {
-        tell("SO_SNDBUF", socket.set_send_buffer_size(bytes));
+        log_failure("SO_SNDBUF", socket.set_send_buffer_size(bytes));
     }
 }
 
-fn tell(name: &str, result: io::Result<()>) {
+fn log_failure(name: &str, result: io::Result<()>) {
     if let Err(error) = result {
         log::debug!("cannot set {name}: {error}");
     }

@@ -150,8 +150,8 @@ impl Stream {
         }
     }
 
-    /// Ends one direction or both and wakes the threads that wait in it. Never waits. TLS says farewell first, if it
-    /// can do so without waiting.
+    /// Ends one direction or both and wakes the threads that wait in it. Never waits. TLS sends close_notify first,
+    /// if that goes without waiting.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {
             Self::Plain(transport) => transport.shutdown(how),

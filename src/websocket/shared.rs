@@ -310,7 +310,7 @@ impl SharedConnection {
         state.close = CloseState::Closed(info.clone());
         state.pong = None;
         self.has_unsent.store(false, Ordering::Relaxed);
-        self.changed.notify_all();
+        state.wake_all(self);
         info
     }
 
@@ -354,7 +354,7 @@ impl SharedConnection {
         state.close = CloseState::WriteFailed { info: info.clone(), read_by };
         state.pong = None;
         self.has_unsent.store(false, Ordering::Relaxed);
-        self.changed.notify_all();
+        state.wake_all(self);
         drop(state);
         self.event_loop.wake();
         match cause {

@@ -54,7 +54,7 @@ impl<'a> TakenOutbound<'a> {
 
     #[cold]
     fn into_guard(mut self) -> WriteGuard<'a> {
-        WriteGuard::of(self.shared, self.outbound.take())
+        WriteGuard::untraced(self.shared, self.outbound.take())
     }
 }
 
@@ -62,7 +62,7 @@ impl Drop for TakenOutbound<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         if let Some(outbound) = self.outbound.take() {
-            drop(WriteGuard::of(self.shared, Some(outbound)));
+            drop(WriteGuard::untraced(self.shared, Some(outbound)));
         }
     }
 }
@@ -363,14 +363,14 @@ impl<'a> WriteGuard<'a> {
             Some(epoch) if shared.is_traced(epoch, &outbound) => Tracing::On,
             _ => Tracing::Off,
         };
-        let mut guard = Self::of(shared, Some(outbound));
+        let mut guard = Self::untraced(shared, Some(outbound));
         (guard.deadline, guard.trace) = (deadline, trace);
         guard
     }
 
     /// A guard whose time has not begun, without a trace.
     #[cold]
-    const fn of(shared: &'a SharedConnection, outbound: Option<Box<Outbound>>) -> Self {
+    const fn untraced(shared: &'a SharedConnection, outbound: Option<Box<Outbound>>) -> Self {
         Self { shared, outbound, deadline: None, condition: Condition::Whole, hold: Hold::Single, trace: Tracing::Off }
     }
 
@@ -628,7 +628,7 @@ impl<'a> WriteGuard<'a> {
 
     /// Gives the half back after the control frames that were queued meanwhile.
     #[cold]
-    fn release(&mut self) {
+    fn give_back(&mut self) {
         if let Condition::Unfinished(checkpoint) = self.condition {
             self.condition = Condition::Whole;
             drop(self.roll_back(checkpoint, Error::Full));
@@ -662,7 +662,7 @@ impl<'a> WriteGuard<'a> {
 
 impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
-        self.release();
+        self.give_back();
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) fn speaking(config: Arc<ServerConfig>, then: fn(&mut tls_peer::Peer<T
             }
         }
         then(&mut tls);
-        tls_peer::say_farewell(&mut tls);
+        tls_peer::send_close_notify(&mut tls);
     })
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn accept<S: Read + Write>(config: Arc<ServerConfig>, mut socket: S) 
 }
 
 /// Says close_notify.
-pub(crate) fn say_farewell<S: Read + Write>(peer: &mut Peer<S>) {
+pub(crate) fn send_close_notify<S: Read + Write>(peer: &mut Peer<S>) {
     peer.conn.send_close_notify();
     peer.flush().unwrap();
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use native_tls::Protocol;
 use websocket_sync::{CloseCause, Error, Message, MessageRef, Phase, SystemRoots, TlsOptions, WebSocket};
 
-use crate::tls_peer::{Authority, VERSIONS, Validity, say_farewell};
+use crate::tls_peer::{Authority, VERSIONS, Validity, send_close_notify};
 use crate::{LONG, echo, options, serve, serve_tungstenite, trusting};
 
 on_each_backend! {
@@ -126,7 +126,7 @@ fn an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify(tls: Tls
         let (url, _server) = serve_tungstenite(authority.server("localhost"), move |mut ws| {
             ws.send("whole".into()).unwrap();
             if farewell {
-                say_farewell(ws.get_mut());
+                send_close_notify(ws.get_mut());
             }
         });
         let mut ws = trusting(&tls, &authority).connect(&url).unwrap();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use native_tls::{Protocol, TlsConnector};
 use rustls::ServerConfig;
 
-use super::tls_peer::{VERSIONS, accept, say_farewell};
+use super::tls_peer::{VERSIONS, accept, send_close_notify};
 use super::{Authority, Validity, long, patient, pattern, read_exact, serve, soon, tcp_pair};
 use crate::error::{Error, Phase};
 use crate::net::deadline::Deadline;
@@ -35,8 +35,8 @@ on_each_backend! {
     a_connection_lost_in_the_handshake_is_no_verdict_of_tls
     the_handshake_ends_at_its_deadline_against_silence_and_against_a_trickle
     a_read_that_times_out_loses_nothing
-    the_end_of_the_stream_is_told_with_and_without_a_farewell
-    shutting_down_says_farewell_and_ends_what_is_sent_but_not_what_is_received
+    the_end_of_the_stream_is_told_with_and_without_close_notify
+    shutting_down_sends_close_notify_and_ends_what_is_sent_but_not_what_is_received
     what_did_not_fit_a_read_is_known_to_be_at_hand
     a_layer_can_stand_on_another
     both_roles_are_played
@@ -250,15 +250,15 @@ fn a_read_that_times_out_loses_nothing(tls: TlsOptions) {
     drop(server.join().unwrap());
 }
 
-fn the_end_of_the_stream_is_told_with_and_without_a_farewell(tls: TlsOptions) {
-    for farewell in [true, false] {
+fn the_end_of_the_stream_is_told_with_and_without_close_notify(tls: TlsOptions) {
+    for close_notify in [true, false] {
         let authority = Authority::new();
         let config = authority.server("localhost");
         let (port, _server) = serve(move |socket| {
             let mut tls = accept(config, socket).unwrap();
             tls.write_all(b"last words").unwrap();
-            if farewell {
-                say_farewell(&mut tls);
+            if close_notify {
+                send_close_notify(&mut tls);
             }
             tls.sock.shutdown(Shutdown::Write).unwrap();
             let _ = io::copy(&mut tls.sock, &mut io::sink());
@@ -271,7 +271,7 @@ fn the_end_of_the_stream_is_told_with_and_without_a_farewell(tls: TlsOptions) {
     }
 }
 
-fn shutting_down_says_farewell_and_ends_what_is_sent_but_not_what_is_received(tls: TlsOptions) {
+fn shutting_down_sends_close_notify_and_ends_what_is_sent_but_not_what_is_received(tls: TlsOptions) {
     let authority = Authority::new();
     let config = authority.server("localhost");
     let (port, server) = serve(move |socket| {

@@ -52,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// Says farewell to the peer (close_notify).
+    /// Sends close_notify to the peer.
     pub(super) fn close(&mut self) {
         match self {
             // It fails in the midst of a handshake, where there is nothing to be said.

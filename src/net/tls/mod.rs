@@ -94,7 +94,7 @@ pub(crate) struct Tls {
     host: Box<str>,
     output: Mutex<Output>,
     session: Mutex<Session>,
-    /// Rung when a writer may find that the reader has brought what it waits for.
+    /// Notified when the reader has brought what a writer may wait for.
     progress: Condvar,
     /// Whether there are bytes to send that nobody is about to send. Raised under either lock, lowered under both.
     unsent: AtomicBool,
@@ -141,7 +141,7 @@ impl Tls {
             if let Some(result) = decrypted {
                 drop(session);
                 self.flush_unsent();
-                return result.map_err(|error| self.verdict(error));
+                return result.map_err(|error| self.tls_error(error));
             }
             let mut incoming = mem::take(&mut session.engine.pipe().incoming);
             drop(session);
@@ -157,9 +157,9 @@ impl Tls {
         }
     }
 
-    /// What decrypting said, in our words.
+    /// An error of decrypting as a [`TlsError`] that names the host.
     #[cold]
-    fn verdict(&self, problem: io::Error) -> io::Error {
+    fn tls_error(&self, problem: io::Error) -> io::Error {
         let kind = engine::kind(&problem);
         io::Error::new(
             io::ErrorKind::InvalidData,
@@ -171,7 +171,7 @@ impl Tls {
     pub(super) fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
         let mut output = self.output();
         let sent = self.send_in_turn(&mut output, buf, timer, taken);
-        self.release(output, sent)
+        self.unlock_output(output, sent)
     }
 
     fn send_in_turn(
@@ -197,7 +197,7 @@ impl Tls {
     pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         let Some(mut output) = self.try_output() else { return Ok(0) };
         let result = self.try_encrypt(&mut output, buf);
-        self.release(output, result)
+        self.unlock_output(output, result)
     }
 
     /// See [`Stream::has_output`].
@@ -251,13 +251,13 @@ impl Tls {
     /// See [`Stream::shutdown`].
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         if how != Shutdown::Read {
-            self.say_farewell();
+            self.send_close_notify();
         }
         self.below.shutdown(how)
     }
 
     /// Sends close_notify, unless that would mean to wait for somebody who is sending.
-    fn say_farewell(&self) {
+    fn send_close_notify(&self) {
         let output = self.try_output();
         let mut session = self.session();
         let first = !mem::replace(&mut session.shut, true);
@@ -319,8 +319,8 @@ impl Tls {
         }
     }
 
-    /// Lets go of the output, and looks after what others could not send because of it. The first error is told.
-    fn release<T>(&self, output: MutexGuard<'_, Output>, result: io::Result<T>) -> io::Result<T> {
+    /// Unlocks the output, and sends what others left because it was locked. The first error is returned.
+    fn unlock_output<T>(&self, output: MutexGuard<'_, Output>, result: io::Result<T>) -> io::Result<T> {
         if !output.is_empty() {
             self.unsent.store(true, Ordering::Relaxed);
             return result;

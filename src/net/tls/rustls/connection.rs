@@ -24,7 +24,7 @@ pub(super) enum Want<'a> {
     Progress,
     /// These bytes encrypted.
     Encrypt(&'a [u8]),
-    /// A farewell (close_notify).
+    /// close_notify.
     Farewell,
 }
 
@@ -43,7 +43,7 @@ pub(super) enum Step {
     Again,
     /// The same, and there was plaintext.
     Plain,
-    /// The peer has said farewell. More may be sent.
+    /// The peer has sent close_notify. More may be sent.
     PeerClosed,
     /// What was wanted is done. More bytes are needed to go on.
     Done,

@@ -29,7 +29,7 @@ pub(in crate::net::tls) struct Machine {
     pipe: Pipe,
     kept: Vec<u8>,
     plain: Plain,
-    /// The peer has said farewell.
+    /// The peer has sent close_notify.
     closed: bool,
     /// What was wrong; nothing is done after that.
     failed: Option<Error>,

@@ -59,7 +59,7 @@ fn on(backend: TlsOptions) -> Vec<Kind> {
     kinds
 }
 
-/// Speaks TLS, hears a request, does this and says farewell.
+/// Speaks TLS, hears a request, does this and sends close_notify.
 pub(crate) fn speaking(config: Arc<ServerConfig>, then: fn(&mut tls_peer::Peer<TcpStream>)) -> Server {
     Server::new(move |stream| {
         let Ok(mut tls) = tls_peer::accept(Arc::clone(&config), stream) else { return };

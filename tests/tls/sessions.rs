@@ -121,11 +121,11 @@ fn silence_instead_of_a_handshake_ends_at_the_deadline(tls: TlsOptions) {
 }
 
 fn an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify(tls: TlsOptions) {
-    for farewell in [true, false] {
+    for close_notify in [true, false] {
         let authority = Authority::new();
         let (url, _server) = serve_tungstenite(authority.server("localhost"), move |mut ws| {
             ws.send("whole".into()).unwrap();
-            if farewell {
+            if close_notify {
                 send_close_notify(ws.get_mut());
             }
         });

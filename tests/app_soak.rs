@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use app_support::serve_again;
-use support::{Peer, bounded, descriptors_and_threads, frame, join, ms};
+use support::{
+    Peer, assert_back_at, bounded, descriptors_and_threads, frame, join, ms, settled_descriptors_and_threads,
+};
 use websocket_sync::{CloseCause, Closed, Overflow, Reconnect, Result, WebSocketApp};
 
 const RECONNECTS: usize = 10_000;
@@ -141,7 +143,7 @@ fn ten_thousand_reconnects_leave_nothing_behind_and_nothing_grows() {
     bounded(240, || {
         // All that is made once.
         run(20, |app| app);
-        let before = descriptors_and_threads();
+        let before = settled_descriptors_and_threads();
         check_flat(&run(RECONNECTS, |app| app));
         assert_back_at(before);
         check_flat(&run(RECONNECTS / 5, |app| app.queue(4, Overflow::Block)));
@@ -185,13 +187,4 @@ fn a_server_that_drops_at_once_is_asked_as_often_as_the_back_off_says() {
 fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
-}
-
-/// A thread that was joined is gone a little later.
-fn assert_back_at(before: (usize, usize)) {
-    let start = Instant::now();
-    while descriptors_and_threads() != before && start.elapsed() < ms(5000) {
-        thread::sleep(ms(10));
-    }
-    assert_eq!(descriptors_and_threads(), before);
 }

@@ -20,7 +20,9 @@ use std::{io, iter};
 
 use app_support::{Log, nowhere, serve_again, show_closed, show_error};
 use races::Manners;
-use support::{Peer, alone, at_once, bounded, by_deadline, descriptors_and_threads, frame, join, ms};
+use support::{
+    Peer, alone, assert_back_at, at_once, bounded, by_deadline, frame, join, ms, settled_descriptors_and_threads,
+};
 use websocket_sync::{
     CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest, ManyApps,
     MessageRef, Overflow, Reconnect, Result, SocketOptions, ThisThread, TlsOptions, Transport, WebSocket, WebSocketApp,
@@ -312,7 +314,7 @@ fn callbacks_may_borrow_and_all_apps_are_driven_by_one_thread() {
         });
         let (heard, this) = (AtomicUsize::new(0), thread::current().id());
         let mut ended = 0;
-        let before = descriptors_and_threads();
+        let before = settled_descriptors_and_threads();
         {
             let mut apps = ManyApps::new().unwrap();
             apps.on_ended(|_, outcome| {
@@ -332,7 +334,7 @@ fn callbacks_may_borrow_and_all_apps_are_driven_by_one_thread() {
         }
         assert_eq!((ended, heard.load(Ordering::Relaxed)), (APPS, APPS));
         join(server);
-        wait_for("the server's threads are gone", || descriptors_and_threads().1 <= before.1);
+        assert_back_at(before);
     });
 }
 

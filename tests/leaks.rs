@@ -9,7 +9,6 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, mpsc};
 use std::thread;
-use std::time::Instant;
 
 use support::{bounded, frame, ms};
 use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, MessageRef, Overflow, WebSocketApp};
@@ -32,7 +31,7 @@ fn connections_leave_no_descriptor_and_no_thread_behind() {
 fn ten_thousand_reconnects_of_an_app_leave_nothing_behind() {
     const TIMES: u32 = 10_000;
     bounded(85, || {
-        let before = support::descriptors_and_threads();
+        let before = support::settled_descriptors_and_threads();
         let (server, sockets) = mpsc::channel::<UnixStream>();
         let peer = thread::spawn(move || {
             for (number, socket) in (0..).zip(sockets) {
@@ -70,7 +69,7 @@ fn ten_thousand_reconnects_of_an_app_leave_nothing_behind() {
         assert_eq!((opened, closed), (TIMES, TIMES));
         // Beside the peer's socket and thread there is never more than one of each.
         assert!(worst.0 <= before.0 + 4 && worst.1 <= before.1 + 2, "{before:?}, at worst {worst:?}");
-        assert_back_at(before);
+        support::assert_back_at(before);
     });
 }
 
@@ -102,9 +101,9 @@ fn runs_of_apps_leave_no_thread_behind() {
             peer.join();
         };
         run(0);
-        let before = support::descriptors_and_threads();
+        let before = support::settled_descriptors_and_threads();
         (0..200).for_each(run);
-        assert_back_at(before);
+        support::assert_back_at(before);
     });
 }
 
@@ -113,14 +112,14 @@ fn ten_thousand_connections_with_two_senders_a_receiver_and_a_closer_leave_nothi
     const ROUNDS: usize = 10_000;
     const LANES: usize = 4;
     bounded(85, || {
-        let before = support::descriptors_and_threads();
+        let before = support::settled_descriptors_and_threads();
         // Several at a time, so that one that waits for a processor does not hold up all.
         thread::scope(|scope| {
             for lane in 0..LANES {
                 scope.spawn(move || (lane..ROUNDS).step_by(LANES).for_each(race));
             }
         });
-        assert_back_at(before);
+        support::assert_back_at(before);
     });
 }
 
@@ -147,9 +146,9 @@ fn connections_that_fail_leave_nothing_behind() {
             peer.join();
         };
         fail(0);
-        let before = support::descriptors_and_threads();
+        let before = support::settled_descriptors_and_threads();
         (0..300).for_each(fail);
-        assert_back_at(before);
+        support::assert_back_at(before);
     });
 }
 
@@ -183,9 +182,9 @@ fn proxies_that_fail_leave_nothing_behind() {
             peer.join();
         };
         (0..says.len()).for_each(fail);
-        let before = support::descriptors_and_threads();
+        let before = support::settled_descriptors_and_threads();
         (0..100 * says.len()).for_each(fail);
-        assert_back_at(before);
+        support::assert_back_at(before);
     });
 }
 
@@ -219,9 +218,9 @@ fn openings_that_are_called_off_leave_nothing_behind() {
             while listener.accept().is_ok() {}
         };
         (0..3).for_each(call_off);
-        let before = support::descriptors_and_threads();
+        let before = support::settled_descriptors_and_threads();
         (0..300).for_each(call_off);
-        assert_back_at(before);
+        support::assert_back_at(before);
     });
 }
 
@@ -230,7 +229,7 @@ fn those_who_lose_the_race_are_closed() {
     bounded(60, || {
         let localhost = std::net::IpAddr::from([127, 0, 0, 1]);
         let hole = support::BlackHole::new(localhost).unwrap();
-        let before = support::descriptors_and_threads();
+        let before = support::settled_descriptors_and_threads();
         let (url, peer) = support::serve(|mut peer| {
             peer.accept();
             support::one_close(&mut peer)
@@ -245,7 +244,7 @@ fn those_who_lose_the_race_are_closed() {
         ws.close().unwrap();
         peer.join();
         drop(ws);
-        assert_back_at(before);
+        support::assert_back_at(before);
     });
 }
 
@@ -278,13 +277,4 @@ fn race(round: usize) {
     });
     drop(ws);
     peer.join();
-}
-
-/// A thread that was joined is gone a little later.
-fn assert_back_at(before: (usize, usize)) {
-    let start = Instant::now();
-    while support::descriptors_and_threads() != before && start.elapsed() < ms(5000) {
-        thread::sleep(ms(10));
-    }
-    assert_eq!(support::descriptors_and_threads(), before);
 }

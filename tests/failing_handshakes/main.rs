@@ -90,7 +90,7 @@ impl Kind {
 
     /// What all those rounds leave behind, after what those at the other end need to notice.
     fn left_behind(&mut self, patience: Duration) -> Option<String> {
-        let before = support::descriptors_and_threads();
+        let before = support::settled_descriptors_and_threads();
         (0..WARM_UP).for_each(|_| self.fail());
         let memory = support::Memory::now();
         let own = measure(|| (0..TIMES).for_each(|_| self.fail()));

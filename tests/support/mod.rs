@@ -575,3 +575,31 @@ pub(crate) fn descriptors_and_threads() -> (usize, usize) {
     let count = |path| std::fs::read_dir(path).map_or(0, Iterator::count);
     (count("/proc/self/fd"), count("/proc/self/task"))
 }
+
+/// The same, to compare with later. A thread that was joined is counted until the kernel has taken it down, which may take longer
+/// than the call that joined it: so this waits until the numbers have stood still for a while.
+pub(crate) fn settled_descriptors_and_threads() -> (usize, usize) {
+    let (start, mut since, mut settled) = (Instant::now(), Instant::now(), descriptors_and_threads());
+    while since.elapsed() < ms(50) && start.elapsed() < ms(5000) {
+        thread::sleep(ms(5));
+        let now = descriptors_and_threads();
+        if now != settled {
+            (settled, since) = (now, Instant::now());
+        }
+    }
+    settled
+}
+
+/// The process has no more descriptors and threads than `before`, after what the kernel needs to take a thread down.
+#[track_caller]
+pub(crate) fn assert_back_at(before: (usize, usize)) {
+    let is_back = || {
+        let now = descriptors_and_threads();
+        now.0 <= before.0 && now.1 <= before.1
+    };
+    let start = Instant::now();
+    while !is_back() && start.elapsed() < ms(5000) {
+        thread::sleep(ms(10));
+    }
+    assert!(is_back(), "{:?} descriptors and threads, {before:?} before", descriptors_and_threads());
+}

@@ -4,14 +4,15 @@ use std::net::Shutdown;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::reader::Reader;
+use super::acquire::CloseSendStatus;
+use super::close_state::CloseState;
+use super::reader::{Buffered, Reader};
 use super::shared::{Purpose, SharedConnection};
-use super::write_guard::CloseSendStatus;
 use super::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::net::{Deadline, is_timeout};
-use crate::protocol::{CloseCode, CloseFrame, Role};
-use crate::sync::Mutex;
+use crate::protocol::{CloseCode, CloseFrame, FrameHeader, Opcode, Role, Step, mask};
+use crate::sync::{Mutex, thread};
 
 impl SharedConnection {
     /// Sends a Close and does not wait for the peer's. After the first, none is sent.
@@ -79,6 +80,40 @@ impl SharedConnection {
         self.check_close()?;
         self.queue_close(close);
         Ok(true)
+    }
+
+    /// The closing handshake has got a deadline: a receive that began to wait before that knows nothing of it.
+    pub(super) fn watch_blocked_receive(&self) {
+        if self.activity.is_blocked() {
+            self.watch_closing_deadline();
+        }
+    }
+
+    /// Has a thread of its own end the connection at the closing deadline.
+    #[cold]
+    pub(super) fn watch_closing_deadline(&self) {
+        let Some(connection) = self.this.upgrade() else { return };
+        let watch = thread::Builder::new().name("websocket-close".to_owned()).spawn(move || connection.await_end());
+        if watch.is_err() {
+            // Without a thread there is nobody to keep the deadline.
+            self.abort(CloseCause::Unanswered);
+        }
+    }
+
+    /// Waits until the connection is over, and ends it at the closing deadline.
+    pub(super) fn await_end(&self) {
+        let mut state = self.state();
+        while !matches!(state.close, CloseState::Closed(_)) {
+            let deadline = state.close.deadline();
+            let (woken, waited) = self.wait(state, deadline);
+            state = woken;
+            // The state may have gone on to a later deadline meanwhile.
+            if waited.is_err() && state.close.deadline().is_over() && !matches!(state.close, CloseState::Closed(_)) {
+                drop(state);
+                self.abort(CloseCause::Unanswered);
+                return;
+            }
+        }
     }
 
     /// Gives the connection up: a Close 1001 goes out if that needs no waiting.
@@ -227,4 +262,76 @@ impl Ending {
 enum Drained {
     Enough,
     NotYet,
+}
+
+/// Whether what the peer said before this side ended the connection was looked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum LastLook {
+    Due,
+    Done,
+}
+
+impl Reader {
+    /// How much is looked through for a Close that came before this side ended the connection, in bytes.
+    const MAX_LOOK: usize = 1 << 20;
+
+    /// This side has ended the connection. If the peer's Close had come by then, that is how it ended: what has arrived is looked
+    /// through once, without waiting.
+    #[cold]
+    pub(super) fn look_for_close(&mut self, shared: &SharedConnection) -> Option<Error> {
+        let info = shared.close_info()?;
+        if self.last_look == LastLook::Done || info.is_decided_by_peer() {
+            return None;
+        }
+        self.last_look = LastLook::Done;
+        self.inbound.discard_messages();
+        let mut looked = 0;
+        while looked < Self::MAX_LOOK {
+            match self.inbound.advance() {
+                Ok(Step::NeedMore) => match self.read(shared, Deadline::NOW) {
+                    Ok(length @ 1..) => {
+                        self.inbound.received(length);
+                        looked += length;
+                    }
+                    Ok(_) | Err(_) => break,
+                },
+                Ok(Step::Close | Step::Ended) => {
+                    let info = shared.receive_close(self.inbound.close()?, self.closed_first);
+                    return Some(Error::Closed(Box::new(info)));
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        None
+    }
+
+    /// Nothing more can be sent, and what has arrived can still be received. Whether the peer's Close is among that, without
+    /// taking anything away from the receives that follow.
+    #[cold]
+    pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
+        while !self.inbound.space().is_empty()
+            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW)
+        {
+            self.inbound.received(length);
+            self.buffered = Buffered::Unknown;
+        }
+        let (missing, unread) = self.inbound.beginning();
+        find_close(unread.get(usize::try_from(missing).ok()?..)?)
+    }
+}
+
+/// The Close among whole frames; what is no frame hides the rest.
+fn find_close(mut bytes: &[u8]) -> Option<CloseFrame> {
+    loop {
+        let (header, length) = FrameHeader::parse(bytes).ok()??;
+        let payload = bytes.get(length..)?;
+        let (payload, rest) = payload.split_at_checked(usize::try_from(header.len).ok()?)?;
+        if header.opcode == Opcode::Close {
+            let mut body = payload.to_vec();
+            mask(header.mask.unwrap_or_default(), &mut body);
+            return CloseFrame::parse(&body).ok();
+        }
+        bytes = rest;
+    }
 }

@@ -1,9 +1,11 @@
 //! The blocking driver: a connection that is received from and sent to.
 //!
 //! [`WebSocket`] owns the receiving half ([`reader`]); the sending half is shared with every [`Sender`] ([`shared`]), and taken by
-//! whoever writes ([`write_guard`], [`writing`]). [`opening`] and [`ending`] are the two handshakes. The public calls are here, in
-//! [`receive`], [`send`], [`streams`] and [`facts`].
+//! whoever writes ([`acquire`], [`write_guard`], [`writing`]). [`opening`] and [`ending`] are the two handshakes, [`close_state`] is
+//! how far the second one has come. The public calls are here, in [`receive`], [`send`], [`streams`] and [`facts`].
 
+mod acquire;
+mod close_state;
 mod compression;
 mod ending;
 mod event_loop;
@@ -35,10 +37,10 @@ pub(crate) use crate::protocol::handshake::Response;
 /// Plain values that those who drive a connection name too.
 pub(crate) use crate::protocol::{CloseCode, Granularity, Opcode};
 
+use self::acquire::STALL;
 use self::opening::Opening;
 use self::reader::Reader;
 use self::shared::{SharedConnection, WriterKind};
-use self::write_guard::STALL;
 use self::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::net::Transport;

@@ -4,14 +4,12 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::ending::Ending;
+use super::ending::{Ending, LastLook};
 use super::shared::SharedConnection;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
 use crate::net::{Deadline, is_timeout};
-use crate::protocol::{
-    CloseFrame, FrameHeader, Granularity, Inbound, LocalProtocolError, Opcode, ProtocolError, Step, mask,
-};
+use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Step};
 use crate::sync::{ThreadToken, now};
 use crate::trace::{Epoch, FrameTap, TraceDirection, Tracer};
 
@@ -28,8 +26,8 @@ pub(super) struct Reader {
     /// The thread that receives, as the others know it.
     thread: ThreadToken,
     /// Who has closed, where both have.
-    closed_first: CloseCause,
-    last_look: LastLook,
+    pub(super) closed_first: CloseCause,
+    pub(super) last_look: LastLook,
     /// How many bytes were received after the closing deadline.
     late: usize,
 }
@@ -71,13 +69,6 @@ pub(super) enum ReceiveDeadline {
     /// So long after it first has to wait; `None` for as long as it takes. Zero looks once.
     Timeout(Option<Duration>),
     At(Deadline),
-}
-
-/// Whether what the peer said before this side ended the connection was looked for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum LastLook {
-    Due,
-    Done,
 }
 
 /// What a receive that does not wait may still read: a peer that sends without a pause must not keep it from returning.
@@ -140,8 +131,6 @@ impl Reader {
     const IDLE: Duration = Duration::from_secs(1);
     /// How often what found no room is sent again, while nothing is received: the peer may wait for it before it says anything.
     const RETRY: Duration = Duration::from_millis(50);
-    /// How much is looked through for a Close that came before this side ended the connection, in bytes.
-    const MAX_LOOK: usize = 1 << 20;
     /// How much is received that had arrived by the closing deadline, in bytes.
     const MAX_LATE: usize = 1 << 20;
 
@@ -216,7 +205,8 @@ impl Reader {
         let mut budget = Budget::FULL;
         loop {
             if self.ending.is_some() {
-                return self.advance_ending(shared, deadline.start());
+                self.buffered = Buffered::Nothing;
+                return advance_ending(&mut self.ending, shared, deadline.start()).map(|()| None);
             }
             let step = match granularity {
                 Granularity::Message => self.inbound.advance(),
@@ -391,11 +381,6 @@ impl Reader {
         Ok(())
     }
 
-    fn advance_ending(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Option<Step>> {
-        self.buffered = Buffered::Nothing;
-        advance_ending(&mut self.ending, shared, deadline).map(|()| None)
-    }
-
     /// Reads once. What waits to be sent goes first, if it goes without waiting.
     fn fill(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Filled> {
         loop {
@@ -477,7 +462,7 @@ impl Reader {
 
     /// Reads once, and tells the trace of it if there is one.
     #[inline]
-    fn read(&mut self, shared: &SharedConnection, deadline: Deadline) -> io::Result<usize> {
+    pub(super) fn read(&mut self, shared: &SharedConnection, deadline: Deadline) -> io::Result<usize> {
         let is_traced = self.follow_trace();
         let space = self.inbound.space();
         let read = shared.stream.read(space, deadline);
@@ -485,51 +470,6 @@ impl Reader {
             self.trace.pass(&space[..length]);
         }
         read
-    }
-
-    /// This side has ended the connection. If the peer's Close had come by then, that is how it ended: what has arrived is looked
-    /// through once, without waiting.
-    #[cold]
-    pub(super) fn look_for_close(&mut self, shared: &SharedConnection) -> Option<Error> {
-        let info = shared.close_info()?;
-        if self.last_look == LastLook::Done || info.is_decided_by_peer() {
-            return None;
-        }
-        self.last_look = LastLook::Done;
-        self.inbound.discard_messages();
-        let mut looked = 0;
-        while looked < Self::MAX_LOOK {
-            match self.inbound.advance() {
-                Ok(Step::NeedMore) => match self.read(shared, Deadline::NOW) {
-                    Ok(length @ 1..) => {
-                        self.inbound.received(length);
-                        looked += length;
-                    }
-                    Ok(_) | Err(_) => break,
-                },
-                Ok(Step::Close | Step::Ended) => {
-                    let info = shared.receive_close(self.inbound.close()?, self.closed_first);
-                    return Some(Error::Closed(Box::new(info)));
-                }
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-        None
-    }
-
-    /// Nothing more can be sent, and what has arrived can still be received. Whether the peer's Close is among that, without
-    /// taking anything away from the receives that follow.
-    #[cold]
-    pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
-        while !self.inbound.space().is_empty()
-            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW)
-        {
-            self.inbound.received(length);
-            self.buffered = Buffered::Unknown;
-        }
-        let (missing, unread) = self.inbound.beginning();
-        find_close(unread.get(usize::try_from(missing).ok()?..)?)
     }
 
     /// Whether there is a trace, which then has seen all that has come of the frame that comes next.
@@ -547,21 +487,6 @@ impl Reader {
         let (missing, beginning) = self.inbound.beginning();
         self.trace.join(epoch, missing);
         self.trace.pass(beginning);
-    }
-}
-
-/// The Close among whole frames; what is no frame hides the rest.
-fn find_close(mut bytes: &[u8]) -> Option<CloseFrame> {
-    loop {
-        let (header, length) = FrameHeader::parse(bytes).ok()??;
-        let payload = bytes.get(length..)?;
-        let (payload, rest) = payload.split_at_checked(usize::try_from(header.len).ok()?)?;
-        if header.opcode == Opcode::Close {
-            let mut body = payload.to_vec();
-            mask(header.mask.unwrap_or_default(), &mut body);
-            return CloseFrame::parse(&body).ok();
-        }
-        bytes = rest;
     }
 }
 

@@ -4,18 +4,14 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
 use std::thread;
-use std::time::Duration;
 
-use super::shared::{CloseState, ControlPayload, Purpose, SendState, SharedConnection, Transaction, WriterKind};
+use super::acquire::{QueuedControl, send_deadline};
+use super::shared::{SharedConnection, Transaction};
 use crate::error::{CloseCause, Error, Phase, Result};
-use crate::message::MessageRef;
-use crate::net::{Deadline, SendDeadline, is_timeout};
-use crate::protocol::{Checkpoint, CloseFrame, Compression, LocalProtocolError, MaskKeys, Outbound};
-use crate::sync::{MutexGuard, ThreadToken};
+use crate::net::{SendDeadline, is_timeout};
+use crate::protocol::{Checkpoint, LocalProtocolError, MaskKeys, Outbound};
+use crate::sync::ThreadToken;
 use crate::trace::Epoch;
-
-/// How long a send may go without a byte leaving when no limit is set for the whole.
-pub(super) const STALL: Duration = Duration::from_secs(30);
 
 /// The sending half, taken out of the shared state. Dropped, it is given back; a control frame that the receiver has queued in
 /// the meantime is sent first, as far as that is possible without waiting.
@@ -29,42 +25,6 @@ pub(super) struct WriteGuard<'a> {
     condition: Condition,
     hold: Hold,
     trace: Tracing,
-}
-
-/// The sending half, taken where nothing had to be considered. Dropped, it is given back as by a [`WriteGuard`].
-struct TakenOutbound<'a> {
-    shared: &'a SharedConnection,
-    outbound: Option<Box<Outbound>>,
-}
-
-impl<'a> TakenOutbound<'a> {
-    #[inline(always)]
-    fn outbound(&mut self) -> &mut Outbound {
-        self.outbound.as_mut().expect("the sending half is there until it is given back")
-    }
-
-    /// Gives the half back after all of it was written; at once, unless something has happened meanwhile.
-    #[inline(always)]
-    fn give_back(mut self) {
-        let mut state = self.shared.state();
-        if state.is_undisturbed() && !self.shared.is_marked_unsent() {
-            std::mem::swap(&mut state.outbound, &mut self.outbound);
-        }
-    }
-
-    #[cold]
-    fn into_guard(mut self) -> WriteGuard<'a> {
-        WriteGuard::untraced(self.shared, self.outbound.take())
-    }
-}
-
-impl Drop for TakenOutbound<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if let Some(outbound) = self.outbound.take() {
-            drop(WriteGuard::untraced(self.shared, Some(outbound)));
-        }
-    }
 }
 
 /// What has become of what was begun.
@@ -94,260 +54,6 @@ enum Tracing {
     On,
 }
 
-/// A control frame that was queued.
-enum QueuedControl {
-    Pong(ControlPayload),
-    Close(CloseFrame),
-}
-
-/// How far the sending of a queued Close has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum CloseSendStatus {
-    /// It has left, or nothing is due.
-    Left,
-    /// The peer has not taken it by the deadline.
-    Late,
-    /// It waits behind what another thread sends, which is not over by the deadline.
-    Behind,
-    /// It cannot leave any more.
-    Failed,
-}
-
-impl SharedConnection {
-    /// Sends a message as one frame, and waits for the sending half and the network within the time for a send.
-    ///
-    /// In the usual case nobody else sends, nothing is compressed, and the frame leaves at once. That case is decided here with one
-    /// look at the state before and one after; all others go through a [`WriteGuard`].
-    #[inline(always)]
-    pub(super) fn write_message(&self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
-        let Some(mut taken) = self.take_undisturbed() else { return self.write_message_in_turn(message, compression) };
-        let outbound = taken.outbound();
-        let Some(length) = outbound.plain_message(message) else {
-            drop(taken);
-            return self.write_message_in_turn(message, compression);
-        };
-        let pending = outbound.pending();
-        let all = pending.len();
-        match self.stream.try_write_all(pending) {
-            Ok(()) => {
-                outbound.written(all);
-                taken.give_back();
-                Ok(length)
-            }
-            Err(written) => taken.into_guard().finish_message(length, written),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn write_message_in_turn(&self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
-        self.acquire(Purpose::Message)?.send(|outbound| outbound.message_with(message, compression))
-    }
-
-    /// Takes the sending half where nothing has to be considered and there is no trace.
-    #[inline(always)]
-    fn take_undisturbed(&self) -> Option<TakenOutbound<'_>> {
-        let mut state = self.state();
-        if !state.is_undisturbed() || Epoch::now().is_some() {
-            return None;
-        }
-        let outbound = state.outbound.take();
-        drop(state);
-        outbound.is_some().then_some(TakenOutbound { shared: self, outbound })
-    }
-
-    /// Takes the sending half, and waits for it within the time for a send.
-    pub(super) fn acquire<'a>(&'a self, purpose: Purpose) -> Result<WriteGuard<'a>> {
-        let mut state = self.state();
-        state.check(purpose)?;
-        if state.overtaken == 0
-            && let Some(outbound) = state.take_outbound(purpose)
-        {
-            drop(state);
-            return Ok(WriteGuard::new(self, outbound, None));
-        }
-        self.wait_for_outbound(state, purpose, None)
-    }
-
-    /// The same within `longest` at most, which also covers what is written then.
-    pub(super) fn acquire_within<'a>(&'a self, purpose: Purpose, longest: Option<Duration>) -> Result<WriteGuard<'a>> {
-        let state = self.state();
-        let mut deadline = send_deadline(&state);
-        deadline.total = deadline.total.min(Deadline::after(longest));
-        self.wait_for_outbound(state, purpose, Some(deadline))
-    }
-
-    /// Takes the sending half without waiting, to give it back at once.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Full`] while a thread has it that may wait for the network, or others come first.
-    pub(super) fn try_acquire<'a>(&'a self, purpose: Purpose) -> Result<WriteGuard<'a>> {
-        let mut state = self.state();
-        loop {
-            state.check(purpose)?;
-            if state.overtaken > 0 || state.is_held_up(purpose) {
-                return Err(Error::Full);
-            }
-            if let Some(outbound) = state.outbound.take() {
-                state.writer = WriterKind::Immediate;
-                drop(state);
-                return Ok(WriteGuard::new(self, outbound, Some(SendDeadline::until(Deadline::NOW))));
-            }
-            if state.writer == WriterKind::Waiting {
-                return Err(Error::Full);
-            }
-            state = self.wait(state, Deadline::NEVER).0;
-        }
-    }
-
-    /// Waits for the sending half while others have it. A thread that was woken for it and found it taken again goes before all
-    /// that come later: one that sends without a pause must not starve the others.
-    #[cold]
-    fn wait_for_outbound<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, SendState>,
-        purpose: Purpose,
-        deadline: Option<SendDeadline>,
-    ) -> Result<WriteGuard<'a>> {
-        let deadline = deadline.unwrap_or_else(|| send_deadline(&state));
-        let until = deadline.total.min(Deadline::after(deadline.stall));
-        let mut overtaken = false;
-        let outcome = loop {
-            let outbound = match state.check(purpose) {
-                Ok(()) if overtaken || state.overtaken == 0 => state.take_outbound(purpose),
-                Ok(()) => None,
-                Err(error) => break Err(error),
-            };
-            if let Some(outbound) = outbound {
-                break Ok(outbound);
-            }
-            let (woken, waited) = self.wait(state, until);
-            state = woken;
-            if waited.is_err() {
-                break Err(Error::Timeout(Phase::Send));
-            }
-            // Whoever waits for the end of a message in fragments was not overtaken, and must not be before the thread that is to
-            // end it.
-            let is_overtaken = state.outbound.is_none() && !state.is_held_up(purpose);
-            self.count_overtaken(&mut state, &mut overtaken, is_overtaken);
-        };
-        self.count_overtaken(&mut state, &mut overtaken, false);
-        drop(state);
-        outcome.map(|outbound| WriteGuard::new(self, outbound, Some(deadline)))
-    }
-
-    /// Counts a waiting thread among those that were overtaken, or no longer: then the others may go on.
-    fn count_overtaken(&self, state: &mut SendState, counted: &mut bool, is_overtaken: bool) {
-        match (*counted, is_overtaken) {
-            (false, true) => state.overtaken += 1,
-            (true, false) => state.overtaken -= 1,
-            _ => return,
-        }
-        *counted = is_overtaken;
-        if !is_overtaken {
-            state.wake_all(self);
-        }
-    }
-
-    /// Sends what waits to be sent as far as that is possible without waiting. A thread that has the sending half sends it
-    /// when it gives that back.
-    pub(super) fn flush_pending(&self) {
-        let mut state = self.state();
-        if let Some(outbound) = state.outbound.take() {
-            state.writer = WriterKind::Immediate;
-            drop(state);
-            drop(WriteGuard::new(self, outbound, Some(SendDeadline::until(Deadline::NOW))));
-        }
-    }
-
-    /// The same; whether that is all of it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`] when nothing can be sent any more.
-    pub(super) fn try_flush(&self) -> Result<bool> {
-        if self.has_unsent() {
-            self.flush_pending();
-        }
-        if self.can_write() { Ok(!self.has_unsent()) } else { Err(self.write_error()) }
-    }
-
-    /// Sends our Close if it still waits to be sent, by the deadline.
-    pub(super) fn send_queued_close(&self, deadline: Deadline) -> CloseSendStatus {
-        let mut state = self.state();
-        loop {
-            match &state.close {
-                CloseState::WriteFailed { .. } => return CloseSendStatus::Failed,
-                _ if state.queued_close().is_none() => return CloseSendStatus::Left,
-                _ => {}
-            }
-            if let Some(outbound) = state.outbound.take() {
-                state.writer = if deadline.is_now() { WriterKind::Immediate } else { WriterKind::Waiting };
-                drop(state);
-                WriteGuard::new(self, outbound, Some(SendDeadline::until(deadline))).flush_close();
-                state = self.state();
-                if state.queued_close().is_some() && state.close.can_write() {
-                    return CloseSendStatus::Late;
-                }
-                continue;
-            }
-            if deadline.is_now() && state.writer == WriterKind::Waiting {
-                return CloseSendStatus::Behind;
-            }
-            // A writer that does not wait is done in a moment.
-            let until = if deadline.is_now() { Deadline::NEVER } else { deadline };
-            let (woken, waited) = self.wait(state, until);
-            state = woken;
-            if waited.is_err() {
-                return CloseSendStatus::Behind;
-            }
-        }
-    }
-
-    /// Gives the sending half back, unless a control frame was queued that must be sent first: then both are returned.
-    fn give_back(&self, outbound: Box<Outbound>) -> Option<(Box<Outbound>, QueuedControl)> {
-        let mut state = self.state();
-        let is_stuck = !outbound.pending().is_empty();
-        if !is_stuck && let Some(control) = state.take_control(&outbound) {
-            return Some((outbound, control));
-        }
-        self.put_back(state, outbound);
-        None
-    }
-
-    fn put_back(&self, mut state: MutexGuard<'_, SendState>, outbound: Box<Outbound>) {
-        let has_pending = !outbound.pending().is_empty() || self.stream.has_output();
-        if !has_pending && outbound.close_sent().is_some() {
-            state.close_left();
-        }
-        let unsent = has_pending || state.pong.is_some() || state.queued_close().is_some();
-        self.set_unsent(unsent && state.close.can_write());
-        state.outbound = Some(outbound);
-        state.writer = WriterKind::Waiting;
-        state.wake_all(self);
-    }
-}
-
-impl SendState {
-    /// The control frame that is to be sent next.
-    fn take_control(&mut self, outbound: &Outbound) -> Option<QueuedControl> {
-        if !self.close.can_write() {
-            return None;
-        }
-        match self.queued_close() {
-            Some(close) if outbound.close_sent().is_none() => Some(QueuedControl::Close(close.clone())),
-            _ => self.pong.take().map(QueuedControl::Pong),
-        }
-    }
-
-    /// The usual case: nobody else sends or wants to, nothing is queued, neither side has closed.
-    #[inline]
-    fn is_undisturbed(&self) -> bool {
-        self.waiting == 0 && self.pong.is_none() && self.transaction.is_none() && matches!(self.close, CloseState::Open)
-    }
-}
-
 impl<'a> WriteGuard<'a> {
     /// A payload is masked and written in chunks of this size: large enough that the system call is nothing, small enough that the
     /// kernel finds it in the second-level cache.
@@ -358,7 +64,7 @@ impl<'a> WriteGuard<'a> {
     /// returning.
     const CONTROLS: usize = 4;
 
-    fn new(shared: &'a SharedConnection, outbound: Box<Outbound>, deadline: Option<SendDeadline>) -> Self {
+    pub(super) fn new(shared: &'a SharedConnection, outbound: Box<Outbound>, deadline: Option<SendDeadline>) -> Self {
         let trace = match Epoch::now() {
             Some(epoch) if shared.is_traced(epoch, &outbound) => Tracing::On,
             _ => Tracing::Off,
@@ -370,7 +76,7 @@ impl<'a> WriteGuard<'a> {
 
     /// A guard whose time has not begun, without a trace.
     #[cold]
-    const fn untraced(shared: &'a SharedConnection, outbound: Option<Box<Outbound>>) -> Self {
+    pub(super) const fn untraced(shared: &'a SharedConnection, outbound: Option<Box<Outbound>>) -> Self {
         Self { shared, outbound, deadline: None, condition: Condition::Whole, hold: Hold::Single, trace: Tracing::Off }
     }
 
@@ -394,7 +100,7 @@ impl<'a> WriteGuard<'a> {
     /// Sends the rest of a message of which a first write has taken a part, or nothing.
     #[cold]
     #[inline(never)]
-    fn finish_message(mut self, length: usize, written: io::Result<usize>) -> Result<usize> {
+    pub(super) fn finish_message(mut self, length: usize, written: io::Result<usize>) -> Result<usize> {
         let checkpoint = self.outbound().checkpoint_before_message(length);
         match self.flush_rest(written) {
             Ok(()) => Ok(length),
@@ -580,7 +286,7 @@ impl<'a> WriteGuard<'a> {
     }
 
     /// Sends our Close, and waits for that until the deadline of the guard. What has not left by then stays pending.
-    fn flush_close(mut self) {
+    pub(super) fn flush_close(mut self) {
         let control = self.shared.state().take_control(self.outbound());
         if let Some(control) = control {
             self.encode_control(&control);
@@ -680,13 +386,5 @@ impl SharedConnection {
     #[cold]
     fn trace_sent(&self, bytes: &[u8]) {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner).pass(bytes);
-    }
-}
-
-/// The time for a send, from now.
-fn send_deadline(state: &SendState) -> SendDeadline {
-    match state.timeouts.send {
-        Some(limit) => SendDeadline::until(Deadline::after(Some(limit))),
-        None => SendDeadline::while_progressing(STALL),
     }
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::MessageWriter;
-use super::shared::{Purpose, SharedConnection};
+use super::close_state::CloseState;
+use super::shared::{Purpose, SendState, SharedConnection};
 use super::write_guard::WriteGuard;
 use crate::error::{Error, OptionsError, Result};
 use crate::message::{MessageKind, MessageRef};
 use crate::protocol::{
     Checkpoint, CloseFrame, Compression, Fin, Frame, FrameHeader, LocalProtocolError, Opcode, Outbound,
 };
+use crate::trace::Epoch;
 
 /// Whether a call may wait for the network.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,6 +43,48 @@ impl SharedConnection {
         self.send_frame_with(Purpose::Message, message.as_bytes().len(), wait, |outbound| {
             outbound.message_with(message, compression)
         })
+    }
+
+    /// Sends a message as one frame, and waits for the sending half and the network within the time for a send.
+    ///
+    /// In the usual case nobody else sends, nothing is compressed, and the frame leaves at once. That case is decided here with one
+    /// look at the state before and one after; all others go through a [`WriteGuard`].
+    #[inline(always)]
+    fn write_message(&self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
+        let Some(mut taken) = self.take_undisturbed() else { return self.write_message_in_turn(message, compression) };
+        let outbound = taken.outbound();
+        let Some(length) = outbound.plain_message(message) else {
+            drop(taken);
+            return self.write_message_in_turn(message, compression);
+        };
+        let pending = outbound.pending();
+        let all = pending.len();
+        match self.stream.try_write_all(pending) {
+            Ok(()) => {
+                outbound.written(all);
+                taken.give_back();
+                Ok(length)
+            }
+            Err(written) => taken.into_guard().finish_message(length, written),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_message_in_turn(&self, message: MessageRef<'_>, compression: Compression) -> Result<usize> {
+        self.acquire(Purpose::Message)?.send(|outbound| outbound.message_with(message, compression))
+    }
+
+    /// Takes the sending half where nothing has to be considered and there is no trace.
+    #[inline(always)]
+    fn take_undisturbed(&self) -> Option<TakenOutbound<'_>> {
+        let mut state = self.state();
+        if !state.is_undisturbed() || Epoch::now().is_some() {
+            return None;
+        }
+        let outbound = state.outbound.take();
+        drop(state);
+        outbound.is_some().then_some(TakenOutbound { shared: self, outbound })
     }
 
     /// Sends a payload as a whole message or a control frame.
@@ -191,6 +235,50 @@ impl SharedConnection {
             return Err(too_large(length));
         }
         self.try_acquire(purpose)?.send_now(size, self.max_unsent, encode)
+    }
+}
+
+impl SendState {
+    /// The usual case: nobody else sends or wants to, nothing is queued, neither side has closed.
+    #[inline]
+    fn is_undisturbed(&self) -> bool {
+        self.waiting == 0 && self.pong.is_none() && self.transaction.is_none() && matches!(self.close, CloseState::Open)
+    }
+}
+
+/// The sending half, taken where nothing had to be considered. Dropped, it is given back as by a [`WriteGuard`].
+struct TakenOutbound<'a> {
+    shared: &'a SharedConnection,
+    outbound: Option<Box<Outbound>>,
+}
+
+impl<'a> TakenOutbound<'a> {
+    #[inline(always)]
+    fn outbound(&mut self) -> &mut Outbound {
+        self.outbound.as_mut().expect("the sending half is there until it is given back")
+    }
+
+    /// Gives the half back after all of it was written; at once, unless something has happened meanwhile.
+    #[inline(always)]
+    fn give_back(mut self) {
+        let mut state = self.shared.state();
+        if state.is_undisturbed() && !self.shared.is_marked_unsent() {
+            std::mem::swap(&mut state.outbound, &mut self.outbound);
+        }
+    }
+
+    #[cold]
+    fn into_guard(mut self) -> WriteGuard<'a> {
+        WriteGuard::untraced(self.shared, self.outbound.take())
+    }
+}
+
+impl Drop for TakenOutbound<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if let Some(outbound) = self.outbound.take() {
+            drop(WriteGuard::untraced(self.shared, Some(outbound)));
+        }
     }
 }
 

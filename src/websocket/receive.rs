@@ -24,13 +24,11 @@ impl WebSocket {
     #[inline]
     pub fn recv(&mut self) -> Result<Message> {
         let (reader, shared) = self.receiver()?;
+        if reader.inbound.advance_short() {
+            return reader.short_message(shared).map(MessageRef::to_owned);
+        }
         let deadline = reader.deadline();
-        let message = if reader.inbound.advance_short() {
-            reader.take_message(shared, deadline)
-        } else {
-            reader.receive_owned(shared, deadline)
-        };
-        message?.ok_or_else(timed_out)
+        reader.receive_owned(shared, deadline)?.ok_or_else(timed_out)
     }
 
     /// Receives a message without copying it: valid until the next receive. To answer it while it is borrowed, send through a

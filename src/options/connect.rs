@@ -64,6 +64,7 @@ pub(crate) struct Settings {
     /// The limit on frames that the user has set, if any.
     pub(super) frame_limit: Option<usize>,
     pub(crate) head_limits: HeadLimits,
+    pub(crate) has_lenient_handshake: bool,
     pub(crate) skips_utf8_validation: bool,
     pub(crate) fires_cont_frame: bool,
     pub(crate) deflate: Option<DeflateOptions>,
@@ -332,6 +333,7 @@ impl fmt::Debug for Settings {
             .field("subprotocols", &self.subprotocols)
             .field("limits", &self.limits)
             .field("head_limits", &self.head_limits)
+            .field("has_lenient_handshake", &self.has_lenient_handshake)
             .field("skips_utf8_validation", &self.skips_utf8_validation)
             .field("fires_cont_frame", &self.fires_cont_frame)
             .field("mask_key", &self.mask_key)

@@ -138,6 +138,32 @@ impl ConnectOptions {
         self.with(|settings| settings.redirect_limit = Some(redirects))
     }
 
+    /// Takes the answer of a server that breaks some rules of form when it opens the WebSocket (status 101):
+    ///
+    /// | rule | what is taken |
+    /// | --- | --- |
+    /// | the version is HTTP/1.1 (RFC 6455, section 4.1) | HTTP/1.0 too |
+    /// | `Upgrade`, `Sec-WebSocket-Accept`, `-Protocol` and `-Extensions` occur once | several fields with equal values |
+    /// | `Sec-WebSocket-Protocol` and `-Extensions` are not empty | empty ones, as if they were not there |
+    /// | a line is a field, with a token and a colon (RFC 9112, section 5.1) | other lines, which are skipped |
+    /// | no more than [`max_head_fields`](Self::max_head_fields) fields | as many as [`max_head_size`](Self::max_head_size) has room for |
+    ///
+    /// Everything else stays as it is: the key must be answered, what was not offered is refused, folded lines and control
+    /// characters too, and refusals, redirects and proxies are read strictly. An error that this option would have avoided names
+    /// it. For servers that cannot be mended; Python's client takes all of these.
+    ///
+    /// Default: strict.
+    ///
+    /// ```no_run
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// let ws = ConnectOptions::new().lenient_handshake().connect("ws://device.example/")?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn lenient_handshake(self) -> Self {
+        self.with(|settings| settings.has_lenient_handshake = true)
+    }
+
     /// The same for a server that a redirect leads to, and that none of these options was meant for.
     pub(crate) fn for_another_origin(&self) -> Self {
         self.clone().with(|settings| settings.tls = settings.tls.clone().for_another_origin())

@@ -1,14 +1,15 @@
 //! The client's side of the opening handshake (RFC 6455, section 4.1): how the response is read and judged.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use thiserror::Error;
 
 use super::error::{Escaped, HandshakeError};
-use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, accept_for, is_upgrade_to_websocket};
+use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, accept_for, check_upgrade};
 use super::headers::Headers;
-use super::http::{BodyEnd, HeadLimits, ResponseHead, ResponsePart, ResponseReader};
+use super::http::{BodyEnd, HeadLimits, ResponseHead, ResponsePart, ResponseReader, Strictness};
 use super::request::ClientRequest;
 use crate::protocol::LocalProtocolError;
 
@@ -37,6 +38,7 @@ use crate::protocol::LocalProtocolError;
 pub struct ClientHandshake {
     offer: HandshakeOffer,
     reader: VerdictReader,
+    strictness: Strictness,
 }
 
 /// How a server answers the request of a client.
@@ -67,7 +69,37 @@ impl ClientHandshake {
         entropy: [u8; KEY_LEN],
     ) -> Result<(Self, Vec<u8>), LocalProtocolError> {
         let (bytes, offer) = request.encode(entropy)?;
-        Ok((Self { offer, reader: VerdictReader::new(limits) }, bytes))
+        Ok((Self { offer, reader: VerdictReader::new(limits), strictness: Strictness::Strict }, bytes))
+    }
+
+    /// Takes a 101 that breaks some rules of form, for servers that cannot be mended:
+    ///
+    /// | rule | what is taken |
+    /// | --- | --- |
+    /// | the version is HTTP/1.1 (RFC 6455, section 4.1) | HTTP/1.0 too |
+    /// | `Upgrade`, `Sec-WebSocket-Accept`, `-Protocol` and `-Extensions` occur once | several fields with equal values |
+    /// | `Sec-WebSocket-Protocol` and `-Extensions` are not empty | empty ones, as if they were not there |
+    /// | a line is a field, with a token and a colon (RFC 9112, section 5.1) | other lines, which are skipped |
+    /// | no more fields than [`HeadLimits::fields`] | as many as [`HeadLimits::head`] has room for |
+    ///
+    /// Everything else stays as it is: the key must be answered, what was not offered is refused, folded lines and control
+    /// characters too, and a response other than 101 is read strictly.
+    ///
+    /// ```
+    /// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HandshakeOutcome, HeadLimits};
+    ///
+    /// let request = ClientRequest::new("example.com", "/");
+    /// let (handshake, _) = ClientHandshake::new(&request, HeadLimits::default(), *b"the sample nonce")?;
+    /// let answer = b"HTTP/1.0 101 OK\r\nUpgrade: websocket\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    ///     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol:\r\nno field\r\n\r\n";
+    /// assert!(matches!(handshake.lenient().receive(answer)?, Some(HandshakeOutcome::Accepted { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn lenient(mut self) -> Self {
+        self.strictness = Strictness::Lenient;
+        self.reader.response.set_strictness(self.strictness);
+        self
     }
 
     /// Takes bytes that were received; `None` while the response goes on.
@@ -78,7 +110,7 @@ impl ClientHandshake {
     pub fn receive(&mut self, bytes: &[u8]) -> Result<Option<HandshakeOutcome>, HandshakeError> {
         let mut rest = bytes;
         let verdict = self.reader.receive(&mut rest, |head| match head.status {
-            101 => self.offer.judge(head).map(Verdict::Accepted),
+            101 => self.offer.judge_with(head, self.strictness).map(Verdict::Accepted),
             _ => Ok(Verdict::Refused(Refusal::new(head))),
         })?;
         Ok(verdict.map(|verdict| match verdict {
@@ -286,22 +318,26 @@ impl VerdictReader {
 impl HandshakeOffer {
     /// Judges a 101 by the rules of RFC 6455, section 4.1.
     pub(in crate::protocol) fn judge(&self, head: ResponseHead) -> Result<Response, HandshakeError> {
+        self.judge_with(head, Strictness::Strict)
+    }
+
+    fn judge_with(&self, head: ResponseHead, strictness: Strictness) -> Result<Response, HandshakeError> {
         let ResponseHead { minor_version, status, reason, headers } = head;
-        if minor_version != 1 {
-            return Err(HandshakeError::HttpVersion);
-        }
-        if !headers.has_element("connection", "upgrade") {
+        let judged = match strictness {
+            Strictness::Strict if minor_version != 1 => return Err(HandshakeError::HttpVersion),
+            Strictness::Strict => Cow::Borrowed(&headers),
+            Strictness::Lenient => Cow::Owned(without_tolerated(&headers)),
+        };
+        if !judged.has_element("connection", "upgrade") {
             return Err(HandshakeError::Connection);
         }
-        if !is_upgrade_to_websocket(&headers) {
-            return Err(HandshakeError::Upgrade);
-        }
-        let accept = headers.only("sec-websocket-accept").map_err(|_| HandshakeError::RepeatedAccept)?;
+        check_upgrade(&judged)?;
+        let accept = judged.only("sec-websocket-accept").map_err(|_| HandshakeError::RepeatedAccept)?;
         if accept.ok_or(HandshakeError::MissingAccept)? != accept_for(&self.key).as_bytes() {
             return Err(HandshakeError::AcceptMismatch);
         }
-        let subprotocol = self.agreed_subprotocol(&headers)?;
-        let extensions = self.agreed_extensions(&headers)?;
+        let subprotocol = self.agreed_subprotocol(&judged)?;
+        let extensions = self.agreed_extensions(&judged)?;
         Ok(Response { status, reason, headers, subprotocol, extensions })
     }
 
@@ -310,6 +346,7 @@ impl HandshakeOffer {
     fn agreed_subprotocol(&self, headers: &Headers) -> Result<Option<String>, HandshakeError> {
         match headers.only("sec-websocket-protocol").map_err(|_| HandshakeError::RepeatedSubprotocol)? {
             None => Ok(None),
+            Some([]) => Err(HandshakeError::EmptyField("Sec-WebSocket-Protocol")),
             Some(value) => match self.subprotocols.iter().find(|name| name.as_bytes() == value) {
                 Some(name) => Ok(Some(name.clone())),
                 None => Err(HandshakeError::UnofferedSubprotocol(String::from_utf8_lossy(value).into_owned())),
@@ -319,6 +356,9 @@ impl HandshakeOffer {
 
     /// The extensions of the response: each one offered, and none twice.
     fn agreed_extensions(&self, headers: &Headers) -> Result<Vec<ExtensionOffer>, HandshakeError> {
+        if headers.all("sec-websocket-extensions").any(<[u8]>::is_empty) {
+            return Err(HandshakeError::EmptyField("Sec-WebSocket-Extensions"));
+        }
         let agreed = ExtensionOffer::from_headers(headers)?;
         let mut seen = BTreeSet::new();
         for ExtensionOffer { name, .. } in &agreed {
@@ -331,6 +371,22 @@ impl HandshakeOffer {
         }
         Ok(agreed)
     }
+}
+
+/// The fields of a 101 without those that are tolerated: a handshake field that repeats one of the same value, and an empty
+/// subprotocol or extension.
+fn without_tolerated(headers: &Headers) -> Headers {
+    const ONCE: [&str; 4] = ["upgrade", "sec-websocket-accept", "sec-websocket-protocol", "sec-websocket-extensions"];
+    let mut seen = BTreeSet::new();
+    let mut kept = Headers::new();
+    for (name, value) in headers.iter() {
+        let is_empty = value.is_empty() && matches!(name, "sec-websocket-protocol" | "sec-websocket-extensions");
+        let is_repeated = ONCE.contains(&name) && !seen.insert((name, value));
+        if !is_empty && !is_repeated {
+            kept.push(name, value);
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

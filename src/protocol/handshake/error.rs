@@ -37,6 +37,10 @@ pub enum HandshakeError {
         /// The limit in force, in bytes.
         limit: usize,
     },
+    /// A `Sec-WebSocket-Protocol` or `Sec-WebSocket-Extensions` of the response without a value: each has one element at
+    /// least (RFC 6455, section 4.3).
+    #[error("{0} is empty (lenient_handshake takes it in a 101)")]
+    EmptyField(&'static str),
     /// The connection ended before the head did. Another attempt may succeed.
     #[error("connection ended before the handshake")]
     Eof,
@@ -55,26 +59,26 @@ pub enum HandshakeError {
     #[error("a header is folded over several lines")]
     FoldedHeader,
     /// A head larger than the limit.
-    #[error("head is larger than the limit of {limit} bytes")]
+    #[error("head is larger than the limit of {limit} bytes (max_head_size)")]
     HeadTooLarge {
         /// The limit in force, in bytes.
         limit: usize,
     },
     /// A line of the head that is no header: no colon, a space before it, a name that is no token (RFC 9112, section
     /// 5.1).
-    #[error("a header line is malformed")]
+    #[error("a header line is malformed (lenient_handshake skips it in a 101)")]
     HeaderSyntax,
     /// A request without `Host`, or with several (RFC 6455, section 4.2.1; RFC 9112, section 3.2).
     #[error("request does not have exactly one Host header")]
     Host,
     /// Another version than HTTP/1.1 (RFC 6455, sections 4.1 and 4.2.1).
-    #[error("HTTP version is not 1.1")]
+    #[error("HTTP version is not 1.1 (lenient_handshake takes a 101 of 1.0)")]
     HttpVersion,
     /// A `Sec-WebSocket-Key` that is not the base64 of 16 bytes (RFC 6455, section 4.2.1).
     #[error("Sec-WebSocket-Key is not the base64 of 16 bytes")]
     InvalidKey,
     /// A line of the head longer than the limit.
-    #[error("a line of the head is longer than the limit of {limit} bytes")]
+    #[error("a line of the head is longer than the limit of {limit} bytes (max_head_line)")]
     LineTooLong {
         /// The limit in force, in bytes.
         limit: usize,
@@ -101,17 +105,20 @@ pub enum HandshakeError {
     #[error("body of the refusal is malformed")]
     RefusalBody,
     /// Several `Sec-WebSocket-Accept` headers (RFC 6455, section 11.3.3).
-    #[error("Sec-WebSocket-Accept occurs several times")]
+    #[error("Sec-WebSocket-Accept occurs several times (lenient_handshake takes equal ones in a 101)")]
     RepeatedAccept,
     /// An extension that was agreed to twice (RFC 6455, section 9.1).
-    #[error("extension \"{}\" is agreed to twice", Escaped(.0))]
+    #[error("extension \"{}\" is agreed to twice (lenient_handshake takes equal fields in a 101)", Escaped(.0))]
     RepeatedExtension(String),
     /// Several `Sec-WebSocket-Key` headers (RFC 6455, section 11.3.1).
     #[error("Sec-WebSocket-Key occurs several times")]
     RepeatedKey,
     /// A response with several subprotocols (RFC 6455, section 11.3.4).
-    #[error("Sec-WebSocket-Protocol names several subprotocols")]
+    #[error("Sec-WebSocket-Protocol occurs several times (lenient_handshake takes equal ones in a 101)")]
     RepeatedSubprotocol,
+    /// Several `Upgrade` headers (RFC 6455, sections 4.1 and 4.2.1).
+    #[error("Upgrade occurs several times (lenient_handshake takes equal ones in a 101)")]
+    RepeatedUpgrade,
     /// A request with a body, which cannot be told from frames (RFC 6455, section 4.1).
     #[error("request has a body")]
     RequestBody,
@@ -131,13 +138,13 @@ pub enum HandshakeError {
         limit: usize,
     },
     /// More headers than the limit allows.
-    #[error("more than {limit} headers")]
+    #[error("more than {limit} header fields (max_head_fields; lenient_handshake takes them in a 101)")]
     TooManyFields {
         /// The limit in force.
         limit: usize,
     },
     /// More interim responses (1xx) than the limit allows.
-    #[error("more than {limit} interim responses")]
+    #[error("more than {limit} interim responses (max_interim_responses)")]
     TooManyInterim {
         /// The limit in force.
         limit: usize,
@@ -172,7 +179,10 @@ impl HandshakeError {
             | Self::SubprotocolSyntax
             | Self::UnofferedExtension(_)
             | Self::UnofferedSubprotocol(_) => "RFC 6455, section 4.1",
-            Self::Connection | Self::HttpVersion | Self::Upgrade => "RFC 6455, sections 4.1 and 4.2.1",
+            Self::Connection | Self::HttpVersion | Self::RepeatedUpgrade | Self::Upgrade => {
+                "RFC 6455, sections 4.1 and 4.2.1"
+            }
+            Self::EmptyField(_) => "RFC 6455, section 4.3",
             Self::Host
             | Self::InvalidKey
             | Self::Method
@@ -243,7 +253,10 @@ mod tests {
         let (unoffered, repeated) = (HandshakeError::UnofferedExtension, HandshakeError::RepeatedExtension);
         let parameters = HandshakeError::ExtensionParameters { name: hostile.clone(), problem: "no" };
         assert_eq!(unoffered(hostile.clone()).to_string(), format!("extension {shown} was not offered"));
-        assert_eq!(repeated(hostile.clone()).to_string(), format!("extension {shown} is agreed to twice"));
+        assert_eq!(
+            repeated(hostile.clone()).to_string(),
+            format!("extension {shown} is agreed to twice (lenient_handshake takes equal fields in a 101)")
+        );
         assert_eq!(parameters.to_string(), format!("extension {shown}: no"));
         assert!(HandshakeError::UnofferedSubprotocol(hostile).to_string().len() < 200);
     }

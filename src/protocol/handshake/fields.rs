@@ -200,10 +200,14 @@ pub(super) fn subprotocols(headers: &Headers) -> Result<Vec<String>, LocalProtoc
     Ok(offered)
 }
 
-/// Whether `Upgrade` is `websocket` in any case, and nothing else (RFC 6455, sections 4.1 and 4.2.1).
-pub(super) fn is_upgrade_to_websocket(headers: &Headers) -> bool {
+/// Refuses an `Upgrade` that is not `websocket`, in any case, and nothing else (RFC 6455, sections 4.1 and 4.2.1).
+pub(super) fn check_upgrade(headers: &Headers) -> Result<(), HandshakeError> {
     let mut protocols = headers.elements("upgrade");
-    protocols.next().is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket")) && protocols.next().is_none()
+    let is_websocket = |protocol: &[u8]| protocol.eq_ignore_ascii_case(b"websocket");
+    if protocols.next().is_some_and(is_websocket) && protocols.next().is_none() {
+        return Ok(());
+    }
+    Err(if headers.only("upgrade").is_err() { HandshakeError::RepeatedUpgrade } else { HandshakeError::Upgrade })
 }
 
 /// The `Sec-WebSocket-Key` that 16 bytes of entropy make (RFC 6455, section 4.1). They must be fresh and unpredictable

@@ -6,8 +6,10 @@
 //! RFC 9112, section 2.2, allows a recipient to recognize; nothing is forwarded here, so nobody can be made to see another head
 //! than we do. A lone CR, NUL and the other control characters, and folded lines are refused.
 
+use std::borrow::Cow;
+
 use super::error::HandshakeError;
-use super::headers::{Headers, elements, trim};
+use super::headers::{Headers, elements, is_token, trim};
 
 /// The most bytes of a chunk's extension, or of the trailer: nobody reads them here.
 const MAX_IGNORED: usize = 16 * 1024;
@@ -82,6 +84,11 @@ impl ResponseReader {
         Self { head: HeadCollector::new(StartLine::Status, limits), interim: 0, body: None }
     }
 
+    /// Reads the head of a 101 by these rules; any other head is read strictly.
+    pub(super) const fn set_strictness(&mut self, strictness: Strictness) {
+        self.head.strictness = strictness;
+    }
+
     /// Takes the next part from the front of `bytes`; `None` if all of them were taken and the response goes on.
     pub(in crate::protocol) fn read<'a>(
         &mut self,
@@ -127,6 +134,15 @@ impl ResponseReader {
     }
 }
 
+/// By which rules a response is read that opens a WebSocket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Strictness {
+    /// Those of the RFCs.
+    Strict,
+    /// Those of [`ClientHandshake::lenient`](super::ClientHandshake::lenient).
+    Lenient,
+}
+
 /// What the first line of a head is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum StartLine {
@@ -161,6 +177,7 @@ pub(in crate::protocol) struct ResponseHead {
 pub(super) struct HeadCollector {
     start: StartLine,
     limits: HeadLimits,
+    strictness: Strictness,
     head: Vec<u8>,
     /// Where in `head` the line begins that is being received.
     line_start: usize,
@@ -170,7 +187,7 @@ pub(super) struct HeadCollector {
 
 impl HeadCollector {
     pub(super) const fn new(start: StartLine, limits: HeadLimits) -> Self {
-        Self { start, limits, head: Vec::new(), line_start: 0, lines: 0 }
+        Self { start, limits, strictness: Strictness::Strict, head: Vec::new(), line_start: 0, lines: 0 }
     }
 
     /// Takes from the front of `bytes` what belongs to the head; whether the head is whole.
@@ -191,7 +208,7 @@ impl HeadCollector {
 
     /// Drops the head that was collected, with its memory, to collect the next one.
     fn restart(&mut self) {
-        *self = Self::new(self.start, self.limits);
+        *self = Self { strictness: self.strictness, ..Self::new(self.start, self.limits) };
     }
 
     /// The collected request.
@@ -214,7 +231,8 @@ impl HeadCollector {
     fn response(&self) -> Result<ResponseHead, HandshakeError> {
         let mut fields = vec![httparse::EMPTY_HEADER; self.lines];
         let mut response = httparse::Response::new(&mut fields);
-        let parsed = response.parse(&self.head).map_err(|error| self.rule(error))?;
+        let head = if self.is_lenient() { without_malformed_lines(&self.head).into() } else { Cow::from(&self.head) };
+        let parsed = response.parse(&head).map_err(|error| self.rule(error))?;
         match (parsed, response.version, response.code, response.reason) {
             (httparse::Status::Complete(_), Some(minor_version), Some(status @ 100..), Some(reason)) => {
                 let headers = received(response.headers);
@@ -275,10 +293,16 @@ impl HeadCollector {
         }
         self.lines += 1;
         // The start line is no field.
-        if self.lines > self.limits.fields.saturating_add(1) {
+        if self.lines > self.limits.fields.saturating_add(1) && !self.is_lenient() {
             return Err(HandshakeError::TooManyFields { limit: self.limits.fields });
         }
         Ok(false)
+    }
+
+    /// Whether this head is read leniently: that of a 101, where it was asked for.
+    fn is_lenient(&self) -> bool {
+        let is_upgrade = || matches!(self.head.get(8..13), Some([b' ', b'1', b'0', b'1', b' ' | b'\r' | b'\n']));
+        self.strictness == Strictness::Lenient && is_upgrade()
     }
 
     /// The rule that httparse found broken.
@@ -291,6 +315,16 @@ impl HeadCollector {
             (_, StartLine::Status) => HandshakeError::StatusLine,
         }
     }
+}
+
+/// A head without the lines that are no fields (RFC 9112, section 5.1).
+fn without_malformed_lines(head: &[u8]) -> Vec<u8> {
+    let is_field = |line: &[u8]| line.split(|&byte| byte == b':').next().is_some_and(is_token);
+    let is_end = |line: &[u8]| matches!(line, b"\r\n" | b"\n");
+    let mut lines = head.split_inclusive(|&byte| byte == b'\n');
+    let mut kept = lines.next().unwrap_or_default().to_vec();
+    lines.filter(|line| is_field(line) || is_end(line)).for_each(|line| kept.extend_from_slice(line));
+    kept
 }
 
 /// Refuses control characters in a line; it comes without its end.

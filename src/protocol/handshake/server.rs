@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::HandshakeError;
-use super::fields::{ExtensionOffer, HandshakeOffer, accept_for, is_key, is_upgrade_to_websocket, subprotocols};
+use super::fields::{ExtensionOffer, HandshakeOffer, accept_for, check_upgrade, is_key, subprotocols};
 use super::headers::{Headers, is_visible};
 use super::http::{HeadCollector, HeadLimits, RequestHead, StartLine, decimal};
 use crate::protocol::LocalProtocolError;
@@ -236,9 +236,7 @@ impl UpgradeRequest {
         if !is_key(key.ok_or(HandshakeError::MissingKey)?) {
             return Err(HandshakeError::InvalidKey);
         }
-        if !is_upgrade_to_websocket(&headers) {
-            return Err(HandshakeError::Upgrade);
-        }
+        check_upgrade(&headers)?;
         let host = match headers.only("host") {
             Ok(Some(host)) if is_visible(host) => String::from_utf8_lossy(host).into_owned(),
             _ => return Err(HandshakeError::Host),

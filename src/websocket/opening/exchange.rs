@@ -33,7 +33,11 @@ impl Question {
         if let Some(offer) = compression.offer() {
             request = request.extensions(offer);
         }
-        let (handshake, request) = ClientHandshake::new(&request, options.settings().head_limits, nonce()?)?;
+        let settings = options.settings();
+        let (mut handshake, request) = ClientHandshake::new(&request, settings.head_limits, nonce()?)?;
+        if settings.has_lenient_handshake {
+            handshake = handshake.lenient();
+        }
         Ok(Self { handshake, request, compression })
     }
 }

@@ -178,10 +178,18 @@ fn debug_hides_what_may_be_secret() {
 const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const GOOD: [&str; 4] = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade", ACCEPT];
 
-/// What a client that offered the subprotocols `chat` and `Super` and the extension `x-mark` makes of an answer.
-fn answer(lines: &[&str]) -> Result<Response, HandshakeError> {
+/// A client that offered the subprotocols `chat` and `Super` and the extension `x-mark`.
+fn client() -> ClientHandshake {
     let request = ClientRequest::new("h", "/").subprotocols(["chat", "Super"]).extensions("x-mark; level=3, x-mark");
-    let (mut handshake, _) = ClientHandshake::new(&request, HeadLimits::default(), *b"the sample nonce").unwrap();
+    ClientHandshake::new(&request, HeadLimits::default(), *b"the sample nonce").unwrap().0
+}
+
+/// What that client makes of an answer.
+fn answer(lines: &[&str]) -> Result<Response, HandshakeError> {
+    answer_to(client(), lines)
+}
+
+fn answer_to(mut handshake: ClientHandshake, lines: &[&str]) -> Result<Response, HandshakeError> {
     let mut head = lines.join("\r\n").into_bytes();
     head.extend_from_slice(b"\r\n\r\n");
     match handshake.receive(&head)? {
@@ -223,7 +231,8 @@ fn what_the_rules_forbid_is_refused_by_name() {
         (1, &[], Upgrade),
         (1, &["Upgrade: h2c"], Upgrade),
         (1, &["Upgrade: websocket, h2c"], Upgrade),
-        (1, &["Upgrade: websocket", "Upgrade: websocket"], Upgrade),
+        (1, &["Upgrade: websocket", "Upgrade: websocket"], RepeatedUpgrade),
+        (1, &["Upgrade: websocket", "Upgrade: h2c"], RepeatedUpgrade),
         (2, &[], Connection),
         (2, &["Connection: keep-alive"], Connection),
         (2, &["Connection: upgrades"], Connection),
@@ -245,7 +254,8 @@ fn a_subprotocol_must_be_one_that_was_offered() {
     let agreed = |lines: &[&str]| answer(&[&GOOD, lines].concat()).map(|response| response.subprotocol);
     assert_eq!(agreed(&[]), Ok(None));
     assert_eq!(agreed(&["Sec-WebSocket-Protocol: Super"]), Ok(Some("Super".into())));
-    for other in ["super", "new", "", "chat, Super"] {
+    assert_eq!(agreed(&["Sec-WebSocket-Protocol:"]), Err(HandshakeError::EmptyField("Sec-WebSocket-Protocol")));
+    for other in ["super", "new", "chat, Super"] {
         let line = format!("Sec-WebSocket-Protocol: {other}");
         assert_eq!(agreed(&[&line]), Err(HandshakeError::UnofferedSubprotocol(other.into())));
     }
@@ -263,10 +273,97 @@ fn an_extension_must_be_one_that_was_offered() {
         ("bad, x-mark", HandshakeError::UnofferedExtension("bad".into())),
         ("permessage-deflate", HandshakeError::UnofferedExtension("permessage-deflate".into())),
         ("x-mark, x-mark", HandshakeError::RepeatedExtension("x-mark".into())),
-        ("", HandshakeError::ExtensionSyntax),
+        ("", HandshakeError::EmptyField("Sec-WebSocket-Extensions")),
+        (",", HandshakeError::ExtensionSyntax),
         ("x-mark;", HandshakeError::ExtensionSyntax),
     ];
     for (value, expected) in cases {
         assert_eq!(agreed(&[&format!("Sec-WebSocket-Extensions: {value}")]), Err(expected), "{value}");
+    }
+}
+
+/// Lines in the place of one of the good answer, and what the strict client says to them.
+fn tolerated() -> Vec<(usize, Vec<String>, HandshakeError)> {
+    use HandshakeError::*;
+    let row = |replaced, lines: &[&str], error| (replaced, lines.iter().map(|&line| line.to_owned()).collect(), error);
+    let marked = "Sec-WebSocket-Extensions: x-mark; level=2";
+    let mut rows = vec![
+        row(0, &["HTTP/1.0 101 Switching Protocols"], HttpVersion),
+        row(1, &["Upgrade: websocket", "Upgrade: websocket"], RepeatedUpgrade),
+        row(1, &["Upgrade: WebSocket", "UPGRADE:WebSocket "], RepeatedUpgrade),
+        row(3, &[ACCEPT, ACCEPT, ACCEPT], RepeatedAccept),
+        row(3, &[ACCEPT, "Sec-WebSocket-Protocol:"], EmptyField("Sec-WebSocket-Protocol")),
+        row(3, &[ACCEPT, "Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: chat"], RepeatedSubprotocol),
+        row(3, &[ACCEPT, "Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: "], RepeatedSubprotocol),
+        row(3, &[ACCEPT, "Sec-WebSocket-Extensions: "], EmptyField("Sec-WebSocket-Extensions")),
+        row(3, &[ACCEPT, marked, marked], RepeatedExtension("x-mark".into())),
+    ];
+    let malformed = ["no field", "X : y", ": y", "X Y: z", "\u{e9}: x", "Sec-WebSocket-Accept : x", "(){}"];
+    rows.extend(malformed.map(|line| row(3, &[line, ACCEPT], HeaderSyntax)));
+    let many = (0..1000).map(|number| format!("X-{number}: y")).chain([ACCEPT.to_owned()]).collect();
+    rows.push((3, many, TooManyFields { limit: 128 }));
+    rows
+}
+
+#[test]
+fn a_lenient_client_takes_what_is_wrong_in_form_and_the_strict_error_names_the_option() {
+    for (replaced, lines, error) in tolerated() {
+        let mut answered: Vec<&str> = GOOD.to_vec();
+        answered.splice(replaced..=replaced, lines.iter().map(String::as_str));
+        assert_eq!(answer(&answered), Err(error.clone()), "{lines:?}");
+        assert!(error.to_string().contains("lenient_handshake"), "{error}");
+        let response = answer_to(client().lenient(), &answered).unwrap_or_else(|error| panic!("{lines:?}: {error}"));
+        assert_eq!(response.status, 101);
+        let has_subprotocol = lines.iter().any(|line| line.ends_with("chat"));
+        assert_eq!(response.subprotocol.as_deref(), has_subprotocol.then_some("chat"), "{lines:?}");
+        let extensions = lines.iter().filter(|line| line.ends_with("level=2")).count();
+        assert_eq!(response.extensions.len(), extensions.min(1), "{lines:?}");
+    }
+    let all: Vec<&str> = ["HTTP/1.0 101", "Upgrade: websocket", "no field", GOOD[1], GOOD[2], ACCEPT, ACCEPT].into();
+    let response = answer_to(client().lenient(), &all).unwrap();
+    assert_eq!(response.headers.len(), 5, "what is a field is shown as it came");
+}
+
+#[test]
+fn a_lenient_client_refuses_everything_else() {
+    use HandshakeError::*;
+    let forbidden: &[(usize, &[&str], HandshakeError)] = &[
+        (0, &["HTTP/1.2 101 Switching Protocols"], HttpVersion),
+        (0, &["HTTP/2.0 101 Switching Protocols"], HttpVersion),
+        (1, &[], Upgrade),
+        (1, &["Upgrade: websocket, h2c"], Upgrade),
+        (1, &["Upgrade: websocket", "Upgrade: h2c"], RepeatedUpgrade),
+        (2, &["Connection: keep-alive"], Connection),
+        (2, &["Connection : Upgrade"], Connection),
+        (3, &[], MissingAccept),
+        (3, &[ACCEPT, "Sec-WebSocket-Accept: x"], RepeatedAccept),
+        (3, &["Sec-WebSocket-Accept: x", "Sec-WebSocket-Accept: x"], AcceptMismatch),
+        (3, &[ACCEPT, "Sec-WebSocket-Protocol: new"], UnofferedSubprotocol("new".into())),
+        (3, &[ACCEPT, "Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: Super"], RepeatedSubprotocol),
+        (3, &[ACCEPT, "Sec-WebSocket-Extensions: x-mark, x-mark"], RepeatedExtension("x-mark".into())),
+        (3, &[ACCEPT, "Sec-WebSocket-Extensions: ,"], ExtensionSyntax),
+        (3, &[ACCEPT, " folded"], FoldedHeader),
+        (3, &[ACCEPT, "no\0field"], ControlCharacter),
+        (3, &[ACCEPT, "no\rfield"], BareCarriageReturn),
+    ];
+    for (replaced, lines, expected) in forbidden {
+        let mut answered = GOOD.to_vec();
+        answered.splice(replaced..=replaced, lines.iter().copied());
+        assert_eq!(answer_to(client().lenient(), &answered), Err(expected.clone()), "{lines:?}");
+    }
+    let large = format!("X: {}", "y".repeat(10_000));
+    let heads = ["HTTP/1.1 101 Switching Protocols"].into_iter().chain(std::iter::repeat_n(large.as_str(), 7));
+    let too_large = answer_to(client().lenient(), &heads.collect::<Vec<_>>());
+    assert_eq!(too_large, Err(HeadTooLarge { limit: 65_536 }));
+}
+
+#[test]
+fn a_lenient_client_reads_other_responses_strictly() {
+    for start in ["HTTP/1.1 403 Forbidden", "HTTP/1.1 302 Found", "HTTP/1.1 100 Continue", "HTTP/1.1 1010 No"] {
+        let refused = answer_to(client().lenient(), &[start, "no field"]);
+        assert!(matches!(refused, Err(HandshakeError::HeaderSyntax | HandshakeError::StatusLine)), "{refused:?}");
+        let fields = std::iter::repeat_n("X: y", 129);
+        let refused = answer_to(client().lenient(), &[start].into_iter().chain(fields).collect::<Vec<_>>());
+        assert_eq!(refused, Err(HandshakeError::TooManyFields { limit: 128 }), "{start}");
     }
 }

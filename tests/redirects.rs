@@ -233,7 +233,7 @@ fn secretive() -> ConnectOptions {
         .cookie("session=canary")
         .host("canary.example")
         .origin("https://canary.example")
-        .subprotocols(["chat"])
+        .subprotocols(["canary"])
         .credentials("canary", "canary")
 }
 
@@ -254,7 +254,6 @@ fn what_is_secret_does_not_leave_its_origin() {
             &origin,
             "Sec-WebSocket-Version: 13",
             "Connection: Upgrade",
-            "Sec-WebSocket-Protocol: chat",
             "User-Agent: agent",
             "ACCEPT-Language: de",
             "Accept: */*",
@@ -267,7 +266,22 @@ fn what_is_secret_does_not_leave_its_origin() {
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(without_key(start), without_key(back), "at home all is said again");
-    assert_eq!(start.matches("canary").count(), 8, "{start}");
+    assert_eq!(start.matches("canary").count(), 9, "{start}");
+}
+
+#[test]
+fn subprotocols_go_to_another_origin_only_where_the_user_says_so() {
+    let offers: [fn(ConnectOptions) -> ConnectOptions; 2] =
+        [|options| options.subprotocols(["chat"]), |options| options.header("sec-websocket-protocol", "chat")];
+    for offer in offers {
+        for are_taken in [false, true] {
+            let world = World::new(&[("a/start", "http://{b}/b"), ("b/b", "http://{a}/back")]);
+            world.connect(&offer(ConnectOptions::new()).redirect_subprotocols(are_taken), "/start").unwrap();
+            let offered = |head: &String| head.to_lowercase().contains("sec-websocket-protocol: chat");
+            assert!(world.a.heads().iter().all(offered));
+            assert_eq!(world.b.heads().iter().all(offered), are_taken);
+        }
+    }
 }
 
 #[test]

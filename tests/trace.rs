@@ -118,7 +118,8 @@ fn heads_are_told_line_by_line() {
             peer.say(answer.replace("\r\n\r\n", "\r\nServer: \x1b[31mred\r\n\r\n"));
             request
         });
-        let options = ConnectOptions::new().subprotocols(["chat"]).header("X-Tenant", "seven");
+        let options = ConnectOptions::new().subprotocols(["chat", "token.7"]).header("X-Tenant", "seven");
+        let options = options.public_subprotocols(["chat"]);
         let error = options.connect(&format!("{url}feed?token=x")).unwrap_err();
         let request = script.join();
         let key = request.lines().find(|line| line.starts_with("Sec-WebSocket-Key: ")).unwrap();
@@ -127,7 +128,7 @@ fn heads_are_told_line_by_line() {
         let [sent, early, answer] = told.try_into().unwrap();
         assert!(sent.starts_with("--- request header ---\nGET /feed?<hidden> HTTP/1.1\n"), "{sent}");
         assert!(sent.ends_with("\n-----------------------"), "{sent}");
-        for line in [key, "Upgrade: websocket", "Sec-WebSocket-Protocol: chat", "X-Tenant: <hidden>"] {
+        for line in [key, "Upgrade: websocket", "Sec-WebSocket-Protocol: chat, <hidden>", "X-Tenant: <hidden>"] {
             assert!(sent.lines().any(|told| told == line), "{line}: {sent}");
         }
         assert_eq!(sent.lines().count(), request.lines().count() - 1 + 2, "{sent}");

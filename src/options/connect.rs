@@ -14,7 +14,7 @@ use crate::cookies::CookieJar;
 use crate::error::{Error, OptionsError, Result};
 use crate::protocol::DeflateOptions;
 use crate::protocol::Limits;
-use crate::protocol::handshake::HeadLimits;
+use crate::protocol::handshake::{HeadLimits, shown_subprotocol};
 use crate::url::canonical_host;
 
 /// How a connection is made and used: the keywords of websocket-client's `create_connection`.
@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) host: Field,
     pub(crate) connection: Option<String>,
     pub(crate) subprotocols: Vec<String>,
+    pub(crate) public_subprotocols: Vec<String>,
+    pub(crate) redirects_subprotocols: bool,
     pub(crate) limits: Limits,
     /// The limit on frames that the user has set, if any.
     pub(super) frame_limit: Option<usize>,
@@ -312,10 +314,12 @@ fn is_server_name(name: &str) -> bool {
     name.parse::<IpAddr>().is_ok() || canonical_host(name).is_ok_and(|canonical| canonical.eq_ignore_ascii_case(name))
 }
 
-/// Shows no value of a header field: there may be secrets among them.
+/// Shows no value of a header field and no subprotocol that may be a token.
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        let shown_name = |name| shown_subprotocol(name, &self.public_subprotocols);
+        let subprotocols: Vec<&str> = self.subprotocols.iter().map(|name| shown_name(name)).collect();
         let mut shown = f.debug_struct("Settings");
         shown.field("deflate", &self.deflate);
         #[cfg(feature = "cookies")]
@@ -330,7 +334,9 @@ impl fmt::Debug for Settings {
             .field("origin", &self.origin)
             .field("host", &self.host)
             .field("connection", &self.connection)
-            .field("subprotocols", &self.subprotocols)
+            .field("subprotocols", &subprotocols)
+            .field("public_subprotocols", &self.public_subprotocols)
+            .field("redirects_subprotocols", &self.redirects_subprotocols)
             .field("limits", &self.limits)
             .field("head_limits", &self.head_limits)
             .field("has_lenient_handshake", &self.has_lenient_handshake)

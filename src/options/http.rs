@@ -16,8 +16,8 @@ impl ConnectOptions {
     /// `Sec-WebSocket-Protocol`, takes the place of that one, whatever its case. `Sec-WebSocket-Key`, `-Version`, `-Accept` and
     /// `-Extensions` are the handshake's own and refused. An empty value is sent as such.
     ///
-    /// A redirect takes it to another scheme, host or port only if it is `User-Agent`, `Accept` or one that begins with
-    /// `Accept-`, `Connection` or `Sec-WebSocket-Protocol`.
+    /// A redirect takes it to another scheme, host or port only if it is `User-Agent`, `Connection`, `Accept` or one that begins
+    /// with `Accept-`; `Sec-WebSocket-Protocol` where [`redirect_subprotocols`](Self::redirect_subprotocols) says so.
     ///
     /// Default: none.
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -76,10 +76,39 @@ impl ConnectOptions {
 
     /// The subprotocols to offer, the most wanted first (RFC 6455, section 1.9).
     ///
+    /// Some servers take a token as one of them. So a redirect does not take them to another scheme, host or port
+    /// ([`redirect_subprotocols`](Self::redirect_subprotocols)), and the trace and `Debug` show `<hidden>` for those that are
+    /// neither registered with IANA nor [public](Self::public_subprotocols).
+    ///
     /// Default: none.
     pub fn subprotocols<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
         let names = names.into_iter().map(Into::into).collect();
         self.with(|settings| settings.subprotocols = names)
+    }
+
+    /// The subprotocols that hold no secret, beside those that are registered with IANA: the trace and `Debug` of these options show
+    /// them. They are not offered by that.
+    ///
+    /// Default: none.
+    ///
+    /// ```
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// let names = ["graphql-transport-ws", "token.s3cret"];
+    /// let options = ConnectOptions::new().subprotocols(names).public_subprotocols(["graphql-transport-ws"]);
+    /// assert!(format!("{options:?}").contains(r#"["graphql-transport-ws", "<hidden>"]"#));
+    /// ```
+    pub fn public_subprotocols<S: Into<String>>(self, names: impl IntoIterator<Item = S>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.with(|settings| settings.public_subprotocols = names)
+    }
+
+    /// Whether a redirect takes the subprotocols to another scheme, host or port. A server there that chooses one that was not
+    /// offered is refused.
+    ///
+    /// Default: false.
+    pub fn redirect_subprotocols(self, are_taken: bool) -> Self {
+        self.with(|settings| settings.redirects_subprotocols = are_taken)
     }
 
     /// Gives header fields that change from one attempt to the next, such as a token that expires. It is called once for each
@@ -128,7 +157,7 @@ impl ConnectOptions {
     ///
     /// `http` and `https` stand for `ws` and `wss`. A redirect never leads from `wss` to `ws`, to a Unix socket, or to a URL that was
     /// asked before. What is secret stays with the scheme, host and port of the URL that was given: header fields but for a
-    /// few that are harmless ([`header`](Self::header) lists them), cookies, credentials, overridden `Host` and `Origin`, and of
+    /// few that are harmless ([`header`](Self::header) lists them), subprotocols, cookies, credentials, overridden `Host` and `Origin`, and of
     /// [TLS](crate::TlsOptions) the overridden name and the client's certificate, unless a ready connector has one. User and password
     /// in a `Location` are not used. What is trusted goes along: authorities, pins, and what `danger_accept_…` accepts. Another origin
     /// may lead back to the first, to whatever path it likes, and that is told the secrets again.

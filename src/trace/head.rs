@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::protocol::handshake::shown_subprotocol;
+
 /// The fields whose values are shown, beside those that begin with `accept` and `sec-websocket-`. Whatever else somebody thinks of may
 /// be a secret, `X-Api-Key` as well as `Authorization`.
 const SHOWN: [&str; 18] = [
@@ -27,15 +29,16 @@ const SHOWN: [&str; 18] = [
 
 const HIDDEN: &str = "<hidden>";
 
-/// The lines of the first head in `bytes`, as far as it is there.
-pub(super) fn shown(bytes: &[u8]) -> String {
+/// The lines of the first head in `bytes`, as far as it is there. Of the subprotocols those are shown that are registered or
+/// `public`.
+pub(super) fn shown(bytes: &[u8], public: &[String]) -> String {
     let head = &bytes[..end(bytes).unwrap_or(bytes.len())];
     let mut text = String::with_capacity(head.len());
     let mut lines = head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     show_start(&mut text, lines.next().unwrap_or_default());
     for line in lines.filter(|line| !line.is_empty()) {
         text.push('\n');
-        show_field(&mut text, line);
+        show_field(&mut text, line, public);
     }
     text
 }
@@ -63,7 +66,7 @@ fn show_start(text: &mut String, line: &[u8]) {
 }
 
 /// A line that is not a name and a value may continue one that is hidden.
-fn show_field(text: &mut String, line: &[u8]) {
+fn show_field(text: &mut String, line: &[u8], public: &[String]) {
     let Some(colon) = line.iter().position(|&byte| byte == b':').filter(|_| !line[0].is_ascii_whitespace()) else {
         text.push_str(HIDDEN);
         return;
@@ -73,6 +76,7 @@ fn show_field(text: &mut String, line: &[u8]) {
     text.push_str(": ");
     match name.to_ascii_lowercase().as_slice() {
         b"location" => show_url(text, value),
+        b"sec-websocket-protocol" => show_subprotocols(text, value, public),
         name if is_shown(name) => escape(text, value),
         _ => text.push_str(HIDDEN),
     }
@@ -101,6 +105,17 @@ fn show_url(text: &mut String, url: &[u8]) {
     }
 }
 
+/// The names of a list that are known to be no tokens.
+fn show_subprotocols(text: &mut String, list: &[u8], public: &[String]) {
+    for (index, name) in list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).enumerate() {
+        text.push_str(if index == 0 { "" } else { ", " });
+        match str::from_utf8(name) {
+            Ok(name) => escape(text, shown_subprotocol(name, public).as_bytes()),
+            Err(_) => text.push_str(HIDDEN),
+        }
+    }
+}
+
 /// Printable ASCII as it is, every other byte as its number: nothing of a peer's gets at a terminal.
 fn escape(text: &mut String, bytes: &[u8]) {
     for &byte in bytes {
@@ -117,7 +132,8 @@ mod tests {
     use super::*;
 
     fn field(line: &str) -> String {
-        let shown = shown(format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n").as_bytes());
+        let public = ["my.feed".to_owned()];
+        let shown = shown(format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n").as_bytes(), &public);
         shown.strip_prefix("HTTP/1.1 200 OK\n").unwrap().to_owned()
     }
 
@@ -127,6 +143,9 @@ mod tests {
             ("Host: h:1", "Host: h:1"),
             ("UPGRADE:websocket ", "UPGRADE: websocket"),
             ("Sec-WebSocket-Extensions: a; b=\"c\"", "Sec-WebSocket-Extensions: a; b=\"c\""),
+            ("Sec-WebSocket-Protocol: mqtt, my.feed,v12.stomp", "Sec-WebSocket-Protocol: mqtt, my.feed, v12.stomp"),
+            ("sec-websocket-protocol: mqtt, token.s3cret", "sec-websocket-protocol: mqtt, <hidden>"),
+            ("Sec-WebSocket-Protocol: \u{e9}", "Sec-WebSocket-Protocol: <hidden>"),
             ("Accept-Language: de", "Accept-Language: de"),
             ("Authorization: Basic eDp5", "Authorization: <hidden>"),
             ("proxy-authorization: Digest response=\"0\"", "proxy-authorization: <hidden>"),
@@ -160,7 +179,7 @@ mod tests {
         ];
         for (line, expected) in table {
             for end in ["", "\r", "\r\n", "\n", "\r\n\r\nbody", "\n\nbody"] {
-                let shown = shown(format!("{line}{end}").as_bytes());
+                let shown = shown(format!("{line}{end}").as_bytes(), &[]);
                 // A lone CR is no end of a line yet.
                 assert_eq!(shown.trim_end_matches("\\x0d"), expected, "{line:?} {end:?}");
             }

@@ -57,7 +57,8 @@ impl TraceSink for TraceToStderr {
 /// From now on tells `sink` of the opening handshakes, the proxies' included, and of each frame that is sent or received, by
 /// every connection of this process, those included that are open already. A sink that was there before is replaced.
 ///
-/// Header fields are shown only if they are known to hold no secrets; queries, userinfo and authorization never are. Of the payloads
+/// Header fields are shown only if they are known to hold no secrets, subprotocols only if they are registered or
+/// [public](crate::ConnectOptions::public_subprotocols); queries, userinfo and authorization never are. Of the payloads
 /// the first 1,024 bytes are shown, as they pass: what is compressed stays so. While there is no trace, it costs a look at
 /// an integer when a socket is read or written, and nothing per message received.
 ///
@@ -109,17 +110,17 @@ impl Tracer {
         Self(CONNECTIONS.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Tells of a request that is about to be sent.
-    pub(crate) fn send_request(self, bytes: &[u8]) {
+    /// Tells of a request that is about to be sent, with the subprotocols in it that are registered or `public`.
+    pub(crate) fn send_request(self, bytes: &[u8], public: &[String]) {
         if is_trace_enabled() {
-            self.tell(TraceDirection::Sent, TraceEvent::Request(&head::shown(bytes)));
+            self.tell(TraceDirection::Sent, TraceEvent::Request(&head::shown(bytes, public)));
         }
     }
 
-    /// Tells of an answer that is about to be sent.
-    pub(crate) fn send_response(self, bytes: &[u8]) {
+    /// Tells of an answer that is about to be sent, in the same way.
+    pub(crate) fn send_response(self, bytes: &[u8], public: &[String]) {
         if is_trace_enabled() {
-            self.tell(TraceDirection::Sent, TraceEvent::Response(&head::shown(bytes)));
+            self.tell(TraceDirection::Sent, TraceEvent::Response(&head::shown(bytes, public)));
         }
     }
 

@@ -8,8 +8,10 @@ use crate::protocol::{FrameHeader, mask};
 /// Listens for the head of a request or an answer, and tells of it when it has passed: at the latest, of as much as has come, when
 /// this is dropped.
 #[derive(Debug)]
-pub(crate) struct HeadTap {
+pub(crate) struct HeadTap<'a> {
     tracer: Tracer,
+    /// The subprotocols that are shown beside those that are registered.
+    public: &'a [String],
     kind: Kind,
     /// What has passed; `None` when there is nothing to listen for.
     bytes: Option<Vec<u8>>,
@@ -21,22 +23,22 @@ enum Kind {
     Response,
 }
 
-impl HeadTap {
+impl<'a> HeadTap<'a> {
     /// How much of a head is shown, in bytes.
     const SHOWN: usize = 16 * 1024;
 
     /// Listens for a request.
-    pub(crate) fn request(tracer: Tracer) -> Self {
-        Self::new(tracer, Kind::Request)
+    pub(crate) fn request(tracer: Tracer, public: &'a [String]) -> Self {
+        Self::new(tracer, public, Kind::Request)
     }
 
     /// Listens for an answer; those that come before it (1xx) are told of, too.
-    pub(crate) fn response(tracer: Tracer) -> Self {
-        Self::new(tracer, Kind::Response)
+    pub(crate) fn response(tracer: Tracer, public: &'a [String]) -> Self {
+        Self::new(tracer, public, Kind::Response)
     }
 
-    fn new(tracer: Tracer, kind: Kind) -> Self {
-        Self { tracer, kind, bytes: Epoch::now().map(|_| Vec::new()) }
+    fn new(tracer: Tracer, public: &'a [String], kind: Kind) -> Self {
+        Self { tracer, public, kind, bytes: Epoch::now().map(|_| Vec::new()) }
     }
 
     /// Takes note of what was received.
@@ -59,7 +61,7 @@ impl HeadTap {
     }
 
     fn tell(&self, head: &[u8]) {
-        let shown = head::shown(head);
+        let shown = head::shown(head, self.public);
         let event = match self.kind {
             Kind::Request => TraceEvent::Request(&shown),
             Kind::Response => TraceEvent::Response(&shown),
@@ -68,7 +70,7 @@ impl HeadTap {
     }
 }
 
-impl Drop for HeadTap {
+impl Drop for HeadTap<'_> {
     fn drop(&mut self) {
         if let Some(head) = self.bytes.as_ref().filter(|head| !head.is_empty()) {
             self.tell(head);

@@ -61,6 +61,16 @@ const SECRETS: &[Secret] = &[
         put: |options| options.header_provider(|| Ok(vec![("X-Token".into(), "c4n4ry-11".into())])),
         sent: "X-Token: c4n4ry-11",
     },
+    Secret {
+        name: "subprotocol",
+        put: |options| options.subprotocols(["c4n4ry-12"]),
+        sent: "Sec-WebSocket-Protocol: c4n4ry-12",
+    },
+    Secret {
+        name: "subprotocol, as a header",
+        put: |options| options.header("Sec-WebSocket-Protocol", "c4n4ry-13"),
+        sent: "Sec-WebSocket-Protocol: c4n4ry-13",
+    },
     Secret { name: "cookie", put: |options| options.cookie("a=c4n4ry-4"), sent: "Cookie: a=c4n4ry-4" },
     #[cfg(feature = "cookies")]
     Secret {

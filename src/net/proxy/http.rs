@@ -73,7 +73,7 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
 
 /// Sends a request and reads the answer: `None` is a tunnel.
 fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
-    line.tracer.send_request(request);
+    line.tracer.send_request(request, &[]);
     match stream.write_all(request, SendDeadline::until(line.deadline)).map_err(|failure| failed(failure.error)) {
         Ok(()) => hear(line, stream),
         Err(error @ Error::Timeout(_)) => Err(error),
@@ -90,7 +90,7 @@ fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<Tunnel
 fn hear(line: &Line<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
     let mut deadline = line.deadline;
     let mut tunnel = Tunnel::new(line.options.settings().head_limits);
-    let mut tap = HeadTap::response(line.tracer);
+    let mut tap = HeadTap::response(line.tracer, &[]);
     let mut piece = [0; PIECE];
     loop {
         let was_refused = tunnel.is_refused();

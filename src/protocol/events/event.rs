@@ -5,7 +5,9 @@
 //! extensions are [`ExtensionOffer`]s, what the peer did wrong is an event of its own, [`ProtocolViolation`], and a
 //! missing close reason is an empty one.
 
-use crate::protocol::handshake::{ExtensionOffer, Headers};
+use std::fmt;
+
+use crate::protocol::handshake::{ExtensionOffer, Headers, ShownSubprotocol, ShownSubprotocols};
 use crate::protocol::{CloseCode, CloseFrame, ProtocolError};
 
 /// An event, received or to be sent.
@@ -72,7 +74,7 @@ impl Event {
 /// let request = Request { subprotocols: vec!["chat".into()], ..Request::new("example.com", "/") };
 /// assert!(request.extra_headers.is_empty());
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "the fields of wsproto")]
 pub struct Request {
     /// `host[:port]` in ASCII.
@@ -85,6 +87,19 @@ pub struct Request {
     pub extra_headers: Headers,
     /// The subprotocols that are offered, the best first.
     pub subprotocols: Vec<String>,
+}
+
+/// Hides subprotocols that may be tokens.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("host", &self.host)
+            .field("target", &self.target)
+            .field("extensions", &self.extensions)
+            .field("extra_headers", &self.extra_headers)
+            .field("subprotocols", &ShownSubprotocols(&self.subprotocols))
+            .finish()
+    }
 }
 
 impl Request {
@@ -105,7 +120,7 @@ impl Request {
 /// A server's connection agrees to the extensions that it was built with by itself, as far as they were offered; those
 /// named here are agreed to in addition. A client receives all that was agreed to, and all header fields but those that
 /// make the handshake.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "the fields of wsproto")]
 pub struct AcceptConnection {
     /// The subprotocol that the server chose. Default: none.
@@ -114,6 +129,17 @@ pub struct AcceptConnection {
     pub extensions: Vec<ExtensionOffer>,
     /// Further header fields.
     pub extra_headers: Headers,
+}
+
+/// Hides subprotocols that may be tokens.
+impl fmt::Debug for AcceptConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcceptConnection")
+            .field("subprotocol", &ShownSubprotocol(&self.subprotocol))
+            .field("extensions", &self.extensions)
+            .field("extra_headers", &self.extra_headers)
+            .finish()
+    }
 }
 
 /// The refusal of a request: servers send it, clients receive it.

@@ -11,6 +11,7 @@ use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, accept_for, check_u
 use super::headers::Headers;
 use super::http::{BodyEnd, HeadLimits, ResponseHead, ResponsePart, ResponseReader, Strictness};
 use super::request::ClientRequest;
+use super::subprotocols::ShownSubprotocol;
 use crate::protocol::LocalProtocolError;
 
 /// The opening handshake of a client: makes the request, reads the response.
@@ -146,7 +147,7 @@ impl ClientHandshake {
 }
 
 /// The server's response to a handshake that succeeded: 101, and what was agreed on.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Response {
     /// The status: 101.
@@ -160,6 +161,19 @@ pub struct Response {
     pub subprotocol: Option<String>,
     /// The extensions that the server agreed to.
     pub extensions: Vec<ExtensionOffer>,
+}
+
+/// Hides subprotocols that may be tokens.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("reason", &self.reason)
+            .field("headers", &self.headers)
+            .field("subprotocol", &ShownSubprotocol(&self.subprotocol))
+            .field("extensions", &self.extensions)
+            .finish()
+    }
 }
 
 impl Response {

@@ -16,6 +16,7 @@ use sha1::{Digest, Sha1};
 
 use super::error::HandshakeError;
 use super::headers::{self, Headers};
+use super::subprotocols::ShownSubprotocols;
 use crate::protocol::LocalProtocolError;
 
 /// The number of bytes that a key stands for.
@@ -179,11 +180,21 @@ fn token(bytes: Vec<u8>) -> Option<String> {
 }
 
 /// What a request offers. The response may agree to nothing else, whichever side judges that.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub(in crate::protocol) struct HandshakeOffer {
     pub(super) key: String,
     pub(super) subprotocols: Vec<String>,
     pub(in crate::protocol) extensions: Vec<ExtensionOffer>,
+}
+
+/// Hides subprotocols that may be tokens.
+impl fmt::Debug for HandshakeOffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandshakeOffer")
+            .field("subprotocols", &ShownSubprotocols(&self.subprotocols))
+            .field("extensions", &self.extensions)
+            .finish()
+    }
 }
 
 /// The subprotocols of a request: tokens, each once, in their order; without a field there are none (RFC 6455, section 4.1).

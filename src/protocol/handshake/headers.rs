@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::subprotocols::is_registered;
 use crate::protocol::LocalProtocolError;
 
 /// The header fields of a request or a response, in their order. A name may occur more than once.
@@ -149,7 +150,7 @@ impl PartialEq for Headers {
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fields = self.iter().map(|(name, value)| {
-            let shown = if is_secret(name) {
+            let shown = if is_secret(name, value) {
                 String::from("<hidden>")
             } else {
                 format!("{:?}", String::from_utf8_lossy(value))
@@ -183,9 +184,13 @@ impl<N: Into<String>, V: Into<Vec<u8>>, const COUNT: usize> From<[(N, V); COUNT]
 }
 
 /// Whether a field's value may be one that must not come into a log. Better one too many: `X-Api-Key` is as good a
-/// secret as `Authorization`, a `Location` has a query, and only the handshake's own fields are known to be none.
-fn is_secret(name: &str) -> bool {
+/// secret as `Authorization`, a `Location` has a query, a subprotocol may be a token, and only the other fields of the
+/// handshake are known to be none.
+fn is_secret(name: &str, value: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
+    if name == "sec-websocket-protocol" {
+        return !elements(value).all(is_registered);
+    }
     let suspicious =
         ["auth", "cookie", "credential", "key", "location", "password", "secret", "session", "signature", "token"];
     !name.starts_with("sec-websocket-") && suspicious.iter().any(|word| name.contains(word))

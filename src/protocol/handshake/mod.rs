@@ -14,6 +14,7 @@ mod headers;
 mod http;
 mod request;
 mod server;
+mod subprotocols;
 mod tunnel;
 
 pub use self::client::{ClientHandshake, HandshakeOutcome, Refusal, Response};
@@ -26,9 +27,13 @@ pub use self::server::{Acceptance, Rejection, ServerHandshake, UpgradeRequest};
 // What the handshake says of extensions is said by the extensions themselves.
 pub use super::events::{SUPPORTED_EXTENSIONS, accept_extensions, finalize_extensions, offer_extensions};
 
+// For the options and the trace, which know what else the user has named as public.
+pub(crate) use self::subprotocols::shown as shown_subprotocol;
+
 // For the way through an HTTP proxy, which is no business of those who use the core alone.
 pub(crate) use self::tunnel::{Tunnel, TunnelOutcome, TunnelRefusal, tunnel_request};
 
 // For the events, which tell a response part by part.
 pub(super) use self::fields::HandshakeOffer;
 pub(super) use self::http::{ResponsePart, ResponseReader};
+pub(super) use self::subprotocols::{ShownSubprotocol, ShownSubprotocols};

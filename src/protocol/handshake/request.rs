@@ -1,10 +1,13 @@
 //! The client's request, part by part, and what makes it one for a WebSocket (RFC 6455, section 4.1).
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, is_key, key_from, subprotocols};
 use super::headers::{self, Headers};
+use super::subprotocols::ShownSubprotocols;
 use crate::protocol::LocalProtocolError;
 
 /// The fields of our own, in the order of websocket-client; `Cookie` follows the fields of the user.
@@ -47,7 +50,7 @@ const OURS: [&str; 8] = [
 /// );
 /// # Ok::<(), websocket_sync::protocol::LocalProtocolError>(())
 /// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct ClientRequest {
     target: String,
     host: Option<String>,
@@ -59,12 +62,28 @@ pub struct ClientRequest {
     cookie: Option<Secret>,
 }
 
+/// Hides subprotocols that may be tokens.
+impl fmt::Debug for ClientRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientRequest")
+            .field("target", &self.target)
+            .field("host", &self.host)
+            .field("origin", &self.origin)
+            .field("connection", &self.connection)
+            .field("subprotocols", &ShownSubprotocols(&self.subprotocols))
+            .field("extensions", &self.extensions)
+            .field("headers", &self.headers)
+            .field("cookie", &self.cookie)
+            .finish()
+    }
+}
+
 /// A text that `Debug` does not show.
 #[derive(Clone, Eq, PartialEq)]
 struct Secret(String);
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<hidden>")
     }
 }

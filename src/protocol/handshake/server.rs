@@ -1,11 +1,13 @@
 //! The server's side of the opening handshake (RFC 6455, section 4.2): how the request is judged, and the two ways to answer it.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::error::HandshakeError;
 use super::fields::{ExtensionOffer, HandshakeOffer, accept_for, check_upgrade, is_key, subprotocols};
 use super::headers::{Headers, is_visible};
 use super::http::{HeadCollector, HeadLimits, RequestHead, StartLine, decimal};
+use super::subprotocols::{ShownSubprotocol, ShownSubprotocols};
 use crate::protocol::LocalProtocolError;
 
 /// The fields of a 101 that the handshake itself sends, or that would announce a body.
@@ -203,7 +205,7 @@ fn read_request(collector: &mut HeadCollector, bytes: &mut &[u8]) -> Result<Opti
 }
 
 /// A client's request to open a WebSocket, as a server received it. It keeps every rule of RFC 6455, section 4.2.1.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct UpgradeRequest {
     /// The request target as the client wrote it: a path with its query, or a whole URL.
@@ -216,6 +218,19 @@ pub struct UpgradeRequest {
     pub extensions: Vec<ExtensionOffer>,
     /// All header fields; the names of those that were received are in lower case.
     pub headers: Headers,
+}
+
+/// Hides subprotocols that may be tokens.
+impl fmt::Debug for UpgradeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UpgradeRequest")
+            .field("target", &self.target)
+            .field("host", &self.host)
+            .field("subprotocols", &ShownSubprotocols(&self.subprotocols))
+            .field("extensions", &self.extensions)
+            .field("headers", &self.headers)
+            .finish()
+    }
 }
 
 impl UpgradeRequest {
@@ -263,7 +278,7 @@ impl UpgradeRequest {
 }
 
 /// A server's consent to open a WebSocket.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Acceptance {
     /// The subprotocol, one of those offered. Default: none.
@@ -272,6 +287,17 @@ pub struct Acceptance {
     pub extensions: Vec<ExtensionOffer>,
     /// Further header fields, which come last. Those that make the handshake are not among them.
     pub headers: Headers,
+}
+
+/// Hides subprotocols that may be tokens.
+impl fmt::Debug for Acceptance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acceptance")
+            .field("subprotocol", &ShownSubprotocol(&self.subprotocol))
+            .field("extensions", &self.extensions)
+            .field("headers", &self.headers)
+            .finish()
+    }
 }
 
 impl Acceptance {

@@ -36,14 +36,14 @@ impl Opening<'_> {
             acceptance = acceptance.header(name, value.as_str());
         }
         let answer = handshake.accept(&acceptance)?;
-        self.tracer.send_response(&answer);
+        self.tracer.send_response(&answer, self.public_subprotocols());
         self.send(&stream, &answer)?;
         let response = Response::accepted(request.headers, acceptance.subprotocol, acceptance.extensions);
         Ok(self.establish(stream, Role::Server, Some(response), &handshake.take_early_data(), &compression))
     }
 
     fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {
-        let mut tap = HeadTap::request(self.tracer);
+        let mut tap = HeadTap::request(self.tracer, self.public_subprotocols());
         let mut piece = [0; PIECE];
         loop {
             match stream.read(&mut piece, self.deadline) {
@@ -64,7 +64,7 @@ impl Opening<'_> {
         let Error::Handshake(broken) = error else { return };
         let Some(rejection) = Rejection::for_error(broken) else { return };
         if let Ok(answer) = handshake.reject(&rejection) {
-            self.tracer.send_response(&answer);
+            self.tracer.send_response(&answer, self.public_subprotocols());
             let _ = self.send(stream, &answer);
             let _ = stream.shutdown(Shutdown::Write);
         }

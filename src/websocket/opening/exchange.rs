@@ -68,7 +68,7 @@ impl Opening<'_> {
     pub(super) fn exchange(&self, stream: Stream, question: Question, timings: Timings) -> Result<Answer> {
         let start = Instant::now();
         let _watch = stream.watch(self.options.settings().cancellation.as_ref());
-        self.tracer.send_request(&question.request);
+        self.tracer.send_request(&question.request, self.public_subprotocols());
         match self.send(&stream, &question.request) {
             Ok(()) => self.answer(stream, question, timings, start),
             Err(error @ Error::Timeout(_)) => Err(error),
@@ -83,7 +83,7 @@ impl Opening<'_> {
 
     fn answer(&self, stream: Stream, question: Question, mut timings: Timings, start: Instant) -> Result<Answer> {
         let Question { mut handshake, mut compression, .. } = question;
-        let mut tap = HeadTap::response(self.tracer);
+        let mut tap = HeadTap::response(self.tracer, self.public_subprotocols());
         let mut piece = [0; PIECE];
         loop {
             let outcome = match stream.read(&mut piece, self.deadline).map_err(phase)? {

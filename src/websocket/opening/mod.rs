@@ -71,6 +71,11 @@ impl<'a> Opening<'a> {
         })
     }
 
+    /// The subprotocols that the trace may show.
+    fn public_subprotocols(&self) -> &'a [String] {
+        &self.options.settings().public_subprotocols
+    }
+
     /// Asks once: the stream is used up by it.
     pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<ActiveConnection> {
         let target = Target::parse(url)?;

@@ -13,7 +13,7 @@ const RESERVED: [&str; 4] =
     ["Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Accept", "Sec-WebSocket-Extensions"];
 
 /// The fields of a user that go to other origins, too, beside those that begin with `Accept-`.
-const HARMLESS: [&str; 4] = ["Accept", "Connection", "Sec-WebSocket-Protocol", "User-Agent"];
+const HARMLESS: [&str; 3] = ["Accept", "Connection", "User-Agent"];
 
 /// What the user wants in one attempt.
 pub(super) struct Wishes<'a> {
@@ -73,9 +73,14 @@ impl<'a> Wishes<'a> {
             Field::Given(host) if hop.is_home => host.clone(),
             Field::Given(_) | Field::Derived | Field::Suppressed => hop.target.host_header(),
         };
-        let fields = self.fields.iter().filter(|(name, _)| hop.is_home || is_harmless(name));
+        let takes_subprotocols = hop.is_home || settings.redirects_subprotocols;
+        let is_taken = |name: &str| match name.eq_ignore_ascii_case("Sec-WebSocket-Protocol") {
+            true => takes_subprotocols,
+            false => hop.is_home || is_harmless(name),
+        };
+        let fields = self.fields.iter().filter(|(name, _)| is_taken(name));
         let mut request = ClientRequest::new(host, &hop.target.resource)
-            .subprotocols(settings.subprotocols.iter().cloned())
+            .subprotocols(settings.subprotocols.iter().filter(|_| takes_subprotocols).cloned())
             .headers(fields.map(|(name, value)| (name.as_str(), value.as_str())));
         if settings.host == Field::Suppressed {
             request = request.suppress_host();

@@ -96,6 +96,7 @@ const fn alert(number: u8) -> &'static str {
 
 impl TlsErrorKind {
     /// An alert, or what it comes to where others say that too.
+    #[cfg(any(feature = "native-tls", feature = "rustls"))]
     pub(crate) const fn of_alert(number: u8) -> Self {
         match number {
             70 => Self::ProtocolVersion,

@@ -13,6 +13,16 @@ pub(crate) mod stream;
 mod tcp;
 #[cfg(all(target_os = "linux", not(portable_io)))]
 mod timed_read;
+#[cfg_attr(
+    not(any(feature = "native-tls", feature = "rustls")),
+    allow(
+        dead_code,
+        unreachable_code,
+        unused_imports,
+        unused_variables,
+        reason = "nothing is left of TLS but its errors"
+    )
+)]
 pub(crate) mod tls;
 pub(crate) mod transport;
 mod unix;

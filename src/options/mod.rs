@@ -7,6 +7,10 @@ mod http;
 mod limits;
 mod proxy;
 mod socket;
+#[cfg_attr(
+    not(any(feature = "native-tls", feature = "rustls")),
+    allow(dead_code, unused_variables, reason = "no library is there to use them")
+)]
 mod tls;
 mod unsent;
 
@@ -19,6 +23,10 @@ pub use self::default_timeout::{default_timeout, set_default_timeout};
 pub use self::proxy::Proxy;
 pub(crate) use self::proxy::{ProxyChoice, ProxySettings};
 pub use self::socket::{Family, SocketOptions};
+#[cfg_attr(
+    not(any(feature = "native-tls", feature = "rustls")),
+    allow(unused_imports, reason = "no library is there to use them")
+)]
 pub(crate) use self::tls::{Authorities, Connector, Danger, Identity, Ready, Source};
 pub use self::tls::{SystemRoots, TlsBackend, TlsOptions, TlsVersion};
 

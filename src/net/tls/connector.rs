@@ -2,9 +2,11 @@
 
 use std::sync::OnceLock;
 
+#[cfg(feature = "native-tls")]
+use super::native;
 #[cfg(feature = "rustls")]
 use super::rustls;
-use super::{native, pin, refuse};
+use super::{pin, refuse};
 use crate::error::Result;
 use crate::options::{Connector, Ready, TlsBackend, TlsOptions, TlsVersion};
 
@@ -38,11 +40,25 @@ fn build(options: &TlsOptions) -> Result<Ready> {
     let alpn = options.alpn.clone().unwrap_or_else(|| vec![ALPN.to_owned()]);
     check(options, &alpn)?;
     let connector = match options.backend {
+        #[cfg(feature = "native-tls")]
         TlsBackend::NativeTls => Connector::Native(native::connector(options, &alpn)?),
         #[cfg(feature = "rustls")]
         TlsBackend::Rustls => Connector::Rustls(rustls::client_config(options, &alpn)?),
+        #[cfg(not(all(feature = "native-tls", feature = "rustls")))]
+        missing => return Err(not_built_in(missing)),
     };
     Ok(Ready { connector, pins, alpn: Some(alpn) })
+}
+
+/// There is no library to speak TLS with, or not the one that is asked for.
+#[cfg(not(all(feature = "native-tls", feature = "rustls")))]
+fn not_built_in(backend: TlsBackend) -> crate::error::Error {
+    let feature = match backend {
+        _ if cfg!(not(any(feature = "native-tls", feature = "rustls"))) => "`native-tls` or `rustls`",
+        TlsBackend::NativeTls => "`native-tls`",
+        TlsBackend::Rustls => "`rustls`",
+    };
+    refuse("backend", format!("TLS (wss://) needs the feature {feature} of websocket-sync"))
 }
 
 /// What no backend can do.

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use native_tls::{MidHandshakeTlsStream, TlsAcceptor};
-
-use super::engine::Engine;
+use super::engine::{Engine, Handshake};
+#[cfg(feature = "native-tls")]
+use super::native;
 use super::pin;
 use super::pipe::{Pipe, SharedBytes};
 #[cfg(feature = "rustls")]
@@ -15,24 +15,13 @@ use crate::net::stream::Stream;
 use crate::options::{Connector, Ready};
 
 /// How far a library came with what it had.
-#[cfg_attr(
-    windows,
-    expect(clippy::large_enum_variant, reason = "Schannel's stream is; one is moved per step of a handshake")
-)]
 pub(super) enum Attempt {
     /// To the end. What it has to say last may still be in the pipe.
-    Done(Engine),
+    Done(Box<dyn Engine>),
     /// It waits for the peer.
-    Unfinished(Unfinished),
+    Unfinished(Box<dyn Handshake>),
     /// To no good end. Why may be in the pipe, for the peer to know.
     Failed(Failure),
-}
-
-/// A handshake that waits for the peer.
-pub(super) enum Unfinished {
-    Native(MidHandshakeTlsStream<Pipe>),
-    #[cfg(feature = "rustls")]
-    Rustls(Box<rustls::Machine>),
 }
 
 /// Why there is no TLS.
@@ -52,47 +41,40 @@ pub(super) enum Failure {
 ///
 /// [`Error::Tls`] when the two do not come to terms, [`Error::Timeout`] at the deadline, [`Error::Io`] when the
 /// connection is lost.
-pub(super) fn connect(below: &Stream, ready: &Ready, name: &str, deadline: Deadline) -> Result<Engine> {
+pub(super) fn connect(below: &Stream, ready: &Ready, name: &str, deadline: Deadline) -> Result<Box<dyn Engine>> {
     // The dot that makes a name absolute belongs to the DNS, not to certificates (RFC 6066, section 3).
     let name = name.strip_suffix('.').unwrap_or(name);
-    let begin = |pipe| match &ready.connector {
-        Connector::Native(connector) => connector.connect(name, pipe).into(),
+    let begin = |pipe| match ready.connector {
+        #[cfg(feature = "native-tls")]
+        Connector::Native(ref connector) => native::connect(connector, name, pipe),
         #[cfg(feature = "rustls")]
-        Connector::Rustls(config) => rustls::connect(config, name, pipe),
+        Connector::Rustls(ref config) => rustls::connect(config, name, pipe),
     };
     handshake(below, deadline, begin, |engine| judge(engine, ready)).map_err(|failure| failure.into_error(name))
 }
 
-/// The server's side, with native-tls.
-pub(super) fn accept(below: &Stream, acceptor: &TlsAcceptor, deadline: Deadline) -> Result<Engine> {
-    let begin = |pipe| acceptor.accept(pipe).into();
-    handshake(below, deadline, begin, |_| Ok(())).map_err(|failure| failure.into_error(""))
-}
-
-/// The server's side, with rustls.
-#[cfg(feature = "rustls")]
-pub(super) fn accept_rustls(
+/// The server's side, begun with the library that has the certificate.
+pub(super) fn accept(
     below: &Stream,
-    config: &std::sync::Arc<::rustls::ServerConfig>,
     deadline: Deadline,
-) -> Result<Engine> {
-    handshake(below, deadline, |pipe| rustls::accept(config, pipe), |_| Ok(()))
-        .map_err(|failure| failure.into_error(""))
+    begin: impl FnOnce(Pipe) -> Attempt,
+) -> Result<Box<dyn Engine>> {
+    handshake(below, deadline, begin, |_| Ok(())).map_err(|failure| failure.into_error(""))
 }
 
 fn handshake(
     below: &Stream,
     deadline: Deadline,
     begin: impl FnOnce(Pipe) -> Attempt,
-    judge: impl FnOnce(&Engine) -> std::result::Result<(), Failure>,
-) -> std::result::Result<Engine, Failure> {
+    judge: impl FnOnce(&dyn Engine) -> std::result::Result<(), Failure>,
+) -> std::result::Result<Box<dyn Engine>, Failure> {
     let (pipe, outgoing) = Pipe::for_handshake();
     let mut attempt = begin(pipe);
     loop {
         let mut unfinished = match attempt {
             Attempt::Done(mut engine) => {
                 // Before the last word: over TLS 1.3, that is where a client says who it is.
-                judge(&engine)?;
+                judge(&*engine)?;
                 send(below, &outgoing, deadline)?;
                 engine.pipe().end_handshake();
                 return Ok(engine);
@@ -112,12 +94,12 @@ fn handshake(
             return Err(Failure::Io(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
         }
         incoming.received(n);
-        attempt = unfinished.go_on();
+        attempt = unfinished.advance();
     }
 }
 
 /// What is demanded beyond what the library looks after. It looks at this very connection, never at an earlier one.
-fn judge(engine: &Engine, ready: &Ready) -> std::result::Result<(), Failure> {
+fn judge(engine: &dyn Engine, ready: &Ready) -> std::result::Result<(), Failure> {
     if !ready.pins.is_empty() && !engine.peer_certificate().is_some_and(|der| pin::fits(&ready.pins, &der)) {
         let problem = "the server's key is not pinned".into();
         return Err(Failure::Tls { kind: TlsErrorKind::PinMismatch, problem });
@@ -146,24 +128,6 @@ fn send(below: &Stream, outgoing: &SharedBytes, deadline: Deadline) -> io::Resul
     below.write_all(&outgoing, SendDeadline::until(deadline)).map_err(|failed| failed.error)?;
     outgoing.clear();
     Ok(())
-}
-
-impl Unfinished {
-    fn pipe(&mut self) -> &mut Pipe {
-        match self {
-            Self::Native(unfinished) => unfinished.get_mut(),
-            #[cfg(feature = "rustls")]
-            Self::Rustls(machine) => machine.pipe(),
-        }
-    }
-
-    fn go_on(self) -> Attempt {
-        match self {
-            Self::Native(unfinished) => unfinished.handshake().into(),
-            #[cfg(feature = "rustls")]
-            Self::Rustls(machine) => rustls::go_on(machine),
-        }
-    }
 }
 
 impl From<io::Error> for Failure {

@@ -8,6 +8,7 @@ mod engine;
 mod facts;
 mod handshake;
 mod identity;
+#[cfg(feature = "native-tls")]
 mod native;
 mod output;
 mod pin;
@@ -71,12 +72,15 @@ pub(crate) fn connect(below: Stream, options: &TlsOptions, host: &str, deadline:
 pub(crate) fn accept(below: Stream, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
     #[cfg(feature = "rustls")]
     if let Some(config) = &options.rustls_server_config {
-        let engine = handshake::accept_rustls(&below, config, deadline)?;
+        let engine = handshake::accept(&below, deadline, |pipe| rustls::accept(config, pipe))?;
         return Ok(Tls::over(below, engine, ""));
     }
-    let Some(acceptor) = &options.acceptor else { return Ok(below) };
-    let engine = handshake::accept(&below, acceptor, deadline)?;
-    Ok(Tls::over(below, engine, ""))
+    #[cfg(feature = "native-tls")]
+    if let Some(acceptor) = &options.acceptor {
+        let engine = handshake::accept(&below, deadline, |pipe| native::accept(acceptor, pipe))?;
+        return Ok(Tls::over(below, engine, ""));
+    }
+    Ok(below)
 }
 
 #[cold]
@@ -103,7 +107,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    fn over(below: Stream, engine: Engine, host: &str) -> Stream {
+    fn over(below: Stream, engine: Box<dyn Engine>, host: &str) -> Stream {
         Stream::Tls(Box::new(Self {
             below,
             host: host.into(),
@@ -160,7 +164,7 @@ impl Tls {
     /// An error of decrypting as a [`TlsError`] that names the host.
     #[cold]
     fn tls_error(&self, problem: io::Error) -> io::Error {
-        let kind = engine::kind(&problem);
+        let kind = self.session().engine.error_kind(&problem);
         io::Error::new(
             io::ErrorKind::InvalidData,
             TlsError { host: self.host.to_string(), kind, problem: problem.into() },

@@ -1,9 +1,14 @@
 //! The platform's library, through native-tls.
 
-use native_tls::{Certificate, HandshakeError, Protocol, TlsConnector, TlsConnectorBuilder, TlsStream};
+use std::io;
 
-use super::engine::Engine;
-use super::handshake::{Attempt, Failure, Unfinished};
+use native_tls::{
+    Certificate, HandshakeError, MidHandshakeTlsStream, Protocol, TlsAcceptor, TlsConnector, TlsConnectorBuilder,
+    TlsStream,
+};
+
+use super::engine::{Engine, Handshake};
+use super::handshake::{Attempt, Failure};
 use super::identity::{self, Key};
 use super::pipe::Pipe;
 use super::{refuse, trust};
@@ -99,20 +104,94 @@ fn pkcs8(pem: &[u8]) -> std::result::Result<&str, &'static str> {
     }
 }
 
-impl From<std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>> for Attempt {
-    fn from(attempt: std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>) -> Self {
-        match attempt {
-            Ok(stream) => Self::Done(Engine::Native(stream)),
-            Err(HandshakeError::WouldBlock(unfinished)) => Self::Unfinished(Unfinished::Native(unfinished)),
-            Err(HandshakeError::Failure(error)) => {
-                Self::Failed(Failure::Tls { kind: kind(&error.to_string()), problem: error.into() })
-            }
+/// Begins a handshake as a client. The server's certificate has to be for `name`, unless the connector was told otherwise.
+pub(super) fn connect(connector: &TlsConnector, name: &str, pipe: Pipe) -> Attempt {
+    attempt(connector.connect(name, pipe))
+}
+
+/// Begins a handshake as a server.
+pub(super) fn accept(acceptor: &TlsAcceptor, pipe: Pipe) -> Attempt {
+    attempt(acceptor.accept(pipe))
+}
+
+fn attempt(attempt: std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>) -> Attempt {
+    match attempt {
+        Ok(stream) => Attempt::Done(Box::new(stream)),
+        Err(HandshakeError::WouldBlock(unfinished)) => Attempt::Unfinished(Box::new(unfinished)),
+        Err(HandshakeError::Failure(error)) => {
+            Attempt::Failed(Failure::Tls { kind: kind(&error.to_string()), problem: error.into() })
         }
     }
 }
 
+impl Handshake for MidHandshakeTlsStream<Pipe> {
+    fn pipe(&mut self) -> &mut Pipe {
+        self.get_mut()
+    }
+
+    fn advance(self: Box<Self>) -> Attempt {
+        attempt(self.handshake())
+    }
+}
+
+/// Whether a library keeps no ciphertext of its own beside an unfinished record, so that an empty pipe means that there
+/// is nothing to decrypt. So it is with OpenSSL, which reads a record's head and then its body.
+const KEEPS_NOTHING: bool = cfg!(not(any(windows, target_vendor = "apple")));
+
+/// Native-tls tells neither version nor cipher suite.
+impl Engine for TlsStream<Pipe> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(self, buf)
+    }
+
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        io::Write::write(self, buf)
+    }
+
+    fn close(&mut self) {
+        // It fails in the midst of a handshake, where there is nothing to be said.
+        let _ = self.shutdown();
+    }
+
+    fn is_drained(&self) -> bool {
+        KEEPS_NOTHING && self.get_ref().incoming.is_empty() && !self.get_ref().ended
+    }
+
+    fn has_input(&self) -> bool {
+        !self.is_drained() || self.buffered_read_size().is_ok_and(|size| size > 0)
+    }
+
+    fn error_kind(&self, error: &io::Error) -> TlsErrorKind {
+        kind(&error.to_string())
+    }
+
+    fn peer_certificate(&self) -> Option<Vec<u8>> {
+        Self::peer_certificate(self).ok()??.to_der().ok()
+    }
+
+    fn alpn(&self) -> Option<Vec<u8>> {
+        self.negotiated_alpn().ok()?
+    }
+
+    fn version(&self) -> Option<TlsVersion> {
+        None
+    }
+
+    fn cipher_suite(&self) -> Option<String> {
+        None
+    }
+
+    fn pipe(&mut self) -> &mut Pipe {
+        self.get_mut()
+    }
+
+    fn release(&mut self) {
+        self.get_mut().release();
+    }
+}
+
 /// What the words of OpenSSL, Secure Transport and Schannel come to.
-pub(super) fn kind(words: &str) -> TlsErrorKind {
+fn kind(words: &str) -> TlsErrorKind {
     const WORDS: &[(TlsErrorKind, &[&str])] = &[
         (
             TlsErrorKind::WrongName,

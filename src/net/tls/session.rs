@@ -9,7 +9,7 @@ use crate::buffer::Window;
 
 /// Everything that changes while bytes are encrypted or decrypted.
 pub(super) struct Session {
-    pub(super) engine: Engine,
+    pub(super) engine: Box<dyn Engine>,
     /// Whether decrypting is in vain until more ciphertext comes.
     pub(super) dry: bool,
     /// What decrypting said after it had given bytes; the next read says it.
@@ -23,7 +23,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) const fn new(engine: Engine) -> Self {
+    pub(super) const fn new(engine: Box<dyn Engine>) -> Self {
         Self { engine, dry: false, failed: None, fed: 0, waiting: 0, shut: false }
     }
 

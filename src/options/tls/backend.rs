@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use native_tls::TlsConnector;
-
 use super::TlsOptions;
 
 /// The library that speaks TLS.
@@ -11,7 +9,8 @@ use super::TlsOptions;
 /// | | native-tls | rustls |
 /// |---|---|---|
 /// | is | the platform's: OpenSSL, Secure Transport, Schannel | written in Rust, the same everywhere |
-/// | needs | on Linux OpenSSL and its headers | feature `rustls` of this crate |
+/// | feature of this crate | `native-tls`, on by default | `rustls` |
+/// | needs | on Linux OpenSSL and its headers | a C compiler |
 /// | [PKCS#12](TlsOptions::client_pkcs12) | yes | no |
 /// | [encrypted keys](TlsOptions::client_key_password), PKCS#1, SEC1 | no | yes |
 /// | [cipher suites](TlsOptions::cipher_suites), [groups](TlsOptions::key_exchange_groups), [key log](TlsOptions::key_log) | no | yes |
@@ -19,21 +18,30 @@ use super::TlsOptions;
 /// | [`TlsError::kind`](crate::TlsError::kind) | from the words of the library | precise |
 /// | tells version and cipher suite | no | yes |
 /// | server that names itself in the subject only (CN) | accepted by OpenSSL | refused |
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+///
+/// One whose feature is not built in is refused when connecting, by [`Error::Options`](crate::Error::Options); so is `wss://` without
+/// either feature.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TlsBackend {
     /// The library of the platform.
-    #[default]
     NativeTls,
     /// Rustls with ring. It trusts what the platform trusts, as far as that is told.
-    #[cfg(feature = "rustls")]
     Rustls,
+}
+
+/// The platform's library, unless only rustls is built in.
+impl Default for TlsBackend {
+    fn default() -> Self {
+        if cfg!(all(feature = "rustls", not(feature = "native-tls"))) { Self::Rustls } else { Self::NativeTls }
+    }
 }
 
 /// What speaks TLS with these options.
 #[derive(Clone)]
 pub(crate) enum Connector {
-    Native(TlsConnector),
+    #[cfg(feature = "native-tls")]
+    Native(native_tls::TlsConnector),
     #[cfg(feature = "rustls")]
     Rustls(std::sync::Arc<::rustls::ClientConfig>),
 }
@@ -41,11 +49,12 @@ pub(crate) enum Connector {
 /// Says which library it is: what it holds may be secret.
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Native(_) => "Native(..)",
+        match *self {
+            #[cfg(feature = "native-tls")]
+            Self::Native(_) => f.write_str("Native(..)"),
             #[cfg(feature = "rustls")]
-            Self::Rustls(_) => "Rustls(..)",
-        })
+            Self::Rustls(_) => f.write_str("Rustls(..)"),
+        }
     }
 }
 
@@ -62,7 +71,7 @@ pub(crate) struct Ready {
 impl TlsOptions {
     /// The library that speaks TLS.
     ///
-    /// Default: [`TlsBackend::NativeTls`].
+    /// Default: [`TlsBackend::NativeTls`], or [`TlsBackend::Rustls`] where only that is built in.
     pub fn backend(self, backend: TlsBackend) -> Self {
         self.with(|tls| tls.backend = backend)
     }

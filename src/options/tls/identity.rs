@@ -12,7 +12,11 @@ pub(crate) enum Identity {
     /// The certificate with those above it, and the key, both in PEM form.
     Pem { chain: Source, key: Source },
     /// All of it in one file, which is encrypted.
-    Pkcs12 { bundle: Source, password: Arc<str> },
+    Pkcs12 {
+        bundle: Source,
+        #[cfg_attr(not(feature = "native-tls"), expect(dead_code, reason = "rustls refuses it unread"))]
+        password: Arc<str>,
+    },
 }
 
 /// Where something is to be had.

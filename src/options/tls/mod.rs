@@ -10,6 +10,7 @@ mod trust;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+#[cfg(feature = "native-tls")]
 use native_tls::{TlsAcceptor, TlsConnector};
 
 pub use self::backend::TlsBackend;
@@ -57,6 +58,7 @@ pub struct TlsOptions {
     pub(crate) key_log: bool,
     /// One that the user has made.
     pub(crate) ready: Option<Connector>,
+    #[cfg(feature = "native-tls")]
     pub(crate) acceptor: Option<TlsAcceptor>,
     #[cfg(feature = "rustls")]
     pub(crate) rustls_server_config: Option<Arc<::rustls::ServerConfig>>,
@@ -84,6 +86,7 @@ impl TlsOptions {
     /// [`pin_sha256`](Self::pin_sha256) are without effect.
     ///
     /// Default: one made from the other options.
+    #[cfg(feature = "native-tls")]
     #[doc(alias = "context")]
     pub fn connector(self, connector: TlsConnector) -> Self {
         self.with(|tls| tls.ready = Some(Connector::Native(connector)))
@@ -95,6 +98,7 @@ impl TlsOptions {
     /// With OpenSSL, native-tls makes acceptors that speak TLS 1.2 and nothing newer.
     ///
     /// Default: no TLS.
+    #[cfg(feature = "native-tls")]
     pub fn acceptor(self, acceptor: TlsAcceptor) -> Self {
         // The connector does not depend on it.
         Self { acceptor: Some(acceptor), ..self }

@@ -1,7 +1,5 @@
 //! What rustls says, in our words.
 
-use std::io;
-
 use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use crate::error::TlsErrorKind;
@@ -13,12 +11,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// What an error of [`Machine::read`](super::Machine::read) comes to, if it is one of rustls.
-pub(in crate::net::tls) fn kind_of(error: &io::Error) -> Option<TlsErrorKind> {
-    error.get_ref()?.downcast_ref().map(kind)
-}
-
-fn kind(error: &Error) -> TlsErrorKind {
+pub(super) fn kind(error: &Error) -> TlsErrorKind {
     match error {
         Error::InvalidCertificate(error) => kind_of_certificate(error),
         Error::AlertReceived(alert) => TlsErrorKind::of_alert(u8::from(*alert)),

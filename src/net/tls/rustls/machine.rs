@@ -6,6 +6,10 @@ use rustls::{Error, InvalidMessage, ProtocolVersion};
 
 use super::config::name_of;
 use super::connection::{Connection, Results, Step, Want};
+use super::error::kind;
+use crate::error::TlsErrorKind;
+use crate::net::tls::engine::{Engine, Handshake};
+use crate::net::tls::handshake::Attempt;
 use crate::net::tls::pipe::Pipe;
 use crate::options::TlsVersion;
 
@@ -24,7 +28,7 @@ const MAX_KEPT: usize = 128 * 1024;
 /// One record after the other is decrypted where it lies in the pipe. A handshake message that is spread over several
 /// is the exception: rustls wants its parts to stay where they are, and the pipe is lent to the reader. They wait in
 /// `kept`. So between two calls there is never a record that rustls has seen in part.
-pub(in crate::net::tls) struct Machine {
+pub(super) struct Machine {
     connection: Connection,
     pipe: Pipe,
     kept: Vec<u8>,
@@ -48,7 +52,7 @@ impl Machine {
     }
 
     /// Goes on with the handshake, and says whether it has ended. What comes behind it stays where it is.
-    pub(super) fn shake_hands(&mut self) -> Result<bool, Error> {
+    fn shake_hands(&mut self) -> Result<bool, Error> {
         // The client speaks first.
         self.process(0, &mut [])?;
         while self.connection.is_handshaking() {
@@ -56,78 +60,6 @@ impl Machine {
             self.process(length, &mut [])?;
         }
         Ok(true)
-    }
-
-    /// See [`Engine::read`](crate::net::tls::engine::Engine::read).
-    pub(in crate::net::tls) fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut filled = self.plain.read(buf);
-        while filled < buf.len() && !self.closed && self.failed.is_none() {
-            let Some(length) = record(self.pipe.incoming.unread()) else { break };
-            match self.process(length, &mut buf[filled..]) {
-                Ok(n) => filled += n,
-                // The next read says it.
-                Err(_) => break,
-            }
-        }
-        if filled > 0 || buf.is_empty() {
-            return Ok(filled);
-        }
-        match &self.failed {
-            Some(error) => Err(invalid(error)),
-            None if self.closed || self.pipe.ended => Ok(0),
-            None => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
-    /// See [`Engine::write`](crate::net::tls::engine::Engine::write).
-    pub(in crate::net::tls) fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.want(&Want::Encrypt(buf)).map(|()| buf.len())
-    }
-
-    /// See [`Engine::close`](crate::net::tls::engine::Engine::close).
-    pub(in crate::net::tls) fn close(&mut self) {
-        let _ = self.want(&Want::Farewell);
-    }
-
-    /// See [`Engine::is_drained`](crate::net::tls::engine::Engine::is_drained).
-    pub(in crate::net::tls) fn is_drained(&self) -> bool {
-        let over = self.closed || self.pipe.ended || self.failed.is_some();
-        !over && self.plain.is_empty() && record(self.pipe.incoming.unread()).is_none()
-    }
-
-    pub(in crate::net::tls) fn peer_certificate(&self) -> Option<Vec<u8>> {
-        Some(self.connection.peer_certificates()?.first()?.to_vec())
-    }
-
-    pub(in crate::net::tls) fn alpn(&self) -> Option<Vec<u8>> {
-        self.connection.alpn_protocol().map(<[u8]>::to_vec)
-    }
-
-    pub(in crate::net::tls) fn version(&self) -> Option<TlsVersion> {
-        match self.connection.protocol_version()? {
-            ProtocolVersion::TLSv1_2 => Some(TlsVersion::Tls12),
-            ProtocolVersion::TLSv1_3 => Some(TlsVersion::Tls13),
-            _ => None,
-        }
-    }
-
-    pub(in crate::net::tls) fn cipher_suite(&self) -> Option<String> {
-        self.connection.negotiated_cipher_suite().map(|suite| name_of(suite.suite()))
-    }
-
-    pub(in crate::net::tls) fn pipe(&mut self) -> &mut Pipe {
-        &mut self.pipe
-    }
-
-    /// Gives back the memory that holds nothing.
-    pub(in crate::net::tls) fn release(&mut self) {
-        self.pipe.release();
-        if self.plain.is_empty() {
-            self.plain = Plain::default();
-        }
-        if self.kept.is_empty() {
-            self.kept = Vec::new();
-        }
     }
 
     /// Has rustls work on a record of this length, the next of the pipe, or on nothing. Plaintext goes to `buf`, and what does
@@ -187,6 +119,97 @@ impl Machine {
             Err(error) => self.failed = Some(error.clone()),
         }
         step
+    }
+}
+
+impl Handshake for Machine {
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
+    }
+
+    fn advance(mut self: Box<Self>) -> Attempt {
+        match self.shake_hands() {
+            Ok(true) => Attempt::Done(self),
+            Ok(false) => Attempt::Unfinished(self),
+            Err(error) => Attempt::Failed(error.into()),
+        }
+    }
+}
+
+impl Engine for Machine {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut filled = self.plain.read(buf);
+        while filled < buf.len() && !self.closed && self.failed.is_none() {
+            let Some(length) = record(self.pipe.incoming.unread()) else { break };
+            match self.process(length, &mut buf[filled..]) {
+                Ok(n) => filled += n,
+                // The next read says it.
+                Err(_) => break,
+            }
+        }
+        if filled > 0 || buf.is_empty() {
+            return Ok(filled);
+        }
+        match &self.failed {
+            Some(error) => Err(invalid(error)),
+            None if self.closed || self.pipe.ended => Ok(0),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.want(&Want::Encrypt(buf)).map(|()| buf.len())
+    }
+
+    fn close(&mut self) {
+        let _ = self.want(&Want::Farewell);
+    }
+
+    fn is_drained(&self) -> bool {
+        let over = self.closed || self.pipe.ended || self.failed.is_some();
+        !over && self.plain.is_empty() && record(self.pipe.incoming.unread()).is_none()
+    }
+
+    fn has_input(&self) -> bool {
+        !self.is_drained()
+    }
+
+    fn error_kind(&self, error: &io::Error) -> TlsErrorKind {
+        error.get_ref().and_then(|error| error.downcast_ref()).map_or(TlsErrorKind::Other, kind)
+    }
+
+    fn peer_certificate(&self) -> Option<Vec<u8>> {
+        Some(self.connection.peer_certificates()?.first()?.to_vec())
+    }
+
+    fn alpn(&self) -> Option<Vec<u8>> {
+        self.connection.alpn_protocol().map(<[u8]>::to_vec)
+    }
+
+    fn version(&self) -> Option<TlsVersion> {
+        match self.connection.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => Some(TlsVersion::Tls12),
+            ProtocolVersion::TLSv1_3 => Some(TlsVersion::Tls13),
+            _ => None,
+        }
+    }
+
+    fn cipher_suite(&self) -> Option<String> {
+        self.connection.negotiated_cipher_suite().map(|suite| name_of(suite.suite()))
+    }
+
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
+    }
+
+    fn release(&mut self) {
+        self.pipe.release();
+        if self.plain.is_empty() {
+            self.plain = Plain::default();
+        }
+        if self.kept.is_empty() {
+            self.kept = Vec::new();
+        }
     }
 }
 

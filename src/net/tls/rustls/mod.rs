@@ -18,12 +18,11 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::{ClientConfig, ServerConfig};
 
 pub(super) use self::config::client_config;
-pub(super) use self::error::kind_of;
-pub(super) use self::machine::Machine;
 
 use self::connection::Connection;
-use super::engine::Engine;
-use super::handshake::{Attempt, Failure, Unfinished};
+use self::machine::Machine;
+use super::engine::Handshake;
+use super::handshake::{Attempt, Failure};
 use super::pipe::Pipe;
 use super::refuse;
 
@@ -58,14 +57,5 @@ fn without_early_data(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
 }
 
 fn begin(connection: Connection, pipe: Pipe) -> Attempt {
-    go_on(Box::new(Machine::new(connection, pipe)))
-}
-
-/// Goes on with what has come in.
-pub(super) fn go_on(mut machine: Box<Machine>) -> Attempt {
-    match machine.shake_hands() {
-        Ok(true) => Attempt::Done(Engine::Rustls(machine)),
-        Ok(false) => Attempt::Unfinished(Unfinished::Rustls(machine)),
-        Err(error) => Attempt::Failed(error.into()),
-    }
+    Box::new(Machine::new(connection, pipe)).advance()
 }

@@ -14,7 +14,6 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use allocation_counter::{AllocationInfo, measure};
-use native_tls::Protocol;
 use websocket_sync::{ConnectOptions, MessageRef, TlsOptions, WebSocket};
 
 use support::{Peer, bounded, frame, ms, open};
@@ -194,8 +193,12 @@ fn what_a_burst_has_taken_is_given_back_to_who_waits() {
 /// The same as [`serve_echo`] over TLS, and what connects to it.
 fn serve_echo_over_tls(tls: TlsOptions) -> (impl Fn() -> WebSocket, JoinHandle<()>) {
     let authority = Authority::new();
-    let acceptor = authority.leaf("localhost", Validity::Now).acceptor(Protocol::Tlsv12);
-    let (port, server) = serve_echo(ConnectOptions::new().tls(TlsOptions::new().acceptor(acceptor)));
+    let leaf = authority.leaf("localhost", Validity::Now);
+    #[cfg(feature = "native-tls")]
+    let serving = TlsOptions::new().acceptor(leaf.acceptor(native_tls::Protocol::Tlsv12));
+    #[cfg(not(feature = "native-tls"))]
+    let serving = TlsOptions::new().rustls_server_config(leaf.server(&rustls::version::TLS12));
+    let (port, server) = serve_echo(ConnectOptions::new().tls(serving));
     let options = ConnectOptions::new().tls(tls.ca_certs_pem(&authority.pem));
     let connect = move || {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

@@ -21,6 +21,7 @@ use websocket_sync::{
 /// Over TCP, and over TLS of each library.
 const PLAIN_AND_TLS: &[Layer] = &[
     Layer::Plain,
+    #[cfg(feature = "native-tls")]
     Layer::Tls(TlsBackend::NativeTls),
     #[cfg(feature = "rustls")]
     Layer::Tls(TlsBackend::Rustls),

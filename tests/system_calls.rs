@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use native_tls::Protocol;
 use websocket_sync::{ConnectOptions, Interest, MessageRef, TlsOptions, Transport, WebSocket};
 
 use tls_peer::{Authority, Validity};
@@ -114,8 +113,12 @@ fn judge(name: &str, [read, single, batched]: [f64; 3]) {
 fn a_small_message_of_a_burst_costs_a_hundredth_of_a_system_call_at_most() {
     judge("ws", calls_per_message("ws://localhost/", &ConnectOptions::new(), ConnectOptions::new()));
     let authority = Authority::new();
-    let acceptor = authority.leaf("localhost", Validity::Now).acceptor(Protocol::Tlsv12);
+    let leaf = authority.leaf("localhost", Validity::Now);
+    #[cfg(feature = "native-tls")]
+    let serving = TlsOptions::new().acceptor(leaf.acceptor(native_tls::Protocol::Tlsv12));
+    #[cfg(not(feature = "native-tls"))]
+    let serving = TlsOptions::new().rustls_server_config(leaf.server(&rustls::version::TLS12));
     let client = ConnectOptions::new().tls(TlsOptions::new().ca_certs_pem(&authority.pem));
-    let server = ConnectOptions::new().tls(TlsOptions::new().acceptor(acceptor));
+    let server = ConnectOptions::new().tls(serving);
     judge("wss", calls_per_message("wss://localhost/", &client, server));
 }

@@ -81,7 +81,10 @@ fn both_directions_carry_256_mib_at_once_over_tls() {
     bounded(90, || {
         let authority = tls_peer::Authority::new();
         let leaf = authority.leaf("localhost", tls_peer::Validity::Now);
+        #[cfg(feature = "native-tls")]
         let server = TlsOptions::new().acceptor(leaf.acceptor(native_tls::Protocol::Tlsv13));
+        #[cfg(not(feature = "native-tls"))]
+        let server = TlsOptions::new().rustls_server_config(leaf.server(&rustls::version::TLS13));
         let client = TlsOptions::new().ca_certs_pem(authority.pem.as_bytes());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());

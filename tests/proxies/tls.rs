@@ -54,7 +54,7 @@ on_each_backend! {
 }
 
 /// One layer of TLS inside the other, each of another backend.
-#[cfg(feature = "rustls")]
+#[cfg(all(feature = "native-tls", feature = "rustls"))]
 #[test]
 fn either_backend_carries_the_other() {
     for [to_proxy, to_server] in

@@ -5,6 +5,7 @@
 /// Makes a test for each backend of each function, which is handed options with that backend.
 macro_rules! on_each_backend {
     ($($test:ident)*) => {
+        #[cfg(feature = "native-tls")]
         mod on_native_tls {
             $(#[test] fn $test() { super::$test(crate::TlsOptions::new().backend(crate::TlsBackend::NativeTls)); })*
         }
@@ -19,7 +20,8 @@ macro_rules! on_each_backend {
 /// Options for each backend.
 pub(crate) fn backends() -> Vec<crate::TlsOptions> {
     vec![
-        crate::TlsOptions::new(),
+        #[cfg(feature = "native-tls")]
+        crate::TlsOptions::new().backend(crate::TlsBackend::NativeTls),
         #[cfg(feature = "rustls")]
         crate::TlsOptions::new().backend(crate::TlsBackend::Rustls),
     ]

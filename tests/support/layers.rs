@@ -35,6 +35,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     Layer::Tcp,
     #[cfg(unix)]
     Layer::Unix,
+    #[cfg(feature = "native-tls")]
     Layer::Tls(TlsBackend::NativeTls),
     #[cfg(feature = "rustls")]
     Layer::Tls(TlsBackend::Rustls),
@@ -43,6 +44,7 @@ pub(crate) const LAYERS: &[Layer] = &[
 /// TCP, and TLS of each library.
 pub(crate) const TCP_AND_TLS: &[Layer] = &[
     Layer::Tcp,
+    #[cfg(feature = "native-tls")]
     Layer::Tls(TlsBackend::NativeTls),
     #[cfg(feature = "rustls")]
     Layer::Tls(TlsBackend::Rustls),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+#[cfg(feature = "native-tls")]
 use native_tls::{Identity, Protocol, TlsAcceptor};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -180,6 +181,7 @@ impl Leaf {
     }
 
     /// A server of the platform's library, which speaks `newest` at best.
+    #[cfg(feature = "native-tls")]
     pub(crate) fn acceptor(&self, newest: Protocol) -> TlsAcceptor {
         let identity = Identity::from_pkcs8(self.cert.as_bytes(), self.key.as_bytes()).unwrap();
         TlsAcceptor::builder(identity).max_protocol_version(Some(newest)).build().unwrap()

@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use native_tls::Protocol;
 use websocket_sync::{CloseCause, Error, Message, MessageRef, Phase, SystemRoots, TlsOptions, WebSocket};
 
 use crate::tls_peer::{Authority, VERSIONS, Validity, send_close_notify};
@@ -44,8 +43,12 @@ fn messages_come_back_over_tls_1_2_and_1_3(tls: TlsOptions) {
 
 fn both_roles_speak_tls(tls: TlsOptions) {
     let authority = Authority::new();
-    let acceptor = authority.leaf("localhost", Validity::Now).acceptor(Protocol::Tlsv12);
-    let serving = options(tls.clone().acceptor(acceptor));
+    let leaf = authority.leaf("localhost", Validity::Now);
+    #[cfg(feature = "native-tls")]
+    let serving = tls.clone().acceptor(leaf.acceptor(native_tls::Protocol::Tlsv12));
+    #[cfg(not(feature = "native-tls"))]
+    let serving = tls.clone().rustls_server_config(leaf.server(&rustls::version::TLS12));
+    let serving = options(serving);
     let (url, server) = serve(move |socket| {
         let mut ws = serving.accept(socket).unwrap();
         assert!(ws.is_ssl());

@@ -224,6 +224,7 @@ fn setups() -> Vec<Setup> {
     let authority = Authority::new();
     let leaf = authority.leaf("localhost", Validity::Now);
     let servers = [
+        #[cfg(feature = "native-tls")]
         TlsOptions::new().acceptor(leaf.acceptor(native_tls::Protocol::Tlsv13)),
         #[cfg(feature = "rustls")]
         TlsOptions::new().rustls_server_config(leaf.server(&rustls::version::TLS13)),

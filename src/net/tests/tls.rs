@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "native-tls")]
 use native_tls::{Protocol, TlsConnector};
 use rustls::ServerConfig;
 
+#[cfg(feature = "native-tls")]
+use super::backends::backends;
 use super::tls_peer::{VERSIONS, accept, send_close_notify};
 use super::{Authority, Validity, long, patient, pattern, read_exact, serve, soon, tcp_pair};
 use crate::error::{Error, Phase};
@@ -30,7 +33,6 @@ on_each_backend! {
     what_is_no_certificate_is_an_error_of_the_options
     each_danger_is_accepted_by_its_own_switch
     the_name_to_expect_can_be_given
-    versions_before_1_2_are_refused
     a_server_that_does_not_speak_tls_is_told_apart
     a_connection_lost_in_the_handshake_is_no_verdict_of_tls
     the_handshake_ends_at_its_deadline_against_silence_and_against_a_trickle
@@ -172,6 +174,7 @@ fn the_name_to_expect_can_be_given(tls: TlsOptions) {
     assert_echoes(&dial_tls("localhost", port, tls).unwrap());
 }
 
+#[cfg(feature = "native-tls")]
 #[test]
 fn a_ready_connector_is_used_as_it_is() {
     let authority = Authority::new();
@@ -181,7 +184,15 @@ fn a_ready_connector_is_used_as_it_is() {
     assert_echoes(&dial_tls("localhost", port, TlsOptions::new().connector(ready)).unwrap());
 }
 
-fn versions_before_1_2_are_refused(tls: TlsOptions) {
+/// Rustls cannot speak them at all; only OpenSSL can be a server that does.
+#[cfg(feature = "native-tls")]
+#[test]
+fn versions_before_1_2_are_refused() {
+    backends().into_iter().for_each(refuse_versions_before_1_2);
+}
+
+#[cfg(feature = "native-tls")]
+fn refuse_versions_before_1_2(tls: TlsOptions) {
     let leaf = Authority::new().leaf("localhost", Validity::Now);
     let acceptor = leaf.acceptor(Protocol::Tlsv11);
     let (port, _server) = serve(move |socket| drop(acceptor.accept(socket)));
@@ -333,11 +344,15 @@ fn a_layer_can_stand_on_another(tls: TlsOptions) {
 
 fn both_roles_are_played(tls: TlsOptions) {
     let authority = Authority::new();
-    let acceptor = authority.leaf("localhost", Validity::Now).acceptor(Protocol::Tlsv13);
+    let leaf = authority.leaf("localhost", Validity::Now);
+    #[cfg(feature = "native-tls")]
+    let serving = TlsOptions::new().acceptor(leaf.acceptor(native_tls::Protocol::Tlsv13));
+    #[cfg(not(feature = "native-tls"))]
+    let serving = TlsOptions::new().rustls_server_config(leaf.server(&rustls::version::TLS13));
     let (ours, theirs) = tcp_pair();
     let theirs = Stream::from(<Box<dyn crate::Transport>>::from(theirs));
     let server = thread::spawn(move || {
-        let stream = tls::accept(theirs, &TlsOptions::new().acceptor(acceptor), long()).unwrap();
+        let stream = tls::accept(theirs, &serving, long()).unwrap();
         assert_eq!(read_exact(&stream, 4), b"ping");
         stream.write_all(b"pong", patient()).unwrap();
         stream

@@ -179,6 +179,7 @@ mod tests {
             options.clone().key_exchange_groups(["a"]),
             options.clone().key_log(),
             options.clone().backend(TlsBackend::NativeTls),
+            #[cfg(feature = "native-tls")]
             options.clone().connector(TlsConnector::new().unwrap()),
         ];
         assert!(changed.iter().all(|changed| !same_connector(changed, &options)));

@@ -14,7 +14,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use layers::{Cases, LAYERS, Layer, Server, TCP_AND_TLS, open_on, open_saying, promptly, tcp_pair, unit};
+use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, tcp_pair, unit};
 use support::{by_deadline, closed, frame, join, masked_frame, ms, narrow, timed};
 use websocket_sync::protocol::LocalProtocolError;
 use websocket_sync::{
@@ -374,15 +374,19 @@ fn the_time_for_the_answer_runs_from_when_our_close_has_left() {
 #[test]
 fn a_close_that_never_finds_room_is_over_within_twice_the_close_timeout() {
     let options = || options().send_timeout(ms(100));
-    // It reads nothing, for longer than the test takes.
-    let reads_nothing = |mut server: Server| {
-        thread::sleep(ms(6000));
-        server.rest();
-    };
+    /// A peer that reads nothing until what is returned beside the connection is dropped.
+    fn reads_nothing(options: &ConnectOptions, first: Vec<u8>) -> (WebSocket, mpsc::Sender<()>, Script<()>) {
+        let (stay, stays) = mpsc::channel::<()>();
+        let (ws, peer) = open_saying(Layer::Tcp, narrow, options, first, move |server| {
+            let _ = stays.recv();
+            drop(server);
+        });
+        (ws, stay, peer)
+    }
     let mut cases = Cases::new();
     for &(name, receive) in RECEIVES {
         cases.add(format!("try_close and {name}"), move || {
-            let (mut ws, _peer) = open_saying(Layer::Tcp, narrow, &options(), Vec::new(), reads_nothing);
+            let (mut ws, _stay, _peer) = reads_nothing(&options(), Vec::new());
             fill(&ws);
             let info = by_deadline(OVER, || {
                 promptly(|| ws.try_close(CloseCode::NORMAL, "").unwrap());
@@ -392,7 +396,7 @@ fn a_close_that_never_finds_room_is_over_within_twice_the_close_timeout() {
         });
     }
     cases.add("send_close and recv", move || {
-        let (mut ws, _peer) = open_saying(Layer::Tcp, narrow, &options(), Vec::new(), reads_nothing);
+        let (mut ws, _stay, _peer) = reads_nothing(&options(), Vec::new());
         fill(&ws);
         let info = by_deadline(OVER, || {
             let sent = ws.send_close(CloseCode::NORMAL, "");
@@ -404,7 +408,7 @@ fn a_close_that_never_finds_room_is_over_within_twice_the_close_timeout() {
     cases.add("Sender::close on the receiving thread and recv", move || {
         // Long enough to tell the two apart.
         let options = options().close_timeout(ms(1200));
-        let (mut ws, _peer) = open_saying(Layer::Tcp, narrow, &options, frame(0x81, "go"), reads_nothing);
+        let (mut ws, _stay, _peer) = reads_nothing(&options, frame(0x81, "go"));
         ws.recv().unwrap();
         fill(&ws);
         let info = by_deadline(ms(2550), || {
@@ -414,7 +418,7 @@ fn a_close_that_never_finds_room_is_over_within_twice_the_close_timeout() {
         assert_unanswered(&info);
     });
     cases.add("close", move || {
-        let (ws, _peer) = open_saying(Layer::Tcp, narrow, &options(), Vec::new(), reads_nothing);
+        let (ws, _stay, _peer) = reads_nothing(&options(), Vec::new());
         fill(&ws);
         by_deadline(OVER, || ws.close().unwrap());
         assert_unanswered(&ws.close_info().unwrap());
@@ -434,8 +438,9 @@ fn close_never_takes_more_than_twice_the_close_timeout() {
             assert_eq!(ws.close_info().unwrap().reason, "");
         });
         cases.add(format!("another thread's send is stuck over {layer:?}"), move || {
-            let (ws, _peer) = open_on(layer, &options(), |server| {
-                thread::sleep(ms(4000));
+            let (_stay, stays) = mpsc::channel::<()>();
+            let (ws, _peer) = open_on(layer, &options(), move |server| {
+                let _ = stays.recv();
                 drop(server);
             });
             let sender = ws.sender();
@@ -675,8 +680,9 @@ fn no_call_that_does_not_wait_is_held_up_by_another_threads_send() {
             [("drop", drop as fn(WebSocket)), ("abort", |ws| ws.abort()), ("Sender::abort", |ws| ws.sender().abort())]
         {
             cases.add(format!("{name} over {layer:?}"), move || {
-                let (ws, _peer) = open_on(layer, &ConnectOptions::new(), |server| {
-                    thread::sleep(ms(2000));
+                let (_stay, stays) = mpsc::channel::<()>();
+                let (ws, _peer) = open_on(layer, &ConnectOptions::new(), move |server| {
+                    let _ = stays.recv();
                     drop(server);
                 });
                 let sender = ws.sender();

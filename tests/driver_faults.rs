@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use support::{bounded, by_deadline, closed, frame, join, ms, parse_all};
+use support::{bounded, by_deadline, closed, frame, join, ms, parse_all, unit};
 use websocket_sync::protocol::handshake::ExtensionOffer;
 use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, Role};
 use websocket_sync::{
@@ -127,10 +127,6 @@ impl Transport for Wire {
 
 fn options() -> ConnectOptions {
     ConnectOptions::new().send_timeout(ms(100)).close_timeout(ms(300)).recv_timeout(ms(5000))
-}
-
-fn unit<T>(result: Result<T>) -> Result<()> {
-    result.map(drop)
 }
 
 #[track_caller]

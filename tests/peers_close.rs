@@ -15,10 +15,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use layers::{
-    Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, tcp_pair, unit,
-};
-use support::{by_deadline, closed, frame, join, masked_frame, ms};
+use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, tcp_pair};
+use support::{by_deadline, closed, frame, join, masked_frame, ms, unit};
 use websocket_sync::protocol::LocalProtocolError;
 use websocket_sync::{
     CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, Error, Frame, Message, MessageKind, Opcode, Phase,

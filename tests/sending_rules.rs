@@ -17,8 +17,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, unit};
-use support::{Heard, bounded, by_deadline, closed, frame, join, ms, narrow};
+use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused};
+use support::{Heard, bounded, by_deadline, closed, frame, join, ms, narrow, unit};
 use websocket_sync::protocol::{LocalProtocolError, Rsv};
 use websocket_sync::{
     AppStep, AppTask, CloseCause, CloseCode, ConnectOptions, Error, Frame, Message, MessageKind, Opcode, Result,

@@ -422,6 +422,12 @@ impl Program {
         set.chain([self.close_timeout])
     }
 
+    /// Whether a send timeout may be in force.
+    pub(crate) fn has_send_timeout(&self) -> bool {
+        let is_set = self.receiver.iter().any(|call| matches!(call, Call::SetSendTimeout(Some(_))));
+        self.send_timeout.is_some() || is_set
+    }
+
     /// The longest send timeout that may be in force; `None` for none.
     pub(crate) fn longest_send(&self) -> Option<Duration> {
         let set = self.receiver.iter().filter_map(|call| match call {

@@ -289,10 +289,12 @@ impl<'a> Judge<'a> {
     }
 
     /// Where only the peer has closed, all its pings were received. A pong that could not leave before the Close was received need not
-    /// be sent (RFC 6455, section 5.5.2): that may be so where another thread sends.
+    /// be sent (RFC 6455, section 5.5.2): that may be so where there is little room, where the peer does not read, and where another
+    /// thread sends.
     fn pings_answered(&mut self, wire: &Wire) {
         let Some((record, info)) = self.told_ends().into_iter().next() else { return };
-        if info.cause != CloseCause::Remote || self.may_have_ended_before(record) {
+        let has_room = self.program.capacity >= 65_536 && !self.program.script.is_ever_deaf();
+        if info.cause != CloseCause::Remote || self.may_have_ended_before(record) || !has_room {
             return;
         }
         let receives = self.outcome.receiver.iter().filter(|record| record.class == Class::Receive);

@@ -172,6 +172,14 @@ pub(crate) struct Script {
     pub(crate) answers_pings: bool,
 }
 
+impl Script {
+    /// Whether the peer does not read at times.
+    pub(crate) fn is_ever_deaf(&self) -> bool {
+        let is_deaf = |step: &Step| matches!(step, Step::Stall(_) | Step::Send { deaf: true, .. });
+        self.steps.iter().any(is_deaf) || matches!(self.last, Last::Close { deaf: true, .. })
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send {

@@ -222,9 +222,12 @@ impl<T: Send + 'static> Drop for Script<T> {
     }
 }
 
+/// Joins a script; its panic becomes ours.
+type Join = Box<dyn FnOnce()>;
+
 thread_local! {
     /// The scripts that the case of this thread has dropped; `None` where no case runs.
-    static UNJOINED: RefCell<Option<Vec<Box<dyn FnOnce()>>>> = const { RefCell::new(None) };
+    static UNJOINED: RefCell<Option<Vec<Join>>> = const { RefCell::new(None) };
 }
 
 /// Runs a case, and then joins the scripts that it has dropped.

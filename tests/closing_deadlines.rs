@@ -14,8 +14,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use layers::{Cases, LAYERS, Layer, Server, TCP_AND_TLS, open_on, open_saying, promptly, tcp_pair, unit};
-use support::{by_deadline, closed, frame, join, masked_frame, ms, narrow, timed};
+use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, tcp_pair};
+use support::{by_deadline, closed, fill, frame, join, masked_frame, ms, narrow, timed, unit};
 use websocket_sync::protocol::LocalProtocolError;
 use websocket_sync::{
     CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, Error, Frame, Message, MessageKind, Opcode, Phase,
@@ -24,7 +24,12 @@ use websocket_sync::{
 
 const CLOSE: Duration = ms(300);
 /// By when all of a close must be over; the helpers of `support` allow 100 ms more.
-const OVER: Duration = ms(2 * 300 + 150);
+const OVER: Duration = over(CLOSE);
+
+/// [`OVER`] for another close timeout.
+const fn over(close: Duration) -> Duration {
+    ms(2 * close.as_millis() as u64 + 150)
+}
 
 type Receive = fn(&mut WebSocket) -> Result<()>;
 type Close = fn(&WebSocket) -> Result<()>;
@@ -76,6 +81,20 @@ fn assert_unanswered(info: &CloseInfo) {
     assert_eq!((info.code, info.cause), (CloseCode::ABNORMAL_CLOSURE, CloseCause::Unanswered));
 }
 
+/// A close that nobody answers: it takes the close timeout at least, and twice that at most.
+#[track_caller]
+fn at_closing_deadline<T>(close_timeout: Duration, close: impl FnOnce() -> T) -> T {
+    let (result, took) = timed(|| by_deadline(over(close_timeout), close));
+    assert!(took + ms(5) >= close_timeout, "over after {took:?}, before the close timeout of {close_timeout:?}");
+    result
+}
+
+/// The same, which tells at its end that nobody has answered.
+#[track_caller]
+fn ends_unanswered(close: impl FnOnce() -> CloseInfo) {
+    assert_unanswered(&at_closing_deadline(CLOSE, close));
+}
+
 /// Hears the Close, and says nothing until the other side is gone.
 fn silent(mut server: Server) {
     server.close_code();
@@ -90,18 +109,6 @@ fn answers_close(mut server: Server) -> u16 {
     code
 }
 
-/// Sends until the socket takes no more; says how many messages went. The options have a short send timeout.
-fn fill(ws: &WebSocket) -> usize {
-    let mut sent = 0;
-    loop {
-        match ws.send_binary(&[7; 100]) {
-            Ok(_) => sent += 1,
-            Err(Error::Timeout(Phase::Send)) => return sent,
-            Err(other) => panic!("{other:?}"),
-        }
-    }
-}
-
 // After our Close every receive ends in time.
 
 #[test]
@@ -110,11 +117,10 @@ fn after_send_close_every_receive_ends_at_the_closing_deadline() {
     for &(name, receive) in RECEIVES {
         cases.add(name, move || {
             let (mut ws, _peer) = open_on(Layer::Tcp, &options(), silent);
-            let info = by_deadline(OVER, || {
+            ends_unanswered(|| {
                 ws.send_close(CloseCode(4001), "").unwrap();
                 until_closed(&mut ws, receive)
             });
-            assert_unanswered(&info);
             assert_unanswered(&ws.close_info().unwrap());
         });
     }
@@ -128,11 +134,10 @@ fn a_receive_in_the_midst_of_a_message_ends_at_the_closing_deadline() {
         cases.add(name, move || {
             let first = [&frame(0x01, "begun"), &frame(0x80, [1; 1000])[..10]].concat();
             let (mut ws, _peer) = open_saying(Layer::Tcp, tcp_pair, &options(), first, silent);
-            let info = by_deadline(OVER, || {
+            ends_unanswered(|| {
                 ws.send_close(CloseCode(4001), "").unwrap();
                 until_closed(&mut ws, receive)
             });
-            assert_unanswered(&info);
         });
     }
     cases.run(5);
@@ -161,11 +166,10 @@ fn however_this_side_closed_a_receive_ends_at_the_closing_deadline() {
         cases.add(name, move || {
             let (mut ws, _peer) = open_saying(Layer::Tcp, tcp_pair, &options(), frame(0x81, "go"), silent);
             assert_eq!(ws.recv().unwrap(), Message::from("go"));
-            let info = by_deadline(OVER, || {
+            ends_unanswered(|| {
                 close(&ws).unwrap();
                 until_closed(&mut ws, |ws| unit(ws.recv()))
             });
-            assert_unanswered(&info);
         });
     }
     cases.run(5);
@@ -178,11 +182,10 @@ fn over_every_kind_of_stream_a_receive_ends_at_the_closing_deadline() {
         for &(name, receive) in RECEIVES.iter().filter(|(name, _)| ["recv", "recv_frame", "try_recv"].contains(name)) {
             cases.add(format!("{name} over {layer:?}"), move || {
                 let (mut ws, _peer) = open_on(layer, &options(), silent);
-                let info = by_deadline(OVER, || {
+                ends_unanswered(|| {
                     ws.send_close(CloseCode::NORMAL, "").unwrap();
                     until_closed(&mut ws, receive)
                 });
-                assert_unanswered(&info);
             });
         }
     }
@@ -202,11 +205,10 @@ fn a_servers_receive_ends_at_the_closing_deadline_as_well() {
                 client.rest();
             });
             let mut ws = options().accept(ours).unwrap();
-            let info = by_deadline(OVER, || {
+            ends_unanswered(|| {
                 ws.send_close(CloseCode::NORMAL, "").unwrap();
                 until_closed(&mut ws, receive)
             });
-            assert_unanswered(&info);
             join(client);
         });
     }
@@ -231,16 +233,16 @@ fn a_peer_that_goes_on_talking_does_not_extend_the_closing_deadline_of_a_receive
                 "one frame byte by byte" => frame(0x82, [1; 60_000])[..4].to_vec(),
                 _ => Vec::new(),
             };
-            let (mut ws, _peer) = open_saying(Layer::Tcp, tcp_pair, &options(), first, move |mut server| {
+            let (mut ws, peer) = open_saying(Layer::Tcp, tcp_pair, &options(), first, move |mut server| {
                 while server.try_say(&talk).is_ok() {
                     thread::sleep(pause);
                 }
             });
-            let info = by_deadline(OVER, || {
+            peer.detach();
+            ends_unanswered(|| {
                 ws.send_close(CloseCode::NORMAL, "").unwrap();
                 until_closed(&mut ws, |ws| unit(ws.recv_ref()))
             });
-            assert_unanswered(&info);
         });
     }
     cases.run(6);
@@ -261,11 +263,10 @@ fn a_close_from_another_thread_ends_a_receive_that_waits_at_the_closing_deadline
                 let sender = ws.sender();
                 let receiving = thread::spawn(move || until_closed(&mut ws, receive));
                 thread::sleep(ms(100));
-                let info = by_deadline(OVER, || {
+                ends_unanswered(|| {
                     close(&sender).unwrap();
                     join(receiving)
                 });
-                assert_unanswered(&info);
             });
         }
     }
@@ -275,11 +276,10 @@ fn a_close_from_another_thread_ends_a_receive_that_waits_at_the_closing_deadline
             let sender = ws.sender();
             let receiving = thread::spawn(move || closed(ws.recv()));
             thread::sleep(ms(100));
-            let info = by_deadline(OVER, || {
+            ends_unanswered(|| {
                 sender.send_close(CloseCode::NORMAL, "").unwrap();
                 join(receiving)
             });
-            assert_unanswered(&info);
         });
     }
     cases.run(8);
@@ -309,7 +309,8 @@ fn an_app_whose_callback_closes_through_its_sender_ends_at_the_closing_deadline(
                     _ => app.on_ping(move |app, _| close(app)),
                 };
                 let handle = app.handle();
-                let ended = by_deadline(OVER + ms(100), || app.run_forever());
+                let (ended, took) = timed(|| by_deadline(OVER + ms(100), || app.run_forever()));
+                assert!(took >= CLOSE, "{took:?}");
                 let info = handle.last_close();
                 assert_eq!(info.map(|info| info.cause), Some(CloseCause::Unanswered), "{ended:?}");
             });
@@ -374,49 +375,51 @@ fn the_time_for_the_answer_runs_from_when_our_close_has_left() {
 #[test]
 fn a_close_that_never_finds_room_is_over_within_twice_the_close_timeout() {
     let options = || options().send_timeout(ms(100));
-    // It reads nothing, for longer than the test takes.
-    let reads_nothing = |mut server: Server| {
-        thread::sleep(ms(6000));
-        server.rest();
-    };
+    /// A peer that reads nothing until what is returned beside the connection is dropped.
+    fn reads_nothing(options: &ConnectOptions, first: Vec<u8>) -> (WebSocket, mpsc::Sender<()>, Script<()>) {
+        let (stay, stays) = mpsc::channel::<()>();
+        let (ws, peer) = open_saying(Layer::Tcp, narrow, options, first, move |server| {
+            let _ = stays.recv();
+            drop(server);
+        });
+        (ws, stay, peer)
+    }
     let mut cases = Cases::new();
     for &(name, receive) in RECEIVES {
         cases.add(format!("try_close and {name}"), move || {
-            let (mut ws, _peer) = open_saying(Layer::Tcp, narrow, &options(), Vec::new(), reads_nothing);
+            let (mut ws, _stay, _peer) = reads_nothing(&options(), Vec::new());
             fill(&ws);
-            let info = by_deadline(OVER, || {
+            ends_unanswered(|| {
                 promptly(|| ws.try_close(CloseCode::NORMAL, "").unwrap());
                 until_closed(&mut ws, receive)
             });
-            assert_unanswered(&info);
         });
     }
     cases.add("send_close and recv", move || {
-        let (mut ws, _peer) = open_saying(Layer::Tcp, narrow, &options(), Vec::new(), reads_nothing);
+        let (mut ws, _stay, _peer) = reads_nothing(&options(), Vec::new());
         fill(&ws);
-        let info = by_deadline(OVER, || {
+        ends_unanswered(|| {
             let sent = ws.send_close(CloseCode::NORMAL, "");
             assert!(matches!(sent, Err(Error::Timeout(Phase::Close))), "{sent:?}");
             until_closed(&mut ws, |ws| unit(ws.recv()))
         });
-        assert_unanswered(&info);
     });
     cases.add("Sender::close on the receiving thread and recv", move || {
         // Long enough to tell the two apart.
         let options = options().close_timeout(ms(1200));
-        let (mut ws, _peer) = open_saying(Layer::Tcp, narrow, &options, frame(0x81, "go"), reads_nothing);
+        let (mut ws, _stay, _peer) = reads_nothing(&options, frame(0x81, "go"));
         ws.recv().unwrap();
         fill(&ws);
-        let info = by_deadline(ms(2550), || {
+        let info = at_closing_deadline(ms(1200), || {
             promptly(|| ws.sender().close().unwrap());
             until_closed(&mut ws, |ws| unit(ws.recv()))
         });
         assert_unanswered(&info);
     });
     cases.add("close", move || {
-        let (ws, _peer) = open_saying(Layer::Tcp, narrow, &options(), Vec::new(), reads_nothing);
+        let (ws, _stay, _peer) = reads_nothing(&options(), Vec::new());
         fill(&ws);
-        by_deadline(OVER, || ws.close().unwrap());
+        at_closing_deadline(CLOSE, || ws.close().unwrap());
         assert_unanswered(&ws.close_info().unwrap());
     });
     cases.run(6);
@@ -428,20 +431,21 @@ fn close_never_takes_more_than_twice_the_close_timeout() {
     for &layer in LAYERS {
         cases.add(format!("silent over {layer:?}"), move || {
             let (ws, _peer) = open_on(layer, &options(), silent);
-            by_deadline(OVER, || ws.close_with(CloseCode(4001), "ours").unwrap());
+            at_closing_deadline(CLOSE, || ws.close_with(CloseCode(4001), "ours").unwrap());
             // The code of a Close that nobody answered is not that of the connection.
             assert_unanswered(&ws.close_info().unwrap());
             assert_eq!(ws.close_info().unwrap().reason, "");
         });
         cases.add(format!("another thread's send is stuck over {layer:?}"), move || {
-            let (ws, _peer) = open_on(layer, &options(), |server| {
-                thread::sleep(ms(4000));
+            let (_stay, stays) = mpsc::channel::<()>();
+            let (ws, _peer) = open_on(layer, &options(), move |server| {
+                let _ = stays.recv();
                 drop(server);
             });
             let sender = ws.sender();
             let sending = thread::spawn(move || sender.send_binary(&[1; 16 << 20]));
             thread::sleep(ms(150));
-            by_deadline(OVER, || ws.close().unwrap());
+            at_closing_deadline(CLOSE, || ws.close().unwrap());
             by_deadline(ms(1000), || join(sending).unwrap_err());
         });
     }
@@ -454,7 +458,7 @@ fn close_never_takes_more_than_twice_the_close_timeout() {
         let sender = ws.sender();
         let receiving = thread::spawn(move || until_closed(&mut ws, |ws| unit(ws.recv_ref())));
         thread::sleep(ms(50));
-        by_deadline(OVER, || sender.close().unwrap());
+        at_closing_deadline(CLOSE, || sender.close().unwrap());
         assert_unanswered(&by_deadline(ms(100), || join(receiving)));
     });
     cases.run_few(6, 15);
@@ -675,8 +679,9 @@ fn no_call_that_does_not_wait_is_held_up_by_another_threads_send() {
             [("drop", drop as fn(WebSocket)), ("abort", |ws| ws.abort()), ("Sender::abort", |ws| ws.sender().abort())]
         {
             cases.add(format!("{name} over {layer:?}"), move || {
-                let (ws, _peer) = open_on(layer, &ConnectOptions::new(), |server| {
-                    thread::sleep(ms(2000));
+                let (_stay, stays) = mpsc::channel::<()>();
+                let (ws, _peer) = open_on(layer, &ConnectOptions::new(), move |server| {
+                    let _ = stays.recv();
                     drop(server);
                 });
                 let sender = ws.sender();

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use support::{
-    Memory, Peer, at_deadline, at_once, bounded, by_deadline, closed, frame, join, ms, narrow, open, open_over, serve,
-    timed,
+    Memory, Peer, at_deadline, at_once, bounded, by_deadline, closed, fill, frame, join, ms, narrow, open, open_over,
+    serve, timed,
 };
 use websocket_sync::protocol::{Frame, ProtocolError};
 use websocket_sync::{
@@ -27,18 +27,6 @@ fn timed_out<T: std::fmt::Debug>(phase: Phase, result: Result<T>) {
     match result {
         Err(Error::Timeout(what)) if what == phase => {}
         other => panic!("{other:?}, not a timeout of {phase}"),
-    }
-}
-
-/// Sends until the socket takes no more; says how many messages went. Each is so short that it goes whole or not at all.
-fn fill(ws: &WebSocket) -> usize {
-    let mut sent = 0;
-    loop {
-        match ws.send_binary(&[7; 100]) {
-            Ok(_) => sent += 1,
-            Err(Error::Timeout(Phase::Send)) => return sent,
-            Err(other) => panic!("{other:?}"),
-        }
     }
 }
 

@@ -106,6 +106,8 @@ struct World {
     broken: bool,
     /// A write has failed, which the driver knows.
     write_failed: bool,
+    /// The last write that was not refused wrote nothing.
+    wrote_nothing: bool,
     /// And it tried another.
     wrote_on: bool,
     /// A read had to find nothing, and the wait that follows is in vain.
@@ -271,8 +273,8 @@ impl Transport for Faulty {
         }
         let fault = world.strike();
         world.write_failed = match fault {
-            // Nothing is an answer to who does not want to wait.
-            Some(Fault::Nothing) => false,
+            // Nothing is an answer to who does not want to wait. Who wants to writes again then, and fails.
+            Some(Fault::Nothing) => std::mem::replace(&mut world.wrote_nothing, true),
             fault => fault.is_some_and(|fault| fault.severity() == Severity::End),
         };
         if matches!(fault, Some(Fault::WouldBlock | Fault::TimedOut)) {
@@ -293,6 +295,7 @@ impl Transport for Faulty {
             world.write_failed = true;
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        world.wrote_nothing = false;
         world.heard.extend_from_slice(&buf[..length]);
         world.act();
         Ok(length)
@@ -566,6 +569,7 @@ fn run(scenario: &Scenario, plan: &Plan, step: usize) -> Run {
         shut_write: false,
         broken: false,
         write_failed: false,
+        wrote_nothing: false,
         wrote_on: false,
         read_blocked: false,
         write_blocked: Blocked::No,

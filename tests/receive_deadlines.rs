@@ -13,8 +13,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use layers::{Cases, LAYERS, Layer, Script, Server, open_on, open_saying, promptly, refused, tcp_pair, unit};
-use support::{at_deadline, bounded, by_deadline, closed, frame, ms};
+use layers::{Cases, LAYERS, Layer, Script, Server, open_on, open_saying, promptly, refused, tcp_pair};
+use support::{at_deadline, bounded, by_deadline, closed, frame, ms, timed, unit};
 use websocket_sync::protocol::{LocalProtocolError, ProtocolError};
 use websocket_sync::{
     CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Frame, Message, MessageRef, Opcode, Phase, Result,
@@ -213,10 +213,13 @@ fn receives_with_no_time_end_at_the_closing_deadline() {
         cases.add(name, move || {
             let options = ConnectOptions::new().close_timeout(ms(300));
             let (mut ws, _peer) = open_on(Layer::Tcp, &options, |mut server| drop(server.rest()));
-            let info = by_deadline(ms(750), || {
-                ws.send_close(CloseCode::NORMAL, "").unwrap();
-                closed(until_there(&mut ws, look))
+            let (info, took) = timed(|| {
+                by_deadline(ms(750), || {
+                    ws.send_close(CloseCode::NORMAL, "").unwrap();
+                    closed(until_there(&mut ws, look))
+                })
             });
+            assert!(took >= ms(300), "over after {took:?}, before the close timeout");
             assert_eq!(info.cause, CloseCause::Unanswered);
         });
     }
@@ -227,10 +230,11 @@ fn receives_with_no_time_end_at_the_closing_deadline() {
 fn a_storm_of_pings_does_not_extend_a_receive_with_no_time() {
     bounded(15, || {
         let options = ConnectOptions::new().max_control_frames(u32::MAX).close_timeout(ms(100));
-        let (mut ws, _peer) = open_on(Layer::Tcp, &options, |mut server| {
+        let (mut ws, peer) = open_on(Layer::Tcp, &options, |mut server| {
             let pings = frame(0x89, [5; 125]).repeat(400);
             while server.try_say(&pings).is_ok() {}
         });
+        peer.detach();
         thread::sleep(ms(50));
         for _ in 0..5 {
             assert_timeout(by_deadline(ms(200), || ws.recv_timeout(ZERO)));
@@ -241,7 +245,7 @@ fn a_storm_of_pings_does_not_extend_a_receive_with_no_time() {
 #[test]
 fn a_receive_timeout_of_zero_can_be_set_and_unset_while_connected() {
     bounded(15, || {
-        let (mut ws, go, _peer) = when_told(Layer::Tcp, &ConnectOptions::new(), frame(0x81, "later"));
+        let (mut ws, go, peer) = when_told(Layer::Tcp, &ConnectOptions::new(), frame(0x81, "later"));
         ws.set_recv_timeout(Some(ZERO)).unwrap();
         assert_eq!(ws.timeout(), Some(ZERO));
         promptly(|| assert_timeout(ws.recv()));
@@ -252,6 +256,8 @@ fn a_receive_timeout_of_zero_can_be_set_and_unset_while_connected() {
         ws.set_recv_timeout(None).unwrap();
         go.send(()).unwrap();
         assert_eq!(ws.recv().unwrap(), Message::from("later"));
+        drop(ws);
+        peer.join();
     });
 }
 
@@ -260,7 +266,7 @@ fn a_message_reader_with_no_time_goes_on_where_it_was() {
     bounded(15, || {
         let (go, waits) = mpsc::channel::<()>();
         let first = frame(0x01, "half");
-        let (mut ws, _peer) =
+        let (mut ws, peer) =
             open_saying(Layer::Tcp, tcp_pair, &ConnectOptions::new(), first, move |mut server: Server| {
                 waits.recv().unwrap();
                 server.say(frame(0x80, " and half"));
@@ -276,6 +282,9 @@ fn a_message_reader_with_no_time_goes_on_where_it_was() {
         text.clear();
         promptly(|| reader.read_to_string(&mut text)).unwrap();
         assert_eq!(text, " and half");
+        drop(reader);
+        drop(ws);
+        peer.join();
     });
 }
 
@@ -284,7 +293,7 @@ fn a_message_reader_with_no_time_goes_on_where_it_was() {
 #[test]
 fn recv_deadline_waits_until_that_moment_and_no_longer() {
     bounded(20, || {
-        let (mut ws, go, _peer) =
+        let (mut ws, go, peer) =
             when_told(Layer::Tcp, &ConnectOptions::new().recv_timeout(ms(5000)), frame(0x81, "late"));
         at_deadline(ms(300), || assert_timeout(ws.recv_deadline(Instant::now() + ms(300))));
         // A moment that is over looks once, too.
@@ -293,13 +302,15 @@ fn recv_deadline_waits_until_that_moment_and_no_longer() {
         promptly(|| assert_timeout(ws.recv_deadline(before)));
         go.send(()).unwrap();
         assert_eq!(ws.recv_deadline(Instant::now() + ms(10_000)).unwrap(), Message::from("late"));
+        drop(ws);
+        peer.join();
     });
 }
 
 #[test]
 fn one_deadline_holds_for_many_receives() {
     bounded(20, || {
-        let (mut ws, _peer) = open_on(Layer::Tcp, &ConnectOptions::new(), |mut server| {
+        let (mut ws, peer) = open_on(Layer::Tcp, &ConnectOptions::new(), |mut server| {
             while server.try_say(frame(0x81, "tick")).is_ok() {
                 thread::sleep(ms(20));
             }
@@ -317,6 +328,8 @@ fn one_deadline_holds_for_many_receives() {
             count
         });
         assert!(count >= 2, "{count}");
+        drop(ws);
+        peer.join();
     });
 }
 
@@ -324,7 +337,7 @@ fn one_deadline_holds_for_many_receives() {
 fn recv_deadline_knows_moments_that_are_far_away() {
     bounded(20, || {
         let first = frame(0x81, "now").repeat(2);
-        let (mut ws, _peer) = open_saying(Layer::Tcp, tcp_pair, &ConnectOptions::new(), first, |mut server| {
+        let (mut ws, peer) = open_saying(Layer::Tcp, tcp_pair, &ConnectOptions::new(), first, |mut server| {
             thread::sleep(ms(100));
             server.say(frame(0x81, "then"));
             server.rest();
@@ -333,6 +346,8 @@ fn recv_deadline_knows_moments_that_are_far_away() {
         for expected in ["now", "now", "then"] {
             assert_eq!(ws.recv_deadline(centuries).unwrap(), Message::from(expected));
         }
+        drop(ws);
+        peer.join();
     });
 }
 
@@ -372,7 +387,7 @@ fn recv_data_timeout_and_recv_data_frame_timeout_keep_their_time_and_show_what_i
     bounded(20, || {
         let options = ConnectOptions::new().recv_timeout(ms(5000));
         let said = [frame(0x89, "ping"), frame(0x01, "a "), frame(0x8A, "pong"), frame(0x80, "b"), frame(0x82, [3])];
-        let (mut ws, go, _peer) = when_told(Layer::Tcp, &options, [said.concat(), said.concat()].concat());
+        let (mut ws, go, peer) = when_told(Layer::Tcp, &options, [said.concat(), said.concat()].concat());
         let (long, show, hide) = (ms(10_000), ControlFrames::Show, ControlFrames::Hide);
         at_deadline(ms(200), || assert_timeout(ws.recv_data_timeout(hide, ms(200))));
         at_deadline(ms(200), || assert_timeout(ws.recv_data_frame_timeout(show, ms(200))));
@@ -383,6 +398,8 @@ fn recv_data_timeout_and_recv_data_frame_timeout_keep_their_time_and_show_what_i
         assert_eq!(ws.recv_data_frame_timeout(hide, long).unwrap(), Frame::new(Opcode::Binary, [3]));
         assert_eq!(ws.recv_data_frame_timeout(hide, long).unwrap(), Frame::new(Opcode::Text, *b"a b"));
         assert_eq!(ws.recv_data_timeout(hide, long).unwrap(), (Opcode::Binary, vec![3]));
+        drop(ws);
+        peer.join();
     });
 }
 
@@ -391,7 +408,7 @@ fn recv_data_frame_timeout_gives_fragments_where_they_are_asked_for() {
     bounded(20, || {
         let first = [frame(0x01, "a "), frame(0x00, "b "), frame(0x80, "c")].concat();
         let options = ConnectOptions::new().fire_cont_frame();
-        let (mut ws, _peer) = open_saying(Layer::Tcp, tcp_pair, &options, first, |mut server| drop(server.rest()));
+        let (mut ws, peer) = open_saying(Layer::Tcp, tcp_pair, &options, first, |mut server| drop(server.rest()));
         let mut next = || ws.recv_data_frame_timeout(ControlFrames::Hide, ms(5000)).unwrap();
         let fragments = [next(), next(), next()];
         assert_eq!(
@@ -399,6 +416,8 @@ fn recv_data_frame_timeout_gives_fragments_where_they_are_asked_for() {
             [(false, b"a ".to_vec()), (false, b"b ".to_vec()), (true, b"c".to_vec())]
         );
         assert_timeout(ws.recv_data_timeout(ControlFrames::Hide, ZERO));
+        drop(ws);
+        peer.join();
     });
 }
 
@@ -407,7 +426,7 @@ fn what_another_kind_of_receive_has_begun_is_not_taken_by_these() {
     bounded(20, || {
         let first = frame(0x81, "whole")[..4].to_vec();
         let (go, waits) = mpsc::channel::<()>();
-        let (mut ws, _peer) =
+        let (mut ws, peer) =
             open_saying(Layer::Tcp, tcp_pair, &ConnectOptions::new(), first, move |mut server: Server| {
                 waits.recv().unwrap();
                 server.say("ole");
@@ -426,6 +445,8 @@ fn what_another_kind_of_receive_has_begun_is_not_taken_by_these() {
         go.send(()).unwrap();
         ws.set_recv_timeout(None).unwrap();
         assert_eq!(ws.recv_frame().unwrap(), Frame::new(Opcode::Text, *b"whole"));
+        drop(ws);
+        peer.join();
     });
 }
 

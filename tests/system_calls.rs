@@ -29,6 +29,8 @@ struct Counting {
 struct Calls {
     reads: AtomicUsize,
     writes: AtomicUsize,
+    /// Waits before a read or a write.
+    waits: AtomicUsize,
 }
 
 impl Transport for Counting {
@@ -48,6 +50,7 @@ impl Transport for Counting {
     }
 
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.calls.waits.fetch_add(1, Ordering::Relaxed);
         self.socket.wait(interest, deadline)
     }
 
@@ -69,7 +72,18 @@ fn serve(options: ConnectOptions) -> (TcpStream, JoinHandle<()>) {
     (client, server)
 }
 
-/// Reads for each message of a burst, writes for each message sent by itself, and writes for each of a batch.
+impl Calls {
+    fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed) + self.waits.load(Ordering::Relaxed)
+    }
+
+    fn writes(&self) -> usize {
+        self.writes.load(Ordering::Relaxed) + self.waits.load(Ordering::Relaxed)
+    }
+}
+
+/// Reads for each message of a burst, writes for each message sent by itself, and writes for each of a batch; waits are counted with
+/// them.
 fn calls_per_message(url: &str, options: &ConnectOptions, server: ConnectOptions) -> [f64; 3] {
     let (socket, server) = serve(server);
     let calls = Arc::new(Calls::default());
@@ -78,15 +92,15 @@ fn calls_per_message(url: &str, options: &ConnectOptions, server: ConnectOptions
     ws.send_text("go").unwrap();
     // The server is ahead of who reads, as in a burst.
     thread::sleep(Duration::from_millis(200));
-    let before = calls.reads.load(Ordering::Relaxed);
+    let before = calls.reads();
     for _ in 0..MESSAGES {
         assert_eq!(ws.recv_ref().unwrap(), MessageRef::Text("a small message"));
     }
-    let reads = calls.reads.load(Ordering::Relaxed) - before;
+    let reads = calls.reads() - before;
     let writes = |sends: &dyn Fn()| {
-        let before = calls.writes.load(Ordering::Relaxed);
+        let before = calls.writes();
         sends();
-        calls.writes.load(Ordering::Relaxed) - before
+        calls.writes() - before
     };
     let single = writes(&|| {
         for _ in 0..1000 {

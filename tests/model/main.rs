@@ -49,11 +49,11 @@ fn play(seed: u64, findings: &Mutex<Findings>) {
     let program = Program::new(seed);
     let played = panic::catch_unwind(AssertUnwindSafe(|| {
         let (ours, theirs) = world::pair(seed, program.capacity);
-        run(program, ours, theirs)
+        run(program.clone(), ours, theirs)
     }));
     let mut findings = findings.lock().unwrap();
     match played {
         Ok(outcome) => findings.judge(&outcome, Ok(())),
-        Err(_) => findings.panicked(seed, "see above"),
+        Err(_) => findings.panicked(&program, "see above"),
     }
 }

@@ -5,13 +5,14 @@
 #![allow(dead_code, reason = "each file of tests needs a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Display};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
@@ -190,13 +191,52 @@ impl Server {
     }
 }
 
-/// A script that runs on a thread of its own.
-pub(crate) struct Script<T>(thread::JoinHandle<T>);
+/// A script that runs on a thread of its own. One that is dropped in a case of [`Cases`] is joined when the case is over, since it may
+/// wait for something that the case drops later: the end of the connection. Everywhere else it has to be joined.
+pub(crate) struct Script<T: Send + 'static>(Option<JoinHandle<T>>);
 
-impl<T> Script<T> {
-    pub(crate) fn join(self) -> T {
-        join(self.0)
+impl<T: Send + 'static> Script<T> {
+    const fn new(thread: JoinHandle<T>) -> Self {
+        Self(Some(thread))
     }
+
+    pub(crate) fn join(mut self) -> T {
+        join(self.0.take().unwrap())
+    }
+
+    /// For a script that asserts nothing and writes without a pause: where the peer's window is closed when this side closes, Linux
+    /// may leave the write blocked.
+    pub(crate) fn detach(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<T: Send + 'static> Drop for Script<T> {
+    fn drop(&mut self) {
+        let Some(script) = self.0.take() else { return };
+        if thread::panicking() {
+            return;
+        }
+        UNJOINED.with_borrow_mut(|unjoined| match unjoined {
+            Some(unjoined) => unjoined.push(Box::new(|| drop(join(script)))),
+            None => panic!("a script that nobody joins"),
+        });
+    }
+}
+
+/// Joins a script; its panic becomes ours.
+type Join = Box<dyn FnOnce()>;
+
+thread_local! {
+    /// The scripts that the case of this thread has dropped; `None` where no case runs.
+    static UNJOINED: RefCell<Option<Vec<Join>>> = const { RefCell::new(None) };
+}
+
+/// Runs a case, and then joins the scripts that it has dropped.
+fn with_scripts(case: impl FnOnce()) {
+    UNJOINED.set(Some(Vec::new()));
+    case();
+    UNJOINED.take().into_iter().flatten().for_each(|join| join());
 }
 
 /// An open connection; the server answers the request, with `first` behind its 101, and goes on with its script.
@@ -218,7 +258,7 @@ pub(crate) fn open_saying<T: Send + 'static>(
                 let socket = theirs.try_clone().unwrap().into();
                 script(Server::new(theirs, socket))
             });
-            (options.connect_over(ours, "ws://peer/").unwrap(), Script(peer))
+            (options.connect_over(ours, "ws://peer/").unwrap(), Script::new(peer))
         }
         #[cfg(unix)]
         Layer::Unix => {
@@ -227,7 +267,7 @@ pub(crate) fn open_saying<T: Send + 'static>(
                 let socket = theirs.try_clone().unwrap().into();
                 script(Server::new(theirs, socket))
             });
-            (options.connect_over(ours, "ws://peer/").unwrap(), Script(peer))
+            (options.connect_over(ours, "ws://peer/").unwrap(), Script::new(peer))
         }
         Layer::Tls(backend) => {
             let (ours, theirs) = pair();
@@ -239,7 +279,7 @@ pub(crate) fn open_saying<T: Send + 'static>(
             });
             let tls = TlsOptions::new().backend(backend).ca_certs_pem(authority.pem.as_bytes());
             let options = options.clone().tls(tls);
-            (options.connect_over(ours, "wss://localhost/").unwrap(), Script(peer))
+            (options.connect_over(ours, "wss://localhost/").unwrap(), Script::new(peer))
         }
     }
 }
@@ -284,7 +324,7 @@ impl Cases {
             let worker = worker.spawn(move || {
                 let (count, changed) = &*free;
                 *changed.wait_while(count.lock().unwrap(), |count| *count == 0).unwrap() -= 1;
-                let result = panic::catch_unwind(AssertUnwindSafe(case));
+                let result = panic::catch_unwind(AssertUnwindSafe(|| with_scripts(case)));
                 *count.lock().unwrap() += 1;
                 changed.notify_one();
                 let _ = tell.send((number, result.is_ok()));
@@ -303,11 +343,6 @@ impl Cases {
         let failed: Vec<_> = names.into_iter().flatten().map(|(name, how)| format!("{name} {how}")).collect();
         assert!(failed.is_empty(), "{} of {all} cases fail:\n  {}", failed.len(), failed.join("\n  "));
     }
-}
-
-/// Any result without its value.
-pub(crate) fn unit<T, E>(result: Result<T, E>) -> Result<(), E> {
-    result.map(drop)
 }
 
 /// A call that has nothing to wait for, where many others load the machine at the same time. What it must not wait for takes longer.

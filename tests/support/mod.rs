@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use websocket_sync::protocol::handshake::accept_for;
-use websocket_sync::{CloseInfo, ConnectOptions, Error, Sender, WebSocket};
+use websocket_sync::{CloseInfo, ConnectOptions, Error, Phase, Sender, WebSocket};
 
 /// How long a peer waits for what its script expects: far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,6 +49,11 @@ pub(crate) fn bounded<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T 
 /// Joins a thread; its panic becomes ours.
 pub(crate) fn join<T>(worker: JoinHandle<T>) -> T {
     worker.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+}
+
+/// Any result without its value.
+pub(crate) fn unit<T, E>(result: Result<T, E>) -> Result<(), E> {
+    result.map(drop)
 }
 
 /// What a call returned, and how long it took.
@@ -508,6 +513,19 @@ pub(crate) fn send_up_to(messages: usize, sender: &Sender, payload: &[u8]) {
             Ok(_) => {}
             Err(Error::Closed(_)) => return,
             Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Sends until the socket takes no more; says how many messages went. Each is so short that it goes whole or not at all. The options
+/// have a short send timeout.
+pub(crate) fn fill(ws: &WebSocket) -> usize {
+    let mut sent = 0;
+    loop {
+        match ws.send_binary(&[7; 100]) {
+            Ok(_) => sent += 1,
+            Err(Error::Timeout(Phase::Send)) => return sent,
+            Err(other) => panic!("{other:?}"),
         }
     }
 }

@@ -40,13 +40,17 @@ fn run_all(
     let began = Instant::now();
     let next = AtomicU64::new(seeds.start);
     let findings = Arc::new(Mutex::new(Findings::default()));
+    let played = Arc::new(AtomicU64::new(0));
+    let program = Arc::new(program);
     let play = {
-        let findings = Arc::clone(&findings);
+        let (findings, program, played) = (Arc::clone(&findings), Arc::clone(&program), Arc::clone(&played));
         Arc::new(move |seed| {
+            played.fetch_add(1, Ordering::Relaxed);
             let outcome = play(program(seed));
             findings.lock().unwrap().judge(&outcome, check(&outcome));
         })
     };
+    let panicked = |seed, message: &str| findings.lock().unwrap().panicked(&program(seed), message);
     std::thread::scope(|scope| {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
@@ -55,19 +59,24 @@ fn run_all(
                     if first >= seeds.end {
                         break;
                     }
-                    explore(first..seeds.end.min(first + TOGETHER), &play, &findings);
+                    explore(first..seeds.end.min(first + TOGETHER), &play, &panicked);
                 }
             });
         }
     });
     let (number, took) = (seeds.end - seeds.start, began.elapsed());
+    assert_eq!(played.load(Ordering::Relaxed), number, "as many programs are played as there are seeds");
     println!("{number} programs in {took:.1?}, {:.0} a second", number as f64 / took.as_secs_f64());
     let findings = findings.lock().unwrap();
     assert!(findings.is_empty(), "{findings}");
 }
 
 /// Plays these seeds. After a panic it goes on with the next one.
-fn explore(mut seeds: Range<u64>, play: &Arc<impl Fn(u64) + Send + Sync + 'static>, findings: &Mutex<Findings>) {
+fn explore(
+    mut seeds: Range<u64>,
+    play: &Arc<impl Fn(u64) + Send + Sync + 'static>,
+    panicked: &(impl Fn(u64, &str) + Sync),
+) {
     while !seeds.is_empty() {
         let current = Arc::new(AtomicU64::new(seeds.start));
         let mut config = Config::new();
@@ -84,10 +93,10 @@ fn explore(mut seeds: Range<u64>, play: &Arc<impl Fn(u64) + Send + Sync + 'stati
             })
         }));
         let seed = current.load(Ordering::Relaxed);
-        if let Err(panicked) = played {
-            let message = panicked.downcast_ref::<String>().map(String::as_str);
-            let message = message.or_else(|| panicked.downcast_ref::<&str>().copied());
-            findings.lock().unwrap().panicked(seed, message.unwrap_or_default());
+        if let Err(payload) = played {
+            let message = payload.downcast_ref::<String>().map(String::as_str);
+            let message = message.or_else(|| payload.downcast_ref::<&str>().copied());
+            panicked(seed, message.unwrap_or_default());
         }
         seeds.start = seed + 1;
     }

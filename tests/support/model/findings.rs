@@ -26,6 +26,7 @@ impl Findings {
     pub(crate) fn judge(&mut self, outcome: &Outcome, found: Result<(), String>) {
         let faults = judge(outcome);
         let mut rules: Vec<_> = faults.iter().map(|fault| format!("{:?}", fault.rule)).collect();
+        rules.sort();
         rules.dedup();
         let mut faults: String = faults.iter().map(|fault| format!("FAULT {fault}\n")).collect();
         if let Err(fault) = found {
@@ -38,9 +39,9 @@ impl Findings {
         self.add(outcome.program.seed, rules, || format!("{outcome}{faults}"));
     }
 
-    /// Notes that the program of this seed has ended in a panic.
-    pub(crate) fn panicked(&mut self, seed: u64, message: &str) {
-        self.add(seed, vec!["no panic".to_owned()], || format!("{}FAULT panic: {message}\n", Program::new(seed)));
+    /// Notes that a program has ended in a panic.
+    pub(crate) fn panicked(&mut self, program: &Program, message: &str) {
+        self.add(program.seed, vec!["no panic".to_owned()], || format!("{program}FAULT panic: {message}\n"));
     }
 
     pub(crate) const fn is_empty(&self) -> bool {

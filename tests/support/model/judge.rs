@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::frames::{self, BINARY, CLOSE, CONTINUATION, Frame, Inflater, PING, PONG, RSV1, TEXT};
 use super::peer::End;
-use super::program::{Leave, Program, Side, opcode_of};
+use super::program::{Program, Side, opcode_of};
 use super::record::{Class, Failure, Fate, Limit, Received, Record, Sent};
 use super::run::Outcome;
 use super::world::{self, CloseCause, CloseInfo};
@@ -17,6 +17,8 @@ pub(crate) enum Rule {
     Opens,
     /// Every call returns by its deadline, and one that does not wait returns at once.
     Deadline,
+    /// A receive does not time out before its time is up.
+    EarlyTimeout,
     /// A receive that has no timeout ends in time when the connection is closed, by whichever side and thread.
     ReceiveEnds,
     /// When all is over, the connection has been ended, too.
@@ -33,9 +35,11 @@ pub(crate) enum Rule {
     Sent,
     /// A pong answers a ping, once.
     Pongs,
+    /// The last of the pings before the peer's Close is answered.
+    PingsAnswered,
     /// What is received is what the peer has sent, from its beginning and in its order.
     Received,
-    /// Nothing is received after the end of the connection was told.
+    /// After the end of the connection was told, every receive tells it, and gives nothing.
     NothingAfterTheEnd,
     /// Everything that the peer sent before its Close is received.
     ReceivedAll,
@@ -47,6 +51,8 @@ pub(crate) enum Rule {
     ViolationTold,
     /// The connection goes on after what only fails itself.
     GoesOn,
+    /// A send fails for something that explains it.
+    SendExplained,
     /// Nothing can be sent after the end.
     NotSentAfterTheEnd,
     /// The connection holds no more memory than its limits allow.
@@ -69,15 +75,16 @@ impl fmt::Display for Fault {
 /// The faults that a program has found.
 pub(crate) fn judge(outcome: &Outcome) -> Vec<Fault> {
     let mut judge = Judge { outcome, program: &outcome.program, faults: Vec::new() };
+    judge.hangs_up();
     if let Some(error) = &outcome.opening {
-        // The end of the opening handshake was lost, too.
-        if outcome.peer.has_reset {
-            return judge.faults;
+        // What the peer has reset may have taken the end of the opening handshake with it.
+        if outcome.peer.is_left_alone || !outcome.peer.has_reset {
+            judge.fault(Rule::Opens, error.clone());
         }
-        judge.fault(Rule::Opens, error.clone());
         return judge.faults;
     }
     judge.deadlines();
+    judge.early_timeouts();
     judge.wire();
     judge.received();
     judge.end();
@@ -104,6 +111,12 @@ impl<'a> Judge<'a> {
 
     fn records(&self) -> impl Iterator<Item = &'a Record> + use<'a> {
         self.outcome.receiver.iter().chain(&self.outcome.senders)
+    }
+
+    fn hangs_up(&mut self) {
+        self.require(!self.outcome.peer.is_left_alone, Rule::HangsUp, || {
+            "the peer was left alone with an open connection".to_owned()
+        });
     }
 
     fn deadlines(&mut self) {
@@ -144,10 +157,20 @@ impl<'a> Judge<'a> {
                 });
             }
         }
-        let peer = &self.outcome.peer;
-        self.require(!peer.is_left_alone, Rule::HangsUp, || {
-            "the peer was left alone with an open connection".to_owned()
-        });
+    }
+
+    fn early_timeouts(&mut self) {
+        for record in self.outcome.receiver.iter().filter(|record| record.class == Class::Receive) {
+            // In one record of `Messages` are several receives, each with a timeout of its own.
+            if let (Limit::Within(limit), Err(Failure::Timeout)) = (record.limit, &record.result)
+                && !record.what.contains("Messages")
+            {
+                let took = record.ended.time - record.began.time;
+                self.require(took + world::TOLERANCE >= limit, Rule::EarlyTimeout, || {
+                    format!("{} timed out after {took:?}, not {limit:?}", record.what)
+                });
+            }
+        }
     }
 
     /// What the peer has received.
@@ -180,6 +203,9 @@ impl<'a> Judge<'a> {
         self.close_explained(wire.closed.as_deref());
         self.sent(&wire, ended);
         self.pongs(&wire);
+        if ended && wire.closed.is_some() {
+            self.pings_answered(&wire);
+        }
     }
 
     fn close_explained(&mut self, body: Option<&[u8]>) {
@@ -193,8 +219,6 @@ impl<'a> Judge<'a> {
         });
         explained |= self.outcome.speech.close.is_some_and(|(theirs, _)| theirs == code);
         explained |= self.outcome.speech.violation.is_some_and(|violation| violation.close_code() == code);
-        // `receive_all` closes in the end.
-        explained |= code == 1000 && self.program.leave != Leave::Drop;
         // A reader of unknown length is sent by a writer.
         explained |=
             code == 1011 && self.records().any(|record| record.what.contains("Reader") && record.result.is_err());
@@ -208,7 +232,6 @@ impl<'a> Judge<'a> {
                 sent.insert(mark(&message.payload), (record, message, 0));
             }
         }
-        let mut last: Option<(&Record, usize)> = None;
         let mut latest_began = 0;
         let mut before = "";
         for (opcode, payload) in &wire.messages {
@@ -233,9 +256,7 @@ impl<'a> Judge<'a> {
             if record.began.order > latest_began {
                 (latest_began, before) = (record.began.order, &record.what);
             }
-            last = Some((record, 0));
         }
-        let _ = last;
         // What has left arrives, if the peer has received to the end.
         if !ended {
             return;
@@ -267,6 +288,39 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Where only the peer has closed, all its pings were received. A pong that could not leave before the Close was received need not
+    /// be sent (RFC 6455, section 5.5.2): that may be so where there is little room, where the peer does not read, and where another
+    /// thread sends.
+    fn pings_answered(&mut self, wire: &Wire) {
+        let Some((record, info)) = self.told_ends().into_iter().next() else { return };
+        let has_room = self.program.capacity >= 65_536 && !self.program.script.is_ever_deaf();
+        if info.cause != CloseCause::Remote || self.may_have_ended_before(record) || !has_room {
+            return;
+        }
+        let receives = self.outcome.receiver.iter().filter(|record| record.class == Class::Receive);
+        let first = receives.clone().map(|record| record.began.order).min().unwrap_or(0);
+        let sends = &self.outcome.senders;
+        // `recv_frame` answers nothing.
+        if sends.iter().any(|send| send.ended.order > first && send.began.order < record.ended.order)
+            || receives.clone().any(|receive| receive.what.contains("RecvFrame"))
+        {
+            return;
+        }
+        let controls = &self.outcome.speech.controls;
+        let Some((_, ping)) = controls.iter().rfind(|(opcode, _)| *opcode == PING) else { return };
+        self.require(wire.pongs.iter().any(|(_, payload)| payload == ping), Rule::PingsAnswered, || {
+            format!("the last ping {:?} was not answered before {}", shown(ping), record.what)
+        });
+    }
+
+    /// Whether this side may have closed or given up the connection before it was told its end.
+    fn may_have_ended_before(&self, told: &Record) -> bool {
+        self.records().any(|record| {
+            (may_close(record) || gives_up(record) || record.class == Class::Drop)
+                && record.began.order < told.ended.order
+        })
+    }
+
     /// What the receiving thread has received.
     fn received(&mut self) {
         let speech = &self.outcome.speech;
@@ -274,6 +328,14 @@ impl<'a> Judge<'a> {
         let mut controls = speech.controls.iter();
         let mut over: Option<&Record> = None;
         for record in self.outcome.receiver.iter().filter(|record| record.class == Class::Receive) {
+            if let Some(over) = over
+                && !tells_end_again(record, over)
+            {
+                self.fault(
+                    Rule::NothingAfterTheEnd,
+                    format!("{} gave {:?} after {} had failed", record.what, record.result, over.what),
+                );
+            }
             for received in &record.received {
                 // What a reader has read, it has read before it failed.
                 let is_part = matches!(received, Received::Part(..));
@@ -336,27 +398,32 @@ impl<'a> Judge<'a> {
 
     /// How the end is told.
     fn end(&mut self) {
-        let ends: Vec<(&Record, &CloseInfo)> = self
-            .outcome
-            .receiver
-            .iter()
-            .filter(|record| record.class == Class::Receive || record.what.ends_with("close_info"))
-            .filter_map(|record| match &record.result {
-                Err(Failure::Closed(info)) => Some((record, info)),
-                _ => None,
-            })
-            .collect();
+        let ends = self.told_ends();
         for pair in ends.windows(2) {
             self.require(pair[0].1 == pair[1].1, Rule::ToldAlike, || {
                 format!("{} says {:?}, then {} says {:?}", pair[0].0.what, pair[0].1, pair[1].0.what, pair[1].1)
             });
         }
         self.violation_told();
-        if let Some((record, info)) = ends.last() {
-            self.close_told(record, info);
-            self.goes_on(info);
+        if let (Some((first, _)), Some((last, info))) = (ends.first(), ends.last()) {
+            self.close_told(last, info);
+            let explained = self.explains_end(info, first);
+            self.require(explained, Rule::GoesOn, || format!("nothing before {} explains {info:?}", first.what));
         }
+        self.sends_explained();
         self.nothing_sent_after_the_end();
+    }
+
+    /// Where the receiving thread was told the end, and how.
+    fn told_ends(&self) -> Vec<(&'a Record, &'a CloseInfo)> {
+        let receiver = self.outcome.receiver.iter();
+        receiver
+            .filter(|record| record.class == Class::Receive || record.what.ends_with("close_info"))
+            .filter_map(|record| match &record.result {
+                Err(Failure::Closed(info)) => Some((record, info)),
+                _ => None,
+            })
+            .collect()
     }
 
     fn violation_told(&mut self) {
@@ -364,7 +431,19 @@ impl<'a> Judge<'a> {
             Err(Failure::Protocol(error)) => Some((record, *error)),
             _ => None,
         });
-        let Some((record, error)) = told else { return };
+        let Some((record, error)) = told else {
+            // Nothing else has ended the connection: then the rule that the peer broke is told before its end.
+            if let Some((end, info)) = self.told_ends().into_iter().next()
+                && self.outcome.peer.has_violated
+                && !self.may_have_ended_before(end)
+            {
+                self.fault(
+                    Rule::ViolationTold,
+                    format!("{} says {info:?}, and no receive told the violation", end.what),
+                );
+            }
+            return;
+        };
         let Some(violation) = self.outcome.speech.violation else {
             return self.fault(Rule::ViolationTold, format!("{} blames the peer: {error}", record.what));
         };
@@ -398,28 +477,54 @@ impl<'a> Judge<'a> {
         });
     }
 
-    /// Only what ends a connection has ended it.
-    fn goes_on(&mut self, info: &CloseInfo) {
-        let explained = match info.cause {
-            CloseCause::TornFrame => self.records().any(|record| {
+    /// Whether something that ends a connection in this way had begun before `told` told the end.
+    fn explains_end(&self, info: &CloseInfo, told: &Record) -> bool {
+        let mut before = self.records().filter(|record| record.began.order < told.ended.order);
+        match info.cause {
+            CloseCause::TornFrame => before.any(|record| {
                 matches!(record.class, Class::Send | Class::AbandonMessage)
                     && matches!(record.result, Err(Failure::Timeout | Failure::Own | Failure::Other(_)))
                     || record.class == Class::AbandonMessage
                     // A batch goes on after a flush that has failed.
                     || record.what.contains("Cork") && record.result.is_err() && record.ended.time > record.began.time
             }),
-            CloseCause::Unfinished(_) => self.records().any(|record| {
-                record.class == Class::AbandonMessage || record.what.contains("Reader") && record.result.is_err()
-            }),
-            CloseCause::Aborted => self.records().any(|record| record.class == Class::Abort),
-            CloseCause::Unanswered | CloseCause::Local | CloseCause::Closing => self.records().any(may_close),
+            CloseCause::Unfinished(_) => before.any(abandons),
+            CloseCause::Aborted => before.any(|record| matches!(record.class, Class::Abort | Class::Drop)),
+            // A connection that is dropped is closed with 1001.
+            CloseCause::Unanswered | CloseCause::Local | CloseCause::Closing => {
+                before.any(|record| may_close(record) || abandons(record) || record.class == Class::Drop)
+            }
+            // What the peer does is noted after it was done.
             CloseCause::Remote => self.outcome.peer.close.is_some(),
             CloseCause::Violation(_) => self.outcome.speech.violation.is_some(),
             // One that ends its half or resets, or vanishes behind its Close.
             CloseCause::Lost(_) => self.outcome.peer.ended.is_some() || self.outcome.peer.has_reset,
             _ => false,
-        };
-        self.require(explained, Rule::GoesOn, || format!("nothing explains {info:?}"));
+        }
+    }
+
+    fn sends_explained(&mut self) {
+        for record in self.records().filter(|record| record.class == Class::Send) {
+            let (Err(failure), peer) = (&record.result, &self.outcome.peer) else { continue };
+            let explained = match failure {
+                Failure::Timeout => record.limit != Limit::Now && self.program.has_send_timeout(),
+                Failure::Full => record.limit == Limit::Now,
+                Failure::Own => record.what.contains("Cork") || record.what.contains("Fails"),
+                // The peer's Close was received, and is being answered.
+                Failure::Closed(info) if info.cause == CloseCause::Closing && peer.close.is_some() => true,
+                Failure::Closed(info) => self.explains_end(info, record),
+                Failure::Other(_) => peer.ended.is_some() || peer.has_reset,
+                // A message that can never be kept until it leaves.
+                Failure::Options => {
+                    let most = self.program.max_unsent;
+                    record.limit == Limit::Now && record.sent.iter().any(|sent| sent.payload.len() + 14 > most)
+                }
+                Failure::Protocol(_) => false,
+                // Which calls are refused is for the tests of the calls.
+                Failure::Usage(_) => true,
+            };
+            self.require(explained, Rule::SendExplained, || format!("nothing explains {failure:?} of {}", record.what));
+        }
     }
 
     fn nothing_sent_after_the_end(&mut self) {
@@ -597,9 +702,24 @@ impl Cursor<'_> {
     }
 }
 
+/// Whether a receive after the one that told the end tells it, too. One that may not take what another kind of receive has begun is
+/// refused for that.
+fn tells_end_again(record: &Record, over: &Record) -> bool {
+    // The iterator has an end instead after a clean one.
+    let is_clean = matches!(&over.result, Err(Failure::Closed(info)) if info.is_clean());
+    let may_be_empty = record.what.contains("Messages") && is_clean || record.what.ends_with(": drop");
+    matches!(record.result, Err(Failure::Closed(_) | Failure::Usage(_))) || may_be_empty && record.result.is_ok()
+}
+
 /// Whether this begins to close the connection, whatever becomes of it.
 fn begins_to_close(record: &Record) -> bool {
     record.class == Class::Close && !matches!(record.result, Err(Failure::Usage(_)))
+}
+
+/// Whether this may have abandoned a message that has begun.
+fn abandons(record: &Record) -> bool {
+    let is_message = record.what.contains("Reader") || record.what.ends_with("writer: finish");
+    record.class == Class::AbandonMessage || is_message && record.result.is_err()
 }
 
 /// Whether this may have begun to close the connection.

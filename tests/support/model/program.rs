@@ -172,6 +172,14 @@ pub(crate) struct Script {
     pub(crate) answers_pings: bool,
 }
 
+impl Script {
+    /// Whether the peer does not read at times.
+    pub(crate) fn is_ever_deaf(&self) -> bool {
+        let is_deaf = |step: &Step| matches!(step, Step::Stall(_) | Step::Send { deaf: true, .. });
+        self.steps.iter().any(is_deaf) || matches!(self.last, Last::Close { deaf: true, .. })
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Send {
@@ -420,6 +428,12 @@ impl Program {
             _ => None,
         });
         set.chain([self.close_timeout])
+    }
+
+    /// Whether a send timeout may be in force.
+    pub(crate) fn has_send_timeout(&self) -> bool {
+        let is_set = self.receiver.iter().any(|call| matches!(call, Call::SetSendTimeout(Some(_))));
+        self.send_timeout.is_some() || is_set
     }
 
     /// The longest send timeout that may be in force; `None` for none.

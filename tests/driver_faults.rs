@@ -591,3 +591,16 @@ fn a_source_of_masking_keys_that_panics_leaves_the_sending_half_in_its_place() {
         assert_eq!(data, expected.map(|(first, payload)| (first, payload.as_bytes().to_vec())));
     });
 }
+
+/// The end is told by each kind of receive, also where another kind has taken a part of a message that never ends.
+#[test]
+fn the_end_in_the_midst_of_a_message_is_told_by_every_kind_of_receive() {
+    let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+    wire.say(b"\x01\x03Hel\x00\x02l");
+    wire.change(|wire| wire.ended = true);
+    let lost = closed(ws.recv());
+    assert!(matches!(lost.cause, CloseCause::Lost(_)), "{lost:?}");
+    assert_eq!(closed(ws.recv_frame()), lost);
+    assert_eq!(closed(ws.message_reader().map(drop)), lost);
+    assert_eq!(closed(ws.recv()), lost);
+}

@@ -37,7 +37,7 @@ pub(super) struct Reader {
 pub(super) enum Buffered {
     /// What lies in the buffers tells.
     Unknown,
-    /// A receive that does not wait has seen everything; what lies there is a beginning.
+    /// A receive has seen everything; what lies there is a beginning.
     Nothing,
     /// A receive that does not wait has stopped before it had seen everything.
     More,
@@ -185,7 +185,7 @@ impl Reader {
         control: ControlPolicy,
         deadline: &mut ReceiveDeadline,
     ) -> Result<Option<Step>> {
-        self.allow(granularity)?;
+        self.allow(shared, granularity)?;
         self.buffered = Buffered::Unknown;
         let received = self.advance(shared, granularity, control, deadline);
         if received.is_err() {
@@ -361,10 +361,14 @@ impl Reader {
             .map_or_else(|| shared.closing_deadline(), |ending| ending.until())
     }
 
-    /// Whether a step of this granularity would lose what another one has taken a part of.
-    fn allow(&self, granularity: Granularity) -> Result<()> {
+    /// Refuses a step of this granularity where it would lose what another one has taken a part of. Where nothing is left to be
+    /// lost, the end of the connection is told.
+    fn allow(&self, shared: &SharedConnection, granularity: Granularity) -> Result<()> {
         match self.inbound.half_taken() {
-            Some(taken) if taken != granularity => Err(Error::Usage(LocalProtocolError::ReceivingMessage)),
+            Some(taken) if taken != granularity && self.ending.is_none() => {
+                let ended = if self.buffered == Buffered::Nothing { shared.closed() } else { None };
+                Err(ended.unwrap_or(Error::Usage(LocalProtocolError::ReceivingMessage)))
+            }
             _ => Ok(()),
         }
     }

@@ -702,13 +702,12 @@ impl Cursor<'_> {
     }
 }
 
-/// Whether a receive after the one that told the end tells it, too. One that may not take what another kind of receive has begun is
-/// refused for that.
+/// Whether a receive after the one that told the end tells it, too.
 fn tells_end_again(record: &Record, over: &Record) -> bool {
     // The iterator has an end instead after a clean one.
     let is_clean = matches!(&over.result, Err(Failure::Closed(info)) if info.is_clean());
     let may_be_empty = record.what.contains("Messages") && is_clean || record.what.ends_with(": drop");
-    matches!(record.result, Err(Failure::Closed(_) | Failure::Usage(_))) || may_be_empty && record.result.is_ok()
+    matches!(record.result, Err(Failure::Closed(_))) || may_be_empty && record.result.is_ok()
 }
 
 /// Whether this begins to close the connection, whatever becomes of it.

@@ -85,7 +85,9 @@ impl CookieJar {
     /// Writes the cookies that have a date on which they expire to a file, as [`load`](Self::load) reads them. Those without are
     /// meant to be gone when the program ends.
     ///
-    /// The file takes the place of one that was there when it is complete, and only its owner may read it.
+    /// The file takes the place of one that was there when it is complete, and only its owner may read it. Until then its name is
+    /// that of the file with `.<process>-<time>-<number>.new` behind it. What a process that was killed in the midst of a save has
+    /// left is removed by a save a minute later, or after that.
     ///
     /// # Errors
     ///

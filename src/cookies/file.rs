@@ -129,7 +129,9 @@ fn push_line(text: &mut String, cookie: &Cookie) {
     // 0 is curl's sign for a cookie that goes with the program.
     let expires = cookie.expires.unwrap_or(0).to_string();
     let (below, secure) = (flag(includes_below), flag(cookie.is_secure));
-    let fields = [below, &cookie.path, secure, &expires, &cookie.name, &cookie.value];
+    // Python's form of a cookie without a value.
+    let (name, value) = cookie.value.as_ref().map_or(("", &cookie.name), |value| (&cookie.name, value));
+    let fields = [below, &cookie.path, secure, &expires, name, value];
     text.extend([dot, cookie.scope.name()]);
     fields.iter().for_each(|field| text.extend(["\t", field]));
     text.push('\n');
@@ -148,7 +150,9 @@ fn from_lines(reader: impl BufRead, now: u64) -> io::Result<Store> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "more than 16 MiB of cookies"));
         }
         match from_line(line.trim_end_matches(['\r', '\n'])) {
-            Ok(cookie) => cookie.into_iter().for_each(|cookie| store.insert(cookie, now)),
+            Ok(Line::Cookie(cookie)) => store.insert(cookie, now),
+            Ok(Line::Comment) => {}
+            Ok(Line::Unfit(problem)) => log::warn!("line {number} of a file of cookies is left out: {problem}"),
             Err(problem) => {
                 let problem = format!("line {number} is no cookie: {problem}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
@@ -158,35 +162,54 @@ fn from_lines(reader: impl BufRead, now: u64) -> io::Result<Store> {
     Ok(store)
 }
 
-/// The cookie of a line; `None` for a comment and an empty line.
-///
+enum Line {
+    /// An empty one, too.
+    Comment,
+    Cookie(Cookie),
+    /// A cookie that others keep, and this jar does not: too long, or not what its name promises.
+    Unfit(CookieError),
+}
+
 /// # Errors
 ///
-/// What is wrong with a line that is neither.
-fn from_line(line: &str) -> Result<Option<Cookie>, CookieError> {
+/// What is wrong with a line that is neither a comment nor a cookie.
+fn from_line(line: &str) -> Result<Line, CookieError> {
     let (line, is_http_only) = match line.strip_prefix(HTTP_ONLY) {
         Some(rest) => (rest, true),
-        None if line.starts_with('#') || line.trim().is_empty() => return Ok(None),
+        None if is_comment(line) => return Ok(Line::Comment),
         None => (line, false),
     };
     let mut fields = line.split('\t');
     let mut field = || fields.next().ok_or(CookieError::Syntax);
-    let scope = scope(field()?, field()?)?;
-    let cookie = Cookie {
-        scope,
-        path: Some(field()?).filter(|path| path.starts_with('/')).ok_or(CookieError::Syntax)?.to_owned(),
+    let mut cookie = Cookie {
+        scope: scope(field()?, field()?)?,
+        // Python keeps paths that do not begin with a slash. No request is for one.
+        path: Some(field()?).filter(|path| !path.is_empty()).ok_or(CookieError::Syntax)?.to_owned(),
         is_secure: is_true(field()?)?,
         is_http_only,
         expires: expires(field()?)?,
         name: field()?.to_owned(),
         // Some leave out a value that is empty, and the tab before it.
-        value: fields.next().unwrap_or_default().to_owned(),
+        value: Some(fields.next().unwrap_or_default().to_owned()),
     };
     if fields.next().is_some() {
         return Err(CookieError::Syntax);
     }
-    cookie.check()?;
-    Ok(Some(cookie))
+    if cookie.name.is_empty() {
+        // Python's form of a cookie without a value.
+        cookie.name = cookie.value.take().unwrap_or_default();
+    }
+    match cookie.check() {
+        Ok(()) => Ok(Line::Cookie(cookie)),
+        Err(problem @ (CookieError::Prefix | CookieError::TooLong { .. })) => Ok(Line::Unfit(problem)),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Python takes `$` for the sign of a comment, too.
+fn is_comment(line: &str) -> bool {
+    let text = line.trim_start();
+    text.is_empty() || text.starts_with(['#', '$'])
 }
 
 fn scope(name: &str, includes_below: &str) -> Result<Scope, CookieError> {
@@ -204,11 +227,15 @@ fn is_true(flag: &str) -> Result<bool, CookieError> {
     }
 }
 
-/// 0 is curl's sign for a cookie that goes with the program, nothing is Python's.
+/// 0 is curl's sign for a cookie that goes with the program, nothing is Python's. Python knows times before 1970, and has no largest
+/// number.
 fn expires(seconds: &str) -> Result<Option<u64>, CookieError> {
+    let digits = seconds.strip_prefix('-').unwrap_or(seconds);
     match seconds {
         "" | "0" => Ok(None),
-        _ => seconds.parse().map(Some).map_err(|_| CookieError::Syntax),
+        _ if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) => Err(CookieError::Syntax),
+        _ if seconds.starts_with('-') => Ok(Some(0)),
+        _ => Ok(Some(digits.parse().unwrap_or(u64::MAX))),
     }
 }
 

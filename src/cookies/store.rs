@@ -56,12 +56,13 @@ impl Store {
         // Of paths of the same length, the oldest stay first.
         fitting.sort_by_key(|cookie| Reverse(cookie.path.len()));
         let mut header = String::new();
-        for Cookie { name, value, .. } in fitting {
+        for cookie in fitting {
             let separator = if header.is_empty() { "" } else { "; " };
-            if header.len() + separator.len() + name.len() + 1 + value.len() > MAX_HEADER {
+            if header.len() + separator.len() + cookie.len() > MAX_HEADER {
                 break;
             }
-            header.extend([separator, name, "=", value]);
+            header.push_str(separator);
+            cookie.push_to(&mut header);
         }
         Some(header).filter(|header| !header.is_empty())
     }

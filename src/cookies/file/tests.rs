@@ -231,3 +231,34 @@ fn saves_at_the_same_time_leave_one_whole_file() {
     });
     assert_eq!(directory.names(), ["cookies.txt"]);
 }
+
+/// As many short lines as `bytes` hold, from `line`, which is told its number.
+fn lines(bytes: usize, line: impl Fn(usize) -> String) -> String {
+    let mut text = String::from(HEADER);
+    for number in 0.. {
+        let line = line(number);
+        if text.len() + line.len() > bytes {
+            break;
+        }
+        text.push_str(&line);
+    }
+    text
+}
+
+#[test]
+fn a_large_file_is_read_in_time_that_grows_with_its_length() {
+    let forms: [(&str, fn(usize) -> String); 4] = [
+        ("hosts", |number| format!("h{number}.example\tFALSE\t/\tFALSE\t0\ta\t1\n")),
+        ("domains", |number| format!(".h{number}.example\tTRUE\t/\tFALSE\t0\ta\t1\n")),
+        ("below", |number| format!("h{number}.example.com\tFALSE\t/\tTRUE\t0\ta\t1\n")),
+        ("names", |number| format!("h.example\tFALSE\t/\tFALSE\t0\tn{number}\t1\n")),
+    ];
+    for (form, line) in forms {
+        let text = lines(4 * 1024 * 1024, line);
+        let started = std::time::Instant::now();
+        let store = load(&text).unwrap();
+        let took = started.elapsed();
+        assert!(store.len(NOW) >= 50);
+        assert!(took < Duration::from_secs(10), "{form}: {took:?}");
+    }
+}

@@ -5,11 +5,13 @@
 mod support;
 
 use std::fmt::Write;
+use std::net::TcpListener;
+use std::thread;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use support::site::{Site, fields, found, open, path, status};
-use support::{at_once, bounded};
+use support::{Peer, at_once, bounded};
 use websocket_sync::{ConnectOptions, Error, Refusal};
 
 const MD5: &str = "Digest realm=\"r\", nonce=\"n\", qop=\"auth\", opaque=\"o\", algorithm=MD5";
@@ -162,6 +164,47 @@ fn the_header_counts_more_than_the_option_and_the_option_more_than_the_url() {
     let url = site.url("/").replace("ws://", "ws://other:one@");
     refusal(known().header("authorization", "Bearer token").connect(&url));
     assert_eq!(authorizations(&site), ["Bearer token"]);
+}
+
+/// Refuses a first request with a status of 401 and this field, and returns the second one, which it opens.
+fn challenging(field: &'static [u8]) -> (String, thread::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let mut peer = Peer::new(listener.accept().unwrap().0);
+        peer.head();
+        peer.say([b"HTTP/1.1 401 Who\r\nWWW-Authenticate: ", field, b"\r\nContent-Length: 0\r\n\r\n"].concat());
+        let mut peer = Peer::new(listener.accept().unwrap().0);
+        let head = peer.head_bytes();
+        peer.say(support::answer_to(&String::from_utf8_lossy(&head)));
+        head
+    });
+    (url, server)
+}
+
+/// The value of a field of a head.
+fn value_in<'a>(head: &'a [u8], name: &str) -> &'a [u8] {
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.find_map(|line| line.strip_prefix(format!("{name}: ").as_bytes())).unwrap()
+}
+
+#[test]
+fn a_realm_that_is_not_utf_8_is_answered() {
+    bounded(20, || {
+        let (url, server) = challenging(b"Basic realm=\"caf\xe9\"");
+        drop(known().connect(&url).unwrap());
+        assert_eq!(value_in(&support::join(server), "Authorization"), PROOF.as_bytes());
+
+        let (url, server) = challenging(b"Digest realm=\"caf\xe9\", nonce=n, opaque=\"\xff\"");
+        drop(known().connect(&url).unwrap());
+        let secret = hex(&Md5::digest(b"user:caf\xe9:password"));
+        let response = md5(&format!("{secret}:n:{}", md5("GET:/")));
+        let mut expected = b"Digest username=\"user\", realm=\"caf\xe9\", nonce=\"n\", uri=\"/\", response=\"".to_vec();
+        expected.extend_from_slice(response.as_bytes());
+        expected.extend_from_slice(b"\", opaque=\"\xff\"");
+        let head = support::join(server);
+        assert_eq!(value_in(&head, "Authorization"), expected, "{}", head.escape_ascii());
+    });
 }
 
 #[test]

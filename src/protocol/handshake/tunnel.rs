@@ -21,7 +21,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// that is none and for one that announces a body.
 pub(crate) fn tunnel_request(
     authority: &str,
-    authorization: Option<&str>,
+    authorization: Option<&[u8]>,
     fields: &[(String, String)],
 ) -> Result<Vec<u8>, LocalProtocolError> {
     let given: Headers = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();

@@ -29,7 +29,7 @@ pub(super) struct Hop {
     pub(super) target: Target,
     /// Whether it is of the origin that the user named.
     pub(super) is_home: bool,
-    pub(super) authorization: Option<String>,
+    pub(super) authorization: Option<Vec<u8>>,
     pub(super) cookie: Option<String>,
 }
 
@@ -86,7 +86,7 @@ impl<'a> Wishes<'a> {
             Field::Given(_) | Field::Derived => request.origin(hop.target.origin()),
         };
         if let Some(authorization) = &hop.authorization {
-            request = request.header("Authorization", authorization.as_str());
+            request = request.header("Authorization", authorization.as_slice());
         }
         if let Some(connection) = &settings.connection {
             request = request.connection(connection);
@@ -98,10 +98,10 @@ impl<'a> Wishes<'a> {
     }
 
     /// What user and password in the URL come to before anybody asks for them.
-    fn authorization(&self, is_home: bool) -> Option<String> {
+    fn authorization(&self, is_home: bool) -> Option<Vec<u8>> {
         let is_wanted = is_home && self.settings.credentials.is_none() && !self.has_field("Authorization");
         let userinfo = self.home.userinfo.as_ref().filter(|_| is_wanted)?;
-        Some(authentication::basic_of(&userinfo.bytes()))
+        Some(authentication::basic_of(&userinfo.bytes()).into_bytes())
     }
 
     /// What is in the jar for this place, and at home what the user gave.

@@ -19,8 +19,9 @@ fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn a_request_names_host_and_port_and_the_users_fields_replace_ours() {
-    let request = |authorization, given: &[(&str, &str)]| {
-        String::from_utf8(tunnel_request("[::1]:443", authorization, &fields(given)).unwrap()).unwrap()
+    let request = |authorization: Option<&str>, given: &[(&str, &str)]| {
+        String::from_utf8(tunnel_request("[::1]:443", authorization.map(str::as_bytes), &fields(given)).unwrap())
+            .unwrap()
     };
     assert_eq!(request(None, &[]), "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n");
     assert_eq!(

@@ -208,6 +208,36 @@ fn a_realm_that_is_not_utf_8_is_answered() {
 }
 
 #[test]
+fn digest_only_never_sends_basic() {
+    let table: [(&[&str], &str); 3] = [(&[BASIC], ""), (&[BASIC, SHA_256], "Digest"), (&["Basic"], "")];
+    for (challenges, expected) in table {
+        let challenges: Vec<String> = challenges.iter().map(|&challenge| challenge.to_owned()).collect();
+        for with_option in [false, true] {
+            let challenges = challenges.clone();
+            let site = Site::new(move |head| match &fields(head, "Authorization")[..] {
+                [] => challenge(&challenges.iter().map(String::as_str).collect::<Vec<_>>()),
+                _ => open(head),
+            });
+            let (options, url) = match with_option {
+                true => (known(), site.url("/")),
+                false => (ConnectOptions::new(), site.url("/").replace("ws://", "ws://user:password@")),
+            };
+            let opened = options.digest_only().connect(&url);
+            let sent = authorizations(&site);
+            assert_eq!(sent[0], "", "sent unasked");
+            match expected {
+                "" => assert_eq!((refusal(opened).status, sent.len()), (401, 1)),
+                _ => assert!(opened.is_ok() && sent[1].starts_with(expected), "{sent:?}"),
+            }
+        }
+    }
+    // What the user writes is the user's.
+    let site = Site::new(open);
+    ConnectOptions::new().digest_only().header("Authorization", PROOF).connect(&site.url("/")).unwrap();
+    assert_eq!(authorizations(&site), [PROOF]);
+}
+
+#[test]
 fn another_origin_gets_no_answer() {
     let b = Site::new(|_| challenge(&[BASIC, MD5]));
     let location = b.url("/b").replace("ws", "http");

@@ -31,6 +31,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// With which schemes user and password may be told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum AllowedSchemes {
+    #[default]
+    BasicAndDigest,
+    DigestOnly,
+}
+
 /// The value of an `Authorization` field that does not wait for a challenge (RFC 7617, section 2).
 pub(crate) fn basic(credentials: &Credentials) -> String {
     basic_of(format!("{}:{}", credentials.user, credentials.password).as_bytes())
@@ -51,18 +59,18 @@ impl Challenges {
     }
 
     /// The value of the `Authorization` or `Proxy-Authorization` field that answers the best of them: Digest with SHA-256, then
-    /// Digest with MD5, then Basic. `None` if none of them can be met.
+    /// Digest with MD5, then Basic. `None` if none of them can be met with what is allowed.
     ///
-    /// `uri` is the target of the request line. `entropy` must be random: it is the nonce of the client.
+    /// Method and `uri` are those of the request line. `entropy` must be random: it is the nonce of the client.
     pub(crate) fn answer(
         &self,
         credentials: &Credentials,
-        method: &str,
-        uri: &str,
+        allowed: AllowedSchemes,
+        (method, uri): (&str, &str),
         entropy: [u8; 16],
     ) -> Option<Vec<u8>> {
         let mut best: Option<Scheme> = None;
-        for scheme in self.0.iter().filter_map(|challenge| Scheme::of(challenge, credentials)) {
+        for scheme in self.0.iter().filter_map(|challenge| Scheme::of(challenge, credentials, allowed)) {
             if best.as_ref().is_none_or(|best| scheme.strength() > best.strength()) {
                 best = Some(scheme);
             }
@@ -89,9 +97,12 @@ enum Scheme {
 
 impl Scheme {
     /// What is asked for, if it can be done with these credentials.
-    fn of(challenge: &Challenge, credentials: &Credentials) -> Option<Self> {
+    fn of(challenge: &Challenge, credentials: &Credentials, allowed: AllowedSchemes) -> Option<Self> {
         if challenge.scheme.eq_ignore_ascii_case("digest") {
             return Digest::read(challenge).map(Self::Digest);
+        }
+        if allowed == AllowedSchemes::DigestOnly {
+            return None;
         }
         // The server would take the first colon for the end of the name (RFC 7617, section 2).
         let is_basic = challenge.scheme.eq_ignore_ascii_case("basic") && !credentials.user.contains(':');

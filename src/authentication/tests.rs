@@ -19,7 +19,8 @@ impl Digest {
 /// The answer to what these fields ask for.
 fn answer(fields: &[&str], credentials: &Credentials, method: &str, uri: &str, entropy: [u8; 16]) -> Option<String> {
     let challenges = Challenges::in_fields(fields.iter().map(|field| field.as_bytes()));
-    challenges.answer(credentials, method, uri, entropy).map(|answer| String::from_utf8(answer).unwrap())
+    let answer = challenges.answer(credentials, AllowedSchemes::BasicAndDigest, (method, uri), entropy);
+    answer.map(|answer| String::from_utf8(answer).unwrap())
 }
 
 /// A parameter of an answer.
@@ -164,13 +165,15 @@ fn the_nonce_of_the_client_is_its_entropy() {
 fn a_realm_that_is_not_utf_8_is_hashed_and_told_as_it_came() {
     let field = b"Digest realm=\"caf\xe9 \\\"x\", nonce=\"n\xff\", opaque=\"\xfe\", qop=auth, algorithm=MD5";
     let challenges = Challenges::in_fields([&field[..]].into_iter());
-    let answer = challenges.answer(&credentials("u", "p"), "GET", "/", [0; 16]).unwrap();
+    let answer = challenges.answer(&credentials("u", "p"), AllowedSchemes::DigestOnly, ("GET", "/"), [0; 16]).unwrap();
     let expected = b"Digest username=\"u\", realm=\"caf\xe9 \\\"x\", nonce=\"n\xff\", uri=\"/\", \
         response=\"fe57ec8e0531eeb0a2cec79541b3a054\", algorithm=MD5, qop=auth, nc=00000001, \
         cnonce=\"00000000000000000000000000000000\", opaque=\"\xfe\"";
     assert_eq!(answer, expected, "{}", answer.escape_ascii());
     let basic = Challenges::in_fields([&b"Basic realm=\"caf\xe9\""[..]].into_iter());
-    assert_eq!(basic.answer(&credentials("u", "p"), "GET", "/", [0; 16]).unwrap(), b"Basic dTpw");
+    let answer = |allowed| basic.answer(&credentials("u", "p"), allowed, ("GET", "/"), [0; 16]);
+    assert_eq!(answer(AllowedSchemes::BasicAndDigest).unwrap(), b"Basic dTpw");
+    assert_eq!(answer(AllowedSchemes::DigestOnly), None);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Hook, ProxySettings, SocketOptions, TlsOptions, default_timeout};
-use crate::authentication::Credentials;
+use crate::authentication::{AllowedSchemes, Credentials};
 use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) header_provider: Option<Hook<HeaderProvider>>,
     pub(crate) credentials: Option<Credentials>,
+    /// For servers and HTTP proxies.
+    pub(crate) allowed_schemes: AllowedSchemes,
     /// None: 3.
     pub(crate) redirect_limit: Option<usize>,
     pub(crate) cookie: Option<String>,
@@ -324,6 +326,7 @@ impl fmt::Debug for Settings {
             .field("headers", &names)
             .field("header_provider", &self.header_provider)
             .field("credentials", &self.credentials)
+            .field("allowed_schemes", &self.allowed_schemes)
             .field("redirect_limit", &self.redirect_limit)
             .field("cookie", &self.cookie.is_some())
             .field("origin", &self.origin)

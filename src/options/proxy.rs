@@ -52,7 +52,8 @@ impl Proxy {
     }
 
     /// User and password, as they are: nothing has to be percent-encoded. SOCKS 4 knows a user only, so the password has
-    /// to be empty there.
+    /// to be empty there. An HTTP proxy is told them as Basic with the first request, unless
+    /// [`ConnectOptions::digest_only`] is set.
     ///
     /// Default: those in the URL, or none.
     #[doc(alias = "http_proxy_auth")]

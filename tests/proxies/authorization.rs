@@ -238,3 +238,31 @@ fn a_realm_that_is_not_utf_8_is_answered_with_the_same_bytes() {
         assert!(head.windows(expected.len()).any(|part| part == expected), "{}", head.escape_ascii());
     });
 }
+
+#[test]
+fn digest_only_tells_a_proxy_no_password_in_clear_text() {
+    bounded(20, || {
+        for (challenges, is_answered) in [(BASIC.to_owned(), false), ([BASIC, DIGEST].concat(), true)] {
+            let (port, proxy) = proxy(move |listener| {
+                let mut peer = next(listener);
+                let first = peer.head();
+                assert!(!first.contains("Proxy-Authorization"), "{first}");
+                peer.say(refusal(&challenges));
+                if is_answered {
+                    assert_digest(authorization(&peer.head()), "n1");
+                    establish(&mut peer);
+                } else {
+                    assert_eq!(peer.rest(), b"");
+                }
+            });
+            let given = Proxy::new(format!("http://user:s3cret@127.0.0.1:{port}"));
+            let opened = options().digest_only().proxy(given).connect("ws://server.example/");
+            match opened {
+                Ok(mut ws) if is_answered => say_back(&mut ws),
+                Err(Error::Proxy(error)) if !is_answered => assert!(error.wants_credentials(), "{error}"),
+                other => panic!("{other:?}"),
+            }
+            join(proxy);
+        }
+    });
+}

@@ -7,7 +7,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::{Line, Watched, failed};
-use crate::authentication::{Challenges, Credentials, basic};
+use crate::authentication::{AllowedSchemes, Challenges, Credentials, basic};
 use crate::error::{Error, ProxyError, Refusal, Result};
 use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
@@ -40,10 +40,11 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
     let headers = &line.hop.headers;
     let is_given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
     let credentials = line.hop.url.credentials.as_ref().filter(|_| !is_given);
+    let allowed = line.options.settings().allowed_schemes;
     // The proxy would take a colon for the end of the user (RFC 7617, section 2).
-    let mut authorization = credentials
-        .filter(|credentials| !credentials.user.contains(':'))
-        .map(|credentials| basic(credentials).into_bytes());
+    let is_unasked =
+        |credentials: &&Credentials| allowed == AllowedSchemes::BasicAndDigest && !credentials.user.contains(':');
+    let mut authorization = credentials.filter(is_unasked).map(|credentials| basic(credentials).into_bytes());
     let mut connected = line.connect()?;
     let mut was_kept = false;
     let mut requests = 0;
@@ -58,7 +59,7 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
         let Some(TunnelRefusal { refusal, persists }) = answered? else { return Ok(connected) };
         requests += 1;
         let next = match credentials.filter(|_| requests < MAX_REQUESTS) {
-            Some(credentials) => respond(&refusal, credentials, &authority, authorization.as_deref())?,
+            Some(credentials) => respond(&refusal, (credentials, allowed), &authority, authorization.as_deref())?,
             None => None,
         };
         if next.is_none() {
@@ -135,7 +136,7 @@ fn is_loss(error: &Error) -> bool {
 /// The authorization that the proxy asks for, if it is another than the one that it got.
 fn respond(
     refusal: &Refusal,
-    credentials: &Credentials,
+    (credentials, allowed): (&Credentials, AllowedSchemes),
     authority: &str,
     sent: Option<&[u8]>,
 ) -> Result<Option<Vec<u8>>> {
@@ -147,7 +148,7 @@ fn respond(
     if was_digest && !challenges.is_stale() {
         return Ok(None);
     }
-    let wanted = challenges.answer(credentials, "CONNECT", authority, entropy()?);
+    let wanted = challenges.answer(credentials, allowed, ("CONNECT", authority), entropy()?);
     Ok(wanted.filter(|wanted| sent != Some(wanted)))
 }
 

@@ -1,7 +1,7 @@
 //! What is said to a server: all that the user wants at the origin that the user named, and elsewhere nothing that could be a
 //! secret.
 
-use crate::authentication::{self, Credentials};
+use crate::authentication::{self, AllowedSchemes, Credentials};
 use crate::error::Result;
 use crate::options::{Field, Settings};
 use crate::protocol::LocalProtocolError;
@@ -99,7 +99,9 @@ impl<'a> Wishes<'a> {
 
     /// What user and password in the URL come to before anybody asks for them.
     fn authorization(&self, is_home: bool) -> Option<Vec<u8>> {
-        let is_wanted = is_home && self.settings.credentials.is_none() && !self.has_field("Authorization");
+        let is_allowed = self.settings.allowed_schemes == AllowedSchemes::BasicAndDigest;
+        let is_wanted =
+            is_home && is_allowed && self.settings.credentials.is_none() && !self.has_field("Authorization");
         let userinfo = self.home.userinfo.as_ref().filter(|_| is_wanted)?;
         Some(authentication::basic_of(&userinfo.bytes()).into_bytes())
     }

@@ -99,7 +99,9 @@ impl<'a> Route<'a> {
         }
         let Some(credentials) = self.wishes.credentials() else { return Ok(false) };
         let challenges = Challenges::in_fields(headers.all("www-authenticate"));
-        let answer = challenges.answer(&credentials, "GET", &self.target().resource, nonce()?);
+        let request = ("GET", &*self.target().resource);
+        let allowed = self.wishes.settings().allowed_schemes;
+        let answer = challenges.answer(&credentials, allowed, request, nonce()?);
         if answer.is_none() || answer == self.hop.authorization {
             return Ok(false);
         }

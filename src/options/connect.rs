@@ -48,7 +48,8 @@ pub(crate) struct Settings {
     recv_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
     close_timeout: Option<Duration>,
-    pub(crate) headers: Vec<(String, String)>,
+    /// Values are bytes (RFC 9110, section 5.5).
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) header_provider: Option<Hook<HeaderProvider>>,
     pub(crate) credentials: Option<Credentials>,
     /// For servers and HTTP proxies.
@@ -437,7 +438,8 @@ mod tests {
         assert!(Arc::ptr_eq(&one.settings, &two.settings));
         let two = two.headers([("B", "2"), ("A", "3")]).subprotocols(["x"]).subprotocols(["y", "z"]);
         assert_eq!(one.settings().headers.len(), 1);
-        let names: Vec<_> = two.settings().headers.iter().map(|(name, value)| format!("{name}{value}")).collect();
+        let field = |(name, value): &(String, Vec<u8>)| format!("{name}{}", String::from_utf8_lossy(value));
+        let names: Vec<_> = two.settings().headers.iter().map(field).collect();
         assert_eq!(names, ["A1", "B2", "A3"]);
         assert_eq!(two.settings().subprotocols, ["y", "z"]);
     }

@@ -21,6 +21,20 @@ impl ConnectOptions {
     ///
     /// Default: none.
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.header_bytes(name, value.into())
+    }
+
+    /// The same for a value that is not UTF-8, such as one in Latin-1: any bytes but control characters other than a tab (RFC 9110,
+    /// section 5.5).
+    ///
+    /// Default: none.
+    ///
+    /// ```
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().header_bytes("X-Place", b"caf\xe9");
+    /// ```
+    pub fn header_bytes(self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.with(|settings| settings.headers.push((name.into(), value.into())))
     }
 
@@ -28,7 +42,7 @@ impl ConnectOptions {
     ///
     /// Default: none.
     pub fn headers<N: Into<String>, V: Into<String>>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
-        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into().into_bytes()));
         self.with(|settings| settings.headers.extend(fields))
     }
 

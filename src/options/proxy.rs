@@ -41,7 +41,7 @@ use crate::url::ProxyUrl;
 pub struct Proxy {
     pub(crate) url: String,
     pub(crate) credentials: Option<(String, String)>,
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) tls: TlsOptions,
 }
 
@@ -65,7 +65,15 @@ impl Proxy {
     /// server does not see it, and a SOCKS proxy gets none.
     ///
     /// Default: `Host`, and `Proxy-Authorization` if there are credentials.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.header_bytes(name, value.into())
+    }
+
+    /// The same for a value that is not UTF-8, such as one in Latin-1: any bytes but control characters other than a tab (RFC 9110,
+    /// section 5.5).
+    ///
+    /// Default: none.
+    pub fn header_bytes(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }

@@ -25,7 +25,7 @@ const REFUSAL_BODY: Duration = Duration::from_secs(5);
 const PIECE: usize = 4096;
 
 /// Refuses what must not be sent.
-pub(super) fn check(headers: &[(String, String)], credentials: Option<&Credentials>) -> Result<(), ProxyError> {
+pub(super) fn check(headers: &[(String, Vec<u8>)], credentials: Option<&Credentials>) -> Result<(), ProxyError> {
     tunnel_request("host:80", None, headers).map_err(ProxyError::Header)?;
     if credentials.is_some_and(Credentials::has_control_character) {
         return Err(ProxyError::Credentials("one of them has a control character"));

@@ -22,9 +22,9 @@ const MAX_HEAD: usize = 16 * 1024;
 pub(crate) fn tunnel_request(
     authority: &str,
     authorization: Option<&[u8]>,
-    fields: &[(String, String)],
+    fields: &[(String, Vec<u8>)],
 ) -> Result<Vec<u8>, LocalProtocolError> {
-    let given: Headers = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let given: Headers = fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     let mut headers = Headers::new();
     if !given.contains("host") {
         headers.push("Host", authority);

@@ -19,7 +19,7 @@ const HARMLESS: [&str; 4] = ["Accept", "Connection", "Sec-WebSocket-Protocol", "
 pub(super) struct Wishes<'a> {
     settings: &'a Settings,
     /// The header fields.
-    fields: Vec<(String, String)>,
+    fields: Vec<(String, Vec<u8>)>,
     /// The URL. Its origin is the only one that is told the user's secrets.
     home: Target,
 }
@@ -76,7 +76,7 @@ impl<'a> Wishes<'a> {
         let fields = self.fields.iter().filter(|(name, _)| hop.is_home || is_harmless(name));
         let mut request = ClientRequest::new(host, &hop.target.resource)
             .subprotocols(settings.subprotocols.iter().cloned())
-            .headers(fields.map(|(name, value)| (name.as_str(), value.as_str())));
+            .headers(fields.map(|(name, value)| (name.as_str(), value.as_slice())));
         if settings.host == Field::Suppressed {
             request = request.suppress_host();
         }
@@ -117,21 +117,21 @@ impl<'a> Wishes<'a> {
 }
 
 /// The fields of the options, unless the provider gives others of that name, and those of the provider.
-fn fields(settings: &Settings) -> Result<Vec<(String, String)>> {
+fn fields(settings: &Settings) -> Result<Vec<(String, Vec<u8>)>> {
     let provided = match &settings.header_provider {
         Some(provider) => (provider.0)()?,
         None => Vec::new(),
     };
-    let is_kept = |(name, _): &&(String, String)| !contains(&provided, name);
+    let is_kept = |(name, _): &&(String, Vec<u8>)| !contains(&provided, name);
     let mut fields: Vec<_> = settings.headers.iter().filter(is_kept).cloned().collect();
-    fields.extend(provided);
+    fields.extend(provided.into_iter().map(|(name, value)| (name, value.into_bytes())));
     match RESERVED.into_iter().find(|name| contains(&fields, name)) {
         Some(name) => Err(LocalProtocolError::ReservedHeader(name).into()),
         None => Ok(fields),
     }
 }
 
-fn contains(fields: &[(String, String)], name: &str) -> bool {
+fn contains<V>(fields: &[(String, V)], name: &str) -> bool {
     fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
 }
 

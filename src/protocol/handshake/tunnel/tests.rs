@@ -13,8 +13,8 @@ fn run(answer: &[u8], size: usize) -> Result<Option<TunnelOutcome>, HandshakeErr
     Ok(None)
 }
 
-fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
-    fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn fields(fields: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    fields.iter().map(|&(name, value)| (name.to_owned(), value.as_bytes().to_owned())).collect()
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::error::{Escaped, HandshakeError};
+use super::error::HandshakeError;
 use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, accept_for, is_upgrade_to_websocket};
 use super::headers::Headers;
 use super::http::{BodyEnd, HeadLimits, ResponseHead, ResponsePart, ResponseReader};
 use super::request::ClientRequest;
-use crate::protocol::LocalProtocolError;
+use crate::protocol::{Escaped, LocalProtocolError};
 
 /// The opening handshake of a client: makes the request, reads the response.
 ///
@@ -157,7 +157,7 @@ impl Response {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Eq, Error, PartialEq)]
-#[error("status {status}{}{}", if .reason.is_empty() { "" } else { " " }, Escaped(.reason))]
+#[error("status {status}{}{}", if .reason.is_empty() { "" } else { " " }, Escaped::new(.reason))]
 #[doc(alias = "WebSocketBadStatusException")]
 #[non_exhaustive]
 pub struct Refusal {

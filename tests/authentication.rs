@@ -270,8 +270,8 @@ fn each_hop_at_home_may_ask_once() {
 #[test]
 fn a_stream_of_ones_own_cannot_be_asked_again() {
     let (ours, theirs) = support::narrow();
-    let peer = std::thread::spawn(move || {
-        let mut peer = support::Peer::new(theirs);
+    let peer = thread::spawn(move || {
+        let mut peer = Peer::new(theirs);
         peer.head();
         peer.say(challenge(&[BASIC]));
         peer.rest()

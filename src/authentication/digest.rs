@@ -27,10 +27,13 @@ pub(super) struct Digest {
     hides_user: bool,
 }
 
+/// The hash of parts with colons between them.
+type Hash = fn(&[&[u8]]) -> String;
+
 /// A hash, and whether the first input is bound to the nonces: `-sess`.
 #[derive(Clone, Copy, Debug)]
 struct Algorithm {
-    hash: fn(&[&[u8]]) -> String,
+    hash: Hash,
     strength: u8,
     is_session: bool,
 }
@@ -145,7 +148,7 @@ impl Algorithm {
             Some(hash_name) => (hash_name, true),
             None => (name.as_str(), false),
         };
-        let (hash, strength): (fn(&[&[u8]]) -> String, u8) = match hash_name {
+        let (hash, strength): (Hash, u8) = match hash_name {
             "md5" => (hash::<Md5>, 1),
             "sha-256" => (hash::<Sha256>, 2),
             "sha-512-256" => (hash::<Sha512_256>, 2),

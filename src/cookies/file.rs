@@ -88,7 +88,7 @@ fn temporary_path(path: &Path) -> io::Result<PathBuf> {
 
 /// Removes the temporary files of processes that have ended in the midst of a save.
 fn remove_abandoned(path: &Path) {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let (Some(name), Ok(entries)) = (path.file_name(), fs::read_dir(directory)) else { return };
     for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name(), name)) {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());

@@ -247,7 +247,8 @@ fn lines(bytes: usize, line: impl Fn(usize) -> String) -> String {
 
 #[test]
 fn a_large_file_is_read_in_time_that_grows_with_its_length() {
-    let forms: [(&str, fn(usize) -> String); 4] = [
+    type Form = fn(usize) -> String;
+    let forms: [(&str, Form); 4] = [
         ("hosts", |number| format!("h{number}.example\tFALSE\t/\tFALSE\t0\ta\t1\n")),
         ("domains", |number| format!(".h{number}.example\tTRUE\t/\tFALSE\t0\ta\t1\n")),
         ("below", |number| format!("h{number}.example.com\tFALSE\t/\tTRUE\t0\ta\t1\n")),

@@ -1,10 +1,13 @@
 //! The file format of Netscape, which curl and Python read and write: `cookies.txt`.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
 
 use super::cookie::Cookie;
 use super::scope::Scope;
@@ -140,24 +143,31 @@ fn push_line(text: &mut String, cookie: &Cookie) {
 fn from_lines(reader: impl BufRead, now: u64) -> io::Result<Store> {
     let mut store = Store::default();
     let mut reader = reader.take(MAX_FILE + 1);
-    let mut line = String::new();
-    for number in 1.. {
+    let mut line = Vec::new();
+    let (mut unfit, mut first_unfit) = (0_usize, None);
+    for number in 1_usize.. {
         line.clear();
-        if reader.read_line(&mut line)? == 0 {
+        if reader.read_until(b'\n', &mut line)? == 0 {
             break;
         }
         if reader.limit() == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "more than 16 MiB of cookies"));
         }
-        match from_line(line.trim_end_matches(['\r', '\n'])) {
+        match from_bytes(&line) {
             Ok(Line::Cookie(cookie)) => store.insert(cookie, now),
             Ok(Line::Comment) => {}
-            Ok(Line::Unfit(problem)) => log::warn!("line {number} of a file of cookies is left out: {problem}"),
+            Ok(Line::Unfit(problem)) => {
+                unfit += 1;
+                first_unfit.get_or_insert((number, problem));
+            }
             Err(problem) => {
                 let problem = format!("line {number} is no cookie: {problem}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
             }
         }
+    }
+    if let Some((number, problem)) = first_unfit {
+        log::warn!("{unfit} cookies of a file are left out, the first of them in line {number}: {problem}");
     }
     Ok(store)
 }
@@ -166,8 +176,27 @@ enum Line {
     /// An empty one, too.
     Comment,
     Cookie(Cookie),
-    /// A cookie that others keep, and this jar does not: too long, or not what its name promises.
-    Unfit(CookieError),
+    /// A cookie that others keep, and this jar does not.
+    Unfit(Unfit),
+}
+
+/// Why a cookie of a file is left out.
+#[derive(Debug, Error)]
+enum Unfit {
+    /// It is too long, or not what its name promises.
+    #[error("{0}")]
+    Rule(CookieError),
+    /// Curl writes what a server says, byte by byte.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+}
+
+fn from_bytes(line: &[u8]) -> Result<Line, CookieError> {
+    let text = String::from_utf8_lossy(line);
+    match (from_line(text.trim_end_matches(['\r', '\n']))?, text) {
+        (Line::Cookie(_), Cow::Owned(_)) => Ok(Line::Unfit(Unfit::NotUtf8)),
+        (read, _) => Ok(read),
+    }
 }
 
 /// # Errors
@@ -201,7 +230,7 @@ fn from_line(line: &str) -> Result<Line, CookieError> {
     }
     match cookie.check() {
         Ok(()) => Ok(Line::Cookie(cookie)),
-        Err(problem @ (CookieError::Prefix | CookieError::TooLong { .. })) => Ok(Line::Unfit(problem)),
+        Err(problem @ (CookieError::Prefix | CookieError::TooLong { .. })) => Ok(Line::Unfit(Unfit::Rule(problem))),
         Err(problem) => Err(problem),
     }
 }

@@ -63,7 +63,8 @@ impl CookieJar {
     ///
     /// Cookies that have expired are left out. One for all of `co.uk`, which no server could have set, counts for that host alone.
     /// A cookie that Python keeps without a value (`Set-Cookie: flag`) is sent as Python sends it: `flag`. Left out, with a line in
-    /// the log, are those that Python and curl keep although they are too long, or are not what `__Secure-` or `__Host-` promises.
+    /// the log, are those that Python and curl keep although they are too long, are not what `__Secure-` or `__Host-` promises, or are
+    /// not UTF-8.
     ///
     /// # Errors
     ///

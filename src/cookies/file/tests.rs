@@ -91,6 +91,8 @@ fn a_cookie_that_others_keep_and_this_jar_does_not_is_left_out() {
     for line in unfit {
         assert_eq!(load(&format!("{line}\nh\tFALSE\t/\tFALSE\t0\tb\t2\n")).unwrap().len(NOW), 1, "{line}");
     }
+    let latin = b"# caf\xe9\nh\tFALSE\t/\tFALSE\t0\tplace\tcaf\xe9\nh\tFALSE\t/\tFALSE\t0\tb\t2\n";
+    assert_eq!(from_lines(&latin[..], NOW).unwrap().len(NOW), 1, "curl wrote it");
     assert_eq!(load("$ a comment\n \t# another\n \t\r\n").unwrap().len(NOW), 0);
 }
 

@@ -70,8 +70,8 @@ impl Target {
         if scheme.unix {
             return Self::of_socket(scheme.secure, userinfo, host_and_port, rest);
         }
-        // A slash in a password ends the authority, and an encoded `@` does not end the userinfo: what is then no host or port
-        // must not be shown.
+        // A slash in a password ends the authority, and an encoded `@` does not end the userinfo: what is then no host
+        // or port must not be shown.
         let hides_password = |error| {
             let is_userinfo = rest.contains('@') || hides_userinfo(host_and_port) || hides_userinfo(rest);
             if is_userinfo { UrlError::UserInfo } else { error }
@@ -186,8 +186,8 @@ pub(crate) fn canonical_host(text: &str) -> Result<String, UrlError> {
     parse_host(text).map(|host| host.name)
 }
 
-/// Whether there is an `@`, or a colon, that becomes one only when it is decoded: percent-encoded, even several times, or as
-/// compatibility characters of Unicode.
+/// Whether there is an `@`, or a colon, that becomes one only when it is decoded: percent-encoded, even several times,
+/// or as compatibility characters of Unicode.
 fn hides_userinfo(text: &str) -> bool {
     const MAX_ROUNDS: usize = 8;
     let is_at = |c| matches!(c, '\u{ff20}' | '\u{fe6b}');

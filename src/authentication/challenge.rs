@@ -9,8 +9,8 @@ const MAX_CHALLENGES: usize = 16;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Challenge {
     pub(super) scheme: String,
-    /// Names as they came, and values without their quotation marks: bytes, which need not be UTF-8 (RFC 9110, section 5.5). Empty
-    /// where a token68 came in their place.
+    /// Names as they came, and values without their quotation marks: bytes, which need not be UTF-8 (RFC 9110, section
+    /// 5.5). Empty where a token68 came in their place.
     parameters: Vec<(String, Vec<u8>)>,
 }
 

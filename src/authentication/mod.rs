@@ -58,8 +58,8 @@ impl Challenges {
         Self(challenges_in(fields))
     }
 
-    /// The value of the `Authorization` or `Proxy-Authorization` field that answers the best of them: Digest with SHA-256, then
-    /// Digest with MD5, then Basic. `None` if none of them can be met with what is allowed.
+    /// The value of the `Authorization` or `Proxy-Authorization` field that answers the best of them: Digest with
+    /// SHA-256, then Digest with MD5, then Basic. `None` if none of them can be met with what is allowed.
     ///
     /// Method and `uri` are those of the request line. `entropy` must be random: it is the nonce of the client.
     pub(crate) fn answer(

@@ -14,7 +14,8 @@ const MAX_ATTRIBUTE: usize = 1024;
 #[derive(Clone)]
 pub(super) struct Cookie {
     pub(super) name: String,
-    /// None if there is no `=` behind the name. Servers cannot set such a cookie (RFC 6265, section 5.2); Python keeps them.
+    /// None if there is no `=` behind the name. Servers cannot set such a cookie (RFC 6265, section 5.2); Python keeps
+    /// them.
     pub(super) value: Option<String>,
     pub(super) scope: Scope,
     pub(super) path: String,

@@ -78,7 +78,8 @@ fn create_temporary(path: &Path) -> io::Result<(PathBuf, fs::File)> {
     }
 }
 
-/// A name in the same directory. The time is a part of it since process ids repeat: in a container they are always the same.
+/// A name in the same directory. The time is a part of it since process ids repeat: in a container they are always the
+/// same.
 fn temporary_path(path: &Path) -> io::Result<PathBuf> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -256,8 +257,8 @@ fn is_true(flag: &str) -> Result<bool, CookieError> {
     }
 }
 
-/// 0 is curl's sign for a cookie that goes with the program, nothing is Python's. Python knows times before 1970, and has no largest
-/// number.
+/// 0 is curl's sign for a cookie that goes with the program, nothing is Python's. Python knows times before 1970, and
+/// has no largest number.
 fn expires(seconds: &str) -> Result<Option<u64>, CookieError> {
     let digits = seconds.strip_prefix('-').unwrap_or(seconds);
     match seconds {

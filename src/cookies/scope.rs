@@ -35,7 +35,8 @@ impl Scope {
         }
     }
 
-    /// A domain with all below it, or the host alone where that belongs to others, or ends with a dot. `None` if it is no name.
+    /// A domain with all below it, or the host alone where that belongs to others, or ends with a dot. `None` if it is
+    /// no name.
     pub(super) fn widest(domain: &str) -> Option<Self> {
         let domain = canonical_host(without_leading_dot(domain)).ok()?;
         Some(if domain.ends_with('.') || is_shared(&domain) { Self::Host(domain) } else { Self::Domain(domain) })

@@ -32,10 +32,12 @@ struct Entry {
     cookie: Cookie,
 }
 
-/// `Secure` or not, and age. Whoever sits on a connection without TLS must not be able to push out what was set over it.
+/// `Secure` or not, and age. Whoever sits on a connection without TLS must not be able to push out what was set over
+/// it.
 type Rank = (bool, u64);
 
-/// The labels of a host or domain from the last to the first (`com.example.www`), so that what is below a domain follows it.
+/// The labels of a host or domain from the last to the first (`com.example.www`), so that what is below a domain
+/// follows it.
 #[derive(Clone, Eq, Ord, PartialEq, PartialOrd)]
 struct DomainKey(String);
 

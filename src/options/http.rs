@@ -24,8 +24,8 @@ impl ConnectOptions {
         self.header_bytes(name, value.into())
     }
 
-    /// The same for a value that is not UTF-8, such as one in Latin-1: any bytes but control characters other than a tab (RFC 9110,
-    /// section 5.5).
+    /// The same for a value that is not UTF-8, such as one in Latin-1: any bytes but control characters other than a
+    /// tab (RFC 9110, section 5.5).
     ///
     /// Default: none.
     ///
@@ -137,14 +137,15 @@ impl ConnectOptions {
         self.with(|settings| settings.credentials = Some(credentials))
     }
 
-    /// Tells user and password by Digest alone, to the server and to an HTTP proxy, never by Basic. Whoever sits on a connection
-    /// without TLS can otherwise ask for Basic in place of Digest, and is told the password.
+    /// Tells user and password by Digest alone, to the server and to an HTTP proxy, never by Basic. Whoever sits on a
+    /// connection without TLS can otherwise ask for Basic in place of Digest, and is told the password.
     ///
-    /// User and password in the URL, and those of the proxy, are not sent before they are asked for; a status of 401 or 407 that does
-    /// not ask for Digest is not answered, over TLS neither, and is [`Error::Refused`](crate::Error::Refused) or
-    /// [`ProxyError::Refused`](crate::ProxyError::Refused). What is not affected: fields that you give yourself, such as
-    /// `Authorization` by [`header`](Self::header) or `Proxy-Authorization` by [`Proxy::header`](crate::Proxy::header), for the one
-    /// of the two that knows Basic alone; and SOCKS, which has no Digest: a password for SOCKS 5 is sent in clear text.
+    /// User and password in the URL, and those of the proxy, are not sent before they are asked for; a status of 401 or
+    /// 407 that does not ask for Digest is not answered, over TLS neither, and is
+    /// [`Error::Refused`](crate::Error::Refused) or [`ProxyError::Refused`](crate::ProxyError::Refused). What is not
+    /// affected: fields that you give yourself, such as `Authorization` by [`header`](Self::header) or
+    /// `Proxy-Authorization` by [`Proxy::header`](crate::Proxy::header), for the one of the two that knows Basic alone;
+    /// and SOCKS, which has no Digest: a password for SOCKS 5 is sent in clear text.
     ///
     /// What Digest shows can still be used to try passwords out, one after the other: it needs a good one.
     ///

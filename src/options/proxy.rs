@@ -69,8 +69,8 @@ impl Proxy {
         self.header_bytes(name, value.into())
     }
 
-    /// The same for a value that is not UTF-8, such as one in Latin-1: any bytes but control characters other than a tab (RFC 9110,
-    /// section 5.5).
+    /// The same for a value that is not UTF-8, such as one in Latin-1: any bytes but control characters other than a
+    /// tab (RFC 9110, section 5.5).
     ///
     /// Default: none.
     pub fn header_bytes(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {

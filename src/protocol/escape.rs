@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 /// The most characters that are shown of a name or a reason.
 const MAX_SHOWN: usize = 128;
 
-/// Text that stands without quotation marks. What is no plain text is escaped as in a string literal: control characters, line
-/// feeds, backslashes, what changes the direction of text. Letters of all scripts and quotation marks stay.
+/// Text that stands without quotation marks. What is no plain text is escaped as in a string literal: control
+/// characters, line feeds, backslashes, what changes the direction of text. Letters of all scripts and quotation marks
+/// stay.
 pub(crate) struct Escaped<'a> {
     text: &'a str,
     limit: usize,

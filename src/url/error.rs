@@ -7,8 +7,8 @@ const MAX_SHOWN: usize = 200;
 
 /// What is wrong with a URL.
 ///
-/// What it holds of the URL are the first 200 characters of the part that is wrong, shown with everything escaped that is no plain
-/// text. User and password are not among them, even where an `@` is percent-encoded or in the wrong place.
+/// What it holds of the URL are the first 200 characters of the part that is wrong, shown with everything escaped that
+/// is no plain text. User and password are not among them, even where an `@` is percent-encoded or in the wrong place.
 ///
 /// ```
 /// use websocket_sync::{Error, UrlError, create_connection};
@@ -58,8 +58,8 @@ pub enum UrlError {
         "a Unix socket needs an absolute path, and a colon before the resource: ws+unix:///run/server.sock:/resource"
     )]
     UnixSocket,
-    /// More than one `@` before the path, or one that is encoded or stands behind it while what stands before is no host and port:
-    /// it is not clear where the host begins.
+    /// More than one `@` before the path, or one that is encoded or stands behind it while what stands before is no
+    /// host and port: it is not clear where the host begins.
     #[error("user and password have a character that ends them; write %40 for @, %2F for /, %3F for ? and %23 for #")]
     UserInfo,
     /// A zone identifier that names no interface, or behind an address that needs none (RFC 6874).

@@ -1,5 +1,9 @@
 //! Files that are written, read, and refused.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
 use super::*;
 
 const NOW: u64 = 1_000_000_000;
@@ -34,7 +38,8 @@ fn what_curl_and_python_write_is_read() {
     assert_eq!(load("").unwrap().len(NOW), 0);
 }
 
-/// What `MozillaCookieJar.save(ignore_discard=True, ignore_expires=True)` of Python 3.11 wrote of the answers of such servers.
+/// What `MozillaCookieJar.save(ignore_discard=True, ignore_expires=True)` of Python 3.11 wrote of the answers of such
+/// servers.
 const PYTHON: &str = "# Netscape HTTP Cookie File\n\
     # http://curl.haxx.se/rfc/cookie_spec.html\n\
     # This is a generated file!  Do not edit.\n\
@@ -219,7 +224,7 @@ fn saves_at_the_same_time_leave_one_whole_file() {
     let path = directory.path("cookies.txt");
     let text = |letter: u8| char::from(letter).to_string().repeat(100_000);
     write(&path, &text(b'a')).unwrap();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let savers: Vec<_> = (b'a'..b'e')
             .map(|letter| {
                 let (path, text) = (&path, text(letter));
@@ -232,6 +237,27 @@ fn saves_at_the_same_time_leave_one_whole_file() {
         }
     });
     assert_eq!(directory.names(), ["cookies.txt"]);
+}
+
+#[test]
+fn a_save_succeeds_though_another_process_removes_its_file() {
+    let directory = Directory::new("removed");
+    let path = directory.path("cookies.txt");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                for name in directory.names().iter().filter(|name| name.ends_with(TEMPORARY)) {
+                    let _ = fs::remove_file(directory.path(name));
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let saved: Vec<_> = (0..100).map(|number| write(&path, &number.to_string().repeat(10_000))).collect();
+        is_over.store(true, Ordering::Relaxed);
+        assert!(saved.iter().all(Result::is_ok), "{saved:?}");
+    });
+    assert_eq!(fs::read_to_string(&path).unwrap(), "99".repeat(10_000));
 }
 
 /// As many short lines as `bytes` hold, from `line`, which is told its number.
@@ -258,7 +284,7 @@ fn a_large_file_is_read_in_time_that_grows_with_its_length() {
     ];
     for (form, line) in forms {
         let text = lines(4 * 1024 * 1024, line);
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let store = load(&text).unwrap();
         let took = started.elapsed();
         assert!(store.len(NOW) >= 50);

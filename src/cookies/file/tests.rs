@@ -246,9 +246,12 @@ fn a_save_succeeds_though_another_process_removes_its_file() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
+            // No save can lose its file more often than it tries again.
+            let mut removals = 0..MAX_RETRIES;
+            while !is_over.load(Ordering::Relaxed) && !removals.is_empty() {
                 for name in directory.names().iter().filter(|name| name.ends_with(TEMPORARY)) {
                     let _ = fs::remove_file(directory.path(name));
+                    removals.next();
                 }
                 thread::sleep(Duration::from_millis(1));
             }

@@ -13,7 +13,7 @@ pub use self::proxy::{ProxyError, ProxyUrlError};
 pub use self::redirect::{RedirectError, RedirectProblem};
 pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
-use crate::protocol::{CloseCode, CloseFrame, LocalProtocolError, ProtocolError};
+use crate::protocol::{CloseCode, CloseFrame, Escaped, LocalProtocolError, ProtocolError};
 use crate::url::UrlError;
 
 /// The result of everything in this crate that can fail.
@@ -243,7 +243,7 @@ pub enum Phase {
     Close,
 }
 
-/// How a connection ended.
+/// How a connection ended. In a display, what is no plain text in the peer's reason is escaped.
 ///
 /// ```
 /// # use websocket_sync::{Error, WebSocket};
@@ -258,13 +258,13 @@ pub enum Phase {
 /// }
 /// ```
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("{}{}{reason}, {cause}", .code, if .reason.is_empty() { "" } else { ": " })]
+#[error("{}{}{}, {cause}", .code, if .reason.is_empty() { "" } else { ": " }, Escaped::new(.reason))]
 #[non_exhaustive]
 pub struct CloseInfo {
     /// The code of the peer's Close frame; 1005 for one without a code, 1006 where none came. Ours while this side is closing, after a
     /// violation, and after a message that was not finished.
     pub code: CloseCode,
-    /// The reason that came with the code; empty when there was none.
+    /// The reason that came with the code, as it came; empty when there was none.
     pub reason: String,
     /// Who ended the connection, and how.
     pub cause: CloseCause,

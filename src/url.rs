@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use self::encoding::{encode_into, encode_resource, percent_decode};
 pub use self::error::UrlError;
+use self::error::excerpt;
 use self::host::{Host, parse_host, parse_port, split_port};
 pub(crate) use self::proxy::{ProxyScheme, ProxyUrl, to_ascii};
 use self::unix::split_socket_path;
@@ -69,9 +70,13 @@ impl Target {
         if scheme.unix {
             return Self::of_socket(scheme.secure, userinfo, host_and_port, rest);
         }
-        // A slash in a password ends the authority, and what is then no port must not be shown.
-        let is_cut = |error| if rest.contains('@') { UrlError::UserInfo } else { error };
-        let (Host { name, zone }, port) = parse_host_and_port(host_and_port).map_err(is_cut)?;
+        // A slash in a password ends the authority, and an encoded `@` does not end the userinfo: what is then no host
+        // or port must not be shown.
+        let hides_password = |error| {
+            let is_userinfo = rest.contains('@') || hides_userinfo(host_and_port) || hides_userinfo(rest);
+            if is_userinfo { UrlError::UserInfo } else { error }
+        };
+        let (Host { name, zone }, port) = parse_host_and_port(host_and_port).map_err(hides_password)?;
         Ok(Self {
             secure: scheme.secure,
             socket_path: None,
@@ -181,6 +186,29 @@ pub(crate) fn canonical_host(text: &str) -> Result<String, UrlError> {
     parse_host(text).map(|host| host.name)
 }
 
+/// Whether there is an `@`, or a colon, that becomes one only when it is decoded: percent-encoded, even several times,
+/// or as compatibility characters of Unicode.
+fn hides_userinfo(text: &str) -> bool {
+    const MAX_ROUNDS: usize = 8;
+    let is_at = |c| matches!(c, '\u{ff20}' | '\u{fe6b}');
+    let is_colon = |c| matches!(c, '\u{ff1a}' | '\u{fe55}' | '\u{fe13}');
+    let mut encoded = text.to_owned();
+    for _ in 0..MAX_ROUNDS {
+        if encoded.contains(|c| is_at(c) || is_colon(c)) {
+            return true;
+        }
+        let decoded = String::from_utf8_lossy(&percent_decode(&encoded)).into_owned();
+        if decoded == encoded {
+            return false;
+        }
+        if decoded.contains('@') || decoded.matches(':').count() > encoded.matches(':').count() {
+            return true;
+        }
+        encoded = decoded;
+    }
+    true
+}
+
 fn parse_host_and_port(text: &str) -> Result<(Host, Option<u16>), UrlError> {
     let (host, port) = split_port(text)?;
     Ok((parse_host(host)?, port.map(parse_port).transpose()?))
@@ -211,7 +239,7 @@ fn split_scheme(url: &str) -> Result<(Scheme, &str), UrlError> {
         "wss" => (true, false),
         "ws+unix" => (false, true),
         "wss+unix" => (true, true),
-        other => return Err(UrlError::Scheme(other.into())),
+        other => return Err(UrlError::Scheme(excerpt(other))),
     };
     Ok((Scheme { secure, unix }, rest))
 }

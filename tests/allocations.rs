@@ -209,7 +209,7 @@ fn serve_echo_over_tls(tls: TlsOptions) -> (impl Fn() -> WebSocket, JoinHandle<(
 
 /// OpenSSL takes its memory from the C library, past Rust's allocator, so that what is counted is ours. Schannel's half is
 /// written in Rust.
-#[cfg(not(windows))]
+#[cfg(all(not(windows), feature = "native-tls"))]
 #[test]
 fn over_tls_nothing_of_ours_is_taken_per_message() {
     bounded(60, || {
@@ -233,6 +233,7 @@ fn over_tls_nothing_of_ours_is_taken_per_message() {
 }
 
 /// Sends a text and receives its echo, and never waits but for the socket's sake.
+#[cfg(all(not(windows), feature = "native-tls"))]
 fn exchange_without_waiting(ws: &mut WebSocket, text: &str) {
     ws.try_send_text(text).unwrap();
     loop {
@@ -244,7 +245,7 @@ fn exchange_without_waiting(ws: &mut WebSocket, text: &str) {
     }
 }
 
-#[cfg(not(windows))]
+#[cfg(all(not(windows), feature = "native-tls"))]
 #[test]
 fn without_waiting_nothing_is_taken_per_message_either() {
     bounded(60, || {
@@ -302,6 +303,7 @@ fn with_rustls_an_idle_connection_holds_little() {
     });
 }
 
+#[cfg(feature = "native-tls")]
 #[test]
 fn tls_adds_little_of_ours() {
     bounded(60, || {

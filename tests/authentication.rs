@@ -5,11 +5,13 @@
 mod support;
 
 use std::fmt::Write;
+use std::net::TcpListener;
+use std::thread;
 
 use md5::Md5;
 use sha2::{Digest, Sha256};
 use support::site::{Site, fields, found, open, path, status};
-use support::{at_once, bounded};
+use support::{Peer, at_once, bounded};
 use websocket_sync::{ConnectOptions, Error, Refusal};
 
 const MD5: &str = "Digest realm=\"r\", nonce=\"n\", qop=\"auth\", opaque=\"o\", algorithm=MD5";
@@ -164,6 +166,77 @@ fn the_header_counts_more_than_the_option_and_the_option_more_than_the_url() {
     assert_eq!(authorizations(&site), ["Bearer token"]);
 }
 
+/// Refuses a first request with a status of 401 and this field, and returns the second one, which it opens.
+fn challenging(field: &'static [u8]) -> (String, thread::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let mut peer = Peer::new(listener.accept().unwrap().0);
+        peer.head();
+        peer.say([b"HTTP/1.1 401 Who\r\nWWW-Authenticate: ", field, b"\r\nContent-Length: 0\r\n\r\n"].concat());
+        let mut peer = Peer::new(listener.accept().unwrap().0);
+        let head = peer.head_bytes();
+        peer.say(support::answer_to(&String::from_utf8_lossy(&head)));
+        head
+    });
+    (url, server)
+}
+
+/// The value of a field of a head.
+fn value_in<'a>(head: &'a [u8], name: &str) -> &'a [u8] {
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.find_map(|line| line.strip_prefix(format!("{name}: ").as_bytes())).unwrap()
+}
+
+#[test]
+fn a_realm_that_is_not_utf_8_is_answered() {
+    bounded(20, || {
+        let (url, server) = challenging(b"Basic realm=\"caf\xe9\"");
+        drop(known().connect(&url).unwrap());
+        assert_eq!(value_in(&support::join(server), "Authorization"), PROOF.as_bytes());
+
+        let (url, server) = challenging(b"Digest realm=\"caf\xe9\", nonce=n, opaque=\"\xff\"");
+        drop(known().connect(&url).unwrap());
+        let secret = hex(&Md5::digest(b"user:caf\xe9:password"));
+        let response = md5(&format!("{secret}:n:{}", md5("GET:/")));
+        let mut expected = b"Digest username=\"user\", realm=\"caf\xe9\", nonce=\"n\", uri=\"/\", response=\"".to_vec();
+        expected.extend_from_slice(response.as_bytes());
+        expected.extend_from_slice(b"\", opaque=\"\xff\"");
+        let head = support::join(server);
+        assert_eq!(value_in(&head, "Authorization"), expected, "{}", head.escape_ascii());
+    });
+}
+
+#[test]
+fn digest_only_never_sends_basic() {
+    let table: [(&[&str], &str); 3] = [(&[BASIC], ""), (&[BASIC, SHA_256], "Digest"), (&["Basic"], "")];
+    for (challenges, expected) in table {
+        let challenges: Vec<String> = challenges.iter().map(|&challenge| challenge.to_owned()).collect();
+        for with_option in [false, true] {
+            let challenges = challenges.clone();
+            let site = Site::new(move |head| match &fields(head, "Authorization")[..] {
+                [] => challenge(&challenges.iter().map(String::as_str).collect::<Vec<_>>()),
+                _ => open(head),
+            });
+            let (options, url) = match with_option {
+                true => (known(), site.url("/")),
+                false => (ConnectOptions::new(), site.url("/").replace("ws://", "ws://user:password@")),
+            };
+            let opened = options.digest_only().connect(&url);
+            let sent = authorizations(&site);
+            assert_eq!(sent[0], "", "sent unasked");
+            match expected {
+                "" => assert_eq!((refusal(opened).status, sent.len()), (401, 1)),
+                _ => assert!(opened.is_ok() && sent[1].starts_with(expected), "{sent:?}"),
+            }
+        }
+    }
+    // What the user writes is the user's.
+    let site = Site::new(open);
+    ConnectOptions::new().digest_only().header("Authorization", PROOF).connect(&site.url("/")).unwrap();
+    assert_eq!(authorizations(&site), [PROOF]);
+}
+
 #[test]
 fn another_origin_gets_no_answer() {
     let b = Site::new(|_| challenge(&[BASIC, MD5]));
@@ -197,8 +270,8 @@ fn each_hop_at_home_may_ask_once() {
 #[test]
 fn a_stream_of_ones_own_cannot_be_asked_again() {
     let (ours, theirs) = support::narrow();
-    let peer = std::thread::spawn(move || {
-        let mut peer = support::Peer::new(theirs);
+    let peer = thread::spawn(move || {
+        let mut peer = Peer::new(theirs);
         peer.head();
         peer.say(challenge(&[BASIC]));
         peer.rest()

@@ -883,3 +883,58 @@ fn a_fragment_out_of_sequence_is_refused() {
         assert_eq!(peer.join(), 1000);
     });
 }
+
+/// Asserts that nothing of an error, at no level of it, could do something to a terminal or begin a line of a log.
+#[track_caller]
+fn assert_plain(error: &Error) {
+    let mut level: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = level {
+        for shown in [error.to_string(), format!("{error:?}")] {
+            assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202e}'), "{shown:?}");
+        }
+        level = error.source();
+    }
+}
+
+#[test]
+fn what_a_peer_says_is_escaped_where_it_is_shown_and_kept_as_it_came() {
+    const REASON: &str = "x\n2026-01-01 ERROR forged\u{1b}[2J\u{202e} caf\u{e9}";
+    bounded(20, || {
+        let (mut ws, peer) = open(&ConnectOptions::new(), |mut peer| {
+            peer.say(frame(0x88, [&4000_u16.to_be_bytes()[..], REASON.as_bytes()].concat()));
+            peer.rest()
+        });
+        let info = closed(ws.recv());
+        assert_eq!(info.reason, REASON);
+        let escaped = r"4000: x\n2026-01-01 ERROR forged\u{1b}[2J\u{202e} café";
+        assert_eq!(info.to_string(), format!("{escaped}, closed by the peer"));
+        assert_plain(&Error::Closed(Box::new(info)));
+        let close = websocket_sync::protocol::CloseFrame::new(CloseCode(4000), REASON).unwrap();
+        assert_eq!(close.to_string(), escaped);
+        drop(ws);
+        peer.join();
+
+        for answer in [
+            &b"HTTP/1.1 403 No\xc2\x9b2J\xe2\x80\xae\r\nX-\xff: 1\r\n\r\n"[..],
+            b"HTTP/1.1 403 No\xc2\x9b2J\xe2\x80\xae\r\nX: \xc2\x9b\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 403 No\x1b[2J\r\n\r\n",
+            b"HTTP/1.1 302 No\r\nLocation: ws://a\xc2\x9b2J/\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 No\r\nLocation: \xe2\x80\xae://h\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 No\r\nLocation: ws://a\xe2\x80\xaeb%/\r\nContent-Length: 0\r\n\r\n",
+        ] {
+            assert_plain(&connect_to(answer));
+        }
+        for field in [
+            "Sec-WebSocket-Protocol: \u{9b}",
+            "Sec-WebSocket-Extensions: x; y=\"\u{202e}\"",
+            "Sec-WebSocket-Extensions: x",
+        ] {
+            let (url, peer) = serve(move |mut peer| {
+                let request = peer.head();
+                peer.say(support::answer_to(&request).replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n")));
+            });
+            assert_plain(&create_connection(&url).unwrap_err());
+            peer.join();
+        }
+    });
+}

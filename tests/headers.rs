@@ -27,6 +27,27 @@ fn said(options: &ConnectOptions) -> Vec<String> {
 }
 
 #[test]
+fn a_value_in_bytes_is_sent_as_it_is() {
+    let every: Vec<u8> = (0x20..=0xff).filter(|byte| *byte != 0x7f).chain([b'\t', b'.']).collect();
+    let value = every.trim_ascii().to_vec();
+    let (url, server) = serve(|mut peer: Peer| {
+        let head = peer.head_bytes();
+        peer.say(support::answer_to(&String::from_utf8_lossy(&head)));
+        head
+    });
+    let options = ConnectOptions::new().header_bytes("X-Place", b"caf\xe9").header_bytes("X-Every", value.clone());
+    drop(options.header("X-Text", String::from("caf\u{e9}")).connect(&url).unwrap());
+    let head = server.join();
+    let fields = [&b"X-Place: caf\xe9\r\nX-Every: "[..], &value, "\r\nX-Text: caf\u{e9}\r\n".as_bytes()].concat();
+    assert!(head.windows(fields.len()).any(|part| part == fields), "{}", head.escape_ascii());
+    for byte in (0..0x20).filter(|byte| *byte != b'\t').chain([0x7f]) {
+        let refused = ConnectOptions::new().header_bytes("X", [b'a', byte, 0xe9]).connect("ws://127.0.0.1:1/");
+        let illegal = LocalProtocolError::IllegalCharacter("header value");
+        assert!(matches!(refused, Err(Error::Usage(problem)) if problem == illegal), "{byte:#x}");
+    }
+}
+
+#[test]
 fn the_order_is_that_of_websocket_client() {
     let options = ConnectOptions::new()
         .cookie("a=1; b=2")

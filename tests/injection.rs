@@ -100,6 +100,7 @@ const VALUES: &[Field] = &[
     field("header value", |options, text| options.header("X-Name", text), is_illegal),
     field("second header value", |options, text| options.headers([("X-One", "1"), ("X-Two", text)]), is_illegal),
     field("provided header value", |options, text| provided(options, "X-Name", text), is_illegal),
+    field("header value in bytes", |options, text| options.header_bytes("X-Name", text), is_illegal),
     field("a header that replaces ours", |options, text| options.header("Origin", text), is_illegal),
     field("a cookie that replaces ours", |options, text| options.cookie("a=b").header("Cookie", text), is_illegal),
     field("origin", |options, text| options.origin(text), is_illegal),

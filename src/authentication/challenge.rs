@@ -9,14 +9,15 @@ const MAX_CHALLENGES: usize = 16;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Challenge {
     pub(super) scheme: String,
-    /// Names as they came, and values without their quotation marks. Empty where a token68 came in their place.
-    parameters: Vec<(String, String)>,
+    /// Names as they came, and values without their quotation marks: bytes, which need not be UTF-8 (RFC 9110, section
+    /// 5.5). Empty where a token68 came in their place.
+    parameters: Vec<(String, Vec<u8>)>,
 }
 
 impl Challenge {
     /// The value of a parameter; names have no case. A parameter that comes twice is as good as none (RFC 9110, section
     /// 11.2).
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(super) fn parameter(&self, name: &str) -> Option<&[u8]> {
         let mut values = self.parameters.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
         let (_, value) = values.next()?;
         values.next().is_none().then_some(value)
@@ -29,9 +30,9 @@ impl Challenge {
 }
 
 /// The challenges in these fields, up to the first thing in each that is none.
-pub(super) fn challenges_in(fields: &[&str]) -> Vec<Challenge> {
+pub(super) fn challenges_in<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Vec<Challenge> {
     let mut challenges = Vec::new();
-    for field in fields.iter().filter(|field| field.len() <= MAX_FIELD) {
+    for field in fields.filter(|field| field.len() <= MAX_FIELD) {
         let mut rest = Rest(field);
         while challenges.len() < MAX_CHALLENGES
             && let Some(challenge) = rest.challenge()
@@ -44,16 +45,16 @@ pub(super) fn challenges_in(fields: &[&str]) -> Vec<Challenge> {
 
 /// What has not been read yet.
 #[derive(Clone, Copy)]
-struct Rest<'a>(&'a str);
+struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
     fn challenge(&mut self) -> Option<Challenge> {
-        self.skip(&[' ', '\t', ',']);
+        self.skip(b" \t,");
         let scheme = self.token()?.to_owned();
-        if !self.0.starts_with([' ', '\t', ',']) && !self.0.is_empty() {
+        if !matches!(self.0, [] | [b' ' | b'\t' | b',', ..]) {
             return None;
         }
-        self.skip(&[' ', '\t']);
+        self.skip(b" \t");
         if self.token68() {
             return Some(Challenge { scheme, parameters: Vec::new() });
         }
@@ -70,18 +71,21 @@ impl<'a> Rest<'a> {
     /// A parameter, unless what follows is the end or the next challenge.
     fn parameter(&mut self) -> Parameter {
         let mut ahead = *self;
-        ahead.skip(&[' ', '\t', ',']);
+        ahead.skip(b" \t,");
         let Some(name) = ahead.token() else {
             return if ahead.0.is_empty() { Parameter::Absent } else { Parameter::Broken };
         };
-        ahead.skip(&[' ', '\t']);
-        if !ahead.take('=') {
+        ahead.skip(b" \t");
+        if !ahead.take(b'=') {
             return Parameter::Absent;
         }
-        ahead.skip(&[' ', '\t']);
-        let value = if ahead.0.starts_with('"') { ahead.quoted() } else { ahead.token().map(str::to_owned) };
-        ahead.skip(&[' ', '\t']);
-        let ends = ahead.0.is_empty() || ahead.0.starts_with(',');
+        ahead.skip(b" \t");
+        let value = match ahead.0 {
+            [b'"', ..] => ahead.quoted(),
+            _ => ahead.token().map(|token| token.as_bytes().to_owned()),
+        };
+        ahead.skip(b" \t");
+        let ends = matches!(ahead.0, [] | [b',', ..]);
         let Some(value) = value.filter(|_| ends) else {
             return Parameter::Broken;
         };
@@ -91,39 +95,38 @@ impl<'a> Rest<'a> {
 
     /// Reads over a token68, which is told from a parameter by what stands behind it (RFC 9110, section 11.2).
     fn token68(&mut self) -> bool {
-        let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~' | '+' | '/');
-        let rest = self.0.trim_start_matches(is_letter);
-        let letters = self.0.len() - rest.len();
-        let rest = rest.trim_start_matches('=').trim_start_matches([' ', '\t']);
-        let is_there = letters > 0 && (rest.is_empty() || rest.starts_with(','));
+        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+        let mut ahead = *self;
+        let letters = ahead.advance_while(is_letter);
+        ahead.skip(b"=");
+        ahead.skip(b" \t");
+        let is_there = !letters.is_empty() && matches!(ahead.0, [] | [b',', ..]);
         if is_there {
-            self.0 = rest;
+            *self = ahead;
         }
         is_there
     }
 
     fn token(&mut self) -> Option<&'a str> {
-        let is_letter = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        let end = self.0.find(|c| !is_letter(c)).unwrap_or(self.0.len());
-        let (token, rest) = self.0.split_at(end);
-        self.0 = rest;
-        Some(token).filter(|token| !token.is_empty())
+        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        let token = self.advance_while(is_letter);
+        str::from_utf8(token).ok().filter(|token| !token.is_empty())
     }
 
     /// The inside of a quoted string. `None` if it is not closed or holds what no field may.
-    fn quoted(&mut self) -> Option<String> {
-        let mut value = String::new();
-        let mut characters = self.0.char_indices().skip(1);
-        while let Some((at, character)) = characters.next() {
-            let meant = match character {
-                '"' => {
+    fn quoted(&mut self) -> Option<Vec<u8>> {
+        let mut value = Vec::new();
+        let mut bytes = self.0.iter().enumerate().skip(1);
+        while let Some((at, &byte)) = bytes.next() {
+            let meant = match byte {
+                b'"' => {
                     self.0 = &self.0[at + 1..];
                     return Some(value);
                 }
-                '\\' => characters.next()?.1,
+                b'\\' => *bytes.next()?.1,
                 other => other,
             };
-            if meant.is_control() && meant != '\t' {
+            if meant.is_ascii_control() && meant != b'\t' {
                 return None;
             }
             value.push(meant);
@@ -131,20 +134,27 @@ impl<'a> Rest<'a> {
         None
     }
 
-    fn take(&mut self, expected: char) -> bool {
-        let rest = self.0.strip_prefix(expected);
+    fn take(&mut self, expected: u8) -> bool {
+        let rest = self.0.strip_prefix(&[expected]);
         self.0 = rest.unwrap_or(self.0);
         rest.is_some()
     }
 
-    fn skip(&mut self, characters: &[char]) {
-        self.0 = self.0.trim_start_matches(characters);
+    fn skip(&mut self, bytes: &[u8]) {
+        self.advance_while(|byte| bytes.contains(byte));
+    }
+
+    fn advance_while(&mut self, is_meant: impl Fn(&u8) -> bool) -> &'a [u8] {
+        let end = self.0.iter().position(|byte| !is_meant(byte)).unwrap_or(self.0.len());
+        let (taken, rest) = self.0.split_at(end);
+        self.0 = rest;
+        taken
     }
 }
 
 /// What stands where a parameter may.
 enum Parameter {
-    Read(String, String),
+    Read(String, Vec<u8>),
     Absent,
     Broken,
 }
@@ -155,13 +165,19 @@ mod tests {
 
     use super::*;
 
+    fn in_text(fields: &[&str]) -> Vec<Challenge> {
+        challenges_in(fields.iter().map(|field| field.as_bytes()))
+    }
+
     /// `scheme(name=value;...)` for each challenge.
     fn shown(fields: &[&str]) -> String {
         let parameters = |challenge: &Challenge| {
-            let pairs: Vec<_> = challenge.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let pairs: Vec<_> = (challenge.parameters.iter())
+                .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+                .collect();
             pairs.join(";")
         };
-        let shown: Vec<_> = challenges_in(fields)
+        let shown: Vec<_> = in_text(fields)
             .iter()
             .map(|challenge| format!("{}({})", challenge.scheme, parameters(challenge)))
             .collect();
@@ -218,29 +234,43 @@ mod tests {
         let long = format!("Basic realm=\"{}\"", "a".repeat(MAX_FIELD));
         assert_eq!(shown(&[&long, "Digest nonce=n"]), "Digest(nonce=n)");
         let many = "Basic,".repeat(1000);
-        assert_eq!(challenges_in(&[&many]).len(), MAX_CHALLENGES);
+        assert_eq!(in_text(&[&many]).len(), MAX_CHALLENGES);
     }
 
     #[test]
     fn a_parameter_that_comes_twice_is_as_good_as_none() {
-        let challenge = &challenges_in(&["Digest nonce=a, NONCE=b, realm=c"])[0];
+        let challenge = &in_text(&["Digest nonce=a, NONCE=b, realm=c"])[0];
         assert_eq!((challenge.parameter("nonce"), challenge.has("nonce")), (None, true));
-        assert_eq!((challenge.parameter("Realm"), challenge.has("qop")), (Some("c"), false));
+        assert_eq!((challenge.parameter("Realm"), challenge.has("qop")), (Some(&b"c"[..]), false));
+    }
+
+    #[test]
+    fn values_are_bytes() {
+        let challenges = challenges_in([&b"Basic realm=\"caf\xe9 \\\xff\", Digest nonce=\"\xe9\""[..]].into_iter());
+        assert_eq!(challenges[0].parameter("realm"), Some(&b"caf\xe9 \xff"[..]));
+        assert_eq!(challenges[1].parameter("nonce"), Some(&b"\xe9"[..]));
+        // Outside of quotation marks they mean nothing.
+        assert!(challenges_in([&b"Basic realm=caf\xe9"[..], b"B\xe9 realm=a"].into_iter()).is_empty());
     }
 
     proptest! {
         #[test]
+        fn any_bytes_are_read_without_a_panic(field in prop::collection::vec(any::<u8>(), 0..60)) {
+            let _ = challenges_in([&field[..]].into_iter());
+        }
+
+        #[test]
         fn any_text_is_read_without_a_panic(field in "[a-zB =,\"\\\\\u{e9}\t\u{7}]{0,60}") {
-            let _ = challenges_in(&[&field]);
+            let _ = in_text(&[&field]);
         }
 
         #[test]
         fn what_was_quoted_comes_back(value in "[ -~\u{e9}]{0,30}") {
             let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
             let field = format!("Basic realm=\"{quoted}\", Digest nonce=\"{quoted}\"");
-            let challenges = challenges_in(&[&field]);
-            prop_assert_eq!(challenges[0].parameter("realm"), Some(value.as_str()));
-            prop_assert_eq!(challenges[1].parameter("nonce"), Some(value.as_str()));
+            let challenges = in_text(&[&field]);
+            prop_assert_eq!(challenges[0].parameter("realm"), Some(value.as_bytes()));
+            prop_assert_eq!(challenges[1].parameter("nonce"), Some(value.as_bytes()));
         }
     }
 }

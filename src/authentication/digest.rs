@@ -15,9 +15,10 @@ const NONCE_COUNT: &str = "00000001";
 /// A challenge that can be met.
 #[derive(Debug)]
 pub(super) struct Digest {
-    realm: String,
-    nonce: String,
-    opaque: Option<String>,
+    /// As they came, like all that is told again: they need not be UTF-8.
+    realm: Vec<u8>,
+    nonce: Vec<u8>,
+    opaque: Option<Vec<u8>>,
     algorithm: Algorithm,
     /// The algorithm as the server wrote it, which is how it is told again.
     named: Option<String>,
@@ -26,10 +27,13 @@ pub(super) struct Digest {
     hides_user: bool,
 }
 
+/// The hash of parts with colons between them.
+type Hash = fn(&[&[u8]]) -> String;
+
 /// A hash, and whether the first input is bound to the nonces: `-sess`.
 #[derive(Clone, Copy, Debug)]
 struct Algorithm {
-    hash: fn(&str) -> String,
+    hash: Hash,
     strength: u8,
     is_session: bool,
 }
@@ -51,7 +55,7 @@ impl Digest {
         if known.iter().any(|name| challenge.has(name) && challenge.parameter(name).is_none()) {
             return None;
         }
-        let named = challenge.parameter("algorithm");
+        let named = challenge.parameter("algorithm").map(str::from_utf8).transpose().ok()?;
         let algorithm = Algorithm::named(named.unwrap_or("MD5"))?;
         let quality = quality(challenge.parameter("qop").unwrap_or_default())?;
         // The nonce of the client goes into the hash, and only `qop` lets it be told (RFC 2617, section 3.2.2).
@@ -61,11 +65,11 @@ impl Digest {
         Some(Self {
             realm: challenge.parameter("realm")?.to_owned(),
             nonce: challenge.parameter("nonce")?.to_owned(),
-            opaque: challenge.parameter("opaque").map(str::to_owned),
+            opaque: challenge.parameter("opaque").map(<[u8]>::to_owned),
             algorithm,
             named: named.map(str::to_owned),
             quality,
-            hides_user: challenge.parameter("userhash").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            hides_user: challenge.parameter("userhash").is_some_and(|value| value.eq_ignore_ascii_case(b"true")),
         })
     }
 
@@ -75,25 +79,26 @@ impl Digest {
     }
 
     /// The value of the field (RFC 7616, section 3.4).
-    pub(super) fn answer(&self, credentials: &Credentials, method: &str, uri: &str, client_nonce: &str) -> String {
+    pub(super) fn answer(&self, credentials: &Credentials, method: &str, uri: &str, client_nonce: &str) -> Vec<u8> {
         let response = self.response(credentials, method, uri, client_nonce);
-        let mut field = String::from("Digest ");
+        let mut field = b"Digest ".to_vec();
         self.write_user(&mut field, &credentials.user);
-        for (name, value) in [("realm", &*self.realm), ("nonce", &self.nonce), ("uri", uri), ("response", &response)] {
-            write_quoted(&mut field, name, value);
-        }
+        write_quoted(&mut field, "realm", &self.realm);
+        write_quoted(&mut field, "nonce", &self.nonce);
+        write_quoted(&mut field, "uri", uri.as_bytes());
+        write_quoted(&mut field, "response", response.as_bytes());
         if let Some(algorithm) = &self.named {
-            let _ = write!(field, ", algorithm={algorithm}");
+            field.extend_from_slice(format!(", algorithm={algorithm}").as_bytes());
         }
         if self.quality == Quality::Authentication {
-            let _ = write!(field, ", qop=auth, nc={NONCE_COUNT}");
-            write_quoted(&mut field, "cnonce", client_nonce);
+            field.extend_from_slice(format!(", qop=auth, nc={NONCE_COUNT}").as_bytes());
+            write_quoted(&mut field, "cnonce", client_nonce.as_bytes());
         }
         if let Some(opaque) = &self.opaque {
             write_quoted(&mut field, "opaque", opaque);
         }
         if self.hides_user {
-            field.push_str(", userhash=true");
+            field.extend_from_slice(b", userhash=true");
         }
         field
     }
@@ -101,34 +106,36 @@ impl Digest {
     /// The proof that the password is known (RFC 7616, section 3.4.1).
     fn response(&self, credentials: &Credentials, method: &str, uri: &str, client_nonce: &str) -> String {
         let hash = self.algorithm.hash;
-        let nonce = &self.nonce;
-        let mut secret = hash(&format!("{}:{}:{}", credentials.user, self.realm, credentials.password));
+        let (user, password) = (credentials.user.as_bytes(), credentials.password.as_bytes());
+        let (nonce, client_nonce) = (&*self.nonce, client_nonce.as_bytes());
+        let mut secret = hash(&[user, &self.realm, password]);
         if self.algorithm.is_session {
-            secret = hash(&format!("{secret}:{nonce}:{client_nonce}"));
+            secret = hash(&[secret.as_bytes(), nonce, client_nonce]);
         }
-        let request = hash(&format!("{method}:{uri}"));
+        let (secret, request) = (secret.as_bytes(), hash(&[method.as_bytes(), uri.as_bytes()]));
+        let request = request.as_bytes();
         match self.quality {
-            Quality::Unspecified => hash(&format!("{secret}:{nonce}:{request}")),
-            Quality::Authentication => hash(&format!("{secret}:{nonce}:{NONCE_COUNT}:{client_nonce}:auth:{request}")),
+            Quality::Unspecified => hash(&[secret, nonce, request]),
+            Quality::Authentication => hash(&[secret, nonce, NONCE_COUNT.as_bytes(), client_nonce, b"auth", request]),
         }
     }
 
     /// The name: hashed if the server wants that, in the encoding of RFC 8187 if a quoted string has no room for it.
-    fn write_user(&self, field: &mut String, user: &str) {
+    fn write_user(&self, field: &mut Vec<u8>, user: &str) {
         let is_plain = user.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
         if self.hides_user {
-            let _ = write!(field, "username=\"{}\"", (self.algorithm.hash)(&format!("{user}:{}", self.realm)));
+            let hashed = (self.algorithm.hash)(&[user.as_bytes(), &self.realm]);
+            field.extend_from_slice(format!("username=\"{hashed}\"").as_bytes());
         } else if is_plain {
-            let _ = write!(field, "username=\"{}\"", escaped(user));
+            field.extend_from_slice(b"username=");
+            write_quoted_string(field, user.as_bytes());
         } else {
-            field.push_str("username*=UTF-8''");
+            field.extend_from_slice(b"username*=UTF-8''");
             for byte in user.bytes() {
-                let _ = match byte {
-                    b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                        write!(field, "{}", char::from(byte))
-                    }
-                    _ => write!(field, "%{byte:02X}"),
-                };
+                match byte {
+                    b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => field.push(byte),
+                    _ => field.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+                }
             }
         }
     }
@@ -141,7 +148,7 @@ impl Algorithm {
             Some(hash_name) => (hash_name, true),
             None => (name.as_str(), false),
         };
-        let (hash, strength): (fn(&str) -> String, u8) = match hash_name {
+        let (hash, strength): (Hash, u8) = match hash_name {
             "md5" => (hash::<Md5>, 1),
             "sha-256" => (hash::<Sha256>, 2),
             "sha-512-256" => (hash::<Sha512_256>, 2),
@@ -152,17 +159,17 @@ impl Algorithm {
 }
 
 /// What of a list can be done. An empty list counts as none.
-fn quality(list: &str) -> Option<Quality> {
-    let mut offered =
-        list.split(',').map(|option| option.trim_matches([' ', '\t'])).filter(|option| !option.is_empty());
+fn quality(list: &[u8]) -> Option<Quality> {
+    let mut offered = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|option| !option.is_empty());
     match offered.clone().next() {
         None => Some(Quality::Unspecified),
-        Some(_) => offered.any(|option| option.eq_ignore_ascii_case("auth")).then_some(Quality::Authentication),
+        Some(_) => offered.any(|option| option.eq_ignore_ascii_case(b"auth")).then_some(Quality::Authentication),
     }
 }
 
-fn hash<D: sha2::Digest>(text: &str) -> String {
-    let output: Output<D> = D::digest(text);
+/// The hash of these parts with colons between them.
+fn hash<D: sha2::Digest>(parts: &[&[u8]]) -> String {
+    let output: Output<D> = D::digest(parts.join(&b':'));
     hex(&output)
 }
 
@@ -174,11 +181,19 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn write_quoted(field: &mut String, name: &str, value: &str) {
-    let _ = write!(field, ", {name}=\"{}\"", escaped(value));
+fn write_quoted(field: &mut Vec<u8>, name: &str, value: &[u8]) {
+    field.extend_from_slice(format!(", {name}=").as_bytes());
+    write_quoted_string(field, value);
 }
 
-/// For the inside of a quoted string (RFC 9110, section 5.6.4).
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"")
+/// RFC 9110, section 5.6.4.
+fn write_quoted_string(field: &mut Vec<u8>, value: &[u8]) {
+    field.push(b'"');
+    for &byte in value {
+        if matches!(byte, b'"' | b'\\') {
+            field.push(b'\\');
+        }
+        field.push(byte);
+    }
+    field.push(b'"');
 }

@@ -31,6 +31,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// With which schemes user and password may be told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum AllowedSchemes {
+    #[default]
+    BasicAndDigest,
+    DigestOnly,
+}
+
 /// The value of an `Authorization` field that does not wait for a challenge (RFC 7617, section 2).
 pub(crate) fn basic(credentials: &Credentials) -> String {
     basic_of(format!("{}:{}", credentials.user, credentials.password).as_bytes())
@@ -41,28 +49,43 @@ pub(crate) fn basic_of(user_and_password: &[u8]) -> String {
     format!("Basic {}", STANDARD.encode(user_and_password))
 }
 
-/// The value of the `Authorization` or `Proxy-Authorization` field that answers the best of these challenges: Digest with
-/// SHA-256, then Digest with MD5, then Basic. `None` if none of them can be met.
-///
-/// `challenges` are the values of all `WWW-Authenticate` or `Proxy-Authenticate` fields. `uri` is the target of the request
-/// line. `entropy` must be random: it is the nonce of the client.
-pub(crate) fn answer(
-    challenges: &[&str],
-    credentials: &Credentials,
-    method: &str,
-    uri: &str,
-    entropy: [u8; 16],
-) -> Option<String> {
-    let mut best: Option<Scheme> = None;
-    for scheme in challenges_in(challenges).iter().filter_map(|challenge| Scheme::of(challenge, credentials)) {
-        if best.as_ref().is_none_or(|best| scheme.strength() > best.strength()) {
-            best = Some(scheme);
-        }
+/// What a server or a proxy asks for.
+pub(crate) struct Challenges(Vec<Challenge>);
+
+impl Challenges {
+    /// Those in the values of all `WWW-Authenticate` or `Proxy-Authenticate` fields, which need not be UTF-8.
+    pub(crate) fn in_fields<'a>(fields: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self(challenges_in(fields))
     }
-    Some(match best? {
-        Scheme::Basic => basic(credentials),
-        Scheme::Digest(digest) => digest.answer(credentials, method, uri, &hex(&entropy)),
-    })
+
+    /// The value of the `Authorization` or `Proxy-Authorization` field that answers the best of them: Digest with
+    /// SHA-256, then Digest with MD5, then Basic. `None` if none of them can be met with what is allowed.
+    ///
+    /// Method and `uri` are those of the request line. `entropy` must be random: it is the nonce of the client.
+    pub(crate) fn answer(
+        &self,
+        credentials: &Credentials,
+        allowed: AllowedSchemes,
+        (method, uri): (&str, &str),
+        entropy: [u8; 16],
+    ) -> Option<Vec<u8>> {
+        let mut best: Option<Scheme> = None;
+        for scheme in self.0.iter().filter_map(|challenge| Scheme::of(challenge, credentials, allowed)) {
+            if best.as_ref().is_none_or(|best| scheme.strength() > best.strength()) {
+                best = Some(scheme);
+            }
+        }
+        Some(match best? {
+            Scheme::Basic => basic(credentials).into_bytes(),
+            Scheme::Digest(digest) => digest.answer(credentials, method, uri, &hex(&entropy)),
+        })
+    }
+
+    /// Whether one of them says that only the nonce of the last answer was wrong (RFC 7616, section 3.3).
+    pub(crate) fn is_stale(&self) -> bool {
+        let is_true = |value: &[u8]| value.eq_ignore_ascii_case(b"true");
+        self.0.iter().any(|challenge| challenge.parameter("stale").is_some_and(is_true))
+    }
 }
 
 /// A challenge that can be met.
@@ -74,9 +97,12 @@ enum Scheme {
 
 impl Scheme {
     /// What is asked for, if it can be done with these credentials.
-    fn of(challenge: &Challenge, credentials: &Credentials) -> Option<Self> {
+    fn of(challenge: &Challenge, credentials: &Credentials, allowed: AllowedSchemes) -> Option<Self> {
         if challenge.scheme.eq_ignore_ascii_case("digest") {
             return Digest::read(challenge).map(Self::Digest);
+        }
+        if allowed == AllowedSchemes::DigestOnly {
+            return None;
         }
         // The server would take the first colon for the end of the name (RFC 7617, section 2).
         let is_basic = challenge.scheme.eq_ignore_ascii_case("basic") && !credentials.user.contains(':');

@@ -7,7 +7,20 @@ fn credentials(user: &str, password: &str) -> Credentials {
 }
 
 fn digest(field: &str) -> Digest {
-    Digest::read(&challenges_in(&[field])[0]).unwrap()
+    Digest::read(&challenges_in([field.as_bytes()].into_iter())[0]).unwrap()
+}
+
+impl Digest {
+    fn text(&self, credentials: &Credentials, method: &str, uri: &str, client_nonce: &str) -> String {
+        String::from_utf8(self.answer(credentials, method, uri, client_nonce)).unwrap()
+    }
+}
+
+/// The answer to what these fields ask for.
+fn answer(fields: &[&str], credentials: &Credentials, method: &str, uri: &str, entropy: [u8; 16]) -> Option<String> {
+    let challenges = Challenges::in_fields(fields.iter().map(|field| field.as_bytes()));
+    let answer = challenges.answer(credentials, AllowedSchemes::BasicAndDigest, (method, uri), entropy);
+    answer.map(|answer| String::from_utf8(answer).unwrap())
 }
 
 /// A parameter of an answer.
@@ -44,7 +57,7 @@ fn digest_is_that_of_the_examples() {
         ),
     ];
     for (challenge, user, password, client_nonce, expected) in table {
-        let answer = digest(challenge).answer(&credentials(user, password), "GET", "/dir/index.html", client_nonce);
+        let answer = digest(challenge).text(&credentials(user, password), "GET", "/dir/index.html", client_nonce);
         assert_eq!(parameter(&answer, "response"), Some(expected), "{answer}");
     }
 }
@@ -57,7 +70,7 @@ fn a_name_is_hashed_where_the_server_wants_that() {
                      opaque=\"HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS\", charset=UTF-8, userhash=true";
     let credentials = credentials("J\u{e4}s\u{f8}n Doe", "Secret, or not?");
     assert_eq!(
-        digest(challenge).answer(&credentials, "GET", "/doe.json", "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v"),
+        digest(challenge).text(&credentials, "GET", "/doe.json", "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v"),
         "Digest username=\"793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b\", \
          realm=\"api@example.org\", nonce=\"5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK\", uri=\"/doe.json\", \
          response=\"3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5\", algorithm=SHA-512-256, \
@@ -76,14 +89,14 @@ fn names_that_a_quoted_string_has_no_room_for_are_encoded() {
         ("a\r\nX-Evil: 1", "username*=UTF-8''a%0D%0AX-Evil%3A%201"),
     ];
     for (user, expected) in names {
-        let answer = challenge.answer(&credentials(user, "p"), "GET", "/", "c");
+        let answer = challenge.text(&credentials(user, "p"), "GET", "/", "c");
         assert!(answer.starts_with(&format!("Digest {expected}, realm=\"a \\\"b\\\"\", ")), "{answer}");
     }
 }
 
 #[test]
 fn a_session_binds_the_secret_to_the_nonces() {
-    let answer = digest("Digest realm=r, nonce=n, qop=auth, algorithm=MD5-sess").answer(
+    let answer = digest("Digest realm=r, nonce=n, qop=auth, algorithm=MD5-sess").text(
         &credentials("u", "p"),
         "CONNECT",
         "h:443",
@@ -145,6 +158,35 @@ fn the_nonce_of_the_client_is_its_entropy() {
     assert_eq!(parameter(&answer([0xab; 16]), "cnonce"), Some("ab".repeat(16).as_str()));
     assert_ne!(parameter(&answer([1; 16]), "response"), parameter(&answer([2; 16]), "response"));
     assert_eq!(parameter(&answer([1; 16]), "opaque"), None);
+}
+
+/// The hashes are those of Python's hashlib over the same bytes.
+#[test]
+fn a_realm_that_is_not_utf_8_is_hashed_and_told_as_it_came() {
+    let field = b"Digest realm=\"caf\xe9 \\\"x\", nonce=\"n\xff\", opaque=\"\xfe\", qop=auth, algorithm=MD5";
+    let challenges = Challenges::in_fields([&field[..]].into_iter());
+    let answer = challenges.answer(&credentials("u", "p"), AllowedSchemes::DigestOnly, ("GET", "/"), [0; 16]).unwrap();
+    let expected = b"Digest username=\"u\", realm=\"caf\xe9 \\\"x\", nonce=\"n\xff\", uri=\"/\", \
+        response=\"fe57ec8e0531eeb0a2cec79541b3a054\", algorithm=MD5, qop=auth, nc=00000001, \
+        cnonce=\"00000000000000000000000000000000\", opaque=\"\xfe\"";
+    assert_eq!(answer, expected, "{}", answer.escape_ascii());
+    let basic = Challenges::in_fields([&b"Basic realm=\"caf\xe9\""[..]].into_iter());
+    let answer = |allowed| basic.answer(&credentials("u", "p"), allowed, ("GET", "/"), [0; 16]);
+    assert_eq!(answer(AllowedSchemes::BasicAndDigest).unwrap(), b"Basic dTpw");
+    assert_eq!(answer(AllowedSchemes::DigestOnly), None);
+}
+
+#[test]
+fn a_nonce_is_stale_if_a_challenge_says_so() {
+    let is_stale = |field: &str| Challenges::in_fields([field.as_bytes()].into_iter()).is_stale();
+    for stale in ["Digest realm=r, nonce=n, stale=TRUE", "Basic, Digest stale = \"true\", nonce=n"] {
+        assert!(is_stale(stale), "{stale}");
+    }
+    for other in
+        ["Digest realm=\"stale=true\"", "Digest stale=false", "Digest stale=true, stale=true", "stale=true", ""]
+    {
+        assert!(!is_stale(other), "{other}");
+    }
 }
 
 #[test]

@@ -14,7 +14,9 @@ const MAX_ATTRIBUTE: usize = 1024;
 #[derive(Clone)]
 pub(super) struct Cookie {
     pub(super) name: String,
-    pub(super) value: String,
+    /// None if there is no `=` behind the name. Servers cannot set such a cookie (RFC 6265, section 5.2); Python keeps
+    /// them.
+    pub(super) value: Option<String>,
     pub(super) scope: Scope,
     pub(super) path: String,
     pub(super) is_secure: bool,
@@ -51,7 +53,7 @@ impl Cookie {
         let attributes = Attributes::parse(attributes, now);
         let cookie = Self {
             name: name.to_owned(),
-            value: value.to_owned(),
+            value: Some(value.to_owned()),
             scope: Scope::new(&place.host, attributes.domain)?,
             path: attributes.path.unwrap_or_else(|| place.default_path()).to_owned(),
             is_secure: attributes.is_secure,
@@ -70,14 +72,15 @@ impl Cookie {
 
     /// Refuses what no server may set from anywhere, and what would break out of a header field or a line.
     pub(super) fn check(&self) -> Result<(), CookieError> {
-        let parts = [&self.name, &self.value, &self.path, self.scope.name()];
+        let value = self.value.as_deref().unwrap_or_default();
+        let parts = [&self.name, value, &self.path, self.scope.name()];
         if parts.iter().any(|part| part.contains(char::is_control)) {
             return Err(CookieError::ControlCharacter);
         }
-        if self.name.is_empty() || self.name.contains(['=', ';']) || self.value.contains(';') {
+        if self.name.is_empty() || self.name.contains(['=', ';']) || value.contains(';') {
             return Err(CookieError::Syntax);
         }
-        if self.name.len() + self.value.len() > MAX_SIZE {
+        if self.name.len() + value.len() > MAX_SIZE {
             return Err(CookieError::TooLong { limit: MAX_SIZE });
         }
         let is_of_host = self.is_secure && matches!(self.scope, Scope::Host(_)) && self.path == "/";
@@ -90,6 +93,19 @@ impl Cookie {
     /// Whether it is for a request to this place.
     pub(super) fn is_for(&self, place: &Place<'_>) -> bool {
         self.scope.covers(&place.host) && is_at_or_below(place.path, &self.path) && (place.secure || !self.is_secure)
+    }
+
+    /// Adds it as a `Cookie` field writes it (RFC 6265, section 4.2.1); without a value it is its name, as in Python.
+    pub(super) fn push_to(&self, field: &mut String) {
+        field.push_str(&self.name);
+        if let Some(value) = &self.value {
+            field.extend(["=", value]);
+        }
+    }
+
+    /// How many bytes that is.
+    pub(super) fn len(&self) -> usize {
+        self.name.len() + self.value.as_ref().map_or(0, |value| 1 + value.len())
     }
 
     pub(super) fn is_expired(&self, now: u64) -> bool {
@@ -232,7 +248,7 @@ mod tests {
     #[test]
     fn attributes_are_read_as_servers_write_them() {
         let cookie = set(" a = b=c \"d\" ;\tPATH=/x;secure ; HttpOnly=no; SameSite=Lax; Partitioned;;").ok().unwrap();
-        assert_eq!((cookie.name.as_str(), cookie.value.as_str()), ("a", "b=c \"d\""));
+        assert_eq!((cookie.name.as_str(), cookie.value.as_deref()), ("a", Some("b=c \"d\"")));
         assert_eq!((cookie.path.as_str(), cookie.is_secure, cookie.is_http_only), ("/x", true, true));
         assert_eq!(set("a=; Path=/x; Path=y").ok().unwrap().path, "/a");
         assert_eq!(set("a=; Path").ok().unwrap().path, "/a");

@@ -1,8 +1,13 @@
 //! The file format of Netscape, which curl and Python read and write: `cookies.txt`.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use thiserror::Error;
 
 use super::cookie::Cookie;
 use super::scope::Scope;
@@ -15,6 +20,12 @@ const HEADER: &str = "# Netscape HTTP Cookie File\n";
 const HTTP_ONLY: &str = "#HttpOnly_";
 /// The largest file that is read, in bytes: more than a jar can hold.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// How the name of a file ends that is not complete.
+const TEMPORARY: &str = ".new";
+/// How long nobody has written to a temporary file whose process is taken to be gone.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60);
+/// How often another temporary file is taken because the name is in use, or because the file was removed.
+const MAX_RETRIES: u32 = 100;
 
 /// Which cookies are written.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -32,29 +43,73 @@ pub(super) fn read(path: &Path, now: u64) -> io::Result<Store> {
 
 /// Puts a file there with this text, which only its owner may read; not before all of it is written.
 pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
-    let beside = beside(path)?;
-    // Somebody else's file, or link, is not written to.
+    remove_abandoned(path);
+    let mut retries = 0..MAX_RETRIES;
+    loop {
+        let (temporary, mut file) = create_temporary(path)?;
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        drop(file);
+        match written.and_then(|()| fs::rename(&temporary, path)) {
+            Ok(()) => return Ok(()),
+            // Another process took the file for an abandoned one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && retries.next().is_some() => {}
+            Err(error) => {
+                let _ = fs::remove_file(&temporary);
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// A new file beside `path`: somebody else's file, or link, is not written to.
+fn create_temporary(path: &Path) -> io::Result<(PathBuf, fs::File)> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&beside)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    drop(file);
-    let moved = written.and_then(|()| fs::rename(&beside, path));
-    if moved.is_err() {
-        let _ = fs::remove_file(&beside);
+    let mut retries = 0..MAX_RETRIES;
+    loop {
+        let temporary = temporary_path(path)?;
+        match options.open(&temporary) {
+            Ok(file) => return Ok((temporary, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && retries.next().is_some() => {}
+            Err(error) => return Err(error),
+        }
     }
-    moved
 }
 
-/// A name that nobody else uses, in the same directory.
-fn beside(path: &Path) -> io::Result<PathBuf> {
+/// A name in the same directory. The time is a part of it since process ids repeat: in a container they are always the
+/// same.
+fn temporary_path(path: &Path) -> io::Result<PathBuf> {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{}-{}.new", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".{}-{time}-{number}{TEMPORARY}", std::process::id()));
     Ok(path.with_file_name(name))
+}
+
+/// Removes the temporary files of processes that have ended in the midst of a save.
+fn remove_abandoned(path: &Path) {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let (Some(name), Ok(entries)) = (path.file_name(), fs::read_dir(directory)) else { return };
+    for entry in entries.flatten().filter(|entry| is_temporary(&entry.file_name(), name)) {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        if modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > ABANDONED_AFTER)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether this is a name of [`temporary_path`] for a file with the name `target`.
+fn is_temporary(name: &OsStr, target: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let numbers = name.strip_prefix(target.as_encoded_bytes()).and_then(|rest| rest.strip_prefix(b"."));
+    let Some(numbers) = numbers.and_then(|rest| rest.strip_suffix(TEMPORARY.as_bytes())) else { return false };
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    let parts: Vec<&[u8]> = numbers.splitn(4, |byte| *byte == b'-').collect();
+    parts.len() == 3 && parts.into_iter().all(is_number)
 }
 
 /// The text of a file with these cookies.
@@ -78,7 +133,9 @@ fn push_line(text: &mut String, cookie: &Cookie) {
     // 0 is curl's sign for a cookie that goes with the program.
     let expires = cookie.expires.unwrap_or(0).to_string();
     let (below, secure) = (flag(includes_below), flag(cookie.is_secure));
-    let fields = [below, &cookie.path, secure, &expires, &cookie.name, &cookie.value];
+    // Python's form of a cookie without a value.
+    let (name, value) = cookie.value.as_ref().map_or(("", &cookie.name), |value| (&cookie.name, value));
+    let fields = [below, &cookie.path, secure, &expires, name, value];
     text.extend([dot, cookie.scope.name()]);
     fields.iter().for_each(|field| text.extend(["\t", field]));
     text.push('\n');
@@ -87,55 +144,102 @@ fn push_line(text: &mut String, cookie: &Cookie) {
 fn from_lines(reader: impl BufRead, now: u64) -> io::Result<Store> {
     let mut store = Store::default();
     let mut reader = reader.take(MAX_FILE + 1);
-    let mut line = String::new();
-    for number in 1.. {
+    let mut line = Vec::new();
+    let (mut unfit, mut first_unfit) = (0_usize, None);
+    for number in 1_usize.. {
         line.clear();
-        if reader.read_line(&mut line)? == 0 {
+        if reader.read_until(b'\n', &mut line)? == 0 {
             break;
         }
         if reader.limit() == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "more than 16 MiB of cookies"));
         }
-        match from_line(line.trim_end_matches(['\r', '\n'])) {
-            Ok(cookie) => cookie.into_iter().for_each(|cookie| store.insert(cookie, now)),
+        match from_bytes(&line) {
+            Ok(Line::Cookie(cookie)) => store.insert(cookie, now),
+            Ok(Line::Comment) => {}
+            Ok(Line::Unfit(problem)) => {
+                unfit += 1;
+                first_unfit.get_or_insert((number, problem));
+            }
             Err(problem) => {
                 let problem = format!("line {number} is no cookie: {problem}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
             }
         }
     }
+    if let Some((number, problem)) = first_unfit {
+        log::warn!("{unfit} cookies of a file are left out, the first of them in line {number}: {problem}");
+    }
     Ok(store)
 }
 
-/// The cookie of a line; `None` for a comment and an empty line.
-///
+enum Line {
+    /// An empty one, too.
+    Comment,
+    Cookie(Cookie),
+    /// A cookie that others keep, and this jar does not.
+    Unfit(Unfit),
+}
+
+/// Why a cookie of a file is left out.
+#[derive(Debug, Error)]
+enum Unfit {
+    /// It is too long, or not what its name promises.
+    #[error("{0}")]
+    Rule(CookieError),
+    /// Curl writes what a server says, byte by byte.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+}
+
+fn from_bytes(line: &[u8]) -> Result<Line, CookieError> {
+    let text = String::from_utf8_lossy(line);
+    match (from_line(text.trim_end_matches(['\r', '\n']))?, text) {
+        (Line::Cookie(_), Cow::Owned(_)) => Ok(Line::Unfit(Unfit::NotUtf8)),
+        (read, _) => Ok(read),
+    }
+}
+
 /// # Errors
 ///
-/// What is wrong with a line that is neither.
-fn from_line(line: &str) -> Result<Option<Cookie>, CookieError> {
+/// What is wrong with a line that is neither a comment nor a cookie.
+fn from_line(line: &str) -> Result<Line, CookieError> {
     let (line, is_http_only) = match line.strip_prefix(HTTP_ONLY) {
         Some(rest) => (rest, true),
-        None if line.starts_with('#') || line.trim().is_empty() => return Ok(None),
+        None if is_comment(line) => return Ok(Line::Comment),
         None => (line, false),
     };
     let mut fields = line.split('\t');
     let mut field = || fields.next().ok_or(CookieError::Syntax);
-    let scope = scope(field()?, field()?)?;
-    let cookie = Cookie {
-        scope,
-        path: Some(field()?).filter(|path| path.starts_with('/')).ok_or(CookieError::Syntax)?.to_owned(),
+    let mut cookie = Cookie {
+        scope: scope(field()?, field()?)?,
+        // Python keeps paths that do not begin with a slash. No request is for one.
+        path: Some(field()?).filter(|path| !path.is_empty()).ok_or(CookieError::Syntax)?.to_owned(),
         is_secure: is_true(field()?)?,
         is_http_only,
         expires: expires(field()?)?,
         name: field()?.to_owned(),
         // Some leave out a value that is empty, and the tab before it.
-        value: fields.next().unwrap_or_default().to_owned(),
+        value: Some(fields.next().unwrap_or_default().to_owned()),
     };
     if fields.next().is_some() {
         return Err(CookieError::Syntax);
     }
-    cookie.check()?;
-    Ok(Some(cookie))
+    if cookie.name.is_empty() {
+        // Python's form of a cookie without a value.
+        cookie.name = cookie.value.take().unwrap_or_default();
+    }
+    match cookie.check() {
+        Ok(()) => Ok(Line::Cookie(cookie)),
+        Err(problem @ (CookieError::Prefix | CookieError::TooLong { .. })) => Ok(Line::Unfit(Unfit::Rule(problem))),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Python takes `$` for the sign of a comment, too.
+fn is_comment(line: &str) -> bool {
+    let text = line.trim_start();
+    text.is_empty() || text.starts_with(['#', '$'])
 }
 
 fn scope(name: &str, includes_below: &str) -> Result<Scope, CookieError> {
@@ -153,93 +257,17 @@ fn is_true(flag: &str) -> Result<bool, CookieError> {
     }
 }
 
-/// 0 is curl's sign for a cookie that goes with the program, nothing is Python's.
+/// 0 is curl's sign for a cookie that goes with the program, nothing is Python's. Python knows times before 1970, and
+/// has no largest number.
 fn expires(seconds: &str) -> Result<Option<u64>, CookieError> {
+    let digits = seconds.strip_prefix('-').unwrap_or(seconds);
     match seconds {
         "" | "0" => Ok(None),
-        _ => seconds.parse().map(Some).map_err(|_| CookieError::Syntax),
+        _ if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) => Err(CookieError::Syntax),
+        _ if seconds.starts_with('-') => Ok(Some(0)),
+        _ => Ok(Some(digits.parse().unwrap_or(u64::MAX))),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOW: u64 = 1_000_000_000;
-
-    fn load(text: &str) -> io::Result<Store> {
-        from_lines(text.as_bytes(), NOW)
-    }
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let text = "# Netscape HTTP Cookie File\n\
-                    .example.com\tTRUE\t/\tFALSE\t1000000060\ta\tb c=d\n\
-                    #HttpOnly_h.example.com\tFALSE\t/x\tTRUE\t18446744073709551615\t__Secure-a\t\n\
-                    ::1\tFALSE\t/\tFALSE\t0\ts\t1\n";
-        let store = load(text).unwrap();
-        assert_eq!(to_text(&store, Saved::All, NOW), text);
-        let persistent = to_text(&store, Saved::Persistent, NOW);
-        assert_eq!(persistent, text.replace("::1\tFALSE\t/\tFALSE\t0\ts\t1\n", ""));
-        assert_eq!(to_text(&store, Saved::Persistent, NOW + 60).lines().count(), 2, "what has expired is not written");
-        assert_eq!(load(text).unwrap().len(NOW + 60), 2);
-    }
-
-    #[test]
-    fn what_curl_and_python_write_is_read() {
-        let curl = "# Netscape HTTP Cookie File\n# https://curl.se/docs/http-cookies.html\n\
-                    # This file was generated by libcurl! Edit at your own risk.\n\n\
-                    #HttpOnly_.example.com\tTRUE\t/\tTRUE\t1000000001\tsid\tabc\nh.example\tFALSE\t/\tFALSE\t0\tempty\t\n";
-        let python = "# Netscape HTTP Cookie File\r\n# http://curl.haxx.se/rfc/cookie_spec.html\r\n\
-                      example.com\tTRUE\t/\tFALSE\t\tsid\tabc\r\nh.example\tFALSE\t/\tFALSE\t1000000001\tempty";
-        assert_eq!(load(curl).unwrap().len(NOW), 2);
-        assert_eq!(load(python).unwrap().len(NOW), 2);
-        assert_eq!(load("").unwrap().len(NOW), 0);
-    }
-
-    #[test]
-    fn a_cookie_for_a_public_suffix_is_for_that_host_alone() {
-        let line = from_line(".co.uk\tTRUE\t/\tFALSE\t0\ta\tb").ok().flatten().unwrap();
-        assert_eq!(line.scope, Scope::Host("co.uk".into()));
-        let line = from_line("127.0.0.1\tTRUE\t/\tFALSE\t0\ta\tb").ok().flatten().unwrap();
-        assert_eq!(line.scope, Scope::Host("127.0.0.1".into()));
-    }
-
-    #[test]
-    fn a_line_that_is_no_cookie_is_told_by_its_number_and_not_by_what_it_says() {
-        let lines = [
-            "canary",
-            "h\tFALSE\t/\tFALSE\t0",
-            "h\tFALSE\t/\tFALSE\t0\tname\tcanary\tmore",
-            "h\tno\t/\tFALSE\t0\tname\tcanary",
-            "h\tFALSE\t/\tyes\t0\tname\tcanary",
-            "h\tFALSE\tpath\tFALSE\t0\tname\tcanary",
-            "h\tFALSE\t/\tFALSE\t-1\tname\tcanary",
-            "h\tFALSE\t/\tFALSE\tcanary\tname\tcanary",
-            "h\tFALSE\t/\tFALSE\t0\t\tcanary",
-            "h\tFALSE\t/\tFALSE\t0\tname\tcan;ary",
-            "h\tFALSE\t/\tFALSE\t0\tna=me\tcanary",
-            "h\tFALSE\t/\tFALSE\t0\tname\tcan\rary",
-            "h\tFALSE\t/\tFALSE\t0\tname\tcan\0ary",
-            "h\tFALSE\t/\x1b\tFALSE\t0\tname\tcanary",
-            "h\tFALSE\t/\tFALSE\t0\t__Host-a\tcanary",
-            "h h\tTRUE\t/\tFALSE\t0\tname\tcanary",
-        ];
-        for line in lines {
-            let error = load(&format!("# Netscape HTTP Cookie File\n\n{line}\n")).err().unwrap();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{line:?}");
-            let says = error.to_string();
-            assert!(says.starts_with("line 3 is no cookie: ") && !says.contains("canary"), "{says}");
-        }
-        let long = format!("h\tFALSE\t/\tFALSE\t0\ta\t{}", "v".repeat(4096));
-        assert!(load(&long).is_err());
-        assert!(from_lines(&[0xFF][..], NOW).is_err(), "not UTF-8");
-    }
-
-    #[test]
-    fn a_file_without_end_is_not_read_for_ever() {
-        let endless = BufReader::new(io::repeat(b'#'));
-        let error = from_lines(endless, NOW).err().unwrap();
-        assert_eq!(error.to_string(), "more than 16 MiB of cookies");
-    }
-}
+mod tests;

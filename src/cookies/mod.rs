@@ -61,7 +61,10 @@ impl CookieJar {
     /// A jar with the cookies of a file in the format that Netscape had and that curl (`-b`, `-c`) and Python's
     /// `MozillaCookieJar` read and write: one cookie in a line, seven fields with tabs between them.
     ///
-    /// Cookies that have expired are left out. One for all of `co.uk`, which no server could have set, counts for that host alone.
+    /// Cookies that have expired are left out. One for all of `co.uk`, which no server could have set, counts for that
+    /// host alone. A cookie that Python keeps without a value (`Set-Cookie: flag`) is sent as Python sends it: `flag`.
+    /// Left out, with a line in the log, are those that Python and curl keep although they are too long, are not what
+    /// `__Secure-` or `__Host-` promises, or are not UTF-8.
     ///
     /// # Errors
     ///
@@ -85,7 +88,9 @@ impl CookieJar {
     /// Writes the cookies that have a date on which they expire to a file, as [`load`](Self::load) reads them. Those without are
     /// meant to be gone when the program ends.
     ///
-    /// The file takes the place of one that was there when it is complete, and only its owner may read it.
+    /// The file takes the place of one that was there when it is complete, and only its owner may read it. Until then
+    /// its name is that of the file with `.<process>-<time>-<number>.new` behind it. What a process that was killed in
+    /// the midst of a save has left is removed by a save a minute later, or after that.
     ///
     /// # Errors
     ///

@@ -35,10 +35,11 @@ impl Scope {
         }
     }
 
-    /// A domain with all below it, or the host alone where that belongs to others. `None` if it is no name.
+    /// A domain with all below it, or the host alone where that belongs to others, or ends with a dot. `None` if it is
+    /// no name.
     pub(super) fn widest(domain: &str) -> Option<Self> {
-        let domain = canonical(domain)?;
-        Some(if is_shared(&domain) { Self::Host(domain) } else { Self::Domain(domain) })
+        let domain = canonical_host(without_leading_dot(domain)).ok()?;
+        Some(if domain.ends_with('.') || is_shared(&domain) { Self::Host(domain) } else { Self::Domain(domain) })
     }
 
     pub(super) fn covers(&self, host: &str) -> bool {
@@ -63,8 +64,11 @@ impl Scope {
 
 /// The value of a `Domain` attribute as a host is written, without the dot that it may begin with. `None` if it is no name.
 fn canonical(domain: &str) -> Option<String> {
-    let domain = domain.strip_prefix('.').unwrap_or(domain);
-    canonical_host(domain).ok().filter(|name| !name.ends_with('.'))
+    canonical_host(without_leading_dot(domain)).ok().filter(|name| !name.ends_with('.'))
+}
+
+fn without_leading_dot(domain: &str) -> &str {
+    domain.strip_prefix('.').unwrap_or(domain)
 }
 
 /// Whether `host` is a name that ends with a dot and this domain.

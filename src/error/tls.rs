@@ -2,6 +2,11 @@
 
 use thiserror::Error;
 
+use crate::protocol::Escaped;
+
+/// The most characters that are shown of what a TLS library said: it lists the names of a certificate.
+const MAX_SHOWN: usize = 1024;
+
 /// A failure of TLS.
 ///
 /// ```no_run
@@ -14,7 +19,7 @@ use thiserror::Error;
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug, Error)]
-#[error("{problem}")]
+#[error("{}", Escaped::up_to(MAX_SHOWN, &.problem.to_string()))]
 #[non_exhaustive]
 pub struct TlsError {
     /// The name that the certificate was to be for.
@@ -119,6 +124,14 @@ impl TlsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_library_says_of_a_certificate_is_escaped() {
+        let problem = format!("valid for \"a\nb\u{1b}[2J\" {}", "x".repeat(10_000)).into();
+        let error = TlsError { host: "h".into(), kind: TlsErrorKind::WrongName, problem };
+        let says = error.to_string();
+        assert!(says.starts_with(r#"valid for "a\nb\u{1b}[2J" xx"#) && says.len() < 1100, "{says}");
+    }
 
     #[test]
     fn alerts_say_their_number_and_name() {

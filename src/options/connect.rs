@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Hook, ProxySettings, SocketOptions, TlsOptions, default_timeout};
-use crate::authentication::Credentials;
+use crate::authentication::{AllowedSchemes, Credentials};
 use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 use crate::cookies::CookieJar;
@@ -48,9 +48,12 @@ pub(crate) struct Settings {
     recv_timeout: Option<Duration>,
     send_timeout: Option<Duration>,
     close_timeout: Option<Duration>,
-    pub(crate) headers: Vec<(String, String)>,
+    /// Values are bytes (RFC 9110, section 5.5).
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) header_provider: Option<Hook<HeaderProvider>>,
     pub(crate) credentials: Option<Credentials>,
+    /// For servers and HTTP proxies.
+    pub(crate) allowed_schemes: AllowedSchemes,
     /// None: 3.
     pub(crate) redirect_limit: Option<usize>,
     pub(crate) cookie: Option<String>,
@@ -329,6 +332,7 @@ impl fmt::Debug for Settings {
             .field("headers", &names)
             .field("header_provider", &self.header_provider)
             .field("credentials", &self.credentials)
+            .field("allowed_schemes", &self.allowed_schemes)
             .field("redirect_limit", &self.redirect_limit)
             .field("cookie", &self.cookie.is_some())
             .field("origin", &self.origin)
@@ -442,7 +446,8 @@ mod tests {
         assert!(Arc::ptr_eq(&one.settings, &two.settings));
         let two = two.headers([("B", "2"), ("A", "3")]).subprotocols(["x"]).subprotocols(["y", "z"]);
         assert_eq!(one.settings().headers.len(), 1);
-        let names: Vec<_> = two.settings().headers.iter().map(|(name, value)| format!("{name}{value}")).collect();
+        let field = |(name, value): &(String, Vec<u8>)| format!("{name}{}", String::from_utf8_lossy(value));
+        let names: Vec<_> = two.settings().headers.iter().map(field).collect();
         assert_eq!(names, ["A1", "B2", "A3"]);
         assert_eq!(two.settings().subprotocols, ["y", "z"]);
     }

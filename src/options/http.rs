@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::connect::Field;
 use super::{ConnectOptions, Hook};
-use crate::authentication::Credentials;
+use crate::authentication::{AllowedSchemes, Credentials};
 use crate::error::Result;
 
 /// Header fields, authentication, redirects.
@@ -21,6 +21,20 @@ impl ConnectOptions {
     ///
     /// Default: none.
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.header_bytes(name, value.into())
+    }
+
+    /// The same for a value that is not UTF-8, such as one in Latin-1: any bytes but control characters other than a
+    /// tab (RFC 9110, section 5.5).
+    ///
+    /// Default: none.
+    ///
+    /// ```
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// let options = ConnectOptions::new().header_bytes("X-Place", b"caf\xe9");
+    /// ```
+    pub fn header_bytes(self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.with(|settings| settings.headers.push((name.into(), value.into())))
     }
 
@@ -28,7 +42,7 @@ impl ConnectOptions {
     ///
     /// Default: none.
     pub fn headers<N: Into<String>, V: Into<String>>(self, fields: impl IntoIterator<Item = (N, V)>) -> Self {
-        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into()));
+        let fields = fields.into_iter().map(|(name, value)| (name.into(), value.into().into_bytes()));
         self.with(|settings| settings.headers.extend(fields))
     }
 
@@ -135,7 +149,8 @@ impl ConnectOptions {
     /// SHA-256, else MD5) or Basic (RFC 7617), the best that the server offers. The scheme, host and port of the URL that was
     /// given are the only ones that are answered, wherever redirects lead.
     ///
-    /// Unlike user and password in the URL, which are sent as Basic without being asked for, these are not sent before. Where both
+    /// Unlike user and password in the URL, which are sent as Basic without being asked for (unless
+    /// [`digest_only`](Self::digest_only) is set), these are not sent before. Where both
     /// are given, these count; a header `Authorization` counts more than both.
     ///
     /// Default: user and password of the URL, if it has any.
@@ -149,6 +164,30 @@ impl ConnectOptions {
     pub fn credentials(self, user: impl Into<String>, password: impl Into<String>) -> Self {
         let credentials = Credentials { user: user.into(), password: password.into() };
         self.with(|settings| settings.credentials = Some(credentials))
+    }
+
+    /// Tells user and password by Digest alone, to the server and to an HTTP proxy, never by Basic. Whoever sits on a
+    /// connection without TLS can otherwise ask for Basic in place of Digest, and is told the password.
+    ///
+    /// User and password in the URL, and those of the proxy, are not sent before they are asked for; a status of 401 or
+    /// 407 that does not ask for Digest is not answered, over TLS neither, and is
+    /// [`Error::Refused`](crate::Error::Refused) or [`ProxyError::Refused`](crate::ProxyError::Refused). What is not
+    /// affected: fields that you give yourself, such as `Authorization` by [`header`](Self::header) or
+    /// `Proxy-Authorization` by [`Proxy::header`](crate::Proxy::header), for the one of the two that knows Basic alone;
+    /// and SOCKS, which has no Digest: a password for SOCKS 5 is sent in clear text.
+    ///
+    /// What Digest shows can still be used to try passwords out, one after the other: it needs a good one.
+    ///
+    /// Default: the best that is asked for, and Basic unasked for user and password in the URL and for HTTP proxies.
+    ///
+    /// ```no_run
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// let ws = ConnectOptions::new().digest_only().connect("ws://Mufasa:Circle%20of%20Life@example.org/")?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn digest_only(self) -> Self {
+        self.with(|settings| settings.allowed_schemes = AllowedSchemes::DigestOnly)
     }
 
     /// How many redirects are followed (status 301, 302, 303, 307 and 308); a further one is

@@ -41,7 +41,7 @@ use crate::url::ProxyUrl;
 pub struct Proxy {
     pub(crate) url: String,
     pub(crate) credentials: Option<(String, String)>,
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) tls: TlsOptions,
 }
 
@@ -52,7 +52,8 @@ impl Proxy {
     }
 
     /// User and password, as they are: nothing has to be percent-encoded. SOCKS 4 knows a user only, so the password has
-    /// to be empty there.
+    /// to be empty there. An HTTP proxy is told them as Basic with the first request, unless
+    /// [`ConnectOptions::digest_only`] is set.
     ///
     /// Default: those in the URL, or none.
     #[doc(alias = "http_proxy_auth")]
@@ -64,7 +65,15 @@ impl Proxy {
     /// server does not see it, and a SOCKS proxy gets none.
     ///
     /// Default: `Host`, and `Proxy-Authorization` if there are credentials.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.header_bytes(name, value.into())
+    }
+
+    /// The same for a value that is not UTF-8, such as one in Latin-1: any bytes but control characters other than a
+    /// tab (RFC 9110, section 5.5).
+    ///
+    /// Default: none.
+    pub fn header_bytes(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::error::{LocalProtocolError, ProtocolError};
+use super::escape::Escaped;
 
 /// The longest reason that a Close frame can carry, in bytes: a control frame's 125 less the two of the code.
 pub const MAX_CLOSE_REASON: usize = 123;
@@ -207,12 +208,13 @@ impl CloseFrame {
     }
 }
 
+/// What is no plain text in the reason is escaped.
 impl fmt::Display for CloseFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.reason.is_empty() {
             return write!(f, "{}", self.code);
         }
-        write!(f, "{}: {}", self.code, self.reason)
+        write!(f, "{}: {}", self.code, Escaped::new(&self.reason))
     }
 }
 

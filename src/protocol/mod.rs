@@ -18,6 +18,7 @@
 mod close;
 mod deflate;
 mod error;
+mod escape;
 mod events;
 mod frame;
 mod frame_reader;
@@ -33,6 +34,7 @@ pub use self::deflate::{
     StatePool,
 };
 pub use self::error::{LocalProtocolError, ProtocolError};
+pub(crate) use self::escape::{Escaped, Quoted};
 pub use self::events::{
     AcceptConnection, BytesMessage, CloseConnection, Connection, ConnectionBuilder, ConnectionState, Event, Extension,
     Halves, InboundExtension, OutboundExtension, Ping, Pong, ProtocolViolation, RejectConnection, RejectData,

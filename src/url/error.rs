@@ -2,7 +2,13 @@
 
 use thiserror::Error;
 
+/// The most characters of a URL that an error holds.
+const MAX_SHOWN: usize = 200;
+
 /// What is wrong with a URL.
+///
+/// What it holds of the URL are the first 200 characters of the part that is wrong, shown with everything escaped that
+/// is no plain text. User and password are not among them, even where an `@` is percent-encoded or in the wrong place.
 ///
 /// ```
 /// use websocket_sync::{Error, UrlError, create_connection};
@@ -52,8 +58,8 @@ pub enum UrlError {
         "a Unix socket needs an absolute path, and a colon before the resource: ws+unix:///run/server.sock:/resource"
     )]
     UnixSocket,
-    /// More than one `@` before the path, or one behind it while what stands before it is no host and port: it is not clear where
-    /// the host begins.
+    /// More than one `@` before the path, or one that is encoded or stands behind it while what stands before is no
+    /// host and port: it is not clear where the host begins.
     #[error("user and password have a character that ends them; write %40 for @, %2F for /, %3F for ? and %23 for #")]
     UserInfo,
     /// A zone identifier that names no interface, or behind an address that needs none (RFC 6874).
@@ -61,6 +67,14 @@ pub enum UrlError {
         "a zone identifier is the name or number of an interface, behind a link-local address: ws://[fe80::1%25eth0]/"
     )]
     ZoneId,
+}
+
+/// As much of a part of a URL as an error holds.
+pub(super) fn excerpt(part: &str) -> Box<str> {
+    match part.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => [&part[..end], "…"].concat().into(),
+        None => part.into(),
+    }
 }
 
 /// What the user of an HTTP scheme meant.

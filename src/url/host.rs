@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::encoding::percent_decode;
-use super::error::UrlError;
+use super::error::{UrlError, excerpt};
 
 /// The longest name that the DNS has room for (RFC 1035, section 3.1), in presentation form without a final dot.
 const MAX_NAME: usize = 253;
@@ -31,14 +31,14 @@ pub(super) fn split_port(text: &str) -> Result<(&str, Option<&str>), UrlError> {
         Some(port) if port.contains(':') => Err(UrlError::UnbracketedIpv6),
         Some(port) => Ok((host, Some(port).filter(|port| !port.is_empty()))),
         None if port.is_empty() => Ok((host, None)),
-        None => Err(UrlError::Ipv6(text.into())),
+        None => Err(UrlError::Ipv6(excerpt(text))),
     }
 }
 
 /// 0 is no port that one can connect to, though it parses as one.
 pub(super) fn parse_port(port: &str) -> Result<u16, UrlError> {
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-    port.parse().ok().filter(|&number| digits && number != 0).ok_or_else(|| UrlError::Port(port.into()))
+    port.parse().ok().filter(|&number| digits && number != 0).ok_or_else(|| UrlError::Port(excerpt(port)))
 }
 
 pub(super) fn parse_host(host: &str) -> Result<Host, UrlError> {
@@ -55,25 +55,25 @@ fn parse_name(host: &str) -> Result<String, UrlError> {
     }
     // The `url` crate would decode it, and another program would not.
     if host.contains('%') {
-        return Err(UrlError::Host(host.into()));
+        return Err(UrlError::Host(excerpt(host)));
     }
     match url::Host::parse(host) {
         Ok(url::Host::Domain(name)) if is_name(&name) => Ok(name),
         Ok(url::Host::Ipv4(address)) if host.parse() == Ok::<Ipv4Addr, _>(address) => Ok(address.to_string()),
-        Ok(url::Host::Ipv4(_)) => Err(UrlError::Ipv4(host.into())),
-        Err(url::ParseError::InvalidIpv4Address) => Err(UrlError::Ipv4(host.into())),
-        _ => Err(UrlError::Host(host.into())),
+        Ok(url::Host::Ipv4(_)) => Err(UrlError::Ipv4(excerpt(host))),
+        Err(url::ParseError::InvalidIpv4Address) => Err(UrlError::Ipv4(excerpt(host))),
+        _ => Err(UrlError::Host(excerpt(host))),
     }
 }
 
 fn parse_ipv6(host: &str) -> Result<Host, UrlError> {
     let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let inside = inside.ok_or_else(|| UrlError::Ipv6(host.into()))?;
+    let inside = inside.ok_or_else(|| UrlError::Ipv6(excerpt(host)))?;
     let (address, zone) = match inside.split_once('%') {
         Some((address, zone)) => (address, Some(zone)),
         None => (inside, None),
     };
-    let address: Ipv6Addr = address.parse().map_err(|_| UrlError::Ipv6(host.into()))?;
+    let address: Ipv6Addr = address.parse().map_err(|_| UrlError::Ipv6(excerpt(host)))?;
     let zone = match zone {
         Some(zone) if address.is_unicast_link_local() => Some(parse_zone(zone)?),
         Some(_) => return Err(UrlError::ZoneId),

@@ -1,6 +1,7 @@
 //! Where a redirect leads: references, resolved against the URL that was asked (RFC 3986, section 5.2).
 
 use super::encoding::encode_resource;
+use super::error::excerpt;
 use super::{Target, UrlError, check_characters, is_scheme, split_before};
 
 impl Target {
@@ -56,7 +57,7 @@ fn scheme_for(scheme: &str) -> Result<&'static str, UrlError> {
     match scheme.to_ascii_lowercase().as_str() {
         "ws" | "http" => Ok("ws"),
         "wss" | "https" => Ok("wss"),
-        other => Err(UrlError::Scheme(other.into())),
+        other => Err(UrlError::Scheme(excerpt(other))),
     }
 }
 

@@ -310,6 +310,49 @@ fn host_and_origin_leave_the_port_out_where_it_is_the_schemes_own() {
 }
 
 #[test]
+fn a_password_whose_end_is_encoded_or_misplaced_is_not_shown() {
+    let urls = [
+        "ws://user:s3cret%40host/",
+        "ws://user:s3cret%2540host/",
+        "ws://user:s3cret%252540host:80/",
+        "ws://user%3As3cret%40host",
+        "ws://user%3as3cret",
+        "ws://user%253As3cret",
+        "ws://user:s3cret\u{ff20}host/",
+        "ws://user\u{ff1a}s3cret/",
+        "ws://user:s3cret%EF%BC%A0host/",
+        "ws://user@x:s3cret%40host/",
+        "ws://user:s3cret/x%40host/",
+        "ws://user:s3cret?x%2540host/",
+        "ws://user:s3cret%40[::1]/",
+        "ws://user:s3cret]%40host/",
+    ];
+    for url in urls {
+        assert_eq!(Target::parse(url), Err(UrlError::UserInfo), "{url}");
+    }
+}
+
+#[test]
+fn an_error_holds_no_more_of_a_url_than_can_be_read() {
+    let long = "x".repeat(100_000);
+    let urls = [
+        format!("ws://h:{long}/"),
+        format!("ws://{long}%/"),
+        format!("ws://[{long}]/"),
+        format!("ws://1.{}2/", "0.".repeat(100_000)),
+        format!("{long}://h/"),
+    ];
+    for url in urls {
+        let error = Target::parse(&url).unwrap_err();
+        assert!(error.to_string().len() < 300 && format!("{error:?}").len() < 300);
+        assert!(error.to_string().contains('…'), "{error}");
+    }
+    assert_eq!(Target::parse("ws://a\u{202e}b/").unwrap_err().to_string(), r#""a\u{202e}b" is not a host name"#);
+    let port = "1".repeat(200);
+    assert_eq!(Target::parse(&format!("ws://h:{port}/")), Err(UrlError::Port(port.into())));
+}
+
+#[test]
 fn errors_are_small() {
     assert!(size_of::<UrlError>() <= 24);
 }
@@ -329,6 +372,37 @@ fn url_like() -> impl Strategy<Value = String> {
         socket.prop_map(String::from),
         "(ws|wss|)(://|)[\\PC\\s]{0,40}".prop_map(String::from),
     ]
+}
+
+/// URLs that somebody has written wrong, with the password `s3cret` in them.
+fn with_password() -> impl Strategy<Value = String> {
+    let scheme = prop_oneof!["ws://", "wss://", "WS://", "http://", "socks5://", "ws:/", "ws:", "//", "", "ws+unix://"];
+    let colon = prop_oneof![Just(":"), Just("%3A"), Just("%3a"), Just("%253A"), Just("\u{ff1a}"), Just("::")];
+    let junk = "([a-z0-9/?#:@%\\[\\] .\\\\\u{e9}-]|%2[0F]|%3[AF]|%40|%25){0,4}";
+    let at = prop_oneof![Just("@"), Just("%40"), Just("%2540"), Just("%252540"), Just("\u{ff20}"), Just("%EF%B9%AB")];
+    let host = "(h|h\\.example|\\[::1\\]|127\\.0\\.0\\.1|a b|x%|\\[|)(:[0-9]{0,6}|:x)?(/[a-z]{0,3})?(\\?[a-z]{0,3})?";
+    (scheme, "[a-z\\[]{0,3}", colon, junk, junk, at, host).prop_map(
+        |(scheme, user, colon, before, behind, at, host)| {
+            format!("{scheme}{user}{colon}{before}s3cret{behind}{at}{host}")
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn no_error_shows_a_password(url in with_password()) {
+        let base = Target::parse("wss://h/a").unwrap();
+        for error in [Target::parse(&url).err(), base.resolve(&url).err(), base.resolve(&format!("//{url}")).err()] {
+            let shown = error.map(|error| format!("{error} {error:?}")).unwrap_or_default();
+            prop_assert!(!shown.contains("s3cret"), "{shown}");
+        }
+        if let Err(error) = ProxyUrl::parse(&url) {
+            let shown = format!("{error} {error:?} {:?}", crate::options::Proxy::new(url));
+            prop_assert!(!shown.contains("s3cret"), "{shown}");
+        }
+    }
 }
 
 proptest! {

@@ -50,7 +50,7 @@ const ROOMS: &[Room] = &[
         // Reads and writes a file that only its owner may read.
         modules: &["cookies"],
         uses: &["cookies", "error", "url"],
-        crates: &["psl"],
+        crates: &["log", "psl", "thiserror"],
         not_std: &["std::net::TcpListener", "std::net::TcpStream", "std::thread"],
     },
     Room {

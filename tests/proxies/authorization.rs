@@ -207,3 +207,62 @@ fn a_user_with_a_colon_is_told_by_digest_only() {
         join(proxy);
     });
 }
+
+#[test]
+fn a_realm_that_is_not_utf_8_is_answered_with_the_same_bytes() {
+    bounded(20, || {
+        let (port, proxy) = proxy(|listener| {
+            let mut peer = next(listener);
+            peer.head();
+            peer.say(
+                [
+                    &b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Digest realm=\"caf\xe9\", nonce=\"n\xff\"\r\n"[..],
+                    b"Content-Length: 0\r\n\r\n",
+                ]
+                .concat(),
+            );
+            let head = peer.head_bytes();
+            establish(&mut peer);
+            head
+        });
+        connect(port).unwrap();
+        let head = join(proxy);
+        let hash = |text: &[u8]| Md5::digest(text).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let (who, what) = (hash(b"user:caf\xe9:s3cret"), hash(b"CONNECT:server.example:80"));
+        let response = hash(&[who.as_bytes(), b":n\xff:", what.as_bytes()].concat());
+        let expected = [
+            &b"Proxy-Authorization: Digest username=\"user\", realm=\"caf\xe9\", nonce=\"n\xff\", "[..],
+            format!("uri=\"server.example:80\", response=\"{response}\"\r\n").as_bytes(),
+        ]
+        .concat();
+        assert!(head.windows(expected.len()).any(|part| part == expected), "{}", head.escape_ascii());
+    });
+}
+
+#[test]
+fn digest_only_tells_a_proxy_no_password_in_clear_text() {
+    bounded(20, || {
+        for (challenges, is_answered) in [(BASIC.to_owned(), false), ([BASIC, DIGEST].concat(), true)] {
+            let (port, proxy) = proxy(move |listener| {
+                let mut peer = next(listener);
+                let first = peer.head();
+                assert!(!first.contains("Proxy-Authorization"), "{first}");
+                peer.say(refusal(&challenges));
+                if is_answered {
+                    assert_digest(authorization(&peer.head()), "n1");
+                    establish(&mut peer);
+                } else {
+                    assert_eq!(peer.rest(), b"");
+                }
+            });
+            let given = Proxy::new(format!("http://user:s3cret@127.0.0.1:{port}"));
+            let opened = options().digest_only().proxy(given).connect("ws://server.example/");
+            match opened {
+                Ok(mut ws) if is_answered => say_back(&mut ws),
+                Err(Error::Proxy(error)) if !is_answered => assert!(error.wants_credentials(), "{error}"),
+                other => panic!("{other:?}"),
+            }
+            join(proxy);
+        }
+    });
+}

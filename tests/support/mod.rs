@@ -274,9 +274,14 @@ impl Peer {
 
     /// Reads the head of a request or an answer.
     pub(crate) fn head(&mut self) -> String {
+        String::from_utf8(self.head_bytes()).unwrap()
+    }
+
+    /// The same where it need not be UTF-8.
+    pub(crate) fn head_bytes(&mut self) -> Vec<u8> {
         loop {
             if let Some(end) = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                return String::from_utf8(self.unread.drain(..end + 4).collect()).unwrap();
+                return self.unread.drain(..end + 4).collect();
             }
             assert_ne!(self.read(), 0, "ended inside a head: {:?}", self.unread.escape_ascii().to_string());
         }

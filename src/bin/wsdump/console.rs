@@ -12,7 +12,7 @@ use rustyline::ExternalPrinter;
 use websocket_sync::{Closed, Error, Opcode, Timings, WebSocket};
 
 use crate::arguments::Arguments;
-use crate::escape::escape;
+use crate::escape::{escape, escape_line};
 use crate::exit::Exit;
 use crate::failure::{Failure, describe};
 use crate::json;
@@ -117,7 +117,7 @@ impl Console {
         match self.0.style {
             Style::Payload if opcode.is_control() => {
                 if self.0.format.kinds {
-                    self.note(self.0.format.line(opcode, payload, self.0.began.elapsed()));
+                    self.note(escape_line(&self.0.format.line(opcode, payload, self.0.began.elapsed())));
                 }
                 Ok(())
             }
@@ -322,7 +322,7 @@ impl Console {
 
 fn end(closed: &Closed) -> String {
     let gap = if closed.reason.is_empty() { "" } else { ": " };
-    format!("connection is over, {}: {}{gap}{}", closed.cause, closed.code, closed.reason)
+    format!("connection is over, {}: {}{gap}{}", closed.cause, closed.code, escape_line(&closed.reason))
 }
 
 /// How long each phase of the opening took.

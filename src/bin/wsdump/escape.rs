@@ -20,6 +20,11 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
+/// The same for what must stay on its line, so that a peer cannot write one that looks like ours.
+pub(crate) fn escape_line(text: &str) -> String {
+    escape(text).replace('\n', "\\n")
+}
+
 const fn is_dangerous(character: char) -> bool {
     match character {
         '\t' | '\n' => false,
@@ -49,6 +54,11 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(escape(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_must_stay_on_its_line_stays_there() {
+        assert_eq!(escape_line("bye\nwsdump: forged\r\n\ta"), "bye\\nwsdump: forged\\r\\n\ta");
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! HTTP proxies: `CONNECT` (RFC 9110, section 9.3.6), with Basic and Digest authorization (RFC 9110, section 11.7).
 
-use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use super::{Line, Watched, failed};
-use crate::authentication::{Credentials, answer, basic};
+use crate::authentication::{AllowedSchemes, Challenges, Credentials, basic};
 use crate::error::{Error, ProxyError, Refusal, Result};
 use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
@@ -26,7 +25,7 @@ const REFUSAL_BODY: Duration = Duration::from_secs(5);
 const PIECE: usize = 4096;
 
 /// Refuses what must not be sent.
-pub(super) fn check(headers: &[(String, String)], credentials: Option<&Credentials>) -> Result<(), ProxyError> {
+pub(super) fn check(headers: &[(String, Vec<u8>)], credentials: Option<&Credentials>) -> Result<(), ProxyError> {
     tunnel_request("host:80", None, headers).map_err(ProxyError::Header)?;
     if credentials.is_some_and(Credentials::has_control_character) {
         return Err(ProxyError::Credentials("one of them has a control character"));
@@ -41,8 +40,11 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
     let headers = &line.hop.headers;
     let is_given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
     let credentials = line.hop.url.credentials.as_ref().filter(|_| !is_given);
+    let allowed = line.options.settings().allowed_schemes;
     // The proxy would take a colon for the end of the user (RFC 7617, section 2).
-    let mut authorization = credentials.filter(|credentials| !credentials.user.contains(':')).map(basic);
+    let is_unasked =
+        |credentials: &&Credentials| allowed == AllowedSchemes::BasicAndDigest && !credentials.user.contains(':');
+    let mut authorization = credentials.filter(is_unasked).map(|credentials| basic(credentials).into_bytes());
     let mut connected = line.connect()?;
     let mut was_kept = false;
     let mut requests = 0;
@@ -57,7 +59,7 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
         let Some(TunnelRefusal { refusal, persists }) = answered? else { return Ok(connected) };
         requests += 1;
         let next = match credentials.filter(|_| requests < MAX_REQUESTS) {
-            Some(credentials) => respond(&refusal, credentials, &authority, authorization.as_deref())?,
+            Some(credentials) => respond(&refusal, (credentials, allowed), &authority, authorization.as_deref())?,
             None => None,
         };
         if next.is_none() {
@@ -134,27 +136,20 @@ fn is_loss(error: &Error) -> bool {
 /// The authorization that the proxy asks for, if it is another than the one that it got.
 fn respond(
     refusal: &Refusal,
-    credentials: &Credentials,
+    (credentials, allowed): (&Credentials, AllowedSchemes),
     authority: &str,
-    sent: Option<&str>,
-) -> Result<Option<String>> {
+    sent: Option<&[u8]>,
+) -> Result<Option<Vec<u8>>> {
     if refusal.status != 407 {
         return Ok(None);
     }
-    let values: Vec<Cow<'_, str>> = refusal.headers.all("proxy-authenticate").map(String::from_utf8_lossy).collect();
-    let challenges: Vec<&str> = values.iter().map(|value| &**value).collect();
-    let was_digest = sent.is_some_and(|sent| sent.starts_with("Digest "));
-    if was_digest && !challenges.iter().any(|challenge| is_stale(challenge)) {
+    let challenges = Challenges::in_fields(refusal.headers.all("proxy-authenticate"));
+    let was_digest = sent.is_some_and(|sent| sent.starts_with(b"Digest "));
+    if was_digest && !challenges.is_stale() {
         return Ok(None);
     }
-    let wanted = answer(&challenges, credentials, "CONNECT", authority, entropy()?);
+    let wanted = challenges.answer(credentials, allowed, ("CONNECT", authority), entropy()?);
     Ok(wanted.filter(|wanted| sent != Some(wanted)))
-}
-
-/// Whether the proxy says that only its nonce was wrong (RFC 7616, section 3.3).
-fn is_stale(challenge: &str) -> bool {
-    let plain: String = challenge.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
-    plain.to_ascii_lowercase().contains("stale=true")
 }
 
 /// The client's nonce of Digest.

@@ -32,7 +32,7 @@ const MAX_ADDRESSES: usize = 4;
 #[derive(Debug)]
 pub(super) struct Hop {
     url: ProxyUrl,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Vec<u8>)>,
     tls: TlsOptions,
 }
 

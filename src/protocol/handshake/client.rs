@@ -6,13 +6,13 @@ use std::fmt;
 
 use thiserror::Error;
 
-use super::error::{Escaped, HandshakeError};
+use super::error::HandshakeError;
 use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, accept_for, check_upgrade};
 use super::headers::Headers;
 use super::http::{BodyEnd, HeadLimits, ResponseHead, ResponsePart, ResponseReader, Strictness};
 use super::request::ClientRequest;
 use super::subprotocols::ShownSubprotocol;
-use crate::protocol::LocalProtocolError;
+use crate::protocol::{Escaped, LocalProtocolError};
 
 /// The opening handshake of a client: makes the request, reads the response.
 ///
@@ -203,7 +203,7 @@ impl Response {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Eq, Error, PartialEq)]
-#[error("status {status}{}{}", if .reason.is_empty() { "" } else { " " }, Escaped(.reason))]
+#[error("status {status}{}{}", if .reason.is_empty() { "" } else { " " }, Escaped::new(.reason))]
 #[doc(alias = "WebSocketBadStatusException")]
 #[non_exhaustive]
 pub struct Refusal {

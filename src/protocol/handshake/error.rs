@@ -1,8 +1,8 @@
 //! What can be wrong with the peer's half of the opening handshake.
 
-use std::fmt::{self, Write};
-
 use thiserror::Error;
+
+use crate::protocol::Quoted;
 
 /// A rule of the opening handshake that the peer broke, or a limit of ours that it went over: one variant each.
 ///
@@ -45,7 +45,7 @@ pub enum HandshakeError {
     #[error("connection ended before the handshake")]
     Eof,
     /// An extension's parameters that do not fit what was offered (RFC 6455, section 9.1).
-    #[error("extension \"{}\": {problem}", Escaped(.name))]
+    #[error("extension {}: {problem}", Quoted(.name))]
     ExtensionParameters {
         /// The name of the extension.
         name: String,
@@ -108,7 +108,7 @@ pub enum HandshakeError {
     #[error("Sec-WebSocket-Accept occurs several times (lenient_handshake takes equal ones in a 101)")]
     RepeatedAccept,
     /// An extension that was agreed to twice (RFC 6455, section 9.1).
-    #[error("extension \"{}\" is agreed to twice (lenient_handshake takes equal fields in a 101)", Escaped(.0))]
+    #[error("extension {} is agreed to twice (lenient_handshake takes equal fields in a 101)", Quoted(.0))]
     RepeatedExtension(String),
     /// Several `Sec-WebSocket-Key` headers (RFC 6455, section 11.3.1).
     #[error("Sec-WebSocket-Key occurs several times")]
@@ -150,10 +150,10 @@ pub enum HandshakeError {
         limit: usize,
     },
     /// An extension in the response that was not offered (RFC 6455, section 4.1).
-    #[error("extension \"{}\" was not offered", Escaped(.0))]
+    #[error("extension {} was not offered", Quoted(.0))]
     UnofferedExtension(String),
     /// A subprotocol in the response that was not offered; case counts (RFC 6455, section 4.1).
-    #[error("subprotocol \"{}\" was not offered", Escaped(.0))]
+    #[error("subprotocol {} was not offered", Quoted(.0))]
     UnofferedSubprotocol(String),
     /// Another version of the WebSocket protocol than 13 (RFC 6455, section 4.2.1).
     #[error("Sec-WebSocket-Version is not 13")]
@@ -211,23 +211,6 @@ impl HandshakeError {
             Self::RefusalBody => "RFC 9112, section 6",
             Self::Eof => "RFC 9112, section 8",
         }
-    }
-}
-
-/// What a peer said, for people: everything that is no plain text escaped as in a string literal, and no more than 128
-/// characters of it.
-pub(in crate::protocol) struct Escaped<'a>(pub(in crate::protocol) &'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 128;
-        for character in self.0.chars().take(SHOWN) {
-            match character {
-                '\'' => f.write_char(character)?,
-                _ => write!(f, "{}", character.escape_debug())?,
-            }
-        }
-        if self.0.chars().nth(SHOWN).is_some() { f.write_str("…") } else { Ok(()) }
     }
 }
 

@@ -21,10 +21,10 @@ const MAX_HEAD: usize = 16 * 1024;
 /// that is none and for one that announces a body.
 pub(crate) fn tunnel_request(
     authority: &str,
-    authorization: Option<&str>,
-    fields: &[(String, String)],
+    authorization: Option<&[u8]>,
+    fields: &[(String, Vec<u8>)],
 ) -> Result<Vec<u8>, LocalProtocolError> {
-    let given: Headers = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    let given: Headers = fields.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     let mut headers = Headers::new();
     if !given.contains("host") {
         headers.push("Host", authority);

@@ -33,7 +33,7 @@ impl Opening<'_> {
         let mut acceptance = Acceptance { subprotocol, ..Acceptance::default() };
         acceptance.extensions = compression.accept(&request.extensions);
         for (name, value) in &settings.headers {
-            acceptance = acceptance.header(name, value.as_str());
+            acceptance = acceptance.header(name, value.as_slice());
         }
         let answer = handshake.accept(&acceptance)?;
         self.tracer.send_response(&answer, self.public_subprotocols());

@@ -1,7 +1,7 @@
 //! What is said to a server: all that the user wants at the origin that the user named, and elsewhere nothing that could be a
 //! secret.
 
-use crate::authentication::{self, Credentials};
+use crate::authentication::{self, AllowedSchemes, Credentials};
 use crate::error::Result;
 use crate::options::{Field, Settings};
 use crate::protocol::LocalProtocolError;
@@ -19,7 +19,7 @@ const HARMLESS: [&str; 3] = ["Accept", "Connection", "User-Agent"];
 pub(super) struct Wishes<'a> {
     settings: &'a Settings,
     /// The header fields.
-    fields: Vec<(String, String)>,
+    fields: Vec<(String, Vec<u8>)>,
     /// The URL. Its origin is the only one that is told the user's secrets.
     home: Target,
 }
@@ -29,7 +29,7 @@ pub(super) struct Hop {
     pub(super) target: Target,
     /// Whether it is of the origin that the user named.
     pub(super) is_home: bool,
-    pub(super) authorization: Option<String>,
+    pub(super) authorization: Option<Vec<u8>>,
     pub(super) cookie: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Wishes<'a> {
         let fields = self.fields.iter().filter(|(name, _)| is_taken(name));
         let mut request = ClientRequest::new(host, &hop.target.resource)
             .subprotocols(settings.subprotocols.iter().filter(|_| takes_subprotocols).cloned())
-            .headers(fields.map(|(name, value)| (name.as_str(), value.as_str())));
+            .headers(fields.map(|(name, value)| (name.as_str(), value.as_slice())));
         if settings.host == Field::Suppressed {
             request = request.suppress_host();
         }
@@ -91,7 +91,7 @@ impl<'a> Wishes<'a> {
             Field::Given(_) | Field::Derived => request.origin(hop.target.origin()),
         };
         if let Some(authorization) = &hop.authorization {
-            request = request.header("Authorization", authorization.as_str());
+            request = request.header("Authorization", authorization.as_slice());
         }
         if let Some(connection) = &settings.connection {
             request = request.connection(connection);
@@ -103,10 +103,12 @@ impl<'a> Wishes<'a> {
     }
 
     /// What user and password in the URL come to before anybody asks for them.
-    fn authorization(&self, is_home: bool) -> Option<String> {
-        let is_wanted = is_home && self.settings.credentials.is_none() && !self.has_field("Authorization");
+    fn authorization(&self, is_home: bool) -> Option<Vec<u8>> {
+        let is_allowed = self.settings.allowed_schemes == AllowedSchemes::BasicAndDigest;
+        let is_wanted =
+            is_home && is_allowed && self.settings.credentials.is_none() && !self.has_field("Authorization");
         let userinfo = self.home.userinfo.as_ref().filter(|_| is_wanted)?;
-        Some(authentication::basic_of(&userinfo.bytes()))
+        Some(authentication::basic_of(&userinfo.bytes()).into_bytes())
     }
 
     /// What is in the jar for this place, and at home what the user gave.
@@ -120,21 +122,21 @@ impl<'a> Wishes<'a> {
 }
 
 /// The fields of the options, unless the provider gives others of that name, and those of the provider.
-fn fields(settings: &Settings) -> Result<Vec<(String, String)>> {
+fn fields(settings: &Settings) -> Result<Vec<(String, Vec<u8>)>> {
     let provided = match &settings.header_provider {
         Some(provider) => (provider.0)()?,
         None => Vec::new(),
     };
-    let is_kept = |(name, _): &&(String, String)| !contains(&provided, name);
+    let is_kept = |(name, _): &&(String, Vec<u8>)| !contains(&provided, name);
     let mut fields: Vec<_> = settings.headers.iter().filter(is_kept).cloned().collect();
-    fields.extend(provided);
+    fields.extend(provided.into_iter().map(|(name, value)| (name, value.into_bytes())));
     match RESERVED.into_iter().find(|name| contains(&fields, name)) {
         Some(name) => Err(LocalProtocolError::ReservedHeader(name).into()),
         None => Ok(fields),
     }
 }
 
-fn contains(fields: &[(String, String)], name: &str) -> bool {
+fn contains<V>(fields: &[(String, V)], name: &str) -> bool {
     fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::mem;
 
 use super::request::{Hop, Wishes};
-use crate::authentication;
+use crate::authentication::Challenges;
 use crate::error::{Error, RedirectError, RedirectProblem, Refusal, Result};
 use crate::options::{ConnectOptions, Settings};
 use crate::protocol::handshake::{ClientRequest, Headers};
@@ -98,10 +98,10 @@ impl<'a> Route<'a> {
             return Ok(false);
         }
         let Some(credentials) = self.wishes.credentials() else { return Ok(false) };
-        let challenges: Vec<&str> =
-            headers.all("www-authenticate").filter_map(|value| str::from_utf8(value).ok()).collect();
-        let resource = &self.target().resource;
-        let answer = authentication::answer(&challenges, &credentials, "GET", resource, nonce()?);
+        let challenges = Challenges::in_fields(headers.all("www-authenticate"));
+        let request = ("GET", &*self.target().resource);
+        let allowed = self.wishes.settings().allowed_schemes;
+        let answer = challenges.answer(&credentials, allowed, request, nonce()?);
         if answer.is_none() || answer == self.hop.authorization {
             return Ok(false);
         }

@@ -13,14 +13,15 @@ fn run(answer: &[u8], size: usize) -> Result<Option<TunnelOutcome>, HandshakeErr
     Ok(None)
 }
 
-fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
-    fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn fields(fields: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    fields.iter().map(|&(name, value)| (name.to_owned(), value.as_bytes().to_owned())).collect()
 }
 
 #[test]
 fn a_request_names_host_and_port_and_the_users_fields_replace_ours() {
-    let request = |authorization, given: &[(&str, &str)]| {
-        String::from_utf8(tunnel_request("[::1]:443", authorization, &fields(given)).unwrap()).unwrap()
+    let request = |authorization: Option<&str>, given: &[(&str, &str)]| {
+        String::from_utf8(tunnel_request("[::1]:443", authorization.map(str::as_bytes), &fields(given)).unwrap())
+            .unwrap()
     };
     assert_eq!(request(None, &[]), "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n\r\n");
     assert_eq!(

@@ -346,7 +346,7 @@ fn both_roles_are_played(tls: TlsOptions) {
     let authority = Authority::new();
     let leaf = authority.leaf("localhost", Validity::Now);
     #[cfg(feature = "native-tls")]
-    let serving = TlsOptions::new().acceptor(leaf.acceptor(native_tls::Protocol::Tlsv13));
+    let serving = TlsOptions::new().acceptor(leaf.acceptor(Protocol::Tlsv13));
     #[cfg(not(feature = "native-tls"))]
     let serving = TlsOptions::new().rustls_server_config(leaf.server(&rustls::version::TLS13));
     let (ours, theirs) = tcp_pair();

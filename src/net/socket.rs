@@ -138,8 +138,8 @@ fn apply(socket: &socket2::Socket, options: &SocketOptions) {
         log_failure("keepalive", socket.set_tcp_keepalive(&settings.with_retries(keepalive.count)));
     }
     #[cfg(target_os = "linux")]
-    if let Some(limit) = options.unacknowledged_limit() {
-        log_failure("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
+    if options.user_timeout.is_some() {
+        log_failure("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(options.user_timeout));
     }
     if options.quickack {
         log_failure("TCP_QUICKACK", quickack(socket));

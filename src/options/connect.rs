@@ -219,7 +219,8 @@ impl ConnectOptions {
     }
 
     /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for
-    /// tests. It is called on a helper thread and may take its time. Hosts that are addresses do not need it.
+    /// tests. It is called once for each opening, on a thread of its own, and may take its time; but one that never returns keeps its
+    /// thread, whoever has given up waiting for it. Hosts that are addresses do not need it.
     ///
     /// Default: the operating system's resolver.
     ///

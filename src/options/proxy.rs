@@ -190,7 +190,7 @@ impl ConnectOptions {
     /// | `*` | all servers |
     ///
     /// Case does not matter. Networks and addresses match a URL that has an address for a host; no name is looked up for
-    /// them. An entry that is none of these means nothing. `localhost` needs an entry like every other name.
+    /// them. An entry that is none of these means nothing, and is told in the log by its place. `localhost` needs an entry like every other name.
     ///
     /// Default: none.
     ///

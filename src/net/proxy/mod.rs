@@ -54,14 +54,16 @@ pub(super) fn choose(target: &Target, options: &ConnectOptions) -> Result<Option
 fn choose_from(target: &Target, options: &ConnectOptions, variables: Variables<'_>) -> Result<Option<Hop>> {
     let settings = &options.settings().proxy;
     let is_local = target.socket_path.is_some();
-    if is_local || no_proxy::lists(settings.bypass.iter().map(String::as_str), target) {
+    if is_local || no_proxy::lists("bypass_proxy", settings.bypass.iter().map(String::as_str), target) {
         return Ok(None);
     }
     match &settings.choice {
         ProxyChoice::Direct => Ok(None),
         ProxyChoice::Explicit(proxy) => Hop::given(proxy).map(Some),
-        ProxyChoice::Environment if no_proxy::lists(environment::no_proxy(variables).as_deref(), target) => Ok(None),
         ProxyChoice::Environment => {
+            if no_proxy::lists("no_proxy", environment::no_proxy(variables).as_deref(), target) {
+                return Ok(None);
+            }
             let found = environment::proxy(target.secure, variables)?;
             Ok(found.map(|url| Hop { url, headers: Vec::new(), tls: TlsOptions::new() }))
         }

@@ -5,6 +5,8 @@
 #[macro_use]
 #[path = "../support/backends.rs"]
 mod backends;
+#[cfg(unix)]
+mod files;
 mod identity;
 mod negotiation;
 mod sessions;

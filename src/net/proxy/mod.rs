@@ -16,7 +16,7 @@ use super::deadline::{Deadline, is_timeout};
 use super::dial::{Place, reach};
 use super::resolve::resolve;
 use super::stream::Stream;
-use super::tls;
+use super::tls::{self, FileWait};
 use crate::authentication::Credentials;
 use crate::cancellation::Watch;
 use crate::error::{Error, Phase, ProxyError, Result, TlsError};
@@ -45,9 +45,10 @@ type Watched = (Stream, Option<Watch>);
 ///
 /// [`ProxyError::Url`] for what is no proxy, and the other errors of [`ProxyError`] for what this proxy could not be
 /// told: nobody is bothered for nothing.
-pub(super) fn choose(target: &Target, options: &ConnectOptions) -> Result<Option<Hop>> {
+pub(super) fn choose(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<Option<Hop>> {
     let Some(hop) = choose_from(target, options, &environment::of_process)? else { return Ok(None) };
-    hop.check(target)?;
+    let cancellation = options.settings().cancellation.as_ref();
+    hop.check(target, FileWait { deadline, cancellation })?;
     Ok(Some(hop))
 }
 
@@ -81,7 +82,7 @@ impl Hop {
     }
 
     /// Refuses what cannot be said to this proxy.
-    fn check(&self, target: &Target) -> Result<()> {
+    fn check(&self, target: &Target, wait: FileWait<'_>) -> Result<()> {
         if target.zone.is_some() {
             return Err(ProxyError::Target("it is on a link of this machine").into());
         }
@@ -90,7 +91,7 @@ impl Hop {
             ProxyScheme::Http => http::check(&self.headers, credentials)?,
             ProxyScheme::Https => {
                 http::check(&self.headers, credentials)?;
-                tls::prepare(&self.tls)?;
+                tls::prepare(&self.tls, wait)?;
             }
             ProxyScheme::Socks4 | ProxyScheme::Socks4a => socks4::check(&target.host, credentials)?,
             ProxyScheme::Socks5 | ProxyScheme::Socks5h => socks5::check(&target.host, credentials)?,

@@ -1,9 +1,8 @@
 //! The client's certificate and key, read.
 
 use std::borrow::Cow;
-use std::fs;
 
-use super::refuse;
+use super::{FileWait, files};
 use crate::error::Result;
 use crate::options::Source;
 
@@ -17,14 +16,11 @@ const PRIVATE_KEY: &str = "PRIVATE KEY";
 ///
 /// # Errors
 ///
-/// [`Error::Options`](crate::Error::Options) for a file that cannot be read.
-pub(super) fn read<'a>(option: &'static str, source: &'a Source) -> Result<Cow<'a, [u8]>> {
+/// Those of [`files::read`].
+pub(super) fn read<'a>(option: &'static str, source: &'a Source, wait: FileWait<'_>) -> Result<Cow<'a, [u8]>> {
     match source {
         Source::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
-        Source::File(path) => {
-            let told = |error| refuse(option, format!("{}: {error}", path.display()));
-            fs::read(path).map(Cow::Owned).map_err(told)
-        }
+        Source::File(path) => files::read(option, path, wait).map(Cow::Owned),
     }
 }
 

@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::handshake::{Attempt, Failure, Unfinished};
 use super::identity::{self, Key};
 use super::pipe::Pipe;
-use super::{refuse, trust};
+use super::{FileWait, refuse, trust};
 use crate::error::{Result, TlsErrorKind};
 use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 
@@ -15,7 +15,7 @@ use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 /// # Errors
 ///
 /// [`Error::Options`] for certificates and keys that cannot be read, and for what this backend cannot do.
-pub(super) fn connector(options: &TlsOptions, alpn: &[String]) -> Result<TlsConnector> {
+pub(super) fn connector(options: &TlsOptions, alpn: &[String], wait: FileWait<'_>) -> Result<TlsConnector> {
     refuse_what_rustls_only_does(options)?;
     let alpn: Vec<&str> = alpn.iter().map(String::as_str).collect();
     let mut builder = TlsConnector::builder();
@@ -27,11 +27,11 @@ pub(super) fn connector(options: &TlsOptions, alpn: &[String]) -> Result<TlsConn
         .disable_built_in_roots(options.system_roots == SystemRoots::Excluded)
         .danger_accept_invalid_certs(options.invalid_certs == Danger::Accepted)
         .danger_accept_invalid_hostnames(options.invalid_hostnames == Danger::Accepted);
-    for bundle in trust::read(options)? {
+    for bundle in trust::read(options, wait)? {
         add_authorities(&mut builder, &bundle.pem).map_err(|problem| bundle.refuse(&problem))?;
     }
     if let Some(own) = &options.identity {
-        builder.identity(read_identity(own)?);
+        builder.identity(read_identity(own, wait)?);
     }
     // What else can be wrong has been looked at; whether a key fits its certificate has not.
     let option = options.identity.as_ref().map_or("tls", Identity::option);
@@ -69,7 +69,7 @@ fn add_authorities(builder: &mut TlsConnectorBuilder, pem: &[u8]) -> std::result
     Ok(())
 }
 
-fn read_identity(own: &Identity) -> Result<native_tls::Identity> {
+fn read_identity(own: &Identity, wait: FileWait<'_>) -> Result<native_tls::Identity> {
     let option = own.option();
     let refused = |error: native_tls::Error| refuse(option, error.to_string());
     match own {
@@ -78,10 +78,10 @@ fn read_identity(own: &Identity) -> Result<native_tls::Identity> {
             Err(refuse(option, "the password has a NUL character"))
         }
         Identity::Pkcs12 { bundle, password } => {
-            native_tls::Identity::from_pkcs12(&identity::read(option, bundle)?, password).map_err(refused)
+            native_tls::Identity::from_pkcs12(&identity::read(option, bundle, wait)?, password).map_err(refused)
         }
         Identity::Pem { chain, key } => {
-            let (chain, key) = (identity::read(option, chain)?, identity::read(option, key)?);
+            let (chain, key) = (identity::read(option, chain, wait)?, identity::read(option, key, wait)?);
             let key = pkcs8(&key).map_err(|problem| refuse(option, problem))?;
             native_tls::Identity::from_pkcs8(&chain, key.as_bytes()).map_err(refused)
         }
@@ -146,6 +146,7 @@ pub(super) fn kind(words: &str) -> TlsErrorKind {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::net::deadline::Deadline;
 
     #[test]
     fn the_words_of_each_library_are_understood() {
@@ -193,7 +194,11 @@ mod tests {
             ("client_cert_pem", options().client_cert_pem("", pkcs1)),
         ];
         for (name, options) in cases {
-            let Err(Error::Options(error)) = connector(&options, &[]) else { panic!("{name}") };
+            let Err(Error::Options(error)) =
+                connector(&options, &[], FileWait { deadline: Deadline::NEVER, cancellation: None })
+            else {
+                panic!("{name}")
+            };
             assert_eq!(error.option, name);
             assert!(error.problem.contains("rustls only"), "{error}");
         }

@@ -5,6 +5,7 @@
 #[macro_use]
 #[path = "../support/backends.rs"]
 mod backends;
+mod failures;
 #[cfg(unix)]
 mod files;
 mod identity;

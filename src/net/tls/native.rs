@@ -3,7 +3,7 @@
 use native_tls::{Certificate, HandshakeError, Protocol, TlsConnector, TlsConnectorBuilder, TlsStream};
 
 use super::engine::Engine;
-use super::handshake::{Attempt, Failure, Unfinished};
+use super::handshake::{Attempt, Failure, Unfinished, ended};
 use super::identity::{self, Key};
 use super::pipe::Pipe;
 use super::{FileWait, refuse, trust};
@@ -105,10 +105,20 @@ impl From<std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>> for Attemp
             Ok(stream) => Self::Done(Engine::Native(stream)),
             Err(HandshakeError::WouldBlock(unfinished)) => Self::Unfinished(Unfinished::Native(unfinished)),
             Err(HandshakeError::Failure(error)) => {
-                Self::Failed(Failure::Tls { kind: kind(&error.to_string()), problem: error.into() })
+                let words = error.to_string();
+                if is_close_notify(&words) {
+                    return Self::Failed(Failure::Io(ended()));
+                }
+                Self::Failed(Failure::Tls { kind: kind(&words), problem: error.into() })
             }
         }
     }
+}
+
+/// Whether the peer has ended TLS in order (RFC 8446, section 6.1), by what OpenSSL, Secure Transport and Schannel say: it is gone, and
+/// nothing is wrong with TLS.
+fn is_close_notify(words: &str) -> bool {
+    ["session has been shut down", "closed gracefully", "context has expired"].iter().any(|known| words.contains(known))
 }
 
 /// What the words of OpenSSL, Secure Transport and Schannel come to.
@@ -178,6 +188,18 @@ mod tests {
         for (words, expected) in cases {
             assert_eq!(kind(&words), expected, "{words}");
         }
+    }
+
+    #[test]
+    fn the_end_of_tls_is_no_failure_of_it() {
+        for words in [
+            "the SSL session has been shut down",
+            "connection closed gracefully (-9805)",
+            "The context has expired and can no longer be used. (os error -2146893033)",
+        ] {
+            assert!(is_close_notify(words), "{words}");
+        }
+        assert!(!is_close_notify("certificate has expired") && !is_close_notify("unexpected EOF"));
     }
 
     #[test]

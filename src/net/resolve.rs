@@ -243,7 +243,11 @@ impl Drop for Waiter {
 
 /// One for each who waits.
 fn copy(found: &Found) -> Found {
-    found.as_ref().map(Vec::clone).map_err(|error| match error.raw_os_error() {
+    let error = match found {
+        Ok(addresses) => return Ok(addresses.clone()),
+        Err(error) => error,
+    };
+    Err(match error.raw_os_error() {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),
     })

@@ -142,7 +142,10 @@ fn what_fails_after_the_handshake_comes_to_the_same_with_each_library(tls: TlsOp
         ] {
             let config = leaf.config(&[version], Some(&clients));
             let (url, server) = serve(move |socket| accept(Arc::new(config), socket).map(drop).unwrap_err());
-            let shown = shown.map_or(tls.clone(), |shown| tls.clone().client_cert_pem(&shown.cert, &shown.key));
+            let shown = match shown {
+                Some(shown) => tls.clone().client_cert_pem(&shown.cert, &shown.key),
+                None => tls.clone(),
+            };
             told.note(&format!("{name}, {version:?}"), &options(shown).connect(&url).unwrap_err(), Tls(expected));
             server.join().unwrap();
         }

@@ -1,10 +1,12 @@
 //! The platform's library, through native-tls.
 
+use std::borrow::Cow;
+
 use native_tls::{Certificate, HandshakeError, Protocol, TlsConnector, TlsConnectorBuilder, TlsStream};
 
 use super::engine::Engine;
 use super::handshake::{Attempt, Failure, Unfinished, ended};
-use super::identity::{self, Key};
+use super::identity::{self, Key, NO_KEY, OLD_ENCRYPTION};
 use super::pipe::Pipe;
 use super::{FileWait, refuse, trust};
 use crate::error::{Result, TlsErrorKind};
@@ -31,7 +33,7 @@ pub(super) fn connector(options: &TlsOptions, alpn: &[String], wait: FileWait<'_
         add_authorities(&mut builder, &bundle.pem).map_err(|problem| bundle.refuse(&problem))?;
     }
     if let Some(own) = &options.identity {
-        builder.identity(read_identity(own, wait)?);
+        builder.identity(read_identity(own, options.key_password.as_deref(), wait)?);
     }
     // What else can be wrong has been looked at; whether a key fits its certificate has not.
     let option = options.identity.as_ref().map_or("tls", Identity::option);
@@ -43,7 +45,6 @@ fn refuse_what_rustls_only_does(options: &TlsOptions) -> Result<()> {
         ("cipher_suites", !options.cipher_suites.is_empty()),
         ("key_exchange_groups", !options.key_exchange_groups.is_empty()),
         ("key_log", options.key_log),
-        ("client_key_password", options.key_password.is_some()),
     ];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((option, _)) => Err(refuse(option, "native-tls has no such setting: rustls only")),
@@ -69,7 +70,7 @@ fn add_authorities(builder: &mut TlsConnectorBuilder, pem: &[u8]) -> std::result
     Ok(())
 }
 
-fn read_identity(own: &Identity, wait: FileWait<'_>) -> Result<native_tls::Identity> {
+fn read_identity(own: &Identity, password: Option<&str>, wait: FileWait<'_>) -> Result<native_tls::Identity> {
     let option = own.option();
     let refused = |error: native_tls::Error| refuse(option, error.to_string());
     match own {
@@ -82,20 +83,23 @@ fn read_identity(own: &Identity, wait: FileWait<'_>) -> Result<native_tls::Ident
         }
         Identity::Pem { chain, key } => {
             let (chain, key) = (identity::read(option, chain, wait)?, identity::read(option, key, wait)?);
-            let key = pkcs8(&key).map_err(|problem| refuse(option, problem))?;
+            let key = pkcs8(option, &key, password)?;
             native_tls::Identity::from_pkcs8(&chain, key.as_bytes()).map_err(refused)
         }
     }
 }
 
-fn pkcs8(pem: &[u8]) -> std::result::Result<&str, &'static str> {
+/// The key as native-tls wants it.
+fn pkcs8<'a>(option: &'static str, pem: &'a [u8], password: Option<&str>) -> Result<Cow<'a, str>> {
     match identity::key(pem) {
-        Some(Key::Pkcs8(key)) => Ok(key),
-        Some(Key::Encrypted(_)) => Err("the key is encrypted: rustls only, or PKCS#12 with client_pkcs12"),
-        Some(Key::Traditional(_)) => {
-            Err("the key is PKCS#1 or SEC1: rustls only, or converted with `openssl pkcs8 -topk8 -nocrypt`")
-        }
-        None => Err("there is no private key in PEM form"),
+        Some(Key::Pkcs8(key)) => Ok(Cow::Borrowed(key)),
+        Some(Key::Encrypted(key)) => Ok(Cow::Owned(identity::pem(&identity::decrypt(key, password)?))),
+        Some(Key::Traditional(key)) => match identity::to_pkcs8(key) {
+            Some(key) => Ok(Cow::Owned(identity::pem(&key))),
+            None => Err(refuse(option, "the key is neither PKCS#8, PKCS#1 nor SEC1 with the name of its curve")),
+        },
+        Some(Key::TraditionalEncrypted) => Err(refuse(option, OLD_ENCRYPTION)),
+        None => Err(refuse(option, NO_KEY)),
     }
 }
 
@@ -205,15 +209,10 @@ mod tests {
     #[test]
     fn what_only_rustls_can_do_is_refused_by_name() {
         let options = TlsOptions::new;
-        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-        let pkcs1 = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
         let cases = [
             ("cipher_suites", options().cipher_suites(["TLS_AES_128_GCM_SHA256"])),
             ("key_exchange_groups", options().key_exchange_groups(["x25519"])),
             ("key_log", options().key_log()),
-            ("client_key_password", options().client_key_password("password")),
-            ("client_cert_pem", options().client_cert_pem("", encrypted)),
-            ("client_cert_pem", options().client_cert_pem("", pkcs1)),
         ];
         for (name, options) in cases {
             let Err(Error::Options(error)) =

@@ -178,4 +178,25 @@ mod tests {
         }
         assert_eq!(key(b"\xff"), None);
     }
+
+    #[test]
+    fn a_key_that_does_not_say_what_it_is_is_not_made_pkcs8() {
+        let labelled = |label: &str, der: &[u8]| pem(der).replace(PRIVATE_KEY, &format!("{label} {PRIVATE_KEY}"));
+        let curve = value(PARAMETERS, &[&value(OBJECT_IDENTIFIER, &[&[0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7]])]);
+        let sec1 = |rest: &[u8]| value(SEQUENCE, &[&value(INTEGER, &[&[1]]), &value(OCTET_STRING, &[&[7; 32]]), rest]);
+        assert!(to_pkcs8(&labelled("EC", &sec1(&curve))).is_some());
+        assert!(to_pkcs8(&labelled("RSA", &[1, 2, 3])).is_some(), "the library looks into it");
+        for (label, der) in [("EC", sec1(&[])), ("EC", sec1(&[PARAMETERS, 0])), ("EC", vec![]), ("DSA", sec1(&curve))] {
+            assert_eq!(to_pkcs8(&labelled(label, &der)), None, "{label} {der:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_as_short_as_can_be() {
+        for length in [0, 1, 0x7F, 0x80, 0xFF, 0x100, 0xFFFF] {
+            let bytes = value(OCTET_STRING, &[&vec![7; length]]);
+            let (read, rest) = take(&bytes, OCTET_STRING).unwrap();
+            assert!(read.content.len() == length && rest.is_empty());
+        }
+    }
 }

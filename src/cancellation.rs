@@ -1,5 +1,6 @@
 //! Calling off an opening from another thread.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError};
 use std::{fmt, mem};
 
@@ -42,14 +43,26 @@ impl Cancellation {
 
     /// Calls off what is being opened with this cancellation or a clone of it, and what would be. Never waits, and may be called
     /// more than once.
+    ///
+    /// # Panics
+    ///
+    /// When a [`shutdown`](crate::Transport::shutdown) of the user's panics, after all else has been called off.
     pub fn cancel(&self) {
         let mut state = self.state();
         state.is_cancelled = true;
         let wakers = mem::take(&mut state.wakers);
-        wakers.iter().for_each(|(_, wake)| wake());
+        let mut panicked = None;
+        for (_, wake) in &wakers {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(wake)) {
+                panicked.get_or_insert(payload);
+            }
+        }
         drop(state);
         // Only now: a stream of the user's may end with its waker, and do what it likes.
         drop(wakers);
+        if let Some(payload) = panicked {
+            resume_unwind(payload);
+        }
     }
 
     /// Whether it has been called off.
@@ -157,6 +170,24 @@ mod tests {
         });
         let end = || ends.recv_timeout(Duration::from_secs(10));
         assert_eq!((end(), end()), (Ok(false), Ok(true)));
+    }
+
+    #[test]
+    fn a_waker_that_panics_leaves_none_unwoken() {
+        let cancellation = Cancellation::new();
+        let (first, wake_first) = counter();
+        let (last, wake_last) = counter();
+        let _watches = (
+            cancellation.watch(wake_first),
+            cancellation.watch(|| panic!("on purpose")),
+            cancellation.watch(|| panic!("and another")),
+            cancellation.watch(wake_last),
+        );
+        let caught = catch_unwind(AssertUnwindSafe(|| cancellation.cancel())).unwrap_err();
+        assert_eq!(caught.downcast_ref::<&str>(), Some(&"on purpose"), "the first goes on");
+        assert_eq!((first.load(Ordering::Relaxed), last.load(Ordering::Relaxed)), (1, 1));
+        assert!(cancellation.is_cancelled());
+        cancellation.cancel();
     }
 
     #[test]

@@ -14,6 +14,8 @@ use support::{
     Memory, Peer, at_deadline, at_once, bounded, by_deadline, closed, fill, frame, join, ms, narrow, open, open_over,
     serve, timed,
 };
+#[cfg(unix)]
+use websocket_sync::SocketOptions;
 use websocket_sync::protocol::{Frame, ProtocolError};
 use websocket_sync::{
     CloseCause, CloseCode, ConnectOptions, ControlFrames, Error, Message, MessageKind, Opcode, Phase, Result, WebSocket,
@@ -832,6 +834,67 @@ fn a_writer_that_is_dropped_unfinished_waits_at_most_the_close_timeout() {
         at_once(|| drop(ws));
         peer.join();
     });
+}
+
+/// The mode of a socket belongs to all who have a clone of it: a hook, and whoever keeps what the hook was given.
+#[cfg(unix)]
+#[test]
+fn a_hook_or_the_owner_of_a_clone_that_changes_the_mode_of_the_socket_changes_no_deadline() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    for (nonblocking, flips) in [(false, None), (true, None), (false, Some(ms(1)))] {
+        bounded(30, move || {
+            let clone = Arc::new(Mutex::new(None));
+            let kept = Arc::clone(&clone);
+            let hook = move |socket: &socket2::Socket| {
+                socket.set_nonblocking(nonblocking)?;
+                *kept.lock().unwrap() = Some(socket.try_clone()?);
+                Ok(())
+            };
+            let over = Arc::new(AtomicBool::new(false));
+            let owner = thread::spawn({
+                let (clone, over) = (Arc::clone(&clone), Arc::clone(&over));
+                move || {
+                    let mut mode = nonblocking;
+                    while !over.load(Ordering::Relaxed) {
+                        if let Some(socket) = &*clone.lock().unwrap() {
+                            socket.set_nonblocking(mode).unwrap();
+                        }
+                        mode ^= flips.is_some();
+                        thread::sleep(flips.unwrap_or(ms(20)));
+                    }
+                }
+            });
+            let options = ConnectOptions::new().socket(SocketOptions::new().configure(hook));
+            let (url, peer) = serve(|mut peer| peer.rest());
+            let hasty = options.clone().open_timeout(ms(300));
+            timed_out(Phase::Handshake, at_deadline(ms(300), || hasty.connect(&url)));
+            // The clone keeps the connection open.
+            drop(clone.lock().unwrap().take());
+            peer.join();
+
+            let (go, waits) = mpsc::channel::<()>();
+            let (url, peer) = serve(move |mut peer| {
+                peer.accept();
+                peer.say(frame(0x81, "Hello"));
+                let _ = waits.recv();
+            });
+            let mut ws = options.send_timeout(ms(300)).close_timeout(ms(300)).connect(&url).unwrap();
+            assert_eq!(ws.recv().unwrap(), Message::from("Hello"));
+            for limit in [ms(5), ms(50), ms(400)] {
+                timed_out(Phase::Recv, at_deadline(limit, || ws.recv_timeout(limit)));
+            }
+            at_once(|| assert!(ws.try_recv().unwrap().is_none()));
+            timed_out(Phase::Send, at_deadline(ms(300), || ws.send_binary(&[1; 8 << 20])));
+            at_once(|| ws.try_send_text("no room").unwrap_err());
+            by_deadline(ms(600), || ws.close().unwrap());
+            drop((ws, go));
+            peer.join();
+            over.store(true, Ordering::Relaxed);
+            join(owner);
+        });
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! One lock, held for a few instructions and never across a wait for the network or a callback. What is connected is known only
 //! by what can be done to it, a [`Link`], so that all of this can be tried out without a network.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
 use super::keepalive::{Due, Keepalive};
@@ -280,18 +281,17 @@ impl<L: Link> Shared<L> {
     /// Ends the run. An open connection is closed; what is being connected or waited for is called off. Does nothing after a run.
     pub(super) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         let request = Request::Close(code, reason.to_owned());
-        self.stop(request).map_or(Ok(()), |link| link.close(code, reason))
+        self.stop(request, |link| link.close(code, reason)).unwrap_or(Ok(()))
     }
 
     /// The same without waiting for anything.
     pub(super) fn leave(&self) {
-        if let Some(link) = self.stop(Request::Leave) {
-            link.leave();
-        }
+        self.stop(Request::Leave, |link| link.leave());
     }
 
-    /// Notes that the run is to end; returns the connection that is open.
-    fn stop(&self, request: Request) -> Option<L> {
+    /// Notes that the run is to end, and ends the connection that is open. A waker of the user's that panics keeps none of it from being
+    /// done.
+    fn stop<T>(&self, request: Request, end: impl FnOnce(L) -> T) -> Option<T> {
         let mut state = self.state();
         if state.run == Run::After {
             return None;
@@ -302,15 +302,21 @@ impl<L: Link> Shared<L> {
             (Some(_), Request::Close(..)) => {}
         }
         self.is_stopping.store(true, Ordering::Relaxed);
-        state.cancellation.cancel();
+        let cancelled = catch_unwind(AssertUnwindSafe(|| state.cancellation.cancel()));
         self.changed.notify_all();
-        state.connection.as_ref().map(|open| open.link.clone())
+        let link = state.connection.as_ref().map(|open| open.link.clone());
+        drop(state);
+        let ended = link.map(end);
+        cancelled.unwrap_or_else(|panic| resume_unwind(panic));
+        ended
     }
 
     /// No further attempt is to be made; an open connection is left alone. Never waits.
     pub(super) fn call_off(&self) {
-        self.state().cancellation.cancel();
+        let state = self.state();
+        // Who waits looks again when the lock is free, so after the cancel; which may panic.
         self.changed.notify_all();
+        state.cancellation.cancel();
     }
 
     /// Whether the end of the run was asked for.

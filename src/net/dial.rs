@@ -9,7 +9,7 @@ use super::proxy;
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::tcp;
-use super::tls;
+use super::tls::{self, FileWait};
 use super::transport::Transport;
 use super::unix;
 use crate::cancellation::Watch;
@@ -53,9 +53,9 @@ pub(crate) fn dial(
     let settings = options.settings();
     if target.secure {
         // Certificates that cannot be read are told before anyone is bothered.
-        tls::prepare(&settings.tls)?;
+        tls::prepare(&settings.tls, FileWait { deadline, cancellation: settings.cancellation.as_ref() })?;
     }
-    let (stream, _watch) = match proxy::choose(target, options)? {
+    let (stream, _watch) = match proxy::choose(target, options, deadline)? {
         Some(hop) => hop.tunnel(target, options, deadline, tracer, timings)?,
         None => reach(Place::of(target), options, deadline, timings)?,
     };
@@ -111,6 +111,7 @@ pub(crate) fn over(
     if !target.secure {
         return Ok(stream);
     }
+    tls::prepare(&settings.tls, FileWait { deadline, cancellation: settings.cancellation.as_ref() })?;
     timed(&mut timings.tls, || tls::connect(stream, &settings.tls, &target.host, deadline))
 }
 

@@ -1,24 +1,28 @@
 //! From a host name to addresses, within a deadline that the operating system's resolver knows nothing of.
 
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::deadline::Deadline;
 use super::order::order;
 use super::tcp::called_off;
-use crate::cancellation::Cancellation;
+use crate::cancellation::{Cancellation, Watch};
 use crate::error::{AddressError, Error, Phase, Result};
 use crate::options::{Family, Settings};
 
-/// How many helper threads may be alive in the process. A resolver that hangs keeps its thread, whoever still waits for
-/// it.
-const MAX_HELPERS: usize = 8;
+/// How many threads of the process may look names up with the platform's resolver. A lookup that hangs keeps its thread, whoever
+/// still waits for it; there is one per name.
+const MAX_HELPERS: usize = 64;
+
+/// What a lookup comes to.
+type Found = io::Result<Vec<SocketAddr>>;
 
 /// The addresses of a host, in the order in which to try them: at least one. `zone` is the name or number of an interface, for a
 /// link-local IPv6 address (RFC 6874).
@@ -48,31 +52,25 @@ pub(super) fn resolve(
 }
 
 /// A number is taken as it is. Only the system knows names, and its resolver asks nobody else for them.
-fn scoped(
-    address: Ipv6Addr,
-    zone: &str,
-    port: u16,
-    settings: &Settings,
-    deadline: Deadline,
-) -> Result<io::Result<Vec<SocketAddr>>> {
+fn scoped(address: Ipv6Addr, zone: &str, port: u16, settings: &Settings, deadline: Deadline) -> Result<Found> {
     if let Ok(number) = zone.parse() {
         return Ok(Ok(vec![SocketAddrV6::new(address, port, 0, number).into()]));
     }
     let literal = format!("{address}%{zone}");
-    let look_up = move || (literal.as_str(), port).to_socket_addrs().map(Iterator::collect);
-    let found = HELPERS.run(look_up, deadline, settings.cancellation.as_ref())?;
+    let found = PLATFORM.look_up(&literal, port, deadline, settings.cancellation.as_ref())?;
     let unknown = |_| io::Error::new(io::ErrorKind::NotFound, format!("there is no interface {zone:?} for it"));
     Ok(found.map_err(unknown))
 }
 
-fn look_up(host: &str, port: u16, settings: &Settings, deadline: Deadline) -> Result<io::Result<Vec<SocketAddr>>> {
-    let name = host.to_owned();
-    let resolver = settings.resolver.clone();
-    let look_up = move || match resolver {
-        Some(resolver) => (resolver.0)(&name, port),
-        None => (name.as_str(), port).to_socket_addrs().map(Iterator::collect),
-    };
-    HELPERS.run(look_up, deadline, settings.cancellation.as_ref())
+fn look_up(host: &str, port: u16, settings: &Settings, deadline: Deadline) -> Result<Found> {
+    let cancellation = settings.cancellation.as_ref();
+    match settings.resolver.clone() {
+        Some(resolver) => {
+            let name = host.to_owned();
+            ask(move || (resolver.0)(&name, port), deadline, cancellation)
+        }
+        None => PLATFORM.look_up(host, port, deadline, cancellation),
+    }
 }
 
 #[cold]
@@ -90,87 +88,191 @@ fn no_such_family(family: Family) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, problem)
 }
 
-static HELPERS: Helpers = Helpers { alive: Mutex::new(0), left: Condvar::new() };
-
-/// The threads on which names are resolved: the only ones that this crate starts without being asked to.
-struct Helpers {
-    alive: Mutex<usize>,
-    left: Condvar,
-}
-
-/// What comes of a helper's work, if it is waited for.
-enum Outcome<T> {
-    Done(thread::Result<T>),
+/// What ends a wait for a lookup.
+enum Outcome {
+    Found(Found),
+    /// Only a user's resolver panics.
+    Panicked(Box<dyn Any + Send>),
     CalledOff,
 }
 
-impl Helpers {
-    /// Does `work` on a thread of its own and waits for it until the deadline. What is not done by then goes on,
-    /// unattended. Without anything that could end the wait, it is done on this thread.
-    fn run<T: Send + 'static>(
+/// Asks a user's resolver, on a thread of its own. How many there are is for the user to say, who may know of a better bound than
+/// [`MAX_HELPERS`]. Without anything that could end the wait, it is asked on this thread.
+fn ask(
+    resolver: impl FnOnce() -> Found + Send + 'static,
+    deadline: Deadline,
+    cancellation: Option<&Cancellation>,
+) -> Result<Found> {
+    if deadline.is_never() && cancellation.is_none() {
+        return Ok(resolver());
+    }
+    rest(deadline)?;
+    let (outcome, outcomes) = mpsc::channel();
+    let _watch = watch(cancellation, &outcome);
+    let helper = spawn(move || {
+        let found = panic::catch_unwind(AssertUnwindSafe(resolver));
+        let _ = outcome.send(found.map_or_else(Outcome::Panicked, Outcome::Found));
+    })?;
+    let found = wait(&outcomes, deadline)?;
+    // It has nothing left to do but to end.
+    let _ = helper.join();
+    Ok(found)
+}
+
+/// The operating system's resolver.
+static PLATFORM: Lookups = Lookups::new(|host, port| (host, port).to_socket_addrs().map(Iterator::collect));
+
+/// Lookups with a resolver that cannot be interrupted, on helper threads. There is one lookup at a time for a name and a port, and all
+/// who wait for these share it: however many openings of a name hang, they hold one thread. Beyond [`MAX_HELPERS`] names wait for a
+/// thread in the order in which they came.
+struct Lookups {
+    resolver: fn(&str, u16) -> Found,
+    state: Mutex<LookupState>,
+}
+
+struct LookupState {
+    /// How many threads there are. None of them is idle.
+    helpers: usize,
+    /// Who waits for each lookup that runs or is in the queue, each with a number. Of one that runs all may have gone.
+    waiters: BTreeMap<Name, Vec<(u64, Sender<Outcome>)>>,
+    /// What is not looked up yet. Somebody waits for each.
+    queue: VecDeque<Name>,
+    last: u64,
+}
+
+type Name = (String, u16);
+
+impl Lookups {
+    const fn new(resolver: fn(&str, u16) -> Found) -> Self {
+        let state = LookupState { helpers: 0, waiters: BTreeMap::new(), queue: VecDeque::new(), last: 0 };
+        Self { resolver, state: Mutex::new(state) }
+    }
+
+    /// Waits for a lookup until the deadline, and begins it if none is running. It goes on when nobody waits any more, for those who
+    /// come before it ends. Without anything that could end the wait, it is done on this thread.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`], and [`Error::Io`] when it is called off or the system has no thread to spare.
+    fn look_up(
         &'static self,
-        work: impl FnOnce() -> T + Send + 'static,
+        host: &str,
+        port: u16,
         deadline: Deadline,
         cancellation: Option<&Cancellation>,
-    ) -> Result<T> {
+    ) -> Result<Found> {
         if deadline.is_never() && cancellation.is_none() {
-            return Ok(work());
+            return Ok((self.resolver)(host, port));
         }
-        let place = self.enter(deadline, cancellation)?;
+        rest(deadline)?;
         let (outcome, outcomes) = mpsc::channel();
-        let _watch = cancellation.map(|cancellation| {
-            let outcome = outcome.clone();
-            cancellation.watch(move || drop(outcome.send(Outcome::CalledOff)))
-        });
-        let builder = thread::Builder::new().name("websocket-sync resolver".to_owned());
-        let helper = builder.spawn(move || {
-            let _place = place;
-            let _ = outcome.send(Outcome::Done(panic::catch_unwind(AssertUnwindSafe(work))));
-        });
-        let helper = helper.map_err(failed)?;
-        match outcomes.recv_timeout(wait(deadline)?) {
-            Ok(Outcome::Done(done)) => {
-                // It has nothing left to do but to end.
-                let _ = helper.join();
-                // Only the user's resolver can panic, and its panic belongs to whoever called.
-                done.or_else(|panicked| panic::resume_unwind(panicked))
+        let _watch = watch(cancellation, &outcome);
+        let _waiter = self.join((host.to_owned(), port), outcome)?;
+        wait(&outcomes, deadline)
+    }
+
+    fn join(&'static self, name: Name, outcome: Sender<Outcome>) -> Result<Waiter> {
+        let mut state = self.state();
+        state.last += 1;
+        let number = state.last;
+        if let Some(waiters) = state.waiters.get_mut(&name) {
+            waiters.push((number, outcome));
+            return Ok(Waiter { of: self, name, number });
+        }
+        if state.helpers < MAX_HELPERS {
+            // It waits for the lock, and then for nothing.
+            match spawn(|| self.help()) {
+                Ok(_) => state.helpers += 1,
+                Err(error) if state.helpers == 0 => return Err(error),
+                Err(_) => {}
             }
-            Ok(Outcome::CalledOff) => Err(failed(called_off())),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Error::Timeout(Phase::Resolve)),
+        }
+        state.queue.push_back(name.clone());
+        state.waiters.insert(name.clone(), vec![(number, outcome)]);
+        Ok(Waiter { of: self, name, number })
+    }
+
+    /// A helper thread: looks names up until none is left.
+    fn help(&self) {
+        while let Some(name) = self.next() {
+            let found = (self.resolver)(&name.0, name.1);
+            // Who comes from now on has the name looked up anew.
+            let waiters = self.state().waiters.remove(&name);
+            for (_, outcome) in waiters.into_iter().flatten() {
+                let _ = outcome.send(Outcome::Found(copy(&found)));
+            }
         }
     }
 
-    /// Waits until there are fewer than [`MAX_HELPERS`].
-    fn enter(&'static self, deadline: Deadline, cancellation: Option<&Cancellation>) -> Result<Place> {
-        let is_called_off = Arc::new(AtomicBool::new(false));
-        let _watch = cancellation.map(|cancellation| {
-            let is_called_off = Arc::clone(&is_called_off);
-            cancellation.watch(move || {
-                // Under the lock, or it could pass between a look at it and the wait.
-                let _alive = self.alive();
-                is_called_off.store(true, Ordering::Relaxed);
-                self.left.notify_all();
-            })
-        });
-        let is_full = |alive: &mut usize| *alive >= MAX_HELPERS && !is_called_off.load(Ordering::Relaxed);
-        let waited = self.left.wait_timeout_while(self.alive(), wait(deadline)?, is_full);
-        let (mut alive, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        if timeout.timed_out() {
-            return Err(Error::Timeout(Phase::Resolve));
+    fn next(&self) -> Option<Name> {
+        let mut state = self.state();
+        let next = state.queue.pop_front();
+        if next.is_none() {
+            state.helpers -= 1;
         }
-        if is_called_off.load(Ordering::Relaxed) {
-            return Err(failed(called_off()));
-        }
-        *alive += 1;
-        Ok(Place(self))
+        next
     }
 
-    fn alive(&self) -> MutexGuard<'_, usize> {
-        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, LookupState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn wait(deadline: Deadline) -> Result<Duration> {
+/// Who waits for a lookup, until this is dropped.
+struct Waiter {
+    of: &'static Lookups,
+    name: Name,
+    number: u64,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let mut state = self.of.state();
+        let Some(waiters) = state.waiters.get_mut(&self.name) else { return };
+        waiters.retain(|(number, _)| *number != self.number);
+        if !waiters.is_empty() {
+            return;
+        }
+        // What nobody waits for is not begun.
+        if let Some(place) = state.queue.iter().position(|queued| *queued == self.name) {
+            state.queue.remove(place);
+            state.waiters.remove(&self.name);
+        }
+    }
+}
+
+/// One for each who waits.
+fn copy(found: &Found) -> Found {
+    let error = match found {
+        Ok(addresses) => return Ok(addresses.clone()),
+        Err(error) => error,
+    };
+    Err(match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    })
+}
+
+fn wait(outcomes: &Receiver<Outcome>, deadline: Deadline) -> Result<Found> {
+    match outcomes.recv_timeout(rest(deadline)?) {
+        Ok(Outcome::Found(found)) => Ok(found),
+        // It belongs to whoever called.
+        Ok(Outcome::Panicked(panic)) => panic::resume_unwind(panic),
+        Ok(Outcome::CalledOff) => Err(failed(called_off())),
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Error::Timeout(Phase::Resolve)),
+    }
+}
+
+fn watch(cancellation: Option<&Cancellation>, outcome: &Sender<Outcome>) -> Option<Watch> {
+    let outcome = outcome.clone();
+    Some(cancellation?.watch(move || drop(outcome.send(Outcome::CalledOff))))
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name("websocket-sync resolver".to_owned()).spawn(work).map_err(failed)
+}
+
+fn rest(deadline: Deadline) -> Result<Duration> {
     match deadline.remaining() {
         Ok(limit) => Ok(limit.unwrap_or(Duration::MAX)),
         Err(_) => Err(Error::Timeout(Phase::Resolve)),
@@ -181,171 +283,5 @@ fn failed(error: io::Error) -> Error {
     Error::Io { phase: Phase::Resolve, error }
 }
 
-/// One of the helpers' places; free again when dropped.
-struct Place(&'static Helpers);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        *self.0.alive() -= 1;
-        // To wake one would be to wake perhaps just the one whose time is up.
-        self.0.left.notify_all();
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::time::Instant;
-
-    use super::*;
-    use crate::options::{ConnectOptions, SocketOptions};
-
-    /// Only the test that fills the places and those that would notice wait for each other.
-    static PLACES: Mutex<()> = Mutex::new(());
-
-    fn soon(ms: u64) -> Deadline {
-        Deadline::after(Some(Duration::from_millis(ms)))
-    }
-
-    fn asking(resolver: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> ConnectOptions {
-        ConnectOptions::new().resolver(resolver)
-    }
-
-    fn resolve(host: &str, port: u16, options: &ConnectOptions, deadline: Deadline) -> Result<Vec<SocketAddr>> {
-        super::resolve(host, None, port, options.settings(), deadline)
-    }
-
-    #[test]
-    fn addresses_need_no_resolver() {
-        let never = asking(|_, _| panic!("not needed"));
-        for host in ["127.0.0.1", "::1", "2a03:4000:123:83::3"] {
-            let found = resolve(host, 81, &never, soon(1000)).unwrap();
-            assert_eq!(found, [SocketAddr::new(host.parse().unwrap(), 81)]);
-        }
-    }
-
-    #[test]
-    fn the_zone_of_an_address_is_a_number_or_a_name_of_an_interface() {
-        let never = asking(|_, _| panic!("not needed"));
-        let zoned = |zone| super::resolve("fe80::1", Some(zone), 81, never.settings(), soon(10_000));
-        assert_eq!(zoned("7").unwrap(), ["[fe80::1%7]:81".parse().unwrap()]);
-        if cfg!(target_os = "linux") {
-            assert_eq!(zoned("lo").unwrap(), ["[fe80::1%1]:81".parse().unwrap()]);
-        }
-        let Err(Error::Address(error)) = zoned("no-such-0") else { panic!() };
-        assert_eq!((error.host.as_str(), error.problem.kind()), ("fe80::1", io::ErrorKind::NotFound));
-        assert_eq!(error.problem.to_string(), "there is no interface \"no-such-0\" for it");
-    }
-
-    #[test]
-    fn the_system_knows_localhost_with_and_without_a_deadline() {
-        for deadline in [soon(10_000), Deadline::NEVER] {
-            let found = resolve("localhost", 9, &ConnectOptions::new(), deadline).unwrap();
-            assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 9));
-        }
-    }
-
-    #[test]
-    fn a_resolver_of_the_users_is_asked_and_its_failures_name_the_host() {
-        let echo = asking(|host, port| Ok(vec![SocketAddr::from(([10, 0, 0, host.len() as u8], port))]));
-        assert_eq!(resolve("abc", 7, &echo, soon(5000)).unwrap(), ["10.0.0.3:7".parse().unwrap()]);
-        for failing in [asking(|_, _| Ok(Vec::new())), asking(|_, _| Err(io::ErrorKind::Other.into()))] {
-            let Err(Error::Address(error)) = resolve("abc", 7, &failing, soon(5000)) else { panic!() };
-            assert_eq!(error.host, "abc");
-        }
-    }
-
-    #[test]
-    fn a_family_that_the_host_does_not_have_is_told() {
-        let both = || asking(|_, port| Ok(vec![([10, 0, 0, 1], port).into(), ([0; 8], port).into()]));
-        let only = |family| both().socket(SocketOptions::new().family(family));
-        let ipv4: SocketAddr = "10.0.0.1:7".parse().unwrap();
-        let ipv6: SocketAddr = "[::]:7".parse().unwrap();
-        let cases = [
-            (Family::Any, vec![ipv4, ipv6]),
-            (Family::PreferIpv6, vec![ipv6, ipv4]),
-            (Family::Ipv4Only, vec![ipv4]),
-            (Family::Ipv6Only, vec![ipv6]),
-        ];
-        for (family, expected) in cases {
-            assert_eq!(resolve("abc", 7, &only(family), soon(5000)).unwrap(), expected);
-        }
-        for (host, family, problem) in [
-            ("::1", Family::Ipv4Only, "it has no IPv4 address"),
-            ("127.0.0.1", Family::Ipv6Only, "it has no IPv6 address"),
-        ] {
-            let Err(Error::Address(error)) = resolve(host, 7, &only(family), soon(5000)) else { panic!() };
-            assert_eq!((error.host.as_str(), error.problem.to_string().as_str()), (host, problem));
-        }
-    }
-
-    #[test]
-    fn slow_names_end_at_the_deadline_and_no_more_than_eight_are_looked_up_at_once() {
-        static ALIVE: AtomicUsize = AtomicUsize::new(0);
-        static MOST: AtomicUsize = AtomicUsize::new(0);
-        let _places = PLACES.lock();
-        let slow = asking(|_, _| {
-            MOST.fetch_max(ALIVE.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(1500));
-            ALIVE.fetch_sub(1, Ordering::SeqCst);
-            Ok(Vec::new())
-        });
-        let start = Instant::now();
-        let callers: Vec<_> = (0..20)
-            .map(|_| {
-                let slow = slow.clone();
-                thread::spawn(move || resolve("slow.example", 1, &slow, soon(60)))
-            })
-            .collect();
-        for caller in callers {
-            assert!(matches!(caller.join().unwrap(), Err(Error::Timeout(Phase::Resolve))));
-        }
-        assert!(start.elapsed() < Duration::from_millis(1000), "{:?}", start.elapsed());
-        assert!(MOST.load(Ordering::SeqCst) <= MAX_HELPERS);
-        // The places are free again once the helpers are done.
-        assert!(resolve("localhost", 1, &ConnectOptions::new(), soon(10_000)).is_ok());
-    }
-
-    #[test]
-    fn a_cancel_ends_the_wait_for_an_answer_and_for_a_place() {
-        const CALLERS: usize = MAX_HELPERS + 2;
-        let _places = PLACES.lock();
-        let cancellation = Cancellation::new();
-        let (hold, held) = mpsc::channel::<()>();
-        let held = Mutex::new(held);
-        let silent = asking(move |_, _| {
-            let _ = held.lock().unwrap().recv();
-            Ok(Vec::new())
-        });
-        let silent = silent.cancellation(&cancellation);
-        let callers: Vec<_> = (0..CALLERS)
-            .map(|_| {
-                let silent = silent.clone();
-                thread::spawn(move || {
-                    let error = resolve("silent.example", 1, &silent, Deadline::NEVER).unwrap_err();
-                    (error, Instant::now())
-                })
-            })
-            .collect();
-        while *HELPERS.alive() < MAX_HELPERS {
-            thread::yield_now();
-        }
-        thread::sleep(Duration::from_millis(50));
-        let start = Instant::now();
-        cancellation.cancel();
-        for caller in callers {
-            let (error, end) = caller.join().unwrap();
-            assert!(matches!(error, Error::Io { phase: Phase::Resolve, .. }), "{error:?}");
-            assert!(end - start < Duration::from_millis(500), "{:?}", end - start);
-        }
-        drop(hold);
-        assert!(resolve("localhost", 1, &ConnectOptions::new(), soon(10_000)).is_ok());
-    }
-
-    #[test]
-    fn a_panic_in_the_users_resolver_is_the_callers() {
-        let panicking = asking(|_, _| panic!("on purpose"));
-        let caught = thread::spawn(move || resolve("x", 1, &panicking, soon(5000))).join();
-        assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"on purpose"));
-    }
-}
+mod tests;

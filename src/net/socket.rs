@@ -20,9 +20,9 @@ use crate::options::SocketOptions;
 
 /// A connected socket.
 ///
-/// What does not wait (`try_read`, `try_write`) does not rely on the mode of the socket where the system can be told so for a single
-/// call (`MSG_DONTWAIT`): the mode belongs to all who have a clone of it. macOS ignores that flag for send, and Windows has none, so
-/// the mode is non-blocking there. It is blocking on Linux, where reads wait with the timeout of the kernel.
+/// What does not wait (`try_read`, `try_write`) does not rely on the mode of the socket, which belongs to all who have a clone of it:
+/// where the system can be told so for a single call (`MSG_DONTWAIT`), it is. macOS ignores that flag for send, and Windows has none, so
+/// the mode is set again there. It is blocking on Linux, where reads wait with the timeout of the kernel, and non-blocking elsewhere.
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(super) inner: socket2::Socket,
@@ -48,18 +48,24 @@ impl Transport for Socket {
         #[cfg(unix)]
         return Ok(rustix::net::recv(&self.inner, buf, rustix::net::RecvFlags::DONTWAIT)?.0);
         #[cfg(not(unix))]
-        return (&self.inner).read(buf);
+        {
+            self.inner.set_nonblocking(true)?;
+            (&self.inner).read(buf)
+        }
     }
 
     #[cfg(unix)]
     #[inline]
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        #[cfg(target_vendor = "apple")]
+        self.inner.set_nonblocking(true)?;
         Ok(rustix::net::send(&self.inner, buf, NO_SIGNAL | rustix::net::SendFlags::DONTWAIT)?)
     }
 
     /// Windows may copy all that it is given into memory of its own, however much that is.
     #[cfg(not(unix))]
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.inner.set_nonblocking(true)?;
         (&self.inner).write(&buf[..buf.len().min(64 * 1024)])
     }
 
@@ -138,8 +144,8 @@ fn apply(socket: &socket2::Socket, options: &SocketOptions) {
         log_failure("keepalive", socket.set_tcp_keepalive(&settings.with_retries(keepalive.count)));
     }
     #[cfg(target_os = "linux")]
-    if let Some(limit) = options.unacknowledged_limit() {
-        log_failure("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(limit)));
+    if options.user_timeout.is_some() {
+        log_failure("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(options.user_timeout));
     }
     if options.quickack {
         log_failure("TCP_QUICKACK", quickack(socket));

@@ -153,12 +153,16 @@ fn wrong_family(local: SocketAddr) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::TcpListener;
+    use std::thread;
     use std::time::Duration;
 
     use socket2::{Domain, Type};
 
     use super::*;
+    use crate::net::deadline::SendDeadline;
+    use crate::net::stream::Stream;
     use crate::net::transport::Transport;
     use crate::options::ConnectOptions;
 
@@ -186,7 +190,7 @@ mod tests {
                 assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(30));
                 assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
                 assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
-                assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(60)));
+                assert_eq!(socket.tcp_user_timeout().unwrap(), None, "a live peer may pause for longer");
             }
             Ok(())
         });
@@ -195,24 +199,50 @@ mod tests {
         assert_eq!(socket.peer_addr(), Some(address));
     }
 
-    /// Otherwise Linux would have a silent peer live for as long as ever.
     #[cfg(target_os = "linux")]
     #[test]
-    fn data_is_waited_for_as_long_as_keepalive_asks() {
+    fn data_is_waited_for_as_long_as_the_system_does_unless_the_user_says_otherwise() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let seconds = Duration::from_secs;
         for (options, expected) in [
-            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4), Some(seconds(14))),
+            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4), None),
             (SocketOptions::new().keepalive(seconds(2), seconds(3), 4).user_timeout(seconds(5)), Some(seconds(5))),
             (SocketOptions::new().user_timeout(seconds(5)).keepalive(seconds(2), seconds(3), 4), Some(seconds(5))),
-            (SocketOptions::new().keepalive(seconds(2), seconds(3), 4).without_user_timeout(), None),
-            (SocketOptions::new().without_keepalive(), Some(seconds(60))),
+            (SocketOptions::new().user_timeout(seconds(5)).without_user_timeout(), None),
+            (SocketOptions::new().without_keepalive(), None),
         ] {
             let options = options.configure(move |socket| {
                 assert_eq!(socket.tcp_user_timeout().unwrap(), expected);
                 Ok(())
             });
             connect(&[listener.local_addr().unwrap()], &options, soon(5000)).unwrap();
+        }
+    }
+
+    /// Such a peer acknowledges each window probe. With TCP_USER_TIMEOUT Linux takes it for lost nevertheless.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_live_peer_that_pauses_for_longer_than_keepalive_takes_is_not_lost() {
+        let seconds = Duration::from_secs;
+        let keepalive = SocketOptions::new().keepalive(seconds(1), seconds(1), 1);
+        for (options, is_lost) in [(keepalive.clone().user_timeout(seconds(2)), true), (keepalive, false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let socket = connect(&[listener.local_addr().unwrap()], &options, soon(5000)).unwrap();
+            let mut peer = listener.accept().unwrap().0;
+            let payload = vec![7; 16 << 20];
+            let length = payload.len() as u64;
+            let stream = Stream::from(<Box<dyn Transport>>::from(socket));
+            let sender = thread::spawn(move || {
+                let sent = stream.write_all(&payload, SendDeadline::until(soon(60_000)));
+                sent.map_err(|failed| failed.error.raw_os_error())
+            });
+            thread::sleep(seconds(5));
+            assert_eq!(sender.is_finished(), is_lost);
+            let arrived = io::copy(&mut (&mut peer).take(length), &mut io::sink());
+            match sender.join().unwrap() {
+                Ok(()) => assert!(!is_lost && arrived.unwrap() == length),
+                Err(_) => assert!(is_lost, "the connection was lost though the peer is alive"),
+            }
         }
     }
 

@@ -36,9 +36,10 @@ fn attempt(path: &Path, settings: &Settings, deadline: Deadline) -> io::Result<s
     let address = socket2::SockAddr::unix(path)?;
     let wake = settings.cancellation.as_ref().map(Wake::new).transpose()?;
     let socket = socket::unix(&settings.socket)?;
-    socket.set_nonblocking(true)?;
     let (mut pause, longest) = PAUSE;
     loop {
+        // Each time: whoever has a clone may have changed it.
+        socket.set_nonblocking(true)?;
         match socket.connect(&address) {
             // Linux says so when the listener's queue is full, and nothing tells when there is room.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -1,5 +1,7 @@
 //! Waking a thread that waits for sockets.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::io;
 #[cfg(not(unix))]
 use std::net::UdpSocket;
@@ -62,7 +64,7 @@ impl Wake {
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Woken {
-    /// The socket at this place can be written, or has failed.
+    /// What is at this place is ready, or has failed.
     Ready(usize),
     /// The opening was called off.
     CalledOff,
@@ -80,7 +82,20 @@ pub(super) fn wait<'a>(
     wake: Option<&'a Wake>,
     timeout: Option<Duration>,
 ) -> io::Result<Woken> {
-    let mut polled: Vec<_> = sockets.map(|socket| PollFd::new(socket, PollFlags::OUT)).collect();
+    wait_for(sockets.map(|socket| PollFd::new(socket, PollFlags::OUT)).collect(), wake, timeout)
+}
+
+/// Waits until a file that is opened without blocking can be read, has ended or failed.
+///
+/// # Errors
+///
+/// What the operating system says.
+#[cfg(unix)]
+pub(super) fn wait_readable(file: &File, wake: Option<&Wake>, timeout: Option<Duration>) -> io::Result<Woken> {
+    wait_for(vec![PollFd::new(file, PollFlags::IN)], wake, timeout)
+}
+
+fn wait_for<'a>(mut polled: Vec<PollFd<'a>>, wake: Option<&'a Wake>, timeout: Option<Duration>) -> io::Result<Woken> {
     polled.extend(wake.map(Wake::polled));
     if poll(&mut polled, timeout)? == 0 {
         return Ok(Woken::Nobody);

@@ -140,12 +140,17 @@ impl ConnectOptions {
     /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes
     /// on. Zero looks once.
     ///
+    /// It is also how a peer is found that has vanished without a word, where no [`ping_timeout`](crate::WebSocketApp::ping_timeout) is set.
+    /// Without either, the system finds it: by [`keepalive`](crate::SocketOptions::keepalive) after about a minute if nothing was sent, by its
+    /// retransmissions after about 15 minutes (Linux) if something was and is not acknowledged.
+    ///
     /// Default: as long as it takes.
     pub fn recv_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.recv_timeout = Some(timeout))
     }
 
-    /// How long a send may take.
+    /// How long a send may take: until the system has taken the last byte. That the peer has it is not known then; see
+    /// [`recv_timeout`](Self::recv_timeout) for how one is found that has vanished.
     ///
     /// Default: 30 s without progress, whatever the whole takes.
     pub fn send_timeout(self, timeout: Duration) -> Self {
@@ -220,7 +225,8 @@ impl ConnectOptions {
     }
 
     /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for
-    /// tests. It is called on a helper thread and may take its time. Hosts that are addresses do not need it.
+    /// tests. It is called once for each opening, on a thread of its own, and may take its time; but one that never returns keeps its
+    /// thread, whoever has given up waiting for it. Hosts that are addresses do not need it.
     ///
     /// Default: the operating system's resolver.
     ///
@@ -276,7 +282,7 @@ impl ConnectOptions {
             ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
             ("keepalive", keepalive.map(|keepalive| keepalive.idle)),
             ("keepalive", keepalive.map(|keepalive| keepalive.interval)),
-            ("user_timeout", self.settings.socket.unacknowledged_limit()),
+            ("user_timeout", self.settings.socket.user_timeout),
         ];
         for (option, duration) in durations {
             if duration == Some(Duration::ZERO) {

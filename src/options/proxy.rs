@@ -164,7 +164,8 @@ impl ConnectOptions {
     }
 
     /// Connects through the proxy that the environment names: for `wss` the first of `wss_proxy`, `https_proxy` and `all_proxy`
-    /// that is there, for `ws` of `ws_proxy`, `http_proxy` and `all_proxy`. They hold a URL as [`Proxy::new`] takes it.
+    /// that is there, for `ws` of `ws_proxy`, `http_proxy` and `all_proxy`. They hold a URL as [`Proxy::new`] takes it; `socks://` in
+    /// `all_proxy`, which GNOME sets, is taken for `socks5h://`.
     /// The names are looked for in lower case, then in upper case; an empty variable is as good as none, and hides
     /// that in upper case. `HTTP_PROXY` does not count in a CGI program, where whoever sends a request can set it.
     ///
@@ -198,7 +199,7 @@ impl ConnectOptions {
     /// | `*` | all servers |
     ///
     /// Case does not matter. Networks and addresses match a URL that has an address for a host; no name is looked up for
-    /// them. An entry that is none of these means nothing. `localhost` needs an entry like every other name.
+    /// them. An entry that is none of these means nothing, and is told in the log by its place. `localhost` needs an entry like every other name.
     ///
     /// Default: none.
     ///

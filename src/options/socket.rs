@@ -11,8 +11,8 @@ use crate::error::OptionsError;
 /// The longest name of a device, in bytes: `IFNAMSIZ` without the zero at its end.
 const MAX_DEVICE: usize = 15;
 
-/// How a socket connects, and what is set on it before: websocket-client's defaults, and a limit for data that nobody
-/// acknowledges. It holds for each socket that is connected, to a server or to a proxy.
+/// How a socket connects, and what is set on it before: websocket-client's defaults. It holds for each socket that is connected, to a
+/// server or to a proxy.
 ///
 /// What a platform does not have is left out there, unless it says otherwise. A Unix socket takes the sizes of the buffers and the
 /// [hook](Self::configure).
@@ -32,7 +32,8 @@ const MAX_DEVICE: usize = 15;
 pub struct SocketOptions {
     pub(crate) nodelay: bool,
     pub(crate) keepalive: Option<Keepalive>,
-    pub(crate) user_timeout: UserTimeout,
+    /// None: as long as the system lets data go without being acknowledged.
+    pub(crate) user_timeout: Option<Duration>,
     pub(crate) recv_buffer_size: Option<usize>,
     pub(crate) send_buffer_size: Option<usize>,
     pub(crate) quickack: bool,
@@ -73,23 +74,6 @@ pub(crate) struct Keepalive {
 
 impl Keepalive {
     const USUAL: Self = Self { idle: Duration::from_secs(30), interval: Duration::from_secs(10), count: 3 };
-
-    /// How long a peer that does not answer keeps its connection.
-    const fn limit(&self) -> Duration {
-        self.idle.saturating_add(self.interval.saturating_mul(self.count))
-    }
-}
-
-/// How long data may go without being acknowledged.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum UserTimeout {
-    /// As long as keepalive takes to give a peer up.
-    #[default]
-    AsKeepalive,
-    /// So long.
-    After(Duration),
-    /// As long as the system lets it.
-    System,
 }
 
 impl SocketOptions {
@@ -114,8 +98,9 @@ impl SocketOptions {
     }
 
     /// After `idle` without a byte the system asks the peer whether it is there, then every `interval`, and takes the
-    /// connection for lost after `count` questions without an answer. Whole seconds. On Linux a
-    /// [`user_timeout`](Self::user_timeout) that is set takes the place of the count.
+    /// connection for lost after `count` questions without an answer. Whole seconds. It does not ask while data is on its way: that the
+    /// peer has vanished is then found as [`user_timeout`](Self::user_timeout) says, which on Linux also takes the place of the count
+    /// where it is set.
     ///
     /// Default: 30 s, 10 s, 3.
     #[doc(alias = "SO_KEEPALIVE")]
@@ -133,20 +118,25 @@ impl SocketOptions {
         Self { keepalive: None, ..self }
     }
 
-    /// Takes the connection for lost when data has not been acknowledged for so long (`TCP_USER_TIMEOUT`, on Linux).
-    /// Keepalive does not notice that, since it asks only when nothing else is on its way.
+    /// Takes the connection for lost when data has waited for so long, in one of two ways (`TCP_USER_TIMEOUT`, on Linux): it was sent and
+    /// not acknowledged, or it could not be sent since the peer's receive window is full. The second way also ends the connection of a
+    /// peer that is alive, acknowledges each window probe and merely does not read: one that is stopped in a debugger, collects
+    /// garbage or has much to do. So let it be longer than any pause that a peer may make.
     ///
-    /// Default: as long as [`keepalive`](Self::keepalive) takes from the last byte on, `idle + count * interval`; so 60 s.
+    /// What else tells that a peer has vanished: [`ping_timeout`](crate::WebSocketApp::ping_timeout) of an app and a
+    /// [receive timeout](crate::ConnectOptions::recv_timeout), at once and on every system; [`keepalive`](Self::keepalive), but only while
+    /// nothing that was sent is unacknowledged.
+    ///
+    /// Default: the system's, about 15 minutes of retransmissions on Linux, as in Python.
     #[doc(alias = "TCP_USER_TIMEOUT")]
     pub fn user_timeout(self, timeout: Duration) -> Self {
-        Self { user_timeout: UserTimeout::After(timeout), ..self }
+        Self { user_timeout: Some(timeout), ..self }
     }
 
-    /// Leaves it to the system how long data may go without being acknowledged: a quarter of an hour on Linux.
-    ///
-    /// Default: that of [`user_timeout`](Self::user_timeout).
+    /// Leaves it to the system how long data may go without being acknowledged. This is the default: it takes a
+    /// [`user_timeout`](Self::user_timeout) back.
     pub fn without_user_timeout(self) -> Self {
-        Self { user_timeout: UserTimeout::System, ..self }
+        Self { user_timeout: None, ..self }
     }
 
     /// The size of the system's receive buffer, in bytes (`SO_RCVBUF`).
@@ -245,16 +235,6 @@ impl SocketOptions {
     pub fn configure(self, hook: impl Fn(&socket2::Socket) -> io::Result<()> + Send + Sync + 'static) -> Self {
         Self { configure: Some(Hook(Arc::new(hook))), ..self }
     }
-
-    /// How long data may go without being acknowledged; `None` where that is left to the system. On Linux it is also when
-    /// keepalive gives up, whatever its count: so the one follows from the other, unless the user says otherwise.
-    pub(crate) fn unacknowledged_limit(&self) -> Option<Duration> {
-        match (self.user_timeout, self.keepalive) {
-            (UserTimeout::After(timeout), _) => Some(timeout),
-            (UserTimeout::System, _) => None,
-            (UserTimeout::AsKeepalive, keepalive) => Some(keepalive.unwrap_or(Keepalive::USUAL).limit()),
-        }
-    }
 }
 
 impl SocketOptions {
@@ -276,7 +256,7 @@ impl Default for SocketOptions {
         Self {
             nodelay: true,
             keepalive: Some(Keepalive::USUAL),
-            user_timeout: UserTimeout::AsKeepalive,
+            user_timeout: None,
             recv_buffer_size: None,
             send_buffer_size: None,
             quickack: false,

@@ -248,7 +248,6 @@ impl SharedConnection {
         self.has_unsent.store(false, Ordering::Relaxed);
         state.wake_all(self);
         drop(state);
-        self.event_loop.wake();
         match cause {
             // Nothing has arrived that a receive could wait behind, and nothing more is to be expected.
             CloseCause::Lost(_) if self.activity.is_blocked() => drop(self.stream.shutdown(Shutdown::Both)),
@@ -258,6 +257,8 @@ impl SharedConnection {
                 self.watch_blocked_receive();
             }
         }
+        // Last: it is the user's, and may panic.
+        self.event_loop.wake();
         Error::Closed(Box::new(info))
     }
 

@@ -169,3 +169,16 @@ fn a_proxy_that_is_not_reached_tells_no_secret() {
 fn url_of_an_address() -> String {
     format!("ws://{USERINFO}@192.0.2.1/feed?token=c4n4ry")
 }
+
+#[test]
+fn entries_that_mean_nothing_are_told_by_their_place_and_not_by_what_they_are() {
+    listen_to_the_log();
+    let bypassed = ["host.example", "http://c4n4ry@proxy", "10.0.0.0/33 other.example", "127.0.0.1"];
+    let options = ConnectOptions::new().proxy("http://proxy.example").bypass_proxy(bypassed);
+    // Port 1 of this machine refuses.
+    options.connect("ws://127.0.0.1:1/").unwrap_err();
+    let told = "bypass_proxy has entries that are no name, address or network and match nothing, at place 2, 3";
+    let lines = LOG.lines().lines().filter(|line| line.ends_with(told)).count();
+    assert_eq!(lines, 1);
+    assert_log_is_silent();
+}

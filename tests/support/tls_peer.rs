@@ -119,6 +119,15 @@ impl Authority {
         Leaf { cert: cert.pem(), key: key.serialize_pem(), pin: pin(&key) }
     }
 
+    /// A certificate for a key in PKCS#8 form.
+    pub(crate) fn leaf_of(&self, name: &str, key: &str) -> Leaf {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let pair = KeyPair::from_pem(key).unwrap();
+        let cert = params.signed_by(&pair, &self.issuer).unwrap();
+        Leaf { cert: cert.pem(), key: key.to_owned(), pin: pin(&pair) }
+    }
+
     /// An authority below this one.
     pub(crate) fn intermediate(&self) -> Self {
         self.intermediate_with(|_| {})

@@ -17,7 +17,7 @@ on_each_backend! {
     a_certificate_of_a_stranger_is_refused_by_the_server
     what_is_no_identity_is_refused_by_name
     pkcs12_is_read_or_refused_by_name
-    encrypted_and_traditional_keys_are_read_or_refused_by_name
+    keys_of_every_form_are_read_by_each_library
 }
 
 /// A server's certificate, that of a client, and who vouches for both.
@@ -147,26 +147,41 @@ fn pkcs12_is_read_or_refused_by_name(tls: TlsOptions) {
     fs::remove_dir_all(files).unwrap();
 }
 
-fn encrypted_and_traditional_keys_are_read_or_refused_by_name(tls: TlsOptions) {
-    let cast = Cast::new();
-    let (cert, key) = (&cast.client.cert, &cast.client.key);
-    let Some(encrypted) = openssl(&["pkcs8", "-topk8", "-passout", "pass:s3cret"], key) else { return };
-    let scrypt = openssl(&["pkcs8", "-topk8", "-scrypt", "-passout", "pass:s3cret"], key).unwrap();
-    let sec1 = openssl(&["ec"], key).unwrap();
-    assert!(String::from_utf8_lossy(&sec1).contains("BEGIN EC PRIVATE KEY"));
+fn keys_of_every_form_are_read_by_each_library(tls: TlsOptions) {
+    let mut cast = Cast::new();
     let tls = cast.trusting(&tls);
-    if module(&tls) == "on_native_tls" {
-        for key in [&encrypted, &scrypt, &sec1] {
-            let (option, problem) = refused(tls.clone().client_cert_pem(cert, key));
-            assert!(option == "client_cert_pem" && problem.contains("rustls only"), "{problem}");
+    for (name, arguments) in [
+        ("P-256", ["EC", "ec_paramgen_curve:P-256"]),
+        ("P-384", ["EC", "ec_paramgen_curve:P-384"]),
+        ("RSA", ["RSA", "rsa_keygen_bits:2048"]),
+    ] {
+        let [algorithm, setting] = arguments;
+        let pem = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let made = openssl(&["genpkey", "-algorithm", algorithm, "-pkeyopt", setting], "");
+        let Some(pkcs8) = made.map(pem) else { return };
+        let convert = |arguments: &[&str]| pem(openssl(arguments, &pkcs8).unwrap());
+        cast.client = cast.clients.leaf_of("client.example", &pkcs8);
+        let cert = cast.client.cert.clone();
+        let traditional = convert(&["pkey", "-traditional"]);
+        let label = if algorithm == "RSA" { "BEGIN RSA PRIVATE KEY" } else { "BEGIN EC PRIVATE KEY" };
+        assert!(traditional.contains(label), "{traditional}");
+        cast.assert_shown(tls.clone().client_cert_pem(&cert, &pkcs8));
+        cast.assert_shown(tls.clone().client_cert_pem(&cert, &traditional));
+        for arguments in [
+            ["pkcs8", "-topk8", "-v2", "aes-256-cbc", "-passout", "pass:s3cret"].as_slice(),
+            &["pkcs8", "-topk8", "-scrypt", "-passout", "pass:s3cret"],
+        ] {
+            let key = convert(arguments);
+            assert!(key.contains("BEGIN ENCRYPTED PRIVATE KEY"));
+            cast.assert_shown(tls.clone().client_cert_pem(&cert, &key).client_key_password("s3cret"));
+            for wrong in [tls.clone(), tls.clone().client_key_password("wrong")] {
+                assert_eq!(refused(wrong.client_cert_pem(&cert, &key)).0, "client_key_password", "{name}");
+            }
         }
-        return;
-    }
-    cast.assert_shown(tls.clone().client_cert_pem(cert, &sec1));
-    for key in [encrypted, scrypt] {
-        cast.assert_shown(tls.clone().client_cert_pem(cert, &key).client_key_password("s3cret"));
-        for wrong in [tls.clone(), tls.clone().client_key_password("wrong")] {
-            assert_eq!(refused(wrong.client_cert_pem(cert, &key)).0, "client_key_password");
-        }
+        // What OpenSSL wrote before PKCS#8.
+        let old = convert(&["pkey", "-traditional", "-aes128", "-passout", "pass:s3cret"]);
+        assert!(old.contains("Proc-Type: 4,ENCRYPTED"), "{old}");
+        let (option, problem) = refused(tls.clone().client_cert_pem(&cert, old).client_key_password("s3cret"));
+        assert!(option == "client_cert_pem" && problem.contains("openssl pkcs8 -topk8"), "{problem}");
     }
 }

@@ -5,6 +5,9 @@
 #[macro_use]
 #[path = "../support/backends.rs"]
 mod backends;
+mod failures;
+#[cfg(unix)]
+mod files;
 mod identity;
 mod negotiation;
 mod sessions;

@@ -160,6 +160,9 @@ mod with_rustls_only {
         again_with(TEST, "SSLKEYLOGFILE", asked.as_os_str(), "asked");
         again_with(TEST, "SSLKEYLOGFILE", not_asked.as_os_str(), "not asked");
         again_with(TEST, "SSLKEYLOGFILE", files.as_os_str(), "a directory");
+        // It would hold up the handshake until somebody reads.
+        #[cfg(unix)]
+        again_with(TEST, "SSLKEYLOGFILE", crate::files::fifo(files.join("fifo")).as_os_str(), "a fifo");
         let log = fs::read_to_string(asked).unwrap();
         assert!(log.contains("CLIENT_TRAFFIC_SECRET_0 ") && log.contains("SERVER_TRAFFIC_SECRET_0 "), "{log}");
         assert!(!not_asked.exists());

@@ -9,7 +9,7 @@ use crate::shell::{Running, command, end_of, wsdump, wsdump_with};
 use crate::support::site::{Site, fields, found, open, path, status};
 #[cfg(target_os = "linux")]
 use crate::support::{BlackHole, timed};
-use crate::support::{answer_to, frame, ms, serve};
+use crate::support::{answer_to, frame, ms, one_close, serve};
 
 /// Where a file of this test lies.
 fn file(name: &str, holds: impl AsRef<[u8]>) -> String {
@@ -150,9 +150,9 @@ fn payloads_go_to_a_file() {
     let (url, script) = serve(|mut peer| {
         peer.accept();
         peer.say(frame(0x82, [0, 255]));
-        peer.say(frame(0x89, "ping"));
+        peer.say(frame(0x89, "?"));
         peer.say(frame(0x81, "text"));
-        peer.end()
+        one_close(&mut peer);
     });
     let said = wsdump(&["--output", &output, &url]);
     script.join();

@@ -71,6 +71,36 @@ fn close(shared: &Shared<Wire>) {
 }
 
 #[test]
+fn a_waker_that_panics_keeps_nobody_from_being_stopped() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    for ends in [|shared: &Shared<Wire>| drop(shared.close(CloseCode::ABNORMAL_CLOSURE, "")), Shared::leave] {
+        let (shared, wire) = (shared(), Wire::default());
+        let cancellation = shared.begin();
+        assert!(shared.opened(wire.clone(), None, None));
+        let _watch = cancellation.watch(|| panic!("on purpose"));
+        let caught = catch_unwind(AssertUnwindSafe(|| ends(&shared))).unwrap_err();
+        assert_eq!(caught.downcast_ref::<&str>(), Some(&"on purpose"));
+        assert!(shared.is_stopping());
+        let done = wire.0.closes.load(Ordering::SeqCst) + wire.0.leaves.load(Ordering::SeqCst);
+        assert_eq!(done, 1, "the connection is closed nevertheless");
+    }
+    for calls_off in [Shared::leave, Shared::call_off] {
+        let shared = shared();
+        let cancellation = shared.begin();
+        let start = Instant::now();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| shared.back_off(Instant::now() + MINUTE / 6));
+            thread::sleep(ms(50));
+            let _watch = cancellation.watch(|| panic!("on purpose"));
+            catch_unwind(AssertUnwindSafe(|| calls_off(&shared))).unwrap_err();
+            assert!(!waiting.join().unwrap());
+        });
+        assert!(start.elapsed() < MINUTE / 12, "who waits for the next attempt was not woken");
+    }
+}
+
+#[test]
 fn a_close_before_the_first_run_is_for_that_run_and_one_after_it_for_none() {
     let shared = shared();
     close(&shared);
@@ -107,7 +137,7 @@ fn a_wait_ends_at_its_time_or_when_nobody_wants_it_any_more() {
         shared.begin();
         assert!(shared.back_off(Instant::now() + ms(20)));
         thread::scope(|scope| {
-            let waits = scope.spawn(|| shared.back_off(Instant::now() + MINUTE));
+            let waits = scope.spawn(|| shared.back_off(Instant::now() + MINUTE / 6));
             thread::sleep(ms(30));
             end(&shared);
             assert!(!waits.join().unwrap());

@@ -1,16 +1,17 @@
 //! The proxy that the environment names, as curl and Python have it.
 
-use crate::error::ProxyError;
+use crate::error::{ProxyError, ProxyUrlError};
 use crate::url::ProxyUrl;
 
 /// Gives a variable of the environment.
 pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// The variables for both.
+const FOR_ALL: [&str; 2] = ["all_proxy", "ALL_PROXY"];
 /// The variables for `wss`, the first of them first, each in lower and in upper case.
-const FOR_WSS: [[&str; 2]; 3] =
-    [["wss_proxy", "WSS_PROXY"], ["https_proxy", "HTTPS_PROXY"], ["all_proxy", "ALL_PROXY"]];
+const FOR_WSS: [[&str; 2]; 3] = [["wss_proxy", "WSS_PROXY"], ["https_proxy", "HTTPS_PROXY"], FOR_ALL];
 /// The variables for `ws`.
-const FOR_WS: [[&str; 2]; 3] = [["ws_proxy", "WS_PROXY"], ["http_proxy", "HTTP_PROXY"], ["all_proxy", "ALL_PROXY"]];
+const FOR_WS: [[&str; 2]; 3] = [["ws_proxy", "WS_PROXY"], ["http_proxy", "HTTP_PROXY"], FOR_ALL];
 /// The servers that are connected to directly.
 const BYPASS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
@@ -29,7 +30,20 @@ pub(super) fn proxy(is_secure: bool, variables: Variables<'_>) -> Result<Option<
     let Some((name, value)) = names.into_iter().find_map(|names| look_up(names, variables)) else {
         return Ok(None);
     };
-    ProxyUrl::parse(&value).map(Some).map_err(|problem| ProxyError::Url { variable: Some(name), problem })
+    parse(name, &value).map(Some).map_err(|problem| ProxyError::Url { variable: Some(name), problem })
+}
+
+/// GNOME sets `all_proxy` to `socks://`, for a proxy that speaks SOCKS 5 and resolves names.
+fn parse(name: &str, value: &str) -> Result<ProxyUrl, ProxyUrlError> {
+    match ProxyUrl::parse(value) {
+        Err(ProxyUrlError::AmbiguousScheme) if FOR_ALL.contains(&name) => {
+            let rest = value.split_once("://").map_or("", |(_, rest)| rest);
+            let url = ProxyUrl::parse(&format!("socks5h://{rest}"))?;
+            log::info!("{name} names the proxy {} with socks://, taken for socks5h://", url.host_and_port());
+            Ok(url)
+        }
+        parsed => parsed,
+    }
 }
 
 /// The list of servers that are connected to directly.
@@ -54,7 +68,6 @@ fn is_trusted(name: &str, variables: Variables<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ProxyUrlError;
 
     /// Where the proxy is for `ws` and for `wss`.
     fn found(variables: &[(&str, &str)]) -> (Option<String>, Option<String>) {
@@ -105,6 +118,23 @@ mod tests {
         for (variables, ws, wss) in table {
             let expected = (ws.map(str::to_owned), wss.map(str::to_owned));
             assert_eq!(found(variables), expected, "{variables:?}");
+        }
+    }
+
+    /// GNOME sets `all_proxy` so, and its proxy is of version 5.
+    #[test]
+    fn socks_without_a_version_in_all_proxy_is_5_and_the_proxy_resolves_names() {
+        let of = |name: &str, value: &str| proxy(true, &|asked| (asked == name).then(|| value.to_owned()));
+        for (name, value) in [
+            ("all_proxy", "socks://p:9050/"),
+            ("ALL_PROXY", " SOCKS://u:s3cret@P"),
+            ("all_proxy", "socks://[fe80::1%25lo]:1"),
+        ] {
+            let expected = ProxyUrl::parse(&value.trim().to_ascii_lowercase().replacen("socks", "socks5h", 1)).unwrap();
+            assert_eq!(of(name, value).unwrap(), Some(expected), "{name}={value}");
+        }
+        for (name, value) in [("all_proxy", "socks://p:0"), ("all_proxy", "socks://"), ("https_proxy", "socks://p")] {
+            assert!(of(name, value).is_err(), "{name}={value}");
         }
     }
 

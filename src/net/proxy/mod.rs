@@ -16,7 +16,7 @@ use super::deadline::{Deadline, is_timeout};
 use super::dial::{Place, reach};
 use super::resolve::resolve;
 use super::stream::Stream;
-use super::tls;
+use super::tls::{self, FileWait};
 use crate::authentication::Credentials;
 use crate::cancellation::Watch;
 use crate::error::{Error, Phase, ProxyError, Result, TlsError};
@@ -45,23 +45,26 @@ type Watched = (Stream, Option<Watch>);
 ///
 /// [`ProxyError::Url`] for what is no proxy, and the other errors of [`ProxyError`] for what this proxy could not be
 /// told: nobody is bothered for nothing.
-pub(super) fn choose(target: &Target, options: &ConnectOptions) -> Result<Option<Hop>> {
+pub(super) fn choose(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<Option<Hop>> {
     let Some(hop) = choose_from(target, options, &environment::of_process)? else { return Ok(None) };
-    hop.check(target)?;
+    let cancellation = options.settings().cancellation.as_ref();
+    hop.check(target, FileWait { deadline, cancellation })?;
     Ok(Some(hop))
 }
 
 fn choose_from(target: &Target, options: &ConnectOptions, variables: Variables<'_>) -> Result<Option<Hop>> {
     let settings = &options.settings().proxy;
     let is_local = target.socket_path.is_some();
-    if is_local || no_proxy::lists(settings.bypass.iter().map(String::as_str), target) {
+    if is_local || no_proxy::lists("bypass_proxy", settings.bypass.iter().map(String::as_str), target) {
         return Ok(None);
     }
     match &settings.choice {
         ProxyChoice::Direct => Ok(None),
         ProxyChoice::Explicit(proxy) => Hop::given(proxy).map(Some),
-        ProxyChoice::Environment if no_proxy::lists(environment::no_proxy(variables).as_deref(), target) => Ok(None),
         ProxyChoice::Environment => {
+            if no_proxy::lists("no_proxy", environment::no_proxy(variables).as_deref(), target) {
+                return Ok(None);
+            }
             let found = environment::proxy(target.secure, variables)?;
             Ok(found.map(|url| Hop { url, headers: Vec::new(), tls: TlsOptions::new() }))
         }
@@ -79,7 +82,7 @@ impl Hop {
     }
 
     /// Refuses what cannot be said to this proxy.
-    fn check(&self, target: &Target) -> Result<()> {
+    fn check(&self, target: &Target, wait: FileWait<'_>) -> Result<()> {
         if target.zone.is_some() {
             return Err(ProxyError::Target("it is on a link of this machine").into());
         }
@@ -88,7 +91,7 @@ impl Hop {
             ProxyScheme::Http => http::check(&self.headers, credentials)?,
             ProxyScheme::Https => {
                 http::check(&self.headers, credentials)?;
-                tls::prepare(&self.tls)?;
+                tls::prepare(&self.tls, wait)?;
             }
             ProxyScheme::Socks4 | ProxyScheme::Socks4a => socks4::check(&target.host, credentials)?,
             ProxyScheme::Socks5 | ProxyScheme::Socks5h => socks5::check(&target.host, credentials)?,

@@ -4,7 +4,6 @@
 //! A name matches names and an address matches addresses, never one the other: `0.0.1` is no end of `127.0.0.1`, and
 //! what a zone is called is no name. Nothing is looked up.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::url::{Target, to_ascii};
@@ -12,11 +11,126 @@ use crate::url::{Target, to_ascii};
 /// How many bits stand before an IPv4 address where it is written as an IPv6 address (RFC 4291, section 2.5.5.2).
 const BEFORE_IPV4: u32 = 96;
 
-/// Whether a server is in one of these lists, whose entries are separated by commas or spaces.
-pub(super) fn lists<'a>(lists: impl IntoIterator<Item = &'a str>, target: &Target) -> bool {
+/// Whether a server is in one of these lists, whose entries are separated by commas or spaces. What means nothing is told in the
+/// log, by its place: it may be anything that somebody has pasted.
+pub(super) fn lists<'a>(name: &str, lists: impl IntoIterator<Item = &'a str>, target: &Target) -> bool {
+    let (entries, without_meaning) = parse(lists);
+    if !without_meaning.is_empty() {
+        let places = without_meaning.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        log::warn!("{name} has entries that are no name, address or network and match nothing, at place {places}");
+    }
     let host = Host::of(target);
+    entries.iter().any(|entry| entry.matches(&host, target.port))
+}
+
+/// The entries, and the places of those that mean nothing, counted from 1.
+fn parse<'a>(lists: impl IntoIterator<Item = &'a str>) -> (Vec<Entry>, Vec<usize>) {
     let separators = |c: char| c == ',' || c.is_whitespace();
-    lists.into_iter().flat_map(|list| list.split(separators)).any(|entry| is_meant(entry, &host, target.port))
+    let texts = lists.into_iter().flat_map(|list| list.split(separators)).filter(|text| !text.is_empty());
+    let (mut entries, mut without_meaning) = (Vec::new(), Vec::new());
+    for (text, place) in texts.zip(1..) {
+        match Entry::parse(text) {
+            Some(entry) => entries.push(entry),
+            None => without_meaning.push(place),
+        }
+    }
+    (entries, without_meaning)
+}
+
+/// What an entry means. An IPv6 address without brackets has colons, so that `::1:80` can be read in both ways.
+struct Entry {
+    at_any_port: Option<Pattern>,
+    at_port: Option<(Pattern, u16)>,
+}
+
+impl Entry {
+    fn parse(text: &str) -> Option<Self> {
+        let with_port = |(rest, port): (&str, &str)| {
+            let port = parse_number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
+            let pattern = Pattern::parse(rest).filter(|_| !rest.contains('/'))?;
+            Some((pattern, port))
+        };
+        let entry = Self { at_any_port: Pattern::parse(text), at_port: text.rsplit_once(':').and_then(with_port) };
+        (entry.at_any_port.is_some() || entry.at_port.is_some()).then_some(entry)
+    }
+
+    fn matches(&self, host: &Host<'_>, port: u16) -> bool {
+        self.at_any_port.as_ref().is_some_and(|pattern| pattern.matches(host))
+            || self.at_port.as_ref().is_some_and(|(pattern, only)| *only == port && pattern.matches(host))
+    }
+}
+
+/// What hosts are meant.
+enum Pattern {
+    All,
+    /// A name in lower case and ASCII as [`Target::host`] has it, without the final dot, and those below it; or these alone.
+    Name {
+        domain: String,
+        is_itself_meant: bool,
+    },
+    /// The addresses that begin with these bits, in the form of IPv6.
+    Network {
+        address: u128,
+        prefix: u32,
+    },
+}
+
+impl Pattern {
+    /// `None` for what no host can match.
+    fn parse(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::All);
+        }
+        if let Some((network, prefix)) = text.split_once('/') {
+            return Self::network(network, prefix);
+        }
+        // Addresses are compared as numbers, so it does not matter how they are written.
+        match parse_address(text) {
+            Some(address) => Some(Self::Network { address: number(address), prefix: 128 }),
+            None => Self::name(text),
+        }
+    }
+
+    fn network(network: &str, prefix: &str) -> Option<Self> {
+        let (network, prefix) = (parse_address(network)?, parse_number(prefix)?);
+        let prefix = match network {
+            IpAddr::V4(_) if prefix <= 32 => BEFORE_IPV4 + prefix,
+            IpAddr::V6(_) if prefix <= 128 => prefix,
+            _ => return None,
+        };
+        Some(Self::Network { address: number(network), prefix })
+    }
+
+    fn name(text: &str) -> Option<Self> {
+        let text = text.strip_suffix('.').unwrap_or(text);
+        let (domain, is_itself_meant) = match text.strip_prefix("*.") {
+            Some(domain) => (domain, false),
+            None => (text.strip_prefix('.').unwrap_or(text), true),
+        };
+        // A dot at either end, or two in a row: there is no such name.
+        if domain.split('.').any(str::is_empty) || domain.contains(['[', ']', '*']) {
+            return None;
+        }
+        let domain = to_ascii(domain).filter(|domain| domain.parse::<IpAddr>().is_err())?;
+        Some(Self::Name { domain, is_itself_meant })
+    }
+
+    fn matches(&self, host: &Host<'_>) -> bool {
+        match (self, host) {
+            (Self::All, _) => true,
+            (Self::Name { domain, is_itself_meant }, Host::Name(name)) => match name.strip_suffix(domain) {
+                Some("") => *is_itself_meant,
+                Some(below) => below.len() > 1 && below.ends_with('.'),
+                None => false,
+            },
+            (Self::Network { address, prefix }, Host::Address(of_host)) => {
+                // All of IPv4 is a small part of `::/0`, and not what is meant by it.
+                let is_too_wide = *prefix < BEFORE_IPV4 && of_host.to_canonical().is_ipv4();
+                !is_too_wide && (address ^ number(*of_host)).checked_shr(128 - prefix).unwrap_or(0) == 0
+            }
+            (Self::Name { .. } | Self::Network { .. }, _) => false,
+        }
+    }
 }
 
 enum Host<'a> {
@@ -32,65 +146,6 @@ impl<'a> Host<'a> {
             Err(_) => Self::Name(target.host.strip_suffix('.').unwrap_or(&target.host)),
         }
     }
-}
-
-fn is_meant(entry: &str, host: &Host<'_>, port: u16) -> bool {
-    // An IPv6 address without brackets has colons, too.
-    if matches_host(entry, host) {
-        return true;
-    }
-    let Some((rest, only)) = entry.rsplit_once(':') else { return false };
-    parse_number(only) == Some(u32::from(port)) && !rest.contains('/') && matches_host(rest, host)
-}
-
-fn matches_host(entry: &str, host: &Host<'_>) -> bool {
-    match host {
-        _ if entry == "*" => true,
-        Host::Name(name) => matches_name(&entry.to_ascii_lowercase(), name),
-        Host::Address(address) => matches_address(entry, *address),
-    }
-}
-
-/// Both in lower case.
-fn matches_name(entry: &str, name: &str) -> bool {
-    let entry = entry.strip_suffix('.').unwrap_or(entry);
-    let (domain, is_itself_meant) = match entry.strip_prefix("*.") {
-        Some(domain) => (domain, false),
-        None => (entry.strip_prefix('.').unwrap_or(entry), true),
-    };
-    let Some(domain) = ascii(domain) else { return false };
-    let below = name.strip_suffix(&*domain);
-    match below {
-        Some("") => is_itself_meant,
-        Some(below) => below.len() > 1 && below.ends_with('.'),
-        None => false,
-    }
-}
-
-/// A name in another script as the DNS has it; the server's name is in that form.
-fn ascii(domain: &str) -> Option<Cow<'_, str>> {
-    if domain.is_empty() {
-        return None;
-    }
-    if domain.is_ascii() { Some(Cow::Borrowed(domain)) } else { to_ascii(domain).map(Cow::Owned) }
-}
-
-/// Addresses are compared as numbers, so it does not matter how they are written.
-fn matches_address(entry: &str, address: IpAddr) -> bool {
-    let Some((network, prefix)) = entry.split_once('/') else {
-        return parse_address(entry).is_some_and(|entry| number(entry) == number(address));
-    };
-    let (Some(network), Some(prefix)) = (parse_address(network), parse_number(prefix)) else { return false };
-    let prefix = match network {
-        IpAddr::V4(_) if prefix <= 32 => BEFORE_IPV4 + prefix,
-        IpAddr::V6(_) if prefix <= 128 => prefix,
-        _ => return false,
-    };
-    // All of IPv4 is a small part of `::/0`, and not what is meant by it.
-    if prefix < BEFORE_IPV4 && address.to_canonical().is_ipv4() {
-        return false;
-    }
-    (number(network) ^ number(address)).checked_shr(128 - prefix).unwrap_or(0) == 0
 }
 
 /// An address, an IPv6 one with or without its brackets.
@@ -121,7 +176,7 @@ mod tests {
     #[track_caller]
     fn check(url: &str, list: &str, expected: bool) {
         let target = Target::parse(url).unwrap();
-        assert_eq!(lists([list], &target), expected, "{url} and {list:?}");
+        assert_eq!(lists("no_proxy", [list], &target), expected, "{url} and {list:?}");
     }
 
     #[test]
@@ -237,9 +292,9 @@ mod tests {
     fn the_zone_of_a_server_matches_no_name() {
         let target = Target { zone: Some("x.example.com".to_owned()), ..Target::parse("ws://[fe80::1]/").unwrap() };
         for list in ["example.com", ".example.com", "*.example.com", "x.example.com", "fe80::1%x.example.com"] {
-            assert!(!lists([list], &target), "{list}");
+            assert!(!lists("no_proxy", [list], &target), "{list}");
         }
-        assert!(lists(["fe80::/10"], &target) && lists(["[fe80::1]"], &target));
+        assert!(lists("no_proxy", ["fe80::/10"], &target) && lists("no_proxy", ["[fe80::1]"], &target));
     }
 
     #[test]
@@ -269,6 +324,51 @@ mod tests {
     }
 
     #[test]
+    fn what_means_nothing_is_found_by_its_place() {
+        let without_meaning = |lists: &[&str]| parse(lists.iter().copied()).1;
+        let good = "*, a, A.b, .a.b., *.a, a:80, *:80, b\u{fc}cher.example, a_b, ::1, [::1]:80, 10.0.0.1, 10.0.0.1:1, fd00::/8, \
+                    10.0.0.0/0, ::1:80, [fd00::]/8";
+        assert!(without_meaning(&[good]).is_empty(), "{:?}", without_meaning(&[good]));
+        for bad in [
+            ".",
+            "..",
+            "*.",
+            "*.*",
+            "a*.b",
+            "a..b",
+            "*a",
+            "10.0.0.0/33",
+            "10.0.0.0/8/8",
+            "/8",
+            "10.0.0.0/",
+            "fd00::/129",
+            "10.0.0.0/8:80",
+            "127.1",
+            "127.000.0.1",
+            "127.0.0",
+            "192",
+            "[::1",
+            "[127.0.0.1]",
+            "[::1%25eth0]",
+            "::1%eth0",
+            "a:",
+            ":80",
+            "a:0",
+            "a:65536",
+            "a:+80",
+            "http://a",
+            "u:p@a",
+            "\u{fffd}.a",
+            "a%62",
+            "<local>",
+        ] {
+            assert_eq!(without_meaning(&[bad]), [1], "{bad}");
+        }
+        assert_eq!(without_meaning(&["a,, /8 b", "c", "10.0.0.0/33\td"]), [2, 5]);
+        assert!(without_meaning(&["", " , ,"]).is_empty());
+    }
+
+    #[test]
     fn the_table_of_lists() {
         let table = [
             ("ws://any.example/", "*", true),
@@ -287,7 +387,7 @@ mod tests {
         for (url, list, expected) in table {
             check(url, list, expected);
         }
-        assert!(lists(["a.example", "b.example"], &Target::parse("ws://b.example/").unwrap()));
-        assert!(!lists([], &Target::parse("ws://b.example/").unwrap()));
+        assert!(lists("bypass_proxy", ["a.example", "b.example"], &Target::parse("ws://b.example/").unwrap()));
+        assert!(!lists("bypass_proxy", [], &Target::parse("ws://b.example/").unwrap()));
     }
 }

@@ -215,6 +215,42 @@ mod unix {
 
     #[cfg(target_os = "linux")]
     #[test]
+    fn whoever_makes_the_socket_block_does_not_extend_the_wait_for_a_listener_whose_queue_is_full() {
+        let place = Place::new();
+        let (listener, _queued) = place.full();
+        let clone = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&clone);
+        let options = ConnectOptions::new().socket(SocketOptions::new().configure(move |socket| {
+            *kept.lock().unwrap() = Some(socket.try_clone()?);
+            Ok(())
+        }));
+        let over = Arc::new(AtomicU32::new(0));
+        let owner = thread::spawn({
+            let over = Arc::clone(&over);
+            move || {
+                let start = Instant::now();
+                while over.load(Ordering::Relaxed) == 0 && start.elapsed() < 5000 * MS {
+                    if let Some(socket) = &*clone.lock().unwrap() {
+                        socket.set_nonblocking(false).unwrap();
+                    }
+                    thread::sleep(10 * MS);
+                }
+                // Else it would hang.
+                drop(listener);
+            }
+        });
+        let target = place.target("ws://localhost/");
+        let start = Instant::now();
+        let result = dial(&target, &options, soon(300), Tracer::new(), &mut Timings::default());
+        let took = start.elapsed();
+        over.store(1, Ordering::Relaxed);
+        owner.join().unwrap();
+        assert!(matches!(result, Err(Error::Timeout(Phase::Connect))), "{result:?}");
+        assert!((300 * MS..1300 * MS).contains(&took), "{took:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
     fn a_cancel_ends_the_wait_for_a_listener_whose_queue_is_full() {
         let place = Place::new();
         let _full = place.full();

@@ -229,7 +229,7 @@ fn assert_times_out(tls: &TlsOptions, server: impl FnOnce(TcpStream) + Send + 's
 fn the_handshake_ends_at_its_deadline_against_silence_and_against_a_trickle(tls: TlsOptions) {
     // To make a connector takes time too.
     let tls = tls.system_roots(SystemRoots::Excluded);
-    tls::prepare(&tls).unwrap();
+    tls::prepare(&tls, tls::FileWait { deadline: long(), cancellation: None }).unwrap();
     assert_times_out(&tls, |mut socket| drop(io::copy(&mut socket, &mut io::sink())));
     assert_times_out(&tls, |mut socket| {
         // The head of a handshake record of 16 KiB, and then a byte at a time.

@@ -90,12 +90,17 @@ fn handshake(
         let incoming = &mut unfinished.pipe().incoming;
         let n = below.read(incoming.space(), deadline)?;
         if n == 0 {
-            let problem = "the peer ended the connection during the TLS handshake";
-            return Err(Failure::Io(io::Error::new(io::ErrorKind::UnexpectedEof, problem)));
+            return Err(Failure::Io(ended()));
         }
         incoming.received(n);
         attempt = unfinished.advance();
     }
+}
+
+/// The end of the stream, or of TLS (close_notify), where the handshake was to go on.
+#[cold]
+pub(super) fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the connection during the TLS handshake")
 }
 
 /// What is demanded beyond what the library looks after. It looks at this very connection, never at an earlier one.

@@ -1,42 +1,43 @@
 //! The client's certificate and key, read.
 
 use std::borrow::Cow;
-use std::fs;
 
-use super::refuse;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use pkcs8::EncryptedPrivateKeyInfoRef;
+
+use super::{FileWait, files, refuse};
 use crate::error::Result;
 use crate::options::Source;
 
 /// What a PEM block with a key begins with, and what it ends with after the same label (RFC 7468, section 2).
-const BEGIN: &str = "-----BEGIN ";
-const END: &str = "-----END ";
-const DASHES: &str = "-----";
-const PRIVATE_KEY: &str = "PRIVATE KEY";
+pub(super) const BEGIN: &str = "-----BEGIN ";
+pub(super) const END: &str = "-----END ";
+pub(super) const DASHES: &str = "-----";
+pub(super) const PRIVATE_KEY: &str = "PRIVATE KEY";
 
 /// Reads a certificate or a key for the option of this name.
 ///
 /// # Errors
 ///
-/// [`Error::Options`](crate::Error::Options) for a file that cannot be read.
-pub(super) fn read<'a>(option: &'static str, source: &'a Source) -> Result<Cow<'a, [u8]>> {
+/// Those of [`files::read`].
+pub(super) fn read<'a>(option: &'static str, source: &'a Source, wait: FileWait<'_>) -> Result<Cow<'a, [u8]>> {
     match source {
         Source::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
-        Source::File(path) => {
-            let told = |error| refuse(option, format!("{}: {error}", path.display()));
-            fs::read(path).map(Cow::Owned).map_err(told)
-        }
+        Source::File(path) => files::read(option, path, wait).map(Cow::Owned),
     }
 }
 
 /// A private key in PEM form.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum Key<'a> {
-    /// As native-tls wants it.
     Pkcs8(&'a str),
     /// PKCS#8 that needs a password.
     Encrypted(&'a str),
     /// PKCS#1 or SEC1.
     Traditional(&'a str),
+    /// The same with a password, in a form of OpenSSL's own.
+    TraditionalEncrypted,
 }
 
 /// The first private key in a PEM file, which may hold other things too.
@@ -51,20 +52,42 @@ pub(super) fn key(pem: &[u8]) -> Option<Key<'_>> {
         match label.strip_suffix(PRIVATE_KEY) {
             Some("") => return Some(Key::Pkcs8(block)),
             Some("ENCRYPTED ") => return Some(Key::Encrypted(block)),
-            Some(_) if body.contains("Proc-Type: 4,ENCRYPTED") => return None,
+            Some(_) if body.trim_start().starts_with("Proc-Type: 4,ENCRYPTED") => {
+                return Some(Key::TraditionalEncrypted);
+            }
             Some(_) => return Some(Key::Traditional(block)),
             None => rest = &rest[length..],
         }
     }
 }
 
+/// What is wrong where there is no key that can be read.
+pub(super) const NO_KEY: &str = "there is no private key in PEM form";
+pub(super) const OLD_ENCRYPTION: &str =
+    "the key is encrypted in OpenSSL's old form: convert it with `openssl pkcs8 -topk8`";
+
+/// Decrypts a key to PKCS#8 in DER form (RFC 5958, section 3; RFC 8018, section 6.2).
+///
+/// # Errors
+///
+/// [`Error::Options`](crate::Error::Options) for a password that is missing or wrong.
+pub(super) fn decrypt(pem: &str, password: Option<&str>) -> Result<Vec<u8>> {
+    let password = password.ok_or_else(|| refuse(PASSWORD, "the key is encrypted"))?;
+    let decrypted = || {
+        let der = der(pem)?;
+        let encrypted = EncryptedPrivateKeyInfoRef::try_from(&*der).ok()?;
+        Some(encrypted.decrypt(password).ok()?.as_bytes().to_vec())
+    };
+    decrypted().ok_or_else(|| refuse(PASSWORD, "the password is wrong, or the encryption not PBES2"))
+}
+
+const PASSWORD: &str = "client_key_password";
+
 /// What a PEM block holds (RFC 7468, section 3).
-#[cfg(feature = "rustls")]
 pub(super) fn der(block: &str) -> Option<Vec<u8>> {
-    use base64::Engine as _;
     let lines = block.lines().filter(|line| !line.starts_with(DASHES));
     let text: String = lines.flat_map(str::chars).filter(|c| !c.is_ascii_whitespace()).collect();
-    base64::engine::general_purpose::STANDARD.decode(text).ok()
+    STANDARD.decode(text).ok()
 }
 
 #[cfg(test)]
@@ -85,6 +108,7 @@ mod tests {
             (encrypted.clone(), Some(Key::Encrypted(&encrypted))),
             (pkcs1.clone(), Some(Key::Traditional(&pkcs1))),
             (format!("{parameters}\n{sec1}"), Some(Key::Traditional(&sec1))),
+            (pkcs1.replace("AAAA", "Proc-Type: 4,ENCRYPTED\n\nAAAA"), Some(Key::TraditionalEncrypted)),
             (certificate, None),
             (String::new(), None),
             ("-----BEGIN PRIVATE KEY-----\nAAAA".to_owned(), None),

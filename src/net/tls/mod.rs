@@ -6,7 +6,9 @@
 mod connector;
 mod engine;
 mod facts;
+mod files;
 mod handshake;
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 mod identity;
 #[cfg(feature = "native-tls")]
 mod native;
@@ -16,6 +18,8 @@ mod pipe;
 #[cfg(feature = "rustls")]
 mod rustls;
 mod session;
+#[cfg(feature = "native-tls")]
+mod traditional_key;
 mod trust;
 
 use std::net::Shutdown;
@@ -25,6 +29,7 @@ use std::time::Duration;
 use std::{fmt, io, mem};
 
 use self::engine::Engine;
+pub(super) use self::files::FileWait;
 use self::output::Output;
 use self::session::Session;
 use super::deadline::{Deadline, SendTimer, timed_out};
@@ -45,9 +50,11 @@ const MAX_ANSWERS: usize = 64 * 1024;
 ///
 /// # Errors
 ///
-/// [`Error::Options`](crate::Error::Options) for certificates and keys that cannot be read, and for what the backend cannot do.
-pub(crate) fn prepare(options: &TlsOptions) -> Result<()> {
-    connector::ready(options).map(drop)
+/// [`Error::Options`](crate::Error::Options) for certificates and keys that cannot be read, and for what the backend cannot do;
+/// for a file that blocks [`Error::Timeout`](crate::Error::Timeout) at the deadline and [`Error::Io`](crate::Error::Io) when the opening is
+/// called off.
+pub(crate) fn prepare(options: &TlsOptions, wait: FileWait<'_>) -> Result<()> {
+    connector::ready(options, wait).map(drop)
 }
 
 /// Speaks TLS as a client over `below`, with the server that is called `host` in the URL. Its certificate has to be for
@@ -60,7 +67,8 @@ pub(crate) fn prepare(options: &TlsOptions) -> Result<()> {
 /// [`Error::Io`](crate::Error::Io) when the connection is lost.
 pub(crate) fn connect(below: Stream, options: &TlsOptions, host: &str, deadline: Deadline) -> Result<Stream> {
     let name = options.server_hostname.as_deref().unwrap_or(host);
-    let engine = handshake::connect(&below, connector::ready(options)?, name, deadline)?;
+    let ready = connector::ready(options, FileWait { deadline, cancellation: None })?;
+    let engine = handshake::connect(&below, ready, name, deadline)?;
     Ok(Tls::over(below, engine, name))
 }
 

@@ -1,5 +1,6 @@
 //! The platform's library, through native-tls.
 
+use std::borrow::Cow;
 use std::io;
 
 use native_tls::{
@@ -8,10 +9,10 @@ use native_tls::{
 };
 
 use super::engine::{Engine, Handshake};
-use super::handshake::{Attempt, Failure};
-use super::identity::{self, Key};
+use super::handshake::{Attempt, Failure, ended};
+use super::identity::{self, Key, NO_KEY, OLD_ENCRYPTION};
 use super::pipe::Pipe;
-use super::{refuse, trust};
+use super::{FileWait, refuse, traditional_key, trust};
 use crate::error::{Result, TlsErrorKind};
 use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 
@@ -20,7 +21,7 @@ use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 /// # Errors
 ///
 /// [`Error::Options`] for certificates and keys that cannot be read, and for what this backend cannot do.
-pub(super) fn connector(options: &TlsOptions, alpn: &[String]) -> Result<TlsConnector> {
+pub(super) fn connector(options: &TlsOptions, alpn: &[String], wait: FileWait<'_>) -> Result<TlsConnector> {
     refuse_what_rustls_only_does(options)?;
     let alpn: Vec<&str> = alpn.iter().map(String::as_str).collect();
     let mut builder = TlsConnector::builder();
@@ -32,11 +33,11 @@ pub(super) fn connector(options: &TlsOptions, alpn: &[String]) -> Result<TlsConn
         .disable_built_in_roots(options.system_roots == SystemRoots::Excluded)
         .danger_accept_invalid_certs(options.invalid_certs == Danger::Accepted)
         .danger_accept_invalid_hostnames(options.invalid_hostnames == Danger::Accepted);
-    for bundle in trust::read(options)? {
+    for bundle in trust::read(options, wait)? {
         add_authorities(&mut builder, &bundle.pem).map_err(|problem| bundle.refuse(&problem))?;
     }
     if let Some(own) = &options.identity {
-        builder.identity(read_identity(own)?);
+        builder.identity(read_identity(own, options.key_password.as_deref(), wait)?);
     }
     // What else can be wrong has been looked at; whether a key fits its certificate has not.
     let option = options.identity.as_ref().map_or("tls", Identity::option);
@@ -48,7 +49,6 @@ fn refuse_what_rustls_only_does(options: &TlsOptions) -> Result<()> {
         ("cipher_suites", !options.cipher_suites.is_empty()),
         ("key_exchange_groups", !options.key_exchange_groups.is_empty()),
         ("key_log", options.key_log),
-        ("client_key_password", options.key_password.is_some()),
     ];
     match asked.iter().find(|(_, asked)| *asked) {
         Some((option, _)) => Err(refuse(option, "native-tls has no such setting: rustls only")),
@@ -74,7 +74,7 @@ fn add_authorities(builder: &mut TlsConnectorBuilder, pem: &[u8]) -> std::result
     Ok(())
 }
 
-fn read_identity(own: &Identity) -> Result<native_tls::Identity> {
+fn read_identity(own: &Identity, password: Option<&str>, wait: FileWait<'_>) -> Result<native_tls::Identity> {
     let option = own.option();
     let refused = |error: native_tls::Error| refuse(option, error.to_string());
     match own {
@@ -83,24 +83,27 @@ fn read_identity(own: &Identity) -> Result<native_tls::Identity> {
             Err(refuse(option, "the password has a NUL character"))
         }
         Identity::Pkcs12 { bundle, password } => {
-            native_tls::Identity::from_pkcs12(&identity::read(option, bundle)?, password).map_err(refused)
+            native_tls::Identity::from_pkcs12(&identity::read(option, bundle, wait)?, password).map_err(refused)
         }
         Identity::Pem { chain, key } => {
-            let (chain, key) = (identity::read(option, chain)?, identity::read(option, key)?);
-            let key = pkcs8(&key).map_err(|problem| refuse(option, problem))?;
+            let (chain, key) = (identity::read(option, chain, wait)?, identity::read(option, key, wait)?);
+            let key = pkcs8(option, &key, password)?;
             native_tls::Identity::from_pkcs8(&chain, key.as_bytes()).map_err(refused)
         }
     }
 }
 
-fn pkcs8(pem: &[u8]) -> std::result::Result<&str, &'static str> {
+/// The key as native-tls wants it.
+fn pkcs8<'a>(option: &'static str, pem: &'a [u8], password: Option<&str>) -> Result<Cow<'a, str>> {
     match identity::key(pem) {
-        Some(Key::Pkcs8(key)) => Ok(key),
-        Some(Key::Encrypted(_)) => Err("the key is encrypted: rustls only, or PKCS#12 with client_pkcs12"),
-        Some(Key::Traditional(_)) => {
-            Err("the key is PKCS#1 or SEC1: rustls only, or converted with `openssl pkcs8 -topk8 -nocrypt`")
-        }
-        None => Err("there is no private key in PEM form"),
+        Some(Key::Pkcs8(key)) => Ok(Cow::Borrowed(key)),
+        Some(Key::Encrypted(key)) => Ok(Cow::Owned(traditional_key::pem(&identity::decrypt(key, password)?))),
+        Some(Key::Traditional(key)) => match traditional_key::to_pkcs8(key) {
+            Some(key) => Ok(Cow::Owned(traditional_key::pem(&key))),
+            None => Err(refuse(option, "the key is neither PKCS#8, PKCS#1 nor SEC1 with the name of its curve")),
+        },
+        Some(Key::TraditionalEncrypted) => Err(refuse(option, OLD_ENCRYPTION)),
+        None => Err(refuse(option, NO_KEY)),
     }
 }
 
@@ -119,7 +122,11 @@ fn attempt(attempt: std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>) 
         Ok(stream) => Attempt::Done(Box::new(stream)),
         Err(HandshakeError::WouldBlock(unfinished)) => Attempt::Unfinished(Box::new(unfinished)),
         Err(HandshakeError::Failure(error)) => {
-            Attempt::Failed(Failure::Tls { kind: kind(&error.to_string()), problem: error.into() })
+            let words = error.to_string();
+            if is_close_notify(&words) {
+                return Attempt::Failed(Failure::Io(ended()));
+            }
+            Attempt::Failed(Failure::Tls { kind: kind(&words), problem: error.into() })
         }
     }
 }
@@ -190,6 +197,12 @@ impl Engine for TlsStream<Pipe> {
     }
 }
 
+/// Whether the peer has ended TLS in order (RFC 8446, section 6.1), by what OpenSSL, Secure Transport and Schannel say: it is gone, and
+/// nothing is wrong with TLS.
+fn is_close_notify(words: &str) -> bool {
+    ["session has been shut down", "closed gracefully", "context has expired"].iter().any(|known| words.contains(known))
+}
+
 /// What the words of OpenSSL, Secure Transport and Schannel come to.
 fn kind(words: &str) -> TlsErrorKind {
     const WORDS: &[(TlsErrorKind, &[&str])] = &[
@@ -225,6 +238,7 @@ fn kind(words: &str) -> TlsErrorKind {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::net::deadline::Deadline;
 
     #[test]
     fn the_words_of_each_library_are_understood() {
@@ -259,20 +273,31 @@ mod tests {
     }
 
     #[test]
+    fn the_end_of_tls_is_no_failure_of_it() {
+        for words in [
+            "the SSL session has been shut down",
+            "connection closed gracefully (-9805)",
+            "The context has expired and can no longer be used. (os error -2146893033)",
+        ] {
+            assert!(is_close_notify(words), "{words}");
+        }
+        assert!(!is_close_notify("certificate has expired") && !is_close_notify("unexpected EOF"));
+    }
+
+    #[test]
     fn what_only_rustls_can_do_is_refused_by_name() {
         let options = TlsOptions::new;
-        let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-        let pkcs1 = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
         let cases = [
             ("cipher_suites", options().cipher_suites(["TLS_AES_128_GCM_SHA256"])),
             ("key_exchange_groups", options().key_exchange_groups(["x25519"])),
             ("key_log", options().key_log()),
-            ("client_key_password", options().client_key_password("password")),
-            ("client_cert_pem", options().client_cert_pem("", encrypted)),
-            ("client_cert_pem", options().client_cert_pem("", pkcs1)),
         ];
         for (name, options) in cases {
-            let Err(Error::Options(error)) = connector(&options, &[]) else { panic!("{name}") };
+            let Err(Error::Options(error)) =
+                connector(&options, &[], FileWait { deadline: Deadline::NEVER, cancellation: None })
+            else {
+                panic!("{name}")
+            };
             assert_eq!(error.option, name);
             assert!(error.problem.contains("rustls only"), "{error}");
         }

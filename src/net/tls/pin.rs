@@ -11,8 +11,8 @@ use crate::error::Result;
 pub(super) type Pin = [u8; 32];
 
 /// DER tags (X.690, section 8.1.2).
-const INTEGER: u8 = 0x02;
-const SEQUENCE: u8 = 0x30;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const SEQUENCE: u8 = 0x30;
 /// `[0]`, constructed: the version of a certificate, which is not there in version 1.
 const VERSION: u8 = 0xA0;
 
@@ -54,13 +54,13 @@ fn public_key(certificate: &[u8]) -> Option<&[u8]> {
 }
 
 /// One value in DER form.
-struct Value<'a> {
-    whole: &'a [u8],
-    content: &'a [u8],
+pub(super) struct Value<'a> {
+    pub(super) whole: &'a [u8],
+    pub(super) content: &'a [u8],
 }
 
 /// Takes a value with this tag off the front. Lengths are definite and as short as can be (X.690, section 10.1).
-fn take(bytes: &[u8], tag: u8) -> Option<(Value<'_>, &[u8])> {
+pub(super) fn take(bytes: &[u8], tag: u8) -> Option<(Value<'_>, &[u8])> {
     let (head, length) = match *bytes.get(..2)? {
         [first, _] if first != tag => return None,
         [_, length @ ..=0x7F] => (2, usize::from(length)),

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use super::refuse;
+use super::files::{self, told};
+use super::{FileWait, refuse};
 use crate::error::{Error, Result};
 use crate::options::{Authorities, TlsOptions};
 
@@ -32,11 +33,8 @@ impl Bundle {
         }
     }
 
-    fn read(option: &'static str, path: PathBuf) -> Result<Self> {
-        match fs::read(&path) {
-            Ok(pem) => Ok(Self { pem, option, path: Some(path) }),
-            Err(error) => Err(refuse(option, told(&path, error))),
-        }
+    fn read(option: &'static str, path: PathBuf, wait: FileWait<'_>) -> Result<Self> {
+        Ok(Self { pem: files::read(option, &path, wait)?, option, path: Some(path) })
     }
 }
 
@@ -44,39 +42,39 @@ impl Bundle {
 ///
 /// # Errors
 ///
-/// [`Error::Options`] for what cannot be read.
-pub(super) fn read(options: &TlsOptions) -> Result<Vec<Bundle>> {
+/// Those of [`files::read`].
+pub(super) fn read(options: &TlsOptions, wait: FileWait<'_>) -> Result<Vec<Bundle>> {
     let mut bundles = Vec::new();
     for authorities in &options.authorities {
         match authorities {
             Authorities::Pem(pem) => bundles.push(Bundle { pem: pem.to_vec(), option: "ca_certs_pem", path: None }),
-            Authorities::File(path) => bundles.push(Bundle::read("ca_certs", path.clone())?),
-            Authorities::Directory(path) => read_directory(&mut bundles, "ca_certs_dir", path)?,
+            Authorities::File(path) => bundles.push(Bundle::read("ca_certs", path.clone(), wait)?),
+            Authorities::Directory(path) => read_directory(&mut bundles, "ca_certs_dir", path, wait)?,
         }
     }
     if let Some(path) = env::var_os(VARIABLE).filter(|path| options.authorities.is_empty() && !path.is_empty()) {
-        read_any(&mut bundles, path.into())?
+        read_any(&mut bundles, path.into(), wait)?
     }
     Ok(bundles)
 }
 
 /// A file or a directory.
-fn read_any(bundles: &mut Vec<Bundle>, path: PathBuf) -> Result<()> {
+fn read_any(bundles: &mut Vec<Bundle>, path: PathBuf, wait: FileWait<'_>) -> Result<()> {
     if path.is_dir() {
-        return read_directory(bundles, VARIABLE, &path);
+        return read_directory(bundles, VARIABLE, &path, wait);
     }
-    bundles.push(Bundle::read(VARIABLE, path)?);
+    bundles.push(Bundle::read(VARIABLE, path, wait)?);
     Ok(())
 }
 
-/// The files right in a directory that hold certificates. Others lie there too: keys, lists, links that lead nowhere.
-fn read_directory(bundles: &mut Vec<Bundle>, option: &'static str, directory: &Path) -> Result<()> {
+/// The files right in a directory that hold certificates. Others lie there too: keys, lists, archives, links that lead nowhere.
+fn read_directory(bundles: &mut Vec<Bundle>, option: &'static str, directory: &Path, wait: FileWait<'_>) -> Result<()> {
     let before = bundles.len();
     let list = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
     let mut paths = list().map_err(|error| refuse(option, told(directory, error)))?;
     paths.sort();
-    for path in paths.into_iter().filter(|path| path.is_file()) {
-        let bundle = Bundle::read(option, path)?;
+    for path in paths.into_iter().filter(|path| files::may_be_read(path)) {
+        let bundle = Bundle::read(option, path, wait)?;
         if bundle.pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
             bundles.push(bundle);
         }
@@ -85,8 +83,4 @@ fn read_directory(bundles: &mut Vec<Bundle>, option: &'static str, directory: &P
         return Err(refuse(option, told(directory, "no file in it holds a certificate in PEM form")));
     }
     Ok(())
-}
-
-fn told(path: &Path, problem: impl std::fmt::Display) -> String {
-    format!("{}: {problem}", path.display())
 }

@@ -12,7 +12,6 @@ use super::TlsOptions;
 /// | feature of this crate | `native-tls`, on by default | `rustls` |
 /// | needs | on Linux OpenSSL and its headers | a C compiler |
 /// | [PKCS#12](TlsOptions::client_pkcs12) | yes | no |
-/// | [encrypted keys](TlsOptions::client_key_password), PKCS#1, SEC1 | no | yes |
 /// | [cipher suites](TlsOptions::cipher_suites), [groups](TlsOptions::key_exchange_groups), [key log](TlsOptions::key_log) | no | yes |
 /// | the name alone can be [checked](TlsOptions::danger_accept_invalid_certs) | no | yes |
 /// | [`TlsError::kind`](crate::TlsError::kind) | from the words of the library | precise |

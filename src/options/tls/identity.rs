@@ -62,8 +62,9 @@ impl TlsOptions {
     /// Shows this certificate: a PEM file that begins with it and may go on with those of the authorities between it and one
     /// that the server knows, and a PEM file with its key. Both may be the same file.
     ///
-    /// The key is in PKCS#8 form (`BEGIN PRIVATE KEY`). PKCS#1, SEC1 and encrypted PKCS#8 are for rustls only;
-    /// `openssl pkcs8 -topk8 -nocrypt` converts all of them.
+    /// The key is in PKCS#8 form (`BEGIN PRIVATE KEY`, or `BEGIN ENCRYPTED PRIVATE KEY` with a
+    /// [password](Self::client_key_password)), in PKCS#1 (`BEGIN RSA PRIVATE KEY`) or in SEC1 (`BEGIN EC PRIVATE KEY`). One that OpenSSL has
+    /// encrypted in its old form (`Proc-Type: 4,ENCRYPTED`) is refused; `openssl pkcs8 -topk8` converts it.
     ///
     /// Default: none.
     #[doc(alias = "certfile")]
@@ -82,7 +83,7 @@ impl TlsOptions {
     }
 
     /// The password of an encrypted PKCS#8 key (`BEGIN ENCRYPTED PRIVATE KEY`, RFC 5958) that is given to
-    /// [`client_cert`](Self::client_cert): rustls only. For native-tls there is [`client_pkcs12`](Self::client_pkcs12).
+    /// [`client_cert`](Self::client_cert). The encryption is PBES2 (RFC 8018) with PBKDF2 or scrypt, as OpenSSL has it.
     ///
     /// Default: none.
     #[doc(alias = "password")]

@@ -32,6 +32,9 @@ impl TlsOptions {
     ///
     /// Nothing else is relaxed: the certificate still has to be valid, and for the right name.
     ///
+    /// A FIFO, such as a shell's `<(…)`, is read to its end; on Unix the open timeout and a cancellation end the wait for it. No file may be
+    /// larger than 16 MiB. The same holds for the other files that are named here.
+    ///
     /// Default: none but those of the system.
     #[doc(alias = "ca_cert")]
     #[doc(alias = "cafile")]

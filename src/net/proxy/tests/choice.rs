@@ -1,9 +1,13 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, ProxyError, ProxyUrlError};
+use crate::net::deadline::Deadline;
 use crate::net::proxy::{Hop, choose_from};
+use crate::net::tls::FileWait;
 use crate::options::{ConnectOptions, Proxy};
 use crate::url::Target;
+
+const WAIT: FileWait<'_> = FileWait { deadline: Deadline::NEVER, cancellation: None };
 
 /// An environment with a proxy for everything.
 const EVERYWHERE: &[(&str, &str)] = &[("all_proxy", "http://environment:1"), ("no_proxy", "direct.example")];
@@ -101,10 +105,10 @@ fn what_cannot_be_said_to_a_proxy_is_refused_before_it_is_asked() {
     ];
     for (url, proxy, expected) in table {
         let hop = chosen(url, &ConnectOptions::new().proxy(proxy), &[]).unwrap().unwrap();
-        let Err(Error::Proxy(error)) = hop.check(&Target::parse(url).unwrap()) else { panic!("{url}: {hop:?}") };
+        let Err(Error::Proxy(error)) = hop.check(&Target::parse(url).unwrap(), WAIT) else { panic!("{url}: {hop:?}") };
         assert!(format!("{error:?}").starts_with(expected) && !error.is_retryable(), "{url}: {error:?}");
     }
     let unreadable = Proxy::new("https://p").tls(crate::TlsOptions::new().ca_certs("/nowhere.pem"));
     let hop = chosen("ws://a/", &ConnectOptions::new().proxy(unreadable), &[]).unwrap().unwrap();
-    assert!(matches!(hop.check(&Target::parse("ws://a/").unwrap()), Err(Error::Options(_))));
+    assert!(matches!(hop.check(&Target::parse("ws://a/").unwrap(), WAIT), Err(Error::Options(_))));
 }

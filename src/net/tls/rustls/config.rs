@@ -1,8 +1,9 @@
 //! From options to a configuration of rustls.
 
-use std::env;
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{env, fmt};
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
@@ -11,7 +12,7 @@ use rustls::{ClientConfig, KeyLogFile, RootCertStore, SupportedProtocolVersion};
 use super::verifier::Lenient;
 use super::{identity, roots};
 use crate::error::{Error, Result};
-use crate::net::tls::refuse;
+use crate::net::tls::{FileWait, files, refuse};
 use crate::options::{Danger, TlsOptions, TlsVersion};
 
 /// Names the file that keys are written to, by custom.
@@ -22,20 +23,24 @@ const KEY_LOG: &str = "SSLKEYLOGFILE";
 /// # Errors
 ///
 /// [`Error::Options`] for certificates and keys that cannot be read, and for what rustls does not know.
-pub(in crate::net::tls) fn client_config(options: &TlsOptions, alpn: &[String]) -> Result<Arc<ClientConfig>> {
+pub(in crate::net::tls) fn client_config(
+    options: &TlsOptions,
+    alpn: &[String],
+    wait: FileWait<'_>,
+) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(provider(options)?);
     let algorithms = provider.signature_verification_algorithms;
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions(options))
         .map_err(|error| refuse("cipher_suites", error.to_string()))?;
-    let config = match verifier(options, algorithms)? {
+    let config = match verifier(options, algorithms, wait)? {
         Verifier::Strict(roots) => config.with_root_certificates(roots),
         Verifier::Lenient(lenient) => config.dangerous().with_custom_certificate_verifier(Arc::new(lenient)),
     };
     let mut config = match &options.identity {
         None => config.with_no_client_auth(),
         Some(own) => {
-            let (chain, key) = identity::read(own, options.key_password.as_deref())?;
+            let (chain, key) = identity::read(own, options.key_password.as_deref(), wait)?;
             config.with_client_auth_cert(chain, key).map_err(|error| refuse(own.option(), error.to_string()))?
         }
     };
@@ -63,7 +68,7 @@ fn provider(options: &TlsOptions) -> Result<CryptoProvider> {
 }
 
 /// The IANA name, which rustls changes a little for the suites of TLS 1.3.
-pub(super) fn name_of(value: impl std::fmt::Debug) -> String {
+pub(super) fn name_of(value: impl fmt::Debug) -> String {
     format!("{value:?}").replacen("TLS13_", "TLS_", 1)
 }
 
@@ -97,10 +102,10 @@ enum Verifier {
     Lenient(Lenient),
 }
 
-fn verifier(options: &TlsOptions, algorithms: WebPkiSupportedAlgorithms) -> Result<Verifier> {
+fn verifier(options: &TlsOptions, algorithms: WebPkiSupportedAlgorithms, wait: FileWait<'_>) -> Result<Verifier> {
     let (invalid_certs, invalid_hostnames) = (options.invalid_certs, options.invalid_hostnames);
     let roots = match invalid_certs {
-        Danger::Refused => roots::roots(options)?,
+        Danger::Refused => roots::roots(options, wait)?,
         Danger::Accepted => RootCertStore::empty(),
     };
     if (invalid_certs, invalid_hostnames) == (Danger::Refused, Danger::Refused) {
@@ -111,12 +116,23 @@ fn verifier(options: &TlsOptions, algorithms: WebPkiSupportedAlgorithms) -> Resu
 
 /// A log of keys that can be written to, if there is to be one.
 fn key_log() -> Result<KeyLogFile> {
+    let Some(path) = env::var_os(KEY_LOG).map(PathBuf::from) else { return Ok(KeyLogFile::new()) };
+    let refused = |problem: &dyn fmt::Display| refuse("key_log", files::told(&path, problem));
+    // Rustls writes to it in the midst of a handshake, and waits for whoever reads.
+    if is_fifo(&path) {
+        return Err(refused(&"a FIFO, which would block"));
+    }
     let log = KeyLogFile::new();
-    match env::var_os(KEY_LOG) {
-        Some(path) => match File::options().append(true).open(&path) {
-            Ok(_) => Ok(log),
-            Err(error) => Err(refuse("key_log", format!("{}: {error}", path.display()))),
-        },
-        None => Ok(log),
+    File::options().append(true).open(&path).map_err(|error| refused(&error))?;
+    Ok(log)
+}
+
+fn is_fifo(path: &Path) -> bool {
+    #[cfg(unix)]
+    return path.metadata().is_ok_and(|metadata| std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type()));
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
     }
 }

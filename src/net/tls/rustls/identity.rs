@@ -1,12 +1,11 @@
 //! The client's certificate and key, as rustls wants them.
 
-use pkcs8::EncryptedPrivateKeyInfoRef;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::error::Result;
-use crate::net::tls::identity::{self, Key};
-use crate::net::tls::refuse;
+use crate::net::tls::identity::{self, Key, NO_KEY, OLD_ENCRYPTION};
+use crate::net::tls::{FileWait, refuse};
 use crate::options::Identity;
 
 /// A certificate with those above it, and its key.
@@ -17,10 +16,10 @@ pub(super) type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 /// # Errors
 ///
 /// [`Error::Options`](crate::Error::Options) for what cannot be read, for a password that is missing or wrong, and for PKCS#12.
-pub(super) fn read(own: &Identity, password: Option<&str>) -> Result<Own> {
+pub(super) fn read(own: &Identity, password: Option<&str>, wait: FileWait<'_>) -> Result<Own> {
     let option = own.option();
     let (chain, key) = match own {
-        Identity::Pem { chain, key } => (identity::read(option, chain)?, identity::read(option, key)?),
+        Identity::Pem { chain, key } => (identity::read(option, chain, wait)?, identity::read(option, key, wait)?),
         Identity::Pkcs12 { .. } => {
             let problem = "rustls does not read PKCS#12: native-tls only, or converted with `openssl pkcs12 -nodes`";
             return Err(refuse(option, problem));
@@ -37,18 +36,9 @@ pub(super) fn read(own: &Identity, password: Option<&str>) -> Result<Own> {
             Err(error) => Err(refuse(option, error.to_string())),
         },
         Some(Key::Encrypted(key)) => {
-            let password = password.ok_or_else(|| refuse("client_key_password", "the key is encrypted"))?;
-            let problem = || refuse("client_key_password", "the password is wrong, or the encryption not PBES2");
-            Ok((chain, decrypt(key, password).ok_or_else(problem)?))
+            Ok((chain, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity::decrypt(key, password)?))))
         }
-        None => Err(refuse(option, "there is no private key in PEM form")),
+        Some(Key::TraditionalEncrypted) => Err(refuse(option, OLD_ENCRYPTION)),
+        None => Err(refuse(option, NO_KEY)),
     }
-}
-
-/// Decrypts a key (RFC 5958, section 3; RFC 8018, section 6.2).
-fn decrypt(pem: &str, password: &str) -> Option<PrivateKeyDer<'static>> {
-    let der = identity::der(pem)?;
-    let encrypted = EncryptedPrivateKeyInfoRef::try_from(&*der).ok()?;
-    let key = encrypted.decrypt(password).ok()?;
-    Some(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec())))
 }

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::error::Result;
 use crate::net::tls::trust::Bundle;
-use crate::net::tls::{refuse, trust};
+use crate::net::tls::{FileWait, refuse, trust};
 use crate::options::{SystemRoots, TlsOptions};
 
 /// Those that the system trusts: read once in the life of the process.
@@ -19,8 +19,8 @@ static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
 /// # Errors
 ///
 /// [`Error::Options`](crate::Error::Options) for certificates that cannot be read.
-pub(super) fn roots(options: &TlsOptions) -> Result<RootCertStore> {
-    let bundles = trust::read(options)?;
+pub(super) fn roots(options: &TlsOptions, wait: FileWait<'_>) -> Result<RootCertStore> {
+    let bundles = trust::read(options, wait)?;
     let mut roots = match options.system_roots {
         SystemRoots::Included if bundles.is_empty() => system().map_err(|problem| refuse("system_roots", problem))?,
         // Those that are named may be enough.

@@ -1,0 +1,137 @@
+//! Files of certificates and keys that are no usual files: they block, never end, or are far too large.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, Phase, TlsOptions, WebSocket};
+
+use crate::tls_peer::{Authority, Leaf, Validity};
+use crate::{directory, echo, module, options, refused, serve_tungstenite};
+
+on_each_backend! {
+    a_file_that_blocks_costs_the_open_timeout_and_no_more
+    a_cancel_ends_the_wait_for_a_file_that_blocks
+    what_comes_through_a_pipe_is_read_to_its_end
+    a_file_that_never_ends_or_is_too_large_is_refused_by_name
+}
+
+const LIMIT: Duration = Duration::from_millis(300);
+
+pub(crate) fn fifo(path: PathBuf) -> PathBuf {
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+/// Options that name this file, each in another way.
+fn naming(path: &Path, tls: &TlsOptions, leaf: &Leaf, directory: &Path) -> Vec<TlsOptions> {
+    let (cert, key) = (directory.join("cert.pem"), directory.join("key.pem"));
+    fs::write(&cert, &leaf.cert).unwrap();
+    fs::write(&key, &leaf.key).unwrap();
+    let mut all =
+        vec![tls.clone().ca_certs(path), tls.clone().client_cert(path, key), tls.clone().client_cert(cert, path)];
+    if module(tls) == "on_native_tls" {
+        all.push(tls.clone().client_pkcs12(path, ""));
+    }
+    all
+}
+
+/// Opens on a thread of its own, so that what hangs fails.
+fn open(options: ConnectOptions, url: &str) -> (websocket_sync::Result<WebSocket>, Duration) {
+    let url = url.to_owned();
+    let (done, outcome) = mpsc::channel();
+    thread::spawn(move || {
+        let start = Instant::now();
+        let result = options.connect(&url);
+        let _ = done.send((result, start.elapsed()));
+    });
+    outcome.recv_timeout(Duration::from_secs(10)).expect("it waits without a bound")
+}
+
+fn a_file_that_blocks_costs_the_open_timeout_and_no_more(tls: TlsOptions) {
+    let leaf = Authority::new().leaf("client.example", Validity::Now);
+    let files = directory(&format!("fifo-{}", module(&tls)));
+    let path = fifo(files.join("fifo"));
+    // Nobody writes, and then somebody who does not end.
+    for writes in [false, true] {
+        for tls in naming(&path, &tls, &leaf, &files) {
+            let writer = writes.then(|| File::options().read(true).write(true).open(&path).unwrap());
+            if let Some(mut writer) = writer.as_ref() {
+                writer.write_all(b"-----BEGIN CERTIFICATE-----\n").unwrap();
+            }
+            let (result, took) = open(options(tls).open_timeout(LIMIT), "wss://localhost:9/");
+            assert!(matches!(result, Err(Error::Timeout(Phase::Tls))), "{result:?}");
+            assert!(took >= LIMIT && took < LIMIT + Duration::from_secs(1), "{took:?}");
+        }
+    }
+    fs::remove_dir_all(files).unwrap();
+}
+
+fn a_cancel_ends_the_wait_for_a_file_that_blocks(tls: TlsOptions) {
+    let leaf = Authority::new().leaf("client.example", Validity::Now);
+    let files = directory(&format!("cancel-{}", module(&tls)));
+    let path = fifo(files.join("fifo"));
+    for tls in naming(&path, &tls, &leaf, &files) {
+        let cancellation = Cancellation::new();
+        let canceller = cancellation.clone();
+        thread::spawn(move || {
+            thread::sleep(LIMIT);
+            canceller.cancel();
+        });
+        let options = options(tls).open_timeout(Duration::MAX).cancellation(&cancellation);
+        let (result, took) = open(options, "wss://localhost:9/");
+        assert_eq!(result.unwrap_err().close_info().unwrap().cause, CloseCause::Cancelled);
+        assert!(took < LIMIT + Duration::from_secs(1), "{took:?}");
+    }
+    fs::remove_dir_all(files).unwrap();
+}
+
+/// A shell's `<(…)`.
+fn what_comes_through_a_pipe_is_read_to_its_end(tls: TlsOptions) {
+    let authority = Authority::new();
+    let files = directory(&format!("pipe-{}", module(&tls)));
+    let path = fifo(files.join("fifo"));
+    let writer = thread::spawn({
+        let (path, pem) = (path.clone(), authority.pem.clone());
+        move || {
+            thread::sleep(Duration::from_millis(50));
+            let mut file = File::options().write(true).open(path).unwrap();
+            for piece in pem.as_bytes().chunks(100) {
+                file.write_all(piece).unwrap();
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+    });
+    let (url, server) = serve_tungstenite(authority.server("localhost"), echo);
+    let (result, _) = open(options(tls.ca_certs(path)), &url);
+    result.unwrap().close().unwrap();
+    writer.join().unwrap();
+    server.join().unwrap().unwrap();
+    fs::remove_dir_all(files).unwrap();
+}
+
+fn a_file_that_never_ends_or_is_too_large_is_refused_by_name(tls: TlsOptions) {
+    let authority = Authority::new();
+    let leaf = authority.leaf("client.example", Validity::Now);
+    let files = directory(&format!("large-{}", module(&tls)));
+    // It takes no room.
+    let large = files.join("large.pem");
+    File::create(&large).unwrap().set_len(1 << 40).unwrap();
+    for path in [&large, Path::new("/dev/zero")] {
+        for tls in naming(path, &tls, &leaf, &files) {
+            let (_, problem) = refused(tls);
+            let told = format!("{}: larger than 16 MiB", path.display());
+            assert_eq!(problem, told);
+        }
+    }
+    // In a directory it is one of those that are passed over.
+    fs::write(files.join("ca.pem"), &authority.pem).unwrap();
+    let (url, server) = serve_tungstenite(authority.server("localhost"), echo);
+    options(tls.ca_certs_dir(&files)).connect(&url).unwrap().close().unwrap();
+    server.join().unwrap().unwrap();
+    fs::remove_dir_all(files).unwrap();
+}

@@ -25,6 +25,7 @@ on_each_backend! {
     a_directory_may_hold_anything_beside_certificates
     what_is_no_pin_and_no_directory_is_refused_by_name
     the_environment_names_authorities_for_those_who_name_none
+    authorities_that_are_named_replace_those_of_the_system
 }
 
 const TLS13: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -269,4 +270,34 @@ fn connect_by_environment(part: &str, tls: TlsOptions) {
         "unset" => assert_eq!(kind(meet(config, tls).0), TlsErrorKind::UnknownIssuer),
         other => panic!("{other}"),
     }
+}
+
+/// The system's authorities are those in the file that this variable names, for OpenSSL and for rustls.
+fn authorities_that_are_named_replace_those_of_the_system(tls: TlsOptions) {
+    if let Ok(server) = env::var(PART) {
+        return connect_beside_the_system(&server, &tls);
+    }
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let test = format!("trust::{}::authorities_that_are_named_replace_those_of_the_system", module(&tls));
+    let server = directory(&format!("system-{}", module(&tls)));
+    let authority = Authority::new();
+    let leaf = authority.leaf("localhost", Validity::Now);
+    for (name, text) in [("ca.pem", &authority.pem), ("cert", &leaf.cert), ("key", &leaf.key)] {
+        fs::write(server.join(name), text).unwrap();
+    }
+    again_with(&test, "SSL_CERT_FILE", server.join("ca.pem").as_os_str(), server.to_str().unwrap());
+    fs::remove_dir_all(server).unwrap();
+}
+
+fn connect_beside_the_system(server: &str, tls: &TlsOptions) {
+    let read = |name| fs::read_to_string(Path::new(server).join(name)).unwrap();
+    let config = Leaf { cert: read("cert"), key: read("key"), pin: String::new() }.config(TLS13, None);
+    let connect = |tls: TlsOptions| meet(config.clone(), tls).0;
+    let named = tls.clone().ca_certs_pem(Authority::new().pem);
+    drop(connect(tls.clone()).unwrap());
+    assert_eq!(kind(connect(named.clone())), TlsErrorKind::UnknownIssuer);
+    drop(connect(named.system_roots(SystemRoots::Included)).unwrap());
+    assert_eq!(kind(connect(tls.clone().system_roots(SystemRoots::Excluded))), TlsErrorKind::UnknownIssuer);
 }

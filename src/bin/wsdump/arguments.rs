@@ -69,7 +69,7 @@ pub(crate) struct Arguments {
     /// Accept any certificate of the server, for any name
     #[arg(short, long, help_heading = TLS)]
     pub(crate) nocert: bool,
-    /// Trust the authorities in this PEM file too
+    /// Trust the authorities in this PEM file, in place of the system's
     #[arg(long, value_name = "FILE", help_heading = TLS)]
     pub(crate) ca: Vec<PathBuf>,
     /// Show this certificate to a server that asks: a PEM file, with its key in --key or in the same file

@@ -24,16 +24,17 @@ use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 pub(super) fn connector(options: &TlsOptions, alpn: &[String], wait: FileWait<'_>) -> Result<TlsConnector> {
     refuse_what_rustls_only_does(options)?;
     let alpn: Vec<&str> = alpn.iter().map(String::as_str).collect();
+    let authorities = trust::read(options, wait)?;
     let mut builder = TlsConnector::builder();
     builder
         .min_protocol_version(Some(protocol(options.min_version.unwrap_or(TlsVersion::Tls12))))
         .max_protocol_version(options.max_version.map(protocol))
         .request_alpns(&alpn)
         .use_sni(true)
-        .disable_built_in_roots(options.system_roots == SystemRoots::Excluded)
+        .disable_built_in_roots(trust::system_roots(options, &authorities) == SystemRoots::Excluded)
         .danger_accept_invalid_certs(options.invalid_certs == Danger::Accepted)
         .danger_accept_invalid_hostnames(options.invalid_hostnames == Danger::Accepted);
-    for bundle in trust::read(options, wait)? {
+    for bundle in authorities {
         add_authorities(&mut builder, &bundle.pem).map_err(|problem| bundle.refuse(&problem))?;
     }
     if let Some(own) = &options.identity {

@@ -6,7 +6,7 @@ use std::{env, fs, io};
 use super::files::{self, told};
 use super::{FileWait, refuse};
 use crate::error::{Error, Result};
-use crate::options::{Authorities, TlsOptions};
+use crate::options::{Authorities, SystemRoots, TlsOptions};
 
 /// Names authorities for those who name none in their options: websocket-client's own.
 const VARIABLE: &str = "WEBSOCKET_CLIENT_CA_BUNDLE";
@@ -56,6 +56,12 @@ pub(super) fn read(options: &TlsOptions, wait: FileWait<'_>) -> Result<Vec<Bundl
         read_any(&mut bundles, path.into(), wait)?
     }
     Ok(bundles)
+}
+
+/// Whether the system's authorities are trusted, where the options name these.
+pub(super) fn system_roots(options: &TlsOptions, named: &[Bundle]) -> SystemRoots {
+    let by_default = if named.is_empty() { SystemRoots::Included } else { SystemRoots::Excluded };
+    options.system_roots.unwrap_or(by_default)
 }
 
 /// A file or a directory.

@@ -43,7 +43,8 @@ pub(crate) use self::trust::{Authorities, Danger};
 pub struct TlsOptions {
     pub(crate) backend: TlsBackend,
     pub(crate) authorities: Vec<Authorities>,
-    pub(crate) system_roots: SystemRoots,
+    /// As the user said; otherwise they are trusted where no other authorities are named.
+    pub(crate) system_roots: Option<SystemRoots>,
     pub(crate) server_hostname: Option<String>,
     pub(crate) invalid_certs: Danger,
     pub(crate) invalid_hostnames: Danger,

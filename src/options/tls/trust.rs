@@ -27,15 +27,16 @@ pub(crate) enum Danger {
 /// `WEBSOCKET_CLIENT_CA_BUNDLE` does the same as the first for a file and as the second for a directory. What it names has to
 /// be there. It is read by the first connection with these options.
 impl TlsOptions {
-    /// Trusts the certificate authorities in this PEM file too; it may hold several. It is read when a connection is
-    /// made. Can be called again for more.
+    /// Trusts the certificate authorities in this PEM file in place of the system's, which
+    /// [`system_roots(SystemRoots::Included)`](Self::system_roots) adds; it may hold several. It is read when a connection is
+    /// made, and has to hold one at least. Can be called again for more.
     ///
-    /// Nothing else is relaxed: the certificate still has to be valid, and for the right name.
+    /// Nothing is relaxed: the certificate still has to be valid, and for the right name.
     ///
     /// A FIFO, such as a shell's `<(…)`, is read to its end; on Unix the open timeout and a cancellation end the wait for it. No file may be
     /// larger than 16 MiB. The same holds for the other files that are named here.
     ///
-    /// Default: none but those of the system.
+    /// Default: those of the system.
     #[doc(alias = "ca_cert")]
     #[doc(alias = "cafile")]
     pub fn ca_certs(self, path: impl Into<PathBuf>) -> Self {
@@ -45,7 +46,7 @@ impl TlsOptions {
     /// Like [`ca_certs`](Self::ca_certs), for a directory: every file right in it that holds certificates in PEM form,
     /// whatever it is called. Others are passed over.
     ///
-    /// Default: none but those of the system.
+    /// Default: those of the system.
     #[doc(alias = "ca_cert_path")]
     #[doc(alias = "capath")]
     pub fn ca_certs_dir(self, path: impl Into<PathBuf>) -> Self {
@@ -54,7 +55,7 @@ impl TlsOptions {
 
     /// Like [`ca_certs`](Self::ca_certs), with what the file holds.
     ///
-    /// Default: none but those of the system.
+    /// Default: those of the system.
     #[doc(alias = "cadata")]
     pub fn ca_certs_pem(self, pem: impl AsRef<[u8]>) -> Self {
         self.with(|tls| tls.authorities.push(Authorities::Pem(pem.as_ref().into())))
@@ -62,9 +63,9 @@ impl TlsOptions {
 
     /// Whether the authorities that the operating system trusts are trusted.
     ///
-    /// Default: [`SystemRoots::Included`].
+    /// Default: only where no others are named, by [`ca_certs`](Self::ca_certs) and its kin or by the environment.
     pub fn system_roots(self, roots: SystemRoots) -> Self {
-        self.with(|tls| tls.system_roots = roots)
+        self.with(|tls| tls.system_roots = Some(roots))
     }
 
     /// Demands that the server's key is this one: the SHA-256 of its certificate's SubjectPublicKeyInfo in base64, as in
@@ -115,15 +116,15 @@ impl TlsOptions {
 /// ```
 /// use websocket_sync::{SystemRoots, TlsOptions};
 ///
-/// // This server's authority, and nobody else's.
-/// let tls = TlsOptions::new().ca_certs("pinned-ca.pem").system_roots(SystemRoots::Excluded);
+/// // The company's authority beside those of the system.
+/// let tls = TlsOptions::new().ca_certs("company-ca.pem").system_roots(SystemRoots::Included);
 /// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SystemRoots {
-    /// They are, beside those that [`TlsOptions::ca_certs`] adds.
+    /// They are, beside those that [`TlsOptions::ca_certs`] names.
     #[default]
     Included,
-    /// They are not: only those that [`TlsOptions::ca_certs`] adds.
+    /// They are not: only those that [`TlsOptions::ca_certs`] names, if any.
     Excluded,
 }

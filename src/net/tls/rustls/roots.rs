@@ -21,7 +21,7 @@ static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
 /// [`Error::Options`](crate::Error::Options) for certificates that cannot be read.
 pub(super) fn roots(options: &TlsOptions, wait: FileWait<'_>) -> Result<RootCertStore> {
     let bundles = trust::read(options, wait)?;
-    let mut roots = match options.system_roots {
+    let mut roots = match trust::system_roots(options, &bundles) {
         SystemRoots::Included if bundles.is_empty() => system().map_err(|problem| refuse("system_roots", problem))?,
         // Those that are named may be enough.
         SystemRoots::Included => system().unwrap_or_else(|_| RootCertStore::empty()),

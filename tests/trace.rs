@@ -21,7 +21,6 @@ use std::thread;
 use allocation_counter::measure;
 use support::{Peer, alone, answer_to, bounded, frame, masked_frame, ms, open, serve};
 use tls_peer::Authority;
-#[cfg(feature = "rustls")]
 use websocket_sync::TlsBackend;
 use websocket_sync::{
     CloseCode, ConnectOptions, Message, MessageKind, Opcode, Proxy, TlsOptions, TraceDirection, TraceEvent,

@@ -28,7 +28,6 @@ use allocation_counter::measure;
 use rustls::ServerConfig;
 use support::{Peer, bounded, ms};
 use tls_peer::{Authority, VERSIONS, Validity};
-#[cfg(feature = "rustls")]
 use websocket_sync::TlsBackend;
 use websocket_sync::{
     Cancellation, CloseCause, ConnectOptions, Error, HandshakeError, Phase, SocketOptions, TlsOptions,

@@ -24,9 +24,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use support::{Peer, Script, answer_to, bounded, ms, serve};
 use tls_peer::Authority;
-#[cfg(feature = "rustls")]
-use websocket_sync::TlsBackend;
-use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsOptions};
+use websocket_sync::{Cancellation, CloseCode, ConnectOptions, Error, Proxy, TlsBackend, TlsOptions};
 
 /// A part of every secret.
 const CANARY: &str = "c4n4ry";

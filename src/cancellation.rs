@@ -25,10 +25,10 @@ use crate::sync::{Mutex, MutexGuard};
 /// assert_eq!(error.close_info().unwrap().cause, CloseCause::Cancelled);
 /// ```
 #[derive(Clone, Default)]
-pub struct Cancellation(Arc<Mutex<State>>);
+pub struct Cancellation(Arc<Mutex<CancellationState>>);
 
 #[derive(Default)]
-struct State {
+struct CancellationState {
     is_cancelled: bool,
     /// What wakes those who wait, each with its number.
     wakers: Vec<(u64, Box<dyn Fn() + Send>)>,
@@ -84,7 +84,7 @@ impl Cancellation {
         Watch { of: self.clone(), number }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, CancellationState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

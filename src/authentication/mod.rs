@@ -69,15 +69,15 @@ impl Challenges {
         (method, uri): (&str, &str),
         entropy: [u8; 16],
     ) -> Option<Vec<u8>> {
-        let mut best: Option<Scheme> = None;
-        for scheme in self.0.iter().filter_map(|challenge| Scheme::of(challenge, credentials, allowed)) {
+        let mut best: Option<AuthScheme> = None;
+        for scheme in self.0.iter().filter_map(|challenge| AuthScheme::of(challenge, credentials, allowed)) {
             if best.as_ref().is_none_or(|best| scheme.strength() > best.strength()) {
                 best = Some(scheme);
             }
         }
         Some(match best? {
-            Scheme::Basic => basic(credentials).into_bytes(),
-            Scheme::Digest(digest) => digest.answer(credentials, method, uri, &hex(&entropy)),
+            AuthScheme::Basic => basic(credentials).into_bytes(),
+            AuthScheme::Digest(digest) => digest.answer(credentials, method, uri, &hex(&entropy)),
         })
     }
 
@@ -90,12 +90,12 @@ impl Challenges {
 
 /// A challenge that can be met.
 #[derive(Debug)]
-enum Scheme {
+enum AuthScheme {
     Basic,
     Digest(Digest),
 }
 
-impl Scheme {
+impl AuthScheme {
     /// What is asked for, if it can be done with these credentials.
     fn of(challenge: &Challenge, credentials: &Credentials, allowed: AllowedSchemes) -> Option<Self> {
         if challenge.scheme.eq_ignore_ascii_case("digest") {

@@ -1,7 +1,7 @@
 //! One cookie: how it is read, and which requests it is for (RFC 6265, sections 5.2 to 5.4).
 
 use super::date;
-use super::place::Place;
+use super::request_uri::RequestUri;
 use super::scope::Scope;
 use crate::error::CookieError;
 
@@ -39,12 +39,12 @@ struct Attributes<'a> {
 }
 
 impl Cookie {
-    /// Reads the value of a `Set-Cookie` field that came from `place`.
+    /// Reads the value of a `Set-Cookie` field that came from `uri`.
     ///
     /// # Errors
     ///
     /// The rule that it breaks.
-    pub(super) fn parse(field: &str, place: &Place<'_>, now: u64) -> Result<Self, CookieError> {
+    pub(super) fn parse(field: &str, uri: &RequestUri<'_>, now: u64) -> Result<Self, CookieError> {
         if field.chars().any(|c| c.is_control() && c != '\t') {
             return Err(CookieError::ControlCharacter);
         }
@@ -54,14 +54,14 @@ impl Cookie {
         let cookie = Self {
             name: name.to_owned(),
             value: Some(value.to_owned()),
-            scope: Scope::new(&place.host, attributes.domain)?,
-            path: attributes.path.unwrap_or_else(|| place.default_path()).to_owned(),
+            scope: Scope::new(&uri.host, attributes.domain)?,
+            path: attributes.path.unwrap_or_else(|| uri.default_path()).to_owned(),
             is_secure: attributes.is_secure,
             is_http_only: attributes.is_http_only,
             expires: attributes.max_age.or(attributes.expires),
         };
         cookie.check()?;
-        if cookie.is_secure && !place.secure {
+        if cookie.is_secure && !uri.secure {
             return Err(CookieError::Secure);
         }
         if has_prefix(name, "__Host-") && attributes.path.is_none() {
@@ -90,9 +90,9 @@ impl Cookie {
         Ok(())
     }
 
-    /// Whether it is for a request to this place.
-    pub(super) fn is_for(&self, place: &Place<'_>) -> bool {
-        self.scope.covers(&place.host) && is_at_or_below(place.path, &self.path) && (place.secure || !self.is_secure)
+    /// Whether it is for a request to this URI.
+    pub(super) fn is_for(&self, uri: &RequestUri<'_>) -> bool {
+        self.scope.covers(&uri.host) && is_at_or_below(uri.path, &self.path) && (uri.secure || !self.is_secure)
     }
 
     /// Adds it as a `Cookie` field writes it (RFC 6265, section 4.2.1); without a value it is its name, as in Python.
@@ -185,14 +185,14 @@ fn trim(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cookies::place;
+    use crate::cookies::request_uri;
 
     const NOW: u64 = 1_000_000_000;
 
     /// The cookie that `wss://h.example/a/b` sets.
     fn set(field: &str) -> Result<Cookie, CookieError> {
-        let target = place::parse("wss://h.example/a/b").unwrap();
-        Cookie::parse(field, &Place::of(&target).unwrap(), NOW)
+        let target = request_uri::parse("wss://h.example/a/b").unwrap();
+        Cookie::parse(field, &RequestUri::of(&target).unwrap(), NOW)
     }
 
     #[test]

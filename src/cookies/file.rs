@@ -155,9 +155,9 @@ fn from_lines(reader: impl BufRead, now: u64) -> io::Result<Store> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "more than 16 MiB of cookies"));
         }
         match from_bytes(&line) {
-            Ok(Line::Cookie(cookie)) => store.insert(cookie, now),
-            Ok(Line::Comment) => {}
-            Ok(Line::Unfit(problem)) => {
+            Ok(FileLine::Cookie(cookie)) => store.insert(cookie, now),
+            Ok(FileLine::Comment) => {}
+            Ok(FileLine::Unfit(problem)) => {
                 unfit += 1;
                 first_unfit.get_or_insert((number, problem));
             }
@@ -173,7 +173,7 @@ fn from_lines(reader: impl BufRead, now: u64) -> io::Result<Store> {
     Ok(store)
 }
 
-enum Line {
+enum FileLine {
     /// An empty one, too.
     Comment,
     Cookie(Cookie),
@@ -192,10 +192,10 @@ enum Unfit {
     NotUtf8,
 }
 
-fn from_bytes(line: &[u8]) -> Result<Line, CookieError> {
+fn from_bytes(line: &[u8]) -> Result<FileLine, CookieError> {
     let text = String::from_utf8_lossy(line);
     match (from_line(text.trim_end_matches(['\r', '\n']))?, text) {
-        (Line::Cookie(_), Cow::Owned(_)) => Ok(Line::Unfit(Unfit::NotUtf8)),
+        (FileLine::Cookie(_), Cow::Owned(_)) => Ok(FileLine::Unfit(Unfit::NotUtf8)),
         (read, _) => Ok(read),
     }
 }
@@ -203,10 +203,10 @@ fn from_bytes(line: &[u8]) -> Result<Line, CookieError> {
 /// # Errors
 ///
 /// What is wrong with a line that is neither a comment nor a cookie.
-fn from_line(line: &str) -> Result<Line, CookieError> {
+fn from_line(line: &str) -> Result<FileLine, CookieError> {
     let (line, is_http_only) = match line.strip_prefix(HTTP_ONLY) {
         Some(rest) => (rest, true),
-        None if is_comment(line) => return Ok(Line::Comment),
+        None if is_comment(line) => return Ok(FileLine::Comment),
         None => (line, false),
     };
     let mut fields = line.split('\t');
@@ -230,8 +230,8 @@ fn from_line(line: &str) -> Result<Line, CookieError> {
         cookie.name = cookie.value.take().unwrap_or_default();
     }
     match cookie.check() {
-        Ok(()) => Ok(Line::Cookie(cookie)),
-        Err(problem @ (CookieError::Prefix | CookieError::TooLong { .. })) => Ok(Line::Unfit(Unfit::Rule(problem))),
+        Ok(()) => Ok(FileLine::Cookie(cookie)),
+        Err(problem @ (CookieError::Prefix | CookieError::TooLong { .. })) => Ok(FileLine::Unfit(Unfit::Rule(problem))),
         Err(problem) => Err(problem),
     }
 }

@@ -7,7 +7,7 @@
 mod cookie;
 mod date;
 mod file;
-mod place;
+mod request_uri;
 mod scope;
 mod store;
 
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use self::file::Saved;
-use self::place::Place;
+use self::request_uri::RequestUri;
 use self::store::Store;
 use crate::error::Result;
 use crate::url::Target;
@@ -124,14 +124,14 @@ impl CookieJar {
     /// assert!(matches!(error, Error::Cookie(CookieError::PublicSuffix)));
     /// ```
     pub fn set(&self, url: &str, cookie: &str) -> Result<()> {
-        let target = place::parse(url)?;
-        Ok(self.store().set(cookie, &Place::of(&target)?, now())?)
+        let target = request_uri::parse(url)?;
+        Ok(self.store().set(cookie, &RequestUri::of(&target)?, now())?)
     }
 
     /// The value of the `Cookie` field for a request to this URL, of a scheme as in [`set`](Self::set). `None` when there are no
     /// cookies for it, or it is no such URL.
     pub fn cookies_for(&self, url: &str) -> Option<String> {
-        self.cookies_for_target(&place::parse(url).ok()?)
+        self.cookies_for_target(&request_uri::parse(url).ok()?)
     }
 
     /// Takes all cookies out.
@@ -149,19 +149,19 @@ impl CookieJar {
         self.len() == 0
     }
 
-    /// The value of the `Cookie` field for a request to this place.
+    /// The value of the `Cookie` field for a request to this URI.
     pub(crate) fn cookies_for_target(&self, target: &Target) -> Option<String> {
-        self.store().header(&Place::of(target).ok()?, now())
+        self.store().header(&RequestUri::of(target).ok()?, now())
     }
 
     /// Takes in the `Set-Cookie` fields of an answer. What this server must not set is left out.
     pub(crate) fn keep<'a>(&self, target: &Target, fields: impl Iterator<Item = &'a [u8]>) {
-        let Ok(place) = Place::of(target) else { return };
+        let Ok(uri) = RequestUri::of(target) else { return };
         let now = now();
         let mut store = self.store();
         for text in fields.filter_map(|field| str::from_utf8(field).ok()) {
             // RFC 6265, section 5.3: a cookie that does not fit is ignored.
-            let _ = store.set(text, &place, now);
+            let _ = store.set(text, &uri, now);
         }
     }
 

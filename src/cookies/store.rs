@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::cookie::Cookie;
-use super::place::Place;
+use super::request_uri::RequestUri;
 use crate::error::CookieError;
 
 /// The largest number of cookies of one host or domain.
@@ -17,7 +17,7 @@ const MAX_HEADER: usize = 8190;
 
 /// Cookies, by the host or domain that they are for: no operation but listing them looks at all.
 pub(super) struct Store {
-    domains: BTreeMap<DomainKey, Vec<Entry>>,
+    domains: BTreeMap<DomainKey, Vec<StoredCookie>>,
     /// Where each cookie is, those first that are evicted first.
     eviction: BTreeMap<Rank, DomainKey>,
     next_age: u64,
@@ -26,7 +26,7 @@ pub(super) struct Store {
 }
 
 /// A cookie of one host or domain; of those, the oldest comes first.
-struct Entry {
+struct StoredCookie {
     /// Smaller for older ones, and unique.
     age: u64,
     cookie: Cookie,
@@ -42,15 +42,15 @@ type Rank = (bool, u64);
 struct DomainKey(String);
 
 impl Store {
-    /// Takes in what `place` sets.
+    /// Takes in what `uri` sets.
     ///
     /// # Errors
     ///
     /// The rule that it breaks.
-    pub(super) fn set(&mut self, field: &str, place: &Place<'_>, now: u64) -> Result<(), CookieError> {
-        let cookie = Cookie::parse(field, place, now)?;
+    pub(super) fn set(&mut self, field: &str, uri: &RequestUri<'_>, now: u64) -> Result<(), CookieError> {
+        let cookie = Cookie::parse(field, uri, now)?;
         self.forget_expired(now);
-        if !place.secure && self.is_shadowing(&cookie) {
+        if !uri.secure && self.is_shadowing(&cookie) {
             return Err(CookieError::Secure);
         }
         self.insert(cookie, now);
@@ -70,22 +70,22 @@ impl Store {
             self.next_age
         });
         self.next_expiry = self.next_expiry.min(cookie.expires.unwrap_or(u64::MAX));
-        let entry = Entry { age, cookie };
+        let entry = StoredCookie { age, cookie };
         self.eviction.insert(entry.rank(), key.clone());
         let entries = self.domains.entry(key).or_default();
         let at = entries.partition_point(|other| other.age < age);
         entries.insert(at, entry);
     }
 
-    /// The value of the `Cookie` field for a request to `place`.
-    pub(super) fn header(&mut self, place: &Place<'_>, now: u64) -> Option<String> {
+    /// The value of the `Cookie` field for a request to `uri`.
+    pub(super) fn header(&mut self, uri: &RequestUri<'_>, now: u64) -> Option<String> {
         self.forget_expired(now);
-        let key = DomainKey::new(&place.host);
+        let key = DomainKey::new(&uri.host);
         let entries = key.with_ancestors().filter_map(|key| self.domains.get(&key)).flatten();
-        let mut fitting: Vec<&Entry> = entries.filter(|entry| entry.cookie.is_for(place)).collect();
+        let mut fitting: Vec<&StoredCookie> = entries.filter(|entry| entry.cookie.is_for(uri)).collect();
         fitting.sort_by_key(|entry| (Reverse(entry.cookie.path.len()), entry.age));
         let mut header = String::new();
-        for Entry { cookie, .. } in fitting {
+        for StoredCookie { cookie, .. } in fitting {
             let separator = if header.is_empty() { "" } else { "; " };
             if header.len() + separator.len() + cookie.len() > MAX_HEADER {
                 break;
@@ -102,12 +102,12 @@ impl Store {
 
     /// The oldest first.
     pub(super) fn unexpired(&self, now: u64) -> impl Iterator<Item = &Cookie> {
-        let mut entries: Vec<&Entry> = self.entries().filter(|entry| !entry.cookie.is_expired(now)).collect();
+        let mut entries: Vec<&StoredCookie> = self.entries().filter(|entry| !entry.cookie.is_expired(now)).collect();
         entries.sort_by_key(|entry| entry.age);
         entries.into_iter().map(|entry| &entry.cookie)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
+    fn entries(&self) -> impl Iterator<Item = &StoredCookie> {
         self.domains.values().flatten()
     }
 
@@ -136,7 +136,7 @@ impl Store {
     fn make_room_at(&mut self, key: &DomainKey) {
         let entries = self.domains.get(key).map_or(&[][..], Vec::as_slice);
         if entries.len() >= MAX_OF_ONE
-            && let Some(first) = entries.iter().map(Entry::rank).min()
+            && let Some(first) = entries.iter().map(StoredCookie::rank).min()
         {
             self.evict(first);
         }
@@ -160,7 +160,7 @@ impl Store {
         Some(removed.age)
     }
 
-    fn remove(&mut self, key: &DomainKey, is_meant: impl Fn(&Entry) -> bool) -> Option<Entry> {
+    fn remove(&mut self, key: &DomainKey, is_meant: impl Fn(&StoredCookie) -> bool) -> Option<StoredCookie> {
         let entries = self.domains.get_mut(key)?;
         let at = entries.iter().position(is_meant)?;
         let removed = entries.remove(at);
@@ -177,7 +177,7 @@ impl Default for Store {
     }
 }
 
-impl Entry {
+impl StoredCookie {
     const fn rank(&self) -> Rank {
         (self.cookie.is_secure, self.age)
     }
@@ -206,19 +206,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cookies::place;
+    use crate::cookies::request_uri;
 
     const NOW: u64 = 1_000_000_000;
 
     impl Store {
         fn set_at(&mut self, url: &str, field: &str, now: u64) -> Result<(), CookieError> {
-            let target = place::parse(url).unwrap();
-            self.set(field, &Place::of(&target).unwrap(), now)
+            let target = request_uri::parse(url).unwrap();
+            self.set(field, &RequestUri::of(&target).unwrap(), now)
         }
 
         fn header_at(&mut self, url: &str, now: u64) -> String {
-            let target = place::parse(url).unwrap();
-            self.header(&Place::of(&target).unwrap(), now).unwrap_or_default()
+            let target = request_uri::parse(url).unwrap();
+            self.header(&RequestUri::of(&target).unwrap(), now).unwrap_or_default()
         }
     }
 
@@ -282,10 +282,10 @@ mod tests {
     struct Model(Vec<Cookie>);
 
     impl Model {
-        fn set(&mut self, field: &str, place: &Place<'_>, now: u64) -> Result<(), CookieError> {
-            let cookie = Cookie::parse(field, place, now)?;
+        fn set(&mut self, field: &str, uri: &RequestUri<'_>, now: u64) -> Result<(), CookieError> {
+            let cookie = Cookie::parse(field, uri, now)?;
             self.0.retain(|cookie| !cookie.is_expired(now));
-            if !place.secure && self.0.iter().any(|other| cookie.shadows(other)) {
+            if !uri.secure && self.0.iter().any(|other| cookie.shadows(other)) {
                 return Err(CookieError::Secure);
             }
             match (self.0.iter().position(|other| cookie.is_same(other)), cookie.is_expired(now)) {
@@ -313,9 +313,9 @@ mod tests {
             }
         }
 
-        fn header(&self, place: &Place<'_>, now: u64) -> Vec<String> {
+        fn header(&self, uri: &RequestUri<'_>, now: u64) -> Vec<String> {
             let mut fitting: Vec<_> =
-                self.0.iter().filter(|cookie| cookie.is_for(place) && !cookie.is_expired(now)).collect();
+                self.0.iter().filter(|cookie| cookie.is_for(uri) && !cookie.is_expired(now)).collect();
             fitting.sort_by_key(|cookie| Reverse(cookie.path.len()));
             fitting.into_iter().map(shown).collect()
         }
@@ -340,14 +340,14 @@ mod tests {
             for (scheme, host, name, domain, more, later) in sets {
                 now += u64::from(later == 2);
                 let url = format!("{}://{}/x/", schemes[scheme], hosts[host]);
-                let target = place::parse(&url).unwrap();
-                let place = Place::of(&target).unwrap();
+                let target = request_uri::parse(&url).unwrap();
+                let uri = RequestUri::of(&target).unwrap();
                 // Few names are set often, and one host gets more than it may have.
                 let name = if host == 0 { name } else { name % 3 };
                 let field = format!("n{name}={now}{}{}", domains[domain], rest[more]);
-                prop_assert_eq!(store.set(&field, &place, now), model.set(&field, &place, now));
-                let expected = model.header(&place, now);
-                prop_assert_eq!(store.header(&place, now).unwrap_or_default(), expected.join("; "));
+                prop_assert_eq!(store.set(&field, &uri, now), model.set(&field, &uri, now));
+                let expected = model.header(&uri, now);
+                prop_assert_eq!(store.header(&uri, now).unwrap_or_default(), expected.join("; "));
                 prop_assert_eq!(store.len(now), store.eviction.len());
             }
             let expected: Vec<String> = model.0.iter().filter(|cookie| !cookie.is_expired(now)).map(shown).collect();

@@ -21,14 +21,14 @@ use crate::url::Target;
 
 /// Where a socket connects to.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum Endpoint<'a> {
     /// A name, or an address without brackets, whose zone, if it has one, is the name or number of an interface.
     Host { host: &'a str, port: u16, zone: Option<&'a str> },
     /// A socket in the file system.
     Unix(&'a Path),
 }
 
-impl<'a> Place<'a> {
+impl<'a> Endpoint<'a> {
     fn of(target: &'a Target) -> Self {
         match &target.socket_path {
             Some(path) => Self::Unix(path),
@@ -57,7 +57,7 @@ pub(crate) fn dial(
     }
     let (stream, _watch) = match proxy::choose(target, options, deadline)? {
         Some(hop) => hop.tunnel(target, options, deadline, tracer, timings)?,
-        None => reach(Place::of(target), options, deadline, timings)?,
+        None => connect_socket(Endpoint::of(target), options, deadline, timings)?,
     };
     if !target.secure {
         return Ok(stream);
@@ -73,20 +73,20 @@ pub(crate) fn dial(
 /// # Errors
 ///
 /// Those of the phases [`Resolve`](crate::Phase::Resolve) and [`Connect`](crate::Phase::Connect).
-pub(super) fn reach(
-    place: Place<'_>,
+pub(super) fn connect_socket(
+    endpoint: Endpoint<'_>,
     options: &ConnectOptions,
     deadline: Deadline,
     timings: &mut Timings,
 ) -> Result<(Stream, Option<Watch>)> {
     let settings = options.settings();
-    let socket = match place {
-        Place::Host { host, port, zone } => {
+    let socket = match endpoint {
+        Endpoint::Host { host, port, zone } => {
             let look_up = || resolve(host, zone, port, settings, deadline);
             let addresses = timed(&mut timings.resolve, look_up)?;
             timed(&mut timings.connect, || tcp::connect(addresses, settings, deadline))?
         }
-        Place::Unix(path) => timed(&mut timings.connect, || unix::connect(path, settings, deadline))?,
+        Endpoint::Unix(path) => timed(&mut timings.connect, || unix::connect(path, settings, deadline))?,
     };
     let stream = Stream::Plain(Arc::new(socket));
     let watch = stream.watch(settings.cancellation.as_ref());
@@ -98,7 +98,7 @@ pub(super) fn reach(
 /// # Errors
 ///
 /// Those of the TLS handshake.
-pub(crate) fn over(
+pub(crate) fn upgrade_stream(
     transport: Box<dyn Transport>,
     target: &Target,
     options: &ConnectOptions,

@@ -29,7 +29,7 @@ mod unix;
 mod wake;
 
 pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
-pub(crate) use self::dial::{accept, dial, over};
+pub(crate) use self::dial::{accept, dial, upgrade_stream};
 pub use self::half_duplex::HalfDuplex;
 pub(crate) use self::stream::Stream;
 pub use self::transport::{Interest, Transport};

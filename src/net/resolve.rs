@@ -89,7 +89,7 @@ fn no_such_family(family: Family) -> io::Error {
 }
 
 /// What ends a wait for a lookup.
-enum Outcome {
+enum LookupOutcome {
     Found(Found),
     /// Only a user's resolver panics.
     Panicked(Box<dyn Any + Send>),
@@ -111,7 +111,7 @@ fn ask(
     let _watch = watch(cancellation, &outcome);
     let helper = spawn(move || {
         let found = panic::catch_unwind(AssertUnwindSafe(resolver));
-        let _ = outcome.send(found.map_or_else(Outcome::Panicked, Outcome::Found));
+        let _ = outcome.send(found.map_or_else(LookupOutcome::Panicked, LookupOutcome::Found));
     })?;
     let found = wait(&outcomes, deadline)?;
     // It has nothing left to do but to end.
@@ -134,7 +134,7 @@ struct LookupState {
     /// How many threads there are. None of them is idle.
     helpers: usize,
     /// Who waits for each lookup that runs or is in the queue, each with a number. Of one that runs all may have gone.
-    waiters: BTreeMap<Name, Vec<(u64, Sender<Outcome>)>>,
+    waiters: BTreeMap<Name, Vec<(u64, Sender<LookupOutcome>)>>,
     /// What is not looked up yet. Somebody waits for each.
     queue: VecDeque<Name>,
     last: u64,
@@ -171,7 +171,7 @@ impl Lookups {
         wait(&outcomes, deadline)
     }
 
-    fn join(&'static self, name: Name, outcome: Sender<Outcome>) -> Result<Waiter> {
+    fn join(&'static self, name: Name, outcome: Sender<LookupOutcome>) -> Result<Waiter> {
         let mut state = self.state();
         state.last += 1;
         let number = state.last;
@@ -199,7 +199,7 @@ impl Lookups {
             // Who comes from now on has the name looked up anew.
             let waiters = self.state().waiters.remove(&name);
             for (_, outcome) in waiters.into_iter().flatten() {
-                let _ = outcome.send(Outcome::Found(copy(&found)));
+                let _ = outcome.send(LookupOutcome::Found(copy(&found)));
             }
         }
     }
@@ -253,19 +253,19 @@ fn copy(found: &Found) -> Found {
     })
 }
 
-fn wait(outcomes: &Receiver<Outcome>, deadline: Deadline) -> Result<Found> {
+fn wait(outcomes: &Receiver<LookupOutcome>, deadline: Deadline) -> Result<Found> {
     match outcomes.recv_timeout(rest(deadline)?) {
-        Ok(Outcome::Found(found)) => Ok(found),
+        Ok(LookupOutcome::Found(found)) => Ok(found),
         // It belongs to whoever called.
-        Ok(Outcome::Panicked(panic)) => panic::resume_unwind(panic),
-        Ok(Outcome::CalledOff) => Err(failed(called_off())),
+        Ok(LookupOutcome::Panicked(panic)) => panic::resume_unwind(panic),
+        Ok(LookupOutcome::CalledOff) => Err(failed(called_off())),
         Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Error::Timeout(Phase::Resolve)),
     }
 }
 
-fn watch(cancellation: Option<&Cancellation>, outcome: &Sender<Outcome>) -> Option<Watch> {
+fn watch(cancellation: Option<&Cancellation>, outcome: &Sender<LookupOutcome>) -> Option<Watch> {
     let outcome = outcome.clone();
-    Some(cancellation?.watch(move || drop(outcome.send(Outcome::CalledOff))))
+    Some(cancellation?.watch(move || drop(outcome.send(LookupOutcome::CalledOff))))
 }
 
 fn spawn(work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {

@@ -27,7 +27,7 @@ pub use self::socket::{Family, SocketOptions};
     not(any(feature = "native-tls", feature = "rustls")),
     allow(unused_imports, reason = "no library is there to use them")
 )]
-pub(crate) use self::tls::{Authorities, Connector, Danger, Identity, Ready, Source};
+pub(crate) use self::tls::{Authorities, Connector, Danger, Identity, PemSource, Ready};
 pub use self::tls::{SystemRoots, TlsBackend, TlsOptions, TlsVersion};
 
 /// A function that the user gave. Its `Debug` form does not try to show it.

@@ -31,7 +31,7 @@ const MAX_DEVICE: usize = 15;
 #[non_exhaustive]
 pub struct SocketOptions {
     pub(crate) nodelay: bool,
-    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) keepalive: Option<TcpKeepaliveOptions>,
     /// None: as long as the system lets data go without being acknowledged.
     pub(crate) user_timeout: Option<Duration>,
     pub(crate) recv_buffer_size: Option<usize>,
@@ -66,13 +66,13 @@ type Configure = dyn Fn(&socket2::Socket) -> io::Result<()> + Send + Sync;
 
 /// When and how often the system asks a silent peer whether it is still there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Keepalive {
+pub(crate) struct TcpKeepaliveOptions {
     pub(crate) idle: Duration,
     pub(crate) interval: Duration,
     pub(crate) count: u32,
 }
 
-impl Keepalive {
+impl TcpKeepaliveOptions {
     const USUAL: Self = Self { idle: Duration::from_secs(30), interval: Duration::from_secs(10), count: 3 };
 }
 
@@ -108,7 +108,7 @@ impl SocketOptions {
     #[doc(alias = "TCP_KEEPINTVL")]
     #[doc(alias = "TCP_KEEPCNT")]
     pub fn keepalive(self, idle: Duration, interval: Duration, count: u32) -> Self {
-        Self { keepalive: Some(Keepalive { idle, interval, count }), ..self }
+        Self { keepalive: Some(TcpKeepaliveOptions { idle, interval, count }), ..self }
     }
 
     /// Does not ask a silent peer whether it is there.
@@ -255,7 +255,7 @@ impl Default for SocketOptions {
     fn default() -> Self {
         Self {
             nodelay: true,
-            keepalive: Some(Keepalive::USUAL),
+            keepalive: Some(TcpKeepaliveOptions::USUAL),
             user_timeout: None,
             recv_buffer_size: None,
             send_buffer_size: None,

@@ -91,14 +91,14 @@ pub(crate) struct FrameTap {
     direction: TraceDirection,
     /// Since when it has seen everything.
     since: Option<Epoch>,
-    place: Place,
+    state: TapState,
     /// The header of the frame that passes, as far as it has, and the beginning of its payload.
     raw: Vec<u8>,
 }
 
 /// What passes next.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+enum TapState {
     /// The header of a frame, or the rest of one.
     Header,
     /// So much of the payload of a frame.
@@ -114,7 +114,7 @@ impl FrameTap {
     const SHOWN: usize = 1024;
 
     pub(crate) const fn new(tracer: Tracer, direction: TraceDirection) -> Self {
-        Self { tracer, direction, since: None, place: Place::Header, raw: Vec::new() }
+        Self { tracer, direction, since: None, state: TapState::Header, raw: Vec::new() }
     }
 
     /// Whether it has seen everything since `epoch` began.
@@ -125,42 +125,42 @@ impl FrameTap {
     /// Begins to listen, where `missing` bytes of a frame are still to pass before the next one begins.
     pub(crate) fn join(&mut self, epoch: Epoch, missing: u64) {
         self.since = Some(epoch);
-        self.place = if missing > 0 { Place::Unseen { missing } } else { Place::Header };
+        self.state = if missing > 0 { TapState::Unseen { missing } } else { TapState::Header };
         self.raw.clear();
     }
 
     /// Takes note of what passes.
     pub(crate) fn pass(&mut self, mut bytes: &[u8]) {
         loop {
-            bytes = match self.place {
-                Place::Header => match self.header(bytes) {
+            bytes = match self.state {
+                TapState::Header => match self.header(bytes) {
                     Some(rest) => rest,
                     None => return,
                 },
-                Place::Payload { header, header_len, missing } => {
+                TapState::Payload { header, header_len, missing } => {
                     let (piece, rest) = cut(bytes, missing);
                     let room = (header_len + Self::SHOWN).saturating_sub(self.raw.len());
                     self.raw.extend_from_slice(&piece[..room.min(piece.len())]);
                     let missing = missing - piece.len() as u64;
                     if missing > 0 {
-                        self.place = Place::Payload { header, header_len, missing };
+                        self.state = TapState::Payload { header, header_len, missing };
                         return;
                     }
                     self.tell(header, header_len);
                     self.begin();
                     rest
                 }
-                Place::Unseen { missing } => {
+                TapState::Unseen { missing } => {
                     let (piece, rest) = cut(bytes, missing);
                     let missing = missing - piece.len() as u64;
                     if missing > 0 {
-                        self.place = Place::Unseen { missing };
+                        self.state = TapState::Unseen { missing };
                         return;
                     }
                     self.begin();
                     rest
                 }
-                Place::Malformed => return,
+                TapState::Malformed => return,
             };
         }
     }
@@ -174,11 +174,11 @@ impl FrameTap {
             Ok(None) => None,
             Ok(Some((header, header_len))) => {
                 self.raw.truncate(header_len);
-                self.place = Place::Payload { header, header_len, missing: header.len };
+                self.state = TapState::Payload { header, header_len, missing: header.len };
                 Some(&bytes[header_len - seen..])
             }
             Err(_) => {
-                self.place = Place::Malformed;
+                self.state = TapState::Malformed;
                 self.tracer.tell(self.direction, TraceEvent::Malformed(&self.raw));
                 None
             }
@@ -195,7 +195,7 @@ impl FrameTap {
     }
 
     fn begin(&mut self) {
-        self.place = Place::Header;
+        self.state = TapState::Header;
         self.raw.clear();
     }
 }

@@ -62,8 +62,8 @@ fn a_jar_of_python_is_read_with_cookies_that_have_no_value() {
     let mut store = load(PYTHON).unwrap();
     assert_eq!(store.len(NOW), 11, "all but the one that has expired");
     let mut sent = |url| {
-        let target = crate::cookies::place::parse(url).unwrap();
-        store.header(&crate::cookies::Place::of(&target).unwrap(), NOW).unwrap_or_default()
+        let target = crate::cookies::request_uri::parse(url).unwrap();
+        store.header(&crate::cookies::RequestUri::of(&target).unwrap(), NOW).unwrap_or_default()
     };
     assert_eq!(sent("wss://www.example.com/a/b"), "flag; flag2; long=; i=a=b; e=1");
     assert_eq!(sent("wss://www.example.com/feed"), "");
@@ -104,7 +104,7 @@ fn a_cookie_that_others_keep_and_this_jar_does_not_is_left_out() {
 #[test]
 fn a_cookie_for_a_public_suffix_is_for_that_host_alone() {
     for (domain, host) in [(".co.uk", "co.uk"), ("127.0.0.1", "127.0.0.1"), (".example.com.", "example.com.")] {
-        let Ok(Line::Cookie(cookie)) = from_line(&format!("{domain}\tTRUE\t/\tFALSE\t0\ta\tb")) else {
+        let Ok(FileLine::Cookie(cookie)) = from_line(&format!("{domain}\tTRUE\t/\tFALSE\t0\ta\tb")) else {
             panic!("{domain}");
         };
         assert_eq!(cookie.scope, Scope::Host(host.into()));

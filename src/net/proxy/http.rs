@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use super::{Line, Watched, failed};
+use super::{ProxyDialer, Watched, failed};
 use crate::authentication::{AllowedSchemes, Challenges, Credentials, basic};
 use crate::error::{Error, ProxyError, Refusal, Result};
 use crate::net::deadline::{Deadline, SendDeadline};
@@ -35,26 +35,26 @@ pub(super) fn check(headers: &[(String, Vec<u8>)], credentials: Option<&Credenti
 
 /// Asks for a tunnel to the server until the proxy makes one or has nothing more to ask. Everything has been
 /// [checked](check).
-pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
+pub(super) fn tunnel(dialer: &mut ProxyDialer<'_>, target: &Target) -> Result<Watched> {
     let authority = target.host_and_port();
-    let headers = &line.hop.headers;
+    let headers = &dialer.hop.headers;
     let is_given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
-    let credentials = line.hop.url.credentials.as_ref().filter(|_| !is_given);
-    let allowed = line.options.settings().allowed_schemes;
+    let credentials = dialer.hop.url.credentials.as_ref().filter(|_| !is_given);
+    let allowed = dialer.options.settings().allowed_schemes;
     // The proxy would take a colon for the end of the user (RFC 7617, section 2).
     let is_unasked =
         |credentials: &&Credentials| allowed == AllowedSchemes::BasicAndDigest && !credentials.user.contains(':');
     let mut authorization = credentials.filter(is_unasked).map(|credentials| basic(credentials).into_bytes());
-    let mut connected = line.connect()?;
+    let mut connected = dialer.connect()?;
     let mut was_kept = false;
     let mut requests = 0;
     loop {
         let request = tunnel_request(&authority, authorization.as_deref(), headers).map_err(ProxyError::Header)?;
-        let mut answered = ask(line, &connected.0, &request);
+        let mut answered = exchange(dialer, &connected.0, &request);
         if was_kept && answered.as_ref().is_err_and(is_loss) {
             // The proxy did not keep it after all.
-            connected = line.connect()?;
-            answered = ask(line, &connected.0, &request);
+            connected = dialer.connect()?;
+            answered = exchange(dialer, &connected.0, &request);
         }
         let Some(TunnelRefusal { refusal, persists }) = answered? else { return Ok(connected) };
         requests += 1;
@@ -68,19 +68,19 @@ pub(super) fn tunnel(line: &mut Line<'_>, target: &Target) -> Result<Watched> {
         authorization = next;
         was_kept = persists;
         if !persists {
-            connected = line.connect()?;
+            connected = dialer.connect()?;
         }
     }
 }
 
 /// Sends a request and reads the answer: `None` is a tunnel.
-fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
-    line.tracer.send_request(request, &[]);
-    match stream.write_all(request, SendDeadline::until(line.deadline)).map_err(|failure| failed(failure.error)) {
-        Ok(()) => hear(line, stream),
+fn exchange(dialer: &ProxyDialer<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
+    dialer.tracer.send_request(request, &[]);
+    match stream.write_all(request, SendDeadline::until(dialer.deadline)).map_err(|failure| failed(failure.error)) {
+        Ok(()) => read_response(dialer, stream),
         Err(error @ Error::Timeout(_)) => Err(error),
         // Who refuses without reading the request may be gone before it is sent. What it said tells more than that.
-        Err(error) => match hear(line, stream) {
+        Err(error) => match read_response(dialer, stream) {
             Ok(Some(refused)) => Ok(Some(refused)),
             Err(refused @ Error::Tls(_)) => Err(refused),
             Ok(None) | Err(_) => Err(error),
@@ -89,10 +89,10 @@ fn ask(line: &Line<'_>, stream: &Stream, request: &[u8]) -> Result<Option<Tunnel
 }
 
 /// Reads the answer to a request.
-fn hear(line: &Line<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
-    let mut deadline = line.deadline;
-    let mut tunnel = Tunnel::new(line.options.settings().head_limits);
-    let mut tap = HeadTap::response(line.tracer, &[]);
+fn read_response(dialer: &ProxyDialer<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
+    let mut deadline = dialer.deadline;
+    let mut tunnel = Tunnel::new(dialer.options.settings().head_limits);
+    let mut tap = HeadTap::response(dialer.tracer, &[]);
     let mut piece = [0; PIECE];
     loop {
         let was_refused = tunnel.is_refused();

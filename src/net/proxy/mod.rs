@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use self::environment::Variables;
 use super::deadline::{Deadline, is_timeout};
-use super::dial::{Place, reach};
+use super::dial::{Endpoint, connect_socket};
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::tls::{self, FileWait};
@@ -30,7 +30,7 @@ const MAX_ADDRESSES: usize = 4;
 
 /// The proxy between here and a server.
 #[derive(Debug)]
-pub(super) struct Hop {
+pub(super) struct ProxyHop {
     url: ProxyUrl,
     headers: Vec<(String, Vec<u8>)>,
     tls: TlsOptions,
@@ -45,14 +45,14 @@ type Watched = (Stream, Option<Watch>);
 ///
 /// [`ProxyError::Url`] for what is no proxy, and the other errors of [`ProxyError`] for what this proxy could not be
 /// told: nobody is bothered for nothing.
-pub(super) fn choose(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<Option<Hop>> {
+pub(super) fn choose(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<Option<ProxyHop>> {
     let Some(hop) = choose_from(target, options, &environment::of_process)? else { return Ok(None) };
     let cancellation = options.settings().cancellation.as_ref();
     hop.check(target, FileWait { deadline, cancellation })?;
     Ok(Some(hop))
 }
 
-fn choose_from(target: &Target, options: &ConnectOptions, variables: Variables<'_>) -> Result<Option<Hop>> {
+fn choose_from(target: &Target, options: &ConnectOptions, variables: Variables<'_>) -> Result<Option<ProxyHop>> {
     let settings = &options.settings().proxy;
     let is_local = target.socket_path.is_some();
     if is_local || no_proxy::lists("bypass_proxy", settings.bypass.iter().map(String::as_str), target) {
@@ -60,18 +60,18 @@ fn choose_from(target: &Target, options: &ConnectOptions, variables: Variables<'
     }
     match &settings.choice {
         ProxyChoice::Direct => Ok(None),
-        ProxyChoice::Explicit(proxy) => Hop::given(proxy).map(Some),
+        ProxyChoice::Explicit(proxy) => ProxyHop::given(proxy).map(Some),
         ProxyChoice::Environment => {
             if no_proxy::lists("no_proxy", environment::no_proxy(variables).as_deref(), target) {
                 return Ok(None);
             }
             let found = environment::proxy(target.secure, variables)?;
-            Ok(found.map(|url| Hop { url, headers: Vec::new(), tls: TlsOptions::new() }))
+            Ok(found.map(|url| ProxyHop { url, headers: Vec::new(), tls: TlsOptions::new() }))
         }
     }
 }
 
-impl Hop {
+impl ProxyHop {
     fn given(proxy: &Proxy) -> Result<Self> {
         let url = ProxyUrl::parse(&proxy.url).map_err(|problem| ProxyError::Url { variable: None, problem })?;
         let credentials = match &proxy.credentials {
@@ -115,28 +115,30 @@ impl Hop {
     ) -> Result<Watched> {
         log::debug!("connecting through {} proxy {}", self.url.scheme.as_str(), self.url.host_and_port());
         let credentials = self.url.credentials.as_ref();
-        let by_four = |stream: &Stream, to: socks4::Destination<'_>| socks4::connect(stream, to, credentials, deadline);
-        let by_five = |stream: &Stream, to: socks5::Destination<'_>| socks5::connect(stream, to, credentials, deadline);
-        let mut line = Line { hop: self, options, deadline, tracer, timings, began: None };
+        let by_four =
+            |stream: &Stream, to: socks4::Socks4Address<'_>| socks4::connect(stream, to, credentials, deadline);
+        let by_five =
+            |stream: &Stream, to: socks5::Socks5Address<'_>| socks5::connect(stream, to, credentials, deadline);
+        let mut dialer = ProxyDialer { hop: self, options, deadline, tracer, timings, began: None };
         let connected = match self.url.scheme {
-            ProxyScheme::Http | ProxyScheme::Https => http::tunnel(&mut line, target),
+            ProxyScheme::Http | ProxyScheme::Https => http::tunnel(&mut dialer, target),
             ProxyScheme::Socks4 => {
-                let addresses = line.look_up(target)?.filter_map(socks4::Destination::of);
-                line.reach_one_of(addresses, by_four)
+                let addresses = dialer.look_up(target)?.filter_map(socks4::Socks4Address::of);
+                dialer.connect_to_one_of(addresses, by_four)
             }
             ProxyScheme::Socks4a => {
-                line.reach_one_of([socks4::Destination::by_name(&target.host, target.port)], by_four)
+                dialer.connect_to_one_of([socks4::Socks4Address::by_name(&target.host, target.port)], by_four)
             }
             ProxyScheme::Socks5 => {
-                let addresses = line.look_up(target)?.map(socks5::Destination::Address);
-                line.reach_one_of(addresses, by_five)
+                let addresses = dialer.look_up(target)?.map(socks5::Socks5Address::Address);
+                dialer.connect_to_one_of(addresses, by_five)
             }
             ProxyScheme::Socks5h => {
-                line.reach_one_of([socks5::Destination::by_name(&target.host, target.port)], by_five)
+                dialer.connect_to_one_of([socks5::Socks5Address::by_name(&target.host, target.port)], by_five)
             }
         }?;
         refuse_early_bytes(&connected.0)?;
-        line.timings.proxy = line.began.map(|began| began.elapsed());
+        dialer.timings.proxy = dialer.began.map(|began| began.elapsed());
         Ok(connected)
     }
 }
@@ -153,8 +155,8 @@ fn refuse_early_bytes(stream: &Stream) -> Result<()> {
 }
 
 /// How to get connected to the proxy, again if need be.
-struct Line<'a> {
-    hop: &'a Hop,
+struct ProxyDialer<'a> {
+    hop: &'a ProxyHop,
     options: &'a ConnectOptions,
     deadline: Deadline,
     tracer: Tracer,
@@ -163,17 +165,18 @@ struct Line<'a> {
     began: Option<Instant>,
 }
 
-impl Line<'_> {
+impl ProxyDialer<'_> {
     /// Connects to the proxy, and speaks TLS with it where its URL says so.
     fn connect(&mut self) -> Result<Watched> {
         let url = &self.hop.url;
-        let place = Place::Host { host: &url.host, port: url.port, zone: url.zone.as_deref() };
-        let (stream, watch) = reach(place, self.options, self.deadline, self.timings).map_err(|error| match error {
-            Error::Io { phase: Phase::Connect, error: problem } => {
-                ProxyError::Connect { proxy: url.host_and_port(), problem }.into()
-            }
-            other => other,
-        })?;
+        let endpoint = Endpoint::Host { host: &url.host, port: url.port, zone: url.zone.as_deref() };
+        let (stream, watch) =
+            connect_socket(endpoint, self.options, self.deadline, self.timings).map_err(|error| match error {
+                Error::Io { phase: Phase::Connect, error: problem } => {
+                    ProxyError::Connect { proxy: url.host_and_port(), problem }.into()
+                }
+                other => other,
+            })?;
         self.began.get_or_insert_with(Instant::now);
         if url.scheme != ProxyScheme::Https {
             return Ok((stream, watch));
@@ -193,7 +196,7 @@ impl Line<'_> {
     }
 
     /// Asks for each destination until the proxy has reached one, on a new connection each time.
-    fn reach_one_of<D>(
+    fn connect_to_one_of<D>(
         &mut self,
         destinations: impl IntoIterator<Item = D>,
         ask: impl Fn(&Stream, D) -> Result<()>,

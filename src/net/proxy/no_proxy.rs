@@ -19,17 +19,17 @@ pub(super) fn lists<'a>(name: &str, lists: impl IntoIterator<Item = &'a str>, ta
         let places = without_meaning.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         log::warn!("{name} has entries that are no name, address or network and match nothing, at place {places}");
     }
-    let host = Host::of(target);
+    let host = TargetHost::of(target);
     entries.iter().any(|entry| entry.matches(&host, target.port))
 }
 
 /// The entries, and the places of those that mean nothing, counted from 1.
-fn parse<'a>(lists: impl IntoIterator<Item = &'a str>) -> (Vec<Entry>, Vec<usize>) {
+fn parse<'a>(lists: impl IntoIterator<Item = &'a str>) -> (Vec<BypassEntry>, Vec<usize>) {
     let separators = |c: char| c == ',' || c.is_whitespace();
     let texts = lists.into_iter().flat_map(|list| list.split(separators)).filter(|text| !text.is_empty());
     let (mut entries, mut without_meaning) = (Vec::new(), Vec::new());
     for (text, place) in texts.zip(1..) {
-        match Entry::parse(text) {
+        match BypassEntry::parse(text) {
             Some(entry) => entries.push(entry),
             None => without_meaning.push(place),
         }
@@ -38,12 +38,12 @@ fn parse<'a>(lists: impl IntoIterator<Item = &'a str>) -> (Vec<Entry>, Vec<usize
 }
 
 /// What an entry means. An IPv6 address without brackets has colons, so that `::1:80` can be read in both ways.
-struct Entry {
+struct BypassEntry {
     at_any_port: Option<Pattern>,
     at_port: Option<(Pattern, u16)>,
 }
 
-impl Entry {
+impl BypassEntry {
     fn parse(text: &str) -> Option<Self> {
         let with_port = |(rest, port): (&str, &str)| {
             let port = parse_number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
@@ -54,7 +54,7 @@ impl Entry {
         (entry.at_any_port.is_some() || entry.at_port.is_some()).then_some(entry)
     }
 
-    fn matches(&self, host: &Host<'_>, port: u16) -> bool {
+    fn matches(&self, host: &TargetHost<'_>, port: u16) -> bool {
         self.at_any_port.as_ref().is_some_and(|pattern| pattern.matches(host))
             || self.at_port.as_ref().is_some_and(|(pattern, only)| *only == port && pattern.matches(host))
     }
@@ -115,15 +115,15 @@ impl Pattern {
         Some(Self::Name { domain, is_itself_meant })
     }
 
-    fn matches(&self, host: &Host<'_>) -> bool {
+    fn matches(&self, host: &TargetHost<'_>) -> bool {
         match (self, host) {
             (Self::All, _) => true,
-            (Self::Name { domain, is_itself_meant }, Host::Name(name)) => match name.strip_suffix(domain) {
+            (Self::Name { domain, is_itself_meant }, TargetHost::Name(name)) => match name.strip_suffix(domain) {
                 Some("") => *is_itself_meant,
                 Some(below) => below.len() > 1 && below.ends_with('.'),
                 None => false,
             },
-            (Self::Network { address, prefix }, Host::Address(of_host)) => {
+            (Self::Network { address, prefix }, TargetHost::Address(of_host)) => {
                 // All of IPv4 is a small part of `::/0`, and not what is meant by it.
                 let is_too_wide = *prefix < BEFORE_IPV4 && of_host.to_canonical().is_ipv4();
                 !is_too_wide && (address ^ number(*of_host)).checked_shr(128 - prefix).unwrap_or(0) == 0
@@ -133,13 +133,13 @@ impl Pattern {
     }
 }
 
-enum Host<'a> {
+enum TargetHost<'a> {
     Address(IpAddr),
     /// In lower case, without the final dot.
     Name(&'a str),
 }
 
-impl<'a> Host<'a> {
+impl<'a> TargetHost<'a> {
     fn of(target: &'a Target) -> Self {
         match target.host.parse() {
             Ok(address) => Self::Address(address),

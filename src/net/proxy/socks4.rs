@@ -18,12 +18,12 @@ const MAX_TEXT: usize = 255;
 
 /// The server, as the proxy is told.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Destination<'a> {
+pub(super) enum Socks4Address<'a> {
     Address(Ipv4Addr, u16),
     Name(&'a str, u16),
 }
 
-impl<'a> Destination<'a> {
+impl<'a> Socks4Address<'a> {
     /// An IPv4 address: there are no others.
     pub(super) fn of(address: SocketAddr) -> Option<Self> {
         match address.ip() {
@@ -62,7 +62,7 @@ pub(super) fn check(host: &str, credentials: Option<&Credentials>) -> Result<(),
 /// Has the proxy connect. Everything has been [checked](check).
 pub(super) fn connect(
     stream: &Stream,
-    destination: Destination<'_>,
+    destination: Socks4Address<'_>,
     credentials: Option<&Credentials>,
     deadline: Deadline,
 ) -> Result<()> {
@@ -78,10 +78,10 @@ pub(super) fn connect(
     socks::skip(stream, 6, deadline)
 }
 
-fn request(destination: Destination<'_>, credentials: Option<&Credentials>) -> Vec<u8> {
+fn request(destination: Socks4Address<'_>, credentials: Option<&Credentials>) -> Vec<u8> {
     let (address, port, name) = match destination {
-        Destination::Address(address, port) => (address, port, None),
-        Destination::Name(name, port) => (NAME_FOLLOWS, port, Some(name)),
+        Socks4Address::Address(address, port) => (address, port, None),
+        Socks4Address::Name(name, port) => (NAME_FOLLOWS, port, Some(name)),
     };
     let mut request = vec![VERSION, CONNECT];
     request.extend_from_slice(&port.to_be_bytes());

@@ -28,12 +28,12 @@ const IPV6: u8 = 4;
 
 /// The server, as the proxy is told.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Destination<'a> {
+pub(super) enum Socks5Address<'a> {
     Address(SocketAddr),
     Name(&'a str, u16),
 }
 
-impl<'a> Destination<'a> {
+impl<'a> Socks5Address<'a> {
     /// A name that the proxy looks up, unless it is an address.
     pub(super) fn by_name(host: &'a str, port: u16) -> Self {
         literal(host).map_or(Self::Name(host, port), |address| Self::Address((address, port).into()))
@@ -57,7 +57,7 @@ pub(super) fn check(host: &str, credentials: Option<&Credentials>) -> Result<(),
 /// Has the proxy connect. Everything has been [checked](check).
 pub(super) fn connect(
     stream: &Stream,
-    destination: Destination<'_>,
+    destination: Socks5Address<'_>,
     credentials: Option<&Credentials>,
     deadline: Deadline,
 ) -> Result<()> {
@@ -96,10 +96,10 @@ fn send_password(stream: &Stream, credentials: &Credentials, deadline: Deadline)
     }
 }
 
-fn request(destination: Destination<'_>) -> Vec<u8> {
+fn request(destination: Socks5Address<'_>) -> Vec<u8> {
     let mut request = vec![VERSION, CONNECT, 0];
     let port = match destination {
-        Destination::Address(address) => {
+        Socks5Address::Address(address) => {
             match address.ip() {
                 IpAddr::V4(ip) => {
                     request.push(IPV4);
@@ -112,7 +112,7 @@ fn request(destination: Destination<'_>) -> Vec<u8> {
             }
             address.port()
         }
-        Destination::Name(name, port) => {
+        Socks5Address::Name(name, port) => {
             request.push(NAME);
             push_text(&mut request, name);
             port

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::handshake::Attempt;
+use super::handshake::HandshakeStep;
 use super::pipe::Pipe;
 use crate::error::TlsErrorKind;
 use crate::options::TlsVersion;
@@ -13,7 +13,7 @@ pub(super) trait Handshake {
     fn pipe(&mut self) -> &mut Pipe;
 
     /// Continues with what has come in.
-    fn advance(self: Box<Self>) -> Attempt;
+    fn advance(self: Box<Self>) -> HandshakeStep;
 }
 
 /// A TLS session after its handshake.

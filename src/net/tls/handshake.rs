@@ -15,17 +15,17 @@ use crate::net::stream::Stream;
 use crate::options::{Connector, Ready};
 
 /// How far a library came with what it had.
-pub(super) enum Attempt {
+pub(super) enum HandshakeStep {
     /// To the end. What it has to say last may still be in the pipe.
     Done(Box<dyn Engine>),
     /// It waits for the peer.
     Unfinished(Box<dyn Handshake>),
     /// To no good end. Why may be in the pipe, for the peer to know.
-    Failed(Failure),
+    Failed(HandshakeFailure),
 }
 
 /// Why there is no TLS.
-pub(super) enum Failure {
+pub(super) enum HandshakeFailure {
     /// The network's part.
     Io(io::Error),
     /// The library's verdict, or ours.
@@ -57,7 +57,7 @@ pub(super) fn connect(below: &Stream, ready: &Ready, name: &str, deadline: Deadl
 pub(super) fn accept(
     below: &Stream,
     deadline: Deadline,
-    begin: impl FnOnce(Pipe) -> Attempt,
+    begin: impl FnOnce(Pipe) -> HandshakeStep,
 ) -> Result<Box<dyn Engine>> {
     handshake(below, deadline, begin, |_| Ok(())).map_err(|failure| failure.into_error(""))
 }
@@ -65,32 +65,32 @@ pub(super) fn accept(
 fn handshake(
     below: &Stream,
     deadline: Deadline,
-    begin: impl FnOnce(Pipe) -> Attempt,
-    judge: impl FnOnce(&dyn Engine) -> std::result::Result<(), Failure>,
-) -> std::result::Result<Box<dyn Engine>, Failure> {
+    begin: impl FnOnce(Pipe) -> HandshakeStep,
+    judge: impl FnOnce(&dyn Engine) -> std::result::Result<(), HandshakeFailure>,
+) -> std::result::Result<Box<dyn Engine>, HandshakeFailure> {
     let (pipe, outgoing) = Pipe::for_handshake();
     let mut attempt = begin(pipe);
     loop {
         let mut unfinished = match attempt {
-            Attempt::Done(mut engine) => {
+            HandshakeStep::Done(mut engine) => {
                 // Before the last word: over TLS 1.3, that is where a client says who it is.
                 judge(&*engine)?;
                 send(below, &outgoing, deadline)?;
                 engine.pipe().end_handshake();
                 return Ok(engine);
             }
-            Attempt::Failed(failure) => {
+            HandshakeStep::Failed(failure) => {
                 // The alert, so that the peer knows too. Not worth waiting for.
                 let _ = below.try_write(&outgoing.lock());
                 return Err(failure);
             }
-            Attempt::Unfinished(unfinished) => unfinished,
+            HandshakeStep::Unfinished(unfinished) => unfinished,
         };
         send(below, &outgoing, deadline)?;
         let incoming = &mut unfinished.pipe().incoming;
         let n = below.read(incoming.space(), deadline)?;
         if n == 0 {
-            return Err(Failure::Io(ended()));
+            return Err(HandshakeFailure::Io(ended()));
         }
         incoming.received(n);
         attempt = unfinished.advance();
@@ -104,21 +104,21 @@ pub(super) fn ended() -> io::Error {
 }
 
 /// What is demanded beyond what the library looks after. It looks at this very connection, never at an earlier one.
-fn judge(engine: &dyn Engine, ready: &Ready) -> std::result::Result<(), Failure> {
+fn judge(engine: &dyn Engine, ready: &Ready) -> std::result::Result<(), HandshakeFailure> {
     if !ready.pins.is_empty() && !engine.peer_certificate().is_some_and(|der| pin::fits(&ready.pins, &der)) {
         let problem = "the server's key is not pinned".into();
-        return Err(Failure::Tls { kind: TlsErrorKind::PinMismatch, problem });
+        return Err(HandshakeFailure::Tls { kind: TlsErrorKind::PinMismatch, problem });
     }
     let Some(offered) = &ready.alpn else { return Ok(()) };
     agree(offered, engine.alpn().as_deref())
 }
 
 /// A server may pick nothing, and nothing that was not offered (RFC 7301, section 3.2). Not every library looks after that.
-fn agree(offered: &[String], picked: Option<&[u8]>) -> std::result::Result<(), Failure> {
+fn agree(offered: &[String], picked: Option<&[u8]>) -> std::result::Result<(), HandshakeFailure> {
     match picked {
         Some(picked) if offered.iter().all(|offered| offered.as_bytes() != picked) => {
             let problem = format!("the server picked {:?}", String::from_utf8_lossy(picked)).into();
-            Err(Failure::Tls { kind: TlsErrorKind::ApplicationProtocol, problem })
+            Err(HandshakeFailure::Tls { kind: TlsErrorKind::ApplicationProtocol, problem })
         }
         Some(_) | None => Ok(()),
     }
@@ -135,13 +135,13 @@ fn send(below: &Stream, outgoing: &SharedBytes, deadline: Deadline) -> io::Resul
     Ok(())
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for HandshakeFailure {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
 }
 
-impl Failure {
+impl HandshakeFailure {
     fn into_error(self, name: &str) -> Error {
         match self {
             Self::Io(error) if is_timeout(&error) => Error::Timeout(Phase::Tls),
@@ -166,7 +166,9 @@ mod tests {
             assert!(agree(&offered, good.map(str::as_bytes)).is_ok());
         }
         for bad in ["h2", "", "http/1.10", "HTTP/1.1"] {
-            let Err(Failure::Tls { kind, .. }) = agree(&offered, Some(bad.as_bytes())) else { panic!("{bad}") };
+            let Err(HandshakeFailure::Tls { kind, .. }) = agree(&offered, Some(bad.as_bytes())) else {
+                panic!("{bad}")
+            };
             assert_eq!(kind, TlsErrorKind::ApplicationProtocol);
         }
         assert!(agree(&[], Some(b"http/1.1")).is_err());
@@ -176,9 +178,9 @@ mod tests {
     #[test]
     fn what_the_system_gives_up_is_lost_and_not_late() {
         let unanswered = io::Error::from(rustix::io::Errno::TIMEDOUT);
-        let lost = Failure::Io(unanswered).into_error("h");
+        let lost = HandshakeFailure::Io(unanswered).into_error("h");
         assert!(matches!(lost, Error::Io { phase: Phase::Tls, .. }), "{lost:?}");
-        let late = Failure::Io(timed_out()).into_error("h");
+        let late = HandshakeFailure::Io(timed_out()).into_error("h");
         assert!(matches!(late, Error::Timeout(Phase::Tls)), "{late:?}");
     }
 }

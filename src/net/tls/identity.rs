@@ -8,7 +8,7 @@ use pkcs8::EncryptedPrivateKeyInfoRef;
 
 use super::{FileWait, files, refuse};
 use crate::error::Result;
-use crate::options::Source;
+use crate::options::PemSource;
 
 /// What a PEM block with a key begins with, and what it ends with after the same label (RFC 7468, section 2).
 pub(super) const BEGIN: &str = "-----BEGIN ";
@@ -21,10 +21,10 @@ pub(super) const PRIVATE_KEY: &str = "PRIVATE KEY";
 /// # Errors
 ///
 /// Those of [`files::read`].
-pub(super) fn read<'a>(option: &'static str, source: &'a Source, wait: FileWait<'_>) -> Result<Cow<'a, [u8]>> {
+pub(super) fn read<'a>(option: &'static str, source: &'a PemSource, wait: FileWait<'_>) -> Result<Cow<'a, [u8]>> {
     match source {
-        Source::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
-        Source::File(path) => files::read(option, path, wait).map(Cow::Owned),
+        PemSource::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+        PemSource::File(path) => files::read(option, path, wait).map(Cow::Owned),
     }
 }
 

@@ -30,8 +30,8 @@ use std::{fmt, io, mem};
 
 use self::engine::Engine;
 pub(super) use self::files::FileWait;
-use self::output::Output;
-use self::session::Session;
+use self::output::TlsOutput;
+use self::session::TlsSession;
 use super::deadline::{Deadline, SendTimer, timed_out};
 use super::stream::Stream;
 use crate::error::{Error, OptionsError, Result, TlsError};
@@ -104,8 +104,8 @@ pub(crate) struct Tls {
     below: Stream,
     /// The name that the peer's certificate was to be for; none in the server role.
     host: Box<str>,
-    output: Mutex<Output>,
-    session: Mutex<Session>,
+    output: Mutex<TlsOutput>,
+    session: Mutex<TlsSession>,
     /// Notified when the reader has brought what a writer may wait for.
     progress: Condvar,
     /// Whether there are bytes to send that nobody is about to send. Raised under either lock, lowered under both.
@@ -120,7 +120,7 @@ impl Tls {
             below,
             host: host.into(),
             output: Mutex::default(),
-            session: Mutex::new(Session::new(engine)),
+            session: Mutex::new(TlsSession::new(engine)),
             progress: Condvar::new(),
             unsent: AtomicBool::new(false),
             arrived: AtomicU64::new(0),
@@ -188,7 +188,7 @@ impl Tls {
 
     fn send_in_turn(
         &self,
-        output: &mut Output,
+        output: &mut TlsOutput,
         buf: &[u8],
         timer: &mut SendTimer,
         taken: &mut usize,
@@ -283,7 +283,7 @@ impl Tls {
     }
 
     /// Encrypts the beginning of `buf`. `output` is empty before.
-    fn encrypt(&self, output: &mut Output, buf: &[u8], timer: &mut SendTimer) -> io::Result<usize> {
+    fn encrypt(&self, output: &mut TlsOutput, buf: &[u8], timer: &mut SendTimer) -> io::Result<usize> {
         let mut session = self.session();
         loop {
             let result = session.encrypt(output, buf);
@@ -299,7 +299,7 @@ impl Tls {
         }
     }
 
-    fn wait_for_reader(&self, seen: u64, timer: &mut SendTimer) -> io::Result<MutexGuard<'_, Session>> {
+    fn wait_for_reader(&self, seen: u64, timer: &mut SendTimer) -> io::Result<MutexGuard<'_, TlsSession>> {
         let limit = timer.remaining()?.unwrap_or(Duration::MAX);
         let mut session = self.session();
         session.waiting += 1;
@@ -309,7 +309,7 @@ impl Tls {
         if timeout.timed_out() { Err(timed_out()) } else { Ok(session) }
     }
 
-    fn try_encrypt(&self, output: &mut Output, buf: &[u8]) -> io::Result<usize> {
+    fn try_encrypt(&self, output: &mut TlsOutput, buf: &[u8]) -> io::Result<usize> {
         if !output.try_send(&self.below)? {
             return Ok(0);
         }
@@ -323,7 +323,7 @@ impl Tls {
     }
 
     /// Moves what the session has to send to `output`. Now its holder is about to send it.
-    fn collect(&self, output: &mut Output, session: &mut Session) {
+    fn collect(&self, output: &mut TlsOutput, session: &mut TlsSession) {
         output.take(&mut session.engine.pipe().outgoing.bytes());
         self.unsent.store(false, Ordering::Relaxed);
         if output.len() > MAX_ANSWERS + 2 * BATCH {
@@ -332,7 +332,7 @@ impl Tls {
     }
 
     /// Unlocks the output, and sends what others left because it was locked. The first error is returned.
-    fn unlock_output<T>(&self, output: MutexGuard<'_, Output>, result: io::Result<T>) -> io::Result<T> {
+    fn unlock_output<T>(&self, output: MutexGuard<'_, TlsOutput>, result: io::Result<T>) -> io::Result<T> {
         if !output.is_empty() {
             self.unsent.store(true, Ordering::Relaxed);
             return result;
@@ -359,15 +359,15 @@ impl Tls {
         output + pipe.incoming.capacity() + pipe.outgoing.bytes().capacity()
     }
 
-    fn session(&self) -> MutexGuard<'_, Session> {
+    fn session(&self) -> MutexGuard<'_, TlsSession> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn output(&self) -> MutexGuard<'_, Output> {
+    fn output(&self) -> MutexGuard<'_, TlsOutput> {
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn try_output(&self) -> Option<MutexGuard<'_, Output>> {
+    fn try_output(&self) -> Option<MutexGuard<'_, TlsOutput>> {
         match self.output.try_lock() {
             Ok(output) => Some(output),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),

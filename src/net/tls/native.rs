@@ -9,7 +9,7 @@ use native_tls::{
 };
 
 use super::engine::{Engine, Handshake};
-use super::handshake::{Attempt, Failure, ended};
+use super::handshake::{HandshakeFailure, HandshakeStep, ended};
 use super::identity::{self, Key, NO_KEY, OLD_ENCRYPTION};
 use super::pipe::Pipe;
 use super::{FileWait, refuse, traditional_key, trust};
@@ -109,25 +109,25 @@ fn pkcs8<'a>(option: &'static str, pem: &'a [u8], password: Option<&str>) -> Res
 }
 
 /// Begins a handshake as a client. The server's certificate has to be for `name`, unless the connector was told otherwise.
-pub(super) fn connect(connector: &TlsConnector, name: &str, pipe: Pipe) -> Attempt {
+pub(super) fn connect(connector: &TlsConnector, name: &str, pipe: Pipe) -> HandshakeStep {
     attempt(connector.connect(name, pipe))
 }
 
 /// Begins a handshake as a server.
-pub(super) fn accept(acceptor: &TlsAcceptor, pipe: Pipe) -> Attempt {
+pub(super) fn accept(acceptor: &TlsAcceptor, pipe: Pipe) -> HandshakeStep {
     attempt(acceptor.accept(pipe))
 }
 
-fn attempt(attempt: std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>) -> Attempt {
+fn attempt(attempt: std::result::Result<TlsStream<Pipe>, HandshakeError<Pipe>>) -> HandshakeStep {
     match attempt {
-        Ok(stream) => Attempt::Done(Box::new(stream)),
-        Err(HandshakeError::WouldBlock(unfinished)) => Attempt::Unfinished(Box::new(unfinished)),
+        Ok(stream) => HandshakeStep::Done(Box::new(stream)),
+        Err(HandshakeError::WouldBlock(unfinished)) => HandshakeStep::Unfinished(Box::new(unfinished)),
         Err(HandshakeError::Failure(error)) => {
             let words = error.to_string();
             if is_close_notify(&words) {
-                return Attempt::Failed(Failure::Io(ended()));
+                return HandshakeStep::Failed(HandshakeFailure::Io(ended()));
             }
-            Attempt::Failed(Failure::Tls { kind: kind(&words), problem: error.into() })
+            HandshakeStep::Failed(HandshakeFailure::Tls { kind: kind(&words), problem: error.into() })
         }
     }
 }
@@ -137,7 +137,7 @@ impl Handshake for MidHandshakeTlsStream<Pipe> {
         self.get_mut()
     }
 
-    fn advance(self: Box<Self>) -> Attempt {
+    fn advance(self: Box<Self>) -> HandshakeStep {
         attempt(self.handshake())
     }
 }

@@ -8,13 +8,13 @@ use crate::net::stream::Stream;
 
 /// Ciphertext that TLS has let go and the stream below has not taken yet, in order.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+pub(super) struct TlsOutput {
     bytes: Vec<u8>,
     sent: usize,
     retention: Retention,
 }
 
-impl Output {
+impl TlsOutput {
     /// How many bytes have not been sent.
     pub(super) const fn len(&self) -> usize {
         self.bytes.len() - self.sent

@@ -4,11 +4,11 @@ use std::io;
 
 use super::BATCH;
 use super::engine::Engine;
-use super::output::Output;
+use super::output::TlsOutput;
 use crate::buffer::Window;
 
 /// Everything that changes while bytes are encrypted or decrypted.
-pub(super) struct Session {
+pub(super) struct TlsSession {
     pub(super) engine: Box<dyn Engine>,
     /// Whether decrypting is in vain until more ciphertext comes.
     pub(super) dry: bool,
@@ -22,7 +22,7 @@ pub(super) struct Session {
     pub(super) shut: bool,
 }
 
-impl Session {
+impl TlsSession {
     pub(super) const fn new(engine: Box<dyn Engine>) -> Self {
         Self { engine, dry: false, failed: None, fed: 0, waiting: 0, shut: false }
     }
@@ -66,7 +66,7 @@ impl Session {
     }
 
     /// Encrypts the beginning of `buf` into the empty `output`.
-    pub(super) fn encrypt(&mut self, output: &mut Output, buf: &[u8]) -> io::Result<usize> {
+    pub(super) fn encrypt(&mut self, output: &mut TlsOutput, buf: &[u8]) -> io::Result<usize> {
         if self.shut {
             return Err(io::ErrorKind::BrokenPipe.into());
         }

@@ -10,10 +10,10 @@ use super::TlsOptions;
 #[derive(Clone)]
 pub(crate) enum Identity {
     /// The certificate with those above it, and the key, both in PEM form.
-    Pem { chain: Source, key: Source },
+    Pem { chain: PemSource, key: PemSource },
     /// All of it in one file, which is encrypted.
     Pkcs12 {
-        bundle: Source,
+        bundle: PemSource,
         #[cfg_attr(not(feature = "native-tls"), expect(dead_code, reason = "rustls refuses it unread"))]
         password: Arc<str>,
     },
@@ -21,7 +21,7 @@ pub(crate) enum Identity {
 
 /// Where something is to be had.
 #[derive(Clone)]
-pub(crate) enum Source {
+pub(crate) enum PemSource {
     File(PathBuf),
     Bytes(Arc<[u8]>),
 }
@@ -30,10 +30,10 @@ impl Identity {
     /// The setter that made it.
     pub(crate) const fn option(&self) -> &'static str {
         match self {
-            Self::Pem { chain: Source::File(_), .. } => "client_cert",
-            Self::Pem { chain: Source::Bytes(_), .. } => "client_cert_pem",
-            Self::Pkcs12 { bundle: Source::File(_), .. } => "client_pkcs12",
-            Self::Pkcs12 { bundle: Source::Bytes(_), .. } => "client_pkcs12_der",
+            Self::Pem { chain: PemSource::File(_), .. } => "client_cert",
+            Self::Pem { chain: PemSource::Bytes(_), .. } => "client_cert_pem",
+            Self::Pkcs12 { bundle: PemSource::File(_), .. } => "client_pkcs12",
+            Self::Pkcs12 { bundle: PemSource::Bytes(_), .. } => "client_pkcs12_der",
         }
     }
 }
@@ -48,7 +48,7 @@ impl fmt::Debug for Identity {
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for PemSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.fmt(f),
@@ -71,14 +71,14 @@ impl TlsOptions {
     #[doc(alias = "keyfile")]
     #[doc(alias = "cert_chain")]
     pub fn client_cert(self, chain: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.identity(Identity::Pem { chain: Source::File(chain.into()), key: Source::File(key.into()) })
+        self.identity(Identity::Pem { chain: PemSource::File(chain.into()), key: PemSource::File(key.into()) })
     }
 
     /// Like [`client_cert`](Self::client_cert), with what the files hold.
     ///
     /// Default: none.
     pub fn client_cert_pem(self, chain: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Self {
-        let bytes = |pem: &[u8]| Source::Bytes(pem.into());
+        let bytes = |pem: &[u8]| PemSource::Bytes(pem.into());
         self.identity(Identity::Pem { chain: bytes(chain.as_ref()), key: bytes(key.as_ref()) })
     }
 
@@ -96,14 +96,14 @@ impl TlsOptions {
     /// Default: none.
     #[doc(alias = "pfx")]
     pub fn client_pkcs12(self, path: impl Into<PathBuf>, password: impl Into<Arc<str>>) -> Self {
-        self.identity(Identity::Pkcs12 { bundle: Source::File(path.into()), password: password.into() })
+        self.identity(Identity::Pkcs12 { bundle: PemSource::File(path.into()), password: password.into() })
     }
 
     /// Like [`client_pkcs12`](Self::client_pkcs12), with what the file holds.
     ///
     /// Default: none.
     pub fn client_pkcs12_der(self, der: impl AsRef<[u8]>, password: impl Into<Arc<str>>) -> Self {
-        self.identity(Identity::Pkcs12 { bundle: Source::Bytes(der.as_ref().into()), password: password.into() })
+        self.identity(Identity::Pkcs12 { bundle: PemSource::Bytes(der.as_ref().into()), password: password.into() })
     }
 
     /// The same for a server that a redirect leads to: without the name that another one is called by, and without who the client

@@ -15,7 +15,7 @@ use native_tls::{TlsAcceptor, TlsConnector};
 
 pub use self::backend::TlsBackend;
 pub(crate) use self::backend::{Connector, Ready};
-pub(crate) use self::identity::{Identity, Source};
+pub(crate) use self::identity::{Identity, PemSource};
 pub use self::negotiation::TlsVersion;
 pub use self::trust::SystemRoots;
 pub(crate) use self::trust::{Authorities, Danger};

@@ -19,13 +19,13 @@ use crate::websocket::opening::nonce;
 const REFUSAL_BODY: Duration = Duration::from_secs(5);
 
 /// A request that is ready to be sent, and what its answer will be checked against.
-pub(super) struct Question {
+pub(super) struct PreparedRequest {
     handshake: ClientHandshake,
     request: Vec<u8>,
     compression: CompressionOffer,
 }
 
-impl Question {
+impl PreparedRequest {
     /// The request of a hop, with a key of its own.
     pub(super) fn new(route: &Route<'_>, options: &ConnectOptions) -> Result<Self> {
         let compression = CompressionOffer::new(options)?;
@@ -44,7 +44,7 @@ impl Question {
 
 /// What came of a request.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum ExchangeOutcome {
     Opened(Box<ActiveConnection>),
     Refused(Box<Refused>),
 }
@@ -57,7 +57,7 @@ pub(super) struct Refused {
     coming: Option<(Stream, ClientHandshake)>,
 }
 
-impl Answer {
+impl ExchangeOutcome {
     fn refused(head: Refusal, coming: Option<(Stream, ClientHandshake)>) -> Self {
         Self::Refused(Box::new(Refused { head, coming }))
     }
@@ -65,24 +65,35 @@ impl Answer {
 
 impl Opening<'_> {
     /// Sends the request and reads the answer, of a refusal no more than the head.
-    pub(super) fn exchange(&self, stream: Stream, question: Question, timings: Timings) -> Result<Answer> {
+    pub(super) fn exchange(
+        &self,
+        stream: Stream,
+        prepared: PreparedRequest,
+        timings: Timings,
+    ) -> Result<ExchangeOutcome> {
         let start = Instant::now();
         let _watch = stream.watch(self.options.settings().cancellation.as_ref());
-        self.tracer.send_request(&question.request, self.public_subprotocols());
-        match self.send(&stream, &question.request) {
-            Ok(()) => self.answer(stream, question, timings, start),
+        self.tracer.send_request(&prepared.request, self.public_subprotocols());
+        match self.send(&stream, &prepared.request) {
+            Ok(()) => self.read_response(stream, prepared, timings, start),
             Err(error @ Error::Timeout(_)) => Err(error),
             // Who refuses without reading the request may be gone before it is sent. What it said tells more than that.
-            Err(error) => match self.answer(stream, question, timings, start) {
-                Ok(Answer::Refused(refused)) => Ok(Answer::Refused(refused)),
+            Err(error) => match self.read_response(stream, prepared, timings, start) {
+                Ok(ExchangeOutcome::Refused(refused)) => Ok(ExchangeOutcome::Refused(refused)),
                 Err(refused @ Error::Tls(_)) => Err(refused),
-                Ok(Answer::Opened(_)) | Err(_) => Err(error),
+                Ok(ExchangeOutcome::Opened(_)) | Err(_) => Err(error),
             },
         }
     }
 
-    fn answer(&self, stream: Stream, question: Question, mut timings: Timings, start: Instant) -> Result<Answer> {
-        let Question { mut handshake, mut compression, .. } = question;
+    fn read_response(
+        &self,
+        stream: Stream,
+        prepared: PreparedRequest,
+        mut timings: Timings,
+        start: Instant,
+    ) -> Result<ExchangeOutcome> {
+        let PreparedRequest { mut handshake, mut compression, .. } = prepared;
         let mut tap = HeadTap::response(self.tracer, self.public_subprotocols());
         let mut piece = [0; PIECE];
         loop {
@@ -95,18 +106,18 @@ impl Opening<'_> {
             };
             match outcome {
                 None => {}
-                Some(HandshakeOutcome::Refused(head)) => return Ok(Answer::refused(head, None)),
+                Some(HandshakeOutcome::Refused(head)) => return Ok(ExchangeOutcome::refused(head, None)),
                 Some(HandshakeOutcome::Accepted { response, surplus }) => {
                     compression.finalize(&response.extensions)?;
                     log::debug!("connection opened");
                     timings.handshake = Some(start.elapsed());
                     let mut connection = self.establish(stream, Role::Client, Some(response), &surplus, &compression);
                     connection.timings = timings;
-                    return Ok(Answer::Opened(Box::new(connection)));
+                    return Ok(ExchangeOutcome::Opened(Box::new(connection)));
                 }
             }
             if let Some(head) = handshake.refusal().cloned() {
-                return Ok(Answer::refused(head, Some((stream, handshake))));
+                return Ok(ExchangeOutcome::refused(head, Some((stream, handshake))));
             }
         }
     }

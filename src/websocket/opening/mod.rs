@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use self::exchange::{Answer, Question};
+use self::exchange::{ExchangeOutcome, PreparedRequest};
 use self::route::Route;
 use super::compression::CompressionOffer;
 use super::reader::Reader;
@@ -57,15 +57,15 @@ impl<'a> Opening<'a> {
         self.cancellable(|| {
             let mut route = Route::new(target, self.options.settings())?;
             loop {
-                let question = Question::new(&route, self.options)?;
+                let prepared = PreparedRequest::new(&route, self.options)?;
                 log::debug!("opening {}", without_query(&route.target().to_string()));
                 let options = route.options(self.options);
                 let mut timings = Timings::default();
                 let stream = net::dial(route.target(), &options, self.deadline, self.tracer, &mut timings)?;
-                match self.ask(&route, question, stream, timings)? {
-                    Answer::Opened(connection) => return Ok(route.arrive(*connection)),
-                    Answer::Refused(refused) if route.follow(&refused.head)? => {}
-                    Answer::Refused(refused) => return Err(self.refusal(*refused)),
+                match self.ask(&route, prepared, stream, timings)? {
+                    ExchangeOutcome::Opened(connection) => return Ok(route.arrive(*connection)),
+                    ExchangeOutcome::Refused(refused) if route.follow(&refused.head)? => {}
+                    ExchangeOutcome::Refused(refused) => return Err(self.refusal(*refused)),
                 }
             }
         })
@@ -81,22 +81,28 @@ impl<'a> Opening<'a> {
         let target = Target::parse(url)?;
         self.cancellable(|| {
             let route = Route::new(target, self.options.settings())?;
-            let question = Question::new(&route, self.options)?;
+            let prepared = PreparedRequest::new(&route, self.options)?;
             let mut timings = Timings::default();
-            let stream = net::over(transport, route.target(), self.options, self.deadline, &mut timings)?;
-            match self.ask(&route, question, stream, timings)? {
-                Answer::Opened(connection) => Ok(route.arrive(*connection)),
-                Answer::Refused(refused) => Err(self.refusal(*refused)),
+            let stream = net::upgrade_stream(transport, route.target(), self.options, self.deadline, &mut timings)?;
+            match self.ask(&route, prepared, stream, timings)? {
+                ExchangeOutcome::Opened(connection) => Ok(route.arrive(*connection)),
+                ExchangeOutcome::Refused(refused) => Err(self.refusal(*refused)),
             }
         })
     }
 
     /// Makes a request. Whatever the server says, it may set cookies with it.
-    fn ask(&self, route: &Route<'_>, question: Question, stream: Stream, timings: Timings) -> Result<Answer> {
-        let answer = self.exchange(stream, question, timings)?;
+    fn ask(
+        &self,
+        route: &Route<'_>,
+        prepared: PreparedRequest,
+        stream: Stream,
+        timings: Timings,
+    ) -> Result<ExchangeOutcome> {
+        let answer = self.exchange(stream, prepared, timings)?;
         let headers = match &answer {
-            Answer::Opened(connection) => connection.response.as_ref().map(|response| &response.headers),
-            Answer::Refused(refused) => Some(&refused.head.headers),
+            ExchangeOutcome::Opened(connection) => connection.response.as_ref().map(|response| &response.headers),
+            ExchangeOutcome::Refused(refused) => Some(&refused.head.headers),
         };
         if let Some(headers) = headers {
             self.options.settings().keep_cookies(route.target(), headers);

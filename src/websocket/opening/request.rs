@@ -16,7 +16,7 @@ const RESERVED: [&str; 4] =
 const HARMLESS: [&str; 3] = ["Accept", "Connection", "User-Agent"];
 
 /// What the user wants in one attempt.
-pub(super) struct Wishes<'a> {
+pub(super) struct UserRequest<'a> {
     settings: &'a Settings,
     /// The header fields.
     fields: Vec<(String, Vec<u8>)>,
@@ -33,7 +33,7 @@ pub(super) struct Hop {
     pub(super) cookie: Option<String>,
 }
 
-impl<'a> Wishes<'a> {
+impl<'a> UserRequest<'a> {
     /// # Errors
     ///
     /// Those of the user's header provider; [`Error::Usage`](crate::Error::Usage) for header fields that are the handshake's own.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::request::{Hop, Wishes};
+use super::request::{Hop, UserRequest};
 use crate::authentication::Challenges;
 use crate::error::{Error, RedirectError, RedirectProblem, Refusal, Result};
 use crate::options::{ConnectOptions, Settings};
@@ -19,7 +19,7 @@ const REDIRECT_LIMIT: usize = 3;
 
 /// What is asked now, and what was asked before.
 pub(super) struct Route<'a> {
-    wishes: Wishes<'a>,
+    user_request: UserRequest<'a>,
     hop: Hop,
     /// The hops that led here, each by its redirect.
     earlier: Vec<Hop>,
@@ -32,8 +32,8 @@ impl<'a> Route<'a> {
     ///
     /// Those of the user's header provider; [`Error::Usage`] for header fields that are the handshake's own.
     pub(super) fn new(home: Target, settings: &'a Settings) -> Result<Self> {
-        let wishes = Wishes::new(home, settings)?;
-        Ok(Self { hop: wishes.home(), wishes, earlier: Vec::new(), is_answered: false })
+        let user_request = UserRequest::new(home, settings)?;
+        Ok(Self { hop: user_request.home(), user_request, earlier: Vec::new(), is_answered: false })
     }
 
     pub(super) const fn target(&self) -> &Target {
@@ -42,7 +42,7 @@ impl<'a> Route<'a> {
 
     /// What the next request says.
     pub(super) fn request(&self) -> ClientRequest {
-        self.wishes.request(&self.hop)
+        self.user_request.request(&self.hop)
     }
 
     /// How the next connection is made.
@@ -85,7 +85,7 @@ impl<'a> Route<'a> {
         if self.target().secure && !target.secure {
             return Err(RedirectProblem::Downgrade);
         }
-        let hop = self.wishes.hop(target);
+        let hop = self.user_request.hop(target);
         if self.hops().any(|asked| asks_the_same(asked, &hop)) {
             return Err(RedirectProblem::Loop);
         }
@@ -97,15 +97,15 @@ impl<'a> Route<'a> {
         if self.is_answered || !self.hop.is_home {
             return Ok(false);
         }
-        let Some(credentials) = self.wishes.credentials() else { return Ok(false) };
+        let Some(credentials) = self.user_request.credentials() else { return Ok(false) };
         let challenges = Challenges::in_fields(headers.all("www-authenticate"));
         let request = ("GET", &*self.target().resource);
-        let allowed = self.wishes.settings().allowed_schemes;
+        let allowed = self.user_request.settings().allowed_schemes;
         let answer = challenges.answer(&credentials, allowed, request, nonce()?);
         if answer.is_none() || answer == self.hop.authorization {
             return Ok(false);
         }
-        self.hop = Hop { authorization: answer, ..self.wishes.hop(self.hop.target.clone()) };
+        self.hop = Hop { authorization: answer, ..self.user_request.hop(self.hop.target.clone()) };
         self.is_answered = true;
         Ok(true)
     }
@@ -120,7 +120,7 @@ impl<'a> Route<'a> {
     }
 
     fn limit(&self) -> usize {
-        self.wishes.settings().redirect_limit.unwrap_or(REDIRECT_LIMIT)
+        self.user_request.settings().redirect_limit.unwrap_or(REDIRECT_LIMIT)
     }
 }
 

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, ProxyError, ProxyUrlError};
 use crate::net::deadline::Deadline;
-use crate::net::proxy::{Hop, choose_from};
+use crate::net::proxy::{ProxyHop, choose_from};
 use crate::net::tls::FileWait;
 use crate::options::{ConnectOptions, Proxy};
 use crate::url::Target;
@@ -12,7 +12,7 @@ const WAIT: FileWait<'_> = FileWait { deadline: Deadline::NEVER, cancellation: N
 /// An environment with a proxy for everything.
 const EVERYWHERE: &[(&str, &str)] = &[("all_proxy", "http://environment:1"), ("no_proxy", "direct.example")];
 
-fn chosen(url: &str, options: &ConnectOptions, variables: &[(&str, &str)]) -> crate::Result<Option<Hop>> {
+fn chosen(url: &str, options: &ConnectOptions, variables: &[(&str, &str)]) -> crate::Result<Option<ProxyHop>> {
     let get = |name: &str| Some(variables.iter().find(|(known, _)| *known == name)?.1.to_owned());
     choose_from(&Target::parse(url).unwrap(), options, &get)
 }

@@ -29,14 +29,14 @@ fn outcome(connect: impl Fn(&crate::net::Stream) -> crate::Result<()>, says: &[u
 
 fn four(host: &str, user: Option<&str>, says: &[u8], step: usize) -> Outcome {
     let credentials = user.map(|user| credentials(user, ""));
-    let destination = socks4::Destination::by_name(host, 0x1234);
+    let destination = socks4::Socks4Address::by_name(host, 0x1234);
     let connect = |stream: &_| socks4::connect(stream, destination, credentials.as_ref(), Deadline::NEVER);
     outcome(connect, says, step)
 }
 
 fn five(host: &str, who: Option<(&str, &str)>, says: &[u8], step: usize) -> Outcome {
     let credentials = who.map(|(user, password)| credentials(user, password));
-    let destination = socks5::Destination::by_name(host, 0x1234);
+    let destination = socks5::Socks5Address::by_name(host, 0x1234);
     let connect = |stream: &_| socks5::connect(stream, destination, credentials.as_ref(), Deadline::NEVER);
     outcome(connect, says, step)
 }

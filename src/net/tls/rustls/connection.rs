@@ -13,7 +13,7 @@ use rustls::{CommonState, Error};
 const OVERHEAD: usize = 256;
 
 /// Either side's state.
-pub(super) enum Connection {
+pub(super) enum RustlsConnection {
     Client(UnbufferedClientConnection),
     Server(UnbufferedServerConnection),
 }
@@ -38,7 +38,7 @@ pub(super) struct Results<'a> {
 
 /// What a step came to.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Step {
+pub(super) enum RecordStep {
     /// There may be more to do with the bytes that are there.
     Again,
     /// The same, and there was plaintext.
@@ -51,7 +51,7 @@ pub(super) enum Step {
     Blocked,
 }
 
-impl Connection {
+impl RustlsConnection {
     /// Steps until there is nothing more to do with `bytes`, and says how many of them are to be dropped from the front. After
     /// an error, what there is to tell the peer about it is among the results.
     pub(super) fn advance(
@@ -59,15 +59,15 @@ impl Connection {
         bytes: &mut [u8],
         want: &Want<'_>,
         results: &mut Results<'_>,
-    ) -> (usize, Result<Step, Error>) {
+    ) -> (usize, Result<RecordStep, Error>) {
         let mut done = 0;
         loop {
             let (n, step) = self.step(&mut bytes[done..], want, results);
             done += n;
             match step {
-                Ok(Step::Plain) if done == bytes.len() && !self.wants_write() => return (done, step),
-                Ok(Step::Again | Step::Plain) => {}
-                Ok(Step::Done | Step::Blocked | Step::PeerClosed) => return (done, step),
+                Ok(RecordStep::Plain) if done == bytes.len() && !self.wants_write() => return (done, step),
+                Ok(RecordStep::Again | RecordStep::Plain) => {}
+                Ok(RecordStep::Done | RecordStep::Blocked | RecordStep::PeerClosed) => return (done, step),
                 Err(_) => {
                     self.say_why(results);
                     return (done, step);
@@ -79,7 +79,7 @@ impl Connection {
     /// While there is something to be said, a step says it, and does not look at bytes.
     fn say_why(&mut self, results: &mut Results<'_>) {
         while self.wants_write() {
-            if !matches!(self.step(&mut [], &Want::Progress, results), (_, Ok(Step::Again))) {
+            if !matches!(self.step(&mut [], &Want::Progress, results), (_, Ok(RecordStep::Again))) {
                 return;
             }
         }
@@ -89,7 +89,12 @@ impl Connection {
     ///
     /// All bytes that were there before and have not been dropped have to be there again: rustls remembers where in them the
     /// parts of a handshake message are.
-    fn step(&mut self, bytes: &mut [u8], want: &Want<'_>, results: &mut Results<'_>) -> (usize, Result<Step, Error>) {
+    fn step(
+        &mut self,
+        bytes: &mut [u8],
+        want: &Want<'_>,
+        results: &mut Results<'_>,
+    ) -> (usize, Result<RecordStep, Error>) {
         match self {
             Self::Client(connection) => settle(connection.process_tls_records(bytes), want, results),
             Self::Server(connection) => settle(connection.process_tls_records(bytes), want, results),
@@ -97,7 +102,7 @@ impl Connection {
     }
 }
 
-impl Deref for Connection {
+impl Deref for RustlsConnection {
     type Target = CommonState;
 
     fn deref(&self) -> &CommonState {
@@ -112,7 +117,7 @@ fn settle<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     want: &Want<'_>,
     results: &mut Results<'_>,
-) -> (usize, Result<Step, Error>) {
+) -> (usize, Result<RecordStep, Error>) {
     let mut discard = status.discard;
     let step = status.state.and_then(|state| match state {
         ConnectionState::ReadTraffic(mut traffic) => {
@@ -121,17 +126,19 @@ fn settle<Data>(
                 discard += record.discard;
                 (results.plain)(record.payload);
             }
-            Ok(Step::Plain)
+            Ok(RecordStep::Plain)
         }
-        ConnectionState::EncodeTlsData(mut data) => encode(&mut data, results.outgoing).map(|()| Step::Again),
+        ConnectionState::EncodeTlsData(mut data) => encode(&mut data, results.outgoing).map(|()| RecordStep::Again),
         ConnectionState::TransmitTlsData(transmit) => {
             // It is on its way: whoever holds the buffer sends it before anything else.
             transmit.done();
-            Ok(Step::Again)
+            Ok(RecordStep::Again)
         }
-        ConnectionState::WriteTraffic(mut traffic) => write(&mut traffic, want, results.outgoing).map(|()| Step::Done),
-        ConnectionState::PeerClosed => Ok(Step::PeerClosed),
-        ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(Step::Blocked),
+        ConnectionState::WriteTraffic(mut traffic) => {
+            write(&mut traffic, want, results.outgoing).map(|()| RecordStep::Done)
+        }
+        ConnectionState::PeerClosed => Ok(RecordStep::PeerClosed),
+        ConnectionState::BlockedHandshake | ConnectionState::Closed => Ok(RecordStep::Blocked),
         // Early data is not accepted. There are no other states.
         state => Err(Error::General(format!("unexpected state {state:?}"))),
     });

@@ -3,9 +3,9 @@
 use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use crate::error::TlsErrorKind;
-use crate::net::tls::handshake::Failure;
+use crate::net::tls::handshake::HandshakeFailure;
 
-impl From<Error> for Failure {
+impl From<Error> for HandshakeFailure {
     fn from(error: Error) -> Self {
         Self::Tls { kind: kind(&error), problem: error.into() }
     }

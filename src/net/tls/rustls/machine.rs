@@ -5,11 +5,11 @@ use std::{fmt, io};
 use rustls::{Error, InvalidMessage, ProtocolVersion};
 
 use super::config::name_of;
-use super::connection::{Connection, Results, Step, Want};
+use super::connection::{RecordStep, Results, RustlsConnection, Want};
 use super::error::kind;
 use crate::error::TlsErrorKind;
 use crate::net::tls::engine::{Engine, Handshake};
-use crate::net::tls::handshake::Attempt;
+use crate::net::tls::handshake::HandshakeStep;
 use crate::net::tls::pipe::Pipe;
 use crate::options::TlsVersion;
 
@@ -29,7 +29,7 @@ const MAX_KEPT: usize = 128 * 1024;
 /// is the exception: rustls wants its parts to stay where they are, and the pipe is lent to the reader. They wait in
 /// `kept`. So between two calls there is never a record that rustls has seen in part.
 pub(super) struct Machine {
-    connection: Connection,
+    connection: RustlsConnection,
     pipe: Pipe,
     kept: Vec<u8>,
     plain: Plain,
@@ -47,7 +47,7 @@ struct Plain {
 }
 
 impl Machine {
-    pub(super) fn new(connection: Connection, pipe: Pipe) -> Self {
+    pub(super) fn new(connection: RustlsConnection, pipe: Pipe) -> Self {
         Self { connection, pipe, kept: Vec::new(), plain: Plain::default(), closed: false, failed: None }
     }
 
@@ -105,16 +105,16 @@ impl Machine {
             drop(outgoing);
             self.kept.drain(..done);
             match self.note(step) {
-                Ok(Step::Done) => return Ok(()),
-                Ok(Step::Blocked) => return Err(io::ErrorKind::BrokenPipe.into()),
-                Ok(Step::Again | Step::Plain | Step::PeerClosed) | Err(_) => {}
+                Ok(RecordStep::Done) => return Ok(()),
+                Ok(RecordStep::Blocked) => return Err(io::ErrorKind::BrokenPipe.into()),
+                Ok(RecordStep::Again | RecordStep::Plain | RecordStep::PeerClosed) | Err(_) => {}
             }
         }
     }
 
-    fn note(&mut self, step: Result<Step, Error>) -> Result<Step, Error> {
+    fn note(&mut self, step: Result<RecordStep, Error>) -> Result<RecordStep, Error> {
         match &step {
-            Ok(Step::PeerClosed) => self.closed = true,
+            Ok(RecordStep::PeerClosed) => self.closed = true,
             Ok(_) => {}
             Err(error) => self.failed = Some(error.clone()),
         }
@@ -127,11 +127,11 @@ impl Handshake for Machine {
         &mut self.pipe
     }
 
-    fn advance(mut self: Box<Self>) -> Attempt {
+    fn advance(mut self: Box<Self>) -> HandshakeStep {
         match self.shake_hands() {
-            Ok(true) => Attempt::Done(self),
-            Ok(false) => Attempt::Unfinished(self),
-            Err(error) => Attempt::Failed(error.into()),
+            Ok(true) => HandshakeStep::Done(self),
+            Ok(false) => HandshakeStep::Unfinished(self),
+            Err(error) => HandshakeStep::Failed(error.into()),
         }
     }
 }

@@ -19,30 +19,30 @@ use rustls::{ClientConfig, ServerConfig};
 
 pub(super) use self::config::client_config;
 
-use self::connection::Connection;
+use self::connection::RustlsConnection;
 use self::machine::Machine;
 use super::engine::Handshake;
-use super::handshake::{Attempt, Failure};
+use super::handshake::{HandshakeFailure, HandshakeStep};
 use super::pipe::Pipe;
 use super::refuse;
 
 /// Begins a handshake as a client.
-pub(super) fn connect(config: &Arc<ClientConfig>, name: &str, pipe: Pipe) -> Attempt {
+pub(super) fn connect(config: &Arc<ClientConfig>, name: &str, pipe: Pipe) -> HandshakeStep {
     let Ok(server) = ServerName::try_from(name.to_owned()) else {
         let error = refuse("server_hostname", format!("{name:?} is no name that a certificate can be for"));
-        return Attempt::Failed(Failure::Options(error));
+        return HandshakeStep::Failed(HandshakeFailure::Options(error));
     };
     match UnbufferedClientConnection::new(Arc::clone(config), server) {
-        Ok(connection) => begin(Connection::Client(connection), pipe),
-        Err(error) => Attempt::Failed(error.into()),
+        Ok(connection) => begin(RustlsConnection::Client(connection), pipe),
+        Err(error) => HandshakeStep::Failed(error.into()),
     }
 }
 
 /// Begins a handshake as a server.
-pub(super) fn accept(config: &Arc<ServerConfig>, pipe: Pipe) -> Attempt {
+pub(super) fn accept(config: &Arc<ServerConfig>, pipe: Pipe) -> HandshakeStep {
     match UnbufferedServerConnection::new(without_early_data(config)) {
-        Ok(connection) => begin(Connection::Server(connection), pipe),
-        Err(error) => Attempt::Failed(error.into()),
+        Ok(connection) => begin(RustlsConnection::Server(connection), pipe),
+        Err(error) => HandshakeStep::Failed(error.into()),
     }
 }
 
@@ -56,6 +56,6 @@ fn without_early_data(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
-fn begin(connection: Connection, pipe: Pipe) -> Attempt {
+fn begin(connection: RustlsConnection, pipe: Pipe) -> HandshakeStep {
     Box::new(Machine::new(connection, pipe)).advance()
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rustls::{ClientConfig, ServerConfig, ServerConnection};
 
 use super::super::engine::Engine;
-use super::super::handshake::Attempt;
+use super::super::handshake::HandshakeStep;
 use super::super::pipe::Pipe;
 use super::{client_config, connect};
 use crate::net::deadline::Deadline;
@@ -50,23 +50,23 @@ fn flight(config: &Arc<ServerConfig>, hello: &[u8]) -> Vec<u8> {
 }
 
 /// Hands bytes to a client, a piece at a time. The engine, if the handshake came to its end.
-fn feed(mut attempt: Attempt, bytes: &[u8], piece: usize) -> Option<Box<dyn Engine>> {
+fn feed(mut attempt: HandshakeStep, bytes: &[u8], piece: usize) -> Option<Box<dyn Engine>> {
     for piece in bytes.chunks(piece) {
         attempt = match attempt {
-            Attempt::Unfinished(mut handshake) => {
+            HandshakeStep::Unfinished(mut handshake) => {
                 receive(handshake.pipe(), piece);
                 handshake.advance()
             }
-            Attempt::Done(mut engine) => {
+            HandshakeStep::Done(mut engine) => {
                 receive(engine.pipe(), piece);
-                Attempt::Done(engine)
+                HandshakeStep::Done(engine)
             }
-            Attempt::Failed(_) => return None,
+            HandshakeStep::Failed(_) => return None,
         };
     }
     match attempt {
-        Attempt::Done(engine) => Some(engine),
-        Attempt::Unfinished(_) | Attempt::Failed(_) => None,
+        HandshakeStep::Done(engine) => Some(engine),
+        HandshakeStep::Unfinished(_) | HandshakeStep::Failed(_) => None,
     }
 }
 
@@ -81,7 +81,7 @@ fn receive(pipe: &mut Pipe, mut bytes: &[u8]) {
 }
 
 /// Begins a handshake, and gives the client's hello too.
-fn begin() -> (Attempt, Vec<u8>) {
+fn begin() -> (HandshakeStep, Vec<u8>) {
     let (pipe, outgoing) = Pipe::for_handshake();
     let attempt = connect(&CAST.client, "localhost", pipe);
     let hello = std::mem::take(&mut *outgoing.lock());

@@ -6,13 +6,13 @@ use crate::error::CookieError;
 use crate::url::{Target, UrlError};
 
 /// Host, path and whether TLS is spoken. Cookies know no ports (RFC 6265, section 8.5).
-pub(super) struct Place<'a> {
+pub(super) struct RequestUri<'a> {
     pub(super) host: Cow<'a, str>,
     pub(super) path: &'a str,
     pub(super) secure: bool,
 }
 
-impl<'a> Place<'a> {
+impl<'a> RequestUri<'a> {
     /// # Errors
     ///
     /// [`CookieError::NoHost`] for a Unix socket: all of them are called `localhost`, and are servers of different owners.
@@ -66,16 +66,16 @@ mod tests {
             ("http://h/a/b?/c#/d/e", "/a"),
         ];
         for (url, path) in table {
-            assert_eq!(Place::of(&parse(url).unwrap()).unwrap().default_path(), path, "{url}");
+            assert_eq!(RequestUri::of(&parse(url).unwrap()).unwrap().default_path(), path, "{url}");
         }
     }
 
     #[test]
     fn a_unix_socket_is_no_place_and_a_zone_is_a_part_of_one() {
         let target = Target::parse("ws://[fe80::1%25eth0]/").unwrap();
-        assert_eq!(Place::of(&target).unwrap().host, "fe80::1%eth0");
+        assert_eq!(RequestUri::of(&target).unwrap().host, "fe80::1%eth0");
         let target = Target::parse("ws+unix:///run/feed.sock:/a").unwrap();
-        assert_eq!(Place::of(&target).err(), Some(CookieError::NoHost));
+        assert_eq!(RequestUri::of(&target).err(), Some(CookieError::NoHost));
     }
 
     #[test]

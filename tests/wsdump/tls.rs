@@ -106,3 +106,26 @@ fn the_oldest_version_can_be_said() {
         assert_eq!(server.join().unwrap().is_ok(), code == 0);
     }
 }
+
+/// A server that names itself in the subject alone is accepted by OpenSSL and refused by rustls.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_library_can_be_said_and_has_to_be_built_in() {
+    let authority = Authority::new();
+    let leaf = authority.leaf_with("localhost", |params| params.subject_alt_names.clear());
+    let ca = file("ca-library", &authority.pem);
+    for (library, is_built_in, code) in
+        [("native-tls", cfg!(feature = "native-tls"), 0), ("rustls", cfg!(feature = "rustls"), 5)]
+    {
+        let run = |port| wsdump(&["-r", "--ca", &ca, "--tls-library", library, &format!("wss://localhost:{port}/")]);
+        if !is_built_in {
+            let said = run(1);
+            assert!(said.code == 2 && said.err.contains(&format!("`{library}`")), "{said:?}");
+            continue;
+        }
+        let (port, server) = serve(leaf.config(&[&TLS13], None));
+        let said = run(port);
+        assert_eq!(said.code, code, "{library}: {said:?}");
+        assert_eq!(server.join().unwrap().is_ok(), code == 0);
+    }
+}

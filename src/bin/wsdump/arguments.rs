@@ -75,7 +75,7 @@ pub(crate) struct Arguments {
     /// Show this certificate to a server that asks: a PEM file, with its key in --key or in the same file
     #[arg(long, value_name = "FILE", help_heading = TLS)]
     pub(crate) cert: Option<PathBuf>,
-    /// The key of --cert, in PKCS#8 form
+    /// The key of --cert
     #[arg(long, value_name = "FILE", requires = "cert", help_heading = TLS)]
     pub(crate) key: Option<PathBuf>,
     /// The name that the certificate has to be for, if it is not that of the URL
@@ -84,6 +84,9 @@ pub(crate) struct Arguments {
     /// The oldest version of TLS to speak
     #[arg(long, value_name = "VERSION", help_heading = TLS)]
     pub(crate) tls_min: Option<TlsMin>,
+    /// The library that speaks TLS, among those that this program was built with
+    #[arg(long, value_name = "LIBRARY", help_heading = TLS)]
+    pub(crate) tls_library: Option<TlsLibrary>,
 
     /// Send this text when the connection is open
     #[arg(short, long, help_heading = SENDING)]
@@ -169,6 +172,15 @@ pub(crate) enum TlsMin {
     /// TLS 1.3
     #[value(name = "1.3")]
     Tls13,
+}
+
+/// A library that speaks TLS.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TlsLibrary {
+    /// That of the platform
+    NativeTls,
+    /// Rustls
+    Rustls,
 }
 
 /// What is measured.

@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use websocket_sync::{ConnectOptions, CookieJar, DeflateOptions, Proxy, Reconnect, TlsOptions, TlsVersion};
+use websocket_sync::{ConnectOptions, CookieJar, DeflateOptions, Proxy, Reconnect, TlsBackend, TlsOptions, TlsVersion};
 
-use crate::arguments::{Arguments, TlsMin};
+use crate::arguments::{Arguments, TlsLibrary, TlsMin};
 use crate::failure::Failure;
 
 /// What is connected to, and how.
@@ -91,6 +91,11 @@ fn tls(arguments: &Arguments) -> TlsOptions {
     tls = match arguments.tls_min {
         Some(TlsMin::Tls12) => tls.min_version(TlsVersion::Tls12),
         Some(TlsMin::Tls13) => tls.min_version(TlsVersion::Tls13),
+        None => tls,
+    };
+    tls = match arguments.tls_library {
+        Some(TlsLibrary::NativeTls) => tls.backend(TlsBackend::NativeTls),
+        Some(TlsLibrary::Rustls) => tls.backend(TlsBackend::Rustls),
         None => tls,
     };
     if arguments.nocert {

@@ -6,3 +6,9 @@ mod round;
 mod schedules;
 #[cfg(not(shuttle))]
 mod simulation;
+
+/// Whether tests that find the more the longer they run take their full length: where the variable `LONG_TESTS` is set, as in `.ci/run`.
+#[cfg(not(shuttle))]
+fn run_in_full() -> bool {
+    std::env::var_os("LONG_TESTS").is_some()
+}

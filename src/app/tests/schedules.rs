@@ -12,6 +12,8 @@ use std::time::Duration;
 use super::chance::{below, dawdle, wait_up_to};
 use super::peer::Habit;
 use super::round::{CLOSE, Heard, INTERVAL, Round, TIMEOUT, act, closes, join, lock, sends, sent};
+#[cfg(not(shuttle))]
+use super::run_in_full;
 use crate::app::{CallbackPolicy, Overflow, Reconnect, WebSocketApp};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseCause, Error};
@@ -45,15 +47,15 @@ fn explore(scenario: fn()) {
 fn explore(scenario: fn()) {
     use std::sync::mpsc::{self, RecvTimeoutError};
 
-    const ROUNDS: usize = 200;
+    let rounds = if run_in_full() { 200 } else { 40 };
     let (tell, told) = mpsc::channel();
     let player = thread::spawn(move || {
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             scenario();
             tell.send(round).unwrap();
         }
     });
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         match told.recv_timeout(Duration::from_secs(30)) {
             Ok(_) | Err(RecvTimeoutError::Disconnected) => {}
             Err(RecvTimeoutError::Timeout) => panic!("round {round} hangs"),

@@ -1,5 +1,5 @@
 //! One app over many years: 100,000 connections and 10,000,000 pings, with everything that can go wrong between them. That many
-//! where the variable `SOAK` says `full`, as `.ci/run` does; a tenth of it otherwise.
+//! in a [full run](run_in_full), a tenth of it otherwise.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -10,6 +10,7 @@ use crate::app::keepalive::{Due, Keepalive, PingOptions};
 use crate::app::life::{End, Life, Next, Opened, Phase as LifePhase};
 use crate::app::reconnect::Reconnect;
 use crate::app::statistics::Latencies;
+use crate::app::tests::run_in_full;
 use crate::error::{CloseCause, CloseInfo, Error, Phase};
 use crate::websocket::{ActivitySnapshot, CloseCode};
 
@@ -298,8 +299,7 @@ fn closed(cause: CloseCause) -> Error {
 #[test]
 fn a_hundred_thousand_connections_and_ten_million_pings_are_as_they_should_be() {
     const LANES: u64 = 4;
-    let is_full = std::env::var_os("SOAK").is_some_and(|soak| soak == "full");
-    let share = if is_full { 1 } else { 10 };
+    let share = if run_in_full() { 1 } else { 10 };
     let (least_connects, least_pings) = (CONNECTIONS / share, PINGS / share);
     let lanes: Vec<Tally> = thread::scope(|scope| {
         let lane = |seed| {

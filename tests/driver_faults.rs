@@ -33,6 +33,8 @@ struct Bytes {
     ended: bool,
     /// What the next read takes.
     slow_read: Option<Duration>,
+    /// Whether a write panics.
+    panics: bool,
 }
 
 impl Wire {
@@ -47,7 +49,8 @@ impl Wire {
         room: usize,
         deflate: Option<PerMessageDeflate>,
     ) -> (WebSocket, Self) {
-        let bytes = Bytes { said: VecDeque::new(), heard: Vec::new(), room, ended: false, slow_read: None };
+        let bytes =
+            Bytes { said: VecDeque::new(), heard: Vec::new(), room, ended: false, slow_read: None, panics: false };
         let wire = Self(Arc::new((Mutex::new(bytes), Condvar::new())));
         (options.from_open(wire.clone(), role, b"", deflate).unwrap(), wire)
     }
@@ -88,6 +91,7 @@ impl Transport for Wire {
     }
 
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        assert!(!self.change(|wire| wire.panics), "as it should");
         self.change(|wire| match buf.len().min(wire.room) {
             _ if wire.ended => Err(io::ErrorKind::BrokenPipe.into()),
             0 => Err(io::ErrorKind::WouldBlock.into()),
@@ -603,4 +607,24 @@ fn the_end_in_the_midst_of_a_message_is_told_by_every_kind_of_receive() {
     assert_eq!(closed(ws.recv_frame()), lost);
     assert_eq!(closed(ws.message_reader().map(drop)), lost);
     assert_eq!(closed(ws.recv()), lost);
+}
+
+#[test]
+fn a_transport_that_panics_in_a_write_neither_ends_the_process_nor_takes_the_sending_half() {
+    let sends: [fn(&WebSocket); 4] = [
+        |ws| drop(ws.send_text("one")),
+        |ws| drop(ws.try_send_text("one")),
+        |ws| drop(ws.ping("one")),
+        |ws| drop(ws.cork(|batch| batch.send_text("one"))),
+    ];
+    for send in sends {
+        bounded(20, move || {
+            let (ws, wire) = Wire::open(&options(), usize::MAX);
+            wire.change(|wire| wire.panics = true);
+            assert!(catch_unwind(AssertUnwindSafe(|| send(&ws))).is_err());
+            wire.change(|wire| wire.panics = false);
+            by_deadline(ms(100), || ws.send_text("two").unwrap());
+            assert_eq!(wire.frames().last(), Some(&(0x81, "two".to_owned().into_bytes())));
+        });
+    }
 }

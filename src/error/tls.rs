@@ -43,7 +43,7 @@ pub enum TlsErrorKind {
     NotYetValid,
     /// The certificate does not come from an authority that is trusted: it is self-signed, the server does not send those
     /// between it and the authority, or nobody knows that authority.
-    #[error("the certificate's issuer is not trusted; TlsOptions::ca_certs adds one")]
+    #[error("the certificate's issuer is not trusted; TlsOptions::ca_certs names one")]
     UnknownIssuer,
     /// The certificate is valid, for others.
     #[error("the certificate is for another name")]

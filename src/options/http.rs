@@ -217,7 +217,7 @@ impl ConnectOptions {
     /// | no more than [`max_head_fields`](Self::max_head_fields) fields | as many as [`max_head_size`](Self::max_head_size) has room for |
     ///
     /// Everything else stays as it is: the key must be answered, what was not offered is refused, folded lines and control
-    /// characters too, and refusals, redirects and proxies are read strictly. An error that this option would have avoided names
+    /// characters too, and refusals, redirects and proxies are read strictly. An error that this option may avoid names
     /// it. For servers that cannot be mended; Python's client takes all of these.
     ///
     /// Default: strict.

@@ -24,7 +24,7 @@ use crate::url::ProxyUrl;
 /// verified as without a proxy. What the proxy is told, user and password above all, never gets to the server.
 ///
 /// An HTTP proxy gets user and password as Basic with the first request (RFC 7617), and if it asks for Digest, by that (RFC
-/// 7616).
+/// 7616); with [`digest_only`](ConnectOptions::digest_only) by that alone.
 ///
 /// ```no_run
 /// use websocket_sync::{ConnectOptions, Proxy};

@@ -199,10 +199,14 @@ impl SharedConnection {
             state.close_left();
         }
         let unsent = has_pending || state.pong.is_some() || state.queued_close().is_some();
-        self.set_unsent(unsent && state.close.can_write());
+        let is_news = self.set_unsent(unsent && state.close.can_write());
         state.outbound = Some(outbound);
         state.writer = WriterKind::Waiting;
         state.wake_all(self);
+        drop(state);
+        if is_news {
+            self.event_loop.wake();
+        }
     }
 }
 
@@ -224,5 +228,31 @@ pub(super) fn send_deadline(state: &SendState) -> SendDeadline {
     match state.timeouts.send {
         Some(limit) => SendDeadline::until(Deadline::after(Some(limit))),
         None => SendDeadline::while_progressing(STALL),
+    }
+}
+
+#[cfg(all(test, unix, not(shuttle)))]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use crate::options::ConnectOptions;
+    use crate::protocol::Role;
+
+    #[test]
+    fn a_wake_that_panics_leaves_the_sending_half_in_its_place() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let options = ConnectOptions::new().max_unsent(8 << 20);
+        let mut ws = options.from_open(ours, Role::Client, b"", None).unwrap();
+        ws.attach(|| panic!("as it should")).unwrap();
+        let more_than_the_socket_takes = vec![0; 4 << 20];
+        let sent = catch_unwind(AssertUnwindSafe(|| ws.try_send_binary(&more_than_the_socket_takes)));
+        assert!(sent.is_err(), "{sent:?}");
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || tell.send(ws.try_send_text("small")));
+        told.recv_timeout(Duration::from_secs(5)).expect("it does not wait").unwrap();
     }
 }

@@ -174,14 +174,15 @@ impl SharedConnection {
         self.has_unsent.load(Ordering::Relaxed)
     }
 
-    /// Notes whether something waits to be sent; an event loop is woken for it. Called under the lock.
-    pub(super) fn set_unsent(&self, unsent: bool) {
-        if self.has_unsent.load(Ordering::Relaxed) != unsent {
+    /// Notes whether something waits to be sent, and returns whether an event loop is to be woken for it. Called under the lock,
+    /// under which nobody is woken: who wakes is the user's.
+    #[must_use]
+    pub(super) fn set_unsent(&self, unsent: bool) -> bool {
+        let was_unsent = self.has_unsent.load(Ordering::Relaxed);
+        if was_unsent != unsent {
             self.has_unsent.store(unsent, Ordering::Relaxed);
-            if unsent {
-                self.event_loop.wake();
-            }
         }
+        unsent && !was_unsent
     }
 
     /// Queues the answer to a ping (RFC 6455, section 5.5.2).

@@ -342,21 +342,25 @@ impl<'a> WriteGuard<'a> {
         if self.hold == Hold::Exclusive {
             self.shared.state().transaction = None;
         }
+        // A transport or a source of masking keys of the user's may panic: the half is given back all the same, and there is no second
+        // panic, which would end the process.
+        let sent =
+            if thread::panicking() { Ok(()) } else { catch_unwind(AssertUnwindSafe(|| self.send_queued_controls())) };
+        self.put_back();
+        sent.unwrap_or_else(|panic| resume_unwind(panic));
+    }
+
+    /// Writes what goes without waiting, then the control frames that were queued meanwhile.
+    fn send_queued_controls(&mut self) {
         // What fails is in the state, where the next call finds it.
         let _ = self.flush_now();
-        // A source of masking keys may panic: a second time would end the process.
-        let controls = if thread::panicking() { 0 } else { Self::CONTROLS };
-        for _ in 0..controls {
+        for _ in 0..Self::CONTROLS {
             let Some(outbound) = self.outbound.take() else { return };
             let Some((outbound, control)) = self.shared.give_back(outbound) else { return };
             self.outbound = Some(outbound);
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.encode_control(&control))) {
-                self.put_back();
-                resume_unwind(panic);
-            }
+            self.encode_control(&control);
             let _ = self.flush_now();
         }
-        self.put_back();
     }
 
     fn put_back(&mut self) {

@@ -7,6 +7,7 @@ mod socks;
 mod socks4;
 mod socks5;
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
@@ -29,7 +30,6 @@ use crate::url::{ProxyScheme, ProxyUrl, Target};
 const MAX_ADDRESSES: usize = 4;
 
 /// The proxy between here and a server.
-#[derive(Debug)]
 pub(super) struct ProxyHop {
     url: ProxyUrl,
     headers: Vec<(String, Vec<u8>)>,
@@ -68,6 +68,14 @@ fn choose_from(target: &Target, options: &ConnectOptions, variables: Variables<'
             let found = environment::proxy(target.secure, variables)?;
             Ok(found.map(|url| ProxyHop { url, headers: Vec::new(), tls: TlsOptions::new() }))
         }
+    }
+}
+
+/// Without the values of header fields, which may be secret.
+impl fmt::Debug for ProxyHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ProxyHop").field("url", &self.url).field("headers", &names).finish_non_exhaustive()
     }
 }
 

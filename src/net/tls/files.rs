@@ -47,9 +47,10 @@ pub(super) fn read(option: &'static str, path: &Path, wait: FileWait<'_>) -> Res
     Err(refused(&format!("larger than {MAX_MIB} MiB")))
 }
 
-/// Whether it is a regular file that is not too large.
+/// Whether it is a regular file that is not too large, and that this process is allowed to read.
 pub(super) fn may_be_read(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_LENGTH as u64)
+    let is_fit = path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_LENGTH as u64);
+    is_fit && !open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// What is wrong with a file, for people.

@@ -29,7 +29,7 @@ pub(super) fn read<'a>(option: &'static str, source: &'a PemSource, wait: FileWa
 }
 
 /// A private key in PEM form.
-#[derive(Debug, Eq, PartialEq)]
+#[cfg_attr(test, derive(Debug, Eq, PartialEq))]
 pub(super) enum Key<'a> {
     Pkcs8(&'a str),
     /// PKCS#8 that needs a password.

@@ -217,7 +217,14 @@ fn kind(words: &str) -> TlsErrorKind {
         (TlsErrorKind::BadSignature, &["signature failure", "signature of the certificate cannot be verified"]),
         (
             TlsErrorKind::UnknownIssuer,
-            &["issuer", "self-signed", "self signed", "was not trusted", "authority that is not trusted"],
+            &[
+                "issuer",
+                "self-signed",
+                "self signed",
+                "was not trusted",
+                "authority that is not trusted",
+                "user-specified roots",
+            ],
         ),
         (TlsErrorKind::InvalidCertificate, &["certificate verify failed"]),
         (TlsErrorKind::NotTls, &["wrong version number", "record overflow", "record header", "packet length too long"]),
@@ -265,6 +272,7 @@ mod tests {
             ("The certificate was not trusted.".to_owned(), UnknownIssuer),
             ("A required certificate is not within its validity period".to_owned(), Expired),
             ("The certificate's CN name does not match the passed value. (os error -2146762481)".to_owned(), WrongName),
+            ("unable to find any user-specified roots in the final cert chain".to_owned(), UnknownIssuer),
             ("alert number none".to_owned(), Other),
             ("something new".to_owned(), Other),
         ];

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::protocol::handshake::{ExtensionOffer, Headers, ShownSubprotocol, ShownSubprotocols};
+use crate::protocol::handshake::{ExtensionOffer, Headers, ShownSubprotocol, ShownSubprotocols, ShownTarget};
 use crate::protocol::{CloseCode, CloseFrame, ProtocolError};
 
 /// An event, received or to be sent.
@@ -94,7 +94,7 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("host", &self.host)
-            .field("target", &self.target)
+            .field("target", &ShownTarget(&self.target))
             .field("extensions", &self.extensions)
             .field("extra_headers", &self.extra_headers)
             .field("subprotocols", &ShownSubprotocols(&self.subprotocols))

@@ -11,7 +11,7 @@ use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, accept_for, check_u
 use super::headers::Headers;
 use super::http::{BodyEnd, HeadLimits, ResponseHead, ResponsePart, ResponseReader, Strictness};
 use super::request::ClientRequest;
-use super::subprotocols::ShownSubprotocol;
+use super::subprotocols::{HIDDEN, ShownSubprotocol, shown};
 use crate::protocol::{Escaped, LocalProtocolError};
 
 /// The opening handshake of a client: makes the request, reads the response.
@@ -363,9 +363,17 @@ impl HandshakeOffer {
             Some([]) => Err(HandshakeError::EmptyField("Sec-WebSocket-Protocol")),
             Some(value) => match self.subprotocols.iter().find(|name| name.as_bytes() == value) {
                 Some(name) => Ok(Some(name.clone())),
-                None => Err(HandshakeError::UnofferedSubprotocol(String::from_utf8_lossy(value).into_owned())),
+                None => Err(HandshakeError::UnofferedSubprotocol(self.without_tokens(value))),
             },
         }
+    }
+
+    /// What a server has chosen without an offer, without what repeats an offer of ours that may be a token.
+    fn without_tokens(&self, value: &[u8]) -> String {
+        let text = String::from_utf8_lossy(value);
+        let lower = text.to_ascii_lowercase();
+        let is_repeated = |name: &String| shown(name, &[]) == HIDDEN && lower.contains(&name.to_ascii_lowercase());
+        if self.subprotocols.iter().any(is_repeated) { HIDDEN.to_owned() } else { text.into_owned() }
     }
 
     /// The extensions of the response: each one offered, and none twice.

@@ -183,6 +183,18 @@ impl<N: Into<String>, V: Into<Vec<u8>>, const COUNT: usize> From<[(N, V); COUNT]
     }
 }
 
+/// A request target, for `Debug`: its query may hold secrets.
+pub(in crate::protocol) struct ShownTarget<'a>(pub(in crate::protocol) &'a str);
+
+impl fmt::Debug for ShownTarget<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once('?') {
+            Some((path, _)) => format_args!("{path}?<hidden>").to_string().fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
 /// Whether a field's value may be one that must not come into a log. Better one too many: `X-Api-Key` is as good a
 /// secret as `Authorization`, a `Location` has a query, a subprotocol may be a token, and only the other fields of the
 /// handshake are known to be none.

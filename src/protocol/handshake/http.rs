@@ -7,6 +7,7 @@
 //! than we do. A lone CR, NUL and the other control characters, and folded lines are refused.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::error::HandshakeError;
 use super::headers::{Headers, elements, is_token, trim};
@@ -173,7 +174,6 @@ pub(in crate::protocol) struct ResponseHead {
 }
 
 /// Collects a head.
-#[derive(Debug)]
 pub(super) struct HeadCollector {
     start: StartLine,
     limits: HeadLimits,
@@ -183,6 +183,18 @@ pub(super) struct HeadCollector {
     line_start: usize,
     /// The lines that are complete, the start line among them.
     lines: usize,
+}
+
+/// Without what was collected: there may be secrets in it.
+impl fmt::Debug for HeadCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadCollector")
+            .field("start", &self.start)
+            .field("limits", &self.limits)
+            .field("strictness", &self.strictness)
+            .field("head", &format_args!("{} bytes", self.head.len()))
+            .finish_non_exhaustive()
+    }
 }
 
 impl HeadCollector {

@@ -35,5 +35,6 @@ pub(crate) use self::tunnel::{Tunnel, TunnelOutcome, TunnelRefusal, tunnel_reque
 
 // For the events, which tell a response part by part.
 pub(super) use self::fields::HandshakeOffer;
+pub(super) use self::headers::ShownTarget;
 pub(super) use self::http::{ResponsePart, ResponseReader};
 pub(super) use self::subprotocols::{ShownSubprotocol, ShownSubprotocols};

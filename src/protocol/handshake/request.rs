@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::fields::{ExtensionOffer, HandshakeOffer, KEY_LEN, is_key, key_from, subprotocols};
-use super::headers::{self, Headers};
+use super::headers::{self, Headers, ShownTarget};
 use super::subprotocols::ShownSubprotocols;
 use crate::protocol::LocalProtocolError;
 
@@ -66,7 +66,7 @@ pub struct ClientRequest {
 impl fmt::Debug for ClientRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientRequest")
-            .field("target", &self.target)
+            .field("target", &ShownTarget(&self.target))
             .field("host", &self.host)
             .field("origin", &self.origin)
             .field("connection", &self.connection)

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::error::HandshakeError;
 use super::fields::{ExtensionOffer, HandshakeOffer, accept_for, check_upgrade, is_key, subprotocols};
-use super::headers::{Headers, is_visible};
+use super::headers::{Headers, ShownTarget, is_visible};
 use super::http::{HeadCollector, HeadLimits, RequestHead, StartLine, decimal};
 use super::subprotocols::{ShownSubprotocol, ShownSubprotocols};
 use crate::protocol::LocalProtocolError;
@@ -37,13 +37,23 @@ const RESERVED: [&str; 7] = [
 /// assert!(handshake.take_early_data().is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 #[doc(alias = "H11Handshake")]
 pub struct ServerHandshake {
     stage: ServerStage,
     limits: HeadLimits,
     /// What followed the request.
     early_data: Vec<u8>,
+}
+
+/// Without what the client has said behind its request.
+impl fmt::Debug for ServerHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandshake")
+            .field("stage", &self.stage)
+            .field("limits", &self.limits)
+            .field("early_data", &format_args!("{} bytes", self.early_data.len()))
+            .finish()
+    }
 }
 
 #[derive(Debug)]
@@ -224,7 +234,7 @@ pub struct UpgradeRequest {
 impl fmt::Debug for UpgradeRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UpgradeRequest")
-            .field("target", &self.target)
+            .field("target", &ShownTarget(&self.target))
             .field("host", &self.host)
             .field("subprotocols", &ShownSubprotocols(&self.subprotocols))
             .field("extensions", &self.extensions)

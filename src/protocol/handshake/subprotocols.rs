@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// What is shown in place of a subprotocol that may be a token.
-const HIDDEN: &str = "<hidden>";
+pub(super) const HIDDEN: &str = "<hidden>";
 
 /// The names in the registry of RFC 6455, section 11.5.
 const REGISTERED: [&str; 61] = [

@@ -106,7 +106,8 @@ fn verifier(options: &TlsOptions, algorithms: WebPkiSupportedAlgorithms, wait: F
     let (invalid_certs, invalid_hostnames) = (options.invalid_certs, options.invalid_hostnames);
     let roots = match invalid_certs {
         Danger::Refused => roots::roots(options, wait)?,
-        Danger::Accepted => RootCertStore::empty(),
+        // What is named has to be there all the same.
+        Danger::Accepted => roots::named(options, wait)?,
     };
     if (invalid_certs, invalid_hostnames) == (Danger::Refused, Danger::Refused) {
         return Ok(Verifier::Strict(roots));

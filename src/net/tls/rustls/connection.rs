@@ -25,7 +25,7 @@ pub(super) enum Want<'a> {
     /// These bytes encrypted.
     Encrypt(&'a [u8]),
     /// close_notify.
-    Farewell,
+    CloseNotify,
 }
 
 /// Where the results of a step go.
@@ -69,7 +69,7 @@ impl RustlsConnection {
                 Ok(RecordStep::Again | RecordStep::Plain) => {}
                 Ok(RecordStep::Done | RecordStep::Blocked | RecordStep::PeerClosed) => return (done, step),
                 Err(_) => {
-                    self.say_why(results);
+                    self.queue_alert(results);
                     return (done, step);
                 }
             }
@@ -77,7 +77,7 @@ impl RustlsConnection {
     }
 
     /// While there is something to be said, a step says it, and does not look at bytes.
-    fn say_why(&mut self, results: &mut Results<'_>) {
+    fn queue_alert(&mut self, results: &mut Results<'_>) {
         while self.wants_write() {
             if !matches!(self.step(&mut [], &Want::Progress, results), (_, Ok(RecordStep::Again))) {
                 return;
@@ -96,8 +96,8 @@ impl RustlsConnection {
         results: &mut Results<'_>,
     ) -> (usize, Result<RecordStep, Error>) {
         match self {
-            Self::Client(connection) => settle(connection.process_tls_records(bytes), want, results),
-            Self::Server(connection) => settle(connection.process_tls_records(bytes), want, results),
+            Self::Client(connection) => take_step(connection.process_tls_records(bytes), want, results),
+            Self::Server(connection) => take_step(connection.process_tls_records(bytes), want, results),
         }
     }
 }
@@ -113,7 +113,7 @@ impl Deref for RustlsConnection {
     }
 }
 
-fn settle<Data>(
+fn take_step<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     want: &Want<'_>,
     results: &mut Results<'_>,
@@ -149,7 +149,7 @@ fn write<Data>(traffic: &mut WriteTraffic<'_, Data>, want: &Want<'_>, outgoing: 
     match want {
         Want::Progress => Ok(()),
         Want::Encrypt(bytes) => append(outgoing, bytes.len() + OVERHEAD, |room| traffic.encrypt(bytes, room)),
-        Want::Farewell => append(outgoing, OVERHEAD, |room| traffic.queue_close_notify(room)),
+        Want::CloseNotify => append(outgoing, OVERHEAD, |room| traffic.queue_close_notify(room)),
     }
 }
 

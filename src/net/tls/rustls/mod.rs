@@ -4,8 +4,8 @@ mod config;
 mod connection;
 mod error;
 mod identity;
-mod machine;
 mod roots;
+mod session;
 #[cfg(test)]
 mod tests;
 mod verifier;
@@ -20,7 +20,7 @@ use rustls::{ClientConfig, ServerConfig};
 pub(super) use self::config::client_config;
 
 use self::connection::RustlsConnection;
-use self::machine::Machine;
+use self::session::RustlsSession;
 use super::engine::Handshake;
 use super::handshake::{HandshakeFailure, HandshakeStep};
 use super::pipe::Pipe;
@@ -57,5 +57,5 @@ fn without_early_data(config: &Arc<ServerConfig>) -> Arc<ServerConfig> {
 }
 
 fn begin(connection: RustlsConnection, pipe: Pipe) -> HandshakeStep {
-    Box::new(Machine::new(connection, pipe)).advance()
+    Box::new(RustlsSession::new(connection, pipe)).advance()
 }

@@ -21,14 +21,25 @@ static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
 /// [`Error::Options`](crate::Error::Options) for certificates that cannot be read.
 pub(super) fn roots(options: &TlsOptions, wait: FileWait<'_>) -> Result<RootCertStore> {
     let bundles = trust::read(options, wait)?;
-    let mut roots = match trust::system_roots(options, &bundles) {
-        SystemRoots::Included if bundles.is_empty() => system().map_err(|problem| refuse("system_roots", problem))?,
-        // Those that are named may be enough.
-        SystemRoots::Included => system().unwrap_or_else(|_| RootCertStore::empty()),
+    let roots = match trust::system_roots(options, &bundles) {
+        SystemRoots::Included => system().map_err(|problem| refuse("system_roots", problem))?,
         SystemRoots::Excluded => RootCertStore::empty(),
     };
+    add_all(roots, &bundles)
+}
+
+/// Only those that the options name.
+///
+/// # Errors
+///
+/// Those of [`roots`].
+pub(super) fn named(options: &TlsOptions, wait: FileWait<'_>) -> Result<RootCertStore> {
+    add_all(RootCertStore::empty(), &trust::read(options, wait)?)
+}
+
+fn add_all(mut roots: RootCertStore, bundles: &[Bundle]) -> Result<RootCertStore> {
     for bundle in bundles {
-        add(&mut roots, &bundle).map_err(|problem| bundle.refuse(&problem))?;
+        add(&mut roots, bundle).map_err(|problem| bundle.refuse(&problem))?;
     }
     Ok(roots)
 }

@@ -1,4 +1,4 @@
-//! The TLS machine of rustls: like that of the platform, plaintext on one side, a [`Pipe`] on the other.
+//! TLS by rustls: plaintext on one side, a [`Pipe`] on the other.
 
 use std::{fmt, io};
 
@@ -9,7 +9,7 @@ use super::connection::{RecordStep, Results, RustlsConnection, Want};
 use super::error::kind;
 use crate::error::TlsErrorKind;
 use crate::net::tls::engine::{Engine, Handshake};
-use crate::net::tls::handshake::HandshakeStep;
+use crate::net::tls::handshake::{HandshakeFailure, HandshakeStep, ended};
 use crate::net::tls::pipe::Pipe;
 use crate::options::TlsVersion;
 
@@ -28,7 +28,7 @@ const MAX_KEPT: usize = 128 * 1024;
 /// One record after the other is decrypted where it lies in the pipe. A handshake message that is spread over several
 /// is the exception: rustls wants its parts to stay where they are, and the pipe is lent to the reader. They wait in
 /// `kept`. So between two calls there is never a record that rustls has seen in part.
-pub(super) struct Machine {
+pub(super) struct RustlsSession {
     connection: RustlsConnection,
     pipe: Pipe,
     kept: Vec<u8>,
@@ -46,13 +46,13 @@ struct Plain {
     start: usize,
 }
 
-impl Machine {
+impl RustlsSession {
     pub(super) fn new(connection: RustlsConnection, pipe: Pipe) -> Self {
         Self { connection, pipe, kept: Vec::new(), plain: Plain::default(), closed: false, failed: None }
     }
 
     /// Goes on with the handshake, and says whether it has ended. What comes behind it stays where it is.
-    fn shake_hands(&mut self) -> Result<bool, Error> {
+    fn advance_handshake(&mut self) -> Result<bool, Error> {
         // The client speaks first.
         self.process(0, &mut [])?;
         while self.connection.is_handshaking() {
@@ -122,21 +122,23 @@ impl Machine {
     }
 }
 
-impl Handshake for Machine {
+impl Handshake for RustlsSession {
     fn pipe(&mut self) -> &mut Pipe {
         &mut self.pipe
     }
 
     fn advance(mut self: Box<Self>) -> HandshakeStep {
-        match self.shake_hands() {
+        match self.advance_handshake() {
             Ok(true) => HandshakeStep::Done(self),
+            // The peer has sent close_notify.
+            Ok(false) if self.closed => HandshakeStep::Failed(HandshakeFailure::Io(ended())),
             Ok(false) => HandshakeStep::Unfinished(self),
             Err(error) => HandshakeStep::Failed(error.into()),
         }
     }
 }
 
-impl Engine for Machine {
+impl Engine for RustlsSession {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut filled = self.plain.read(buf);
         while filled < buf.len() && !self.closed && self.failed.is_none() {
@@ -162,7 +164,7 @@ impl Engine for Machine {
     }
 
     fn close(&mut self) {
-        let _ = self.want(&Want::Farewell);
+        let _ = self.want(&Want::CloseNotify);
     }
 
     fn is_drained(&self) -> bool {
@@ -246,9 +248,9 @@ impl Plain {
 }
 
 /// Without what may be secret.
-impl fmt::Debug for Machine {
+impl fmt::Debug for RustlsSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Machine")
+        f.debug_struct("RustlsSession")
             .field("pipe", &self.pipe)
             .field("closed", &self.closed)
             .field("failed", &self.failed)

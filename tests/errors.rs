@@ -298,7 +298,7 @@ fn every_kind_of_failure_of_tls_has_its_words() {
         (TlsErrorKind::PinMismatch, "the server's key is none of those that are pinned"),
         (TlsErrorKind::ProtocolVersion, "no version of TLS in common, 1.2 is the oldest"),
         (TlsErrorKind::Revoked, "the certificate was revoked"),
-        (TlsErrorKind::UnknownIssuer, "the certificate's issuer is not trusted; TlsOptions::ca_certs adds one"),
+        (TlsErrorKind::UnknownIssuer, "the certificate's issuer is not trusted; TlsOptions::ca_certs names one"),
         (TlsErrorKind::WrongName, "the certificate is for another name"),
     ];
     for (kind, says) in table {

@@ -72,7 +72,7 @@ fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps(tls: TlsO
         (
             authority.leaf("localhost", now),
             &other,
-            "the certificate's issuer is not trusted; TlsOptions::ca_certs adds one",
+            "the certificate's issuer is not trusted; TlsOptions::ca_certs names one",
         ),
     ];
     for version in VERSIONS {

@@ -2,6 +2,7 @@
 
 pub(crate) mod deadline;
 pub(crate) mod dial;
+pub(crate) mod exchange;
 mod half_duplex;
 mod order;
 mod poll;

@@ -1,15 +1,10 @@
 //! HTTP proxies: `CONNECT` (RFC 9110, section 9.3.6), with Basic and Digest authorization (RFC 9110, section 11.7).
 
-use std::io;
-use std::time::Duration;
-
-use rand::TryRng;
-use rand::rngs::SysRng;
-
 use super::{ProxyDialer, Watched, failed};
 use crate::authentication::{AllowedSchemes, Challenges, Credentials, basic};
-use crate::error::{Error, ProxyError, Refusal, Result};
+use crate::error::{Error, Phase, ProxyError, Refusal, Result};
 use crate::net::deadline::{Deadline, SendDeadline};
+use crate::net::exchange::{READ_SIZE, REFUSAL_BODY, nonce, response_after};
 use crate::net::stream::Stream;
 use crate::protocol::handshake::{Tunnel, TunnelOutcome, TunnelRefusal, tunnel_request};
 use crate::trace::HeadTap;
@@ -17,12 +12,6 @@ use crate::url::Target;
 
 /// How often a proxy is asked: with Basic, with Digest, and once more where its nonce has grown old meanwhile.
 const MAX_REQUESTS: usize = 3;
-
-/// How long the body of a refusal is waited for; the status and the headers are worth more than it.
-const REFUSAL_BODY: Duration = Duration::from_secs(5);
-
-/// What is read at a time.
-const PIECE: usize = 4096;
 
 /// Refuses what must not be sent.
 pub(super) fn check(headers: &[(String, Vec<u8>)], credentials: Option<&Credentials>) -> Result<(), ProxyError> {
@@ -76,16 +65,12 @@ pub(super) fn tunnel(dialer: &mut ProxyDialer<'_>, target: &Target) -> Result<Wa
 /// Sends a request and reads the answer: `None` is a tunnel.
 fn exchange(dialer: &ProxyDialer<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
     dialer.tracer.send_request(request, &[]);
-    match stream.write_all(request, SendDeadline::until(dialer.deadline)).map_err(|failure| failed(failure.error)) {
-        Ok(()) => read_response(dialer, stream),
-        Err(error @ Error::Timeout(_)) => Err(error),
-        // Who refuses without reading the request may be gone before it is sent. What it said tells more than that.
-        Err(error) => match read_response(dialer, stream) {
-            Ok(Some(refused)) => Ok(Some(refused)),
-            Err(refused @ Error::Tls(_)) => Err(refused),
-            Ok(None) | Err(_) => Err(error),
-        },
-    }
+    let written = stream.write_all(request, SendDeadline::until(dialer.deadline));
+    response_after(
+        written.map_err(|failure| failed(failure.error)),
+        || read_response(dialer, stream),
+        |outcome| outcome.is_some(),
+    )
 }
 
 /// Reads the answer to a request.
@@ -93,7 +78,7 @@ fn read_response(dialer: &ProxyDialer<'_>, stream: &Stream) -> Result<Option<Tun
     let mut deadline = dialer.deadline;
     let mut tunnel = Tunnel::new(dialer.options.settings().head_limits);
     let mut tap = HeadTap::response(dialer.tracer, &[]);
-    let mut piece = [0; PIECE];
+    let mut piece = [0; READ_SIZE];
     loop {
         let was_refused = tunnel.is_refused();
         let outcome = match stream.read(&mut piece, deadline) {
@@ -148,13 +133,6 @@ fn respond(
     if was_digest && !challenges.is_stale() {
         return Ok(None);
     }
-    let wanted = challenges.answer(credentials, allowed, ("CONNECT", authority), entropy()?);
+    let wanted = challenges.answer(credentials, allowed, ("CONNECT", authority), nonce(Phase::Proxy)?);
     Ok(wanted.filter(|wanted| sent != Some(wanted)))
-}
-
-/// The client's nonce of Digest.
-fn entropy() -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    SysRng.try_fill_bytes(&mut bytes).map_err(|error| failed(io::Error::other(error)))?;
-    Ok(bytes)
 }

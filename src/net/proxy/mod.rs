@@ -15,12 +15,13 @@ use std::time::Instant;
 use self::environment::Variables;
 use super::deadline::{Deadline, is_timeout};
 use super::dial::{Endpoint, connect_socket};
+use super::exchange::stream_error;
 use super::resolve::resolve;
 use super::stream::Stream;
 use super::tls::{self, FileWait};
 use crate::authentication::Credentials;
 use crate::cancellation::Watch;
-use crate::error::{Error, Phase, ProxyError, Result, TlsError};
+use crate::error::{Error, Phase, ProxyError, Result};
 use crate::options::{ConnectOptions, Proxy, ProxyChoice, TlsOptions};
 use crate::timings::Timings;
 use crate::trace::Tracer;
@@ -235,14 +236,7 @@ fn literal(host: &str) -> Option<IpAddr> {
 
 /// What went wrong with the connection to a proxy.
 fn failed(error: io::Error) -> Error {
-    if is_timeout(&error) {
-        return Error::Timeout(Phase::Proxy);
-    }
-    // Over TLS 1.3 a proxy refuses the client when that takes the handshake for finished.
-    match error.downcast::<TlsError>() {
-        Ok(error) => Error::Tls(Box::new(error)),
-        Err(error) => Error::Io { phase: Phase::Proxy, error },
-    }
+    stream_error(Phase::Proxy, error)
 }
 
 #[cfg(test)]

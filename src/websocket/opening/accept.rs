@@ -2,8 +2,9 @@
 
 use std::net::Shutdown;
 
-use super::{ActiveConnection, Opening, PIECE, phase};
+use super::{ActiveConnection, Opening, failed};
 use crate::error::{Error, HandshakeError, Result};
+use crate::net::exchange::READ_SIZE;
 use crate::net::{self, Stream, Transport};
 use crate::protocol::Role;
 use crate::protocol::handshake::{Acceptance, Rejection, Response, ServerHandshake, UpgradeRequest};
@@ -44,7 +45,7 @@ impl Opening<'_> {
 
     fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {
         let mut tap = HeadTap::request(self.tracer, self.public_subprotocols());
-        let mut piece = [0; PIECE];
+        let mut piece = [0; READ_SIZE];
         loop {
             match stream.read(&mut piece, self.deadline) {
                 Ok(0) => return Err(HandshakeError::Eof.into()),
@@ -54,7 +55,7 @@ impl Opening<'_> {
                         return Ok(request);
                     }
                 }
-                Err(error) => return Err(phase(error)),
+                Err(error) => return Err(failed(error)),
             }
         }
     }

@@ -1,11 +1,12 @@
 //! One request and its answer (RFC 6455, section 4.1).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::route::Route;
-use super::{ActiveConnection, Opening, PIECE, phase};
+use super::{ActiveConnection, Opening, failed};
 use crate::cancellation::Cancellation;
-use crate::error::{Error, Refusal, Result};
+use crate::error::{Error, Phase, Refusal, Result};
+use crate::net::exchange::{READ_SIZE, REFUSAL_BODY, nonce, response_after};
 use crate::net::{Deadline, Stream};
 use crate::options::ConnectOptions;
 use crate::protocol::Role;
@@ -13,10 +14,6 @@ use crate::protocol::handshake::{ClientHandshake, HandshakeOutcome};
 use crate::timings::Timings;
 use crate::trace::HeadTap;
 use crate::websocket::compression::CompressionOffer;
-use crate::websocket::opening::nonce;
-
-/// How long the body of a refusal is waited for; the status and the headers are worth more than it.
-const REFUSAL_BODY: Duration = Duration::from_secs(5);
 
 /// A request that is ready to be sent, and what its answer will be checked against.
 pub(super) struct PreparedRequest {
@@ -34,7 +31,7 @@ impl PreparedRequest {
             request = request.extensions(offer);
         }
         let settings = options.settings();
-        let (mut handshake, request) = ClientHandshake::new(&request, settings.head_limits, nonce()?)?;
+        let (mut handshake, request) = ClientHandshake::new(&request, settings.head_limits, nonce(Phase::Handshake)?)?;
         if settings.has_lenient_handshake {
             handshake = handshake.lenient();
         }
@@ -74,16 +71,11 @@ impl Opening<'_> {
         let start = Instant::now();
         let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         self.tracer.send_request(&prepared.request, self.public_subprotocols());
-        match self.send(&stream, &prepared.request) {
-            Ok(()) => self.read_response(stream, prepared, timings, start),
-            Err(error @ Error::Timeout(_)) => Err(error),
-            // Who refuses without reading the request may be gone before it is sent. What it said tells more than that.
-            Err(error) => match self.read_response(stream, prepared, timings, start) {
-                Ok(ExchangeOutcome::Refused(refused)) => Ok(ExchangeOutcome::Refused(refused)),
-                Err(refused @ Error::Tls(_)) => Err(refused),
-                Ok(ExchangeOutcome::Opened(_)) | Err(_) => Err(error),
-            },
-        }
+        response_after(
+            self.send(&stream, &prepared.request),
+            || self.read_response(stream, prepared, timings, start),
+            |outcome| matches!(outcome, ExchangeOutcome::Refused(_)),
+        )
     }
 
     fn read_response(
@@ -95,9 +87,9 @@ impl Opening<'_> {
     ) -> Result<ExchangeOutcome> {
         let PreparedRequest { mut handshake, mut compression, .. } = prepared;
         let mut tap = HeadTap::response(self.tracer, self.public_subprotocols());
-        let mut piece = [0; PIECE];
+        let mut piece = [0; READ_SIZE];
         loop {
-            let outcome = match stream.read(&mut piece, self.deadline).map_err(phase)? {
+            let outcome = match stream.read(&mut piece, self.deadline).map_err(failed)? {
                 0 => Some(HandshakeOutcome::Refused(handshake.receive_eof()?)),
                 length => {
                     tap.pass(&piece[..length]);
@@ -134,7 +126,7 @@ impl Refused {
     fn with_body(self, deadline: Deadline, cancellation: Option<&Cancellation>) -> Refusal {
         let Some((stream, mut handshake)) = self.coming else { return self.head };
         let _watch = stream.watch(cancellation);
-        let mut piece = [0; PIECE];
+        let mut piece = [0; READ_SIZE];
         loop {
             let outcome = match stream.read(&mut piece, deadline) {
                 Ok(0) => return handshake.receive_eof().unwrap_or(self.head),

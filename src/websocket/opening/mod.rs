@@ -21,8 +21,9 @@ use super::reader::Reader;
 use super::shared::SharedConnection;
 use super::{ActiveConnection, VisitedUrls, cancelled};
 use crate::cancellation::Cancellation;
-use crate::error::{Error, OptionsError, Phase, Result, TlsError};
-use crate::net::{self, Deadline, SendDeadline, Stream, Transport, is_timeout};
+use crate::error::{Error, OptionsError, Phase, Result};
+use crate::net::exchange::stream_error;
+use crate::net::{self, Deadline, SendDeadline, Stream, Transport};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
 use crate::protocol::{Entropy, MaskKeys, PerMessageDeflate, Role, TextPolicy};
@@ -31,8 +32,6 @@ use crate::timings::Timings;
 use crate::trace::Tracer;
 use crate::url::{Target, without_query};
 
-/// What is read at a time. It fits an empty receive window, so that what follows the head does too.
-const PIECE: usize = 4096;
 /// What may have come behind an opening handshake that was done elsewhere, in bytes: less than the window of received bytes holds.
 const MAX_RECEIVED: usize = 64 * 1024;
 
@@ -172,26 +171,13 @@ impl<'a> Opening<'a> {
     }
 
     fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
-        stream.write_all(bytes, SendDeadline::until(self.deadline)).map_err(|failure| phase(failure.error))
+        stream.write_all(bytes, SendDeadline::until(self.deadline)).map_err(|failure| failed(failure.error))
     }
 }
 
-fn phase(error: io::Error) -> Error {
-    if is_timeout(&error) {
-        return Error::Timeout(Phase::Handshake);
-    }
-    // Over TLS 1.3 a server refuses the client when that takes the handshake for finished.
-    match error.downcast::<TlsError>() {
-        Ok(error) => Error::Tls(Box::new(error)),
-        Err(error) => Error::Io { phase: Phase::Handshake, error },
-    }
-}
-
-/// The nonce of an opening handshake (RFC 6455, section 4.1).
-fn nonce() -> io::Result<[u8; 16]> {
-    let mut nonce = [0; 16];
-    SysRng.try_fill_bytes(&mut nonce).map_err(io::Error::other)?;
-    Ok(nonce)
+/// What went wrong with the connection to the other side of the handshake.
+fn failed(error: io::Error) -> Error {
+    stream_error(Phase::Handshake, error)
 }
 
 /// Masking keys come from the operating system's generator (RFC 6455, sections 5.3 and 10.3).

@@ -6,13 +6,13 @@ use std::mem;
 
 use super::request::{Hop, UserRequest};
 use crate::authentication::Challenges;
-use crate::error::{Error, RedirectError, RedirectProblem, Refusal, Result};
+use crate::error::{Error, Phase, RedirectError, RedirectProblem, Refusal, Result};
+use crate::net::exchange::nonce;
 use crate::options::{ConnectOptions, Settings};
 use crate::protocol::handshake::{ClientRequest, Headers};
 use crate::url::{Target, UrlError};
 use crate::websocket::ActiveConnection;
 use crate::websocket::VisitedUrls;
-use crate::websocket::opening::nonce;
 
 /// That of websocket-client.
 const REDIRECT_LIMIT: usize = 3;
@@ -101,7 +101,7 @@ impl<'a> Route<'a> {
         let challenges = Challenges::in_fields(headers.all("www-authenticate"));
         let request = ("GET", &*self.target().resource);
         let allowed = self.user_request.settings().allowed_schemes;
-        let answer = challenges.answer(&credentials, allowed, request, nonce()?);
+        let answer = challenges.answer(&credentials, allowed, request, nonce(Phase::Handshake)?);
         if answer.is_none() || answer == self.hop.authorization {
             return Ok(false);
         }

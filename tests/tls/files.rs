@@ -4,19 +4,20 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, Phase, TlsOptions, WebSocket};
 
-use crate::tls_peer::{Authority, Leaf, Validity};
+use crate::tls_peer::{Authority, Leaf, VERSIONS, Validity};
 use crate::{directory, echo, module, options, refused, serve_tungstenite};
 
 on_each_backend! {
     a_file_that_blocks_costs_the_open_timeout_and_no_more
     a_cancel_ends_the_wait_for_a_file_that_blocks
     what_comes_through_a_pipe_is_read_to_its_end
+    certificate_and_key_may_come_through_the_same_pipe
     a_file_that_never_ends_or_is_too_large_is_refused_by_name
 }
 
@@ -108,6 +109,25 @@ fn what_comes_through_a_pipe_is_read_to_its_end(tls: TlsOptions) {
     });
     let (url, server) = serve_tungstenite(authority.server("localhost"), echo);
     let (result, _) = open(options(tls.ca_certs(path)), &url);
+    result.unwrap().close().unwrap();
+    writer.join().unwrap();
+    server.join().unwrap().unwrap();
+    fs::remove_dir_all(files).unwrap();
+}
+
+fn certificate_and_key_may_come_through_the_same_pipe(tls: TlsOptions) {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let leaf = clients.leaf("client.example", Validity::Now);
+    let files = directory(&format!("both-{}", module(&tls)));
+    let path = fifo(files.join("fifo"));
+    let writer = thread::spawn({
+        let (path, both) = (path.clone(), leaf.cert.clone() + &leaf.key);
+        move || File::options().write(true).open(path).unwrap().write_all(both.as_bytes()).unwrap()
+    });
+    let config = authority.leaf("localhost", Validity::Now).config(&VERSIONS, Some(&clients));
+    let (url, server) = serve_tungstenite(Arc::new(config), echo);
+    let tls = tls.ca_certs_pem(&authority.pem).client_cert(&path, &path);
+    let (result, _) = open(options(tls).open_timeout(Duration::from_secs(5)), &url);
     result.unwrap().close().unwrap();
     writer.join().unwrap();
     server.join().unwrap().unwrap();

@@ -16,16 +16,38 @@ pub(super) const END: &str = "-----END ";
 pub(super) const DASHES: &str = "-----";
 pub(super) const PRIVATE_KEY: &str = "PRIVATE KEY";
 
+/// What an option holds, or the file that it names.
+type Pem<'a> = Cow<'a, [u8]>;
+
 /// Reads a certificate or a key for the option of this name.
 ///
 /// # Errors
 ///
 /// Those of [`files::read`].
-pub(super) fn read<'a>(option: &'static str, source: &'a PemSource, wait: FileWait<'_>) -> Result<Cow<'a, [u8]>> {
+pub(super) fn read<'a>(option: &'static str, source: &'a PemSource, wait: FileWait<'_>) -> Result<Pem<'a>> {
     match source {
         PemSource::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
         PemSource::File(path) => files::read(option, path, wait).map(Cow::Owned),
     }
+}
+
+/// Reads a certificate and its key, which may be in the same file: that may be a FIFO, which gives what it holds once.
+///
+/// # Errors
+///
+/// Those of [`files::read`].
+pub(super) fn read_pair<'a>(
+    option: &'static str,
+    chain: &'a PemSource,
+    key: &'a PemSource,
+    wait: FileWait<'_>,
+) -> Result<(Pem<'a>, Pem<'a>)> {
+    let read_chain = read(option, chain, wait)?;
+    let read_key = match (chain, key) {
+        (PemSource::File(one), PemSource::File(other)) if one == other => read_chain.clone(),
+        _ => read(option, key, wait)?,
+    };
+    Ok((read_chain, read_key))
 }
 
 /// A private key in PEM form.

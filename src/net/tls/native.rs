@@ -87,7 +87,7 @@ fn read_identity(own: &Identity, password: Option<&str>, wait: FileWait<'_>) -> 
             native_tls::Identity::from_pkcs12(&identity::read(option, bundle, wait)?, password).map_err(refused)
         }
         Identity::Pem { chain, key } => {
-            let (chain, key) = (identity::read(option, chain, wait)?, identity::read(option, key, wait)?);
+            let (chain, key) = identity::read_pair(option, chain, key, wait)?;
             let key = pkcs8(option, &key, password)?;
             native_tls::Identity::from_pkcs8(&chain, key.as_bytes()).map_err(refused)
         }

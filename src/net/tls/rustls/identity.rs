@@ -19,7 +19,7 @@ pub(super) type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 pub(super) fn read(own: &Identity, password: Option<&str>, wait: FileWait<'_>) -> Result<Own> {
     let option = own.option();
     let (chain, key) = match own {
-        Identity::Pem { chain, key } => (identity::read(option, chain, wait)?, identity::read(option, key, wait)?),
+        Identity::Pem { chain, key } => identity::read_pair(option, chain, key, wait)?,
         Identity::Pkcs12 { .. } => {
             let problem = "rustls does not read PKCS#12: native-tls only, or converted with `openssl pkcs12 -nodes`";
             return Err(refuse(option, problem));

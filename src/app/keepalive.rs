@@ -95,7 +95,7 @@ enum Silence {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Due {
     /// Send this ping, then say that it was [sent](Keepalive::sent), or not.
-    Ping(Ping),
+    Ping(KeepalivePing),
     /// Nothing until then, `None` for ever.
     Wait(Option<Instant>),
     /// The peer is dead.
@@ -104,7 +104,7 @@ pub(super) enum Due {
 
 /// A ping to be sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Ping {
+pub(super) struct KeepalivePing {
     pub(super) number: u64,
     pub(super) payload: Vec<u8>,
     /// How long to try; `None` where no peer is ever dead.
@@ -174,7 +174,7 @@ impl Keepalive {
         Some(now.saturating_duration_since(ping.sent))
     }
 
-    fn ping(&mut self, now: Instant, vitals: ActivitySnapshot) -> Ping {
+    fn ping(&mut self, now: Instant, vitals: ActivitySnapshot) -> KeepalivePing {
         let next = self.next.and_then(|next| next.checked_add(self.interval));
         // Who comes too late does not make up for what was missed.
         self.next = next.filter(|&next| next > now).or_else(|| now.checked_add(self.interval));
@@ -191,7 +191,7 @@ impl Keepalive {
             self.observe(now, vitals);
         }
         let longest = self.dead_at().map(|dead_at| dead_at.saturating_duration_since(now)).or(self.timeout);
-        Ping { number, payload, longest }
+        KeepalivePing { number, payload, longest }
     }
 
     fn observe(&mut self, now: Instant, vitals: ActivitySnapshot) {

@@ -16,7 +16,7 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(super) struct Life {
     reconnect: Reconnect,
-    phase: Phase,
+    phase: LifePhase,
     /// Attempts since a connection last was stable, the present one included.
     attempts: u32,
     /// When the first of them failed.
@@ -27,7 +27,7 @@ pub(super) struct Life {
 
 /// What is going on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Phase {
+pub(super) enum LifePhase {
     Connecting,
     Open { since: Instant },
     Backoff { until: Instant },
@@ -64,10 +64,10 @@ pub(super) struct End<'a> {
 
 impl Life {
     pub(super) const fn new(reconnect: Reconnect) -> Self {
-        Self { reconnect, phase: Phase::Stopped, attempts: 0, failing_since: None, has_opened: false }
+        Self { reconnect, phase: LifePhase::Stopped, attempts: 0, failing_since: None, has_opened: false }
     }
 
-    pub(super) const fn phase(&self) -> Phase {
+    pub(super) const fn phase(&self) -> LifePhase {
         self.phase
     }
 
@@ -78,14 +78,14 @@ impl Life {
 
     /// Begins an attempt; returns its number, counted since a connection last was stable.
     pub(super) const fn connect(&mut self) -> u32 {
-        self.phase = Phase::Connecting;
+        self.phase = LifePhase::Connecting;
         self.attempts = self.attempts.saturating_add(1);
         self.attempts
     }
 
     /// The attempt has succeeded.
     pub(super) const fn opened(&mut self, now: Instant) -> Opened {
-        self.phase = Phase::Open { since: now };
+        self.phase = LifePhase::Open { since: now };
         let opened = if self.has_opened { Opened::Again } else { Opened::First };
         self.has_opened = true;
         opened
@@ -94,8 +94,8 @@ impl Life {
     /// The attempt has failed, or the connection is over.
     pub(super) fn ended(&mut self, now: Instant, end: End<'_>) -> Next {
         let uptime = match self.phase {
-            Phase::Open { since } => Some(now.saturating_duration_since(since)),
-            Phase::Connecting | Phase::Backoff { .. } | Phase::Stopped => None,
+            LifePhase::Open { since } => Some(now.saturating_duration_since(since)),
+            LifePhase::Connecting | LifePhase::Backoff { .. } | LifePhase::Stopped => None,
         };
         if end.is_healthy || uptime.is_some_and(|uptime| self.reconnect.is_stable(uptime)) {
             self.attempts = 0;
@@ -104,15 +104,15 @@ impl Life {
         let failing_for = now.saturating_duration_since(*self.failing_since.get_or_insert(now));
         let next = self.next(now, end, failing_for);
         self.phase = match next {
-            Next::Retry { at, .. } => Phase::Backoff { until: at },
-            Next::Stop => Phase::Stopped,
+            Next::Retry { at, .. } => LifePhase::Backoff { until: at },
+            Next::Stop => LifePhase::Stopped,
         };
         next
     }
 
     /// The application has ended the run.
     pub(super) const fn stop(&mut self) {
-        self.phase = Phase::Stopped;
+        self.phase = LifePhase::Stopped;
     }
 
     fn next(&self, now: Instant, end: End<'_>, failing_for: Duration) -> Next {
@@ -133,7 +133,7 @@ impl Life {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{CloseCause, CloseInfo, Phase as Operation};
+    use crate::error::{CloseCause, CloseInfo, Phase};
     use crate::websocket::CloseCode;
 
     const fn ms(millis: u64) -> Duration {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn timeout() -> Error {
-        Error::Timeout(Operation::Connect)
+        Error::Timeout(Phase::Connect)
     }
 
     fn closed(cause: CloseCause) -> Error {
@@ -166,7 +166,7 @@ mod tests {
         let mut life = Life::new(Reconnect::fixed(ms(5)));
         assert_eq!(life.connect(), 1);
         assert_eq!(end(&mut life, now, &timeout()), Next::Retry { delay: ms(5), at: now + ms(5) });
-        assert_eq!(life.phase(), Phase::Backoff { until: now + ms(5) });
+        assert_eq!(life.phase(), LifePhase::Backoff { until: now + ms(5) });
         assert_eq!(life.connect(), 2);
         assert_eq!(life.opened(now), Opened::First);
         end(&mut life, now, &timeout());
@@ -216,7 +216,7 @@ mod tests {
             let next = end(&mut life, now, &timeout());
             assert_eq!(next == Next::Stop, number == 3, "{number}");
         }
-        assert_eq!(life.phase(), Phase::Stopped);
+        assert_eq!(life.phase(), LifePhase::Stopped);
 
         let mut life = Life::new(Reconnect::fixed(ms(10)).max_elapsed(ms(25)));
         let ends = [0, 10, 20].map(|later| {

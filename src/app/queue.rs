@@ -45,7 +45,7 @@ impl Overflow {
 
 /// What waits to be called back.
 #[derive(Debug)]
-enum Event {
+enum QueuedEvent {
     Opened(Opened),
     Data(Data),
     Failed(Arc<Error>),
@@ -72,7 +72,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Lane {
-    events: VecDeque<Event>,
+    events: VecDeque<QueuedEvent>,
     /// How many of them are messages or fragments.
     data: usize,
     /// How many are pings or pongs. The rest, how a connection fares, is never dropped.
@@ -100,12 +100,12 @@ impl Queue {
     pub(super) fn drain(&self, shared: &Shared<Sender>, audience: &mut impl Audience) {
         while let Some(event) = self.next() {
             match event {
-                Event::Opened(opened) => audience.opened(opened),
-                Event::Data(_) if shared.is_stopping() => {}
+                QueuedEvent::Opened(opened) => audience.opened(opened),
+                QueuedEvent::Data(_) if shared.is_stopping() => {}
                 // Whoever calls back on the spot has nothing to complain of.
-                Event::Data(data) => drop(audience.received(data.as_received())),
-                Event::Failed(error) => audience.failed(error),
-                Event::Closed(closed) => audience.closed(closed),
+                QueuedEvent::Data(data) => drop(audience.received(data.as_received())),
+                QueuedEvent::Failed(error) => audience.failed(error),
+                QueuedEvent::Closed(closed) => audience.closed(closed),
             }
         }
     }
@@ -122,7 +122,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn next(&self) -> Option<Event> {
+    fn next(&self) -> Option<QueuedEvent> {
         let mut lane = self.lane();
         loop {
             if let Some(event) = lane.events.pop_front() {
@@ -147,7 +147,7 @@ impl Queue {
 }
 
 impl Entrance<'_> {
-    fn push(&self, event: Event) {
+    fn push(&self, event: QueuedEvent) {
         let mut lane = self.queue.lane();
         while lane.events.len() >= self.queue.capacity.saturating_mul(2).saturating_add(Queue::MARGIN)
             && !self.shared.is_stopping()
@@ -185,19 +185,19 @@ impl Entrance<'_> {
             return Ok(());
         }
         *lane.count_mut(&data) += 1;
-        lane.push(Event::Data(data));
+        lane.push(QueuedEvent::Data(data));
         self.queue.changed.notify_all();
         Ok(())
     }
 }
 
 impl Lane {
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, event: QueuedEvent) {
         self.events.push_back(event);
     }
 
     fn drop_oldest(&mut self) {
-        let is_message = |event: &Event| matches!(event, Event::Data(data) if !data.is_control());
+        let is_message = |event: &QueuedEvent| matches!(event, QueuedEvent::Data(data) if !data.is_control());
         if let Some(oldest) = self.events.iter().position(is_message) {
             self.events.remove(oldest);
             self.data -= 1;
@@ -205,10 +205,10 @@ impl Lane {
     }
 
     /// An event was taken out of it.
-    fn taken(&mut self, event: &Event) {
+    fn taken(&mut self, event: &QueuedEvent) {
         match event {
-            Event::Data(data) => *self.count_mut(data) -= 1,
-            Event::Opened(_) | Event::Failed(_) | Event::Closed(_) => {}
+            QueuedEvent::Data(data) => *self.count_mut(data) -= 1,
+            QueuedEvent::Opened(_) | QueuedEvent::Failed(_) | QueuedEvent::Closed(_) => {}
         }
     }
 
@@ -239,7 +239,7 @@ impl Audience for Entrance<'_> {
     }
 
     fn opened(&mut self, opened: Opened) {
-        self.push(Event::Opened(opened));
+        self.push(QueuedEvent::Opened(opened));
     }
 
     fn received(&mut self, received: Received<'_>) -> Result<()> {
@@ -247,11 +247,11 @@ impl Audience for Entrance<'_> {
     }
 
     fn failed(&mut self, error: Arc<Error>) {
-        self.push(Event::Failed(error));
+        self.push(QueuedEvent::Failed(error));
     }
 
     fn closed(&mut self, closed: Closed) {
-        self.push(Event::Closed(closed));
+        self.push(QueuedEvent::Closed(closed));
     }
 }
 

@@ -7,7 +7,7 @@ use super::attempt::{Attempt, Connector};
 use super::closed::Closed;
 use super::error::AppError;
 use super::session::{RetryDecision, Session};
-use super::shared::{Request, Shared};
+use super::shared::{Shared, StopRequest};
 use super::stage::Audience;
 use super::sync::{Arc, now};
 use crate::error::{CloseInfo, Error, Result};
@@ -97,9 +97,9 @@ fn handed_out(result: Result<()>) -> ControlFlow<Error> {
 /// Closes as the end of the run was asked for, unless somebody is about to; says how it ended.
 fn close_as_asked(shared: &Shared<Sender>, ws: &WebSocket) -> Error {
     match shared.request() {
-        Some(Request::Leave) => ws.sender().leave(),
+        Some(StopRequest::Leave) => ws.sender().leave(),
         // It was looked at when it was asked for.
-        Some(Request::Close(code, reason)) => drop(ws.close_with(code, &reason)),
+        Some(StopRequest::Close(code, reason)) => drop(ws.close_with(code, &reason)),
         None => drop(ws.close()),
     }
     ended(ws)

@@ -12,7 +12,7 @@ use super::attempt::Attempt;
 use super::closed::Closed;
 use super::handle::Handle;
 use super::keepalive::PingOptions;
-use super::life::{End, Life, Next, Phase};
+use super::life::{End, Life, LifePhase, Next};
 use super::reconnect::Reconnect;
 use super::stage::Audience;
 use super::sync::{Arc, now};
@@ -142,7 +142,7 @@ impl<'a, A: Audience> Session<'a, A> {
     /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.
     pub(super) fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> RetryDecision {
         let shared = self.handle.shared();
-        let was_open = matches!(self.life.phase(), Phase::Open { .. });
+        let was_open = matches!(self.life.phase(), LifePhase::Open { .. });
         let info = info.or_else(|| error.close_info().cloned()).unwrap_or_else(never_connected);
         let is_healthy = was_open && shared.lost(&info);
         let is_wanted = shared.is_stopping() || info.cause == CloseCause::Cancelled;

@@ -30,7 +30,7 @@ pub(super) trait Link: Clone {
 
 /// How the run was asked to end.
 #[derive(Clone, Debug)]
-pub(super) enum Request {
+pub(super) enum StopRequest {
     /// With this Close, if a connection is open.
     Close(CloseCode, String),
     /// Without waiting for anything.
@@ -40,7 +40,7 @@ pub(super) enum Request {
 /// What the threads share.
 #[derive(Debug)]
 pub(super) struct Shared<L> {
-    state: Mutex<State<L>>,
+    state: Mutex<SharedState<L>>,
     /// Something in it has changed that somebody may wait for.
     changed: Condvar,
     /// Whether the run is to end, for a look after every message: `state.request` without the lock.
@@ -58,11 +58,11 @@ pub(super) struct Tally {
 }
 
 #[derive(Debug)]
-struct State<L> {
+struct SharedState<L> {
     run: Run,
-    connection: Option<Open<L>>,
+    connection: Option<OpenLink<L>>,
     /// The end of the run, once it is asked for.
-    request: Option<Request>,
+    request: Option<StopRequest>,
     /// Calls off the attempts of this run.
     cancellation: Cancellation,
     is_healthy: bool,
@@ -96,7 +96,7 @@ pub(super) enum Beat {
 
 /// The connection that is open.
 #[derive(Debug)]
-struct Open<L> {
+struct OpenLink<L> {
     link: L,
     /// Tells it from the others of this app.
     number: u64,
@@ -107,7 +107,7 @@ struct Open<L> {
 impl<L: Link> Shared<L> {
     pub(super) fn new(outbox: Outbox) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(SharedState {
                 run: Run::Before,
                 connection: None,
                 request: None,
@@ -163,7 +163,7 @@ impl<L: Link> Shared<L> {
         state.connects += 1;
         state.is_healthy = false;
         let number = state.connects;
-        state.connection = Some(Open { link, number, keepalive, response: response.map(Arc::new) });
+        state.connection = Some(OpenLink { link, number, keepalive, response: response.map(Arc::new) });
         self.changed.notify_all();
         true
     }
@@ -280,26 +280,26 @@ impl<L: Link> Shared<L> {
 
     /// Ends the run. An open connection is closed; what is being connected or waited for is called off. Does nothing after a run.
     pub(super) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
-        let request = Request::Close(code, reason.to_owned());
+        let request = StopRequest::Close(code, reason.to_owned());
         self.stop(request, |link| link.close(code, reason)).unwrap_or(Ok(()))
     }
 
     /// The same without waiting for anything.
     pub(super) fn leave(&self) {
-        self.stop(Request::Leave, |link| link.leave());
+        self.stop(StopRequest::Leave, |link| link.leave());
     }
 
     /// Notes that the run is to end, and ends the connection that is open. A waker of the user's that panics keeps none of it from being
     /// done.
-    fn stop<T>(&self, request: Request, end: impl FnOnce(L) -> T) -> Option<T> {
+    fn stop<T>(&self, request: StopRequest, end: impl FnOnce(L) -> T) -> Option<T> {
         let mut state = self.state();
         if state.run == Run::After {
             return None;
         }
         match (&state.request, request) {
             // The first Close counts, but who leaves waits for none.
-            (None, request) | (Some(_), request @ Request::Leave) => state.request = Some(request),
-            (Some(_), Request::Close(..)) => {}
+            (None, request) | (Some(_), request @ StopRequest::Leave) => state.request = Some(request),
+            (Some(_), StopRequest::Close(..)) => {}
         }
         self.is_stopping.store(true, Ordering::Relaxed);
         let cancelled = catch_unwind(AssertUnwindSafe(|| state.cancellation.cancel()));
@@ -326,7 +326,7 @@ impl<L: Link> Shared<L> {
     }
 
     /// How the end of the run was asked for.
-    pub(super) fn request(&self) -> Option<Request> {
+    pub(super) fn request(&self) -> Option<StopRequest> {
         self.state().request.clone()
     }
 
@@ -380,11 +380,15 @@ impl<L: Link> Shared<L> {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<L>> {
+    fn state(&self) -> MutexGuard<'_, SharedState<L>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State<L>>, longest: Option<Duration>) -> MutexGuard<'a, State<L>> {
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, SharedState<L>>,
+        longest: Option<Duration>,
+    ) -> MutexGuard<'a, SharedState<L>> {
         match longest {
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(longest) => self.changed.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0,

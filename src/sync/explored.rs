@@ -101,7 +101,7 @@ impl Condvar {
             return Ok((self.wait(guard).unwrap_or_else(PoisonError::into_inner), WaitTimeoutResult));
         }
         let wakes = self.wakes();
-        let wait = Wait::new(longest);
+        let wait = TimedWait::new(longest);
         while self.wakes() == wakes && !wait.is_over() {
             guard.held = None;
             shuttle::thread::yield_now();
@@ -149,11 +149,11 @@ pub(crate) fn reset() {
 }
 
 /// A wait for time to pass.
-struct Wait {
+struct TimedWait {
     until: Duration,
 }
 
-impl Wait {
+impl TimedWait {
     /// One in so many looks at the clock finds that the time of the wait that ends first is over: the more seldom, the longer it is,
     /// since nobody is kept from running for half a minute. An hour never passes.
     fn odds(rest: Duration) -> u32 {
@@ -184,7 +184,7 @@ impl Wait {
     }
 }
 
-impl Drop for Wait {
+impl Drop for TimedWait {
     fn drop(&mut self) {
         CLOCK.with_borrow_mut(|clock| {
             if let Some(place) = clock.waits.iter().position(|until| *until == self.until) {

@@ -38,7 +38,7 @@ impl Simulation {
         let due = self.keepalive.poll(now, self.activity());
         let Due::Ping(ping) = due else { return due };
         self.keepalive.sent(ping.number, now, self.activity());
-        Due::Ping(Ping { longest: None, ..ping })
+        Due::Ping(KeepalivePing { longest: None, ..ping })
     }
 
     /// As a thread does: what is due, when it is due, until then.
@@ -60,7 +60,7 @@ impl Simulation {
 }
 
 fn ping(number: u64) -> Due {
-    Due::Ping(Ping { number, payload: number.to_be_bytes().to_vec(), longest: None })
+    Due::Ping(KeepalivePing { number, payload: number.to_be_bytes().to_vec(), longest: None })
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn pongs_are_matched_by_payload() {
 #[test]
 fn a_payload_of_the_users_is_sent_as_it_is_and_its_pong_is_that_of_the_latest_ping() {
     let mut life = Simulation::new(None, Some("here"));
-    assert_eq!(life.at(1000), Due::Ping(Ping { number: 1, payload: b"here".to_vec(), longest: None }));
+    assert_eq!(life.at(1000), Due::Ping(KeepalivePing { number: 1, payload: b"here".to_vec(), longest: None }));
     life.at(2000);
     assert_eq!(life.keepalive.pong(b"there", life.start + ms(2050)), None);
     assert_eq!(life.keepalive.pong(b"here", life.start + ms(2050)), Some(ms(50)));

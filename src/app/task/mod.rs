@@ -12,13 +12,13 @@ use std::time::Instant;
 
 pub use self::connecting::{Connected, Connecting};
 
-use self::open::{Handed, Leaving, MESSAGES, Open, hand_out, part, part_as_asked};
+use self::open::{Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
 use super::WebSocketApp;
 use super::closed::Closed;
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
 use super::session::{Past, RetryDecision, Session};
-use super::shared::{Beat, Request};
+use super::shared::{Beat, StopRequest};
 use super::stage::Stage;
 use super::sync::Arc;
 use crate::cancellation::Watch;
@@ -66,7 +66,7 @@ pub struct AppTask<'env> {
     past: Past,
     /// The failure of a callback that has ended the run.
     fatal: Option<Error>,
-    phase: Phase,
+    phase: TaskPhase,
     /// How many attempts have succeeded.
     connections: u64,
     /// Whether messages are handed out fragment by fragment.
@@ -93,13 +93,13 @@ pub enum AppStep<'env> {
 }
 
 #[derive(Debug)]
-enum Phase {
+enum TaskPhase {
     Starting,
     /// The loop makes an attempt.
     Connecting,
     /// It has.
     Arrived(Result<WebSocket>),
-    Open(Open),
+    Open(OpenConnection),
     Leaving(Leaving),
     BackingOff(Instant),
     Over,
@@ -144,7 +144,7 @@ impl<'env> AppTask<'env> {
             options: app.options.clone().cancellation(&cancellation),
             past: Past::none(app.reconnect.clone().unwrap_or_else(default_reconnect)),
             fatal: None,
-            phase: Phase::Starting,
+            phase: TaskPhase::Starting,
             connections: 0,
             fragments: app.closures.wants_fragments() || app.options.settings().fires_cont_frame,
             wake,
@@ -183,18 +183,18 @@ impl<'env> AppTask<'env> {
     pub fn advance(&mut self) -> AppStep<'env> {
         loop {
             let now = Instant::now();
-            let next = match std::mem::replace(&mut self.phase, Phase::Over) {
-                Phase::Starting => Some(self.connect()),
-                Phase::Connecting => {
-                    self.phase = Phase::Connecting;
+            let next = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
+                TaskPhase::Starting => Some(self.connect()),
+                TaskPhase::Connecting => {
+                    self.phase = TaskPhase::Connecting;
                     Some(AppStep::Wait(None))
                 }
-                Phase::Arrived(Ok(ws)) => self.opened(ws, now),
-                Phase::Arrived(Err(error)) => self.ended(error, None, now),
-                Phase::Open(open) => self.serve(open, now),
-                Phase::Leaving(leaving) => self.leave(leaving, now),
-                Phase::BackingOff(at) => Some(self.back_off(at, now)),
-                Phase::Over => Some(AppStep::Over(Err(not_connected()))),
+                TaskPhase::Arrived(Ok(ws)) => self.opened(ws, now),
+                TaskPhase::Arrived(Err(error)) => self.ended(error, None, now),
+                TaskPhase::Open(open) => self.serve(open, now),
+                TaskPhase::Leaving(leaving) => self.leave(leaving, now),
+                TaskPhase::BackingOff(at) => Some(self.back_off(at, now)),
+                TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
             };
             if let Some(next) = next {
                 return next;
@@ -205,29 +205,33 @@ impl<'env> AppTask<'env> {
     /// Takes what came of the attempt that [`advance`](Self::advance) asked for; then it is to be advanced.
     pub fn connected(&mut self, connected: Connected<'env>) {
         self.app.connector = connected.connector.map(|back| back.0);
-        if matches!(self.phase, Phase::Connecting) {
-            self.phase = Phase::Arrived(connected.outcome);
+        if matches!(self.phase, TaskPhase::Connecting) {
+            self.phase = TaskPhase::Arrived(connected.outcome);
         }
     }
 
     /// Gives the connection up for a reason of the loop's: its socket cannot be waited for. Then it is to be advanced.
     pub fn fail(&mut self, error: Error) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Open(open) => Phase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true)),
+        self.phase = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
+            TaskPhase::Open(open) => TaskPhase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true)),
             other => other,
         };
     }
 
     fn ws(&self) -> Option<&WebSocket> {
         match &self.phase {
-            Phase::Open(Open { ws, .. }) | Phase::Leaving(Leaving { ws, .. }) => Some(ws),
-            Phase::Starting | Phase::Connecting | Phase::Arrived(_) | Phase::BackingOff(_) | Phase::Over => None,
+            TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Leaving(Leaving { ws, .. }) => Some(ws),
+            TaskPhase::Starting
+            | TaskPhase::Connecting
+            | TaskPhase::Arrived(_)
+            | TaskPhase::BackingOff(_)
+            | TaskPhase::Over => None,
         }
     }
 
     fn connect(&mut self) -> AppStep<'env> {
         let (number, last_error) = self.with_session(|session| session.begin_attempt());
-        self.phase = Phase::Connecting;
+        self.phase = TaskPhase::Connecting;
         AppStep::Connect(Connecting {
             url: self.app.url.clone(),
             options: self.options.clone(),
@@ -242,19 +246,19 @@ impl<'env> AppTask<'env> {
         let wake = Arc::clone(&self.wake);
         let opened = ws.attach(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws, now)));
         self.phase = match opened {
-            Ok(()) => Phase::Open(Open { ws, unsent: None, release_at: None }),
-            Err(error) => Phase::Leaving(part_as_asked(self.request(), ws, Some(error), false)),
+            Ok(()) => TaskPhase::Open(OpenConnection { ws, unsent: None, release_at: None }),
+            Err(error) => TaskPhase::Leaving(part_as_asked(self.request(), ws, Some(error), false)),
         };
         None
     }
 
     /// How the end of the run was asked for.
-    fn request(&self) -> Option<Request> {
+    fn request(&self) -> Option<StopRequest> {
         self.app.handle.shared().request()
     }
 
     /// Hands out what has come.
-    fn serve(&mut self, mut open: Open, now: Instant) -> Option<AppStep<'env>> {
+    fn serve(&mut self, mut open: OpenConnection, now: Instant) -> Option<AppStep<'env>> {
         let granularity = if self.fragments { Granularity::Frame } else { Granularity::Message };
         let handed = self.with_session(|session| hand_out(session, &mut open.ws, granularity));
         match handed {
@@ -266,15 +270,15 @@ impl<'env> AppTask<'env> {
             }
             Handed::Enough => {
                 open.release_at = None;
-                self.phase = Phase::Open(open);
+                self.phase = TaskPhase::Open(open);
                 Some(AppStep::Again)
             }
             Handed::Stopping => {
-                self.phase = Phase::Leaving(part_as_asked(self.request(), open.ws, None, true));
+                self.phase = TaskPhase::Leaving(part_as_asked(self.request(), open.ws, None, true));
                 None
             }
             Handed::Refused(error) => {
-                self.phase = Phase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
+                self.phase = TaskPhase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
                 None
             }
             Handed::End(error) => self.ended(error, open.ws.close_info(), now),
@@ -282,22 +286,22 @@ impl<'env> AppTask<'env> {
     }
 
     /// Nothing is at hand: sees to the pings, to what waits to be sent, and to the memory.
-    fn rest(&mut self, mut open: Open, now: Instant) -> Option<AppStep<'env>> {
+    fn rest(&mut self, mut open: OpenConnection, now: Instant) -> Option<AppStep<'env>> {
         let beat = match self.app.handle.shared().beat(now) {
             Beat::Next(beat) => beat,
             Beat::Dead => {
-                self.phase = Phase::Open(open);
+                self.phase = TaskPhase::Open(open);
                 return None;
             }
         };
         let stalled = open.stalls_at(now);
         if stalled.is_some_and(|at| now >= at) {
             open.ws.abort_stalled();
-            self.phase = Phase::Open(open);
+            self.phase = TaskPhase::Open(open);
             return None;
         }
         let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
-        self.phase = Phase::Open(open);
+        self.phase = TaskPhase::Open(open);
         Some(AppStep::Wait(moments.into_iter().flatten().min()))
     }
 
@@ -309,7 +313,7 @@ impl<'env> AppTask<'env> {
                 Ok(false) if leaving.ws.has_buffered() => break,
                 Ok(false) => {
                     let until = leaving.ws.close_deadline();
-                    self.phase = Phase::Leaving(leaving);
+                    self.phase = TaskPhase::Leaving(leaving);
                     return Some(AppStep::Wait(until));
                 }
                 Err(error) => {
@@ -318,7 +322,7 @@ impl<'env> AppTask<'env> {
                 }
             }
         }
-        self.phase = Phase::Leaving(leaving);
+        self.phase = TaskPhase::Leaving(leaving);
         Some(AppStep::Again)
     }
 
@@ -330,14 +334,14 @@ impl<'env> AppTask<'env> {
         if now >= at {
             return self.connect();
         }
-        self.phase = Phase::BackingOff(at);
+        self.phase = TaskPhase::BackingOff(at);
         AppStep::Wait(Some(at))
     }
 
     fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> Option<AppStep<'env>> {
         match self.with_session(|session| session.ended(error, info, now)) {
             RetryDecision::Retry(at) => {
-                self.phase = Phase::BackingOff(at);
+                self.phase = TaskPhase::BackingOff(at);
                 None
             }
             RetryDecision::Over(outcome) => Some(self.over(outcome)),
@@ -345,7 +349,7 @@ impl<'env> AppTask<'env> {
     }
 
     fn over(&mut self, outcome: Result<Closed, Arc<Error>>) -> AppStep<'env> {
-        self.phase = Phase::Over;
+        self.phase = TaskPhase::Over;
         self.app.handle.shared().finish();
         // It may hold the very error that is to be returned.
         self.past = Past::none(super::Reconnect::never());
@@ -375,7 +379,7 @@ impl<'env> AppTask<'env> {
 /// A run that is given up: an open connection is left with a Close 1001, without waiting, and an attempt is called off.
 impl Drop for AppTask<'_> {
     fn drop(&mut self) {
-        if !matches!(self.phase, Phase::Over) {
+        if !matches!(self.phase, TaskPhase::Over) {
             self.app.handle.stop();
             self.app.handle.shared().finish();
         }

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::app::session::Session;
-use crate::app::shared::Request;
+use crate::app::shared::StopRequest;
 use crate::app::stage::Stage;
 use crate::error::Error;
 use crate::websocket::{CloseCode, Granularity, SendProgress, WebSocket};
 
 /// A connection that is open.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenConnection {
     pub(super) ws: WebSocket,
     /// When something waited to be sent first, or sending last got on; and how far it had come by then.
     pub(super) unsent: Option<(Instant, SendProgress)>,
@@ -77,17 +77,22 @@ pub(super) fn part(ws: WebSocket, code: CloseCode, error: Option<Error>, was_ope
 }
 
 /// Begins to close as the end of the run was asked for.
-pub(super) fn part_as_asked(request: Option<Request>, ws: WebSocket, error: Option<Error>, was_open: bool) -> Leaving {
+pub(super) fn part_as_asked(
+    request: Option<StopRequest>,
+    ws: WebSocket,
+    error: Option<Error>,
+    was_open: bool,
+) -> Leaving {
     match request {
-        Some(Request::Leave) => ws.sender().leave(),
+        Some(StopRequest::Leave) => ws.sender().leave(),
         // It was looked at when it was asked for.
-        Some(Request::Close(code, reason)) => drop(ws.try_close(code, &reason)),
+        Some(StopRequest::Close(code, reason)) => drop(ws.try_close(code, &reason)),
         None => return part(ws, CloseCode::NORMAL, error, was_open),
     }
     Leaving { ws, error, was_open }
 }
 
-impl Open {
+impl OpenConnection {
     /// When the connection is given up, if nothing leaves until then.
     pub(super) fn stalls_at(&mut self, now: Instant) -> Option<Instant> {
         if !self.ws.wants_write() {

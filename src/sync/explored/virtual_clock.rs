@@ -54,7 +54,7 @@ impl Drop for VirtualClock {
 }
 
 #[derive(Default)]
-struct State {
+struct ClockState {
     /// The task of the clock, where there is one.
     task: Option<usize>,
     late: Duration,
@@ -63,7 +63,7 @@ struct State {
 }
 
 thread_local! {
-    static STATE: RefCell<State> = RefCell::default();
+    static STATE: RefCell<ClockState> = RefCell::default();
     /// Whether the task of the clock was the only one that could run.
     static IS_ALONE: Cell<bool> = const { Cell::new(true) };
 }
@@ -78,19 +78,19 @@ pub(super) fn reset() {
 }
 
 /// A wait that the clock ends, until it is dropped; `None` where no clock runs.
-pub(super) fn wait(longest: Duration, waits: &Arc<Condvar>) -> Option<Wait> {
+pub(super) fn wait(longest: Duration, waits: &Arc<Condvar>) -> Option<ClockWait> {
     let until = super::passed().saturating_add(longest);
     STATE.with_borrow_mut(|state| {
         state.task?;
         state.last += 1;
         state.waits.push((state.last, until, Arc::clone(waits)));
-        Some(Wait(state.last))
+        Some(ClockWait(state.last))
     })
 }
 
-pub(super) struct Wait(u64);
+pub(super) struct ClockWait(u64);
 
-impl Drop for Wait {
+impl Drop for ClockWait {
     fn drop(&mut self) {
         STATE.with_borrow_mut(|state| state.waits.retain(|(number, ..)| *number != self.0));
     }

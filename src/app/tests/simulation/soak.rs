@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::dice::Dice;
 use crate::app::keepalive::{Due, Keepalive, PingOptions};
-use crate::app::life::{End, Life, Next, Opened, Phase as LifePhase};
+use crate::app::life::{End, Life, LifePhase, Next, Opened};
 use crate::app::reconnect::Reconnect;
 use crate::app::statistics::Latencies;
 use crate::app::tests::run_in_full;

@@ -74,9 +74,9 @@ impl<'a> UserRequest<'a> {
             Field::Given(_) | Field::Derived | Field::Suppressed => hop.target.host_header(),
         };
         let takes_subprotocols = hop.is_home || settings.redirects_subprotocols;
-        let is_taken = |name: &str| match name.eq_ignore_ascii_case("Sec-WebSocket-Protocol") {
-            true => takes_subprotocols,
-            false => hop.is_home || is_harmless(name),
+        let is_taken = |name: &str| {
+            let names_subprotocols = name.eq_ignore_ascii_case("Sec-WebSocket-Protocol");
+            if names_subprotocols { takes_subprotocols } else { hop.is_home || is_harmless(name) }
         };
         let fields = self.fields.iter().filter(|(name, _)| is_taken(name));
         let mut request = ClientRequest::new(host, &hop.target.resource)

@@ -143,7 +143,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     /// (EINTR) it is called again. After anything else the connection is over.
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Writes as much as there is room for, without waiting.
+    /// Writes as much as there is room for, without waiting: one byte at least, where there are any.
     ///
     /// # Errors
     ///

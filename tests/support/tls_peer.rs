@@ -111,21 +111,20 @@ impl Authority {
 
     /// A certificate that is special.
     pub(crate) fn leaf_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &self.issuer).unwrap();
-        Leaf { cert: cert.pem(), key: key.serialize_pem(), pin: pin(&key) }
+        self.leaf_for(name, &KeyPair::generate().unwrap(), change)
     }
 
     /// A certificate for a key in PKCS#8 form.
     pub(crate) fn leaf_of(&self, name: &str, key: &str) -> Leaf {
+        Leaf { key: key.to_owned(), ..self.leaf_for(name, &KeyPair::from_pem(key).unwrap(), |_| {}) }
+    }
+
+    fn leaf_for(&self, name: &str, key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        let pair = KeyPair::from_pem(key).unwrap();
-        let cert = params.signed_by(&pair, &self.issuer).unwrap();
-        Leaf { cert: cert.pem(), key: key.to_owned(), pin: pin(&pair) }
+        change(&mut params);
+        let cert = params.signed_by(key, &self.issuer).unwrap();
+        Leaf { cert: cert.pem(), key: key.serialize_pem(), pin: pin(key) }
     }
 
     /// An authority below this one.

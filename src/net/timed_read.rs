@@ -1,9 +1,9 @@
 //! Reading with the timeout of the kernel (SO_RCVTIMEO), on Linux: one system call where try, `poll` and try again are three.
 //!
 //! A round trip on one core costs 8 % less CPU so (64 B over loopback: 4.9 µs against 5.3). All other systems, and Linux when built
-//! with `--cfg portable_io`, try and `poll`. Nothing depends on that the socket is in blocking mode, which somebody else who has the
-//! socket may change: after EAGAIN there is a `poll` for the rest of the time. So it is with a timeout that somebody has made shorter.
-//! One that was made longer is not noticed before it has passed: to ask for it each time would cost what is won, and the docs of
+//! with `--cfg portable_io`, try and `poll`. The owner of a clone may switch the socket to non-blocking mode or shorten its timeout:
+//! after EAGAIN a `poll` waits for the rest of the time. A timeout that such an owner lengthens is not noticed before it has passed. To
+//! ask for it before each read would cost what this file saves; the docs of
 //! [`SocketOptions::configure`](crate::SocketOptions::configure) and [`Transport`](crate::Transport) forbid it.
 
 use std::io::{self, Read};

@@ -24,7 +24,7 @@
 //! | go through a proxy | [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | drive many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in a loop of your own |
-//! | wait in a loop of your own | [`WebSocket::try_recv`] and its kin |
+//! | wait in a loop of your own | [`ConnectOptions::start`], [`WebSocket::try_recv`] and its kin |
 //! | compress | [`ConnectOptions::deflate`] |
 //! | serve the other role | [`WebSocket::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::from_open`] |
@@ -84,7 +84,7 @@ pub use crate::error::{
     ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
-pub use crate::net::{HalfDuplex, Interest, Transport};
+pub use crate::net::{HalfDuplex, Interest, Source, Transport};
 pub use crate::options::{
     ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
     set_default_timeout,
@@ -99,7 +99,7 @@ pub use crate::trace::{
 };
 pub use crate::url::UrlError;
 pub use crate::websocket::{
-    Batch, ControlFrames, MessageReader, MessageWriter, Messages, Sender, WebSocket, create_connection,
+    Batch, ControlFrames, MessageReader, MessageWriter, Messages, Opening, Sender, WebSocket, create_connection,
 };
 /// The sockets that [`SocketOptions::configure`] hands out.
 pub use socket2;

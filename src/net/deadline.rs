@@ -262,6 +262,12 @@ pub(crate) fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
+/// The error of what was called off. Whoever did that is told so by the opening.
+#[cold]
+pub(crate) fn called_off() -> io::Error {
+    io::ErrorKind::ConnectionAborted.into()
+}
+
 /// Whether a call did not wait (EAGAIN), or no longer than its deadline. What the system itself calls ETIMEDOUT is another thing: it has
 /// given the connection up, as the peer did not acknowledge or answer.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {

@@ -17,17 +17,17 @@ pub(crate) const REFUSAL_BODY: Duration = Duration::from_secs(5);
 
 /// Reads the response to a request that was `written`. Who refuses without reading the request may be gone before it is sent: then
 /// a response that `is_refusal` tells more than the failed write does.
-pub(crate) fn response_after<T>(
+pub(crate) async fn response_after<T>(
     written: Result<()>,
-    read: impl FnOnce() -> Result<T>,
+    response: impl Future<Output = Result<T>>,
     is_refusal: impl FnOnce(&T) -> bool,
 ) -> Result<T> {
     let error = match written {
-        Ok(()) => return read(),
+        Ok(()) => return response.await,
         Err(error @ Error::Timeout(_)) => return Err(error),
         Err(error) => error,
     };
-    match read() {
+    match response.await {
         Ok(response) if is_refusal(&response) => Ok(response),
         Err(refused @ Error::Tls(_)) => Err(refused),
         Ok(_) | Err(_) => Err(error),

@@ -1,17 +1,16 @@
 //! The network: the only room that touches sockets and speaks TLS. It moves bytes and does not know what they mean.
 
+mod connect;
 pub(crate) mod deadline;
 pub(crate) mod dial;
 pub(crate) mod exchange;
 mod half_duplex;
-mod order;
 mod poll;
 mod proxy;
-mod race;
 mod resolve;
 mod socket;
+mod source;
 pub(crate) mod stream;
-mod tcp;
 #[cfg(all(target_os = "linux", not(portable_io)))]
 mod timed_read;
 #[cfg_attr(
@@ -26,13 +25,14 @@ mod timed_read;
 )]
 pub(crate) mod tls;
 pub(crate) mod transport;
-mod unix;
-mod wake;
+mod wait_mode;
 
+pub(crate) use self::connect::Dialer;
 pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
-pub(crate) use self::dial::{accept, dial, upgrade_stream};
 pub use self::half_duplex::HalfDuplex;
+pub use self::source::Source;
 pub(crate) use self::stream::Stream;
 pub use self::transport::{Interest, Transport};
+pub(crate) use self::wait_mode::{Awaited, WaitLimit, WaitMode, block_on};
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,6 +1,12 @@
 //! Waiting for readiness: `poll`, EINTR, and readiness after which there is EAGAIN nevertheless.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::io;
+#[cfg(not(unix))]
+use std::net::UdpSocket;
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,6 +15,7 @@ use rustix::io::Errno;
 
 use super::deadline::{is_timeout, timed_out};
 use super::transport::{Interest, Transport};
+use crate::cancellation::{Cancellation, Watch};
 use crate::sync::now;
 
 /// The longest wait that `poll` takes everywhere: macOS and Windows count it in milliseconds, in an `int`.
@@ -151,9 +158,110 @@ fn is_over(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| now() >= deadline)
 }
 
+/// A socket that becomes readable when the opening is called off.
+#[derive(Debug)]
+pub(super) struct CancelSignal {
+    /// Before the socket that it writes to: so it never writes to one that is closed.
+    _watch: Watch,
+    socket: Readable,
+}
+
+#[cfg(unix)]
+type Readable = UnixStream;
+#[cfg(not(unix))]
+type Readable = UdpSocket;
+
+impl CancelSignal {
+    /// # Errors
+    ///
+    /// The system has no socket to spare.
+    #[cfg(unix)]
+    pub(super) fn new(cancellation: &Cancellation) -> io::Result<Self> {
+        use std::io::Write;
+
+        let (socket, writable) = UnixStream::pair()?;
+        let wake = move || {
+            let _ = (&writable).write(&[0]);
+        };
+        Ok(Self { _watch: cancellation.watch(wake), socket })
+    }
+
+    /// # Errors
+    ///
+    /// The system has no socket to spare.
+    #[cfg(not(unix))]
+    pub(super) fn new(cancellation: &Cancellation) -> io::Result<Self> {
+        let socket = UdpSocket::bind("127.0.0.1:0")?;
+        socket.connect(socket.local_addr()?)?;
+        let writable = socket.try_clone()?;
+        let wake = move || {
+            let _ = writable.send(&[0]);
+        };
+        Ok(Self { _watch: cancellation.watch(wake), socket })
+    }
+
+    fn polled(&self) -> PollFd<'_> {
+        PollFd::new(&self.socket, PollFlags::IN)
+    }
+}
+
+/// What ended a poll.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum PollOutcome {
+    /// What is at this place is ready, or has failed.
+    Ready(usize),
+    /// The opening was called off.
+    CalledOff,
+    /// Nothing: time is up, or a signal came in between.
+    Nothing,
+}
+
+/// Waits until one of the sockets has connected or failed to; `None` for as long as it takes.
+///
+/// # Errors
+///
+/// What the operating system says.
+pub(super) fn poll_sockets<'a>(
+    sockets: impl Iterator<Item = &'a socket2::Socket>,
+    signal: Option<&'a CancelSignal>,
+    timeout: Option<Duration>,
+) -> io::Result<PollOutcome> {
+    poll_all(sockets.map(|socket| PollFd::new(socket, PollFlags::OUT)).collect(), signal, timeout)
+}
+
+/// Waits until a file that is opened without blocking can be read, has ended or failed.
+///
+/// # Errors
+///
+/// What the operating system says.
+#[cfg(unix)]
+pub(super) fn poll_file(
+    file: &File,
+    signal: Option<&CancelSignal>,
+    timeout: Option<Duration>,
+) -> io::Result<PollOutcome> {
+    poll_all(vec![PollFd::new(file, PollFlags::IN)], signal, timeout)
+}
+
+fn poll_all<'a>(
+    mut polled: Vec<PollFd<'a>>,
+    signal: Option<&'a CancelSignal>,
+    timeout: Option<Duration>,
+) -> io::Result<PollOutcome> {
+    polled.extend(signal.map(CancelSignal::polled));
+    if poll(&mut polled, timeout)? == 0 {
+        return Ok(PollOutcome::Nothing);
+    }
+    let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
+    if signal.is_some() && polled.last().is_some_and(is_ready) {
+        return Ok(PollOutcome::CalledOff);
+    }
+    Ok(polled.iter().position(is_ready).map_or(PollOutcome::Nothing, PollOutcome::Ready))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::net::Shutdown;
+    use std::net::{Shutdown, TcpListener, TcpStream};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
@@ -223,5 +331,41 @@ mod tests {
         let transport = Fickle { tries: AtomicU32::new(0), answer: || Ok(true) };
         let error = transport.read(&mut [0; 8], Some(Instant::now())).unwrap_err();
         assert_eq!((error.kind(), transport.tries.into_inner()), (io::ErrorKind::TimedOut, 0));
+    }
+
+    /// One that can be written, and one that waits to be connected.
+    fn connected() -> socket2::Socket {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        TcpStream::connect(listener.local_addr().unwrap()).unwrap().into()
+    }
+
+    #[test]
+    fn a_cancel_wakes_from_another_thread_and_goes_before_all_else() {
+        let cancellation = Cancellation::new();
+        let wake = CancelSignal::new(&cancellation).unwrap();
+        assert_eq!(poll_sockets([].into_iter(), Some(&wake), Some(MS)).unwrap(), PollOutcome::Nothing);
+        let canceller = thread::spawn(move || {
+            thread::sleep(20 * MS);
+            cancellation.cancel();
+        });
+        let start = Instant::now();
+        assert_eq!(poll_sockets([].into_iter(), Some(&wake), Some(5000 * MS)).unwrap(), PollOutcome::CalledOff);
+        assert!(start.elapsed() < 1000 * MS);
+        assert_eq!(poll_sockets([&connected()].into_iter(), Some(&wake), None).unwrap(), PollOutcome::CalledOff);
+        canceller.join().unwrap();
+    }
+
+    #[test]
+    fn who_was_cancelled_before_does_not_poll_sockets() {
+        let cancellation = Cancellation::new();
+        cancellation.cancel();
+        let wake = CancelSignal::new(&cancellation).unwrap();
+        assert_eq!(poll_sockets([].into_iter(), Some(&wake), None).unwrap(), PollOutcome::CalledOff);
+    }
+
+    #[test]
+    fn the_first_socket_that_is_ready_is_told() {
+        let sockets = [connected(), connected()];
+        assert_eq!(poll_sockets(sockets.iter(), None, None).unwrap(), PollOutcome::Ready(0));
     }
 }

@@ -1,19 +1,11 @@
 //! From a host name to addresses, within a deadline that the operating system's resolver knows nothing of.
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::Duration;
 
-use super::deadline::Deadline;
-use super::order::order;
-use super::tcp::called_off;
-use crate::cancellation::{Cancellation, Watch};
+use super::wait_mode::{Reporter, WaitLimit, WaitMode, reports, spawn};
 use crate::error::{AddressError, Error, Phase, Result};
 use crate::options::{Family, Settings};
 
@@ -31,17 +23,18 @@ type Found = io::Result<Vec<SocketAddr>>;
 ///
 /// [`Error::Address`] when there are none, [`Error::Timeout`] when they are not known in time, [`Error::Io`] when the
 /// system has no thread to spare or the opening is called off.
-pub(super) fn resolve(
+pub(super) async fn resolve(
+    mode: &WaitMode,
     host: &str,
     zone: Option<&str>,
     port: u16,
     settings: &Settings,
-    deadline: Deadline,
+    limit: WaitLimit<'_>,
 ) -> Result<Vec<SocketAddr>> {
     let found = match (host.parse::<IpAddr>(), zone) {
-        (Ok(IpAddr::V6(address)), Some(zone)) => scoped(address, zone, port, settings, deadline)?,
+        (Ok(IpAddr::V6(address)), Some(zone)) => scoped(mode, address, zone, port, limit).await?,
         (Ok(address), _) => Ok(vec![SocketAddr::new(address, port)]),
-        (Err(_), _) => look_up(host, port, settings, deadline)?,
+        (Err(_), _) => look_up(mode, host, port, settings, limit).await?,
     };
     let found = found.map_err(|problem| no_address(host, problem))?;
     let ordered = order(found, settings.socket.family);
@@ -51,25 +44,53 @@ pub(super) fn resolve(
     Ok(ordered)
 }
 
+/// In which order addresses are tried (RFC 8305, section 4): those of the wanted family or families, taking turns. The family of the first address that the resolver gave goes first,
+/// unless the other is preferred; within a family the resolver's order stays.
+fn order(addresses: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else { return addresses };
+    let prefers_ipv4 = match family {
+        Family::Any => first.is_ipv4(),
+        Family::PreferIpv4 | Family::Ipv4Only => true,
+        Family::PreferIpv6 | Family::Ipv6Only => false,
+    };
+    let (preferred, others) = addresses.into_iter().partition(|address| address.is_ipv4() == prefers_ipv4);
+    match family {
+        Family::Ipv4Only | Family::Ipv6Only => preferred,
+        Family::Any | Family::PreferIpv4 | Family::PreferIpv6 => alternate(preferred, others),
+    }
+}
+
+fn alternate(first: Vec<SocketAddr>, second: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut ordered = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    loop {
+        let turn = [first.next(), second.next()];
+        if turn == [None, None] {
+            return ordered;
+        }
+        ordered.extend(turn.into_iter().flatten());
+    }
+}
+
 /// A number is taken as it is. Only the system knows names, and its resolver asks nobody else for them.
-fn scoped(address: Ipv6Addr, zone: &str, port: u16, settings: &Settings, deadline: Deadline) -> Result<Found> {
+async fn scoped(mode: &WaitMode, address: Ipv6Addr, zone: &str, port: u16, limit: WaitLimit<'_>) -> Result<Found> {
     if let Ok(number) = zone.parse() {
         return Ok(Ok(vec![SocketAddrV6::new(address, port, 0, number).into()]));
     }
     let literal = format!("{address}%{zone}");
-    let found = PLATFORM.look_up(&literal, port, deadline, settings.cancellation.as_ref())?;
+    let found = PLATFORM.look_up(mode, &literal, port, limit).await?;
     let unknown = |_| io::Error::new(io::ErrorKind::NotFound, format!("there is no interface {zone:?} for it"));
     Ok(found.map_err(unknown))
 }
 
-fn look_up(host: &str, port: u16, settings: &Settings, deadline: Deadline) -> Result<Found> {
-    let cancellation = settings.cancellation.as_ref();
+/// How many threads a user's resolver may have is for the user to say, who may know of a better bound than [`MAX_HELPERS`].
+async fn look_up(mode: &WaitMode, host: &str, port: u16, settings: &Settings, limit: WaitLimit<'_>) -> Result<Found> {
     match settings.resolver.clone() {
         Some(resolver) => {
             let name = host.to_owned();
-            ask(move || (resolver.0)(&name, port), deadline, cancellation)
+            mode.on_helper(Phase::Resolve, limit, move || (resolver.0)(&name, port)).await
         }
-        None => PLATFORM.look_up(host, port, deadline, cancellation),
+        None => PLATFORM.look_up(mode, host, port, limit).await,
     }
 }
 
@@ -88,37 +109,6 @@ fn no_such_family(family: Family) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, problem)
 }
 
-/// What ends a wait for a lookup.
-enum LookupOutcome {
-    Found(Found),
-    /// Only a user's resolver panics.
-    Panicked(Box<dyn Any + Send>),
-    CalledOff,
-}
-
-/// Asks a user's resolver, on a thread of its own. How many there are is for the user to say, who may know of a better bound than
-/// [`MAX_HELPERS`]. Without anything that could end the wait, it is asked on this thread.
-fn ask(
-    resolver: impl FnOnce() -> Found + Send + 'static,
-    deadline: Deadline,
-    cancellation: Option<&Cancellation>,
-) -> Result<Found> {
-    if deadline.is_never() && cancellation.is_none() {
-        return Ok(resolver());
-    }
-    rest(deadline)?;
-    let (outcome, outcomes) = mpsc::channel();
-    let _watch = watch(cancellation, &outcome);
-    let helper = spawn(move || {
-        let found = panic::catch_unwind(AssertUnwindSafe(resolver));
-        let _ = outcome.send(found.map_or_else(LookupOutcome::Panicked, LookupOutcome::Found));
-    })?;
-    let found = wait(&outcomes, deadline)?;
-    // It has nothing left to do but to end.
-    let _ = helper.join();
-    Ok(found)
-}
-
 /// The operating system's resolver.
 static PLATFORM: Lookups = Lookups::new(|host, port| (host, port).to_socket_addrs().map(Iterator::collect));
 
@@ -134,7 +124,7 @@ struct LookupState {
     /// How many threads there are. None of them is idle.
     helpers: usize,
     /// Who waits for each lookup that runs or is in the queue, each with a number. Of one that runs all may have gone.
-    waiters: BTreeMap<Name, Vec<(u64, Sender<LookupOutcome>)>>,
+    waiters: BTreeMap<Name, Vec<(u64, Reporter<Found>)>>,
     /// What is not looked up yet. Somebody waits for each.
     queue: VecDeque<Name>,
     last: u64,
@@ -154,41 +144,34 @@ impl Lookups {
     /// # Errors
     ///
     /// [`Error::Timeout`], and [`Error::Io`] when it is called off or the system has no thread to spare.
-    fn look_up(
-        &'static self,
-        host: &str,
-        port: u16,
-        deadline: Deadline,
-        cancellation: Option<&Cancellation>,
-    ) -> Result<Found> {
-        if deadline.is_never() && cancellation.is_none() {
+    async fn look_up(&'static self, mode: &WaitMode, host: &str, port: u16, limit: WaitLimit<'_>) -> Result<Found> {
+        if mode.is_blocking() && limit.is_endless() {
             return Ok((self.resolver)(host, port));
         }
-        rest(deadline)?;
-        let (outcome, outcomes) = mpsc::channel();
-        let _watch = watch(cancellation, &outcome);
-        let _waiter = self.join((host.to_owned(), port), outcome)?;
-        wait(&outcomes, deadline)
+        limit.deadline.remaining().map_err(|_| Error::Timeout(Phase::Resolve))?;
+        let (reporter, reports) = reports(limit.cancellation).await;
+        let _waiter = self.join((host.to_owned(), port), reporter)?;
+        mode.receive(Phase::Resolve, reports, limit.deadline).await
     }
 
-    fn join(&'static self, name: Name, outcome: Sender<LookupOutcome>) -> Result<Waiter> {
+    fn join(&'static self, name: Name, reporter: Reporter<Found>) -> Result<Waiter> {
         let mut state = self.state();
         state.last += 1;
         let number = state.last;
         if let Some(waiters) = state.waiters.get_mut(&name) {
-            waiters.push((number, outcome));
+            waiters.push((number, reporter));
             return Ok(Waiter { of: self, name, number });
         }
         if state.helpers < MAX_HELPERS {
             // It waits for the lock, and then for nothing.
-            match spawn(|| self.help()) {
+            match spawn(Phase::Resolve, || self.help()) {
                 Ok(_) => state.helpers += 1,
                 Err(error) if state.helpers == 0 => return Err(error),
                 Err(_) => {}
             }
         }
         state.queue.push_back(name.clone());
-        state.waiters.insert(name.clone(), vec![(number, outcome)]);
+        state.waiters.insert(name.clone(), vec![(number, reporter)]);
         Ok(Waiter { of: self, name, number })
     }
 
@@ -198,8 +181,8 @@ impl Lookups {
             let found = (self.resolver)(&name.0, name.1);
             // Who comes from now on has the name looked up anew.
             let waiters = self.state().waiters.remove(&name);
-            for (_, outcome) in waiters.into_iter().flatten() {
-                let _ = outcome.send(LookupOutcome::Found(copy(&found)));
+            for (_, reporter) in waiters.into_iter().flatten() {
+                reporter.done(copy(&found));
             }
         }
     }
@@ -251,36 +234,6 @@ fn copy(found: &Found) -> Found {
         Some(code) => io::Error::from_raw_os_error(code),
         None => io::Error::new(error.kind(), error.to_string()),
     })
-}
-
-fn wait(outcomes: &Receiver<LookupOutcome>, deadline: Deadline) -> Result<Found> {
-    match outcomes.recv_timeout(rest(deadline)?) {
-        Ok(LookupOutcome::Found(found)) => Ok(found),
-        // It belongs to whoever called.
-        Ok(LookupOutcome::Panicked(panic)) => panic::resume_unwind(panic),
-        Ok(LookupOutcome::CalledOff) => Err(failed(called_off())),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Err(Error::Timeout(Phase::Resolve)),
-    }
-}
-
-fn watch(cancellation: Option<&Cancellation>, outcome: &Sender<LookupOutcome>) -> Option<Watch> {
-    let outcome = outcome.clone();
-    Some(cancellation?.watch(move || drop(outcome.send(LookupOutcome::CalledOff))))
-}
-
-fn spawn(work: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>> {
-    thread::Builder::new().name("websocket-sync resolver".to_owned()).spawn(work).map_err(failed)
-}
-
-fn rest(deadline: Deadline) -> Result<Duration> {
-    match deadline.remaining() {
-        Ok(limit) => Ok(limit.unwrap_or(Duration::MAX)),
-        Err(_) => Err(Error::Timeout(Phase::Resolve)),
-    }
-}
-
-fn failed(error: io::Error) -> Error {
-    Error::Io { phase: Phase::Resolve, error }
 }
 
 #[cfg(test)]

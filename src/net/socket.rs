@@ -32,13 +32,24 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(socket: socket2::Socket) -> Self {
-        // Should this fail, so does the first read.
-        let _ = socket.set_nonblocking(cfg!(any(not(target_os = "linux"), portable_io)));
+        let socket = Self::connecting(socket);
+        socket.set_mode();
+        socket
+    }
+
+    /// One that has not connected yet, in non-blocking mode.
+    pub(super) fn connecting(socket: socket2::Socket) -> Self {
         Self {
             inner: socket,
             #[cfg(all(target_os = "linux", not(portable_io)))]
             read_timeout: ReadTimeout::unknown(),
         }
+    }
+
+    /// Makes it blocking or not, as reads need it.
+    pub(super) fn set_mode(&self) {
+        // Should this fail, so does the first read.
+        let _ = self.inner.set_nonblocking(cfg!(any(not(target_os = "linux"), portable_io)));
     }
 }
 

@@ -196,7 +196,7 @@ impl Stream {
         self.transport().as_socket()
     }
 
-    fn transport(&self) -> &Arc<dyn Transport> {
+    pub(super) fn transport(&self) -> &Arc<dyn Transport> {
         match self {
             Self::Plain(transport) => transport,
             Self::Tls(tls) => tls.below().transport(),

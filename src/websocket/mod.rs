@@ -27,6 +27,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 pub(crate) use self::event_loop::{ActivitySnapshot, SendProgress};
+pub use self::opening::Opening;
 pub use self::reader::ControlFrames;
 pub use self::receive::Messages;
 pub(crate) use self::receive::Received;
@@ -38,17 +39,17 @@ pub(crate) use crate::protocol::handshake::Response;
 pub(crate) use crate::protocol::{CloseCode, Granularity, Opcode};
 
 use self::acquire::STALL;
-use self::opening::Opening;
+use self::opening::Opener;
 use self::reader::Reader;
 use self::shared::{SharedConnection, WriterKind};
 use self::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
-use crate::net::Transport;
+use crate::net::{Transport, WaitMode, block_on};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::{CloseFrame, DeflateParams, PerMessageDeflate, Role};
 use crate::sync::Mutex;
 use crate::timings::Timings;
-use crate::url::without_query;
+use crate::url::{Target, without_query};
 
 /// A WebSocket connection, and the options to make another one.
 ///
@@ -145,7 +146,8 @@ impl WebSocket {
     /// As for [`ConnectOptions::connect`].
     pub fn connect(&mut self, url: &str) -> Result<()> {
         self.connection = None;
-        self.connection = Some(self.opening()?.connect(url)?);
+        let opener = self.opener()?;
+        self.connection = Some(block_on(opener.connect(Target::parse(url)?))?);
         Ok(())
     }
 
@@ -157,7 +159,8 @@ impl WebSocket {
     #[doc(alias = "socket")]
     pub fn connect_over(&mut self, stream: impl Into<Box<dyn Transport>>, url: &str) -> Result<()> {
         self.connection = None;
-        self.connection = Some(self.opening()?.connect_over(stream.into(), url)?);
+        let opener = self.opener()?;
+        self.connection = Some(block_on(opener.connect_over(stream.into(), Target::parse(url)?))?);
         Ok(())
     }
 
@@ -247,8 +250,8 @@ impl WebSocket {
 }
 
 impl WebSocket {
-    fn opening(&self) -> Result<Opening<'_>> {
-        Opening::new(&self.options, self.timeouts)
+    fn opener(&self) -> Result<Opener> {
+        Opener::new(self.options.clone(), self.timeouts, WaitMode::Blocking)
     }
 
     fn shared(&self) -> Result<&Arc<SharedConnection>> {
@@ -371,7 +374,7 @@ impl ConnectOptions {
     /// [`Error::Options`] and [`Error::Usage`] for options that cannot be met.
     pub fn accept(&self, stream: impl Into<Box<dyn Transport>>) -> Result<WebSocket> {
         let mut ws = WebSocket::with_options(self.clone());
-        ws.connection = Some(ws.opening()?.accept(stream.into())?);
+        ws.connection = Some(block_on(ws.opener()?.accept(stream.into()))?);
         Ok(ws)
     }
 }
@@ -415,7 +418,7 @@ impl ConnectOptions {
         deflate: Option<PerMessageDeflate>,
     ) -> Result<WebSocket> {
         let mut ws = WebSocket::with_options(self.clone());
-        ws.connection = Some(ws.opening()?.take_open(stream.into(), role, received, deflate)?);
+        ws.connection = Some(ws.opener()?.take_open(stream.into(), role, received, deflate)?);
         Ok(ws)
     }
 }

@@ -1,9 +1,10 @@
 //! HTTP proxies: `CONNECT` (RFC 9110, section 9.3.6), with Basic and Digest authorization (RFC 9110, section 11.7).
 
-use super::{ProxyDialer, Watched, failed};
+use super::{ProxyDialer, failed};
 use crate::authentication::{AllowedSchemes, Challenges, Credentials, basic};
 use crate::error::{Error, Phase, ProxyError, Refusal, Result};
-use crate::net::deadline::{Deadline, SendDeadline};
+use crate::net::connect::Dialer;
+use crate::net::deadline::Deadline;
 use crate::net::exchange::{READ_SIZE, REFUSAL_BODY, nonce, response_after};
 use crate::net::stream::Stream;
 use crate::protocol::handshake::{Tunnel, TunnelOutcome, TunnelRefusal, tunnel_request};
@@ -24,28 +25,28 @@ pub(super) fn check(headers: &[(String, Vec<u8>)], credentials: Option<&Credenti
 
 /// Asks for a tunnel to the server until the proxy makes one or has nothing more to ask. Everything has been
 /// [checked](check).
-pub(super) fn tunnel(dialer: &mut ProxyDialer<'_>, target: &Target) -> Result<Watched> {
+pub(super) async fn tunnel(dialer: &mut ProxyDialer<'_, '_>, target: &Target) -> Result<Stream> {
     let authority = target.host_and_port();
     let headers = &dialer.hop.headers;
     let is_given = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
     let credentials = dialer.hop.url.credentials.as_ref().filter(|_| !is_given);
-    let allowed = dialer.options.settings().allowed_schemes;
+    let allowed = dialer.dialer.settings().allowed_schemes;
     // The proxy would take a colon for the end of the user (RFC 7617, section 2).
     let is_unasked =
         |credentials: &&Credentials| allowed == AllowedSchemes::BasicAndDigest && !credentials.user.contains(':');
     let mut authorization = credentials.filter(is_unasked).map(|credentials| basic(credentials).into_bytes());
-    let mut connected = dialer.connect()?;
+    let mut stream = dialer.connect().await?;
     let mut was_kept = false;
     let mut requests = 0;
     loop {
         let request = tunnel_request(&authority, authorization.as_deref(), headers).map_err(ProxyError::Header)?;
-        let mut answered = exchange(dialer, &connected.0, &request);
+        let mut answered = exchange(dialer.dialer, &stream, &request).await;
         if was_kept && answered.as_ref().is_err_and(is_loss) {
             // The proxy did not keep it after all.
-            connected = dialer.connect()?;
-            answered = exchange(dialer, &connected.0, &request);
+            stream = dialer.connect().await?;
+            answered = exchange(dialer.dialer, &stream, &request).await;
         }
-        let Some(TunnelRefusal { refusal, persists }) = answered? else { return Ok(connected) };
+        let Some(TunnelRefusal { refusal, persists }) = answered? else { return Ok(stream) };
         requests += 1;
         let next = match credentials.filter(|_| requests < MAX_REQUESTS) {
             Some(credentials) => respond(&refusal, (credentials, allowed), &authority, authorization.as_deref())?,
@@ -57,31 +58,27 @@ pub(super) fn tunnel(dialer: &mut ProxyDialer<'_>, target: &Target) -> Result<Wa
         authorization = next;
         was_kept = persists;
         if !persists {
-            connected = dialer.connect()?;
+            stream = dialer.connect().await?;
         }
     }
 }
 
 /// Sends a request and reads the answer: `None` is a tunnel.
-fn exchange(dialer: &ProxyDialer<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
+async fn exchange(dialer: &Dialer<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
     dialer.tracer.send_request(request, &[]);
-    let written = stream.write_all(request, SendDeadline::until(dialer.deadline));
-    response_after(
-        written.map_err(|failure| failed(failure.error)),
-        || read_response(dialer, stream),
-        |outcome| outcome.is_some(),
-    )
+    let written = dialer.mode.write_all(stream, request, dialer.deadline).await.map_err(failed);
+    response_after(written, read_response(dialer, stream), Option::is_some).await
 }
 
 /// Reads the answer to a request.
-fn read_response(dialer: &ProxyDialer<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
+async fn read_response(dialer: &Dialer<'_>, stream: &Stream) -> Result<Option<TunnelRefusal>> {
     let mut deadline = dialer.deadline;
-    let mut tunnel = Tunnel::new(dialer.options.settings().head_limits);
+    let mut tunnel = Tunnel::new(dialer.settings().head_limits);
     let mut tap = HeadTap::response(dialer.tracer, &[]);
     let mut piece = [0; READ_SIZE];
     loop {
         let was_refused = tunnel.is_refused();
-        let outcome = match stream.read(&mut piece, deadline) {
+        let outcome = match dialer.mode.read(stream, &mut piece, deadline).await {
             Ok(0) => return ended(tunnel.receive_eof(), ProxyError::Eof.into()),
             Ok(length) => {
                 tap.pass(&piece[..length]);

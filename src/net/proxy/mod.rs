@@ -13,18 +13,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use self::environment::Variables;
+use self::socks::SocksExchange;
+use self::socks4::Socks4Address;
+use self::socks5::Socks5Address;
+use super::connect::{Dialer, Endpoint};
 use super::deadline::{Deadline, is_timeout};
-use super::dial::{Endpoint, connect_socket};
 use super::exchange::stream_error;
 use super::resolve::resolve;
 use super::stream::Stream;
-use super::tls::{self, FileWait};
+use super::tls;
 use crate::authentication::Credentials;
-use crate::cancellation::Watch;
 use crate::error::{Error, Phase, ProxyError, Result};
 use crate::options::{ConnectOptions, Proxy, ProxyChoice, TlsOptions};
-use crate::timings::Timings;
-use crate::trace::Tracer;
 use crate::url::{ProxyScheme, ProxyUrl, Target};
 
 /// How many of a server's addresses a proxy is asked to try.
@@ -37,19 +37,18 @@ pub(super) struct ProxyHop {
     tls: TlsOptions,
 }
 
-/// A connection, and what lets a cancellation end it.
-type Watched = (Stream, Option<Watch>);
-
 /// The proxy through which a server is to be reached, if it is by one.
 ///
 /// # Errors
 ///
 /// [`ProxyError::Url`] for what is no proxy, and the other errors of [`ProxyError`] for what this proxy could not be
 /// told: nobody is bothered for nothing.
-pub(super) fn choose(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<Option<ProxyHop>> {
-    let Some(hop) = choose_from(target, options, &environment::of_process)? else { return Ok(None) };
-    let cancellation = options.settings().cancellation.as_ref();
-    hop.check(target, FileWait { deadline, cancellation })?;
+pub(super) async fn choose(dialer: &Dialer<'_>, target: &Target) -> Result<Option<ProxyHop>> {
+    let Some(hop) = choose_from(target, dialer.options, &environment::of_process)? else { return Ok(None) };
+    hop.check(target)?;
+    if hop.url.scheme == ProxyScheme::Https {
+        dialer.prepare_tls(&hop.tls).await?;
+    }
     Ok(Some(hop))
 }
 
@@ -91,17 +90,13 @@ impl ProxyHop {
     }
 
     /// Refuses what cannot be said to this proxy.
-    fn check(&self, target: &Target, wait: FileWait<'_>) -> Result<()> {
+    fn check(&self, target: &Target) -> Result<()> {
         if target.zone.is_some() {
             return Err(ProxyError::Target("it is on a link of this machine").into());
         }
         let credentials = self.url.credentials.as_ref();
         match self.url.scheme {
-            ProxyScheme::Http => http::check(&self.headers, credentials)?,
-            ProxyScheme::Https => {
-                http::check(&self.headers, credentials)?;
-                tls::prepare(&self.tls, wait)?;
-            }
+            ProxyScheme::Http | ProxyScheme::Https => http::check(&self.headers, credentials)?,
             ProxyScheme::Socks4 | ProxyScheme::Socks4a => socks4::check(&target.host, credentials)?,
             ProxyScheme::Socks5 | ProxyScheme::Socks5h => socks5::check(&target.host, credentials)?,
         }
@@ -114,42 +109,28 @@ impl ProxyHop {
     ///
     /// [`Error::Proxy`] for what the proxy says, [`Error::Timeout`] and [`Error::Io`] with the phase [`Phase::Proxy`], and
     /// those of connecting to the proxy.
-    pub(super) fn tunnel(
-        &self,
-        target: &Target,
-        options: &ConnectOptions,
-        deadline: Deadline,
-        tracer: Tracer,
-        timings: &mut Timings,
-    ) -> Result<Watched> {
+    pub(super) async fn tunnel(&self, target: &Target, dialer: &mut Dialer<'_>) -> Result<Stream> {
         log::debug!("connecting through {} proxy {}", self.url.scheme.as_str(), self.url.host_and_port());
-        let credentials = self.url.credentials.as_ref();
-        let by_four =
-            |stream: &Stream, to: socks4::Socks4Address<'_>| socks4::connect(stream, to, credentials, deadline);
-        let by_five =
-            |stream: &Stream, to: socks5::Socks5Address<'_>| socks5::connect(stream, to, credentials, deadline);
-        let mut dialer = ProxyDialer { hop: self, options, deadline, tracer, timings, began: None };
-        let connected = match self.url.scheme {
-            ProxyScheme::Http | ProxyScheme::Https => http::tunnel(&mut dialer, target),
-            ProxyScheme::Socks4 => {
-                let addresses = dialer.look_up(target)?.filter_map(socks4::Socks4Address::of);
-                dialer.connect_to_one_of(addresses, by_four)
+        let mut dialer = ProxyDialer { hop: self, dialer, began: None };
+        let stream = match self.url.scheme {
+            ProxyScheme::Http | ProxyScheme::Https => http::tunnel(&mut dialer, target).await?,
+            ProxyScheme::Socks4 | ProxyScheme::Socks4a | ProxyScheme::Socks5 | ProxyScheme::Socks5h => {
+                let destinations = dialer.destinations(target).await?;
+                dialer.connect_to_one_of(destinations).await?
             }
-            ProxyScheme::Socks4a => {
-                dialer.connect_to_one_of([socks4::Socks4Address::by_name(&target.host, target.port)], by_four)
-            }
-            ProxyScheme::Socks5 => {
-                let addresses = dialer.look_up(target)?.map(socks5::Socks5Address::Address);
-                dialer.connect_to_one_of(addresses, by_five)
-            }
-            ProxyScheme::Socks5h => {
-                dialer.connect_to_one_of([socks5::Socks5Address::by_name(&target.host, target.port)], by_five)
-            }
-        }?;
-        refuse_early_bytes(&connected.0)?;
-        dialer.timings.proxy = dialer.began.map(|began| began.elapsed());
-        Ok(connected)
+        };
+        refuse_early_bytes(&stream)?;
+        let took = dialer.began.map(|began| began.elapsed());
+        dialer.dialer.timings.proxy = took;
+        Ok(stream)
     }
+}
+
+/// The server, as a SOCKS proxy is told.
+#[derive(Clone, Copy)]
+enum SocksDestination<'a> {
+    V4(Socks4Address<'a>),
+    V5(Socks5Address<'a>),
 }
 
 /// Looks whether somebody speaks whom nobody has asked: in TLS and in WebSocket the server is never the first. What a proxy puts
@@ -164,62 +145,81 @@ fn refuse_early_bytes(stream: &Stream) -> Result<()> {
 }
 
 /// How to get connected to the proxy, again if need be.
-struct ProxyDialer<'a> {
+struct ProxyDialer<'a, 'd> {
     hop: &'a ProxyHop,
-    options: &'a ConnectOptions,
-    deadline: Deadline,
-    tracer: Tracer,
-    timings: &'a mut Timings,
+    dialer: &'a mut Dialer<'d>,
     /// Since when there is something to say to the proxy.
     began: Option<Instant>,
 }
 
-impl ProxyDialer<'_> {
+impl ProxyDialer<'_, '_> {
     /// Connects to the proxy, and speaks TLS with it where its URL says so.
-    fn connect(&mut self) -> Result<Watched> {
-        let url = &self.hop.url;
+    async fn connect(&mut self) -> Result<Stream> {
+        let ProxyHop { url, tls, .. } = self.hop;
         let endpoint = Endpoint::Host { host: &url.host, port: url.port, zone: url.zone.as_deref() };
-        let (stream, watch) =
-            connect_socket(endpoint, self.options, self.deadline, self.timings).map_err(|error| match error {
-                Error::Io { phase: Phase::Connect, error: problem } => {
-                    ProxyError::Connect { proxy: url.host_and_port(), problem }.into()
-                }
-                other => other,
-            })?;
-        self.began.get_or_insert_with(Instant::now);
-        if url.scheme != ProxyScheme::Https {
-            return Ok((stream, watch));
-        }
-        let stream = tls::connect(stream, &self.hop.tls, &url.host, self.deadline).map_err(|error| match error {
-            Error::Timeout(Phase::Tls) => Error::Timeout(Phase::Proxy),
-            Error::Io { phase: Phase::Tls, error } => Error::Io { phase: Phase::Proxy, error },
+        let stream = self.dialer.connect_socket(endpoint).await.map_err(|error| match error {
+            Error::Io { phase: Phase::Connect, error: problem } => {
+                ProxyError::Connect { proxy: url.host_and_port(), problem }.into()
+            }
             other => other,
         })?;
-        Ok((stream, watch))
+        self.began.get_or_insert_with(Instant::now);
+        if url.scheme != ProxyScheme::Https {
+            return Ok(stream);
+        }
+        tls::connect(self.dialer.mode, stream, tls, &url.host, self.dialer.deadline).await.map_err(
+            |error| match error {
+                Error::Timeout(Phase::Tls) => Error::Timeout(Phase::Proxy),
+                Error::Io { phase: Phase::Tls, error } => Error::Io { phase: Phase::Proxy, error },
+                other => other,
+            },
+        )
     }
 
-    /// The addresses of the server, where it is for this side to look them up.
-    fn look_up(&self, target: &Target) -> Result<impl Iterator<Item = SocketAddr> + use<>> {
-        let found = resolve(&target.host, None, target.port, self.options.settings(), self.deadline)?;
-        Ok(found.into_iter())
+    /// What a SOCKS proxy is to connect to: the name, or each address of the server where it is for this side to look them up.
+    async fn destinations<'t>(&self, target: &'t Target) -> Result<Vec<SocksDestination<'t>>> {
+        let Target { host, port, .. } = target;
+        Ok(match self.hop.url.scheme {
+            ProxyScheme::Socks4a => vec![SocksDestination::V4(Socks4Address::by_name(host, *port))],
+            ProxyScheme::Socks5h => vec![SocksDestination::V5(Socks5Address::by_name(host, *port))],
+            ProxyScheme::Socks4 => {
+                let addresses = self.look_up(target).await?.into_iter().filter_map(Socks4Address::of);
+                addresses.map(SocksDestination::V4).collect()
+            }
+            ProxyScheme::Socks5 => {
+                let addresses = self.look_up(target).await?.into_iter().map(Socks5Address::Address);
+                addresses.map(SocksDestination::V5).collect()
+            }
+            ProxyScheme::Http | ProxyScheme::Https => Vec::new(),
+        })
+    }
+
+    async fn look_up(&self, target: &Target) -> Result<Vec<SocketAddr>> {
+        let dialer = &self.dialer;
+        resolve(dialer.mode, &target.host, None, target.port, dialer.settings(), dialer.limit()).await
     }
 
     /// Asks for each destination until the proxy has reached one, on a new connection each time.
-    fn connect_to_one_of<D>(
-        &mut self,
-        destinations: impl IntoIterator<Item = D>,
-        ask: impl Fn(&Stream, D) -> Result<()>,
-    ) -> Result<Watched> {
+    async fn connect_to_one_of(&mut self, destinations: Vec<SocksDestination<'_>>) -> Result<Stream> {
         let mut problem = Box::new(ProxyError::Target("the name has no IPv4 address, and SOCKS 4 knows no others"));
         for destination in destinations.into_iter().take(MAX_ADDRESSES) {
-            let connected = self.connect()?;
-            match ask(&connected.0, destination) {
-                Ok(()) => return Ok(connected),
+            let stream = self.connect().await?;
+            match self.ask(&stream, destination).await {
+                Ok(()) => return Ok(stream),
                 Err(Error::Proxy(unreached)) if is_of_address(&unreached) => problem = unreached,
                 Err(error) => return Err(error),
             }
         }
         Err(Error::Proxy(problem))
+    }
+
+    async fn ask(&self, stream: &Stream, destination: SocksDestination<'_>) -> Result<()> {
+        let credentials = self.hop.url.credentials.as_ref();
+        let socks = SocksExchange { mode: self.dialer.mode, stream, deadline: self.dialer.deadline };
+        match destination {
+            SocksDestination::V4(address) => socks4::connect(socks, address, credentials).await,
+            SocksDestination::V5(address) => socks5::connect(socks, address, credentials).await,
+        }
     }
 }
 

@@ -5,36 +5,47 @@ use std::io;
 
 use super::failed;
 use crate::error::{ProxyError, Result};
-use crate::net::deadline::{Deadline, SendDeadline};
+use crate::net::deadline::Deadline;
 use crate::net::stream::Stream;
+use crate::net::wait_mode::WaitMode;
 
-/// Sends a request.
-pub(super) fn send(stream: &Stream, request: &[u8], deadline: Deadline) -> Result<()> {
-    stream.write_all(request, SendDeadline::until(deadline)).map_err(|failure| failed(failure.error))
+/// A conversation with a SOCKS proxy.
+#[derive(Clone, Copy)]
+pub(super) struct SocksExchange<'a> {
+    pub(super) mode: &'a WaitMode,
+    pub(super) stream: &'a Stream,
+    pub(super) deadline: Deadline,
 }
 
-/// The next bytes of an answer, as many as that.
-pub(super) fn receive<const N: usize>(stream: &Stream, deadline: Deadline) -> Result<[u8; N]> {
-    let mut bytes = [0; N];
-    fill(stream, &mut bytes, deadline)?;
-    Ok(bytes)
-}
-
-/// Reads bytes of an answer that mean nothing here.
-pub(super) fn skip(stream: &Stream, length: usize, deadline: Deadline) -> Result<()> {
-    let mut bytes = [0; u8::MAX as usize + 2];
-    fill(stream, &mut bytes[..length], deadline)
-}
-
-fn fill(stream: &Stream, mut bytes: &mut [u8], deadline: Deadline) -> Result<()> {
-    while !bytes.is_empty() {
-        match stream.read(bytes, deadline) {
-            Ok(0) => return Err(ProxyError::Eof.into()),
-            Ok(length) => bytes = &mut bytes[length..],
-            // A proxy that refuses may not wait for all that it is sent.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(ProxyError::Eof.into()),
-            Err(error) => return Err(failed(error)),
-        }
+impl SocksExchange<'_> {
+    /// Sends a request.
+    pub(super) async fn send(self, request: &[u8]) -> Result<()> {
+        self.mode.write_all(self.stream, request, self.deadline).await.map_err(failed)
     }
-    Ok(())
+
+    /// The next bytes of an answer, as many as that.
+    pub(super) async fn receive<const N: usize>(self) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes).await?;
+        Ok(bytes)
+    }
+
+    /// Reads bytes of an answer that mean nothing here.
+    pub(super) async fn skip(self, length: usize) -> Result<()> {
+        let mut bytes = [0; u8::MAX as usize + 2];
+        self.fill(&mut bytes[..length]).await
+    }
+
+    async fn fill(self, mut bytes: &mut [u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            match self.mode.read(self.stream, bytes, self.deadline).await {
+                Ok(0) => return Err(ProxyError::Eof.into()),
+                Ok(length) => bytes = &mut bytes[length..],
+                // A proxy that refuses may not wait for all that it is sent.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(ProxyError::Eof.into()),
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(())
+    }
 }

@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::{literal, socks};
+use super::literal;
+use super::socks::SocksExchange;
 use crate::authentication::Credentials;
 use crate::error::{ProxyError, Result};
-use crate::net::deadline::Deadline;
-use crate::net::stream::Stream;
 
 const VERSION: u8 = 4;
 const CONNECT: u8 = 1;
@@ -60,14 +59,13 @@ pub(super) fn check(host: &str, credentials: Option<&Credentials>) -> Result<(),
 }
 
 /// Has the proxy connect. Everything has been [checked](check).
-pub(super) fn connect(
-    stream: &Stream,
+pub(super) async fn connect(
+    socks: SocksExchange<'_>,
     destination: Socks4Address<'_>,
     credentials: Option<&Credentials>,
-    deadline: Deadline,
 ) -> Result<()> {
-    socks::send(stream, &request(destination, credentials), deadline)?;
-    let [version, code] = socks::receive(stream, deadline)?;
+    socks.send(&request(destination, credentials)).await?;
+    let [version, code] = socks.receive().await?;
     if version != 0 {
         return Err(ProxyError::SocksSyntax("it is not of SOCKS 4").into());
     }
@@ -75,7 +73,7 @@ pub(super) fn connect(
         return Err(ProxyError::Socks { version: VERSION, code }.into());
     }
     // An address and a port, which say nothing of a connection that the proxy makes.
-    socks::skip(stream, 6, deadline)
+    socks.skip(6).await
 }
 
 fn request(destination: Socks4Address<'_>, credentials: Option<&Credentials>) -> Vec<u8> {

@@ -2,11 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{literal, socks};
+use super::literal;
+use super::socks::SocksExchange;
 use crate::authentication::Credentials;
 use crate::error::{ProxyError, Result};
-use crate::net::deadline::Deadline;
-use crate::net::stream::Stream;
 
 const VERSION: u8 = 5;
 const CONNECT: u8 = 1;
@@ -55,41 +54,40 @@ pub(super) fn check(host: &str, credentials: Option<&Credentials>) -> Result<(),
 }
 
 /// Has the proxy connect. Everything has been [checked](check).
-pub(super) fn connect(
-    stream: &Stream,
+pub(super) async fn connect(
+    socks: SocksExchange<'_>,
     destination: Socks5Address<'_>,
     credentials: Option<&Credentials>,
-    deadline: Deadline,
 ) -> Result<()> {
-    authenticate(stream, credentials, deadline)?;
-    socks::send(stream, &request(destination), deadline)?;
-    receive_reply(stream, deadline)
+    authenticate(socks, credentials).await?;
+    socks.send(&request(destination)).await?;
+    receive_reply(socks).await
 }
 
-fn authenticate(stream: &Stream, credentials: Option<&Credentials>, deadline: Deadline) -> Result<()> {
+async fn authenticate(socks: SocksExchange<'_>, credentials: Option<&Credentials>) -> Result<()> {
     let methods: &[u8] = match credentials {
         None => &[VERSION, 1, NO_AUTHENTICATION],
         Some(_) => &[VERSION, 2, NO_AUTHENTICATION, USER_AND_PASSWORD],
     };
-    socks::send(stream, methods, deadline)?;
-    let [version, method] = socks::receive(stream, deadline)?;
+    socks.send(methods).await?;
+    let [version, method] = socks.receive().await?;
     if version != VERSION {
         return Err(ProxyError::SocksSyntax("it is not of SOCKS 5").into());
     }
     match (method, credentials) {
         (NO_AUTHENTICATION, _) => Ok(()),
-        (USER_AND_PASSWORD, Some(credentials)) => send_password(stream, credentials, deadline),
+        (USER_AND_PASSWORD, Some(credentials)) => send_password(socks, credentials).await,
         (NONE_ACCEPTABLE, _) => Err(ProxyError::Authentication.into()),
         _ => Err(ProxyError::SocksSyntax("it chooses a way to authenticate that was not offered").into()),
     }
 }
 
-fn send_password(stream: &Stream, credentials: &Credentials, deadline: Deadline) -> Result<()> {
+async fn send_password(socks: SocksExchange<'_>, credentials: &Credentials) -> Result<()> {
     let mut request = vec![PASSWORD_VERSION];
     push_text(&mut request, &credentials.user);
     push_text(&mut request, &credentials.password);
-    socks::send(stream, &request, deadline)?;
-    match socks::receive(stream, deadline)? {
+    socks.send(&request).await?;
+    match socks.receive().await? {
         [PASSWORD_VERSION, SUCCEEDED] => Ok(()),
         [PASSWORD_VERSION, _] => Err(ProxyError::Authentication.into()),
         _ => Err(ProxyError::SocksSyntax("it is no answer to user and password").into()),
@@ -123,26 +121,26 @@ fn request(destination: Socks5Address<'_>) -> Vec<u8> {
 }
 
 /// Reads the reply to its end, whatever kind of address it bears. A refusal may be cut short, so its code counts first.
-fn receive_reply(stream: &Stream, deadline: Deadline) -> Result<()> {
-    let [version, code] = socks::receive(stream, deadline)?;
+async fn receive_reply(socks: SocksExchange<'_>) -> Result<()> {
+    let [version, code] = socks.receive().await?;
     if version != VERSION {
         return Err(ProxyError::SocksSyntax("it is not of SOCKS 5").into());
     }
     if code != SUCCEEDED {
         return Err(ProxyError::Socks { version: VERSION, code }.into());
     }
-    let [reserved, kind] = socks::receive(stream, deadline)?;
+    let [reserved, kind] = socks.receive().await?;
     if reserved != 0 {
         return Err(ProxyError::SocksSyntax("a reserved byte is not zero").into());
     }
     let length = match kind {
         IPV4 => 4,
         IPV6 => 16,
-        NAME => usize::from(socks::receive::<1>(stream, deadline)?[0]),
+        NAME => usize::from(socks.receive::<1>().await?[0]),
         _ => return Err(ProxyError::SocksSyntax("there is no such type of address").into()),
     };
     // With the port: where the proxy connects from is its own business.
-    socks::skip(stream, length + 2, deadline)
+    socks.skip(length + 2).await
 }
 
 /// A text behind its length; it has been seen to have room there.

@@ -1,10 +1,14 @@
 //! Names that resolve, hang, fail and are given up, with the platform's resolver and with a user's.
 
-use std::sync::Condvar;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::{Condvar, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::cancellation::Cancellation;
+use crate::net::deadline::Deadline;
+use crate::net::wait_mode::block_on;
 use crate::options::{ConnectOptions, SocketOptions};
 
 fn soon(ms: u64) -> Deadline {
@@ -16,7 +20,8 @@ fn asking(resolver: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + S
 }
 
 fn resolve(host: &str, port: u16, options: &ConnectOptions, deadline: Deadline) -> Result<Vec<SocketAddr>> {
-    super::resolve(host, None, port, options.settings(), deadline)
+    let limit = WaitLimit { deadline, cancellation: options.settings().cancellation.as_ref() };
+    block_on(super::resolve(&WaitMode::Blocking, host, None, port, options.settings(), limit))
 }
 
 #[test]
@@ -31,7 +36,9 @@ fn addresses_need_no_resolver() {
 #[test]
 fn the_zone_of_an_address_is_a_number_or_a_name_of_an_interface() {
     let never = asking(|_, _| panic!("not needed"));
-    let zoned = |zone| super::resolve("fe80::1", Some(zone), 81, never.settings(), soon(10_000));
+    let limit = WaitLimit { deadline: soon(10_000), cancellation: None };
+    let zoned =
+        |zone| block_on(super::resolve(&WaitMode::Blocking, "fe80::1", Some(zone), 81, never.settings(), limit));
     assert_eq!(zoned("7").unwrap(), ["[fe80::1%7]:81".parse().unwrap()]);
     if cfg!(target_os = "linux") {
         assert_eq!(zoned("lo").unwrap(), ["[fe80::1%1]:81".parse().unwrap()]);
@@ -122,6 +129,14 @@ impl Gate {
 }
 
 impl Lookups {
+    fn find(&'static self, host: &str, port: u16, deadline: Deadline) -> Result<Found> {
+        self.find_until(host, port, WaitLimit { deadline, cancellation: None })
+    }
+
+    fn find_until(&'static self, host: &str, port: u16, limit: WaitLimit<'_>) -> Result<Found> {
+        block_on(self.look_up(&WaitMode::Blocking, host, port, limit))
+    }
+
     fn waiters(&self, host: &str) -> Option<usize> {
         self.state().waiters.get(&(host.to_owned(), 1)).map(Vec::len)
     }
@@ -136,7 +151,7 @@ impl Lookups {
 }
 
 fn hang(lookups: &'static Lookups, names: std::ops::Range<usize>) -> Vec<thread::JoinHandle<Result<Found>>> {
-    names.map(|i| thread::spawn(move || lookups.look_up(&format!("hangs-{i}"), 1, soon(1000), None))).collect()
+    names.map(|i| thread::spawn(move || lookups.find(&format!("hangs-{i}"), 1, soon(1000)))).collect()
 }
 
 #[test]
@@ -146,13 +161,13 @@ fn names_that_hang_end_at_the_deadline_and_do_not_hinder_others() {
     let start = Instant::now();
     let callers = hang(&LOOKUPS, 0..40);
     GATE.wait_for(40);
-    let found = LOOKUPS.look_up("localhost", 1, soon(5000), None).unwrap().unwrap();
+    let found = LOOKUPS.find("localhost", 1, soon(5000)).unwrap().unwrap();
     assert_eq!(found, ["10.0.0.9:1".parse().unwrap()]);
     for caller in callers {
         assert!(matches!(caller.join().unwrap(), Err(Error::Timeout(Phase::Resolve))));
     }
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    assert!(LOOKUPS.look_up("localhost", 1, soon(5000), None).unwrap().is_ok());
+    assert!(LOOKUPS.find("localhost", 1, soon(5000)).unwrap().is_ok());
     GATE.open();
     LOOKUPS.wait_until(|state| state.helpers == 0);
     assert!(LOOKUPS.state().waiters.is_empty() && LOOKUPS.state().queue.is_empty());
@@ -162,13 +177,13 @@ fn names_that_hang_end_at_the_deadline_and_do_not_hinder_others() {
 fn openings_of_one_name_share_a_lookup_and_who_gives_up_leaves_it_to_the_others() {
     static GATE: Gate = Gate::new();
     static LOOKUPS: Lookups = Lookups::new(|host, port| GATE.look_up(host, port));
-    let look_up = |limit| move || LOOKUPS.look_up("hangs", 1, soon(limit), None);
+    let look_up = |limit| move || LOOKUPS.find("hangs", 1, soon(limit));
     let first = thread::spawn(look_up(100));
     GATE.wait_for(1);
     let others: Vec<_> = (0..100).map(|_| thread::spawn(look_up(20_000))).collect();
     assert!(matches!(first.join().unwrap(), Err(Error::Timeout(Phase::Resolve))));
     LOOKUPS.wait_until(|state| state.waiters.values().all(|waiters| waiters.len() == 100));
-    let port_of_its_own = thread::spawn(|| LOOKUPS.look_up("hangs", 2, soon(20_000), None));
+    let port_of_its_own = thread::spawn(|| LOOKUPS.find("hangs", 2, soon(20_000)));
     GATE.wait_for(2);
     GATE.open();
     for other in others {
@@ -185,9 +200,9 @@ fn openings_of_one_name_share_a_lookup_and_who_gives_up_leaves_it_to_the_others(
 fn a_lookup_that_all_have_given_up_is_there_for_who_comes_next() {
     static GATE: Gate = Gate::new();
     static LOOKUPS: Lookups = Lookups::new(|host, port| GATE.look_up(host, port));
-    LOOKUPS.look_up("hangs", 1, soon(50), None).unwrap_err();
+    LOOKUPS.find("hangs", 1, soon(50)).unwrap_err();
     assert_eq!(LOOKUPS.waiters("hangs"), Some(0));
-    let next = thread::spawn(|| LOOKUPS.look_up("hangs", 1, soon(20_000), None));
+    let next = thread::spawn(|| LOOKUPS.find("hangs", 1, soon(20_000)));
     LOOKUPS.wait_until(|state| state.waiters.values().all(|waiters| waiters.len() == 1));
     GATE.open();
     next.join().unwrap().unwrap().unwrap();
@@ -200,9 +215,9 @@ fn a_failure_is_the_same_for_all_who_share_it() {
         "unknown" => Err(io::Error::new(io::ErrorKind::NotFound, "nobody knows it")),
         _ => Err(io::ErrorKind::PermissionDenied.into()),
     });
-    let error = LOOKUPS.look_up("unknown", 1, soon(5000), None).unwrap().unwrap_err();
+    let error = LOOKUPS.find("unknown", 1, soon(5000)).unwrap().unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::NotFound, "nobody knows it"));
-    let error = LOOKUPS.look_up("forbidden", 1, soon(5000), None).unwrap().unwrap_err();
+    let error = LOOKUPS.find("forbidden", 1, soon(5000)).unwrap().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     let system = io::Error::from_raw_os_error(2);
     let copy = copy(&Err(io::Error::from_raw_os_error(2))).unwrap_err();
@@ -223,7 +238,7 @@ fn beyond_the_limit_names_wait_in_order_and_those_that_are_given_up_are_not_look
         .into_iter()
         .enumerate()
         .map(|(place, name)| {
-            let waiting = thread::spawn(move || LOOKUPS.look_up(name, 1, soon(20_000), None));
+            let waiting = thread::spawn(move || LOOKUPS.find(name, 1, soon(20_000)));
             LOOKUPS.wait_until(|state| state.queue.len() == place + 1);
             waiting
         })
@@ -246,7 +261,11 @@ fn a_cancel_ends_the_wait_for_an_answer_and_for_a_place() {
         .map(|i| {
             let cancellation = cancellation.clone();
             thread::spawn(move || {
-                let found = LOOKUPS.look_up(&format!("hangs-{i}"), 1, Deadline::NEVER, Some(&cancellation));
+                let found = LOOKUPS.find_until(
+                    &format!("hangs-{i}"),
+                    1,
+                    WaitLimit { deadline: Deadline::NEVER, cancellation: Some(&cancellation) },
+                );
                 (found.unwrap_err(), Instant::now())
             })
         })
@@ -261,7 +280,7 @@ fn a_cancel_ends_the_wait_for_an_answer_and_for_a_place() {
         assert!(end - start < Duration::from_millis(500), "{:?}", end - start);
     }
     GATE.open();
-    assert!(LOOKUPS.look_up("localhost", 1, soon(10_000), None).unwrap().is_ok());
+    assert!(LOOKUPS.find("localhost", 1, soon(10_000)).unwrap().is_ok());
 }
 
 #[test]
@@ -313,4 +332,49 @@ fn a_panic_in_the_users_resolver_is_the_callers() {
     let panicking = asking(|_, _| panic!("on purpose"));
     let caught = thread::spawn(move || resolve("x", 1, &panicking, soon(5000))).join();
     assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"on purpose"));
+}
+
+mod order {
+    use super::*;
+
+    /// `4a` is 10.0.0.10, `6b` is ::b.
+    fn addresses(short: &str) -> Vec<SocketAddr> {
+        let address = |short: &str| {
+            let number = u8::from_str_radix(&short[1..], 16).unwrap();
+            match &short[..1] {
+                "4" => SocketAddr::from(([10, 0, 0, number], 80)),
+                _ => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, u16::from(number)], 80)),
+            }
+        };
+        short.split_whitespace().map(address).collect()
+    }
+
+    #[test]
+    fn the_families_take_turns() {
+        use Family::{Any, Ipv4Only, Ipv6Only, PreferIpv4, PreferIpv6};
+        let table = [
+            (Any, "", ""),
+            (Any, "4a", "4a"),
+            (Any, "6a", "6a"),
+            (Any, "6a 4a", "6a 4a"),
+            (Any, "4a 6a", "4a 6a"),
+            (Any, "6a 6b 4a 4b", "6a 4a 6b 4b"),
+            (Any, "4a 4b 6a 6b", "4a 6a 4b 6b"),
+            (Any, "6a 4a 4b 6b", "6a 4a 6b 4b"),
+            (Any, "6a 6b 6c 4a", "6a 4a 6b 6c"),
+            (Any, "6a 4a 4b 4c", "6a 4a 4b 4c"),
+            (Any, "4b 4a 4c", "4b 4a 4c"),
+            (PreferIpv4, "6a 6b 4a 4b", "4a 6a 4b 6b"),
+            (PreferIpv4, "6a 6b", "6a 6b"),
+            (PreferIpv6, "4a 4b 6a", "6a 4a 4b"),
+            (PreferIpv6, "4b 4a", "4b 4a"),
+            (Ipv4Only, "6a 4a 6b 4b", "4a 4b"),
+            (Ipv4Only, "6a 6b", ""),
+            (Ipv6Only, "4a 6a", "6a"),
+            (Ipv6Only, "4a", ""),
+        ];
+        for (family, given, expected) in table {
+            assert_eq!(order(addresses(given), family), addresses(expected), "{family:?}: {given}");
+        }
+    }
 }

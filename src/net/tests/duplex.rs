@@ -10,10 +10,9 @@ use rustls::SupportedProtocolVersion;
 
 use super::backends::backends;
 use super::tls_peer::{Peer, VERSIONS, accept};
-use super::{Authority, Validity, long, patient, pattern, read_exact, soon, tcp_pair};
+use super::{Authority, Validity, connect_tls, long, patient, pattern, read_exact, soon, tcp_pair};
 use crate::net::deadline::SendDeadline;
 use crate::net::stream::Stream;
-use crate::net::tls;
 use crate::options::TlsOptions;
 
 /// Streams of each kind to the same peer: a function of its plain side.
@@ -41,7 +40,7 @@ fn tls_pair(tls: &TlsOptions, version: &'static SupportedProtocolVersion) -> (St
     let config = authority.leaf("localhost", Validity::Now).server(version);
     let (stream, theirs) = tcp_pair();
     let server = thread::spawn(move || accept(config, theirs).unwrap());
-    let stream = tls::connect(stream, &tls.clone().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = connect_tls(stream, &tls.clone().ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     (stream, server.join().unwrap())
 }
 

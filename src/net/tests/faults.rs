@@ -7,10 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::backends::backends;
-use super::{Authority, Validity, long, patient, pattern, soon};
+use super::{Authority, Validity, accept_tls, connect_tls, long, patient, pattern, soon};
 use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
-use crate::net::tls;
 use crate::net::transport::{Interest, Transport};
 use crate::options::TlsOptions;
 
@@ -199,7 +198,7 @@ fn exchange(fault: Fault, at: Option<usize>, step: usize, setup: &Setup) -> (Res
     let serving = setup.serving.clone();
     let server = thread::spawn(move || {
         let theirs = Stream::from(<Box<dyn Transport>>::from(theirs));
-        let Ok(stream) = tls::accept(theirs, &serving, soon(5000)) else { return };
+        let Ok(stream) = accept_tls(theirs, &serving, soon(5000)) else { return };
         let mut buf = [0; 4096];
         while let Ok(n @ 1..) = stream.read(&mut buf, soon(5000)) {
             if stream.write_all(&buf[..n], SendDeadline::until(soon(5000))).is_err() {
@@ -235,7 +234,7 @@ fn setups() -> Vec<Setup> {
 
 fn talk(faulty: Faulty, setup: &Setup) -> Result<Vec<u8>, String> {
     let stream = Stream::from(<Box<dyn Transport>>::from(faulty));
-    let stream = tls::connect(stream, &setup.options, "localhost", long()).map_err(|error| error.to_string())?;
+    let stream = connect_tls(stream, &setup.options, "localhost", long()).map_err(|error| error.to_string())?;
     let message = pattern(2000);
     stream.write_all(&message, patient()).map_err(|failed| failed.error.to_string())?;
     let mut back = Vec::new();

@@ -23,8 +23,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use self::tls_peer::{Authority, Validity};
+use super::connect::Dialer;
 use super::deadline::{Deadline, SendDeadline};
 use super::stream::Stream;
+use super::tls as net_tls;
+use super::wait_mode::{WaitMode, block_on};
+use crate::error::Result;
+use crate::options::{ConnectOptions, TlsOptions};
+use crate::timings::Timings;
+use crate::trace::Tracer;
+use crate::url::Target;
 
 /// Far more than anything here takes, so that what hangs fails.
 const LONG: Duration = Duration::from_secs(30);
@@ -35,6 +43,24 @@ fn soon(ms: u64) -> Deadline {
 
 fn long() -> Deadline {
     Deadline::after(Some(LONG))
+}
+
+/// Connects to a server, and says how long that took.
+fn dial(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result<(Stream, Timings)> {
+    let mode = WaitMode::Blocking;
+    let mut dialer = Dialer::new(options, &mode, deadline, Tracer::new());
+    let stream = block_on(dialer.dial(target))?;
+    Ok((stream, dialer.timings()))
+}
+
+/// Speaks TLS as a client.
+fn connect_tls(below: Stream, options: &TlsOptions, host: &str, deadline: Deadline) -> Result<Stream> {
+    block_on(net_tls::connect(&WaitMode::Blocking, below, options, host, deadline))
+}
+
+/// Speaks TLS as a server.
+fn accept_tls(below: Stream, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
+    block_on(net_tls::accept(&WaitMode::Blocking, below, options, deadline))
 }
 
 fn patient() -> SendDeadline {

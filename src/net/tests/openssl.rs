@@ -9,9 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::backends::backends;
-use super::{Authority, LONG, Validity, long, patient, read_exact};
+use super::{Authority, LONG, Validity, connect_tls, long, patient, read_exact};
 use crate::net::stream::Stream;
-use crate::net::tls;
 use crate::net::transport::{Interest, Transport};
 use crate::options::TlsOptions;
 
@@ -70,7 +69,7 @@ impl Server {
         let gate = Arc::new(Gate { inner, left: Mutex::new(usize::MAX), changed: Condvar::new() });
         let stream = Stream::from(<Box<dyn Transport>>::from(Gated(Arc::clone(&gate))));
         let options = tls.clone().ca_certs_pem(&self.authority.pem);
-        (tls::connect(stream, &options, "localhost", long()).unwrap(), gate)
+        (connect_tls(stream, &options, "localhost", long()).unwrap(), gate)
     }
 }
 

@@ -3,13 +3,10 @@
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 
-use super::{long, patient, read_exact};
+use super::{dial, long, patient, read_exact};
 use crate::error::{Error, Result};
-use crate::net::dial::dial;
 use crate::net::stream::Stream;
 use crate::options::ConnectOptions;
-use crate::timings::Timings;
-use crate::trace::Tracer;
 use crate::url::Target;
 
 fn zoned(address: SocketAddr, zone: &str) -> Target {
@@ -18,7 +15,7 @@ fn zoned(address: SocketAddr, zone: &str) -> Target {
 }
 
 fn connect(target: &Target) -> Result<Stream> {
-    dial(target, &ConnectOptions::new(), long(), Tracer::new(), &mut Timings::default())
+    Ok(dial(target, &ConnectOptions::new(), long())?.0)
 }
 
 /// An address of this machine with the number and the name of its interface, if it has one that is link-local.
@@ -133,9 +130,8 @@ mod unix {
     fn a_unix_socket_carries_bytes_and_has_no_address() {
         let place = Place::new();
         let server = place.serve(echo);
-        let mut timings = Timings::default();
         let target = place.target("ws://localhost/");
-        let stream = dial(&target, &ConnectOptions::new(), long(), Tracer::new(), &mut timings).unwrap();
+        let (stream, timings) = dial(&target, &ConnectOptions::new(), long()).unwrap();
         assert_echoes(&stream);
         assert_eq!((stream.local_addr(), stream.peer_addr()), (None, None));
         assert!(timings.resolve.is_none() && timings.connect.is_some());
@@ -153,9 +149,7 @@ mod unix {
             let config = authority.server(name);
             let server = place.serve(move |socket| echo(accept(config, socket).unwrap()));
             let options = ConnectOptions::new().tls(tls);
-            let stream =
-                dial(&place.target("wss://localhost/"), &options, long(), Tracer::new(), &mut Timings::default())
-                    .unwrap();
+            let (stream, _) = dial(&place.target("wss://localhost/"), &options, long()).unwrap();
             assert_echoes(&stream);
             server.join().unwrap();
         }
@@ -175,7 +169,7 @@ mod unix {
         };
         let socket = SocketOptions::new().recv_buffer_size(50_000).configure(hook);
         let options = ConnectOptions::new().socket(socket);
-        dial(&place.target("ws://localhost/"), &options, long(), Tracer::new(), &mut Timings::default()).unwrap();
+        dial(&place.target("ws://localhost/"), &options, long()).unwrap();
         let (is_unix, size) = seen.lock().unwrap().take().unwrap();
         assert!(is_unix);
         assert!(size >= 50_000);
@@ -201,7 +195,7 @@ mod unix {
         let (listener, _queued) = place.full();
         let target = place.target("ws://localhost/");
         let start = Instant::now();
-        let result = dial(&target, &ConnectOptions::new(), soon(80), Tracer::new(), &mut Timings::default());
+        let result = dial(&target, &ConnectOptions::new(), soon(80));
         assert!(matches!(result, Err(Error::Timeout(Phase::Connect))), "{result:?}");
         assert!((80 * MS..1000 * MS).contains(&start.elapsed()), "{:?}", start.elapsed());
         let room = thread::spawn(move || {
@@ -241,7 +235,7 @@ mod unix {
         });
         let target = place.target("ws://localhost/");
         let start = Instant::now();
-        let result = dial(&target, &options, soon(300), Tracer::new(), &mut Timings::default());
+        let result = dial(&target, &options, soon(300));
         let took = start.elapsed();
         over.store(1, Ordering::Relaxed);
         owner.join().unwrap();
@@ -261,7 +255,7 @@ mod unix {
             cancellation.cancel();
         });
         let start = Instant::now();
-        dial(&place.target("ws://localhost/"), &options, long(), Tracer::new(), &mut Timings::default()).unwrap_err();
+        dial(&place.target("ws://localhost/"), &options, long()).unwrap_err();
         assert!((30 * MS..1000 * MS).contains(&start.elapsed()), "{:?}", start.elapsed());
         canceller.join().unwrap();
     }

@@ -9,10 +9,9 @@ use std::time::Duration;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::tls_peer::{Authority, Peer, VERSIONS, Validity, accept};
-use super::{long, patient, pattern, read_exact, tcp_pair};
+use super::{connect_tls, long, patient, pattern, read_exact, tcp_pair};
 use crate::error::{Error, TlsErrorKind};
 use crate::net::stream::Stream;
-use crate::net::tls;
 use crate::options::TlsOptions;
 
 on_each_backend! {
@@ -31,7 +30,7 @@ fn pair(tls: &TlsOptions, config: ServerConfig, authority: &Authority) -> (Strea
     let (stream, theirs) = tcp_pair();
     let server = thread::spawn(move || accept(Arc::new(config), theirs).unwrap());
     let tls = tls.clone().ca_certs_pem(&authority.pem);
-    let stream = tls::connect(stream, &tls, "localhost", long()).unwrap();
+    let stream = connect_tls(stream, &tls, "localhost", long()).unwrap();
     (stream, server.join().unwrap())
 }
 
@@ -119,7 +118,7 @@ fn a_handshake_that_is_cut_off_anywhere_is_a_loss(tls: TlsOptions) {
                 let _ = theirs.read_to_end(&mut Vec::new());
                 whole
             });
-            let result = tls::connect(stream, &tls, "localhost", long());
+            let result = connect_tls(stream, &tls, "localhost", long());
             let complete = match result {
                 Ok(_stream) => true,
                 Err(Error::Io { error, .. }) => {
@@ -154,7 +153,7 @@ fn what_comes_right_behind_the_handshake_is_read(tls: TlsOptions) {
         thread::sleep(Duration::from_millis(100));
         theirs
     });
-    let stream = tls::connect(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = connect_tls(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     assert_eq!(read_exact(&stream, 5), b"early");
     drop(server.join().unwrap());
 }
@@ -207,7 +206,7 @@ fn tickets_in_pieces_do_not_keep_others_from_writing() {
         // Not closed before the client has written all it wants.
         theirs
     });
-    let stream = tls::connect(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = connect_tls(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     let mut got = Vec::new();
     let mut buf = [0; 64];
     while got.len() < b"after the tickets".len() {
@@ -270,7 +269,7 @@ fn an_alert_after_the_handshake_says_its_number(tls: TlsOptions) {
     let config = leaf.config(&[&rustls::version::TLS13], Some(&client));
     let (stream, theirs) = tcp_pair();
     let server = thread::spawn(move || accept(Arc::new(config), theirs).map(drop).unwrap_err());
-    let stream = tls::connect(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = connect_tls(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     let error = stream.read(&mut [0; 16], long()).unwrap_err();
     let error = error.downcast::<crate::TlsError>().unwrap();
     assert_eq!((error.kind, &*error.host), (TlsErrorKind::Alert(116), "localhost"));

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::backends::backends;
 use super::tls_peer::{VERSIONS, accept};
-use super::{Authority, Validity, lasts, long, patient, pattern};
+use super::{Authority, Validity, connect_tls, lasts, long, patient, pattern};
 use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::{Stream, WriteError};
-use crate::net::tls;
 use crate::net::transport::{Interest, Transport};
 
 const MS: Duration = Duration::from_millis(1);
@@ -86,7 +85,7 @@ fn each_kind(test: impl Fn(Stream, &State)) {
                     }
                 });
                 for _ in 0..layers {
-                    stream = tls::connect(stream, &tls, "localhost", long()).unwrap();
+                    stream = connect_tls(stream, &tls, "localhost", long()).unwrap();
                 }
                 let _peer = server.join().unwrap();
                 test(stream, &state);

@@ -13,15 +13,15 @@ use rustls::ServerConfig;
 #[cfg(feature = "native-tls")]
 use super::backends::backends;
 use super::tls_peer::{VERSIONS, accept, send_close_notify};
-use super::{Authority, Validity, long, patient, pattern, read_exact, serve, soon, tcp_pair};
+use super::{
+    Authority, Validity, accept_tls, connect_tls, dial, long, patient, pattern, read_exact, serve, soon, tcp_pair,
+};
 use crate::error::{Error, Phase};
 use crate::net::deadline::Deadline;
-use crate::net::dial::dial;
 use crate::net::stream::Stream;
 use crate::net::tls;
+use crate::net::wait_mode::WaitLimit;
 use crate::options::{ConnectOptions, SystemRoots, TlsOptions};
-use crate::timings::Timings;
-use crate::trace::Tracer;
 use crate::url::Target;
 
 on_each_backend! {
@@ -61,7 +61,7 @@ fn echo_server(config: Arc<ServerConfig>) -> (u16, JoinHandle<Result<(), String>
 fn dial_tls(host: &str, port: u16, tls: TlsOptions) -> crate::Result<Stream> {
     let target = Target::parse(&format!("wss://{host}:{port}/")).unwrap();
     let options = ConnectOptions::new().tls(tls).resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()]));
-    dial(&target, &options, long(), Tracer::new(), &mut Timings::default())
+    Ok(dial(&target, &options, long())?.0)
 }
 
 fn assert_echoes(stream: &Stream) {
@@ -220,7 +220,7 @@ fn assert_times_out(tls: &TlsOptions, server: impl FnOnce(TcpStream) + Send + 's
     let (stream, theirs) = tcp_pair();
     let server = thread::spawn(move || server(theirs));
     let start = Instant::now();
-    let result = tls::connect(stream, tls, "localhost", soon(150));
+    let result = connect_tls(stream, tls, "localhost", soon(150));
     assert!(matches!(result, Err(Error::Timeout(Phase::Tls))), "{result:?}");
     assert!((150..1000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
     server.join().unwrap();
@@ -229,7 +229,7 @@ fn assert_times_out(tls: &TlsOptions, server: impl FnOnce(TcpStream) + Send + 's
 fn the_handshake_ends_at_its_deadline_against_silence_and_against_a_trickle(tls: TlsOptions) {
     // To make a connector takes time too.
     let tls = tls.system_roots(SystemRoots::Excluded);
-    tls::prepare(&tls, tls::FileWait { deadline: long(), cancellation: None }).unwrap();
+    tls::prepare(&tls, WaitLimit { deadline: long(), cancellation: None }).unwrap();
     assert_times_out(&tls, |mut socket| drop(io::copy(&mut socket, &mut io::sink())));
     assert_times_out(&tls, |mut socket| {
         // The head of a handshake record of 16 KiB, and then a byte at a time.
@@ -251,7 +251,7 @@ fn a_read_that_times_out_loses_nothing(tls: TlsOptions) {
         tls.write_all(b"late").unwrap();
         tls
     });
-    let stream = tls::connect(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = connect_tls(stream, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     for _ in 0..3 {
         let error = stream.read(&mut [0; 16], soon(20)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -333,7 +333,7 @@ fn a_layer_can_stand_on_another(tls: TlsOptions) {
         tls
     });
     let proxy = dial_tls("proxy.example", port, tls.clone().ca_certs_pem(&outer.pem)).unwrap();
-    let stream = tls::connect(proxy, &tls.ca_certs_pem(&inner.pem), "server.example", long()).unwrap();
+    let stream = connect_tls(proxy, &tls.ca_certs_pem(&inner.pem), "server.example", long()).unwrap();
     let message = pattern(300_000);
     stream.write_all(&message, patient()).unwrap();
     assert!(read_exact(&stream, message.len()) == message);
@@ -352,12 +352,12 @@ fn both_roles_are_played(tls: TlsOptions) {
     let (ours, theirs) = tcp_pair();
     let theirs = Stream::from(<Box<dyn crate::Transport>>::from(theirs));
     let server = thread::spawn(move || {
-        let stream = tls::accept(theirs, &serving, long()).unwrap();
+        let stream = accept_tls(theirs, &serving, long()).unwrap();
         assert_eq!(read_exact(&stream, 4), b"ping");
         stream.write_all(b"pong", patient()).unwrap();
         stream
     });
-    let stream = tls::connect(ours, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
+    let stream = connect_tls(ours, &tls.ca_certs_pem(&authority.pem), "localhost", long()).unwrap();
     stream.write_all(b"ping", patient()).unwrap();
     assert_eq!(read_exact(&stream, 4), b"pong");
     drop(server.join().unwrap());
@@ -369,7 +369,7 @@ fn a_connector_is_made_once_for_the_process_and_once_for_each_set_of_options() {
     drop(theirs);
     let tls = TlsOptions::new().ca_certs_pem(Authority::new().pem);
     assert!(tls.built.as_ref().unwrap().get().is_none());
-    let _ = tls::connect(stream, &tls, "localhost", Deadline::NEVER);
+    let _ = connect_tls(stream, &tls, "localhost", Deadline::NEVER);
     assert!(tls.built.as_ref().unwrap().get().is_some());
     assert!(TlsOptions::new().built.is_none());
 }

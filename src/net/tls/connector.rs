@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::native;
 #[cfg(feature = "rustls")]
 use super::rustls;
-use super::{FileWait, pin, refuse};
+use super::{WaitLimit, pin, refuse};
 use crate::error::Result;
 use crate::options::{Connector, Ready, TlsBackend, TlsOptions, TlsVersion};
 
@@ -22,17 +22,27 @@ const ALPN: &str = "http/1.1";
 ///
 /// [`Error::Options`](crate::Error::Options) for certificates and keys that cannot be read, and for what the backend cannot
 /// do; for a file that blocks those of [`files::read`](super::files::read).
-pub(super) fn ready<'a>(options: &'a TlsOptions, wait: FileWait<'_>) -> Result<&'a Ready> {
-    let kept = options.built.as_deref().unwrap_or(&DEFAULT);
+pub(super) fn ready<'a>(options: &'a TlsOptions, limit: WaitLimit<'_>) -> Result<&'a Ready> {
+    let kept = kept(options);
     if let Some(ready) = kept.get() {
         return Ok(ready);
     }
     // Two threads may both come here; what one of them made is then dropped. A failure is not kept.
-    let ready = build(options, wait)?;
+    let ready = build(options, limit)?;
     Ok(kept.get_or_init(|| ready))
 }
 
-fn build(options: &TlsOptions, wait: FileWait<'_>) -> Result<Ready> {
+/// Whether that was made before.
+pub(super) fn is_ready(options: &TlsOptions) -> bool {
+    kept(options).get().is_some()
+}
+
+/// Where it is kept.
+fn kept(options: &TlsOptions) -> &OnceLock<Ready> {
+    options.built.as_deref().unwrap_or(&DEFAULT)
+}
+
+fn build(options: &TlsOptions, limit: WaitLimit<'_>) -> Result<Ready> {
     let pins = pin::parse(&options.pins)?;
     if let Some(connector) = options.ready.clone() {
         return Ok(Ready { connector, pins, alpn: None });
@@ -41,9 +51,9 @@ fn build(options: &TlsOptions, wait: FileWait<'_>) -> Result<Ready> {
     check(options, &alpn)?;
     let connector = match options.backend {
         #[cfg(feature = "native-tls")]
-        TlsBackend::NativeTls => Connector::Native(native::connector(options, &alpn, wait)?),
+        TlsBackend::NativeTls => Connector::Native(native::connector(options, &alpn, limit)?),
         #[cfg(feature = "rustls")]
-        TlsBackend::Rustls => Connector::Rustls(rustls::client_config(options, &alpn, wait)?),
+        TlsBackend::Rustls => Connector::Rustls(rustls::client_config(options, &alpn, limit)?),
         #[cfg(not(all(feature = "native-tls", feature = "rustls")))]
         missing => return Err(not_built_in(missing)),
     };

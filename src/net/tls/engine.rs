@@ -9,7 +9,7 @@ use crate::error::TlsErrorKind;
 use crate::options::TlsVersion;
 
 /// A handshake that waits for the peer.
-pub(super) trait Handshake {
+pub(super) trait Handshake: Send {
     fn pipe(&mut self) -> &mut Pipe;
 
     /// Continues with what has come in.

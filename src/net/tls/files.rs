@@ -6,20 +6,12 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::refuse;
-use crate::cancellation::Cancellation;
 use crate::error::{Error, Phase, Result};
-use crate::net::deadline::Deadline;
+use crate::net::wait_mode::WaitLimit;
 
 /// The largest file that is read, in MiB. All authorities of a system together are a quarter of one.
 const MAX_MIB: usize = 16;
 const MAX_LENGTH: usize = MAX_MIB << 20;
-
-/// What ends the wait for a file that blocks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FileWait<'a> {
-    pub(crate) deadline: Deadline,
-    pub(crate) cancellation: Option<&'a Cancellation>,
-}
 
 /// Reads the file that the option of this name names. What is no regular file (a FIFO, a shell's `<(…)`) is read to its end as it
 /// comes.
@@ -28,7 +20,7 @@ pub(crate) struct FileWait<'a> {
 ///
 /// [`Error::Options`] for what cannot be read or is too large; for what blocks [`Error::Timeout`] at the deadline and [`Error::Io`] when
 /// the opening is called off, both with the phase [`Phase::Tls`].
-pub(super) fn read(option: &'static str, path: &Path, wait: FileWait<'_>) -> Result<Vec<u8>> {
+pub(super) fn read(option: &'static str, path: &Path, limit: WaitLimit<'_>) -> Result<Vec<u8>> {
     let refused = |problem: &dyn fmt::Display| refuse(option, told(path, problem));
     let file = open(path).map_err(|error| refused(&error))?;
     let metadata = file.metadata().map_err(|error| refused(&error))?;
@@ -38,7 +30,7 @@ pub(super) fn read(option: &'static str, path: &Path, wait: FileWait<'_>) -> Res
         if metadata.is_file() {
             file.read_to_end(&mut bytes).map_err(|error| refused(&error))?;
         } else {
-            read_as_it_comes(&mut file, &mut bytes, wait)?.map_err(|error| refused(&error))?;
+            read_as_it_comes(&mut file, &mut bytes, limit)?.map_err(|error| refused(&error))?;
         }
         if bytes.len() <= MAX_LENGTH {
             return Ok(bytes);
@@ -73,18 +65,18 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// A FIFO without a writer is at its end; so each read comes after a wait, which does not end before there was a writer.
 #[cfg(unix)]
-fn read_as_it_comes(file: &mut io::Take<File>, bytes: &mut Vec<u8>, wait: FileWait<'_>) -> Result<io::Result<()>> {
-    use crate::net::tcp::called_off;
-    use crate::net::wake::{Wake, Woken, wait_readable};
+fn read_as_it_comes(file: &mut io::Take<File>, bytes: &mut Vec<u8>, limit: WaitLimit<'_>) -> Result<io::Result<()>> {
+    use crate::net::deadline::called_off;
+    use crate::net::poll::{CancelSignal, PollOutcome, poll_file};
 
     let failed = |error| Error::Io { phase: Phase::Tls, error };
-    let wake = wait.cancellation.map(Wake::new).transpose().map_err(failed)?;
+    let signal = limit.cancellation.map(CancelSignal::new).transpose().map_err(failed)?;
     loop {
-        let rest = wait.deadline.remaining().map_err(|_| Error::Timeout(Phase::Tls))?;
-        match wait_readable(file.get_ref(), wake.as_ref(), rest).map_err(failed)? {
-            Woken::Nobody => {}
-            Woken::CalledOff => return Err(failed(called_off())),
-            Woken::Ready(_) => match read_some(file, bytes) {
+        let rest = limit.deadline.remaining().map_err(|_| Error::Timeout(Phase::Tls))?;
+        match poll_file(file.get_ref(), signal.as_ref(), rest).map_err(failed)? {
+            PollOutcome::Nothing => {}
+            PollOutcome::CalledOff => return Err(failed(called_off())),
+            PollOutcome::Ready(_) => match read_some(file, bytes) {
                 Ok(0) => return Ok(Ok(())),
                 Ok(_) => {}
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -104,8 +96,8 @@ fn read_some(file: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<usize> {
 
 /// What waits cannot be interrupted there.
 #[cfg(not(unix))]
-fn read_as_it_comes(file: &mut io::Take<File>, bytes: &mut Vec<u8>, wait: FileWait<'_>) -> Result<io::Result<()>> {
-    if wait.deadline.is_over() || wait.cancellation.is_some_and(Cancellation::is_cancelled) {
+fn read_as_it_comes(file: &mut io::Take<File>, bytes: &mut Vec<u8>, limit: WaitLimit<'_>) -> Result<io::Result<()>> {
+    if limit.deadline.is_over() || limit.cancellation.is_some_and(|cancellation| cancellation.is_cancelled()) {
         return Err(Error::Timeout(Phase::Tls));
     }
     Ok(file.read_to_end(bytes).map(drop))

@@ -1,6 +1,6 @@
 //! The TLS handshake: driven in memory like everything else, under one deadline, whichever library it is.
 
-use std::io;
+use std::{io, mem};
 
 use super::engine::{Engine, Handshake};
 #[cfg(feature = "native-tls")]
@@ -10,8 +10,9 @@ use super::pipe::{Pipe, SharedBytes};
 #[cfg(feature = "rustls")]
 use super::rustls;
 use crate::error::{Error, Phase, Result, TlsError, TlsErrorKind};
-use crate::net::deadline::{Deadline, SendDeadline, is_timeout};
+use crate::net::deadline::{Deadline, is_timeout};
 use crate::net::stream::Stream;
+use crate::net::wait_mode::WaitMode;
 use crate::options::{Connector, Ready};
 
 /// How far a library came with what it had.
@@ -41,7 +42,13 @@ pub(super) enum HandshakeFailure {
 ///
 /// [`Error::Tls`] when the two do not come to terms, [`Error::Timeout`] at the deadline, [`Error::Io`] when the
 /// connection is lost.
-pub(super) fn connect(below: &Stream, ready: &Ready, name: &str, deadline: Deadline) -> Result<Box<dyn Engine>> {
+pub(super) async fn connect(
+    mode: &WaitMode,
+    below: &Stream,
+    ready: &Ready,
+    name: &str,
+    deadline: Deadline,
+) -> Result<Box<dyn Engine>> {
     // The dot that makes a name absolute belongs to the DNS, not to certificates (RFC 6066, section 3).
     let name = name.strip_suffix('.').unwrap_or(name);
     let begin = |pipe| match ready.connector {
@@ -50,19 +57,23 @@ pub(super) fn connect(below: &Stream, ready: &Ready, name: &str, deadline: Deadl
         #[cfg(feature = "rustls")]
         Connector::Rustls(ref config) => rustls::connect(config, name, pipe),
     };
-    handshake(below, deadline, begin, |engine| judge(engine, ready)).map_err(|failure| failure.into_error(name))
+    let done = handshake(mode, below, deadline, begin, |engine| judge(engine, ready)).await;
+    done.map_err(|failure| failure.into_error(name))
 }
 
 /// The server's side, begun with the library that has the certificate.
-pub(super) fn accept(
+pub(super) async fn accept(
+    mode: &WaitMode,
     below: &Stream,
     deadline: Deadline,
     begin: impl FnOnce(Pipe) -> HandshakeStep,
 ) -> Result<Box<dyn Engine>> {
-    handshake(below, deadline, begin, |_| Ok(())).map_err(|failure| failure.into_error(""))
+    let done = handshake(mode, below, deadline, begin, |_| Ok(())).await;
+    done.map_err(|failure| failure.into_error(""))
 }
 
-fn handshake(
+async fn handshake(
+    mode: &WaitMode,
     below: &Stream,
     deadline: Deadline,
     begin: impl FnOnce(Pipe) -> HandshakeStep,
@@ -75,7 +86,7 @@ fn handshake(
             HandshakeStep::Done(mut engine) => {
                 // Before the last word: over TLS 1.3, that is where a client says who it is.
                 judge(&*engine)?;
-                send(below, &outgoing, deadline)?;
+                send(mode, below, &outgoing, deadline).await?;
                 engine.pipe().end_handshake();
                 return Ok(engine);
             }
@@ -86,9 +97,9 @@ fn handshake(
             }
             HandshakeStep::Unfinished(unfinished) => unfinished,
         };
-        send(below, &outgoing, deadline)?;
+        send(mode, below, &outgoing, deadline).await?;
         let incoming = &mut unfinished.pipe().incoming;
-        let n = below.read(incoming.space(), deadline)?;
+        let n = mode.read(below, incoming.space(), deadline).await?;
         if n == 0 {
             return Err(HandshakeFailure::Io(ended()));
         }
@@ -125,14 +136,9 @@ fn agree(offered: &[String], picked: Option<&[u8]>) -> std::result::Result<(), H
 }
 
 /// Sends what the TLS library has to say.
-fn send(below: &Stream, outgoing: &SharedBytes, deadline: Deadline) -> io::Result<()> {
-    let mut outgoing = outgoing.lock();
-    if outgoing.is_empty() {
-        return Ok(());
-    }
-    below.write_all(&outgoing, SendDeadline::until(deadline)).map_err(|failed| failed.error)?;
-    outgoing.clear();
-    Ok(())
+async fn send(mode: &WaitMode, below: &Stream, outgoing: &SharedBytes, deadline: Deadline) -> io::Result<()> {
+    let bytes = mem::take(&mut *outgoing.lock());
+    if bytes.is_empty() { Ok(()) } else { mode.write_all(below, &bytes, deadline).await }
 }
 
 impl From<io::Error> for HandshakeFailure {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pkcs8::EncryptedPrivateKeyInfoRef;
 
-use super::{FileWait, files, refuse};
+use super::{WaitLimit, files, refuse};
 use crate::error::Result;
 use crate::options::PemSource;
 
@@ -24,10 +24,10 @@ type Pem<'a> = Cow<'a, [u8]>;
 /// # Errors
 ///
 /// Those of [`files::read`].
-pub(super) fn read<'a>(option: &'static str, source: &'a PemSource, wait: FileWait<'_>) -> Result<Pem<'a>> {
+pub(super) fn read<'a>(option: &'static str, source: &'a PemSource, limit: WaitLimit<'_>) -> Result<Pem<'a>> {
     match source {
         PemSource::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
-        PemSource::File(path) => files::read(option, path, wait).map(Cow::Owned),
+        PemSource::File(path) => files::read(option, path, limit).map(Cow::Owned),
     }
 }
 
@@ -40,12 +40,12 @@ pub(super) fn read_pair<'a>(
     option: &'static str,
     chain: &'a PemSource,
     key: &'a PemSource,
-    wait: FileWait<'_>,
+    limit: WaitLimit<'_>,
 ) -> Result<(Pem<'a>, Pem<'a>)> {
-    let read_chain = read(option, chain, wait)?;
+    let read_chain = read(option, chain, limit)?;
     let read_key = match (chain, key) {
         (PemSource::File(one), PemSource::File(other)) if one == other => read_chain.clone(),
-        _ => read(option, key, wait)?,
+        _ => read(option, key, limit)?,
     };
     Ok((read_chain, read_key))
 }

@@ -29,11 +29,11 @@ use std::time::Duration;
 use std::{fmt, io, mem};
 
 use self::engine::Engine;
-pub(super) use self::files::FileWait;
 use self::output::TlsOutput;
 use self::session::TlsSession;
 use super::deadline::{Deadline, SendTimer, timed_out};
 use super::stream::Stream;
+use super::wait_mode::{WaitLimit, WaitMode};
 use crate::error::{Error, OptionsError, Result, TlsError};
 use crate::options::TlsOptions;
 
@@ -53,8 +53,13 @@ const MAX_ANSWERS: usize = 64 * 1024;
 /// [`Error::Options`](crate::Error::Options) for certificates and keys that cannot be read, and for what the backend cannot do;
 /// for a file that blocks [`Error::Timeout`](crate::Error::Timeout) at the deadline and [`Error::Io`](crate::Error::Io) when the opening is
 /// called off.
-pub(crate) fn prepare(options: &TlsOptions, wait: FileWait<'_>) -> Result<()> {
+pub(super) fn prepare(options: &TlsOptions, wait: WaitLimit<'_>) -> Result<()> {
     connector::ready(options, wait).map(drop)
+}
+
+/// Whether there is nothing left to [prepare].
+pub(super) fn is_prepared(options: &TlsOptions) -> bool {
+    connector::is_ready(options)
 }
 
 /// Speaks TLS as a client over `below`, with the server that is called `host` in the URL. Its certificate has to be for
@@ -65,10 +70,16 @@ pub(crate) fn prepare(options: &TlsOptions, wait: FileWait<'_>) -> Result<()> {
 /// [`Error::Options`](crate::Error::Options) as [`prepare`], [`Error::Tls`](crate::Error::Tls)
 /// when the two do not come to terms, [`Error::Timeout`](crate::Error::Timeout) at the deadline,
 /// [`Error::Io`](crate::Error::Io) when the connection is lost.
-pub(crate) fn connect(below: Stream, options: &TlsOptions, host: &str, deadline: Deadline) -> Result<Stream> {
+pub(super) async fn connect(
+    mode: &WaitMode,
+    below: Stream,
+    options: &TlsOptions,
+    host: &str,
+    deadline: Deadline,
+) -> Result<Stream> {
     let name = options.server_hostname.as_deref().unwrap_or(host);
-    let ready = connector::ready(options, FileWait { deadline, cancellation: None })?;
-    let engine = handshake::connect(&below, ready, name, deadline)?;
+    let ready = connector::ready(options, WaitLimit { deadline, cancellation: None })?;
+    let engine = handshake::connect(mode, &below, ready, name, deadline).await?;
     Ok(Tls::over(below, engine, name))
 }
 
@@ -77,15 +88,15 @@ pub(crate) fn connect(below: Stream, options: &TlsOptions, host: &str, deadline:
 /// # Errors
 ///
 /// Those of [`connect`].
-pub(crate) fn accept(below: Stream, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
+pub(super) async fn accept(mode: &WaitMode, below: Stream, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
     #[cfg(feature = "rustls")]
     if let Some(config) = &options.rustls_server_config {
-        let engine = handshake::accept(&below, deadline, |pipe| rustls::accept(config, pipe))?;
+        let engine = handshake::accept(mode, &below, deadline, |pipe| rustls::accept(config, pipe)).await?;
         return Ok(Tls::over(below, engine, ""));
     }
     #[cfg(feature = "native-tls")]
     if let Some(acceptor) = &options.acceptor {
-        let engine = handshake::accept(&below, deadline, |pipe| native::accept(acceptor, pipe))?;
+        let engine = handshake::accept(mode, &below, deadline, |pipe| native::accept(acceptor, pipe)).await?;
         return Ok(Tls::over(below, engine, ""));
     }
     Ok(below)

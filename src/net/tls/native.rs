@@ -12,7 +12,7 @@ use super::engine::{Engine, Handshake};
 use super::handshake::{HandshakeFailure, HandshakeStep, ended};
 use super::identity::{self, Key, NO_KEY, OLD_ENCRYPTION};
 use super::pipe::Pipe;
-use super::{FileWait, refuse, traditional_key, trust};
+use super::{WaitLimit, refuse, traditional_key, trust};
 use crate::error::{Result, TlsErrorKind};
 use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 
@@ -21,10 +21,10 @@ use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 /// # Errors
 ///
 /// [`Error::Options`] for certificates and keys that cannot be read, and for what this backend cannot do.
-pub(super) fn connector(options: &TlsOptions, alpn: &[String], wait: FileWait<'_>) -> Result<TlsConnector> {
+pub(super) fn connector(options: &TlsOptions, alpn: &[String], limit: WaitLimit<'_>) -> Result<TlsConnector> {
     refuse_what_rustls_only_does(options)?;
     let alpn: Vec<&str> = alpn.iter().map(String::as_str).collect();
-    let authorities = trust::read(options, wait)?;
+    let authorities = trust::read(options, limit)?;
     let mut builder = TlsConnector::builder();
     builder
         .min_protocol_version(Some(protocol(options.min_version.unwrap_or(TlsVersion::Tls12))))
@@ -38,7 +38,7 @@ pub(super) fn connector(options: &TlsOptions, alpn: &[String], wait: FileWait<'_
         add_authorities(&mut builder, &bundle.pem).map_err(|problem| bundle.refuse(&problem))?;
     }
     if let Some(own) = &options.identity {
-        builder.identity(read_identity(own, options.key_password.as_deref(), wait)?);
+        builder.identity(read_identity(own, options.key_password.as_deref(), limit)?);
     }
     // What else can be wrong has been looked at; whether a key fits its certificate has not.
     let option = options.identity.as_ref().map_or("tls", Identity::option);
@@ -75,7 +75,7 @@ fn add_authorities(builder: &mut TlsConnectorBuilder, pem: &[u8]) -> std::result
     Ok(())
 }
 
-fn read_identity(own: &Identity, password: Option<&str>, wait: FileWait<'_>) -> Result<native_tls::Identity> {
+fn read_identity(own: &Identity, password: Option<&str>, limit: WaitLimit<'_>) -> Result<native_tls::Identity> {
     let option = own.option();
     let refused = |error: native_tls::Error| refuse(option, error.to_string());
     match own {
@@ -84,10 +84,10 @@ fn read_identity(own: &Identity, password: Option<&str>, wait: FileWait<'_>) -> 
             Err(refuse(option, "the password has a NUL character"))
         }
         Identity::Pkcs12 { bundle, password } => {
-            native_tls::Identity::from_pkcs12(&identity::read(option, bundle, wait)?, password).map_err(refused)
+            native_tls::Identity::from_pkcs12(&identity::read(option, bundle, limit)?, password).map_err(refused)
         }
         Identity::Pem { chain, key } => {
-            let (chain, key) = identity::read_pair(option, chain, key, wait)?;
+            let (chain, key) = identity::read_pair(option, chain, key, limit)?;
             let key = pkcs8(option, &key, password)?;
             native_tls::Identity::from_pkcs8(&chain, key.as_bytes()).map_err(refused)
         }
@@ -303,7 +303,7 @@ mod tests {
         ];
         for (name, options) in cases {
             let Err(Error::Options(error)) =
-                connector(&options, &[], FileWait { deadline: Deadline::NEVER, cancellation: None })
+                connector(&options, &[], WaitLimit { deadline: Deadline::NEVER, cancellation: None })
             else {
                 panic!("{name}")
             };

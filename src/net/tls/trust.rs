@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 use super::files::{self, told};
-use super::{FileWait, refuse};
+use super::{WaitLimit, refuse};
 use crate::error::{Error, Result};
 use crate::options::{Authorities, SystemRoots, TlsOptions};
 
@@ -33,8 +33,8 @@ impl Bundle {
         }
     }
 
-    fn read(option: &'static str, path: PathBuf, wait: FileWait<'_>) -> Result<Self> {
-        Ok(Self { pem: files::read(option, &path, wait)?, option, path: Some(path) })
+    fn read(option: &'static str, path: PathBuf, limit: WaitLimit<'_>) -> Result<Self> {
+        Ok(Self { pem: files::read(option, &path, limit)?, option, path: Some(path) })
     }
 }
 
@@ -43,17 +43,17 @@ impl Bundle {
 /// # Errors
 ///
 /// Those of [`files::read`].
-pub(super) fn read(options: &TlsOptions, wait: FileWait<'_>) -> Result<Vec<Bundle>> {
+pub(super) fn read(options: &TlsOptions, limit: WaitLimit<'_>) -> Result<Vec<Bundle>> {
     let mut bundles = Vec::new();
     for authorities in &options.authorities {
         match authorities {
             Authorities::Pem(pem) => bundles.push(Bundle { pem: pem.to_vec(), option: "ca_certs_pem", path: None }),
-            Authorities::File(path) => bundles.push(Bundle::read("ca_certs", path.clone(), wait)?),
-            Authorities::Directory(path) => read_directory(&mut bundles, "ca_certs_dir", path, wait)?,
+            Authorities::File(path) => bundles.push(Bundle::read("ca_certs", path.clone(), limit)?),
+            Authorities::Directory(path) => read_directory(&mut bundles, "ca_certs_dir", path, limit)?,
         }
     }
     if let Some(path) = env::var_os(VARIABLE).filter(|path| options.authorities.is_empty() && !path.is_empty()) {
-        read_any(&mut bundles, path.into(), wait)?
+        read_any(&mut bundles, path.into(), limit)?
     }
     Ok(bundles)
 }
@@ -65,22 +65,27 @@ pub(super) fn system_roots(options: &TlsOptions, named: &[Bundle]) -> SystemRoot
 }
 
 /// A file or a directory.
-fn read_any(bundles: &mut Vec<Bundle>, path: PathBuf, wait: FileWait<'_>) -> Result<()> {
+fn read_any(bundles: &mut Vec<Bundle>, path: PathBuf, limit: WaitLimit<'_>) -> Result<()> {
     if path.is_dir() {
-        return read_directory(bundles, VARIABLE, &path, wait);
+        return read_directory(bundles, VARIABLE, &path, limit);
     }
-    bundles.push(Bundle::read(VARIABLE, path, wait)?);
+    bundles.push(Bundle::read(VARIABLE, path, limit)?);
     Ok(())
 }
 
 /// The files right in a directory that hold certificates. Others lie there too: keys, lists, archives, links that lead nowhere.
-fn read_directory(bundles: &mut Vec<Bundle>, option: &'static str, directory: &Path, wait: FileWait<'_>) -> Result<()> {
+fn read_directory(
+    bundles: &mut Vec<Bundle>,
+    option: &'static str,
+    directory: &Path,
+    limit: WaitLimit<'_>,
+) -> Result<()> {
     let before = bundles.len();
     let list = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
     let mut paths = list().map_err(|error| refuse(option, told(directory, error)))?;
     paths.sort();
     for path in paths.into_iter().filter(|path| files::may_be_read(path)) {
-        let bundle = Bundle::read(option, path, wait)?;
+        let bundle = Bundle::read(option, path, limit)?;
         if bundle.pem.windows(BEGIN.len()).any(|window| window == BEGIN) {
             bundles.push(bundle);
         }

@@ -2,30 +2,30 @@
 
 use std::net::Shutdown;
 
-use super::{ActiveConnection, Opening, failed};
+use super::{ActiveConnection, Opener, failed};
 use crate::error::{Error, HandshakeError, Result};
 use crate::net::exchange::READ_SIZE;
-use crate::net::{self, Stream, Transport};
+use crate::net::{Stream, Transport};
 use crate::protocol::Role;
 use crate::protocol::handshake::{Acceptance, Rejection, Response, ServerHandshake, UpgradeRequest};
 use crate::trace::HeadTap;
 use crate::websocket::compression::CompressionOffer;
 
-impl Opening<'_> {
+impl Opener {
     /// Reads a client's request and accepts it.
-    pub(in crate::websocket) fn accept(&self, transport: Box<dyn Transport>) -> Result<ActiveConnection> {
-        self.cancellable(|| self.serve(transport))
+    pub(in crate::websocket) async fn accept(&self, transport: Box<dyn Transport>) -> Result<ActiveConnection> {
+        self.cancellable(self.serve(transport)).await
     }
 
-    fn serve(&self, transport: Box<dyn Transport>) -> Result<ActiveConnection> {
-        let mut compression = CompressionOffer::new(self.options)?;
-        let stream = net::accept(transport, self.options, self.deadline)?;
-        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
+    async fn serve(&self, transport: Box<dyn Transport>) -> Result<ActiveConnection> {
+        let mut compression = CompressionOffer::new(&self.options)?;
+        let mut dialer = self.dialer(&self.options);
+        let stream = dialer.accept(transport).await?;
         let mut handshake = ServerHandshake::new(self.options.settings().head_limits);
-        let request = match self.read_request(&stream, &mut handshake) {
+        let request = match self.read_request(&stream, &mut handshake).await {
             Ok(request) => request,
             Err(error) => {
-                self.refuse(&stream, &mut handshake, &error);
+                self.refuse(&stream, &mut handshake, &error).await;
                 return Err(error);
             }
         };
@@ -38,16 +38,16 @@ impl Opening<'_> {
         }
         let answer = handshake.accept(&acceptance)?;
         self.tracer.send_response(&answer, self.public_subprotocols());
-        self.send(&stream, &answer)?;
+        self.send(&stream, &answer).await?;
         let response = Response::accepted(request.headers, acceptance.subprotocol, acceptance.extensions);
         Ok(self.establish(stream, Role::Server, Some(response), &handshake.take_early_data(), &compression))
     }
 
-    fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {
+    async fn read_request(&self, stream: &Stream, handshake: &mut ServerHandshake) -> Result<UpgradeRequest> {
         let mut tap = HeadTap::request(self.tracer, self.public_subprotocols());
         let mut piece = [0; READ_SIZE];
         loop {
-            match stream.read(&mut piece, self.deadline) {
+            match self.mode.read(stream, &mut piece, self.deadline).await {
                 Ok(0) => return Err(HandshakeError::Eof.into()),
                 Ok(length) => {
                     tap.pass(&piece[..length]);
@@ -61,12 +61,12 @@ impl Opening<'_> {
     }
 
     /// Tells the client why its request is none; whether it hears that changes nothing.
-    fn refuse(&self, stream: &Stream, handshake: &mut ServerHandshake, error: &Error) {
+    async fn refuse(&self, stream: &Stream, handshake: &mut ServerHandshake, error: &Error) {
         let Error::Handshake(broken) = error else { return };
         let Some(rejection) = Rejection::for_error(broken) else { return };
         if let Ok(answer) = handshake.reject(&rejection) {
             self.tracer.send_response(&answer, self.public_subprotocols());
-            let _ = self.send(stream, &answer);
+            let _ = self.send(stream, &answer).await;
             let _ = stream.shutdown(Shutdown::Write);
         }
     }

@@ -3,11 +3,10 @@
 use std::time::Instant;
 
 use super::route::Route;
-use super::{ActiveConnection, Opening, failed};
-use crate::cancellation::Cancellation;
+use super::{ActiveConnection, Opener, failed};
 use crate::error::{Error, Phase, Refusal, Result};
 use crate::net::exchange::{READ_SIZE, REFUSAL_BODY, nonce, response_after};
-use crate::net::{Deadline, Stream};
+use crate::net::{Deadline, Stream, WaitMode};
 use crate::options::ConnectOptions;
 use crate::protocol::Role;
 use crate::protocol::handshake::{ClientHandshake, HandshakeOutcome};
@@ -60,25 +59,22 @@ impl ExchangeOutcome {
     }
 }
 
-impl Opening<'_> {
+impl Opener {
     /// Sends the request and reads the answer, of a refusal no more than the head.
-    pub(super) fn exchange(
+    pub(super) async fn exchange(
         &self,
         stream: Stream,
         prepared: PreparedRequest,
         timings: Timings,
     ) -> Result<ExchangeOutcome> {
         let start = Instant::now();
-        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         self.tracer.send_request(&prepared.request, self.public_subprotocols());
-        response_after(
-            self.send(&stream, &prepared.request),
-            || self.read_response(stream, prepared, timings, start),
-            |outcome| matches!(outcome, ExchangeOutcome::Refused(_)),
-        )
+        let written = self.send(&stream, &prepared.request).await;
+        let response = self.read_response(stream, prepared, timings, start);
+        response_after(written, response, |outcome| matches!(outcome, ExchangeOutcome::Refused(_))).await
     }
 
-    fn read_response(
+    async fn read_response(
         &self,
         stream: Stream,
         prepared: PreparedRequest,
@@ -89,7 +85,7 @@ impl Opening<'_> {
         let mut tap = HeadTap::response(self.tracer, self.public_subprotocols());
         let mut piece = [0; READ_SIZE];
         loop {
-            let outcome = match stream.read(&mut piece, self.deadline).map_err(failed)? {
+            let outcome = match self.mode.read(&stream, &mut piece, self.deadline).await.map_err(failed)? {
                 0 => Some(HandshakeOutcome::Refused(handshake.receive_eof()?)),
                 length => {
                     tap.pass(&piece[..length]);
@@ -115,20 +111,18 @@ impl Opening<'_> {
     }
 
     /// A refusal that is the end, with as much of its body as comes in time.
-    pub(super) fn refusal(&self, refused: Refused) -> Error {
+    pub(super) async fn refusal(&self, refused: Refused) -> Error {
         let deadline = self.deadline.min(Deadline::after(Some(REFUSAL_BODY)));
-        let cancellation = self.options.settings().cancellation.as_ref();
-        Error::Refused(Box::new(refused.with_body(deadline, cancellation)))
+        Error::Refused(Box::new(refused.with_body(&self.mode, deadline).await))
     }
 }
 
 impl Refused {
-    fn with_body(self, deadline: Deadline, cancellation: Option<&Cancellation>) -> Refusal {
+    async fn with_body(self, mode: &WaitMode, deadline: Deadline) -> Refusal {
         let Some((stream, mut handshake)) = self.coming else { return self.head };
-        let _watch = stream.watch(cancellation);
         let mut piece = [0; READ_SIZE];
         loop {
-            let outcome = match stream.read(&mut piece, deadline) {
+            let outcome = match mode.read(&stream, &mut piece, deadline).await {
                 Ok(0) => return handshake.receive_eof().unwrap_or(self.head),
                 Ok(length) => handshake.receive(&piece[..length]),
                 Err(_) => return handshake.finish_refusal().unwrap_or(self.head),

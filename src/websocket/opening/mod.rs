@@ -1,12 +1,13 @@
 //! The opening handshake over a stream, both roles (RFC 6455, section 4).
 //!
 //! `route` knows where to ask and how often, `request` what is said there, `exchange` says it and hears the answer; `accept` is the
-//! server's side.
+//! server's side; `stepping` is for event loops.
 
 mod accept;
 mod exchange;
 mod request;
 mod route;
+mod stepping;
 
 use std::io;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use rand::rngs::SysRng;
 
 use self::exchange::{ExchangeOutcome, PreparedRequest};
 use self::route::Route;
+pub use self::stepping::Opening;
 use super::compression::CompressionOffer;
 use super::reader::Reader;
 use super::shared::SharedConnection;
@@ -23,7 +25,7 @@ use super::{ActiveConnection, VisitedUrls, cancelled};
 use crate::cancellation::Cancellation;
 use crate::error::{Error, OptionsError, Phase, Result};
 use crate::net::exchange::stream_error;
-use crate::net::{self, Deadline, SendDeadline, Stream, Transport};
+use crate::net::{Deadline, Dialer, Stream, Transport, WaitLimit, WaitMode};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::handshake::Response;
 use crate::protocol::{Entropy, MaskKeys, PerMessageDeflate, Role, TextPolicy};
@@ -37,68 +39,90 @@ const MAX_RECEIVED: usize = 64 * 1024;
 
 /// One attempt to make a connection: how, and by when.
 #[derive(Debug)]
-pub(super) struct Opening<'a> {
-    options: &'a ConnectOptions,
+pub(super) struct Opener {
+    options: ConnectOptions,
     timeouts: Timeouts,
     deadline: Deadline,
     tracer: Tracer,
+    mode: WaitMode,
 }
 
-impl<'a> Opening<'a> {
-    pub(super) fn new(options: &'a ConnectOptions, timeouts: Timeouts) -> Result<Self> {
+impl Opener {
+    pub(super) fn new(options: ConnectOptions, timeouts: Timeouts, mode: WaitMode) -> Result<Self> {
         options.validate()?;
-        Ok(Self { options, timeouts, deadline: Deadline::after(Some(timeouts.open)), tracer: Tracer::new() })
+        let deadline = Deadline::after(Some(timeouts.open));
+        Ok(Self { options, timeouts, deadline, tracer: Tracer::new(), mode })
     }
 
     /// Asks where redirects lead and with what a challenge wants, all under one deadline.
-    pub(super) fn connect(&self, url: &str) -> Result<ActiveConnection> {
-        let target = Target::parse(url)?;
-        self.cancellable(|| {
-            let mut route = Route::new(target, self.options.settings())?;
-            loop {
-                let prepared = PreparedRequest::new(&route, self.options)?;
-                log::debug!("opening {}", without_query(&route.target().to_string()));
-                let options = route.options(self.options);
-                let mut timings = Timings::default();
-                let stream = net::dial(route.target(), &options, self.deadline, self.tracer, &mut timings)?;
-                match self.ask(&route, prepared, stream, timings)? {
-                    ExchangeOutcome::Opened(connection) => return Ok(route.arrive(*connection)),
-                    ExchangeOutcome::Refused(refused) if route.follow(&refused.head)? => {}
-                    ExchangeOutcome::Refused(refused) => return Err(self.refusal(*refused)),
-                }
-            }
-        })
+    pub(super) async fn connect(&self, target: Target) -> Result<ActiveConnection> {
+        self.cancellable(self.follow(target)).await
     }
 
-    /// The subprotocols that the trace may show.
-    fn public_subprotocols(&self) -> &'a [String] {
-        &self.options.settings().public_subprotocols
+    async fn follow(&self, target: Target) -> Result<ActiveConnection> {
+        let mut route = self.route(target).await?;
+        loop {
+            let prepared = PreparedRequest::new(&route, &self.options)?;
+            log::debug!("opening {}", without_query(&route.target().to_string()));
+            let options = route.options(&self.options);
+            let mut dialer = self.dialer(&options);
+            let stream = dialer.dial(route.target()).await?;
+            match self.ask(&route, prepared, stream, dialer.timings()).await? {
+                ExchangeOutcome::Opened(connection) => return Ok(route.arrive(*connection)),
+                ExchangeOutcome::Refused(refused) if route.follow(&refused.head)? => {}
+                ExchangeOutcome::Refused(refused) => return Err(self.refusal(*refused).await),
+            }
+        }
     }
 
     /// Asks once: the stream is used up by it.
-    pub(super) fn connect_over(&self, transport: Box<dyn Transport>, url: &str) -> Result<ActiveConnection> {
-        let target = Target::parse(url)?;
-        self.cancellable(|| {
-            let route = Route::new(target, self.options.settings())?;
-            let prepared = PreparedRequest::new(&route, self.options)?;
-            let mut timings = Timings::default();
-            let stream = net::upgrade_stream(transport, route.target(), self.options, self.deadline, &mut timings)?;
-            match self.ask(&route, prepared, stream, timings)? {
-                ExchangeOutcome::Opened(connection) => Ok(route.arrive(*connection)),
-                ExchangeOutcome::Refused(refused) => Err(self.refusal(*refused)),
-            }
-        })
+    pub(super) async fn connect_over(&self, transport: Box<dyn Transport>, target: Target) -> Result<ActiveConnection> {
+        self.cancellable(self.ask_over(transport, target)).await
+    }
+
+    async fn ask_over(&self, transport: Box<dyn Transport>, target: Target) -> Result<ActiveConnection> {
+        let route = self.route(target).await?;
+        let prepared = PreparedRequest::new(&route, &self.options)?;
+        let mut dialer = self.dialer(&self.options);
+        let stream = dialer.dial_over(transport, route.target()).await?;
+        match self.ask(&route, prepared, stream, dialer.timings()).await? {
+            ExchangeOutcome::Opened(connection) => Ok(route.arrive(*connection)),
+            ExchangeOutcome::Refused(refused) => Err(self.refusal(*refused).await),
+        }
+    }
+
+    /// The way to the target, with the header fields that the user's provider gives.
+    async fn route(&self, target: Target) -> Result<Route<'_>> {
+        let settings = self.options.settings();
+        let provided = match settings.header_provider.clone() {
+            Some(provider) => self.mode.run(Phase::Handshake, self.limit(), move || (provider.0)()).await??,
+            None => Vec::new(),
+        };
+        Route::new(target, settings, provided)
+    }
+
+    fn dialer<'a>(&'a self, options: &'a ConnectOptions) -> Dialer<'a> {
+        Dialer::new(options, &self.mode, self.deadline, self.tracer)
+    }
+
+    fn limit(&self) -> WaitLimit<'_> {
+        WaitLimit { deadline: self.deadline, cancellation: self.options.settings().cancellation.as_ref() }
+    }
+
+    /// The subprotocols that the trace may show.
+    fn public_subprotocols(&self) -> &[String] {
+        &self.options.settings().public_subprotocols
     }
 
     /// Makes a request. Whatever the server says, it may set cookies with it.
-    fn ask(
+    async fn ask(
         &self,
         route: &Route<'_>,
         prepared: PreparedRequest,
         stream: Stream,
         timings: Timings,
     ) -> Result<ExchangeOutcome> {
-        let answer = self.exchange(stream, prepared, timings)?;
+        let answer = self.exchange(stream, prepared, timings).await?;
         let headers = match &answer {
             ExchangeOutcome::Opened(connection) => connection.response.as_ref().map(|response| &response.headers),
             ExchangeOutcome::Refused(refused) => Some(&refused.head.headers),
@@ -111,12 +135,12 @@ impl<'a> Opening<'a> {
 
     /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
     /// watched it may have ended it.
-    fn cancellable(&self, open: impl FnOnce() -> Result<ActiveConnection>) -> Result<ActiveConnection> {
+    async fn cancellable(&self, open: impl Future<Output = Result<ActiveConnection>>) -> Result<ActiveConnection> {
         let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
         if is_cancelled() {
             return Err(cancelled());
         }
-        let opened = open();
+        let opened = open.await;
         if is_cancelled() { Err(cancelled()) } else { opened }
     }
 
@@ -170,8 +194,8 @@ impl<'a> Opening<'a> {
         }
     }
 
-    fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
-        stream.write_all(bytes, SendDeadline::until(self.deadline)).map_err(|failure| failed(failure.error))
+    async fn send(&self, stream: &Stream, bytes: &[u8]) -> Result<()> {
+        self.mode.write_all(stream, bytes, self.deadline).await.map_err(failed)
     }
 }
 

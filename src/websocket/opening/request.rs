@@ -25,7 +25,7 @@ pub(super) struct UserRequest<'a> {
 }
 
 /// One URL that is asked, and what depends on it in the request.
-pub(super) struct Hop {
+pub(super) struct RequestHop {
     pub(super) target: Target,
     /// Whether it is of the origin that the user named.
     pub(super) is_home: bool,
@@ -36,9 +36,9 @@ pub(super) struct Hop {
 impl<'a> UserRequest<'a> {
     /// # Errors
     ///
-    /// Those of the user's header provider; [`Error::Usage`](crate::Error::Usage) for header fields that are the handshake's own.
-    pub(super) fn new(home: Target, settings: &'a Settings) -> Result<Self> {
-        Ok(Self { settings, fields: fields(settings)?, home })
+    /// [`Error::Usage`](crate::Error::Usage) for header fields that are the handshake's own.
+    pub(super) fn new(home: Target, settings: &'a Settings, provided: Vec<(String, String)>) -> Result<Self> {
+        Ok(Self { settings, fields: fields(settings, provided)?, home })
     }
 
     pub(super) const fn settings(&self) -> &'a Settings {
@@ -46,15 +46,15 @@ impl<'a> UserRequest<'a> {
     }
 
     /// The first hop.
-    pub(super) fn home(&self) -> Hop {
+    pub(super) fn home(&self) -> RequestHop {
         self.hop(self.home.clone())
     }
 
     /// A hop to another URL.
-    pub(super) fn hop(&self, target: Target) -> Hop {
+    pub(super) fn hop(&self, target: Target) -> RequestHop {
         let is_home = target.is_same_origin(&self.home);
         let cookie = self.cookie(&target, is_home);
-        Hop { target, is_home, authorization: self.authorization(is_home), cookie }
+        RequestHop { target, is_home, authorization: self.authorization(is_home), cookie }
     }
 
     /// Who asks, for a challenge; nobody where the user has answered it already with a field.
@@ -67,7 +67,7 @@ impl<'a> UserRequest<'a> {
     }
 
     /// The request of a hop.
-    pub(super) fn request(&self, hop: &Hop) -> ClientRequest {
+    pub(super) fn request(&self, hop: &RequestHop) -> ClientRequest {
         let settings = self.settings;
         let host = match &settings.host {
             Field::Given(host) if hop.is_home => host.clone(),
@@ -122,11 +122,7 @@ impl<'a> UserRequest<'a> {
 }
 
 /// The fields of the options, unless the provider gives others of that name, and those of the provider.
-fn fields(settings: &Settings) -> Result<Vec<(String, Vec<u8>)>> {
-    let provided = match &settings.header_provider {
-        Some(provider) => (provider.0)()?,
-        None => Vec::new(),
-    };
+fn fields(settings: &Settings, provided: Vec<(String, String)>) -> Result<Vec<(String, Vec<u8>)>> {
     let is_kept = |(name, _): &&(String, Vec<u8>)| !contains(&provided, name);
     let mut fields: Vec<_> = settings.headers.iter().filter(is_kept).cloned().collect();
     fields.extend(provided.into_iter().map(|(name, value)| (name, value.into_bytes())));

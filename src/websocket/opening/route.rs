@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::request::{Hop, UserRequest};
+use super::request::{RequestHop, UserRequest};
 use crate::authentication::Challenges;
 use crate::error::{Error, Phase, RedirectError, RedirectProblem, Refusal, Result};
 use crate::net::exchange::nonce;
@@ -20,9 +20,9 @@ const REDIRECT_LIMIT: usize = 3;
 /// What is asked now, and what was asked before.
 pub(super) struct Route<'a> {
     user_request: UserRequest<'a>,
-    hop: Hop,
+    hop: RequestHop,
     /// The hops that led here, each by its redirect.
-    earlier: Vec<Hop>,
+    earlier: Vec<RequestHop>,
     /// The challenge of this hop was answered; there is no second answer.
     is_answered: bool,
 }
@@ -30,9 +30,9 @@ pub(super) struct Route<'a> {
 impl<'a> Route<'a> {
     /// # Errors
     ///
-    /// Those of the user's header provider; [`Error::Usage`] for header fields that are the handshake's own.
-    pub(super) fn new(home: Target, settings: &'a Settings) -> Result<Self> {
-        let user_request = UserRequest::new(home, settings)?;
+    /// [`Error::Usage`] for header fields that are the handshake's own.
+    pub(super) fn new(home: Target, settings: &'a Settings, provided: Vec<(String, String)>) -> Result<Self> {
+        let user_request = UserRequest::new(home, settings, provided)?;
         Ok(Self { hop: user_request.home(), user_request, earlier: Vec::new(), is_answered: false })
     }
 
@@ -76,7 +76,7 @@ impl<'a> Route<'a> {
     }
 
     /// Where a redirect leads.
-    fn destination(&self, headers: &Headers) -> Result<Hop, RedirectProblem> {
+    fn destination(&self, headers: &Headers) -> Result<RequestHop, RedirectProblem> {
         let limit = self.limit();
         if self.earlier.len() >= limit {
             return Err(RedirectProblem::Limit { limit });
@@ -105,7 +105,7 @@ impl<'a> Route<'a> {
         if answer.is_none() || answer == self.hop.authorization {
             return Ok(false);
         }
-        self.hop = Hop { authorization: answer, ..self.user_request.hop(self.hop.target.clone()) };
+        self.hop = RequestHop { authorization: answer, ..self.user_request.hop(self.hop.target.clone()) };
         self.is_answered = true;
         Ok(true)
     }
@@ -115,7 +115,7 @@ impl<'a> Route<'a> {
         self.hops().map(|hop| hop.target.to_string()).collect()
     }
 
-    fn hops(&self) -> impl Iterator<Item = &Hop> {
+    fn hops(&self) -> impl Iterator<Item = &RequestHop> {
         self.earlier.iter().chain([&self.hop])
     }
 
@@ -125,7 +125,7 @@ impl<'a> Route<'a> {
 }
 
 /// Whether a hop would get the answer that another one got. A cookie may make a difference.
-fn asks_the_same(one: &Hop, other: &Hop) -> bool {
+fn asks_the_same(one: &RequestHop, other: &RequestHop) -> bool {
     let is_same_place = one.target.is_same_origin(&other.target) && one.target.resource == other.target.resource;
     is_same_place && one.cookie == other.cookie
 }

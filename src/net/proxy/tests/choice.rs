@@ -1,13 +1,13 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, ProxyError, ProxyUrlError};
+use crate::net::connect::Dialer;
 use crate::net::deadline::Deadline;
-use crate::net::proxy::{ProxyHop, choose_from};
-use crate::net::tls::FileWait;
+use crate::net::proxy::{ProxyHop, choose, choose_from};
+use crate::net::wait_mode::{WaitMode, block_on};
 use crate::options::{ConnectOptions, Proxy};
+use crate::trace::Tracer;
 use crate::url::Target;
-
-const WAIT: FileWait<'_> = FileWait { deadline: Deadline::NEVER, cancellation: None };
 
 /// An environment with a proxy for everything.
 const EVERYWHERE: &[(&str, &str)] = &[("all_proxy", "http://environment:1"), ("no_proxy", "direct.example")];
@@ -105,10 +105,11 @@ fn what_cannot_be_said_to_a_proxy_is_refused_before_it_is_asked() {
     ];
     for (url, proxy, expected) in table {
         let hop = chosen(url, &ConnectOptions::new().proxy(proxy), &[]).unwrap().unwrap();
-        let Err(Error::Proxy(error)) = hop.check(&Target::parse(url).unwrap(), WAIT) else { panic!("{url}: {hop:?}") };
+        let Err(Error::Proxy(error)) = hop.check(&Target::parse(url).unwrap()) else { panic!("{url}: {hop:?}") };
         assert!(format!("{error:?}").starts_with(expected) && !error.is_retryable(), "{url}: {error:?}");
     }
     let unreadable = Proxy::new("https://p").tls(crate::TlsOptions::new().ca_certs("/nowhere.pem"));
-    let hop = chosen("ws://a/", &ConnectOptions::new().proxy(unreadable), &[]).unwrap().unwrap();
-    assert!(matches!(hop.check(&Target::parse("ws://a/").unwrap(), WAIT), Err(Error::Options(_))));
+    let options = ConnectOptions::new().proxy(unreadable);
+    let dialer = Dialer::new(&options, &WaitMode::Blocking, Deadline::NEVER, Tracer::new());
+    assert!(matches!(block_on(choose(&dialer, &Target::parse("ws://a/").unwrap())), Err(Error::Options(_))));
 }

@@ -4,7 +4,10 @@ use super::scripted;
 use crate::authentication::Credentials;
 use crate::error::{Error, ProxyError};
 use crate::net::deadline::Deadline;
+use crate::net::proxy::socks::SocksExchange;
 use crate::net::proxy::{socks4, socks5};
+use crate::net::stream::Stream;
+use crate::net::wait_mode::{WaitMode, block_on};
 
 fn credentials(user: &str, password: &str) -> Credentials {
     Credentials { user: user.to_owned(), password: password.to_owned() }
@@ -13,7 +16,7 @@ fn credentials(user: &str, password: &str) -> Credentials {
 /// What comes of a dialogue: what the proxy heard, and the first byte that is left for the tunnel.
 type Outcome = Result<(Vec<u8>, Option<u8>), ProxyError>;
 
-fn outcome(connect: impl Fn(&crate::net::Stream) -> crate::Result<()>, says: &[u8], step: usize) -> Outcome {
+fn outcome(connect: impl Fn(&Stream) -> crate::Result<()>, says: &[u8], step: usize) -> Outcome {
     let (stream, heard) = scripted(says, step);
     match connect(&stream) {
         Ok(()) => {
@@ -27,17 +30,21 @@ fn outcome(connect: impl Fn(&crate::net::Stream) -> crate::Result<()>, says: &[u
     }
 }
 
+fn exchange(stream: &Stream) -> SocksExchange<'_> {
+    SocksExchange { mode: &WaitMode::Blocking, stream, deadline: Deadline::NEVER }
+}
+
 fn four(host: &str, user: Option<&str>, says: &[u8], step: usize) -> Outcome {
     let credentials = user.map(|user| credentials(user, ""));
     let destination = socks4::Socks4Address::by_name(host, 0x1234);
-    let connect = |stream: &_| socks4::connect(stream, destination, credentials.as_ref(), Deadline::NEVER);
+    let connect = |stream: &_| block_on(socks4::connect(exchange(stream), destination, credentials.as_ref()));
     outcome(connect, says, step)
 }
 
 fn five(host: &str, who: Option<(&str, &str)>, says: &[u8], step: usize) -> Outcome {
     let credentials = who.map(|(user, password)| credentials(user, password));
     let destination = socks5::Socks5Address::by_name(host, 0x1234);
-    let connect = |stream: &_| socks5::connect(stream, destination, credentials.as_ref(), Deadline::NEVER);
+    let connect = |stream: &_| block_on(socks5::connect(exchange(stream), destination, credentials.as_ref()));
     outcome(connect, says, step)
 }
 

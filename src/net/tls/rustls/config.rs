@@ -12,7 +12,7 @@ use rustls::{ClientConfig, KeyLogFile, RootCertStore, SupportedProtocolVersion};
 use super::verifier::Lenient;
 use super::{identity, roots};
 use crate::error::{Error, Result};
-use crate::net::tls::{FileWait, files, refuse};
+use crate::net::tls::{WaitLimit, files, refuse};
 use crate::options::{Danger, TlsOptions, TlsVersion};
 
 /// Names the file that keys are written to, by custom.
@@ -26,21 +26,21 @@ const KEY_LOG: &str = "SSLKEYLOGFILE";
 pub(in crate::net::tls) fn client_config(
     options: &TlsOptions,
     alpn: &[String],
-    wait: FileWait<'_>,
+    limit: WaitLimit<'_>,
 ) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(provider(options)?);
     let algorithms = provider.signature_verification_algorithms;
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions(options))
         .map_err(|error| refuse("cipher_suites", error.to_string()))?;
-    let config = match verifier(options, algorithms, wait)? {
+    let config = match verifier(options, algorithms, limit)? {
         Verifier::Strict(roots) => config.with_root_certificates(roots),
         Verifier::Lenient(lenient) => config.dangerous().with_custom_certificate_verifier(Arc::new(lenient)),
     };
     let mut config = match &options.identity {
         None => config.with_no_client_auth(),
         Some(own) => {
-            let (chain, key) = identity::read(own, options.key_password.as_deref(), wait)?;
+            let (chain, key) = identity::read(own, options.key_password.as_deref(), limit)?;
             config.with_client_auth_cert(chain, key).map_err(|error| refuse(own.option(), error.to_string()))?
         }
     };
@@ -102,12 +102,12 @@ enum Verifier {
     Lenient(Lenient),
 }
 
-fn verifier(options: &TlsOptions, algorithms: WebPkiSupportedAlgorithms, wait: FileWait<'_>) -> Result<Verifier> {
+fn verifier(options: &TlsOptions, algorithms: WebPkiSupportedAlgorithms, limit: WaitLimit<'_>) -> Result<Verifier> {
     let (invalid_certs, invalid_hostnames) = (options.invalid_certs, options.invalid_hostnames);
     let roots = match invalid_certs {
-        Danger::Refused => roots::roots(options, wait)?,
+        Danger::Refused => roots::roots(options, limit)?,
         // What is named has to be there all the same.
-        Danger::Accepted => roots::named(options, wait)?,
+        Danger::Accepted => roots::named(options, limit)?,
     };
     if (invalid_certs, invalid_hostnames) == (Danger::Refused, Danger::Refused) {
         return Ok(Verifier::Strict(roots));

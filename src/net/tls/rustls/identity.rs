@@ -5,7 +5,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::error::Result;
 use crate::net::tls::identity::{self, Key, NO_KEY, OLD_ENCRYPTION};
-use crate::net::tls::{FileWait, refuse};
+use crate::net::tls::{WaitLimit, refuse};
 use crate::options::Identity;
 
 /// A certificate with those above it, and its key.
@@ -16,10 +16,10 @@ pub(super) type Own = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 /// # Errors
 ///
 /// [`Error::Options`](crate::Error::Options) for what cannot be read, for a password that is missing or wrong, and for PKCS#12.
-pub(super) fn read(own: &Identity, password: Option<&str>, wait: FileWait<'_>) -> Result<Own> {
+pub(super) fn read(own: &Identity, password: Option<&str>, limit: WaitLimit<'_>) -> Result<Own> {
     let option = own.option();
     let (chain, key) = match own {
-        Identity::Pem { chain, key } => identity::read_pair(option, chain, key, wait)?,
+        Identity::Pem { chain, key } => identity::read_pair(option, chain, key, limit)?,
         Identity::Pkcs12 { .. } => {
             let problem = "rustls does not read PKCS#12: native-tls only, or converted with `openssl pkcs12 -nodes`";
             return Err(refuse(option, problem));

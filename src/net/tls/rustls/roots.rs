@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 
 use crate::error::Result;
 use crate::net::tls::trust::Bundle;
-use crate::net::tls::{FileWait, refuse, trust};
+use crate::net::tls::{WaitLimit, refuse, trust};
 use crate::options::{SystemRoots, TlsOptions};
 
 /// Those that the system trusts: read once in the life of the process.
@@ -19,8 +19,8 @@ static SYSTEM: OnceLock<RootCertStore> = OnceLock::new();
 /// # Errors
 ///
 /// [`Error::Options`](crate::Error::Options) for certificates that cannot be read.
-pub(super) fn roots(options: &TlsOptions, wait: FileWait<'_>) -> Result<RootCertStore> {
-    let bundles = trust::read(options, wait)?;
+pub(super) fn roots(options: &TlsOptions, limit: WaitLimit<'_>) -> Result<RootCertStore> {
+    let bundles = trust::read(options, limit)?;
     let roots = match trust::system_roots(options, &bundles) {
         SystemRoots::Included => system().map_err(|problem| refuse("system_roots", problem))?,
         SystemRoots::Excluded => RootCertStore::empty(),
@@ -33,8 +33,8 @@ pub(super) fn roots(options: &TlsOptions, wait: FileWait<'_>) -> Result<RootCert
 /// # Errors
 ///
 /// Those of [`roots`].
-pub(super) fn named(options: &TlsOptions, wait: FileWait<'_>) -> Result<RootCertStore> {
-    add_all(RootCertStore::empty(), &trust::read(options, wait)?)
+pub(super) fn named(options: &TlsOptions, limit: WaitLimit<'_>) -> Result<RootCertStore> {
+    add_all(RootCertStore::empty(), &trust::read(options, limit)?)
 }
 
 fn add_all(mut roots: RootCertStore, bundles: &[Bundle]) -> Result<RootCertStore> {

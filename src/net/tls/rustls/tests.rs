@@ -12,7 +12,7 @@ use super::super::pipe::Pipe;
 use super::{client_config, connect};
 use crate::net::deadline::Deadline;
 use crate::net::tests::tls_peer::{Authority, VERSIONS, Validity};
-use crate::net::tls::FileWait;
+use crate::net::tls::WaitLimit;
 use crate::options::{SystemRoots, TlsOptions};
 
 struct Cast {
@@ -32,8 +32,8 @@ static CAST: LazyLock<Cast> = LazyLock::new(|| {
         Arc::new(config)
     };
     let kinds = VERSIONS.into_iter().flat_map(|version| [(version, None), (version, Some(32))]);
-    let wait = FileWait { deadline: Deadline::NEVER, cancellation: None };
-    Cast { client: client_config(&options, &[], wait).unwrap(), servers: kinds.map(server).collect() }
+    let limit = WaitLimit { deadline: Deadline::NEVER, cancellation: None };
+    Cast { client: client_config(&options, &[], limit).unwrap(), servers: kinds.map(server).collect() }
 });
 
 /// The first that a server says, with data behind it where the version allows that.

@@ -1,0 +1,76 @@
+//! What an event loop waits for in the place of an opening.
+
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
+#[cfg(windows)]
+use std::os::windows::io::BorrowedSocket;
+use std::sync::Arc;
+
+use super::transport::Transport;
+
+/// A socket that an [`Opening`](crate::Opening) waits for: to be polled for what it [wants](Self::wants_read).
+///
+/// It stands for the socket and keeps it open, so that the number of its descriptor cannot become another socket's while this lives.
+/// Two are equal that are of the same socket and want the same.
+#[derive(Clone, Debug)]
+pub struct Source {
+    transport: Arc<dyn Transport>,
+    wants_read: bool,
+    wants_write: bool,
+}
+
+impl Source {
+    /// One to read from.
+    pub(super) fn reading(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, wants_read: true, wants_write: false }
+    }
+
+    /// One to write to.
+    pub(super) fn writing(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, wants_read: false, wants_write: true }
+    }
+
+    /// The same, and to write to.
+    pub(super) fn and_writing(self) -> Self {
+        Self { wants_write: true, ..self }
+    }
+
+    /// Whether a step has something to do when it can be read (POLLIN).
+    pub fn wants_read(&self) -> bool {
+        self.wants_read
+    }
+
+    /// Whether a step has something to do when it can be written (POLLOUT), which includes that it has connected.
+    pub fn wants_write(&self) -> bool {
+        self.wants_write
+    }
+
+    /// The file descriptor to poll. None for a [`Transport`] that has none.
+    #[cfg(unix)]
+    pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.transport.as_fd()
+    }
+
+    /// The socket to poll. None for a [`Transport`] that has none.
+    #[cfg(windows)]
+    pub fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
+        self.transport.as_socket()
+    }
+
+    /// Whether a loop can poll it.
+    pub(crate) fn can_be_polled(&self) -> bool {
+        #[cfg(unix)]
+        return self.as_fd().is_some();
+        #[cfg(windows)]
+        return self.as_socket().is_some();
+    }
+}
+
+impl Eq for Source {}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.transport, &other.transport)
+            && (self.wants_read, self.wants_write) == (other.wants_read, other.wants_write)
+    }
+}

@@ -1,0 +1,298 @@
+//! How the steps of an opening wait: in the call, or not at all.
+//!
+//! An opening is written once, as `async` functions, of which the compiler makes the state machine. There is no runtime behind
+//! them. A blocking opening is polled once: each operation here then waits by itself, until its deadline. One that steps is polled
+//! in each step: an operation that would wait notes in [`Awaited`] what it waits for, and is pending.
+
+use std::future::{self, Future};
+use std::panic::{self, AssertUnwindSafe};
+use std::pin::pin;
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use super::deadline::{Deadline, SendDeadline, called_off, is_timeout};
+use super::source::Source;
+use super::stream::Stream;
+use super::transport::Transport;
+use crate::cancellation::{Cancellation, Watch};
+use crate::error::{Error, Phase, Result};
+
+/// Whether an operation waits in the call.
+#[derive(Clone, Debug)]
+pub(crate) enum WaitMode {
+    /// It does.
+    Blocking,
+    /// It does not: whoever steps the opening waits for what is noted here.
+    Stepping(Arc<Awaited>),
+}
+
+/// What an opening that steps waits for.
+#[derive(Debug, Default)]
+pub(crate) struct Awaited(Mutex<AwaitedState>);
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AwaitedState {
+    /// The sockets. None where a helper thread is waited for, which wakes, or time alone.
+    pub(crate) sources: Vec<Source>,
+    /// When the next step has something to do, whatever the sources say.
+    pub(crate) until: Option<Instant>,
+    /// Whether a helper thread is waited for.
+    pub(crate) has_helper: bool,
+}
+
+/// What ends a wait for something that is no stream: time, or that it is called off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaitLimit<'a> {
+    pub(crate) deadline: Deadline,
+    pub(crate) cancellation: Option<&'a Cancellation>,
+}
+
+/// Polls a future whose operations are all [`WaitMode::Blocking`].
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => unreachable!("what waits in the call is never pending"),
+    }
+}
+
+impl WaitLimit<'_> {
+    /// Whether nothing ends the wait.
+    pub(super) fn is_endless(self) -> bool {
+        self.deadline.is_never() && self.cancellation.is_none()
+    }
+}
+
+impl WaitMode {
+    pub(super) const fn is_blocking(&self) -> bool {
+        matches!(self, Self::Blocking)
+    }
+
+    /// Reads some bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stream::read`].
+    pub(crate) async fn read(&self, stream: &Stream, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
+        let Self::Stepping(awaited) = self else { return stream.read(buf, deadline) };
+        loop {
+            match stream.read(buf, Deadline::NOW) {
+                Err(error) if is_timeout(&error) => awaited.stream(stream, Source::reading, deadline).await?,
+                result => return result,
+            }
+        }
+    }
+
+    /// Writes all bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stream::write_all`].
+    pub(crate) async fn write_all(&self, stream: &Stream, bytes: &[u8], deadline: Deadline) -> io::Result<()> {
+        let Self::Stepping(awaited) = self else {
+            return stream.write_all(bytes, SendDeadline::until(deadline)).map_err(|failure| failure.error);
+        };
+        let mut sent = 0;
+        loop {
+            if sent < bytes.len() {
+                sent += stream.try_write(&bytes[sent..])?;
+            } else {
+                stream.try_flush()?;
+            }
+            if sent == bytes.len() && !stream.has_output() {
+                return Ok(());
+            }
+            awaited.stream(stream, Source::writing, deadline).await?;
+        }
+    }
+
+    /// Does something that may block and knows no deadline: on a helper thread, unless nothing could end the wait for it. A helper
+    /// thread that blocks goes on when nobody waits for it any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] with the phase; [`Error::Io`] when it is called off, or the system has no thread to spare.
+    ///
+    /// # Panics
+    ///
+    /// If `work` does.
+    pub(crate) async fn on_helper<T: Send + 'static>(
+        &self,
+        phase: Phase,
+        limit: WaitLimit<'_>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        if self.is_blocking() && limit.is_endless() {
+            return Ok(work());
+        }
+        limit.deadline.remaining().map_err(|_| Error::Timeout(phase))?;
+        let (reporter, reports) = reports(limit.cancellation).await;
+        let helper = spawn(phase, move || reporter.done(panic::catch_unwind(AssertUnwindSafe(work))))?;
+        let done = self.receive(phase, reports, limit.deadline).await?;
+        if self.is_blocking() {
+            // It has nothing left to do but to end. A step does not wait even for that.
+            let _ = helper.join();
+        }
+        done.or_else(|panic| panic::resume_unwind(panic))
+    }
+
+    /// The same for what has a deadline of its own: in the call, where that may wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`on_helper`](Self::on_helper).
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        phase: Phase,
+        limit: WaitLimit<'_>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        match self {
+            Self::Blocking => Ok(work()),
+            Self::Stepping(_) => self.on_helper(phase, limit, work).await,
+        }
+    }
+
+    /// What a helper thread reports.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] with the phase; [`Error::Io`] when it is called off.
+    pub(super) async fn receive<T>(&self, phase: Phase, reports: Reports<T>, deadline: Deadline) -> Result<T> {
+        let report = match self {
+            Self::Blocking => reports.wait(deadline),
+            Self::Stepping(awaited) => loop {
+                match reports.receiver.try_recv() {
+                    Ok(report) => break Some(report),
+                    Err(TryRecvError::Disconnected) => break None,
+                    Err(TryRecvError::Empty) if awaited.helper(deadline).await.is_err() => break None,
+                    Err(TryRecvError::Empty) => {}
+                }
+            },
+        };
+        match report {
+            Some(Report::Done(done)) => Ok(done),
+            Some(Report::CalledOff) => Err(Error::Io { phase, error: called_off() }),
+            None => Err(Error::Timeout(phase)),
+        }
+    }
+}
+
+impl Awaited {
+    /// What is waited for now.
+    pub(crate) fn state(&self) -> AwaitedState {
+        self.lock().clone()
+    }
+
+    /// Leaves the rest to the next step.
+    pub(super) async fn note(&self, state: AwaitedState) {
+        *self.lock() = state;
+        let mut is_next_step = false;
+        future::poll_fn(|_| if mem::replace(&mut is_next_step, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+        *self.lock() = AwaitedState::default();
+    }
+
+    /// Waits for a stream, and for what TLS has to send there.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when the deadline has passed.
+    async fn stream(
+        &self,
+        stream: &Stream,
+        source: fn(Arc<dyn Transport>) -> Source,
+        deadline: Deadline,
+    ) -> io::Result<()> {
+        deadline.remaining()?;
+        let mut source = source(Arc::clone(stream.transport()));
+        if stream.has_output() {
+            source = source.and_writing();
+        }
+        self.note(AwaitedState { sources: vec![source], until: deadline.instant(), has_helper: false }).await;
+        Ok(())
+    }
+
+    /// Waits for a helper thread.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when the deadline has passed.
+    async fn helper(&self, deadline: Deadline) -> io::Result<()> {
+        deadline.remaining()?;
+        self.note(AwaitedState { sources: Vec::new(), until: deadline.instant(), has_helper: true }).await;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, AwaitedState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What ends the wait for a helper thread.
+enum Report<T> {
+    Done(T),
+    CalledOff,
+}
+
+/// Tells whoever waits for a helper thread what came of it.
+pub(super) struct Reporter<T> {
+    sender: Sender<Report<T>>,
+    waker: Waker,
+}
+
+/// Where that arrives.
+pub(super) struct Reports<T> {
+    receiver: Receiver<Report<T>>,
+    _watch: Option<Watch>,
+}
+
+/// To wait for a helper thread, until that is called off.
+pub(super) async fn reports<T: Send + 'static>(cancellation: Option<&Cancellation>) -> (Reporter<T>, Reports<T>) {
+    let waker = future::poll_fn(|context| Poll::Ready(context.waker().clone())).await;
+    let (sender, receiver) = mpsc::channel();
+    let reporter = Reporter { sender, waker };
+    let watch = cancellation.map(|cancellation| {
+        let reporter = reporter.clone();
+        cancellation.watch(move || reporter.send(Report::CalledOff))
+    });
+    (reporter, Reports { receiver, _watch: watch })
+}
+
+impl<T> Reporter<T> {
+    /// The work is done.
+    pub(super) fn done(&self, done: T) {
+        self.send(Report::Done(done));
+    }
+
+    fn send(&self, report: Report<T>) {
+        // Nobody may be waiting any more.
+        let _ = self.sender.send(report);
+        self.waker.wake_by_ref();
+    }
+}
+
+impl<T> Clone for Reporter<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), waker: self.waker.clone() }
+    }
+}
+
+impl<T> Reports<T> {
+    fn wait(&self, deadline: Deadline) -> Option<Report<T>> {
+        let rest = deadline.remaining().ok()?.unwrap_or(Duration::MAX);
+        self.receiver.recv_timeout(rest).ok()
+    }
+}
+
+/// A helper thread.
+///
+/// # Errors
+///
+/// [`Error::Io`] with the phase when the system has no thread to spare.
+pub(super) fn spawn(phase: Phase, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
+    let named = thread::Builder::new().name("websocket-sync helper".to_owned());
+    named.spawn(work).map_err(|error| Error::Io { phase, error })
+}

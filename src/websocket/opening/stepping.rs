@@ -1,0 +1,165 @@
+//! An opening in an event loop.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use super::Opener;
+use crate::cancellation::{Cancellation, Watch};
+use crate::error::Result;
+use crate::net::{Awaited, Source, WaitMode};
+use crate::options::{ConnectOptions, Timeouts};
+use crate::url::Target;
+use crate::websocket::{ActiveConnection, WebSocket, cancelled, not_connected};
+
+/// How often there is a step while nothing tells that it has something to do.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// An opening under way that never waits: name lookup, connecting, proxy, TLS, HTTP, redirects and challenges go on with each
+/// [`step`](Self::step), from a loop of your own. [`ConnectOptions::start`] begins it.
+///
+/// Between two steps the loop waits for the [sources](Self::sources), and until [`next_step`](Self::next_step) at most. Both change with
+/// each step. What cannot be done without waiting is done by helper threads: name lookups, a [resolver](ConnectOptions::resolver), a
+/// [header provider](ConnectOptions::header_provider), a hook of [`dial_with`](ConnectOptions::dial_with), and the files of
+/// certificates, the first time. [`on_wake`](Self::on_wake) tells the loop when they are done.
+///
+/// The [open timeout](ConnectOptions::open_timeout) counts from the start. Dropping it gives up.
+///
+/// In a loop that has other things to do, and looks at its sockets now and then:
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use websocket_sync::ConnectOptions;
+///
+/// let mut opening = ConnectOptions::new().start("wss://game.example/")?;
+/// let mut ws = loop {
+///     if let Some(ws) = opening.step()? {
+///         break ws;
+///     }
+///     draw();
+///     std::thread::sleep(Duration::from_millis(16));
+/// };
+/// # fn draw() {}
+/// # let _ = ws.try_recv();
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+///
+/// With `poll`, see the example `opening` of this crate.
+pub struct Opening {
+    options: ConnectOptions,
+    timeouts: Timeouts,
+    /// None when it is over.
+    machine: Option<Machine>,
+    awaited: Arc<Awaited>,
+    wake: Arc<WakeHook>,
+    _watch: Option<Watch>,
+}
+
+/// The state machine that the compiler makes of [`Opener::connect`].
+type Machine = Pin<Box<dyn Future<Output = Result<ActiveConnection>> + Send>>;
+
+impl Opening {
+    fn new(options: ConnectOptions, url: &str) -> Result<Self> {
+        let timeouts = options.settings().timeouts();
+        let awaited = Arc::<Awaited>::default();
+        let opener = Opener::new(options.clone(), timeouts, WaitMode::Stepping(Arc::clone(&awaited)))?;
+        let target = Target::parse(url)?;
+        let machine: Machine = Box::pin(async move { opener.connect(target).await });
+        let wake = Arc::<WakeHook>::default();
+        let cancelled = Arc::clone(&wake);
+        let watch = options.settings().cancellation.as_ref().map(|it| it.watch(move || cancelled.wake_by_ref()));
+        Ok(Self { options, timeouts, machine: Some(machine), awaited, wake, _watch: watch })
+    }
+
+    /// Calls `wake` from other threads when the next step has something to do that no source tells: a helper thread is done, or the
+    /// opening was [called off](ConnectOptions::cancellation). It must not wait, nor ask the [`Cancellation`] that calls it. A second one
+    /// is ignored.
+    ///
+    /// Default: nothing; [`next_step`](Self::next_step) is 20 ms away at most while a helper thread is at work.
+    pub fn on_wake(self, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        let _ = self.wake.0.set(Box::new(wake));
+        self
+    }
+
+    /// Goes on as far as that is possible without waiting: `None` says that there is more to come. After a connection or an error it is
+    /// over.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ConnectOptions::connect`]. [`Error::Closed`](crate::Error::Closed) when it was over before.
+    ///
+    /// # Panics
+    ///
+    /// When a hook of the user's does, such as the [resolver](ConnectOptions::resolver). Then it is over.
+    pub fn step(&mut self) -> Result<Option<WebSocket>> {
+        let Some(mut machine) = self.machine.take() else { return Err(not_connected()) };
+        if self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
+            return Err(cancelled());
+        }
+        let waker = Waker::from(Arc::clone(&self.wake));
+        let Poll::Ready(opened) = machine.as_mut().poll(&mut Context::from_waker(&waker)) else {
+            self.machine = Some(machine);
+            return Ok(None);
+        };
+        let (options, timeouts) = (self.options.clone(), self.timeouts);
+        Ok(Some(WebSocket { options, timeouts, connection: Some(opened?) }))
+    }
+
+    /// The sockets that it waits for: while it connects one for each address that is tried, later one, and none during a name lookup.
+    pub fn sources(&self) -> Vec<Source> {
+        self.awaited.state().sources
+    }
+
+    /// When the next step is due, whatever the sources say; it may have passed. `None` for no such time.
+    pub fn next_step(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let awaited = self.awaited.state();
+        let is_told = if awaited.has_helper { self.wake.0.get().is_some() } else { true };
+        let has_nothing = !awaited.has_helper && awaited.sources.is_empty() && awaited.until.is_none();
+        if has_nothing {
+            // It has not begun, or is over.
+            return self.machine.is_some().then_some(now);
+        }
+        let is_told = is_told && awaited.sources.iter().all(Source::can_be_polled);
+        let look = (!is_told).then(|| now + LOOK_INTERVAL);
+        awaited.until.into_iter().chain(look).min()
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("awaited", &self.awaited).finish_non_exhaustive()
+    }
+}
+
+/// What wakes the loop.
+#[derive(Default)]
+struct WakeHook(OnceLock<Box<dyn Fn() + Send + Sync>>);
+
+impl Wake for WakeHook {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let Some(wake) = self.0.get() {
+            wake();
+        }
+    }
+}
+
+impl ConnectOptions {
+    /// Begins to open a connection from an event loop: nothing is waited for, here and in the steps that follow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Url`](crate::Error::Url) and [`Error::Options`](crate::Error::Options) for what was asked. All else is told by
+    /// [`Opening::step`].
+    pub fn start(&self, url: &str) -> Result<Opening> {
+        Opening::new(self.clone(), url)
+    }
+}

@@ -27,7 +27,7 @@
 //! | wait in a loop of your own | [`ConnectOptions::start`], [`WebSocket::try_recv`] and its kin |
 //! | compress | [`ConnectOptions::deflate`] |
 //! | serve the other role | [`WebSocket::accept`] |
-//! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::from_open`] |
+//! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::dial_with`], [`ConnectOptions::from_open`] |
 //! | see what went wrong | [`Error`], [`CloseInfo`] |
 //! | see what goes over the wire | [`enable_trace`], [`TraceSink`] |
 //! | do without all of this | [`protocol`]: both roles, no I/O |
@@ -86,8 +86,8 @@ pub use crate::error::{
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Interest, Source, Transport};
 pub use crate::options::{
-    ConnectOptions, Family, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion, default_timeout,
-    set_default_timeout,
+    ConnectOptions, Family, Hop, Proxy, SocketOptions, SystemRoots, TlsBackend, TlsOptions, TlsVersion,
+    default_timeout, set_default_timeout,
 };
 pub use crate::protocol::handshake::{Headers, Response};
 pub use crate::protocol::{CloseCode, Frame, Opcode};

@@ -337,7 +337,7 @@ fn at(place: impl fmt::Display, error: io::Error) -> io::Error {
     }
 }
 
-fn failed(error: io::Error) -> Error {
+pub(super) fn failed(error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::TimedOut => Error::Timeout(Phase::Connect),
         _ => Error::Io { phase: Phase::Connect, error },

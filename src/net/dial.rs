@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use super::connect::{Dialer, Endpoint};
+use super::connect::{self, Dialer, Endpoint};
 use super::proxy;
 use super::stream::Stream;
 use super::tls;
 use super::transport::Transport;
 use super::wait_mode::WaitLimit;
 use crate::error::{Phase, Result};
-use crate::options::TlsOptions;
+use crate::options::{Dial, Hook, Hop, TlsOptions};
 use crate::url::Target;
 
 impl Dialer<'_> {
@@ -23,6 +23,11 @@ impl Dialer<'_> {
         if target.secure {
             // Certificates that cannot be read are told before anyone is bothered.
             self.prepare_tls(&self.settings().tls).await?;
+        }
+        if let Some(dial) = self.settings().dial.clone() {
+            let transport = self.dial_with(dial, target).await?;
+            let stream = self.watched(Stream::from(transport));
+            return self.upgrade(stream, target).await;
         }
         let stream = match proxy::choose(self, target).await? {
             Some(hop) => hop.tunnel(target, self).await?,
@@ -64,6 +69,15 @@ impl Dialer<'_> {
         let cancellation = self.settings().cancellation.clone();
         let prepare = move || tls::prepare(&options, WaitLimit { deadline, cancellation: cancellation.as_ref() });
         self.mode.on_helper(Phase::Tls, self.limit(), prepare).await?
+    }
+
+    /// Has a hook of the user's connect.
+    async fn dial_with(&mut self, dial: Hook<Dial>, target: &Target) -> Result<Box<dyn Transport>> {
+        let start = Instant::now();
+        let hop = Hop::new(target, self.deadline.instant());
+        let transport = self.mode.on_helper(Phase::Connect, self.limit(), move || (dial.0)(&hop)).await?;
+        self.timings.connect = Some(start.elapsed());
+        transport.map_err(connect::failed)
     }
 
     async fn upgrade(&mut self, stream: Stream, target: &Target) -> Result<Stream> {

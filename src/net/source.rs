@@ -57,6 +57,22 @@ impl Source {
         self.transport.as_socket()
     }
 
+    /// Waits for one of these, or until it is woken.
+    #[cfg(stepped_opening)]
+    pub(crate) fn poll(sources: &[Self], wakes: &std::os::unix::net::UnixStream, until: Option<std::time::Instant>) {
+        use rustix::event::{PollFd, PollFlags};
+
+        let polled = sources.iter().filter_map(|source| {
+            let fd = source.as_fd()?;
+            let read = if source.wants_read { PollFlags::IN } else { PollFlags::empty() };
+            let write = if source.wants_write { PollFlags::OUT } else { PollFlags::empty() };
+            Some(PollFd::from_borrowed_fd(fd, read | write))
+        });
+        let timeout = until.map(|until| until.saturating_duration_since(std::time::Instant::now()));
+        let mut polled: Vec<_> = polled.chain([PollFd::new(wakes, PollFlags::IN)]).collect();
+        super::poll::poll(&mut polled, timeout).expect("sockets can be polled");
+    }
+
     /// Whether a loop can poll it.
     pub(crate) fn can_be_polled(&self) -> bool {
         #[cfg(unix)]

@@ -7,6 +7,7 @@
 use std::future::{self, Future};
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -30,9 +31,16 @@ pub(crate) enum WaitMode {
     Stepping(Arc<Awaited>),
 }
 
+/// How often is read in one step: a peer that never stops must not keep the loop from its other connections.
+const MAX_READS: u32 = 64;
+
 /// What an opening that steps waits for.
 #[derive(Debug, Default)]
-pub(crate) struct Awaited(Mutex<AwaitedState>);
+pub(crate) struct Awaited {
+    state: Mutex<AwaitedState>,
+    /// Of this step.
+    reads: AtomicU32,
+}
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AwaitedState {
@@ -78,10 +86,14 @@ impl WaitMode {
     /// Those of [`Stream::read`].
     pub(crate) async fn read(&self, stream: &Stream, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
         let Self::Stepping(awaited) = self else { return stream.read(buf, deadline) };
+        deadline.remaining()?;
         loop {
             match stream.read(buf, Deadline::NOW) {
                 Err(error) if is_timeout(&error) => awaited.stream(stream, Source::reading, deadline).await?,
-                result => return result,
+                result => {
+                    awaited.count_read().await;
+                    return result;
+                }
             }
         }
     }
@@ -192,7 +204,19 @@ impl Awaited {
         *self.lock() = state;
         let mut is_next_step = false;
         future::poll_fn(|_| if mem::replace(&mut is_next_step, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// Begins a step: nothing is waited for.
+    pub(crate) fn clear(&self) {
         *self.lock() = AwaitedState::default();
+        self.reads.store(0, Ordering::Relaxed);
+    }
+
+    /// Leaves the rest to the next step, which is due at once, if this one has read enough.
+    async fn count_read(&self) {
+        if self.reads.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_READS {
+            self.note(AwaitedState { until: Some(Instant::now()), ..AwaitedState::default() }).await;
+        }
     }
 
     /// Waits for a stream, and for what TLS has to send there.
@@ -227,7 +251,7 @@ impl Awaited {
     }
 
     fn lock(&self) -> MutexGuard<'_, AwaitedState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

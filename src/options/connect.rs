@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::dial::Dial;
 use super::{Hook, ProxySettings, SocketOptions, TlsOptions, default_timeout};
 use crate::authentication::{AllowedSchemes, Credentials};
 use crate::cancellation::Cancellation;
@@ -78,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) socket: SocketOptions,
     pub(crate) proxy: ProxySettings,
     pub(crate) resolver: Option<Hook<Resolver>>,
+    pub(crate) dial: Option<Hook<Dial>>,
     pub(crate) cancellation: Option<Cancellation>,
     pub(super) max_unsent: Option<usize>,
 }
@@ -357,6 +359,7 @@ impl fmt::Debug for Settings {
             .field("socket", &self.socket)
             .field("proxy", &self.proxy)
             .field("resolver", &self.resolver)
+            .field("dial", &self.dial)
             .field("cancellation", &self.cancellation)
             .field("max_unsent", &self.max_unsent)
             .finish()

@@ -3,6 +3,7 @@
 mod connect;
 mod cookies;
 mod default_timeout;
+mod dial;
 mod http;
 mod limits;
 mod proxy;
@@ -20,6 +21,8 @@ use std::sync::Arc;
 pub use self::connect::ConnectOptions;
 pub(crate) use self::connect::{Field, Settings, Timeouts};
 pub use self::default_timeout::{default_timeout, set_default_timeout};
+pub(crate) use self::dial::Dial;
+pub use self::dial::Hop;
 pub use self::proxy::Proxy;
 pub(crate) use self::proxy::{ProxyChoice, ProxySettings};
 pub use self::socket::{Family, SocketOptions};

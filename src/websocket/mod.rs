@@ -146,8 +146,7 @@ impl WebSocket {
     /// As for [`ConnectOptions::connect`].
     pub fn connect(&mut self, url: &str) -> Result<()> {
         self.connection = None;
-        let opener = self.opener()?;
-        self.connection = Some(block_on(opener.connect(Target::parse(url)?))?);
+        self.connection = Some(self.open(url)?);
         Ok(())
     }
 
@@ -250,6 +249,18 @@ impl WebSocket {
 }
 
 impl WebSocket {
+    #[cfg(not(stepped_opening))]
+    fn open(&self, url: &str) -> Result<ActiveConnection> {
+        let opener = self.opener()?;
+        block_on(opener.connect(Target::parse(url)?))
+    }
+
+    /// In steps, so that all tests of blocking openings test these.
+    #[cfg(stepped_opening)]
+    fn open(&self, url: &str) -> Result<ActiveConnection> {
+        Opening::new(self.options.clone(), self.timeouts, url)?.finish()
+    }
+
     fn opener(&self) -> Result<Opener> {
         Opener::new(self.options.clone(), self.timeouts, WaitMode::Blocking)
     }

@@ -54,9 +54,9 @@ const ROOMS: &[Room] = &[
         not_std: &["std::net::TcpListener", "std::net::TcpStream", "std::thread"],
     },
     Room {
-        // Values only: a ready connector, and hooks that are handed a socket.
+        // Values only: a ready connector, and hooks that are handed a socket or give a stream.
         modules: &["options"],
-        uses: &["authentication", "cancellation", "cookies", "error", "options", "protocol", "url"],
+        uses: &["authentication", "cancellation", "cookies", "error", "net::Transport", "options", "protocol", "url"],
         crates: &["native_tls", "rustls", "socket2"],
         not_std: &["std::net::TcpListener", "std::os", "std::thread"],
     },

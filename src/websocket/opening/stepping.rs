@@ -63,8 +63,7 @@ pub struct Opening {
 type Machine = Pin<Box<dyn Future<Output = Result<ActiveConnection>> + Send>>;
 
 impl Opening {
-    fn new(options: ConnectOptions, url: &str) -> Result<Self> {
-        let timeouts = options.settings().timeouts();
+    pub(in crate::websocket) fn new(options: ConnectOptions, timeouts: Timeouts, url: &str) -> Result<Self> {
         let awaited = Arc::<Awaited>::default();
         let opener = Opener::new(options.clone(), timeouts, WaitMode::Stepping(Arc::clone(&awaited)))?;
         let target = Target::parse(url)?;
@@ -96,17 +95,41 @@ impl Opening {
     ///
     /// When a hook of the user's does, such as the [resolver](ConnectOptions::resolver). Then it is over.
     pub fn step(&mut self) -> Result<Option<WebSocket>> {
+        let Some(connection) = self.advance()? else { return Ok(None) };
+        Ok(Some(WebSocket { options: self.options.clone(), timeouts: self.timeouts, connection: Some(connection) }))
+    }
+
+    fn advance(&mut self) -> Result<Option<ActiveConnection>> {
         let Some(mut machine) = self.machine.take() else { return Err(not_connected()) };
+        self.awaited.clear();
         if self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
             return Err(cancelled());
         }
         let waker = Waker::from(Arc::clone(&self.wake));
-        let Poll::Ready(opened) = machine.as_mut().poll(&mut Context::from_waker(&waker)) else {
-            self.machine = Some(machine);
-            return Ok(None);
-        };
-        let (options, timeouts) = (self.options.clone(), self.timeouts);
-        Ok(Some(WebSocket { options, timeouts, connection: Some(opened?) }))
+        match machine.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(opened) => opened.map(Some),
+            Poll::Pending => {
+                self.machine = Some(machine);
+                Ok(None)
+            }
+        }
+    }
+
+    /// All steps, with `poll` between them.
+    #[cfg(stepped_opening)]
+    pub(in crate::websocket) fn finish(self) -> Result<ActiveConnection> {
+        use std::io::Write;
+        use std::os::unix::net::UnixStream;
+
+        let (wakes, wake) = UnixStream::pair().expect("a pair of sockets");
+        wake.set_nonblocking(true).expect("it is one of ours");
+        let mut opening = self.on_wake(move || drop((&wake).write(&[0])));
+        loop {
+            if let Some(connection) = opening.advance()? {
+                return Ok(connection);
+            }
+            Source::poll(&opening.sources(), &wakes, opening.next_step());
+        }
     }
 
     /// The sockets that it waits for: while it connects one for each address that is tried, later one, and none during a name lookup.
@@ -160,6 +183,6 @@ impl ConnectOptions {
     /// [`Error::Url`](crate::Error::Url) and [`Error::Options`](crate::Error::Options) for what was asked. All else is told by
     /// [`Opening::step`].
     pub fn start(&self, url: &str) -> Result<Opening> {
-        Opening::new(self.clone(), url)
+        Opening::new(self.clone(), self.settings().timeouts(), url)
     }
 }

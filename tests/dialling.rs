@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use support::{at_deadline, at_once, bounded, by_deadline, closed, ms};
+use support::{at_deadline, at_once, bounded, by_deadline, closed, ms, timed};
 use websocket_sync::{
     Cancellation, CloseCause, ConnectOptions, Error, HalfDuplex, Message, Phase, SocketOptions, WebSocket, socket2,
 };
@@ -71,7 +71,7 @@ mod black_holes {
     use std::net::Ipv6Addr;
 
     use super::*;
-    use crate::support::{BlackHole, timed};
+    use crate::support::BlackHole;
 
     const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -295,7 +295,7 @@ fn cancelled(cancellation: &Cancellation, open: impl FnOnce() -> Result<WebSocke
             cancellation.cancel();
         }
     });
-    let (result, took) = support::timed(|| by_deadline(LATER + ms(50) - support::SLACK, open));
+    let (result, took) = timed(|| by_deadline(LATER + ms(50) - support::SLACK, open));
     assert_eq!(closed(result).cause, CloseCause::Cancelled);
     assert!(took >= LATER - ms(5), "it ended by itself after {took:?}");
     canceller.join().unwrap();
@@ -398,12 +398,15 @@ fn what_has_been_opened_is_not_touched() {
 fn a_cancel_at_any_moment_leaves_a_connection_that_works_or_none() {
     bounded(60, || {
         let url = format!("ws://localhost:{}/", echo_server().port());
+        let opens = |_| timed(|| ConnectOptions::new().connect(&url).unwrap()).1;
+        // From before the first step to long after the last one.
+        let last_cancel = 3 * (0..5).map(opens).max().unwrap();
         let mut opened = 0;
         for round in 0..300 {
             let cancellation = Cancellation::new();
             let options = ConnectOptions::new().cancellation(&cancellation);
             let canceller = thread::spawn(move || {
-                thread::sleep(Duration::from_micros(10 * round));
+                thread::sleep(round * last_cancel / 300);
                 cancellation.cancel();
             });
             match options.connect(&url) {

@@ -90,6 +90,9 @@ fn unplugged() -> Error {
 }
 
 /// A Unix socket of a path that no system has room for.
+/// What is wrong with a Unix socket whose path is too long.
+const UNIX_SOCKET: &str = if cfg!(unix) { "path must be shorter than SUN_LEN" } else { "Unix sockets are for Unix" };
+
 fn overlong() -> Error {
     ConnectOptions::new().connect(&format!("ws+unix:///{}", "x".repeat(500))).unwrap_err()
 }
@@ -241,7 +244,7 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             row(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
             retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
             Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
-            Row { source: Some("path must be shorter than SUN_LEN"), ..row(overlong(), "connecting failed") },
+            Row { source: Some(UNIX_SOCKET), ..row(overlong(), "connecting failed") },
             row(io::Error::other("disk full"), "disk full"),
             retryable(silent(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),

@@ -17,8 +17,7 @@ use support::site::{Site, fields, found, open, path, status};
 use support::{at_once, bounded, by_deadline, ms};
 use tls_peer::{Authority, Validity, accept};
 use websocket_sync::{
-    Cancellation, CloseCause, ConnectOptions, Error, Phase, RedirectError, RedirectProblem, TlsOptions, UrlError,
-    WebSocket,
+    Cancellation, CloseCause, ConnectOptions, Error, RedirectError, RedirectProblem, TlsOptions, UrlError, WebSocket,
 };
 
 /// Two origins, `a` and `b`.
@@ -359,7 +358,7 @@ fn all_hops_have_one_deadline() {
         });
         let options = ConnectOptions::new().redirect_limit(1000).open_timeout(ms(200));
         let result = by_deadline(ms(200), || options.connect(&site.url("/")));
-        assert!(matches!(result, Err(Error::Timeout(Phase::Handshake))), "{result:?}");
+        assert!(matches!(result, Err(Error::Timeout(_))), "{result:?}");
         assert!(site.heads().len() > 1);
     });
 }

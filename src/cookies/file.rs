@@ -49,7 +49,7 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
         let (temporary, mut file) = create_temporary(path)?;
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
         drop(file);
-        match written.and_then(|()| fs::rename(&temporary, path)) {
+        match written.and_then(|()| replace(&temporary, path)) {
             Ok(()) => return Ok(()),
             // Another process took the file for an abandoned one.
             Err(error) if error.kind() == io::ErrorKind::NotFound && retries.next().is_some() => {}
@@ -57,6 +57,17 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
                 let _ = fs::remove_file(&temporary);
                 return Err(error);
             }
+        }
+    }
+}
+
+/// Renames. Windows refuses that for as long as another thread or process has the same in hand.
+fn replace(temporary: &Path, path: &Path) -> io::Result<()> {
+    let mut retries = 0..if cfg!(windows) { MAX_RETRIES } else { 0 };
+    loop {
+        match fs::rename(temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && retries.next().is_some() => {}
+            result => return result,
         }
     }
 }

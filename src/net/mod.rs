@@ -3,6 +3,8 @@
 mod connect;
 pub(crate) mod deadline;
 pub(crate) mod dial;
+#[cfg(any(not(target_os = "linux"), portable_io))]
+mod drained;
 pub(crate) mod exchange;
 mod half_duplex;
 mod poll;

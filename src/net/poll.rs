@@ -21,33 +21,36 @@ use crate::sync::now;
 /// The longest wait that `poll` takes everywhere: macOS and Windows count it in milliseconds, in an `int`.
 const LONGEST_POLL: Duration = Duration::from_millis(i32::MAX as u64);
 
-/// How often a wait on Windows has the socket looked at: nothing says that a `shutdown` in another thread ends a WSAPoll, as it ends
-/// a recv.
-const SLICE: Option<Duration> = if cfg!(windows) { Some(Duration::from_millis(250)) } else { None };
+/// How often a wait on Windows looks whether another thread has shut the socket down: nothing says that this ends a WSAPoll, as it
+/// ends a recv.
+const SLICE: Option<Duration> = if cfg!(windows) { Some(Duration::from_millis(50)) } else { None };
 
 /// The longest time between two looks at a transport that says "ready" and gives EAGAIN.
 const LONGEST_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until a socket is ready, has failed or was hung up: `true`; or until the deadline: `false`. Looks once if that has passed.
+/// Waits until a socket is ready, has failed, was hung up or shut down: `true`; or until the deadline: `false`. Looks once if that has
+/// passed.
 ///
 /// # Errors
 ///
 /// What the operating system says, but for EINTR.
-pub(super) fn wait(socket: &socket2::Socket, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+pub(super) fn wait(
+    socket: &socket2::Socket,
+    interest: Interest,
+    deadline: Option<Instant>,
+    is_shut_down: impl Fn() -> bool,
+) -> io::Result<bool> {
     let flags = match interest {
         Interest::Read => PollFlags::IN,
         Interest::Write => PollFlags::OUT,
     };
     loop {
         let rest = deadline.map(|deadline| deadline.saturating_duration_since(now()));
-        if poll(&mut [PollFd::new(socket, flags)], rest.into_iter().chain(SLICE).min())? > 0 {
+        if is_shut_down() || poll(&mut [PollFd::new(socket, flags)], rest.into_iter().chain(SLICE).min())? > 0 {
             return Ok(true);
         }
         if is_over(deadline) {
             return Ok(false);
-        }
-        if SLICE.is_some() {
-            return Ok(true);
         }
     }
 }

@@ -8,10 +8,14 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(windows)]
 use std::os::windows::io::{AsSocket, BorrowedSocket};
+#[cfg(any(not(target_os = "linux"), portable_io))]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
+#[cfg(any(not(target_os = "linux"), portable_io))]
+use super::drained::Drained;
 use super::poll;
 #[cfg(all(target_os = "linux", not(portable_io)))]
 use super::timed_read::{self, ReadTimeout};
@@ -28,6 +32,11 @@ pub(crate) struct Socket {
     pub(super) inner: socket2::Socket,
     #[cfg(all(target_os = "linux", not(portable_io)))]
     pub(super) read_timeout: ReadTimeout,
+    #[cfg(any(not(target_os = "linux"), portable_io))]
+    drained: Drained,
+    /// Writing was shut down.
+    #[cfg(any(not(target_os = "linux"), portable_io))]
+    is_write_ended: AtomicBool,
 }
 
 impl Socket {
@@ -43,6 +52,10 @@ impl Socket {
             inner: socket,
             #[cfg(all(target_os = "linux", not(portable_io)))]
             read_timeout: ReadTimeout::unknown(),
+            #[cfg(any(not(target_os = "linux"), portable_io))]
+            drained: Drained::default(),
+            #[cfg(any(not(target_os = "linux"), portable_io))]
+            is_write_ended: AtomicBool::new(false),
         }
     }
 
@@ -53,16 +66,26 @@ impl Socket {
     }
 }
 
+/// Reads what has arrived, whatever the mode of the socket.
+#[cfg(unix)]
+#[inline]
+fn receive(socket: &socket2::Socket, buf: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::net::recv(socket, buf, rustix::net::RecvFlags::DONTWAIT)?.0)
+}
+
+#[cfg(not(unix))]
+fn receive(mut socket: &socket2::Socket, buf: &mut [u8]) -> io::Result<usize> {
+    socket.set_nonblocking(true)?;
+    socket.read(buf)
+}
+
 impl Transport for Socket {
     #[inline]
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        #[cfg(unix)]
-        return Ok(rustix::net::recv(&self.inner, buf, rustix::net::RecvFlags::DONTWAIT)?.0);
-        #[cfg(not(unix))]
-        {
-            self.inner.set_nonblocking(true)?;
-            (&self.inner).read(buf)
-        }
+        #[cfg(all(target_os = "linux", not(portable_io)))]
+        return receive(&self.inner, buf);
+        #[cfg(any(not(target_os = "linux"), portable_io))]
+        self.drained.read(buf, |buf| receive(&self.inner, buf))
     }
 
     #[cfg(unix)]
@@ -81,7 +104,14 @@ impl Transport for Socket {
     }
 
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        poll::wait(&self.inner, interest, deadline)
+        #[cfg(all(target_os = "linux", not(portable_io)))]
+        let is_shut_down = || false; // poll says so
+        #[cfg(any(not(target_os = "linux"), portable_io))]
+        let is_shut_down = || match interest {
+            Interest::Read => self.drained.is_ended(),
+            Interest::Write => self.is_write_ended.load(Ordering::Acquire),
+        };
+        poll::wait(&self.inner, interest, deadline, is_shut_down)
     }
 
     #[cfg(all(target_os = "linux", not(portable_io)))]
@@ -91,6 +121,15 @@ impl Transport for Socket {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        #[cfg(any(not(target_os = "linux"), portable_io))]
+        {
+            if how != Shutdown::Read {
+                self.is_write_ended.store(true, Ordering::Release);
+            }
+            if how != Shutdown::Write {
+                return self.drained.end(|buf| receive(&self.inner, buf), || self.inner.shutdown(how));
+            }
+        }
         self.inner.shutdown(how)
     }
 

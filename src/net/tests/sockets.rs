@@ -72,6 +72,18 @@ fn a_read_waits_for_bytes_and_no_longer_than_its_deadline() {
 }
 
 #[test]
+fn what_has_arrived_before_a_shutdown_can_be_read_after_it() {
+    let (client, server) = pair();
+    client.try_write(b"hello").unwrap();
+    assert!(server.wait(Interest::Read, after(10_000)).unwrap());
+    server.shutdown(Shutdown::Both).unwrap();
+    let mut buf = [0; 8];
+    assert_eq!(server.try_read(&mut buf).unwrap(), 5);
+    assert!(server.wait(Interest::Read, None).unwrap());
+    assert_eq!(server.try_read(&mut buf).unwrap(), 0);
+}
+
+#[test]
 fn a_wait_ends_with_readiness_and_at_its_deadline() {
     let (client, server) = pair();
     for ms in [0, 50, 700] {

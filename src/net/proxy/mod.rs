@@ -1,21 +1,16 @@
 //! The way to a server through a proxy: which proxy, and how it is made to connect.
 
-mod environment;
+mod choice;
 mod http;
-mod no_proxy;
 mod socks;
-mod socks4;
-mod socks5;
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use self::environment::Variables;
-use self::socks::SocksExchange;
-use self::socks4::Socks4Address;
-use self::socks5::Socks5Address;
+pub(super) use self::choice::choose;
+use self::socks::{Socks4Address, Socks5Address, SocksExchange};
 use super::connect::{Dialer, Endpoint};
 use super::deadline::{Deadline, is_timeout};
 use super::exchange::stream_error;
@@ -24,7 +19,7 @@ use super::stream::Stream;
 use super::tls;
 use crate::authentication::Credentials;
 use crate::error::{Error, Phase, ProxyError, Result};
-use crate::options::{ConnectOptions, Proxy, ProxyChoice, TlsOptions};
+use crate::options::{Proxy, TlsOptions};
 use crate::url::{ProxyScheme, ProxyUrl, Target};
 
 /// How many of a server's addresses a proxy is asked to try.
@@ -35,40 +30,6 @@ pub(super) struct ProxyHop {
     url: ProxyUrl,
     headers: Vec<(String, Vec<u8>)>,
     tls: TlsOptions,
-}
-
-/// The proxy through which a server is to be reached, if it is by one.
-///
-/// # Errors
-///
-/// [`ProxyError::Url`] for what is no proxy, and the other errors of [`ProxyError`] for what this proxy could not be
-/// told: nobody is bothered for nothing.
-pub(super) async fn choose(dialer: &Dialer<'_>, target: &Target) -> Result<Option<ProxyHop>> {
-    let Some(hop) = choose_from(target, dialer.options, &environment::of_process)? else { return Ok(None) };
-    hop.check(target)?;
-    if hop.url.scheme == ProxyScheme::Https {
-        dialer.prepare_tls(&hop.tls).await?;
-    }
-    Ok(Some(hop))
-}
-
-fn choose_from(target: &Target, options: &ConnectOptions, variables: Variables<'_>) -> Result<Option<ProxyHop>> {
-    let settings = &options.settings().proxy;
-    let is_local = target.socket_path.is_some();
-    if is_local || no_proxy::lists("bypass_proxy", settings.bypass.iter().map(String::as_str), target) {
-        return Ok(None);
-    }
-    match &settings.choice {
-        ProxyChoice::Direct => Ok(None),
-        ProxyChoice::Explicit(proxy) => ProxyHop::given(proxy).map(Some),
-        ProxyChoice::Environment => {
-            if no_proxy::lists("no_proxy", environment::no_proxy(variables).as_deref(), target) {
-                return Ok(None);
-            }
-            let found = environment::proxy(target.secure, variables)?;
-            Ok(found.map(|url| ProxyHop { url, headers: Vec::new(), tls: TlsOptions::new() }))
-        }
-    }
 }
 
 /// Without the values of header fields, which may be secret.
@@ -97,8 +58,8 @@ impl ProxyHop {
         let credentials = self.url.credentials.as_ref();
         match self.url.scheme {
             ProxyScheme::Http | ProxyScheme::Https => http::check(&self.headers, credentials)?,
-            ProxyScheme::Socks4 | ProxyScheme::Socks4a => socks4::check(&target.host, credentials)?,
-            ProxyScheme::Socks5 | ProxyScheme::Socks5h => socks5::check(&target.host, credentials)?,
+            ProxyScheme::Socks4 | ProxyScheme::Socks4a => socks::check_v4(&target.host, credentials)?,
+            ProxyScheme::Socks5 | ProxyScheme::Socks5h => socks::check_v5(&target.host, credentials)?,
         }
         Ok(())
     }
@@ -217,8 +178,8 @@ impl ProxyDialer<'_, '_> {
         let credentials = self.hop.url.credentials.as_ref();
         let socks = SocksExchange { mode: self.dialer.mode, stream, deadline: self.dialer.deadline };
         match destination {
-            SocksDestination::V4(address) => socks4::connect(socks, address, credentials).await,
-            SocksDestination::V5(address) => socks5::connect(socks, address, credentials).await,
+            SocksDestination::V4(address) => socks::connect_v4(socks, address, credentials).await,
+            SocksDestination::V5(address) => socks::connect_v5(socks, address, credentials).await,
         }
     }
 }

@@ -1,6 +1,5 @@
-//! Which proxy is taken, and every answer of a SOCKS proxy. What needs a network is in `tests/proxies.rs`.
+//! Every answer of a SOCKS proxy. What needs a network is in `tests/proxies.rs`.
 
-mod choice;
 mod socks_replies;
 
 use std::io;

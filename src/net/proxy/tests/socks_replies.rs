@@ -4,8 +4,7 @@ use super::scripted;
 use crate::authentication::Credentials;
 use crate::error::{Error, ProxyError};
 use crate::net::deadline::Deadline;
-use crate::net::proxy::socks::SocksExchange;
-use crate::net::proxy::{socks4, socks5};
+use crate::net::proxy::socks::{self, SocksExchange};
 use crate::net::stream::Stream;
 use crate::net::wait_mode::{WaitMode, block_on};
 
@@ -36,15 +35,15 @@ fn exchange(stream: &Stream) -> SocksExchange<'_> {
 
 fn four(host: &str, user: Option<&str>, says: &[u8], step: usize) -> Outcome {
     let credentials = user.map(|user| credentials(user, ""));
-    let destination = socks4::Socks4Address::by_name(host, 0x1234);
-    let connect = |stream: &_| block_on(socks4::connect(exchange(stream), destination, credentials.as_ref()));
+    let destination = socks::Socks4Address::by_name(host, 0x1234);
+    let connect = |stream: &_| block_on(socks::connect_v4(exchange(stream), destination, credentials.as_ref()));
     outcome(connect, says, step)
 }
 
 fn five(host: &str, who: Option<(&str, &str)>, says: &[u8], step: usize) -> Outcome {
     let credentials = who.map(|(user, password)| credentials(user, password));
-    let destination = socks5::Socks5Address::by_name(host, 0x1234);
-    let connect = |stream: &_| block_on(socks5::connect(exchange(stream), destination, credentials.as_ref()));
+    let destination = socks::Socks5Address::by_name(host, 0x1234);
+    let connect = |stream: &_| block_on(socks::connect_v5(exchange(stream), destination, credentials.as_ref()));
     outcome(connect, says, step)
 }
 
@@ -243,11 +242,11 @@ fn an_answer_of_version_5_that_ends_early_is_told_wherever_it_ends() {
 #[test]
 fn what_has_no_room_is_refused_before_anything_is_sent() {
     let long = "x".repeat(256);
-    assert!(matches!(socks5::check(&long, None), Err(ProxyError::Target(_))));
-    assert!(socks5::check(&long[1..], None).is_ok());
-    assert!(matches!(socks4::check(&long, None), Err(ProxyError::Target(_))));
-    assert!(matches!(socks4::check("::1", None), Err(ProxyError::Target(_))));
-    assert!(socks4::check("10.0.0.1", None).is_ok() && socks5::check("::1", None).is_ok());
+    assert!(matches!(socks::check_v5(&long, None), Err(ProxyError::Target(_))));
+    assert!(socks::check_v5(&long[1..], None).is_ok());
+    assert!(matches!(socks::check_v4(&long, None), Err(ProxyError::Target(_))));
+    assert!(matches!(socks::check_v4("::1", None), Err(ProxyError::Target(_))));
+    assert!(socks::check_v4("10.0.0.1", None).is_ok() && socks::check_v5("::1", None).is_ok());
     for (user, password, four, five) in [
         ("user", "", true, true),
         ("user", "pa55", false, true),
@@ -257,7 +256,7 @@ fn what_has_no_room_is_refused_before_anything_is_sent() {
         ("a\0b", "", false, true),
     ] {
         let who = credentials(user, password);
-        let (by_four, by_five) = (socks4::check("h", Some(&who)), socks5::check("h", Some(&who)));
+        let (by_four, by_five) = (socks::check_v4("h", Some(&who)), socks::check_v5("h", Some(&who)));
         assert_eq!((by_four.is_ok(), by_five.is_ok()), (four, five), "{user:?} {password:?}");
         for refused in [by_four, by_five].into_iter().filter_map(Result::err) {
             assert!(matches!(refused, ProxyError::Credentials(_)) && !refused.to_string().contains("pa55"));

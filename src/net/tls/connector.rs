@@ -21,7 +21,7 @@ const ALPN: &str = "http/1.1";
 /// # Errors
 ///
 /// [`Error::Options`](crate::Error::Options) for certificates and keys that cannot be read, and for what the backend cannot
-/// do; for a file that blocks those of [`files::read`](super::files::read).
+/// do; for a file that blocks those of [`pem::read_file`](super::pem::read_file).
 pub(super) fn ready<'a>(options: &'a TlsOptions, limit: WaitLimit<'_>) -> Result<&'a Ready> {
     let kept = kept(options);
     if let Some(ready) = kept.get() {

@@ -5,14 +5,10 @@
 
 mod connector;
 mod engine;
-mod facts;
-mod files;
 mod handshake;
-#[cfg(any(feature = "native-tls", feature = "rustls"))]
-mod identity;
 #[cfg(feature = "native-tls")]
 mod native;
-mod output;
+mod pem;
 mod pin;
 mod pipe;
 #[cfg(feature = "rustls")]
@@ -20,7 +16,6 @@ mod rustls;
 mod session;
 #[cfg(feature = "native-tls")]
 mod traditional_key;
-mod trust;
 
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -29,8 +24,7 @@ use std::time::Duration;
 use std::{fmt, io, mem};
 
 use self::engine::Engine;
-use self::output::TlsOutput;
-use self::session::TlsSession;
+use self::session::{TlsOutput, TlsSession};
 use super::deadline::{Deadline, SendTimer, timed_out};
 use super::stream::Stream;
 use super::wait_mode::{WaitLimit, WaitMode};

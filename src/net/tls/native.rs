@@ -10,9 +10,9 @@ use native_tls::{
 
 use super::engine::{Engine, Handshake};
 use super::handshake::{HandshakeFailure, HandshakeStep, ended};
-use super::identity::{self, Key, NO_KEY, OLD_ENCRYPTION};
+use super::pem::{self, Key, NO_KEY, OLD_ENCRYPTION};
 use super::pipe::Pipe;
-use super::{WaitLimit, refuse, traditional_key, trust};
+use super::{WaitLimit, refuse, traditional_key};
 use crate::error::{Result, TlsErrorKind};
 use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 
@@ -24,14 +24,14 @@ use crate::options::{Danger, Identity, SystemRoots, TlsOptions, TlsVersion};
 pub(super) fn connector(options: &TlsOptions, alpn: &[String], limit: WaitLimit<'_>) -> Result<TlsConnector> {
     refuse_what_rustls_only_does(options)?;
     let alpn: Vec<&str> = alpn.iter().map(String::as_str).collect();
-    let authorities = trust::read(options, limit)?;
+    let authorities = pem::read_authorities(options, limit)?;
     let mut builder = TlsConnector::builder();
     builder
         .min_protocol_version(Some(protocol(options.min_version.unwrap_or(TlsVersion::Tls12))))
         .max_protocol_version(options.max_version.map(protocol))
         .request_alpns(&alpn)
         .use_sni(true)
-        .disable_built_in_roots(trust::system_roots(options, &authorities) == SystemRoots::Excluded)
+        .disable_built_in_roots(pem::system_roots(options, &authorities) == SystemRoots::Excluded)
         .danger_accept_invalid_certs(options.invalid_certs == Danger::Accepted)
         .danger_accept_invalid_hostnames(options.invalid_hostnames == Danger::Accepted);
     for bundle in authorities {
@@ -84,10 +84,10 @@ fn read_identity(own: &Identity, password: Option<&str>, limit: WaitLimit<'_>) -
             Err(refuse(option, "the password has a NUL character"))
         }
         Identity::Pkcs12 { bundle, password } => {
-            native_tls::Identity::from_pkcs12(&identity::read(option, bundle, limit)?, password).map_err(refused)
+            native_tls::Identity::from_pkcs12(&pem::read_source(option, bundle, limit)?, password).map_err(refused)
         }
         Identity::Pem { chain, key } => {
-            let (chain, key) = identity::read_pair(option, chain, key, limit)?;
+            let (chain, key) = pem::read_pair(option, chain, key, limit)?;
             let key = pkcs8(option, &key, password)?;
             native_tls::Identity::from_pkcs8(&chain, key.as_bytes()).map_err(refused)
         }
@@ -96,9 +96,9 @@ fn read_identity(own: &Identity, password: Option<&str>, limit: WaitLimit<'_>) -
 
 /// The key as native-tls wants it.
 fn pkcs8<'a>(option: &'static str, pem: &'a [u8], password: Option<&str>) -> Result<Cow<'a, str>> {
-    match identity::key(pem) {
+    match pem::find_key(pem) {
         Some(Key::Pkcs8(key)) => Ok(Cow::Borrowed(key)),
-        Some(Key::Encrypted(key)) => Ok(Cow::Owned(traditional_key::pem(&identity::decrypt(key, password)?))),
+        Some(Key::Encrypted(key)) => Ok(Cow::Owned(traditional_key::pem(&pem::decrypt(key, password)?))),
         Some(Key::Traditional(key)) => match traditional_key::to_pkcs8(key) {
             Some(key) => Ok(Cow::Owned(traditional_key::pem(&key))),
             None => Err(refuse(option, "the key is neither PKCS#8, PKCS#1 nor SEC1 with the name of its curve")),

@@ -1,11 +1,14 @@
-//! A TLS session in memory: decrypting for the reader, encrypting for the writer, one at a time.
+//! A TLS session in memory: decrypting for the reader, encrypting for the writer, one at a time; ciphertext on its way to the peer;
+//! and what is known of the session.
 
-use std::io;
+use std::{io, mem};
 
-use super::BATCH;
 use super::engine::Engine;
-use super::output::TlsOutput;
-use crate::buffer::Window;
+use super::{BATCH, Tls};
+use crate::buffer::{Retention, Window};
+use crate::net::deadline::SendTimer;
+use crate::net::stream::Stream;
+use crate::options::TlsVersion;
 
 /// Everything that changes while bytes are encrypted or decrypted.
 pub(super) struct TlsSession {
@@ -88,5 +91,119 @@ impl TlsSession {
     /// How many bytes wait to be collected.
     pub(super) fn outgoing(&mut self) -> usize {
         self.engine.pipe().outgoing.bytes().len()
+    }
+}
+
+/// Ciphertext that TLS has let go and the stream below has not taken yet, in order.
+#[derive(Debug, Default)]
+pub(super) struct TlsOutput {
+    bytes: Vec<u8>,
+    sent: usize,
+    retention: Retention,
+}
+
+impl TlsOutput {
+    /// How many bytes have not been sent.
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    /// Whether everything has been sent.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.sent == self.bytes.len()
+    }
+
+    /// Lends the memory of this empty buffer to `outgoing`, if that is empty too, so that one large buffer does instead
+    /// of two.
+    pub(super) fn lend(&mut self, outgoing: &mut Vec<u8>) {
+        if self.is_empty() && outgoing.is_empty() {
+            self.clear();
+            mem::swap(&mut self.bytes, outgoing);
+        }
+    }
+
+    /// Moves the bytes of `outgoing` here, behind those that wait already.
+    pub(super) fn take(&mut self, outgoing: &mut Vec<u8>) {
+        if self.is_empty() {
+            self.clear();
+            mem::swap(&mut self.bytes, outgoing);
+        } else {
+            self.bytes.append(outgoing);
+        }
+    }
+
+    /// Sends everything, and waits for that. What has not been sent when it fails stays.
+    pub(super) fn send(&mut self, below: &Stream, timer: &mut SendTimer) -> io::Result<()> {
+        below.send(&self.bytes, timer, &mut self.sent)?;
+        self.clear();
+        Ok(())
+    }
+
+    /// Sends what can be sent without waiting, and says whether that is everything.
+    pub(super) fn try_send(&mut self, below: &Stream) -> io::Result<bool> {
+        while !self.is_empty() {
+            match below.try_write(&self.bytes[self.sent..])? {
+                0 => return Ok(false),
+                n => self.sent += n,
+            }
+        }
+        self.clear();
+        below.try_flush()?;
+        Ok(true)
+    }
+
+    /// Gives the memory back, if everything has been sent.
+    pub(super) fn release(&mut self) {
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    fn clear(&mut self) {
+        if !self.bytes.is_empty() {
+            let enough = self.retention.note(self.bytes.len(), self.bytes.capacity());
+            self.bytes.clear();
+            if let Some(enough) = enough {
+                self.bytes.shrink_to(enough);
+            }
+        }
+        self.sent = 0;
+    }
+}
+
+/// Each is that of the outermost layer: TLS with the server, not with a proxy. `None` without TLS, and for what the library
+/// does not tell.
+impl Stream {
+    /// The peer's certificate, in DER form.
+    pub(crate) fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.tls()?.session().engine.peer_certificate()
+    }
+
+    /// The application protocol that was agreed upon.
+    pub(crate) fn alpn(&self) -> Option<String> {
+        let protocol = self.tls()?.session().engine.alpn()?;
+        String::from_utf8(protocol).ok()
+    }
+
+    /// The version that was agreed upon.
+    pub(crate) fn tls_version(&self) -> Option<TlsVersion> {
+        self.tls()?.session().engine.version()
+    }
+
+    /// The cipher suite that was agreed upon, by its IANA name.
+    pub(crate) fn cipher_suite(&self) -> Option<String> {
+        self.tls()?.session().engine.cipher_suite()
+    }
+
+    const fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Tls(tls) => Some(tls),
+            Self::Plain(_) => None,
+        }
     }
 }

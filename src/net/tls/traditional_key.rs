@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::identity::{BEGIN, DASHES, END, PRIVATE_KEY, der};
+use super::pem::{BEGIN, DASHES, END, PRIVATE_KEY, der};
 use super::pin::{INTEGER, SEQUENCE, take};
 
 /// A key in PKCS#8 and PEM form.

@@ -3,12 +3,9 @@
 mod config;
 mod connection;
 mod error;
-mod identity;
-mod roots;
 mod session;
 #[cfg(test)]
 mod tests;
-mod verifier;
 
 use std::sync::Arc;
 

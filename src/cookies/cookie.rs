@@ -1,9 +1,12 @@
-//! One cookie: how it is read, and which requests it is for (RFC 6265, sections 5.2 to 5.4).
+//! One cookie: how it is read, and which requests it is for (RFC 6265, sections 5.1.3 to 5.4).
+
+use std::borrow::Cow;
 
 use super::date;
-use super::request_uri::RequestUri;
-use super::scope::Scope;
 use crate::error::CookieError;
+use crate::url::{Target, UrlError, canonical_host};
+use psl::Psl;
+use std::net::IpAddr;
 
 /// The largest size of name and value together, in bytes.
 const MAX_SIZE: usize = 4096;
@@ -182,78 +185,128 @@ fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cookies::request_uri;
+/// The hosts that a cookie is for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Scope {
+    /// Exactly this one.
+    Host(String),
+    /// This one and all below it.
+    Domain(String),
+}
 
-    const NOW: u64 = 1_000_000_000;
-
-    /// The cookie that `wss://h.example/a/b` sets.
-    fn set(field: &str) -> Result<Cookie, CookieError> {
-        let target = request_uri::parse("wss://h.example/a/b").unwrap();
-        Cookie::parse(field, &RequestUri::of(&target).unwrap(), NOW)
-    }
-
-    #[test]
-    fn the_end_of_a_cookie_is_computed_from_the_time_that_is_given() {
-        let table = [
-            ("a=1", None),
-            ("a=1; Max-Age=60", Some(NOW + 60)),
-            ("a=1; max-age = 60 ", Some(NOW + 60)),
-            ("a=1; Max-Age=0", Some(0)),
-            ("a=1; Max-Age=-1", Some(0)),
-            ("a=1; Max-Age=99999999999999999999999", Some(u64::MAX)),
-            ("a=1; Max-Age=18446744073709551615", Some(u64::MAX)),
-            ("a=1; Max-Age=-99999999999999999999999", Some(0)),
-            ("a=1; Max-Age=", None),
-            ("a=1; Max-Age=-", None),
-            ("a=1; Max-Age=+60", None),
-            ("a=1; Max-Age=6e1", None),
-            ("a=1; Max-Age=60; Max-Age=x", Some(NOW + 60)),
-            ("a=1; Max-Age=60; Max-Age=70", Some(NOW + 70)),
-            ("a=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
-            ("a=1; Expires=Sun, 06 Nov 1994 08:49:37 GMT; Max-Age=60", Some(NOW + 60)),
-            ("a=1; Max-Age=60; Expires=Sun, 06 Nov 1994 08:49:37 GMT", Some(NOW + 60)),
-            ("a=1; Expires=soon", None),
-        ];
-        for (field, expires) in table {
-            assert_eq!(set(field).ok().unwrap().expires, expires, "{field}");
-        }
-        let cookie = set("a=1; Max-Age=60").ok().unwrap();
-        assert!(!cookie.is_expired(NOW + 59) && cookie.is_expired(NOW + 60));
-        assert!(!set("a=1").ok().unwrap().is_expired(u64::MAX));
-    }
-
-    #[test]
-    fn paths_match_at_the_borders_of_directories() {
-        let table = [
-            ("/", "/", true),
-            ("/a", "/", true),
-            ("/a", "/a", true),
-            ("/a/", "/a", true),
-            ("/a/b", "/a", true),
-            ("/a/b", "/a/", true),
-            ("/ab", "/a", false),
-            ("/a", "/a/", false),
-            ("/A", "/a", false),
-            ("/", "/a", false),
-            ("/a%2Fb", "/a", false),
-        ];
-        for (path, above, expected) in table {
-            assert_eq!(is_at_or_below(path, above), expected, "{path} for a cookie of {above}");
+impl Scope {
+    /// The scope of a cookie that `host` sets with this `Domain` attribute (RFC 6265, section 5.3, steps 4 to 6).
+    ///
+    /// # Errors
+    ///
+    /// [`CookieError::Domain`] when it does not cover the host, [`CookieError::PublicSuffix`] when it covers hosts of other
+    /// owners.
+    pub(super) fn new(host: &str, domain: Option<&str>) -> Result<Self, CookieError> {
+        let Some(domain) = domain else { return Ok(Self::Host(host.to_owned())) };
+        let domain = canonical(domain).ok_or(CookieError::Domain)?;
+        match (domain == host, is_below(host, &domain), is_shared(&domain)) {
+            // There is nothing below an address, and what is below a public suffix belongs to others.
+            (true, _, true) => Ok(Self::Host(domain)),
+            (true, _, false) | (false, true, false) => Ok(Self::Domain(domain)),
+            (false, true, true) => Err(CookieError::PublicSuffix),
+            (false, false, _) => Err(CookieError::Domain),
         }
     }
 
-    #[test]
-    fn attributes_are_read_as_servers_write_them() {
-        let cookie = set(" a = b=c \"d\" ;\tPATH=/x;secure ; HttpOnly=no; SameSite=Lax; Partitioned;;").ok().unwrap();
-        assert_eq!((cookie.name.as_str(), cookie.value.as_deref()), ("a", Some("b=c \"d\"")));
-        assert_eq!((cookie.path.as_str(), cookie.is_secure, cookie.is_http_only), ("/x", true, true));
-        assert_eq!(set("a=; Path=/x; Path=y").ok().unwrap().path, "/a");
-        assert_eq!(set("a=; Path").ok().unwrap().path, "/a");
-        assert_eq!(set(&format!("a=; Path=/{}", "x".repeat(MAX_ATTRIBUTE))).ok().unwrap().path, "/a");
-        assert_eq!(set("a=; Domain=").ok().unwrap().scope, Scope::Host("h.example".into()));
-        assert_eq!(set("a=; Domain=h.example; Domain=").ok().unwrap().scope, Scope::Domain("h.example".into()));
+    /// A domain with all below it, or the host alone where that belongs to others, or ends with a dot. `None` if it is
+    /// no name.
+    pub(super) fn widest(domain: &str) -> Option<Self> {
+        let domain = canonical_host(without_leading_dot(domain)).ok()?;
+        Some(if domain.ends_with('.') || is_shared(&domain) { Self::Host(domain) } else { Self::Domain(domain) })
+    }
+
+    pub(super) fn covers(&self, host: &str) -> bool {
+        match self {
+            Self::Host(name) => name == host,
+            Self::Domain(name) => name == host || is_below(host, name),
+        }
+    }
+
+    /// Whether there are hosts that both are for, or would be if host and domain made no difference.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let (one, other) = (self.name(), other.name());
+        one == other || is_below(one, other) || is_below(other, one)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Host(name) | Self::Domain(name) => name,
+        }
     }
 }
+
+/// The value of a `Domain` attribute as a host is written, without the dot that it may begin with. `None` if it is no name.
+fn canonical(domain: &str) -> Option<String> {
+    canonical_host(without_leading_dot(domain)).ok().filter(|name| !name.ends_with('.'))
+}
+
+fn without_leading_dot(domain: &str) -> &str {
+    domain.strip_prefix('.').unwrap_or(domain)
+}
+
+/// Whether `host` is a name that ends with a dot and this domain.
+fn is_below(host: &str, domain: &str) -> bool {
+    !is_address(host) && host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// Whether hosts below this belong to different owners, or cannot be.
+fn is_shared(domain: &str) -> bool {
+    is_address(domain)
+        || !domain.contains('.')
+        || psl::List.suffix(domain.as_bytes()).is_none_or(|suffix| suffix.as_bytes() == domain.as_bytes())
+}
+
+/// A zone may follow the address.
+fn is_address(host: &str) -> bool {
+    host.contains(':') || host.parse::<IpAddr>().is_ok()
+}
+
+/// Host, path and whether TLS is spoken. Cookies know no ports (RFC 6265, section 8.5).
+pub(super) struct RequestUri<'a> {
+    pub(super) host: Cow<'a, str>,
+    pub(super) path: &'a str,
+    pub(super) secure: bool,
+}
+
+impl<'a> RequestUri<'a> {
+    /// # Errors
+    ///
+    /// [`CookieError::NoHost`] for a Unix socket: all of them are called `localhost`, and are servers of different owners.
+    pub(super) fn of(target: &'a Target) -> Result<Self, CookieError> {
+        if target.socket_path.is_some() {
+            return Err(CookieError::NoHost);
+        }
+        let host = match &target.zone {
+            // The same address on another link is another machine.
+            Some(zone) => Cow::Owned(format!("{}%{zone}", target.host)),
+            None => Cow::Borrowed(target.host.as_str()),
+        };
+        let path = target.resource.split('?').next().unwrap_or_default();
+        Ok(Self { host, path, secure: target.secure })
+    }
+
+    /// The directory of the path, which cookies are for that do not say (RFC 6265, section 5.1.4).
+    pub(super) fn default_path(&self) -> &'a str {
+        match self.path.rfind('/') {
+            None | Some(0) => "/",
+            Some(end) => &self.path[..end],
+        }
+    }
+}
+
+/// Reads a URL, for which `http` is as good as `ws`, and `https` as `wss`.
+pub(super) fn parse_url(url: &str) -> Result<Target, UrlError> {
+    match url.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Target::parse(&format!("ws:{rest}")),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Target::parse(&format!("wss:{rest}")),
+        _ => Target::parse(url),
+    }
+}
+
+#[cfg(test)]
+mod tests;

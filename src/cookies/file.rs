@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 use super::cookie::Cookie;
-use super::scope::Scope;
+use super::cookie::Scope;
 use super::store::Store;
 use crate::error::CookieError;
 

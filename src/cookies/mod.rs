@@ -7,8 +7,6 @@
 mod cookie;
 mod date;
 mod file;
-mod request_uri;
-mod scope;
 mod store;
 
 use std::fmt;
@@ -17,8 +15,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use self::cookie::RequestUri;
 use self::file::Saved;
-use self::request_uri::RequestUri;
 use self::store::Store;
 use crate::error::Result;
 use crate::url::Target;
@@ -124,14 +122,14 @@ impl CookieJar {
     /// assert!(matches!(error, Error::Cookie(CookieError::PublicSuffix)));
     /// ```
     pub fn set(&self, url: &str, cookie: &str) -> Result<()> {
-        let target = request_uri::parse(url)?;
+        let target = cookie::parse_url(url)?;
         Ok(self.store().set(cookie, &RequestUri::of(&target)?, now())?)
     }
 
     /// The value of the `Cookie` field for a request to this URL, of a scheme as in [`set`](Self::set). `None` when there are no
     /// cookies for it, or it is no such URL.
     pub fn cookies_for(&self, url: &str) -> Option<String> {
-        self.cookies_for_target(&request_uri::parse(url).ok()?)
+        self.cookies_for_target(&cookie::parse_url(url).ok()?)
     }
 
     /// Takes all cookies out.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::cookie::Cookie;
-use super::request_uri::RequestUri;
+use super::cookie::RequestUri;
 use crate::error::CookieError;
 
 /// The largest number of cookies of one host or domain.
@@ -206,18 +206,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cookies::request_uri;
+    use crate::cookies::cookie;
 
     const NOW: u64 = 1_000_000_000;
 
     impl Store {
         fn set_at(&mut self, url: &str, field: &str, now: u64) -> Result<(), CookieError> {
-            let target = request_uri::parse(url).unwrap();
+            let target = cookie::parse_url(url).unwrap();
             self.set(field, &RequestUri::of(&target).unwrap(), now)
         }
 
         fn header_at(&mut self, url: &str, now: u64) -> String {
-            let target = request_uri::parse(url).unwrap();
+            let target = cookie::parse_url(url).unwrap();
             self.header(&RequestUri::of(&target).unwrap(), now).unwrap_or_default()
         }
     }
@@ -340,7 +340,7 @@ mod tests {
             for (scheme, host, name, domain, more, later) in sets {
                 now += u64::from(later == 2);
                 let url = format!("{}://{}/x/", schemes[scheme], hosts[host]);
-                let target = request_uri::parse(&url).unwrap();
+                let target = cookie::parse_url(&url).unwrap();
                 let uri = RequestUri::of(&target).unwrap();
                 // Few names are set often, and one host gets more than it may have.
                 let name = if host == 0 { name } else { name % 3 };

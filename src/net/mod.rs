@@ -6,7 +6,6 @@ pub(crate) mod dial;
 #[cfg(any(not(target_os = "linux"), portable_io))]
 mod drained;
 pub(crate) mod exchange;
-mod half_duplex;
 mod poll;
 mod proxy;
 mod resolve;
@@ -31,10 +30,9 @@ mod wait_mode;
 
 pub(crate) use self::connect::Dialer;
 pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
-pub use self::half_duplex::HalfDuplex;
 pub use self::source::Source;
 pub(crate) use self::stream::Stream;
-pub use self::transport::{Interest, Transport};
+pub use self::transport::{HalfDuplex, Interest, Transport};
 pub(crate) use self::wait_mode::{Awaited, WaitLimit, WaitMode, block_on};
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,4 +1,4 @@
-//! How much the peer may send (RFC 6455, section 10.4).
+//! How much the peer may send (RFC 6455, section 10.4), and how much may wait to be sent.
 
 use super::ConnectOptions;
 use super::connect::Settings;
@@ -103,6 +103,23 @@ impl Settings {
     fn effective_frame_limit(&self) -> usize {
         let default = Limits::default().max_frame_size;
         self.frame_limit.unwrap_or_else(|| default.max(self.limits.max_message_size))
+    }
+}
+
+impl ConnectOptions {
+    /// How many bytes of [`try_send_text`](crate::WebSocket::try_send_text) and its kin may wait to be sent, frame headers
+    /// included, beyond which nothing more is taken; so it is the size of the largest message that they take, too. TLS may have up
+    /// to 64 KiB besides.
+    ///
+    /// Default: 1 MiB.
+    pub fn max_unsent(self, bytes: usize) -> Self {
+        self.with(|settings| settings.max_unsent = Some(bytes))
+    }
+}
+
+impl Settings {
+    pub(crate) fn max_unsent(&self) -> usize {
+        self.max_unsent.unwrap_or(1 << 20)
     }
 }
 

@@ -1,8 +1,6 @@
 //! What can be set before a connection is made: websocket-client's keywords. Plain values; others act on them.
 
 mod connect;
-mod cookies;
-mod default_timeout;
 mod dial;
 mod http;
 mod limits;
@@ -13,14 +11,12 @@ mod socket;
     allow(dead_code, unused_variables, reason = "no library is there to use them")
 )]
 mod tls;
-mod unsent;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub use self::connect::ConnectOptions;
+pub use self::connect::{ConnectOptions, default_timeout, set_default_timeout};
 pub(crate) use self::connect::{Field, Settings, Timeouts};
-pub use self::default_timeout::{default_timeout, set_default_timeout};
 pub(crate) use self::dial::Dial;
 pub use self::dial::Hop;
 pub use self::proxy::Proxy;

@@ -1,7 +1,7 @@
 //! Where a redirect leads: references, resolved against the URL that was asked (RFC 3986, section 5.2).
 
-use super::encoding::encode_resource;
 use super::error::excerpt;
+use super::host::encode_resource;
 use super::{Target, UrlError, check_characters, is_scheme, split_before};
 
 impl Target {

@@ -62,7 +62,7 @@ fn a_jar_of_python_is_read_with_cookies_that_have_no_value() {
     let mut store = load(PYTHON).unwrap();
     assert_eq!(store.len(NOW), 11, "all but the one that has expired");
     let mut sent = |url| {
-        let target = crate::cookies::request_uri::parse(url).unwrap();
+        let target = crate::cookies::cookie::parse_url(url).unwrap();
         store.header(&crate::cookies::RequestUri::of(&target).unwrap(), NOW).unwrap_or_default()
     };
     assert_eq!(sent("wss://www.example.com/a/b"), "flag; flag2; long=; i=a=b; e=1");

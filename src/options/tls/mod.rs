@@ -1,10 +1,7 @@
 //! How TLS is spoken.
 
-mod backend;
 mod identity;
 mod negotiation;
-#[cfg(feature = "rustls")]
-mod rustls;
 mod trust;
 
 use std::fmt;
@@ -12,9 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 #[cfg(feature = "native-tls")]
 use native_tls::{TlsAcceptor, TlsConnector};
+#[cfg(feature = "rustls")]
+use rustls::{ClientConfig, ServerConfig};
 
-pub use self::backend::TlsBackend;
-pub(crate) use self::backend::{Connector, Ready};
 pub(crate) use self::identity::{Identity, PemSource};
 pub use self::negotiation::TlsVersion;
 pub use self::trust::SystemRoots;
@@ -62,7 +59,7 @@ pub struct TlsOptions {
     #[cfg(feature = "native-tls")]
     pub(crate) acceptor: Option<TlsAcceptor>,
     #[cfg(feature = "rustls")]
-    pub(crate) rustls_server_config: Option<Arc<::rustls::ServerConfig>>,
+    pub(crate) rustls_server_config: Option<Arc<ServerConfig>>,
     /// What these options come to, once somebody has connected with them. `None` says that they ask for nothing that the
     /// connector of the process does not do.
     pub(crate) built: Option<Arc<OnceLock<Ready>>>,
@@ -133,6 +130,103 @@ impl fmt::Debug for TlsOptions {
             .field("key_log", &self.key_log)
             .field("ready", &self.ready)
             .finish_non_exhaustive()
+    }
+}
+
+/// The library that speaks TLS.
+///
+/// | | native-tls | rustls |
+/// |---|---|---|
+/// | is | the platform's: OpenSSL, Secure Transport, Schannel | written in Rust, the same everywhere |
+/// | feature of this crate | `native-tls`, on by default | `rustls` |
+/// | needs | on Linux OpenSSL and its headers | a C compiler |
+/// | [PKCS#12](TlsOptions::client_pkcs12) | yes | no |
+/// | [cipher suites](TlsOptions::cipher_suites), [groups](TlsOptions::key_exchange_groups), [key log](TlsOptions::key_log) | no | yes |
+/// | the name alone can be [checked](TlsOptions::danger_accept_invalid_certs) | no | yes |
+/// | [`TlsError::kind`](crate::TlsError::kind) | from the words of the library | precise |
+/// | tells version and cipher suite | no | yes |
+/// | server that names itself in the subject only (CN) | accepted by OpenSSL | refused |
+///
+/// One whose feature is not built in is refused when connecting, by [`Error::Options`](crate::Error::Options); so is `wss://` without
+/// either feature.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum TlsBackend {
+    /// The library of the platform.
+    NativeTls,
+    /// Rustls with ring. It trusts what the platform trusts, as far as that is told.
+    Rustls,
+}
+
+/// The platform's library, unless only rustls is built in.
+impl Default for TlsBackend {
+    fn default() -> Self {
+        if cfg!(all(feature = "rustls", not(feature = "native-tls"))) { Self::Rustls } else { Self::NativeTls }
+    }
+}
+
+/// What speaks TLS with these options.
+#[derive(Clone)]
+pub(crate) enum Connector {
+    #[cfg(feature = "native-tls")]
+    Native(TlsConnector),
+    #[cfg(feature = "rustls")]
+    Rustls(Arc<ClientConfig>),
+}
+
+/// Says which library it is: what it holds may be secret.
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            #[cfg(feature = "native-tls")]
+            Self::Native(_) => f.write_str("Native(..)"),
+            #[cfg(feature = "rustls")]
+            Self::Rustls(_) => f.write_str("Rustls(..)"),
+        }
+    }
+}
+
+/// What the options come to.
+#[derive(Clone, Debug)]
+pub(crate) struct Ready {
+    pub(crate) connector: Connector,
+    /// SHA-256 of the keys of which the server has to have one, if there are any.
+    pub(crate) pins: Vec<[u8; 32]>,
+    /// The protocols of which the server has to pick one, if it picks any; `None` if that is not for us to judge.
+    pub(crate) alpn: Option<Vec<String>>,
+}
+
+impl TlsOptions {
+    /// The library that speaks TLS.
+    ///
+    /// Default: [`TlsBackend::NativeTls`], or [`TlsBackend::Rustls`] where only that is built in.
+    pub fn backend(self, backend: TlsBackend) -> Self {
+        self.with(|tls| tls.backend = backend)
+    }
+}
+
+/// Feature `rustls`.
+#[cfg(feature = "rustls")]
+impl TlsOptions {
+    /// A ready configuration of rustls, for what these options do not cover. It takes the place of the
+    /// [backend](Self::backend), and all other options but [`server_hostname`](Self::server_hostname) and
+    /// [`pin_sha256`](Self::pin_sha256) are without effect.
+    ///
+    /// Where it resumes sessions, a connection that resumes one is judged by the certificate that was shown to the first.
+    ///
+    /// Default: one made from the other options.
+    #[doc(alias = "context")]
+    pub fn rustls_config(self, config: Arc<ClientConfig>) -> Self {
+        self.with(|tls| tls.ready = Some(Connector::Rustls(config)))
+    }
+
+    /// The server role: like [`acceptor`](Self::acceptor), with rustls, which speaks TLS 1.3 on every platform. It takes
+    /// precedence.
+    ///
+    /// Default: no TLS.
+    pub fn rustls_server_config(self, config: Arc<ServerConfig>) -> Self {
+        // The connector does not depend on it.
+        Self { rustls_server_config: Some(config), ..self }
     }
 }
 

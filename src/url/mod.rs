@@ -4,22 +4,18 @@
 //! much for a program: `\` for `/`, tabs that vanish, `0x7f.1` for 127.0.0.1. They are used for names in other scripts
 //! only.
 
-mod encoding;
 mod error;
 mod host;
 mod proxy;
 mod reference;
-mod unix;
 
 use std::fmt;
 use std::path::PathBuf;
 
-use self::encoding::{encode_into, encode_resource, percent_decode};
 pub use self::error::UrlError;
 use self::error::excerpt;
-use self::host::{Host, parse_host, parse_port, split_port};
+use self::host::{Host, encode_into, encode_resource, parse_host, parse_port, percent_decode, split_port};
 pub(crate) use self::proxy::{ProxyScheme, ProxyUrl, to_ascii};
-use self::unix::split_socket_path;
 use crate::authentication::Credentials;
 
 /// Where to connect to, and what to ask for there.
@@ -149,7 +145,7 @@ impl fmt::Display for Target {
         let scheme = if self.secure { "wss" } else { "ws" };
         if let Some(path) = &self.socket_path {
             let mut encoded = String::new();
-            encode_into(&mut encoded, &path.to_string_lossy(), unix::UNSAFE);
+            encode_into(&mut encoded, &path.to_string_lossy(), UNSAFE_IN_SOCKET_PATH);
             return write!(f, "{scheme}+unix://{encoded}:{}", self.resource);
         }
         let zone = self.zone.as_ref().map(|zone| format!("%25{zone}")).unwrap_or_default();
@@ -261,6 +257,24 @@ fn split_userinfo(authority: &str) -> Result<(Option<UserInfo>, &str), UrlError>
         Some((_, rest)) if rest.contains('@') => Err(UrlError::UserInfo),
         Some((userinfo, rest)) => Ok((Some(UserInfo(userinfo.to_owned())), rest)),
     }
+}
+
+// Unix sockets, in the form of npm ws: `ws+unix:///absolute/path.sock:/resource?query`.
+
+/// What in a socket's path is percent-encoded: what would end it, and the percent sign itself.
+const UNSAFE_IN_SOCKET_PATH: &[u8] = b"%:?#\\\"<>`{}^|";
+
+/// The path of the socket, which ends at the first colon, and what is asked for behind it.
+fn split_socket_path(rest: &str) -> Result<(PathBuf, &str), UrlError> {
+    let (path, rest) = split_before(rest, [':', '?', '#']);
+    let resource = rest.strip_prefix(':').unwrap_or(rest);
+    let path = String::from_utf8(percent_decode(path)).map_err(|_| UrlError::UnixSocket)?;
+    let is_absolute = path.starts_with('/') && path.len() > 1 && !path.contains('\0');
+    let is_resource = resource.is_empty() || resource.starts_with(['/', '?', '#']);
+    if !is_absolute || !is_resource {
+        return Err(UrlError::UnixSocket);
+    }
+    Ok((PathBuf::from(path), resource))
 }
 
 #[cfg(test)]

@@ -160,6 +160,22 @@ fn the_body_of_a_refusal_is_read_as_it_comes() {
     script.join();
 }
 
+#[test]
+fn a_peer_that_never_stops_keeps_no_step() {
+    for (start, again) in [("5;", "extension"), ("0\r\n", "X: trailer\r\n"), ("1\r\nx\r\n", "1\r\nx\r\n"), ("", "0")] {
+        let (url, script) = support::serve(move |mut peer| {
+            peer.head();
+            peer.say("HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n");
+            peer.say(start);
+            let _ = peer.repeat(again, 10_000_000);
+        });
+        let options = ConnectOptions::new().open_timeout(ms(500));
+        let error = by_deadline(ms(500), || finish(options.start(&url).unwrap()).unwrap_err());
+        assert!(matches!(&error, Error::Refused(refusal) if refusal.status == 503), "{error:?}");
+        script.join();
+    }
+}
+
 on_each_backend! {
     tls_is_spoken
     a_server_that_says_nothing_to_tls_ends_at_the_deadline

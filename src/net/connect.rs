@@ -189,7 +189,7 @@ async fn wait_connected(
 fn start(address: SocketAddr, options: &SocketOptions) -> io::Result<Arc<Socket>> {
     log::debug!("connecting to {address}");
     let socket = socket::tcp(address, options)?;
-    socket.set_nonblocking(true)?;
+    socket::set_nonblocking(&socket, true)?;
     match socket.connect(&address.into()) {
         Err(error) if !is_under_way(&error) => Err(error),
         _ => Ok(Arc::new(Socket::connecting(socket))),
@@ -372,7 +372,7 @@ async fn connect_unix(
     let (mut pause, longest) = PAUSE;
     loop {
         // Each time: whoever has a clone may have changed it.
-        socket.set_nonblocking(true)?;
+        socket::set_nonblocking(&socket, true)?;
         match socket.connect(&address) {
             // Linux says so when the listener's queue is full, and nothing tells when there is room.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

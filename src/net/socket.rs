@@ -62,8 +62,13 @@ impl Socket {
     /// Makes it blocking or not, as reads need it.
     pub(super) fn set_mode(&self) {
         // Should this fail, so does the first read.
-        let _ = self.inner.set_nonblocking(cfg!(any(not(target_os = "linux"), portable_io)));
+        let _ = set_nonblocking(&self.inner, cfg!(any(not(target_os = "linux"), portable_io)));
     }
+}
+
+/// By one system call on every system, where socket2 asks for the flags first on Unix.
+pub(super) fn set_nonblocking(socket: &socket2::Socket, is_nonblocking: bool) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(socket, is_nonblocking)?)
 }
 
 /// Reads what has arrived, whatever the mode of the socket.
@@ -75,7 +80,7 @@ fn receive(socket: &socket2::Socket, buf: &mut [u8]) -> io::Result<usize> {
 
 #[cfg(not(unix))]
 fn receive(mut socket: &socket2::Socket, buf: &mut [u8]) -> io::Result<usize> {
-    socket.set_nonblocking(true)?;
+    set_nonblocking(socket, true)?;
     socket.read(buf)
 }
 
@@ -92,14 +97,14 @@ impl Transport for Socket {
     #[inline]
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         #[cfg(target_vendor = "apple")]
-        self.inner.set_nonblocking(true)?;
+        set_nonblocking(&self.inner, true)?;
         Ok(rustix::net::send(&self.inner, buf, NO_SIGNAL | rustix::net::SendFlags::DONTWAIT)?)
     }
 
     /// Windows may copy all that it is given into memory of its own, however much that is.
     #[cfg(not(unix))]
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.inner.set_nonblocking(true)?;
+        set_nonblocking(&self.inner, true)?;
         (&self.inner).write(&buf[..buf.len().min(64 * 1024)])
     }
 

@@ -69,6 +69,8 @@ pub struct MaskKeys {
     /// Keys not used yet are `pool[next..]`.
     pool: [[u8; 4]; Self::BATCH],
     next: usize,
+    /// How many are drawn next.
+    batch: usize,
 }
 
 enum KeySource {
@@ -79,8 +81,10 @@ enum KeySource {
 impl MaskKeys {
     /// Enough to make the system call behind the source cheap per key, few enough to be nothing per connection.
     const BATCH: usize = 256;
+    /// Enough for a connection that says little: randomness costs by the byte, too.
+    const FIRST_BATCH: usize = 16;
 
-    /// Keys drawn from `entropy` in batches of 256.
+    /// Keys drawn from `entropy` in batches of 16, then 64, then 256.
     pub fn pooled(entropy: Entropy) -> Self {
         Self::new(KeySource::Pool(entropy))
     }
@@ -91,7 +95,7 @@ impl MaskKeys {
     }
 
     const fn new(source: KeySource) -> Self {
-        Self { source, pool: [[0; 4]; Self::BATCH], next: Self::BATCH }
+        Self { source, pool: [[0; 4]; Self::BATCH], next: Self::BATCH, batch: Self::FIRST_BATCH }
     }
 
     /// A key that was never handed out before.
@@ -108,9 +112,11 @@ impl MaskKeys {
     fn refill(&mut self) -> [u8; 4] {
         match &mut self.source {
             KeySource::Pool(entropy) => {
-                entropy(self.pool.as_flattened_mut());
-                self.next = 1;
-                self.pool[0]
+                let first = Self::BATCH - self.batch;
+                entropy(self.pool[first..].as_flattened_mut());
+                self.next = first + 1;
+                self.batch = (4 * self.batch).min(Self::BATCH);
+                self.pool[first]
             }
             KeySource::Each(key) => key(),
         }
@@ -167,21 +173,17 @@ mod tests {
 
     #[test]
     fn every_frame_gets_a_key_of_its_own() {
-        let mut drawn = 0u8;
-        let mut calls = 0;
+        let mut drawn = 0u32;
+        let mut lengths = vec![64, 256, 1024, 1024].into_iter();
         let mut keys = MaskKeys::pooled(Box::new(move |bytes| {
-            calls += 1;
-            assert!(calls <= 2);
-            bytes.iter_mut().for_each(|byte| {
-                *byte = drawn;
-                drawn = drawn.wrapping_add(1);
-            });
+            assert_eq!(Some(bytes.len()), lengths.next());
+            for key in bytes.as_chunks_mut::<4>().0 {
+                *key = drawn.to_be_bytes();
+                drawn += 1;
+            }
         }));
-        assert_eq!(keys.draw(), [0, 1, 2, 3]);
-        assert_eq!(keys.draw(), [4, 5, 6, 7]);
-        for _ in 2..MaskKeys::BATCH {
-            keys.draw();
+        for expected in 0..16 + 64 + 256 + 1_u32 {
+            assert_eq!(keys.draw(), expected.to_be_bytes());
         }
-        assert_eq!(keys.draw(), [0, 1, 2, 3], "the source is asked again when the batch is used up");
     }
 }

@@ -26,7 +26,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// [header provider](ConnectOptions::header_provider), a hook of [`dial_with`](ConnectOptions::dial_with), and the files of
 /// certificates, the first time. [`on_wake`](Self::on_wake) tells the loop when they are done.
 ///
-/// The [open timeout](ConnectOptions::open_timeout) counts from the start. Dropping it gives up.
+/// The [open timeout](ConnectOptions::open_timeout) counts from the start. Dropping it gives up. One step reads at most 64 times,
+/// whatever the peer sends. Only a [`HalfDuplex`](crate::HalfDuplex) stream waits nevertheless.
 ///
 /// In a loop that has other things to do, and looks at its sockets now and then:
 ///

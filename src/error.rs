@@ -9,11 +9,12 @@ use std::io;
 
 use thiserror::Error;
 
-pub use self::proxy::{ProxyError, ProxyUrlError};
+pub use self::proxy::ProxyError;
 pub use self::redirect::{RedirectError, RedirectProblem};
 pub use self::tls::{TlsError, TlsErrorKind};
 pub use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::protocol::{CloseCode, CloseFrame, Escaped, LocalProtocolError, ProtocolError};
+pub use crate::url::ProxyUrlError;
 use crate::url::UrlError;
 
 /// The result of everything in this crate that can fail.

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::protocol::LocalProtocolError;
 use crate::protocol::handshake::{HandshakeError, Refusal};
+use crate::url::ProxyUrlError;
 
 /// Why a proxy does not connect to the server.
 ///
@@ -123,31 +124,4 @@ const fn socks_words(version: u8, code: u8) -> &'static str {
         (5, 8) => "address type not supported",
         _ => "which has no meaning",
     }
-}
-
-/// What is wrong with the URL of a proxy. It holds no part of that URL: what is malformed may well be a password.
-#[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum ProxyUrlError {
-    /// `socks://`, which programs take for different versions.
-    #[error("socks:// does not say which version; write socks5h://, socks5://, socks4a:// or socks4://")]
-    AmbiguousScheme,
-    /// A control character, a space or a backslash.
-    #[error("it has a character that no URL has")]
-    Character,
-    /// No host, or neither a name nor an address.
-    #[error("its host is neither a name nor an address")]
-    Host,
-    /// A path, a query or a fragment, which nobody would be told.
-    #[error("it goes on after host and port")]
-    Path,
-    /// A port that is no number from 1 to 65535.
-    #[error("its port is not a number from 1 to 65535")]
-    Port,
-    /// Another scheme than those that this crate speaks.
-    #[error("its scheme is not http, https, socks4, socks4a, socks5 or socks5h")]
-    Scheme,
-    /// User and password with a second `@`, or that are not UTF-8 when they are decoded.
-    #[error("user and password are malformed; write %40 for @ in them")]
-    UserInfo,
 }

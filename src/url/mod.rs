@@ -12,8 +12,8 @@ mod reference;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use self::error::UrlError;
 use self::error::excerpt;
+pub use self::error::{ProxyUrlError, UrlError};
 use self::host::{Host, encode_into, encode_resource, parse_host, parse_port, percent_decode, split_port};
 pub(crate) use self::proxy::{ProxyScheme, ProxyUrl, to_ascii};
 use crate::authentication::Credentials;

@@ -1,9 +1,9 @@
 //! Where a proxy is, and what is spoken with it: the URL that everybody gives for that.
 
+use super::error::ProxyUrlError;
 use super::host::{Host, parse_host, parse_port, split_port};
 use super::{Target, split_before, split_userinfo};
 use crate::authentication::Credentials;
-use crate::error::ProxyUrlError;
 
 /// What is spoken with a proxy.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Opener;
 use crate::cancellation::{Cancellation, Watch};
 use crate::error::Result;
-use crate::net::{Awaited, Source, WaitMode};
+use crate::net::{Awaited, AwaitedState, Source, WaitMode};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::url::Target;
 use crate::websocket::{ActiveConnection, WebSocket, cancelled, not_connected};
@@ -140,17 +140,16 @@ impl Opening {
 
     /// When the next step is due, whatever the sources say; it may have passed. `None` for no such time.
     pub fn next_step(&self) -> Option<Instant> {
+        self.machine.as_ref()?;
         let now = Instant::now();
-        let awaited = self.awaited.state();
-        let is_told = if awaited.has_helper { self.wake.0.get().is_some() } else { true };
-        let has_nothing = !awaited.has_helper && awaited.sources.is_empty() && awaited.until.is_none();
-        if has_nothing {
-            // It has not begun, or is over.
-            return self.machine.is_some().then_some(now);
+        let AwaitedState { sources, until, has_helper } = self.awaited.state();
+        if sources.is_empty() && until.is_none() && !has_helper {
+            // It has not begun.
+            return Some(now);
         }
-        let is_told = is_told && awaited.sources.iter().all(Source::can_be_polled);
+        let is_told = (!has_helper || self.wake.0.get().is_some()) && sources.iter().all(Source::can_be_polled);
         let look = (!is_told).then(|| now + LOOK_INTERVAL);
-        awaited.until.into_iter().chain(look).min()
+        until.into_iter().chain(look).min()
     }
 }
 

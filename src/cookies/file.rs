@@ -61,12 +61,17 @@ pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
-/// Renames. Windows refuses that for as long as another thread or process has the same in hand.
+/// Renames. Windows refuses that for as long as another thread or process has one of the files in hand.
 fn replace(temporary: &Path, path: &Path) -> io::Result<()> {
+    /// What std has no kind for.
+    const ERROR_SHARING_VIOLATION: i32 = 32;
     let mut retries = 0..if cfg!(windows) { MAX_RETRIES } else { 0 };
     loop {
         match fs::rename(temporary, path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && retries.next().is_some() => {}
+            Err(error)
+                if (error.kind() == io::ErrorKind::PermissionDenied
+                    || error.raw_os_error() == Some(ERROR_SHARING_VIOLATION))
+                    && retries.next().is_some() => {}
             result => return result,
         }
     }

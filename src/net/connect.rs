@@ -82,6 +82,8 @@ impl<'a> Dialer<'a> {
     ///
     /// Those of the phases [`Resolve`](Phase::Resolve) and [`Connect`](Phase::Connect).
     pub(super) async fn connect_socket(&mut self, endpoint: Endpoint<'_>) -> Result<Stream> {
+        // A connection that failed before is closed by now, and nothing else may keep its socket open.
+        self.watch = None;
         let settings = self.settings();
         let socket = match endpoint {
             Endpoint::Host { host, port, zone } => {
@@ -131,7 +133,7 @@ async fn connect(
             return Err(wrong_family(local));
         }
     }
-    let signal = settings.cancellation.as_ref().map(CancelSignal::new).transpose().map_err(failed)?;
+    let signal = cancel_signal(mode, settings).map_err(failed)?;
     let mut race = Race::new(addresses, options.attempt_timeout);
     let mut failures = Failures::default();
     loop {
@@ -174,15 +176,25 @@ async fn wait_connected(
     signal: Option<&CancelSignal>,
     timeout: Option<Duration>,
 ) -> io::Result<PollOutcome> {
-    let sockets = race.attempts().map(|socket| &socket.inner);
-    let WaitMode::Stepping(awaited) = mode else { return poll_sockets(sockets, signal, timeout) };
-    let outcome = poll_sockets(sockets, signal, Some(Duration::ZERO))?;
-    if outcome == PollOutcome::Nothing {
-        let sources = race.attempts().map(|socket| Source::writing(Arc::clone(socket) as Arc<dyn Transport>)).collect();
-        let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        awaited.note(AwaitedState { sources, until, has_helper: false }).await;
+    let poll = |timeout| poll_sockets(race.attempts().map(|socket| &socket.inner), signal, timeout);
+    let WaitMode::Stepping(awaited) = mode else { return poll(timeout) };
+    let outcome = poll(Some(Duration::ZERO))?;
+    if outcome != PollOutcome::Nothing {
+        return Ok(outcome);
     }
-    Ok(outcome)
+    let sources = race.attempts().map(|socket| Source::writing(Arc::clone(socket) as Arc<dyn Transport>)).collect();
+    let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    awaited.note(AwaitedState { sources, until, has_helper: false }).await;
+    // Before anybody looks at the clock: the loop may come late, and one of them have connected in time.
+    poll(Some(Duration::ZERO))
+}
+
+/// Ends a `poll` when the opening is called off. Who steps looks in each step.
+fn cancel_signal(mode: &WaitMode, settings: &Settings) -> io::Result<Option<CancelSignal>> {
+    match mode {
+        WaitMode::Blocking => settings.cancellation.as_ref().map(CancelSignal::new).transpose(),
+        WaitMode::Stepping(_) => Ok(None),
+    }
 }
 
 /// Begins to connect, and does not wait for it.
@@ -367,7 +379,7 @@ async fn connect_unix(
     deadline: Deadline,
 ) -> io::Result<Arc<Socket>> {
     let address = socket2::SockAddr::unix(path)?;
-    let signal = settings.cancellation.as_ref().map(CancelSignal::new).transpose()?;
+    let signal = cancel_signal(mode, settings)?;
     let socket = socket::unix(&settings.socket)?;
     let (mut pause, longest) = PAUSE;
     loop {

@@ -11,7 +11,8 @@ const MAX_KEPT: usize = 1 << 20;
 /// What had arrived at a socket when its reading was shut down.
 #[derive(Debug, Default)]
 pub(super) struct Drained {
-    /// Locked by whoever reads from the socket, so that bytes stay in their order. Nobody waits with it.
+    /// Locked by whoever reads from the socket, so that bytes stay in their order. Nobody waits with it, unless the owner of a clone makes
+    /// the socket block, on Windows, which the docs forbid.
     bytes: Mutex<io::Cursor<Vec<u8>>>,
     is_ended: AtomicBool,
 }

@@ -44,8 +44,8 @@ pub(super) async fn resolve(
     Ok(ordered)
 }
 
-/// In which order addresses are tried (RFC 8305, section 4): those of the wanted family or families, taking turns. The family of the first address that the resolver gave goes first,
-/// unless the other is preferred; within a family the resolver's order stays.
+/// In which order addresses are tried (RFC 8305, section 4): those of the wanted family or families, taking turns. The family of the
+/// first address that the resolver gave goes first, unless the other is preferred; within a family the resolver's order stays.
 fn order(addresses: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
     let Some(first) = addresses.first() else { return addresses };
     let prefers_ipv4 = match family {

@@ -44,7 +44,7 @@ pub(crate) struct Awaited {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct AwaitedState {
-    /// The sockets. None where a helper thread is waited for, which wakes, or time alone.
+    /// The sockets. None where a helper thread is waited for, which wakes the loop, or time alone.
     pub(crate) sources: Vec<Source>,
     /// When the next step has something to do, whatever the sources say.
     pub(crate) until: Option<Instant>,
@@ -107,6 +107,7 @@ impl WaitMode {
         let Self::Stepping(awaited) = self else {
             return stream.write_all(bytes, SendDeadline::until(deadline)).map_err(|failure| failure.error);
         };
+        deadline.remaining()?;
         let mut sent = 0;
         loop {
             if sent < bytes.len() {
@@ -114,10 +115,12 @@ impl WaitMode {
             } else {
                 stream.try_flush()?;
             }
-            if sent == bytes.len() && !stream.has_output() {
-                return Ok(());
+            match stream.has_output() {
+                false if sent == bytes.len() => return Ok(()),
+                // TLS 1.2 negotiates anew, and waits for an answer that nobody reads.
+                false if stream.is_tls() => awaited.time(deadline).await?,
+                _ => awaited.stream(stream, Source::writing, deadline).await?,
             }
-            awaited.stream(stream, Source::writing, deadline).await?;
         }
     }
 
@@ -239,6 +242,17 @@ impl Awaited {
         Ok(())
     }
 
+    /// Waits for the deadline.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when it has passed.
+    async fn time(&self, deadline: Deadline) -> io::Result<()> {
+        deadline.remaining()?;
+        self.note(AwaitedState { until: deadline.instant(), ..AwaitedState::default() }).await;
+        Ok(())
+    }
+
     /// Waits for a helper thread.
     ///
     /// # Errors
@@ -286,9 +300,9 @@ pub(super) async fn reports<T: Send + 'static>(cancellation: Option<&Cancellatio
 }
 
 impl<T> Reporter<T> {
-    /// The work is done.
-    pub(super) fn done(&self, done: T) {
-        self.send(Report::Done(done));
+    /// The work is done. What wakes a loop is the user's: should it panic, the thread goes on, for which others may wait.
+    pub(super) fn done(self, done: T) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(move || self.send(Report::Done(done))));
     }
 
     fn send(&self, report: Report<T>) {

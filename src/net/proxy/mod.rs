@@ -151,7 +151,7 @@ impl ProxyDialer<'_, '_> {
                 let addresses = self.look_up(target).await?.into_iter().map(Socks5Address::Address);
                 addresses.map(SocksDestination::V5).collect()
             }
-            ProxyScheme::Http | ProxyScheme::Https => Vec::new(),
+            ProxyScheme::Http | ProxyScheme::Https => unreachable!("they are sent CONNECT"),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Between two steps the loop waits for the [sources](Self::sources), and until [`next_step`](Self::next_step) at most. Both change with
 /// each step. What cannot be done without waiting is done by helper threads: name lookups, a [resolver](ConnectOptions::resolver), a
 /// [header provider](ConnectOptions::header_provider), a hook of [`dial_with`](ConnectOptions::dial_with), and the files of
-/// certificates, the first time. [`on_wake`](Self::on_wake) tells the loop when they are done.
+/// certificates, the first time. [`on_wake`](Self::on_wake) tells the loop when they are done. A hook of
+/// [`SocketOptions::configure`](crate::SocketOptions::configure) is called within a step.
 ///
 /// The [open timeout](ConnectOptions::open_timeout) counts from the start. Dropping it gives up. One step reads at most 64 times,
 /// whatever the peer sends. Only a [`HalfDuplex`](crate::HalfDuplex) stream waits nevertheless.
@@ -56,8 +57,11 @@ pub struct Opening {
     /// None when it is over.
     machine: Option<Machine>,
     awaited: Arc<Awaited>,
+    /// When the last step was.
+    stepped: Instant,
     wake: Arc<WakeHook>,
-    _watch: Option<Watch>,
+    /// Wakes the loop when it is called off; until it is over.
+    watch: Option<Watch>,
 }
 
 /// The state machine that the compiler makes of [`Opener::connect`].
@@ -70,18 +74,22 @@ impl Opening {
         let target = Target::parse(url)?;
         let machine: Machine = Box::pin(async move { opener.connect(target).await });
         let wake = Arc::<WakeHook>::default();
-        let cancelled = Arc::clone(&wake);
-        let watch = options.settings().cancellation.as_ref().map(|it| it.watch(move || cancelled.wake_by_ref()));
-        Ok(Self { options, timeouts, machine: Some(machine), awaited, wake, _watch: watch })
+        let cancellation = options.settings().cancellation.as_ref();
+        let waker = WakeHook::waker(&wake);
+        let watch = cancellation.map(|cancellation| cancellation.watch(move || waker.wake_by_ref()));
+        Ok(Self { options, timeouts, machine: Some(machine), awaited, stepped: Instant::now(), wake, watch })
     }
 
     /// Calls `wake` from other threads when the next step has something to do that no source tells: a helper thread is done, or the
-    /// opening was [called off](ConnectOptions::cancellation). It must not wait, nor ask the [`Cancellation`] that calls it. A second one
-    /// is ignored.
+    /// opening was [called off](ConnectOptions::cancellation). It must not wait, nor panic, nor ask the [`Cancellation`] that calls it. A
+    /// second one is ignored.
     ///
-    /// Default: nothing; [`next_step`](Self::next_step) is 20 ms away at most while a helper thread is at work.
+    /// Default: nothing; [`next_step`](Self::next_step) is 20 ms away at most while a helper thread is at work, and where the opening can
+    /// be called off.
     pub fn on_wake(self, wake: impl Fn() + Send + Sync + 'static) -> Self {
         let _ = self.wake.0.set(Box::new(wake));
+        // What has happened before told nobody: the next step is due at once.
+        self.awaited.clear();
         self
     }
 
@@ -102,15 +110,17 @@ impl Opening {
 
     fn advance(&mut self) -> Result<Option<ActiveConnection>> {
         let Some(mut machine) = self.machine.take() else { return Err(not_connected()) };
+        let watch = self.watch.take();
         self.awaited.clear();
+        self.stepped = Instant::now();
         if self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
             return Err(cancelled());
         }
-        let waker = Waker::from(Arc::clone(&self.wake));
+        let waker = WakeHook::waker(&self.wake);
         match machine.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(opened) => opened.map(Some),
             Poll::Pending => {
-                self.machine = Some(machine);
+                (self.machine, self.watch) = (Some(machine), watch);
                 Ok(None)
             }
         }
@@ -141,14 +151,14 @@ impl Opening {
     /// When the next step is due, whatever the sources say; it may have passed. `None` for no such time.
     pub fn next_step(&self) -> Option<Instant> {
         self.machine.as_ref()?;
-        let now = Instant::now();
         let AwaitedState { sources, until, has_helper } = self.awaited.state();
         if sources.is_empty() && until.is_none() && !has_helper {
-            // It has not begun.
-            return Some(now);
+            // It has not begun, or was not told of what happened.
+            return Some(Instant::now());
         }
-        let is_told = (!has_helper || self.wake.0.get().is_some()) && sources.iter().all(Source::can_be_polled);
-        let look = (!is_told).then(|| now + LOOK_INTERVAL);
+        let needs_wake = has_helper || self.watch.is_some();
+        let is_told = (!needs_wake || self.wake.0.get().is_some()) && sources.iter().all(Source::can_be_polled);
+        let look = (!is_told).then(|| self.stepped + LOOK_INTERVAL);
         until.into_iter().chain(look).min()
     }
 }
@@ -163,13 +173,23 @@ impl fmt::Debug for Opening {
 #[derive(Default)]
 struct WakeHook(OnceLock<Box<dyn Fn() + Send + Sync>>);
 
-impl Wake for WakeHook {
+impl WakeHook {
+    /// What helper threads wake. When the opening is gone, it wakes nobody.
+    fn waker(hook: &Arc<Self>) -> Waker {
+        Waker::from(Arc::new(WeakHook(Arc::downgrade(hook))))
+    }
+}
+
+struct WeakHook(Weak<WakeHook>);
+
+impl Wake for WeakHook {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some(wake) = self.0.get() {
+        let Some(hook) = self.0.upgrade() else { return };
+        if let Some(wake) = hook.0.get() {
             wake();
         }
     }

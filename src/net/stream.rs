@@ -261,7 +261,7 @@ fn try_read(transport: &dyn Transport, buf: &mut [u8]) -> io::Result<usize> {
 #[inline]
 fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
     match transport.try_write(buf) {
-        Ok(n @ 1..) if n <= buf.len() => Ok(n),
+        Ok(n) if n <= buf.len() => Ok(n),
         tried => try_write_again(transport, buf, tried),
     }
 }
@@ -270,7 +270,6 @@ fn try_write(transport: &dyn Transport, buf: &[u8]) -> io::Result<usize> {
 fn try_write_again(transport: &dyn Transport, buf: &[u8], mut tried: io::Result<usize>) -> io::Result<usize> {
     loop {
         match tried {
-            Ok(0) if !buf.is_empty() => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) if n <= buf.len() => return Ok(n),
             Ok(_) => return Err(impossible_count()),
             Err(error) if is_timeout(&error) => return Ok(0),

@@ -108,18 +108,18 @@ impl WaitMode {
             return stream.write_all(bytes, SendDeadline::until(deadline)).map_err(|failure| failure.error);
         };
         deadline.remaining()?;
-        let mut sent = 0;
+        let mut rest = bytes;
         loop {
-            if sent < bytes.len() {
-                sent += stream.try_write(&bytes[sent..])?;
-            } else {
-                stream.try_flush()?;
+            match stream.write_all(rest, SendDeadline::until(Deadline::NOW)) {
+                Ok(()) => return Ok(()),
+                Err(failure) if is_timeout(&failure.error) => rest = &rest[failure.taken..],
+                Err(failure) => return Err(failure.error),
             }
-            match stream.has_output() {
-                false if sent == bytes.len() => return Ok(()),
+            if stream.is_tls() && !stream.has_output() {
                 // TLS 1.2 negotiates anew, and waits for an answer that nobody reads.
-                false if stream.is_tls() => awaited.time(deadline).await?,
-                _ => awaited.stream(stream, Source::writing, deadline).await?,
+                awaited.time(deadline).await?;
+            } else {
+                awaited.stream(stream, Source::writing, deadline).await?;
             }
         }
     }

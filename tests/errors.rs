@@ -38,6 +38,7 @@ const ERRORS: &str = include_str!("../src/error.rs");
 const PROXY_ERRORS: &str = include_str!("../src/error/proxy.rs");
 const REDIRECT_ERRORS: &str = include_str!("../src/error/redirect.rs");
 const TLS_ERRORS: &str = include_str!("../src/error/tls.rs");
+const URL_ERRORS: &str = include_str!("../src/url/error.rs");
 const PROTOCOL_ERRORS: &str = include_str!("../src/protocol/error.rs");
 const HANDSHAKE_ERRORS: &str = include_str!("../src/protocol/handshake/error.rs");
 
@@ -380,7 +381,7 @@ fn everything_that_is_no_url_of_a_proxy_has_its_words() {
             other => panic!("{other:?}"),
         }
     });
-    complete("ProxyUrlError", PROXY_ERRORS, problems);
+    complete("ProxyUrlError", URL_ERRORS, problems);
 }
 
 #[test]

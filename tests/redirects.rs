@@ -17,7 +17,8 @@ use support::site::{Site, fields, found, open, path, status};
 use support::{at_once, bounded, by_deadline, ms};
 use tls_peer::{Authority, Validity, accept};
 use websocket_sync::{
-    Cancellation, CloseCause, ConnectOptions, Error, RedirectError, RedirectProblem, TlsOptions, UrlError, WebSocket,
+    Cancellation, CloseCause, ConnectOptions, Error, Phase, RedirectError, RedirectProblem, TlsOptions, UrlError,
+    WebSocket,
 };
 
 /// Two origins, `a` and `b`.
@@ -358,7 +359,9 @@ fn all_hops_have_one_deadline() {
         });
         let options = ConnectOptions::new().redirect_limit(1000).open_timeout(ms(200));
         let result = by_deadline(ms(200), || options.connect(&site.url("/")));
-        assert!(matches!(result, Err(Error::Timeout(_))), "{result:?}");
+        // Under wine a connection takes long enough to be what the deadline meets.
+        let is_expected = |phase: Phase| phase == Phase::Handshake || cfg!(windows);
+        assert!(matches!(result, Err(Error::Timeout(phase)) if is_expected(phase)), "{result:?}");
         assert!(site.heads().len() > 1);
     });
 }

@@ -3,12 +3,12 @@
 mod connect;
 pub(crate) mod deadline;
 pub(crate) mod dial;
-#[cfg(any(not(target_os = "linux"), portable_io))]
-mod drained;
 pub(crate) mod exchange;
 mod poll;
 mod proxy;
 mod resolve;
+#[cfg(any(not(target_os = "linux"), portable_io))]
+mod shutdown;
 mod socket;
 mod source;
 pub(crate) mod stream;

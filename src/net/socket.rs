@@ -8,15 +8,13 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(windows)]
 use std::os::windows::io::{AsSocket, BorrowedSocket};
-#[cfg(any(not(target_os = "linux"), portable_io))]
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use socket2::{Domain, Protocol, TcpKeepalive, Type};
 
-#[cfg(any(not(target_os = "linux"), portable_io))]
-use super::drained::Drained;
 use super::poll;
+#[cfg(any(not(target_os = "linux"), portable_io))]
+use super::shutdown::ShutdownState;
 #[cfg(all(target_os = "linux", not(portable_io)))]
 use super::timed_read::{self, ReadTimeout};
 use super::transport::{Interest, Transport};
@@ -33,10 +31,7 @@ pub(crate) struct Socket {
     #[cfg(all(target_os = "linux", not(portable_io)))]
     pub(super) read_timeout: ReadTimeout,
     #[cfg(any(not(target_os = "linux"), portable_io))]
-    drained: Drained,
-    /// Writing was shut down.
-    #[cfg(any(not(target_os = "linux"), portable_io))]
-    is_write_ended: AtomicBool,
+    shutdown: ShutdownState,
 }
 
 impl Socket {
@@ -53,9 +48,7 @@ impl Socket {
             #[cfg(all(target_os = "linux", not(portable_io)))]
             read_timeout: ReadTimeout::unknown(),
             #[cfg(any(not(target_os = "linux"), portable_io))]
-            drained: Drained::default(),
-            #[cfg(any(not(target_os = "linux"), portable_io))]
-            is_write_ended: AtomicBool::new(false),
+            shutdown: ShutdownState::default(),
         }
     }
 
@@ -90,7 +83,7 @@ impl Transport for Socket {
         #[cfg(all(target_os = "linux", not(portable_io)))]
         return receive(&self.inner, buf);
         #[cfg(any(not(target_os = "linux"), portable_io))]
-        self.drained.read(buf, |buf| receive(&self.inner, buf))
+        self.shutdown.read(buf, |buf| receive(&self.inner, buf))
     }
 
     #[cfg(unix)]
@@ -112,10 +105,7 @@ impl Transport for Socket {
         #[cfg(all(target_os = "linux", not(portable_io)))]
         let is_shut_down = || false; // poll says so
         #[cfg(any(not(target_os = "linux"), portable_io))]
-        let is_shut_down = || match interest {
-            Interest::Read => self.drained.is_ended(),
-            Interest::Write => self.is_write_ended.load(Ordering::Acquire),
-        };
+        let is_shut_down = || self.shutdown.has_ended(interest);
         poll::wait(&self.inner, interest, deadline, is_shut_down)
     }
 
@@ -126,16 +116,10 @@ impl Transport for Socket {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        #[cfg(all(target_os = "linux", not(portable_io)))]
+        return self.inner.shutdown(how);
         #[cfg(any(not(target_os = "linux"), portable_io))]
-        {
-            if how != Shutdown::Read {
-                self.is_write_ended.store(true, Ordering::Release);
-            }
-            if how != Shutdown::Write {
-                return self.drained.end(|buf| receive(&self.inner, buf), || self.inner.shutdown(how));
-            }
-        }
-        self.inner.shutdown(how)
+        self.shutdown.shut_down(how, |buf| receive(&self.inner, buf), || self.inner.shutdown(how))
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -150,7 +150,7 @@ impl Authority {
 
     /// A server for `name` whose certificate is as it should be.
     pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
-        Arc::new(self.leaf(name, Validity::Now).config(&VERSIONS, None))
+        self.leaf(name, Validity::Now).server(&rustls::version::TLS13)
     }
 }
 

@@ -73,12 +73,9 @@ impl ProxyHop {
     pub(super) async fn tunnel(&self, target: &Target, dialer: &mut Dialer<'_>) -> Result<Stream> {
         log::debug!("connecting through {} proxy {}", self.url.scheme.as_str(), self.url.host_and_port());
         let mut dialer = ProxyDialer { hop: self, dialer, began: None };
-        let stream = match self.url.scheme {
-            ProxyScheme::Http | ProxyScheme::Https => http::tunnel(&mut dialer, target).await?,
-            ProxyScheme::Socks4 | ProxyScheme::Socks4a | ProxyScheme::Socks5 | ProxyScheme::Socks5h => {
-                let destinations = dialer.destinations(target).await?;
-                dialer.connect_to_one_of(destinations).await?
-            }
+        let stream = match dialer.socks_destinations(target).await? {
+            None => http::tunnel(&mut dialer, target).await?,
+            Some(destinations) => dialer.connect_to_one_of(destinations).await?,
         };
         refuse_early_bytes(&stream)?;
         let took = dialer.began.map(|began| began.elapsed());
@@ -137,10 +134,11 @@ impl ProxyDialer<'_, '_> {
         )
     }
 
-    /// What a SOCKS proxy is to connect to: the name, or each address of the server where it is for this side to look them up.
-    async fn destinations<'t>(&self, target: &'t Target) -> Result<Vec<SocksDestination<'t>>> {
+    /// What a SOCKS proxy is to connect to: the name, or each address of the server where it is for this side to look them up. None for
+    /// an HTTP proxy.
+    async fn socks_destinations<'t>(&self, target: &'t Target) -> Result<Option<Vec<SocksDestination<'t>>>> {
         let Target { host, port, .. } = target;
-        Ok(match self.hop.url.scheme {
+        Ok(Some(match self.hop.url.scheme {
             ProxyScheme::Socks4a => vec![SocksDestination::V4(Socks4Address::by_name(host, *port))],
             ProxyScheme::Socks5h => vec![SocksDestination::V5(Socks5Address::by_name(host, *port))],
             ProxyScheme::Socks4 => {
@@ -151,8 +149,8 @@ impl ProxyDialer<'_, '_> {
                 let addresses = self.look_up(target).await?.into_iter().map(Socks5Address::Address);
                 addresses.map(SocksDestination::V5).collect()
             }
-            ProxyScheme::Http | ProxyScheme::Https => unreachable!("they are sent CONNECT"),
-        })
+            ProxyScheme::Http | ProxyScheme::Https => return Ok(None),
+        }))
     }
 
     async fn look_up(&self, target: &Target) -> Result<Vec<SocketAddr>> {

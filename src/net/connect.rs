@@ -18,7 +18,7 @@ use super::socket::{self, Socket};
 use super::source::Source;
 use super::stream::Stream;
 use super::transport::Transport;
-use super::wait_mode::{AwaitedState, WaitLimit, WaitMode};
+use super::wait_mode::{AwaitedEvent, WaitLimit, WaitMode};
 use crate::cancellation::Watch;
 use crate::error::{Error, OptionsError, Phase, Result};
 use crate::options::{ConnectOptions, Settings, SocketOptions};
@@ -184,7 +184,7 @@ async fn wait_connected(
     }
     let sources = race.attempts().map(|socket| Source::writing(Arc::clone(socket) as Arc<dyn Transport>)).collect();
     let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    awaited.note(AwaitedState { sources, until, has_helper: false }).await;
+    awaited.note(AwaitedEvent::Sockets(sources, until)).await;
     // Before anybody looks at the clock: the loop may come late, and one of them have connected in time.
     poll(Some(Duration::ZERO))
 }
@@ -398,8 +398,7 @@ async fn connect_unix(
                 }
             }
             WaitMode::Stepping(awaited) => {
-                let until = Some(Instant::now() + timeout);
-                awaited.note(AwaitedState { until, ..AwaitedState::default() }).await;
+                awaited.note(AwaitedEvent::Time(Some(Instant::now() + timeout))).await;
             }
         }
         pause = (2 * pause).min(longest);

@@ -37,19 +37,21 @@ const MAX_READS: u32 = 64;
 /// What an opening that steps waits for.
 #[derive(Debug, Default)]
 pub(crate) struct Awaited {
-    state: Mutex<AwaitedState>,
+    event: Mutex<AwaitedEvent>,
     /// Of this step.
     reads: AtomicU32,
 }
 
+/// What the next step waits for, each until a time, if there is one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct AwaitedState {
-    /// The sockets. None where a helper thread is waited for, which wakes the loop, or time alone.
-    pub(crate) sources: Vec<Source>,
-    /// When the next step has something to do, whatever the sources say.
-    pub(crate) until: Option<Instant>,
-    /// Whether a helper thread is waited for.
-    pub(crate) has_helper: bool,
+pub(crate) enum AwaitedEvent {
+    /// Nothing: it is due.
+    #[default]
+    Nothing,
+    Sockets(Vec<Source>, Option<Instant>),
+    /// A helper thread, which wakes the loop.
+    Helper(Option<Instant>),
+    Time(Option<Instant>),
 }
 
 /// What ends a wait for something that is no stream: time, or that it is called off.
@@ -198,27 +200,27 @@ impl WaitMode {
 
 impl Awaited {
     /// What is waited for now.
-    pub(crate) fn state(&self) -> AwaitedState {
+    pub(crate) fn event(&self) -> AwaitedEvent {
         self.lock().clone()
     }
 
     /// Leaves the rest to the next step.
-    pub(super) async fn note(&self, state: AwaitedState) {
-        *self.lock() = state;
+    pub(super) async fn note(&self, event: AwaitedEvent) {
+        *self.lock() = event;
         let mut is_next_step = false;
         future::poll_fn(|_| if mem::replace(&mut is_next_step, true) { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// Begins a step: nothing is waited for.
     pub(crate) fn clear(&self) {
-        *self.lock() = AwaitedState::default();
+        *self.lock() = AwaitedEvent::Nothing;
         self.reads.store(0, Ordering::Relaxed);
     }
 
     /// Leaves the rest to the next step, which is due at once, if this one has read enough.
     async fn count_read(&self) {
         if self.reads.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_READS {
-            self.note(AwaitedState { until: Some(Instant::now()), ..AwaitedState::default() }).await;
+            self.note(AwaitedEvent::Nothing).await;
         }
     }
 
@@ -238,7 +240,7 @@ impl Awaited {
         if stream.has_output() {
             source = source.and_writing();
         }
-        self.note(AwaitedState { sources: vec![source], until: deadline.instant(), has_helper: false }).await;
+        self.note(AwaitedEvent::Sockets(vec![source], deadline.instant())).await;
         Ok(())
     }
 
@@ -249,7 +251,7 @@ impl Awaited {
     /// [`io::ErrorKind::TimedOut`] when it has passed.
     async fn time(&self, deadline: Deadline) -> io::Result<()> {
         deadline.remaining()?;
-        self.note(AwaitedState { until: deadline.instant(), ..AwaitedState::default() }).await;
+        self.note(AwaitedEvent::Time(deadline.instant())).await;
         Ok(())
     }
 
@@ -260,12 +262,12 @@ impl Awaited {
     /// [`io::ErrorKind::TimedOut`] when the deadline has passed.
     async fn helper(&self, deadline: Deadline) -> io::Result<()> {
         deadline.remaining()?;
-        self.note(AwaitedState { sources: Vec::new(), until: deadline.instant(), has_helper: true }).await;
+        self.note(AwaitedEvent::Helper(deadline.instant())).await;
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, AwaitedState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, AwaitedEvent> {
+        self.event.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

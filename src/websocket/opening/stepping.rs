@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Opener;
 use crate::cancellation::{Cancellation, Watch};
 use crate::error::Result;
-use crate::net::{Awaited, AwaitedState, Source, WaitMode};
+use crate::net::{Awaited, AwaitedEvent, Source, WaitMode};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::url::Target;
 use crate::websocket::{ActiveConnection, WebSocket, cancelled, not_connected};
@@ -145,19 +145,24 @@ impl Opening {
 
     /// The sockets that it waits for: while it connects one for each address that is tried, later one, and none during a name lookup.
     pub fn sources(&self) -> Vec<Source> {
-        self.awaited.state().sources
+        match self.awaited.event() {
+            AwaitedEvent::Sockets(sources, _) => sources,
+            AwaitedEvent::Nothing | AwaitedEvent::Helper(_) | AwaitedEvent::Time(_) => Vec::new(),
+        }
     }
 
     /// When the next step is due, whatever the sources say; it may have passed. `None` for no such time.
     pub fn next_step(&self) -> Option<Instant> {
         self.machine.as_ref()?;
-        let AwaitedState { sources, until, has_helper } = self.awaited.state();
-        if sources.is_empty() && until.is_none() && !has_helper {
-            // It has not begun, or was not told of what happened.
-            return Some(Instant::now());
-        }
-        let needs_wake = has_helper || self.watch.is_some();
-        let is_told = (!needs_wake || self.wake.0.get().is_some()) && sources.iter().all(Source::can_be_polled);
+        let has_hook = self.wake.0.get().is_some();
+        // A cancellation reaches a loop by its hook alone.
+        let is_told = has_hook || self.watch.is_none();
+        let (until, is_told) = match self.awaited.event() {
+            AwaitedEvent::Nothing => return Some(Instant::now()),
+            AwaitedEvent::Sockets(sources, until) => (until, is_told && sources.iter().all(Source::can_be_polled)),
+            AwaitedEvent::Helper(until) => (until, has_hook),
+            AwaitedEvent::Time(until) => (until, is_told),
+        };
         let look = (!is_told).then(|| self.stepped + LOOK_INTERVAL);
         until.into_iter().chain(look).min()
     }

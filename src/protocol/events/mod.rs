@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use self::extended::ExtensionDecoder;
 use self::extension::{hooks, only_deflate};
-use self::open::{Extended, OpenConnection};
+use self::open::{EstablishedConnection, Extended};
 use self::opening::{OpeningHandshake, OpeningStep};
 use super::handshake::{HandshakeError, HeadLimits, Headers, Rejection, ServerHandshake};
 use super::{Entropy, Inbound, Limits, LocalProtocolError, MaskKeys, Outbound, PerMessageDeflate, Role, TextPolicy};
@@ -62,7 +62,7 @@ pub struct Connection {
 
 enum ConnectionPhase {
     Opening(Box<OpeningHandshake>, Box<OpenSettings>),
-    Open(Box<OpenConnection>),
+    Open(Box<EstablishedConnection>),
     /// There was no WebSocket.
     Over,
 }
@@ -238,7 +238,7 @@ impl Connection {
     }
 
     /// A connection whose opening handshake is over.
-    fn opened(role: Role, open: OpenConnection) -> Self {
+    fn opened(role: Role, open: EstablishedConnection) -> Self {
         Self { role, phase: ConnectionPhase::Open(Box::new(open)), events: VecDeque::new() }
     }
 
@@ -394,20 +394,20 @@ impl Default for ConnectionBuilder {
 
 impl OpenSettings {
     /// The halves that these settings make.
-    fn open(self, role: Role) -> OpenConnection {
+    fn open(self, role: Role) -> EstablishedConnection {
         let keys = MaskKeys::pooled(self.entropy);
         let deflate = only_deflate(&self.extensions);
         if deflate.is_some() || !self.extensions.iter().any(|extension| extension.enabled()) {
             let inflater = deflate.and_then(PerMessageDeflate::inflater);
             let deflater = deflate.and_then(PerMessageDeflate::deflater);
             let inbound = Inbound::inflating(role, self.limits, self.text_policy, inflater);
-            return OpenConnection::new(inbound, Outbound::deflating(role, keys, deflater), None);
+            return EstablishedConnection::new(inbound, Outbound::deflating(role, keys, deflater), None);
         }
         let (inbound, outbound) = hooks(self.extensions);
         let decoder = ExtensionDecoder::new(inbound, self.limits.max_message_size, self.text_policy);
         let inbound = decoder.inbound(role, self.limits);
         let extended = Some(Box::new(Extended { decoder, outbound }));
-        OpenConnection::new(inbound, Outbound::deflating(role, keys, None), extended)
+        EstablishedConnection::new(inbound, Outbound::deflating(role, keys, None), extended)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::protocol::{
 
 /// A connection whose opening handshake is over.
 #[derive(Debug)]
-pub(super) struct OpenConnection {
+pub(super) struct EstablishedConnection {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     /// What is done to frames beside that, where extensions of others were agreed upon.
@@ -51,7 +51,7 @@ pub(super) struct CloseProgress {
     pub(super) lost: bool,
 }
 
-impl OpenConnection {
+impl EstablishedConnection {
     pub(super) const fn new(inbound: Inbound, outbound: Outbound, extended: Option<Box<Extended>>) -> Self {
         Self { inbound, outbound, extended, backlog: Vec::new(), taken: 0, input: InputState::Open }
     }

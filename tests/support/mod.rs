@@ -25,8 +25,8 @@ use websocket_sync::{CloseInfo, ConnectOptions, Error, Phase, Sender, WebSocket}
 /// How long a peer waits for what its script expects: far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a call may take beyond its deadline.
-pub(crate) const SLACK: Duration = Duration::from_millis(100);
+/// What a call may take beyond its deadline. Under wine each system call goes through another process.
+pub(crate) const SLACK: Duration = Duration::from_millis(if cfg!(windows) { 300 } else { 100 });
 
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

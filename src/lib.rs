@@ -73,8 +73,8 @@ mod websocket;
 #[cfg(all(unix, feature = "mio"))]
 pub use crate::app::{AppAdder, ManyApps};
 pub use crate::app::{
-    AppError, AppStep, AppTask, AppThread, Attempt, CallbackPolicy, Closed, Connected, Connecting, Dispatcher, Handle,
-    Handler, Latency, Outcome, Overflow, Reconnect, Statistics, ThisThread, WebSocketApp, set_reconnect,
+    AppError, AppStep, AppTask, AppThread, Attempt, CallbackPolicy, Closed, Connected, Connecting, Handle, Handler,
+    Latency, Outcome, Overflow, Reconnect, Statistics, WebSocketApp, set_reconnect,
 };
 pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]

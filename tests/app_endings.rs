@@ -130,18 +130,21 @@ fn who_drops_a_task_calls_its_attempt_off() {
     bounded(20, || {
         let hole = support::BlackHole::new([127, 0, 0, 1].into()).unwrap();
         let url = format!("ws://{}/", hole.address);
-        let mut task = WebSocketApp::new(url).into_task(|| {}).unwrap();
+        let app = WebSocketApp::new(&url).connect_with(|_, options| options.connect(&url));
+        let mut task = app.into_task(|| {}).unwrap();
         let AppStep::Connect(attempt) = task.advance() else { panic!("no attempt") };
         let (begins, begun) = mpsc::channel();
-        let connecting = thread::spawn(move || {
-            begins.send(()).unwrap();
-            let start = Instant::now();
-            drop(attempt.run());
-            start.elapsed()
+        thread::scope(|scope| {
+            let connecting = scope.spawn(move || {
+                begins.send(()).unwrap();
+                let start = Instant::now();
+                drop(attempt.run());
+                start.elapsed()
+            });
+            begun.recv().unwrap();
+            thread::sleep(ms(100));
+            drop(task);
+            assert!(connecting.join().unwrap() < ms(2000));
         });
-        begun.recv().unwrap();
-        thread::sleep(ms(100));
-        drop(task);
-        assert!(join(connecting) < ms(2000));
     });
 }

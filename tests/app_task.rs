@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use app_support::{nowhere, serve_again};
 use races::Manners;
-use support::{at_once, bounded, frame, join, ms};
+use support::{answer_to, at_once, bounded, frame, join, ms};
 use websocket_sync::{
     AppStep, AppTask, CloseCause, Closed, ConnectOptions, Error, MessageKind, Reconnect, Result, WebSocketApp,
 };
@@ -37,12 +37,18 @@ fn waits(step: AppStep<'_>) -> Option<Instant> {
     }
 }
 
-/// Makes the attempt that it asks for.
+/// Goes on, a step each millisecond, until it waits without a socket or with a connection; until when.
 #[track_caller]
-fn connect(task: &mut AppTask<'static>) {
-    match task.advance() {
-        AppStep::Connect(attempt) => task.connected(attempt.run()),
-        other => panic!("{other:?}"),
+fn open(task: &mut AppTask<'_>) -> Option<Instant> {
+    let start = Instant::now();
+    loop {
+        match at_once(|| task.advance()) {
+            AppStep::Wait(until) if task.connection().is_some() || task.sources().is_empty() => return until,
+            AppStep::Wait(_) => thread::sleep(ms(1)),
+            AppStep::Again => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "it does not open: {task:?}");
     }
 }
 
@@ -61,24 +67,24 @@ fn finish(task: &mut AppTask<'_>) -> Result<Closed> {
 }
 
 #[test]
-fn it_asks_to_connect_then_waits_for_its_socket_or_the_next_ping() {
+fn it_opens_without_waiting_then_waits_for_its_socket_or_the_next_ping() {
     bounded(20, || {
         let (url, peer) = support::serve(|mut peer| {
-            peer.accept();
+            let request = peer.head();
+            thread::sleep(ms(50));
+            peer.say(answer_to(&request));
             assert_eq!(peer.frame().0, 0x89);
             peer.end()
         });
         let (mut task, woken) = task(WebSocketApp::new(&url).ping_interval(ms(200)));
         let handle = task.handle();
-        assert!(handle.is_running() && !handle.ready());
-        let AppStep::Connect(attempt) = task.advance() else { panic!("it does not connect") };
-        // In the meantime nobody else can do anything for it.
-        assert_eq!(waits(task.advance()), None);
-        assert_eq!(task.connection(), None);
-        task.connected(attempt.run());
-        let start = Instant::now();
-        let ping = waits(at_once(|| task.advance())).unwrap();
-        assert!(ping > start + ms(150) && ping <= Instant::now() + ms(200));
+        assert!(handle.is_running() && !handle.ready() && task.sources().is_empty());
+        let timeout = waits(at_once(|| task.advance())).unwrap();
+        assert!(timeout > Instant::now() + Duration::from_secs(20), "that of opening");
+        assert_eq!((task.connection(), task.sources().len()), (None, 1));
+        let ping = open(&mut task).unwrap();
+        assert!(ping > Instant::now() + ms(100) && ping <= Instant::now() + ms(200));
+        assert_eq!(task.sources().len(), 1);
         assert!(handle.ready());
         assert_eq!(task.connection(), Some(1));
         #[cfg(unix)]
@@ -103,13 +109,11 @@ fn it_asks_to_connect_then_waits_for_its_socket_or_the_next_ping() {
 fn between_attempts_it_waits_for_a_moment_and_is_woken_by_who_ends_it() {
     bounded(20, || {
         let (mut task, woken) = task(WebSocketApp::new(nowhere()).reconnect(Reconnect::fixed(ms(100))));
-        connect(&mut task);
-        let at = waits(task.advance()).unwrap();
+        let at = open(&mut task).unwrap();
         assert!(at > Instant::now() && at <= Instant::now() + ms(100));
         assert_eq!(waits(task.advance()), Some(at), "too early");
         thread::sleep(at - Instant::now());
-        connect(&mut task);
-        waits(task.advance()).unwrap();
+        open(&mut task).unwrap();
         task.handle().close().unwrap();
         woken.recv_timeout(Duration::from_secs(5)).unwrap();
         let AppStep::Over(outcome) = task.advance() else { panic!("it goes on") };
@@ -120,8 +124,11 @@ fn between_attempts_it_waits_for_a_moment_and_is_woken_by_who_ends_it() {
 #[test]
 fn who_cannot_connect_says_so_and_who_drops_a_task_leaves() {
     bounded(20, || {
-        let (mut lazy, _woken) = task(WebSocketApp::new(nowhere()));
+        let app = WebSocketApp::new(nowhere()).connect_with(|_, _| unreachable!("nobody calls it"));
+        let (mut lazy, _woken) = task(app);
         let AppStep::Connect(attempt) = lazy.advance() else { panic!("it does not connect") };
+        // In the meantime nobody else can do anything for it.
+        assert_eq!(waits(lazy.advance()), None);
         lazy.connected(attempt.fail(Error::other("no thread to spare")));
         assert_eq!(finish(&mut lazy).unwrap_err().to_string(), "no thread to spare");
 
@@ -131,8 +138,7 @@ fn who_cannot_connect_says_so_and_who_drops_a_task_leaves() {
         });
         let (mut left, _woken) = task(WebSocketApp::new(&url));
         let handle = left.handle();
-        connect(&mut left);
-        waits(left.advance());
+        open(&mut left);
         assert!(handle.ready());
         drop(left);
         assert!(!handle.is_running() && !handle.ready());
@@ -167,7 +173,7 @@ fn a_pong_behind_what_another_thread_sends_slowly_is_no_stall() {
         let options = ConnectOptions::new().send_timeout(ms(200));
         let (mut task, _woken) = task(WebSocketApp::new(&url).options(options));
         let handle = task.handle();
-        connect(&mut task);
+        open(&mut task);
         let sending = thread::spawn(move || {
             while !handle.ready() {
                 thread::sleep(ms(1));
@@ -191,7 +197,7 @@ fn what_a_burst_has_taken_is_given_back_when_nothing_has_come_for_a_second() {
         });
         let (mut task, _woken) = task(WebSocketApp::new(&url));
         let handle = task.handle();
-        connect(&mut task);
+        open(&mut task);
         let mut until = None;
         while handle.statistics().bytes_received == 0 || until.is_none() {
             match task.advance() {
@@ -257,7 +263,7 @@ fn every_app_of_a_hand_made_loop_gets_what_it_is_sent() {
             for slot in &mut tasks {
                 let Some(task) = slot else { continue };
                 match task.advance() {
-                    AppStep::Connect(attempt) => task.connected(attempt.run()),
+                    AppStep::Connect(_) => unreachable!("it has no connector"),
                     AppStep::Wait(_) | AppStep::Again => {}
                     AppStep::Over(outcome) => {
                         assert_eq!(outcome.unwrap().cause, CloseCause::Remote);

@@ -166,6 +166,15 @@ mod black_holes {
     }
 
     #[test]
+    fn a_limit_of_the_users_counts_for_a_single_address_too() {
+        let hole = BlackHole::new(LOCALHOST).unwrap();
+        let socket = SocketOptions::new().attempt_timeout(ms(100));
+        let options = resolving(vec![hole.address]).socket(socket);
+        let error = at_deadline(ms(100), || options.connect("ws://dead.example/").unwrap_err());
+        assert!(matches!(error, Error::Timeout(Phase::Connect)), "{error:?}");
+    }
+
+    #[test]
     fn a_cancel_ends_the_race() {
         let hole = BlackHole::new(LOCALHOST).unwrap();
         for addresses in [1, 3] {

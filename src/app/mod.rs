@@ -6,19 +6,20 @@
 //! | `session` | one run: what has happened goes in, callbacks and the next step come out |
 //! | `stage`, `closures`, `handler` | where callbacks are called, and what they are |
 //! | `run`, `queue`, `app_thread` | drivers: threads and waiting |
-//! | `task`, `dispatcher` | drivers that do not wait: a loop of the user's, and one for many apps |
+//! | `task`, `many_apps` | drivers that do not wait: a loop of the user's, and one for many apps |
 //! | `shared`, `handle` | what the threads share, and what the user has of it |
 
 mod app_thread;
 mod attempt;
 mod closed;
 mod closures;
-mod dispatcher;
 mod error;
 mod handle;
 mod handler;
 mod keepalive;
 mod life;
+#[cfg(all(unix, feature = "mio"))]
+mod many_apps;
 mod outbox;
 mod queue;
 mod reconnect;
@@ -40,12 +41,11 @@ use std::time::Duration;
 pub use self::app_thread::AppThread;
 pub use self::attempt::Attempt;
 pub use self::closed::Closed;
-#[cfg(all(unix, feature = "mio"))]
-pub use self::dispatcher::{AppAdder, ManyApps};
-pub use self::dispatcher::{Dispatcher, ThisThread};
 pub use self::error::AppError;
 pub use self::handle::Handle;
 pub use self::handler::{Handler, Outcome};
+#[cfg(all(unix, feature = "mio"))]
+pub use self::many_apps::{AppAdder, ManyApps};
 pub use self::queue::Overflow;
 pub use self::reconnect::{Reconnect, set_reconnect};
 pub use self::stage::CallbackPolicy;

@@ -231,6 +231,8 @@ fn refuse_self(socket: &socket2::Socket) -> io::Result<()> {
 
 /// How long an attempt has for itself, before the next address is tried beside it.
 const STAGGER: Duration = Duration::from_millis(250);
+/// How long an address is tried while others are left, unless the user says how long each is.
+const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// Addresses that wait for their turn, and attempts that are under way.
 #[derive(Debug)]
@@ -239,8 +241,8 @@ struct Race<T> {
     runners: Vec<Runner<T>>,
     /// When the next of those who wait may start; `None` for at once.
     next_start: Option<Instant>,
-    /// How long an attempt may take while others are left.
-    limit: Duration,
+    /// How long an attempt may take; the user's limit.
+    limit: Option<Duration>,
 }
 
 /// An attempt to connect to one address.
@@ -253,7 +255,7 @@ struct Runner<T> {
 
 impl<T> Race<T> {
     /// Nobody has started yet.
-    fn new(addresses: Vec<SocketAddr>, limit: Duration) -> Self {
+    fn new(addresses: Vec<SocketAddr>, limit: Option<Duration>) -> Self {
         Self { waiting: addresses.into_iter(), runners: Vec::new(), next_start: None, limit }
     }
 
@@ -274,21 +276,25 @@ impl<T> Race<T> {
         self.runners.remove(index)
     }
 
-    /// Takes out an attempt that has had its time. Nobody gives up the last address that is left.
+    /// Takes out an attempt that has had its time.
     fn expire(&mut self, now: Instant) -> Option<Runner<T>> {
-        if self.is_last() {
-            return None;
-        }
-        let index = self.runners.iter().position(|runner| runner.rest(self.limit, now).is_zero())?;
+        let limit = self.limit()?;
+        let index = self.runners.iter().position(|runner| runner.rest(limit, now).is_zero())?;
         Some(self.leave(index))
+    }
+
+    /// How long an attempt may take now. Without a limit of the user's nobody gives up the last address that is left.
+    fn limit(&self) -> Option<Duration> {
+        let is_last = self.runners.len() + self.waiting.len() <= 1;
+        if is_last { self.limit } else { Some(self.limit.unwrap_or(ATTEMPT)) }
     }
 
     /// How long nothing happens by itself; `None` for ever.
     fn wait(&self, now: Instant) -> Option<Duration> {
         let start = self.next_start.filter(|_| self.waiting.len() > 0);
         let start = start.map(|start| start.saturating_duration_since(now));
-        let expiry = self.runners.iter().map(|runner| runner.rest(self.limit, now)).min();
-        start.into_iter().chain(expiry.filter(|_| !self.is_last())).min()
+        let expiry = self.limit().and_then(|limit| self.runners.iter().map(|runner| runner.rest(limit, now)).min());
+        start.into_iter().chain(expiry).min()
     }
 
     /// Those who are under way, the earliest first.
@@ -299,10 +305,6 @@ impl<T> Race<T> {
     /// Whether nobody is left.
     fn is_over(&self) -> bool {
         self.runners.is_empty() && self.waiting.len() == 0
-    }
-
-    fn is_last(&self) -> bool {
-        self.runners.len() + self.waiting.len() <= 1
     }
 }
 

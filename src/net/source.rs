@@ -1,4 +1,4 @@
-//! What an event loop waits for in the place of an opening.
+//! What an event loop waits for in the place of an opening, or of an app.
 
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::transport::Transport;
 
-/// A socket that an [`Opening`](crate::Opening) waits for: to be polled for what it [wants](Self::wants_read).
+/// A socket that an [`Opening`](crate::Opening) or an [`AppTask`](crate::AppTask) waits for: to be polled for what it [wants](Self::wants_read).
 ///
 /// It stands for the socket and keeps it open, so that the number of its descriptor cannot become another socket's while this lives.
 /// Two are equal that are of the same socket and want the same.
@@ -71,6 +71,12 @@ impl Source {
         let timeout = until.map(|until| until.saturating_duration_since(std::time::Instant::now()));
         let mut polled: Vec<_> = polled.chain([PollFd::new(wakes, PollFlags::IN)]).collect();
         super::poll::poll(&mut polled, timeout).expect("sockets can be polled");
+    }
+
+    /// Whether both are of the same socket.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(crate) fn is_same_socket(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.transport, &other.transport)
     }
 
     /// Whether a loop can poll it.

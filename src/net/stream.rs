@@ -9,6 +9,7 @@ use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 
 use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
+use super::source::Source;
 use super::tls::Tls;
 use super::transport::Transport;
 use crate::cancellation::{Cancellation, Watch};
@@ -194,6 +195,11 @@ impl Stream {
     #[cfg(windows)]
     pub(crate) fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
         self.transport().as_socket()
+    }
+
+    /// What is waited for to read and to write.
+    pub(crate) fn source(&self) -> Source {
+        Source::reading(Arc::clone(self.transport())).and_writing()
     }
 
     pub(super) fn transport(&self) -> &Arc<dyn Transport> {

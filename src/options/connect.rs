@@ -281,7 +281,7 @@ impl ConnectOptions {
             ("open_timeout", self.settings.open_timeout),
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
-            ("attempt_timeout", Some(self.settings.socket.attempt_timeout)),
+            ("attempt_timeout", self.settings.socket.attempt_timeout),
             ("keepalive", keepalive.map(|keepalive| keepalive.idle)),
             ("keepalive", keepalive.map(|keepalive| keepalive.interval)),
             ("user_timeout", self.settings.socket.user_timeout),

@@ -40,7 +40,8 @@ pub struct SocketOptions {
     pub(crate) family: Family,
     pub(crate) bind: Option<SocketAddr>,
     pub(crate) device: Option<String>,
-    pub(crate) attempt_timeout: Duration,
+    /// None: a while, if other addresses are left.
+    pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) configure: Option<Hook<Configure>>,
 }
 
@@ -179,12 +180,12 @@ impl SocketOptions {
         Self { family, ..self }
     }
 
-    /// How long a single address is tried while others are left. The last one has what remains of the
+    /// How long each address is tried, the only one and the last one too; at most for the
     /// [open timeout](crate::ConnectOptions::open_timeout).
     ///
-    /// Default: 10 s.
+    /// Default: 10 s while others are left. The last one has what remains of the open timeout.
     pub fn attempt_timeout(self, timeout: Duration) -> Self {
-        Self { attempt_timeout: timeout, ..self }
+        Self { attempt_timeout: Some(timeout), ..self }
     }
 
     /// The address to connect from, and the port, where 0 stands for any. Addresses of the other family are not tried; with a port
@@ -263,7 +264,7 @@ impl Default for SocketOptions {
             family: Family::Any,
             bind: None,
             device: None,
-            attempt_timeout: Duration::from_secs(10),
+            attempt_timeout: None,
             configure: None,
         }
     }

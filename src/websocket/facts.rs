@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{ActiveConnection, WebSocket};
 use crate::error::{Error, OptionsError, Result};
+use crate::net::Source;
 use crate::net::Stream;
 use crate::options::TlsVersion;
 use crate::protocol::DeflateParams;
@@ -77,6 +78,11 @@ impl WebSocket {
     /// The address of the peer, if the stream has one; that of the proxy where there is one in between.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.connection.as_ref()?.shared.stream.peer_addr()
+    }
+
+    /// The socket, to be waited for in both directions.
+    pub(crate) fn source(&self) -> Option<Source> {
+        Some(self.connection.as_ref()?.shared.stream.source())
     }
 
     /// The socket, if the stream is one: to be waited for or configured, not to be read or written. `None` while there is no

@@ -131,8 +131,19 @@ const ROOMS: &[Room] = &[
         not_std: &["std::net::TcpListener", "std::net::ToSocketAddrs"],
     },
     Room {
+        // Of the network it is what a loop waits for, of a URL the host.
         modules: &["app"],
-        uses: &["cancellation", "error", "message", "options", "sync", "timings", "websocket"],
+        uses: &[
+            "cancellation",
+            "error",
+            "message",
+            "net::Source",
+            "options",
+            "sync",
+            "timings",
+            "url::Target",
+            "websocket",
+        ],
         crates: &["log", "mio", "rand", "thiserror"],
         // A descriptor is what a loop waits for.
         not_std: &["std::net", "std::os::linux", "std::os::unix"],

@@ -1,11 +1,10 @@
-//! An attempt to connect, which waits: for another thread than that of the loop.
+//! An attempt to connect by the user's `connect_with`, which may wait: for another thread than that of the loop.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::app::attempt::{Attempt, Connector};
 use crate::app::error::AppError;
-use crate::app::run::Way;
 use crate::app::sync::Arc;
 #[cfg(all(unix, feature = "mio"))]
 use crate::cancellation::Cancellation;
@@ -15,11 +14,10 @@ use crate::websocket::WebSocket;
 #[cfg(all(unix, feature = "mio"))]
 use crate::websocket::cancelled;
 
-/// An attempt to connect, to be made on any thread.
+/// An attempt to connect by [`connect_with`](crate::WebSocketApp::connect_with), to be made on a thread that may wait.
 pub struct Connecting<'env> {
-    pub(super) url: String,
     pub(super) options: ConnectOptions,
-    pub(super) connector: Option<Connector<'env>>,
+    pub(super) connector: Connector<'env>,
     pub(super) number: u32,
     pub(super) last_error: Option<Arc<Error>>,
 }
@@ -27,7 +25,7 @@ pub struct Connecting<'env> {
 /// What came of an attempt to connect.
 #[derive(Debug)]
 pub struct Connected<'env> {
-    pub(super) connector: Option<Back<'env>>,
+    pub(super) connector: Back<'env>,
     pub(super) outcome: Result<WebSocket>,
 }
 
@@ -38,8 +36,10 @@ impl<'env> Connecting<'env> {
     /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); called off when the app is
     /// closed.
     pub fn run(mut self) -> Connected<'env> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.connect()))
-            .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect", &*payload))));
+        let Self { options, connector, number, last_error } = &mut self;
+        let attempt = Attempt { number: *number, last_error: last_error.as_deref() };
+        let outcome = catch_unwind(AssertUnwindSafe(|| connector(&attempt, options.clone())))
+            .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect_with", &*payload))));
         self.ended(outcome)
     }
 
@@ -60,14 +60,8 @@ impl<'env> Connecting<'env> {
         self.ended(Err(cancelled()))
     }
 
-    fn connect(&mut self) -> Result<WebSocket> {
-        let attempt = Attempt { number: self.number, last_error: self.last_error.as_deref() };
-        let options = self.options.clone();
-        Way { url: &self.url, options, connector: self.connector.as_mut(), fragments: false }.connect(&attempt)
-    }
-
     fn ended(self, outcome: Result<WebSocket>) -> Connected<'env> {
-        Connected { connector: self.connector.map(Back), outcome }
+        Connected { connector: Back(self.connector), outcome }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod open;
+mod opening;
 
 use std::fmt;
 #[cfg(unix)]
@@ -23,14 +24,15 @@ use super::stage::Stage;
 use super::sync::Arc;
 use crate::cancellation::Watch;
 use crate::error::{CloseInfo, Error, OptionsError, Result};
+use crate::net::Source;
 use crate::options::ConnectOptions;
-use crate::websocket::{CloseCode, Granularity, WebSocket, not_connected};
+use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, not_connected};
 
 /// One run of an app, in the hands of a loop: made by [`WebSocketApp::into_task`].
 ///
 /// The callbacks are called by [`advance`](Self::advance), which does what there is to be done and never waits; what follows, the
 /// loop is told by [`AppStep`]. What websocket-client asks of a dispatcher is all there: to *read* is to wait for the
-/// [socket](Self::as_fd), a *timeout* and a *reconnect* are the moments that it gives, and to *send* is bounded by
+/// [sources](Self::sources), a *timeout* and a *reconnect* are the moments that it gives, and to *send* is bounded by
 /// [`max_unsent`](crate::ConnectOptions::max_unsent), and goes on when the socket is writable.
 ///
 /// A loop for many apps is ready made: `ManyApps`, with the feature `mio`. Here is the smallest of all:
@@ -45,8 +47,8 @@ use crate::websocket::{CloseCode, Granularity, WebSocket, not_connected};
 ///     let mut task = app.into_task(move || drop(wake.send(())))?;
 ///     loop {
 ///         match task.advance() {
-///             AppStep::Connect(attempt) => task.connected(attempt.run()), // or on another thread
-///             // A real loop waits for the socket besides, and looks less often.
+///             AppStep::Connect(attempt) => task.connected(attempt.run()), // better on another thread
+///             // A real loop waits for the sources besides, and looks less often.
 ///             AppStep::Wait(until) => {
 ///                 let wait = until.map(|until| until - Instant::now()).unwrap_or_default();
 ///                 let _ = woken.recv_timeout(wait.min(std::time::Duration::from_millis(1)));
@@ -71,6 +73,7 @@ pub struct AppTask<'env> {
     connections: u64,
     /// Whether messages are handed out fragment by fragment.
     fragments: bool,
+    permission: Permission,
     wake: Arc<dyn Fn() + Send + Sync>,
     /// Wakes the loop when the run is called off.
     _called_off: Watch,
@@ -82,9 +85,10 @@ pub struct AppTask<'env> {
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a loop has to be able to do all of it")]
 pub enum AppStep<'env> {
-    /// Make this attempt to connect, on a thread that may wait, and give what came of it to [`AppTask::connected`].
+    /// Make this attempt to connect, on a thread that may wait, and give what came of it to [`AppTask::connected`]. Only an app with
+    /// [`connect_with`](WebSocketApp::connect_with) asks for it; all others connect while they are advanced.
     Connect(Connecting<'env>),
-    /// Wait until the socket is readable or writable, the loop is woken, or this moment has come, if there is one.
+    /// Wait until one of the [sources](AppTask::sources) is ready, the loop is woken, or this moment has come, if there is one.
     Wait(Option<Instant>),
     /// Look after others, then after this one again: there is more at hand.
     Again,
@@ -97,12 +101,26 @@ enum TaskPhase {
     Starting,
     /// The loop makes an attempt.
     Connecting,
-    /// It has.
+    /// An attempt waits until the loop permits it.
+    Unpermitted,
+    /// An attempt goes on in steps.
+    Opening(Box<Opening>),
+    /// An attempt is over.
     Arrived(Result<WebSocket>),
     Open(OpenConnection),
     Leaving(Leaving),
     BackingOff(Instant),
     Over,
+}
+
+/// Whether an attempt begins by itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::app) enum Permission {
+    /// At once.
+    Granted,
+    /// When the loop says so.
+    #[cfg(all(unix, feature = "mio"))]
+    ByLoop,
 }
 
 impl<'env> WebSocketApp<'env> {
@@ -118,18 +136,26 @@ impl<'env> WebSocketApp<'env> {
     ///
     /// [`Error::Options`] for a setting that cannot be meant, and for a [queue](Self::queue), which needs threads of its own.
     pub fn into_task(self, wake: impl Fn() + Send + Sync + 'static) -> Result<AppTask<'env>> {
+        self.into_task_with(Permission::Granted, wake)
+    }
+
+    pub(in crate::app) fn into_task_with(
+        self,
+        permission: Permission,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> Result<AppTask<'env>> {
         self.pings.validate()?;
         self.options.validate()?;
         if self.queue.is_some() {
             let problem = "callbacks behind a queue need a thread of their own, not a loop";
             return Err(Error::Options(Box::new(OptionsError::new("queue", problem))));
         }
-        Ok(AppTask::new(self, Arc::new(wake)))
+        Ok(AppTask::new(self, permission, Arc::new(wake)))
     }
 }
 
 impl<'env> AppTask<'env> {
-    fn new(app: WebSocketApp<'env>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+    fn new(app: WebSocketApp<'env>, permission: Permission, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let cancellation = app.handle.shared().begin();
         let called_off = {
             let wake = Arc::clone(&wake);
@@ -147,6 +173,7 @@ impl<'env> AppTask<'env> {
             phase: TaskPhase::Starting,
             connections: 0,
             fragments: app.closures.wants_fragments() || app.options.settings().fires_cont_frame,
+            permission,
             wake,
             _called_off: called_off,
             _cancelled: cancelled,
@@ -159,9 +186,18 @@ impl<'env> AppTask<'env> {
         self.app.handle()
     }
 
-    /// The socket to wait for, both to be readable and to be writable, if there is a connection and it has one. It is another one
-    /// after each attempt. Where readiness is told only when it changes, wait as long as [`advance`](Self::advance) says so:
+    /// What the loop waits for: while a connection is opened, a socket for each address that is tried, or none during a name lookup; then
+    /// the socket of the connection, if it has one. They change with each [`advance`](Self::advance). Where readiness is told only when it changes, wait as long as [`advance`](Self::advance) says so:
     /// then there was nothing more to be read or written.
+    pub fn sources(&self) -> Vec<Source> {
+        if let TaskPhase::Opening(opening) = &self.phase {
+            return opening.sources();
+        }
+        self.ws().and_then(WebSocket::source).into_iter().collect()
+    }
+
+    /// The socket of the connection, if there is one and it has one: to wait for to be readable and to be writable. It is another one after
+    /// each attempt.
     #[cfg(unix)]
     pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.ws()?.as_fd()
@@ -184,16 +220,18 @@ impl<'env> AppTask<'env> {
         loop {
             let now = Instant::now();
             let next = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
-                TaskPhase::Starting => Some(self.connect()),
+                TaskPhase::Starting => self.connect(),
                 TaskPhase::Connecting => {
                     self.phase = TaskPhase::Connecting;
                     Some(AppStep::Wait(None))
                 }
+                TaskPhase::Unpermitted => self.wait_for_permission(),
+                TaskPhase::Opening(opening) => self.step_opening(opening),
                 TaskPhase::Arrived(Ok(ws)) => self.opened(ws, now),
                 TaskPhase::Arrived(Err(error)) => self.ended(error, None, now),
                 TaskPhase::Open(open) => self.serve(open, now),
                 TaskPhase::Leaving(leaving) => self.leave(leaving, now),
-                TaskPhase::BackingOff(at) => Some(self.back_off(at, now)),
+                TaskPhase::BackingOff(at) => self.back_off(at, now),
                 TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
             };
             if let Some(next) = next {
@@ -204,7 +242,7 @@ impl<'env> AppTask<'env> {
 
     /// Takes what came of the attempt that [`advance`](Self::advance) asked for; then it is to be advanced.
     pub fn connected(&mut self, connected: Connected<'env>) {
-        self.app.connector = connected.connector.map(|back| back.0);
+        self.app.connector = Some(connected.connector.0);
         if matches!(self.phase, TaskPhase::Connecting) {
             self.phase = TaskPhase::Arrived(connected.outcome);
         }
@@ -214,6 +252,7 @@ impl<'env> AppTask<'env> {
     pub fn fail(&mut self, error: Error) {
         self.phase = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
             TaskPhase::Open(open) => TaskPhase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true)),
+            TaskPhase::Opening(_) => TaskPhase::Arrived(Err(error)),
             other => other,
         };
     }
@@ -223,22 +262,12 @@ impl<'env> AppTask<'env> {
             TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Leaving(Leaving { ws, .. }) => Some(ws),
             TaskPhase::Starting
             | TaskPhase::Connecting
+            | TaskPhase::Unpermitted
+            | TaskPhase::Opening(_)
             | TaskPhase::Arrived(_)
             | TaskPhase::BackingOff(_)
             | TaskPhase::Over => None,
         }
-    }
-
-    fn connect(&mut self) -> AppStep<'env> {
-        let (number, last_error) = self.with_session(|session| session.begin_attempt());
-        self.phase = TaskPhase::Connecting;
-        AppStep::Connect(Connecting {
-            url: self.app.url.clone(),
-            options: self.options.clone(),
-            connector: self.app.connector.take(),
-            number,
-            last_error,
-        })
     }
 
     fn opened(&mut self, mut ws: WebSocket, now: Instant) -> Option<AppStep<'env>> {
@@ -326,16 +355,16 @@ impl<'env> AppTask<'env> {
         Some(AppStep::Again)
     }
 
-    fn back_off(&mut self, at: Instant, now: Instant) -> AppStep<'env> {
+    fn back_off(&mut self, at: Instant, now: Instant) -> Option<AppStep<'env>> {
         if self.app.handle.shared().is_called_off() {
             let closed = self.with_session(|session| session.called_off());
-            return self.over(Ok(closed));
+            return Some(self.over(Ok(closed)));
         }
         if now >= at {
             return self.connect();
         }
         self.phase = TaskPhase::BackingOff(at);
-        AppStep::Wait(Some(at))
+        Some(AppStep::Wait(Some(at)))
     }
 
     fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> Option<AppStep<'env>> {

@@ -237,8 +237,8 @@ mod race {
         started
     }
 
-    fn race(addresses: u8, limit: Duration) -> Race<u8> {
-        Race::new((1..=addresses).map(address).collect(), limit)
+    fn race(addresses: u8, limit: impl Into<Option<Duration>>) -> Race<u8> {
+        Race::new((1..=addresses).map(address).collect(), limit.into())
     }
 
     #[test]
@@ -287,16 +287,18 @@ mod race {
     }
 
     #[test]
-    fn an_address_is_given_up_after_its_limit_but_never_the_last_one() {
+    fn an_address_is_given_up_after_its_limit_and_the_last_one_only_if_the_user_says_so() {
         let begin = Instant::now();
-        let mut race = race(2, LIMIT);
-        start(&mut race, begin);
-        start(&mut race, begin + STAGGER);
-        assert!(race.expire(begin + LIMIT - MS).is_none());
-        assert_eq!(race.expire(begin + LIMIT).map(|runner| runner.attempt), Some(1));
-        assert!(race.expire(begin + 10 * LIMIT).is_none());
-        assert_eq!(race.wait(begin + 10 * LIMIT), None);
-        assert!(!race.is_over());
+        for limit in [None, Some(LIMIT)] {
+            let (mut race, is_users, limit) = (race(2, limit), limit.is_some(), limit.unwrap_or(ATTEMPT));
+            start(&mut race, begin);
+            start(&mut race, begin + STAGGER);
+            assert!(race.expire(begin + limit - MS).is_none());
+            assert_eq!(race.expire(begin + limit).map(|runner| runner.attempt), Some(1));
+            assert_eq!(race.wait(begin + limit), is_users.then_some(STAGGER));
+            assert_eq!(race.expire(begin + limit + STAGGER).map(|runner| runner.attempt), is_users.then_some(2));
+            assert_eq!(race.is_over(), is_users);
+        }
     }
 
     #[test]
@@ -317,6 +319,6 @@ mod race {
         start(&mut race, begin + STAGGER);
         assert!(race.expire(begin + 100 * LIMIT).is_none());
         assert!(race.wait(begin).is_some_and(|wait| wait > 100 * LIMIT));
-        assert!(Race::<u8>::new(Vec::new(), LIMIT).is_over());
+        assert!(Race::<u8>::new(Vec::new(), None).is_over());
     }
 }

@@ -1,8 +1,14 @@
 //! Thousands of apps on one thread: waits for all their sockets at once.
 
+mod connectors;
+mod openings;
+mod timers;
+mod wakeups;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,21 +18,28 @@ use std::time::{Duration, Instant};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::Dispatcher;
-use super::helpers::{Closing, Desk};
-use super::slot::{Bell, Slot};
-use super::timers::Timers;
+use self::connectors::{CloseOnDrop, Connectors};
+use self::openings::{Host, OpeningLimits, Openings, Ticket};
+use self::timers::Timers;
+use self::wakeups::{TurnFlag, Wakeups};
+use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
 use crate::app::error::AppError;
 use crate::app::handler::log_error;
-use crate::app::{AppStep, AppTask, Closed, Connected, Connecting, Handle, WebSocketApp};
+use crate::app::{Closed, Handle, WebSocketApp};
 use crate::error::{Error, OptionsError, Result};
+use crate::net::Source;
+use crate::url::Target;
 
 /// Drives thousands of apps from one thread (feature `mio`, on Unix).
 ///
 /// The callbacks are called on the thread of [`run`](Self::run), one at a time: one that takes its time keeps all apps
-/// waiting. Nothing else does. Connections are made by at most four helper threads, which are started when they are needed, and
-/// have ended when `run` returns; so four hosts that do not answer hold up the attempts behind them, for an
-/// [open timeout](crate::ConnectOptions::open_timeout) at most. What is sent leaves at once or waits in memory, up to
+/// waiting. Nothing else does. Connections are opened on that thread too, many at a time: up to [1,024](Self::max_openings), of which
+/// [128](Self::max_openings_per_host) to one host; what waits behind those of a host that does not answer holds up no other host. Threads
+/// are for what may wait: name lookups, [resolvers](crate::ConnectOptions::resolver),
+/// [header providers](crate::ConnectOptions::header_provider) and [`connect_with`](WebSocketApp::connect_with), one for an app at most, of
+/// the last up to 128 at a time. They have ended when `run` returns, but for lookups, resolvers and providers that hang.
+///
+/// What is sent leaves at once or waits in memory, up to
 /// [`max_unsent`](crate::ConnectOptions::max_unsent) bytes for each connection; beyond that sending fails with
 /// [`Error::Full`]. A server that sends without a pause has its turn, and then the others have theirs.
 ///
@@ -41,22 +54,56 @@ use crate::error::{Error, OptionsError, Result};
 ///         .on_message(move |_, message| println!("{shard}: {message:?}"))
 ///         .ping_interval(Duration::from_secs(30))
 ///         .reconnect(Reconnect::backoff());
-///     app.run_on(&mut apps)?;
+///     apps.add(app)?;
 /// }
 /// apps.run()?; // until each of them has ended
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
+#[doc(alias = "dispatcher")]
+#[doc(alias = "rel")]
 pub struct ManyApps<'env> {
     poll: Poll,
     events: Events,
-    bell: Arc<Bell<'env>>,
+    wakeups: Arc<Wakeups<'env>>,
     slots: Vec<Option<Slot<'env>>>,
     /// The numbers that are free again.
     free: Vec<usize>,
     timers: Timers,
+    openings: Openings,
+    /// Of the latest request for an opening.
+    ticket: u64,
     /// The apps that wait for their turn, each once.
     queue: VecDeque<usize>,
     on_ended: Option<OnEnded<'env>>,
+}
+
+/// One app of a loop.
+#[derive(Debug)]
+struct Slot<'env> {
+    task: AppTask<'env>,
+    turn: TurnFlag,
+    /// Whether it waits for its turn.
+    is_queued: bool,
+    /// What its openings count for; `None` for a URL that is none.
+    host: Option<Host>,
+    opening: SlotOpening,
+    /// What the loop waits for. It is kept open until it is compared with what is waited for next, so that one socket cannot be taken
+    /// for another.
+    sources: Vec<Source>,
+    /// The connection that the sources belong to, if it is open.
+    connection: Option<u64>,
+}
+
+/// What the openings of the loop know of an app.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum SlotOpening {
+    None,
+    /// It was requested.
+    Waiting {
+        ticket: u64,
+    },
+    /// It counts.
+    UnderWay,
 }
 
 type OnEnded<'env> = Box<dyn FnMut(&Handle, Result<Closed>) + Send + 'env>;
@@ -64,16 +111,18 @@ type OnEnded<'env> = Box<dyn FnMut(&Handle, Result<Closed>) + Send + 'env>;
 /// Adds apps to a loop that runs: from callbacks, from other threads.
 #[derive(Clone, Debug)]
 pub struct AppAdder<'env> {
-    bell: Arc<Bell<'env>>,
+    wakeups: Arc<Wakeups<'env>>,
 }
 
-/// What the helpers do, and what comes of it.
-type ConnectDesk<'env> = Desk<Connecting<'env>, Connected<'env>>;
+/// The attempts of `connect_with`, and what comes of them.
+type AppConnectors<'env> = Connectors<Connecting<'env>, Connected<'env>>;
 
 /// What wakes the loop although no socket says anything.
-const BELL: Token = Token(usize::MAX);
+const WAKEUP: Token = Token(usize::MAX);
 /// How many sockets are heard of at a time.
 const EVENTS: usize = 1024;
+const LIMITS: OpeningLimits =
+    OpeningLimits { total: NonZeroUsize::new(1024).unwrap(), per_host: NonZeroUsize::new(128).unwrap() };
 
 impl<'env> ManyApps<'env> {
     /// A loop without apps.
@@ -83,14 +132,16 @@ impl<'env> ManyApps<'env> {
     /// [`Error::Other`] when the system has no means to wait for many sockets to give.
     pub fn new() -> Result<Self> {
         let poll = Poll::new()?;
-        let bell = Bell::new(Waker::new(poll.registry(), BELL)?);
+        let wakeups = Wakeups::new(Waker::new(poll.registry(), WAKEUP)?);
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
-            bell: Arc::new(bell),
+            wakeups: Arc::new(wakeups),
             slots: Vec::new(),
             free: Vec::new(),
             timers: Timers::default(),
+            openings: Openings::new(LIMITS),
+            ticket: 0,
             queue: VecDeque::new(),
             on_ended: None,
         })
@@ -101,6 +152,22 @@ impl<'env> ManyApps<'env> {
     /// Default: nobody is, but the callbacks of the app.
     pub fn on_ended(&mut self, callback: impl FnMut(&Handle, Result<Closed>) + Send + 'env) {
         self.on_ended = Some(Box::new(callback));
+    }
+
+    /// How many connections may be opened at a time. Those that are open do not count, nor attempts of
+    /// [`connect_with`](WebSocketApp::connect_with).
+    ///
+    /// Default: 1,024.
+    pub fn max_openings(&mut self, limit: NonZeroUsize) {
+        self.openings.limits.total = limit;
+    }
+
+    /// How many connections to one host and port may be opened at a time. Others wait for their turn; the
+    /// [open timeout](crate::ConnectOptions::open_timeout) counts from its beginning.
+    ///
+    /// Default: 128.
+    pub fn max_openings_per_host(&mut self, limit: NonZeroUsize) {
+        self.openings.limits.per_host = limit;
     }
 
     /// Adds an app, which begins to run with [`run`](Self::run).
@@ -114,7 +181,7 @@ impl<'env> ManyApps<'env> {
             self.slots.push(None);
         }
         let handle = app.handle();
-        match Slot::new(number, app, &self.bell) {
+        match Slot::new(number, app, &self.wakeups) {
             Ok(slot) => {
                 self.slots[number] = Some(slot);
                 self.call(number);
@@ -129,7 +196,7 @@ impl<'env> ManyApps<'env> {
 
     /// What adds apps while the loop runs.
     pub fn adder(&self) -> AppAdder<'env> {
-        AppAdder { bell: Arc::clone(&self.bell) }
+        AppAdder { wakeups: Arc::clone(&self.wakeups) }
     }
 
     /// How many apps there are that have not ended.
@@ -148,9 +215,9 @@ impl<'env> ManyApps<'env> {
     ///
     /// [`Error::Other`] when the system cannot wait for sockets; the apps are stopped. How an app ends is not an error of the loop.
     pub fn run(&mut self) -> Result<()> {
-        let desk = Desk::new(Connecting::run);
+        let connectors = Connectors::new(Connecting::run);
         thread::scope(|scope| {
-            let _closing = Closing(&desk);
+            let _closing = CloseOnDrop(&connectors);
             loop {
                 self.take_added();
                 if self.is_empty() {
@@ -160,12 +227,13 @@ impl<'env> ManyApps<'env> {
                     self.stop();
                     return Err(error.into());
                 }
-                self.find_called(&desk);
+                self.find_called(&connectors);
                 for _ in 0..self.queue.len() {
                     if let Some(number) = self.queue.pop_front() {
-                        self.turn(number, scope, &desk);
+                        self.turn(number, scope, &connectors);
                     }
                 }
+                self.begin_openings();
             }
         })
     }
@@ -183,14 +251,14 @@ impl<'env> ManyApps<'env> {
     }
 
     /// Queues the apps that something has happened to.
-    fn find_called(&mut self, desk: &ConnectDesk<'env>) {
+    fn find_called(&mut self, connectors: &AppConnectors<'env>) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        events.iter().filter(|event| event.token() != BELL).for_each(|event| self.call(event.token().0));
+        events.iter().filter(|event| event.token() != WAKEUP).for_each(|event| self.call(event.token().0));
         self.events = events;
-        while let Some(number) = self.bell.take_called() {
+        while let Some(number) = self.wakeups.take_called() {
             self.call(number);
         }
-        for (number, connected) in desk.take_done() {
+        for (number, connected) in connectors.take_done() {
             if let Some(Some(slot)) = self.slots.get_mut(number) {
                 slot.task.connected(connected);
                 self.call(number);
@@ -212,26 +280,25 @@ impl<'env> ManyApps<'env> {
     }
 
     /// One turn of an app.
-    fn turn<'scope>(&mut self, number: usize, scope: &'scope Scope<'scope, '_>, desk: &'scope ConnectDesk<'env>)
+    fn turn<'scope>(&mut self, number: usize, scope: &'scope Scope<'scope, '_>, connectors: &'scope AppConnectors<'env>)
     where
         'env: 'scope,
     {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
-        slot.begin_turn();
-        match slot.task.advance() {
+        slot.is_queued = false;
+        slot.turn.begin_turn();
+        let step = slot.task.advance();
+        self.count_opening(number);
+        match step {
             AppStep::Connect(attempt) => {
                 self.timers.set(number, None);
-                let waker = self.bell.waker();
-                let started = desk.start(scope, number, attempt, move || drop(waker.wake()));
-                if let Err((attempt, error)) = started {
-                    slot.task.connected(attempt.fail(error.into()));
-                    self.call(number);
-                }
+                self.watch(number);
+                self.start_connector(number, attempt, scope, connectors);
             }
             AppStep::Wait(until) => {
                 self.timers.set(number, until);
                 self.watch(number);
-                self.call_off(number, desk);
+                self.call_off(number, connectors);
             }
             AppStep::Again => {
                 self.watch(number);
@@ -241,24 +308,90 @@ impl<'env> ManyApps<'env> {
         }
     }
 
-    /// An app that is called off while its attempt waits for a helper does not wait any longer.
-    fn call_off(&mut self, number: usize, desk: &ConnectDesk<'env>) {
+    fn start_connector<'scope>(
+        &mut self,
+        number: usize,
+        attempt: Connecting<'env>,
+        scope: &'scope Scope<'scope, '_>,
+        connectors: &'scope AppConnectors<'env>,
+    ) where
+        'env: 'scope,
+    {
+        let waker = self.wakeups.waker();
+        let started = connectors.start(scope, number, attempt, move || drop(waker.wake()));
+        if let Err((attempt, error)) = started
+            && let Some(Some(slot)) = self.slots.get_mut(number)
+        {
+            slot.task.connected(attempt.fail(error.into()));
+            self.call(number);
+        }
+    }
+
+    /// An app that is called off while its attempt waits for a thread does not wait any longer.
+    fn call_off(&mut self, number: usize, connectors: &AppConnectors<'env>) {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
-        if let Some(attempt) = desk.take_back(number, Connecting::is_called_off) {
+        if slot.task.is_connecting()
+            && let Some(attempt) = connectors.take_back(number, Connecting::is_called_off)
+        {
             slot.task.connected(attempt.call_off());
             self.call(number);
         }
     }
 
-    /// Makes sure that the socket of the app's connection is waited for.
+    /// Keeps the openings in step with an app that had its turn.
+    fn count_opening(&mut self, number: usize) {
+        let Self { slots, openings, ticket, .. } = self;
+        let Some(Some(slot)) = slots.get_mut(number) else { return };
+        if slot.opening == SlotOpening::UnderWay && !slot.task.is_opening() {
+            slot.opening = SlotOpening::None;
+            slot.host.iter().for_each(|host| openings.finish(host));
+        }
+        if slot.task.wants_to_open() && slot.opening == SlotOpening::None {
+            let Some(host) = &slot.host else {
+                // Its URL is none, which the attempt tells.
+                slot.task.open();
+                return self.call(number);
+            };
+            *ticket += 1;
+            slot.opening = SlotOpening::Waiting { ticket: *ticket };
+            openings.request(host, Ticket { app: number, number: *ticket });
+        }
+    }
+
+    /// Begins the openings that there is room for.
+    fn begin_openings(&mut self) {
+        while let Some((host, ticket)) = self.openings.begin() {
+            let slot = self.slots.get_mut(ticket.app).and_then(Option::as_mut);
+            let waiting = SlotOpening::Waiting { ticket: ticket.number };
+            match slot.filter(|slot| slot.opening == waiting) {
+                Some(slot) if slot.task.wants_to_open() => {
+                    slot.opening = SlotOpening::UnderWay;
+                    slot.task.open();
+                    self.call(ticket.app);
+                }
+                // The app was closed, or its slot is another one's.
+                Some(slot) => {
+                    slot.opening = SlotOpening::None;
+                    self.openings.finish(&host);
+                }
+                None => self.openings.finish(&host),
+            }
+        }
+    }
+
+    /// Makes sure that what an app waits for is waited for.
     fn watch(&mut self, number: usize) {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
         let connection = slot.task.connection();
-        if connection.is_none() || connection == slot.watched {
+        if connection.is_some() && connection == slot.connection {
             return;
         }
-        slot.watched = connection;
-        if let Err(error) = register(&self.poll, &slot.task, number) {
+        let sources = slot.task.sources();
+        let mut new = sources.iter().filter(|source| !slot.sources.iter().any(|known| known.is_same_socket(source)));
+        let registered = new.try_for_each(|source| register(&self.poll, source, number, connection));
+        slot.sources = sources;
+        slot.connection = connection;
+        if let Err(error) = registered {
             slot.task.fail(error);
             self.call(number);
         }
@@ -266,6 +399,7 @@ impl<'env> ManyApps<'env> {
 
     fn end(&mut self, number: usize, outcome: Result<Closed>) {
         let Some(slot) = self.slots[number].take() else { return };
+        debug_assert_ne!(slot.opening, SlotOpening::UnderWay);
         self.timers.set(number, None);
         self.free.push(number);
         self.tell(&slot.task.handle(), outcome);
@@ -280,7 +414,7 @@ impl<'env> ManyApps<'env> {
     }
 
     fn take_added(&mut self) {
-        for app in self.bell.take_added() {
+        for app in self.wakeups.take_added() {
             let handle = app.handle();
             if let Err(error) = self.add(app) {
                 self.tell(&handle, Err(error));
@@ -296,6 +430,7 @@ impl<'env> ManyApps<'env> {
         self.free.clear();
         self.queue.clear();
         self.timers = Timers::default();
+        self.openings = Openings::new(self.openings.limits);
     }
 }
 
@@ -303,30 +438,32 @@ impl<'env> AppAdder<'env> {
     /// Adds an app to the loop. What is wrong with its settings is told by [`ManyApps::on_ended`].
     pub fn add(&self, app: WebSocketApp<'env>) -> Handle {
         let handle = app.handle();
-        self.bell.add(app);
+        self.wakeups.add(app);
         handle
     }
 }
 
-impl<'env> Dispatcher<'env> for &mut ManyApps<'env> {
-    type Driven = Handle;
-
-    fn drive(self, app: WebSocketApp<'env>) -> Result<Handle> {
-        self.add(app)
-    }
-}
-
-impl<'env> Dispatcher<'env> for &AppAdder<'env> {
-    type Driven = Handle;
-
-    fn drive(self, app: WebSocketApp<'env>) -> Result<Handle> {
-        Ok(self.add(app))
+impl<'env> Slot<'env> {
+    /// The app that a loop calls by this number.
+    fn new(number: usize, app: WebSocketApp<'env>, wakeups: &Wakeups<'env>) -> Result<Self> {
+        let turn = TurnFlag::default();
+        let host = Target::parse(&app.url).ok().map(|target| Host::from(format!("{}:{}", target.host, target.port)));
+        let task = app.into_task_with(Permission::ByLoop, wakeups.caller(number, turn.clone()))?;
+        let opening = SlotOpening::None;
+        Ok(Self { task, turn, is_queued: false, host, opening, sources: Vec::new(), connection: None })
     }
 }
 
 /// Waits for a socket from now on: each time that there is more to be read, or room to write. It is forgotten when it is closed.
-fn register(poll: &Poll, task: &AppTask<'_>, number: usize) -> Result<()> {
-    let Some(socket) = task.as_fd() else {
+///
+/// # Errors
+///
+/// What the system says; [`Error::Options`] for a connection without a socket. An opening without one is stepped now and then.
+fn register(poll: &Poll, source: &Source, number: usize, connection: Option<u64>) -> Result<()> {
+    let Some(socket) = source.as_fd() else {
+        if connection.is_none() {
+            return Ok(());
+        }
         let problem = "the stream has no socket that could be waited for";
         return Err(Error::Options(Box::new(OptionsError::new("connect_with", problem))));
     };

@@ -12,8 +12,9 @@ mod support;
 mod tls_peer;
 
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, iter};
@@ -21,11 +22,12 @@ use std::{io, iter};
 use app_support::{Log, nowhere, serve_again, show_closed, show_error};
 use races::Manners;
 use support::{
-    Peer, alone, assert_back_at, at_once, bounded, by_deadline, frame, join, ms, settled_descriptors_and_threads,
+    Peer, alone, answer_to, assert_back_at, at_once, bounded, by_deadline, frame, join, ms,
+    settled_descriptors_and_threads,
 };
 use websocket_sync::{
     CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest, ManyApps,
-    MessageRef, Overflow, Reconnect, Result, SocketOptions, ThisThread, TlsOptions, Transport, WebSocket, WebSocketApp,
+    MessageRef, Overflow, Reconnect, Result, SocketOptions, TlsOptions, Transport, WebSocket, WebSocketApp,
 };
 
 /// Runs one app on a loop; how it ended.
@@ -33,7 +35,7 @@ fn run(app: WebSocketApp<'_>) -> Result<Closed> {
     let mut outcome = None;
     let mut apps = ManyApps::new().unwrap();
     apps.on_ended(|_, ended| outcome = Some(ended));
-    app.run_on(&mut apps).unwrap();
+    apps.add(app).unwrap();
     apps.run().unwrap();
     assert!(apps.is_empty());
     drop(apps);
@@ -274,14 +276,8 @@ fn a_loop_calls_back_what_a_thread_does() {
 }
 
 #[test]
-fn this_thread_is_a_dispatcher_too_and_settings_are_looked_at_first() {
+fn settings_are_looked_at_first() {
     bounded(20, || {
-        let (url, peer) = accepting(|peer| peer.say(frame(0x88, b"\x03\xe8")));
-        let log = Log::default();
-        let closed = log.app(&url).run_on(ThisThread).unwrap();
-        assert_eq!((show_closed(&closed).as_str(), log.count("open")), ("1000 \"\" Remote", 1));
-        peer.join();
-
         let mut apps = ManyApps::new().unwrap();
         let refused = [
             ("queue", WebSocketApp::new(nowhere()).queue(10, Overflow::Block)),
@@ -289,7 +285,7 @@ fn this_thread_is_a_dispatcher_too_and_settings_are_looked_at_first() {
             ("open_timeout", WebSocketApp::new(nowhere()).options(ConnectOptions::new().open_timeout(Duration::ZERO))),
         ];
         for (option, app) in refused {
-            let error = app.run_on(&mut apps).unwrap_err();
+            let error = apps.add(app).unwrap_err();
             assert!(matches!(&error, Error::Options(problem) if problem.option == option), "{error:?}");
         }
         assert!(apps.is_empty());
@@ -347,7 +343,7 @@ fn a_panic_of_who_is_told_of_an_end_does_not_end_the_other_apps() {
         panic!("a bug");
     });
     for _ in 0..3 {
-        WebSocketApp::new(nowhere()).run_on(&mut apps).unwrap();
+        apps.add(WebSocketApp::new(nowhere())).unwrap();
     }
     apps.run().unwrap();
     assert!(apps.is_empty());
@@ -404,6 +400,7 @@ fn an_app_that_is_closed_while_it_waits_for_its_attempt_ends_at_once() {
         let nobody = format!("ws://{}/", silent.local_addr().unwrap());
         let mut ended = Vec::new();
         let mut apps = ManyApps::new().unwrap();
+        apps.max_openings_per_host(NonZeroUsize::new(4).unwrap());
         let start = Instant::now();
         apps.on_ended(|_, outcome| ended.push((start.elapsed(), outcome)));
         // Four are busy with those before it.
@@ -424,6 +421,131 @@ fn an_app_that_is_closed_while_it_waits_for_its_attempt_ends_at_once() {
         assert!(*when < ms(1500), "{when:?}");
         assert_eq!(outcome.as_ref().unwrap().cause, CloseCause::Cancelled);
         assert!(ended[1..].iter().all(|(_, outcome)| outcome.as_ref().is_err_and(Error::is_timeout)), "{ended:?}");
+    });
+}
+
+/// A server that accepts so many connections, each after a while, and keeps them until they are closed.
+fn accepting_all(connections: usize, delay: Duration) -> (String, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let peers: Vec<_> = (0..connections)
+            .map(|_| {
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                thread::spawn(move || {
+                    let request = peer.head();
+                    thread::sleep(delay);
+                    peer.say(answer_to(&request));
+                    peer.rest();
+                })
+            })
+            .collect();
+        peers.into_iter().for_each(join);
+    });
+    (url, server)
+}
+
+/// Counts the apps that are open, and closes all when it is so many.
+fn closes_at(app: WebSocketApp<'static>, expected: usize, opened: &Arc<Mutex<Vec<Handle>>>) -> WebSocketApp<'static> {
+    let opened = Arc::clone(opened);
+    app.on_open(move |app| {
+        let mut opened = opened.lock().unwrap();
+        opened.push(app.clone());
+        if opened.len() == expected {
+            opened.drain(..).for_each(|app| app.stop());
+        }
+    })
+}
+
+#[test]
+fn openings_whose_answers_take_their_time_go_on_at_the_same_time() {
+    const APPS: usize = 100;
+    bounded(60, || {
+        let (url, server) = accepting_all(APPS, ms(100));
+        let opened = Arc::default();
+        let mut apps = ManyApps::new().unwrap();
+        for _ in 0..APPS {
+            apps.add(closes_at(WebSocketApp::new(&url), APPS, &opened)).unwrap();
+        }
+        let start = Instant::now();
+        apps.run().unwrap();
+        // Four at a time take 2.5 s.
+        assert!(start.elapsed() < ms(1500), "{:?}", start.elapsed());
+        join(server);
+    });
+}
+
+#[test]
+fn hosts_that_do_not_answer_hold_up_no_other_host() {
+    const APPS: usize = 100;
+    bounded(60, || {
+        let silent: Vec<_> = (0..20).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let (url, server) = accepting_all(APPS, Duration::ZERO);
+        let opened = Arc::default();
+        let mut apps = ManyApps::new().unwrap();
+        // Many for one host, some for each of the others: not one of them may delay those of the host that answers.
+        let dead = iter::repeat_n(&silent[0], 200).chain(&silent);
+        let dead: Vec<Handle> = dead
+            .map(|silent| apps.add(WebSocketApp::new(format!("ws://{}/", silent.local_addr().unwrap()))).unwrap())
+            .collect();
+        for _ in 0..APPS {
+            apps.add(closes_at(WebSocketApp::new(&url), APPS, &opened)).unwrap();
+        }
+        let (ended, ends) = mpsc::channel();
+        let mut healthy = 0;
+        apps.on_ended(move |_, outcome| {
+            healthy += usize::from(outcome.is_ok());
+            if healthy == APPS && outcome.is_ok() {
+                ended.send(Instant::now()).unwrap();
+            }
+        });
+        let start = Instant::now();
+        let stopping = thread::spawn(move || {
+            let end = ends.recv().unwrap();
+            dead.iter().for_each(Handle::stop);
+            end
+        });
+        apps.run().unwrap();
+        let took = join(stopping) - start;
+        assert!(took < ms(2000), "{took:?}");
+        join(server);
+    });
+}
+
+#[test]
+fn what_hangs_in_connect_with_holds_up_no_other_app() {
+    const HANGING: usize = 8;
+    bounded(60, || {
+        let (url, server) = accepting_all(2 * HANGING, Duration::ZERO);
+        let release = Arc::new(Barrier::new(HANGING + 1));
+        let mut apps = ManyApps::new().unwrap();
+        for _ in 0..HANGING {
+            let release = Arc::clone(&release);
+            let app = WebSocketApp::new(nowhere()).connect_with(move |_, options| {
+                release.wait();
+                options.connect("ws://127.0.0.1:1/")
+            });
+            apps.add(app).unwrap();
+        }
+        let opened = Arc::default();
+        for _ in 0..HANGING {
+            let app = WebSocketApp::new(&url);
+            let url = url.clone();
+            apps.add(closes_at(app, 2 * HANGING, &opened)).unwrap();
+            let app = WebSocketApp::new("ws://unused.test/").connect_with(move |_, options| options.connect(&url));
+            apps.add(closes_at(app, 2 * HANGING, &opened)).unwrap();
+        }
+        let mut healthy = 0;
+        apps.on_ended(move |_, outcome| {
+            healthy += usize::from(outcome.is_ok());
+            if healthy == 2 * HANGING && outcome.is_ok() {
+                release.wait();
+            }
+        });
+        let start = Instant::now();
+        apps.run().unwrap();
+        assert!(start.elapsed() < ms(2000), "{:?}", start.elapsed());
+        join(server);
     });
 }
 
@@ -696,7 +818,7 @@ fn apps_are_added_by_callbacks_and_by_other_threads_while_the_loop_runs() {
             let app = WebSocketApp::new(&second).on_open(count(&counts));
             let next = WebSocketApp::new(&second).on_open(count(&counts));
             let last = WebSocketApp::new(&second).on_open(count(&counts));
-            app.run_on(&adder).unwrap();
+            adder.add(app);
             let from_thread = from_thread.clone();
             join(thread::spawn(move || drop([from_thread.add(next), from_thread.add(last)])));
         });

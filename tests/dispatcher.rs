@@ -509,6 +509,83 @@ fn a_dead_peer_is_found_out_and_pings_leave_when_they_are_due() {
 }
 
 #[test]
+fn a_slow_callback_is_not_a_dead_peer() {
+    bounded(60, || {
+        let (begin, begins) = mpsc::channel();
+        let (url, peer) = accepting(move |mut peer| {
+            begins.recv().unwrap();
+            peer.say(frame(0x81, "work"));
+            let (first, payload) = peer.frame();
+            assert_eq!(first, 0x89);
+            thread::sleep(ms(30));
+            peer.say([frame(0x8A, payload), frame(0x88, b"\x03\xe8")].concat());
+            peer.rest();
+        });
+        let (busy, other) = accepting(|mut peer| {
+            peer.say(frame(0x81, "work"));
+            peer.rest();
+        });
+        let mut apps = ManyApps::new().unwrap();
+        let slow = WebSocketApp::new(&url)
+            .ping_interval(ms(300))
+            .ping_timeout(ms(300))
+            .on_message(|_, _| thread::sleep(ms(600)));
+        let handle = apps.add(slow).unwrap();
+        let slow = handle.clone();
+        // In the meantime a message comes for the other app, and its ping becomes due.
+        let busy = WebSocketApp::new(&busy).on_message(move |app, _| {
+            wait_for("the other app is open", || slow.statistics().connects == 1);
+            begin.send(()).unwrap();
+            thread::sleep(ms(400));
+            app.stop();
+        });
+        let apart = apps.adder();
+        let added = thread::spawn(move || {
+            wait_for("the first app is open", || handle.ready());
+            drop(apart.add(busy));
+            handle
+        });
+        apps.run().unwrap();
+        assert_eq!(join(added).last_close().unwrap().cause, CloseCause::Remote);
+        peer.join();
+        other.join();
+    });
+}
+
+#[test]
+fn pings_leave_while_more_comes_than_callbacks_can_take() {
+    bounded(60, || {
+        let (url, peer) = accepting(|mut peer| {
+            let socket = peer.socket().try_clone().unwrap();
+            let flood = thread::spawn(move || Peer::new(socket).repeat(frame(0x82, [7; 1000]), usize::MAX / 2048));
+            for _ in 0..5 {
+                assert_eq!(peer.frame().0, 0x89);
+            }
+            peer.socket().shutdown(Shutdown::Both).unwrap();
+            join(flood).unwrap_err();
+        });
+        let app =
+            WebSocketApp::new(&url).ping_interval(ms(50)).on_message(|_, _| thread::sleep(Duration::from_micros(100)));
+        run(app).unwrap_err();
+        peer.join();
+    });
+}
+
+#[test]
+fn a_peer_that_floods_and_takes_nothing_is_given_up() {
+    bounded(60, || {
+        let (url, peer) = accepting(|peer| drop(peer.repeat(frame(0x82, [7; 1000]), usize::MAX / 2048)));
+        let app = WebSocketApp::new(&url)
+            .options(ConnectOptions::new().send_timeout(ms(300)))
+            .on_open(|app| while app.send_binary(&[1; 100_000]).is_ok() {})
+            .on_message(|_, _| thread::sleep(Duration::from_micros(100)));
+        let error = by_deadline(ms(2000), || run(app)).unwrap_err();
+        assert_eq!(error.close_info().unwrap().cause, CloseCause::Lost(io::ErrorKind::TimedOut));
+        peer.join();
+    });
+}
+
+#[test]
 fn a_close_from_another_thread_works_at_any_time() {
     bounded(60, || {
         // Open, and the peer answers.

@@ -248,8 +248,9 @@ impl<L: Link> Shared<L> {
     }
 
     /// What the keepalive of the open connection has to do now, for a loop whose links do not wait.
-    pub(super) fn beat(&self, now: Instant) -> Beat {
+    pub(super) fn beat(&self) -> Beat {
         loop {
+            let now = sync::now();
             let mut state = self.state();
             let Some(open) = &mut state.connection else { return Beat::Next(None) };
             let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
@@ -270,7 +271,7 @@ impl<L: Link> Shared<L> {
                     let Some(open) = &mut state.connection else { return Beat::Next(None) };
                     let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
                     match sent {
-                        Ok(()) => keepalive.sent(ping.number, now, link.activity()),
+                        Ok(()) => keepalive.sent(ping.number, sync::now(), link.activity()),
                         Err(_) => keepalive.unsent(ping.number),
                     }
                 }

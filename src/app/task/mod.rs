@@ -12,7 +12,7 @@ use std::time::Instant;
 
 pub use self::connecting::{Connected, Connecting};
 
-use self::open::{Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
+use self::open::{AtHand, Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
 use super::WebSocketApp;
 use super::closed::Closed;
 use super::handle::Handle;
@@ -182,18 +182,17 @@ impl<'env> AppTask<'env> {
     /// Does what there is to be done: receives, calls back, sends on what waits, pings, closes, backs off. Never waits.
     pub fn advance(&mut self) -> AppStep<'env> {
         loop {
-            let now = Instant::now();
             let next = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
                 TaskPhase::Starting => Some(self.connect()),
                 TaskPhase::Connecting => {
                     self.phase = TaskPhase::Connecting;
                     Some(AppStep::Wait(None))
                 }
-                TaskPhase::Arrived(Ok(ws)) => self.opened(ws, now),
-                TaskPhase::Arrived(Err(error)) => self.ended(error, None, now),
-                TaskPhase::Open(open) => self.serve(open, now),
-                TaskPhase::Leaving(leaving) => self.leave(leaving, now),
-                TaskPhase::BackingOff(at) => Some(self.back_off(at, now)),
+                TaskPhase::Arrived(Ok(ws)) => self.opened(ws),
+                TaskPhase::Arrived(Err(error)) => self.ended(error, None),
+                TaskPhase::Open(open) => self.serve(open),
+                TaskPhase::Leaving(leaving) => self.leave(leaving),
+                TaskPhase::BackingOff(at) => Some(self.back_off(at)),
                 TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
             };
             if let Some(next) = next {
@@ -241,10 +240,10 @@ impl<'env> AppTask<'env> {
         })
     }
 
-    fn opened(&mut self, mut ws: WebSocket, now: Instant) -> Option<AppStep<'env>> {
+    fn opened(&mut self, mut ws: WebSocket) -> Option<AppStep<'env>> {
         self.connections += 1;
         let wake = Arc::clone(&self.wake);
-        let opened = ws.attach(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws, now)));
+        let opened = ws.attach(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws)));
         self.phase = match opened {
             Ok(()) => TaskPhase::Open(OpenConnection { ws, unsent: None, release_at: None }),
             Err(error) => TaskPhase::Leaving(part_as_asked(self.request(), ws, Some(error), false)),
@@ -258,7 +257,7 @@ impl<'env> AppTask<'env> {
     }
 
     /// Hands out what has come.
-    fn serve(&mut self, mut open: OpenConnection, now: Instant) -> Option<AppStep<'env>> {
+    fn serve(&mut self, mut open: OpenConnection) -> Option<AppStep<'env>> {
         let granularity = if self.fragments { Granularity::Frame } else { Granularity::Message };
         let handed = self.with_session(|session| hand_out(session, &mut open.ws, granularity));
         match handed {
@@ -266,12 +265,11 @@ impl<'env> AppTask<'env> {
                 if any {
                     open.release_at = None;
                 }
-                self.rest(open, now)
+                self.look_after(open, AtHand::Nothing)
             }
             Handed::Enough => {
                 open.release_at = None;
-                self.phase = TaskPhase::Open(open);
-                Some(AppStep::Again)
+                self.look_after(open, AtHand::More)
             }
             Handed::Stopping => {
                 self.phase = TaskPhase::Leaving(part_as_asked(self.request(), open.ws, None, true));
@@ -281,32 +279,40 @@ impl<'env> AppTask<'env> {
                 self.phase = TaskPhase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
                 None
             }
-            Handed::End(error) => self.ended(error, open.ws.close_info(), now),
+            Handed::End(error) => self.ended(error, open.ws.close_info()),
         }
     }
 
-    /// Nothing is at hand: sees to the pings, to what waits to be sent, and to the memory.
-    fn rest(&mut self, mut open: OpenConnection, now: Instant) -> Option<AppStep<'env>> {
-        let beat = match self.app.handle.shared().beat(now) {
+    /// Sees to the pings, to what waits to be sent, and to the memory; after each turn, so that a peer that floods keeps none of it
+    /// from being done. Callbacks were called since the turn began: the clock is read here.
+    fn look_after(&mut self, mut open: OpenConnection, at_hand: AtHand) -> Option<AppStep<'env>> {
+        let beat = match self.app.handle.shared().beat() {
             Beat::Next(beat) => beat,
             Beat::Dead => {
                 self.phase = TaskPhase::Open(open);
                 return None;
             }
         };
+        let now = Instant::now();
         let stalled = open.stalls_at(now);
         if stalled.is_some_and(|at| now >= at) {
             open.ws.abort_stalled();
             self.phase = TaskPhase::Open(open);
             return None;
         }
-        let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
+        let step = match at_hand {
+            AtHand::More => AppStep::Again,
+            AtHand::Nothing => {
+                let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
+                AppStep::Wait(moments.into_iter().flatten().min())
+            }
+        };
         self.phase = TaskPhase::Open(open);
-        Some(AppStep::Wait(moments.into_iter().flatten().min()))
+        Some(step)
     }
 
     /// Throws away what comes, until the connection is over.
-    fn leave(&mut self, mut leaving: Leaving, now: Instant) -> Option<AppStep<'env>> {
+    fn leave(&mut self, mut leaving: Leaving) -> Option<AppStep<'env>> {
         for _ in 0..MESSAGES {
             match leaving.ws.try_recv_event(Granularity::Message).map(|received| received.is_some()) {
                 Ok(true) => {}
@@ -318,7 +324,7 @@ impl<'env> AppTask<'env> {
                 }
                 Err(error) => {
                     let info = leaving.ws.close_info().filter(|_| leaving.was_open);
-                    return self.ended(leaving.error.unwrap_or(error), info, now);
+                    return self.ended(leaving.error.unwrap_or(error), info);
                 }
             }
         }
@@ -326,20 +332,20 @@ impl<'env> AppTask<'env> {
         Some(AppStep::Again)
     }
 
-    fn back_off(&mut self, at: Instant, now: Instant) -> AppStep<'env> {
+    fn back_off(&mut self, at: Instant) -> AppStep<'env> {
         if self.app.handle.shared().is_called_off() {
             let closed = self.with_session(|session| session.called_off());
             return self.over(Ok(closed));
         }
-        if now >= at {
+        if Instant::now() >= at {
             return self.connect();
         }
         self.phase = TaskPhase::BackingOff(at);
         AppStep::Wait(Some(at))
     }
 
-    fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> Option<AppStep<'env>> {
-        match self.with_session(|session| session.ended(error, info, now)) {
+    fn ended(&mut self, error: Error, info: Option<CloseInfo>) -> Option<AppStep<'env>> {
+        match self.with_session(|session| session.ended(error, info)) {
             RetryDecision::Retry(at) => {
                 self.phase = TaskPhase::BackingOff(at);
                 None

@@ -43,8 +43,11 @@ type Predicate = dyn Fn(&Error) -> bool + Send + Sync;
 enum Delays {
     Never,
     Fixed(Duration),
-    Backoff { base: Duration, factor: f64, floor: Duration },
+    Backoff { base: Duration, factor: f64, floor: Option<Duration> },
 }
+
+/// The shortest delay of a back-off by default, but never longer than its cap.
+const FLOOR: Duration = Duration::from_millis(250);
 
 /// Statuses that another attempt will not change.
 const FATAL: [u16; 5] = [400, 401, 403, 404, 410];
@@ -65,10 +68,10 @@ impl Reconnect {
     ///
     /// Defaults: [`base`](Self::base) 1 s, [`factor`](Self::factor) 2, [`cap`](Self::cap) 60 s, [`floor`](Self::floor) 250 ms.
     pub fn backoff() -> Self {
-        Self::with(Delays::Backoff { base: Duration::from_secs(1), factor: 2.0, floor: Duration::from_millis(250) })
+        Self::with(Delays::Backoff { base: Duration::from_secs(1), factor: 2.0, floor: None })
     }
 
-    /// The longest that the first delay of a back-off can be.
+    /// The longest that the first delay of a back-off can be, unless the [floor](Self::floor) is longer.
     ///
     /// Default: 1 s.
     pub fn base(mut self, longest_first: Duration) -> Self {
@@ -96,12 +99,12 @@ impl Reconnect {
         self
     }
 
-    /// The shortest that any delay of a back-off can be.
+    /// The shortest that any delay of a back-off can be, even where the [base](Self::base) or the [cap](Self::cap) is shorter.
     ///
-    /// Default: 250 ms.
+    /// Default: 250 ms, or the cap where that is shorter.
     pub fn floor(mut self, shortest: Duration) -> Self {
         if let Delays::Backoff { floor, .. } = &mut self.delays {
-            *floor = shortest;
+            *floor = Some(shortest);
         }
         self
     }
@@ -222,7 +225,8 @@ impl Reconnect {
                 let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
                 let ceiling = Duration::try_from_secs_f64(base.as_secs_f64() * factor.powi(exponent));
                 let ceiling = ceiling.map_or(self.cap, |ceiling| ceiling.min(self.cap));
-                (floor.min(ceiling), ceiling)
+                let floor = floor.unwrap_or_else(|| FLOOR.min(self.cap));
+                (floor, ceiling.max(floor))
             }
         };
         let share = (entropy >> 11) as f64 / (1u64 << 53) as f64;
@@ -312,6 +316,21 @@ mod tests {
         let huge = Reconnect::backoff().base(Duration::MAX).cap(Duration::MAX).floor(Duration::MAX);
         assert!(huge.delay(3, Some(Duration::MAX), u64::MAX) > ms(1));
         assert!(Reconnect::backoff().cap(ms(10)).delay(9, None, u64::MAX) <= ms(10));
+    }
+
+    #[test]
+    fn no_delay_of_a_back_off_is_shorter_than_its_floor() {
+        for base in [ms(0), ms(20), ms(200), ms(400)] {
+            let backoff = Reconnect::backoff().base(base).floor(ms(200));
+            for attempts in 1..10 {
+                for entropy in [0, HALF, u64::MAX] {
+                    let delay = backoff.delay(attempts, None, entropy);
+                    assert!(delay >= ms(200), "{base:?}, {attempts}: {delay:?}");
+                }
+            }
+        }
+        assert_eq!(Reconnect::backoff().base(ms(0)).delay(1, None, u64::MAX), ms(250));
+        assert_eq!(Reconnect::backoff().floor(ms(200)).cap(ms(100)).delay(9, None, HALF), ms(200));
     }
 
     #[test]

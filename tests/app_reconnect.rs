@@ -169,6 +169,61 @@ fn each_attempt_may_have_a_url_and_headers_of_its_own() {
 }
 
 #[test]
+fn a_clean_close_inside_of_connect_with_is_a_failed_attempt() {
+    bounded(10, || {
+        let refused = |attempts: Reconnect| {
+            let (url, _) = serve_again(|_, mut peer| {
+                peer.accept();
+                peer.say(frame(0x88, b"\x0f\xa1no such user"));
+                peer.rest();
+                true
+            });
+            let log = Log::default();
+            let app = log.app(&url).reconnect(attempts);
+            let mut app = app.connect_with(move |_, options| {
+                let mut ws = options.connect(&url)?;
+                // The answer to a login.
+                ws.recv()?;
+                Ok(ws)
+            });
+            let handle = app.handle();
+            let error = app.run_forever().unwrap_err();
+            assert_eq!(error.close_info().unwrap().code.0, 4001);
+            assert!(handle.has_errored());
+            (log.count("error"), log.count("close"), log.count("open"))
+        };
+        assert_eq!(refused(Reconnect::never()), (1, 1, 0));
+        assert_eq!(refused(quickly().max_attempts(3)), (3, 1, 0));
+    });
+}
+
+#[test]
+fn the_delay_is_counted_from_the_end_of_the_callbacks() {
+    bounded(10, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            let came = Instant::now();
+            peer.accept();
+            number == 0 && came.elapsed() < ms(5000)
+        });
+        let (told, ends) = mpsc::channel();
+        let mut app = WebSocketApp::new(url)
+            .reconnect(Reconnect::fixed(ms(300)).max_attempts(2))
+            .on_close(move |_, _| {
+                std::thread::sleep(ms(400));
+                told.send(Instant::now()).unwrap();
+            })
+            .on_reconnect(move |_| {
+                let took = ends.recv().unwrap().elapsed();
+                assert!(took >= ms(300), "{took:?}");
+            });
+        let app_handle = app.handle();
+        app.run_forever().unwrap_err();
+        assert_eq!(app_handle.statistics().connects, 2);
+        support::join(server);
+    });
+}
+
+#[test]
 fn names_are_resolved_anew_for_each_attempt() {
     bounded(10, || {
         let (url, server) = serve_again(|number, mut peer| {

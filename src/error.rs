@@ -123,25 +123,39 @@ impl Error {
         matches!(self, Self::Closed(_))
     }
 
-    /// Whether another attempt may succeed without anything being changed: the network failed, time ran out, the server was
-    /// overloaded or restarted. Not so after a refusal by TLS, by the URL, by the protocol or with most HTTP statuses.
+    /// Whether another attempt may follow: [`retry`](Self::retry) does not say never.
     pub fn is_retryable(&self) -> bool {
+        self.retry() != Retry::Never
+    }
+
+    /// Whether another attempt to connect is worth it, and how soon: the one list of this crate, by which
+    /// [`Reconnect`](crate::Reconnect) decides, too. It has a table of all errors.
+    ///
+    /// ```
+    /// use websocket_sync::{Error, Phase, Retry, create_connection};
+    ///
+    /// assert_eq!(Error::Timeout(Phase::Connect).retry(), Retry::Soon);
+    /// assert_eq!(create_connection("http://example.com/").unwrap_err().retry(), Retry::Never);
+    /// ```
+    pub fn retry(&self) -> Retry {
         match self {
-            Self::Address(_) | Self::Full | Self::Timeout(_) => true,
-            // What was asked of the system makes no sense to it, such as a socket's path that is too long.
-            Self::Io { error, .. } => !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported),
-            Self::Closed(info) => info.is_retryable(),
-            Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
-            Self::Handshake(error) => error.is_retryable(),
-            Self::Proxy(error) => error.is_retryable(),
-            Self::Cookie(_)
-            | Self::Options(_)
+            Self::Address(_)
+            | Self::Full
+            | Self::Handshake(_)
             | Self::Other(_)
             | Self::Protocol(_)
             | Self::Redirect(_)
-            | Self::Tls(_)
-            | Self::Url(_)
-            | Self::Usage(_) => false,
+            | Self::Timeout(_) => Retry::Soon,
+            Self::Io { error, .. } => match error.kind() {
+                // What was asked of the system makes no sense to it, such as a socket's path that is too long.
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Retry::Never,
+                _ => Retry::Soon,
+            },
+            Self::Closed(info) => info.retry(),
+            Self::Refused(refusal) => Retry::after_status(refusal.status),
+            Self::Proxy(error) => error.retry(),
+            Self::Tls(error) => error.retry(),
+            Self::Cookie(_) | Self::Options(_) | Self::Url(_) | Self::Usage(_) => Retry::Never,
         }
     }
 
@@ -150,6 +164,28 @@ impl Error {
         match self {
             Self::Closed(info) => Some(info),
             _ => None,
+        }
+    }
+}
+
+/// Whether another attempt to connect is worth it, and how soon.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Retry {
+    /// It is: what failed may work the next time.
+    Soon,
+    /// It is, but not soon: only somebody else can mend it, such as a token, a certificate or a path.
+    Slowly,
+    /// Only this side can change it, or has ended it: the URL, the options, a call, a close.
+    Never,
+}
+
+impl Retry {
+    /// After an HTTP status other than 101.
+    pub(crate) const fn after_status(status: u16) -> Self {
+        match status {
+            400 | 401 | 403 | 404 | 407 | 410 => Self::Slowly,
+            _ => Self::Soon,
         }
     }
 }
@@ -293,19 +329,26 @@ impl CloseInfo {
         matches!(self.cause, CloseCause::Local | CloseCause::Remote)
     }
 
-    /// Whether connecting again may help: the network failed, or the peer went away for a while.
+    /// Whether connecting again may help: this side has not ended it.
     pub const fn is_retryable(&self) -> bool {
+        matches!(self.retry(), Retry::Soon)
+    }
+
+    /// Whether another attempt is worth it: not after what this side has ended.
+    const fn retry(&self) -> Retry {
         match self.cause {
-            CloseCause::Lost(_) | CloseCause::PingTimeout => true,
-            CloseCause::Remote => matches!(
-                self.code,
-                CloseCode::GOING_AWAY
-                    | CloseCode::INTERNAL_ERROR
-                    | CloseCode::SERVICE_RESTART
-                    | CloseCode::TRY_AGAIN_LATER
-                    | CloseCode::BAD_GATEWAY
-            ),
-            _ => false,
+            CloseCause::Local
+            | CloseCause::Closing
+            | CloseCause::Unanswered
+            | CloseCause::Aborted
+            | CloseCause::Cancelled
+            | CloseCause::NotConnected => Retry::Never,
+            CloseCause::Remote
+            | CloseCause::Violation(_)
+            | CloseCause::Unfinished(_)
+            | CloseCause::TornFrame
+            | CloseCause::Lost(_)
+            | CloseCause::PingTimeout => Retry::Soon,
         }
     }
 }

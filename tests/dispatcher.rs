@@ -133,7 +133,7 @@ const ROWS: &[Row] = &[
     Row {
         event: "a refusal",
         server: |_, peer| answers(peer, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
-        app: |app, _| app.reconnect(Reconnect::backoff()),
+        app: |app, _| app.reconnect(Reconnect::backoff().stop_on_refusal()),
     },
     Row { event: "no HTTP", server: |_, peer| answers(peer, "220 mail.example ESMTP\r\n\r\n"), app: as_it_is },
     Row { event: "a violation", server: |_, peer| listens(says(peer, frame(0x83, "?"))), app: as_it_is },

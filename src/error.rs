@@ -159,6 +159,31 @@ impl Error {
         }
     }
 
+    /// The same error once more. One that is not of this crate comes as its text.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::Address(error) => Self::Address(Box::new(AddressError {
+                host: error.host.clone(),
+                problem: duplicate_io(&error.problem),
+            })),
+            Self::Closed(info) => Self::Closed(info.clone()),
+            Self::Cookie(error) => Self::Cookie(*error),
+            Self::Full => Self::Full,
+            Self::Handshake(error) => Self::Handshake(error.clone()),
+            Self::Io { phase, error } => Self::Io { phase: *phase, error: duplicate_io(error) },
+            Self::Options(error) => Self::Options(Box::new(OptionsError::new(error.option, error.problem.clone()))),
+            Self::Other(error) => Self::Other(text_of(&**error).into()),
+            Self::Protocol(error) => Self::Protocol(*error),
+            Self::Proxy(error) => Self::Proxy(Box::new(error.duplicate())),
+            Self::Redirect(error) => Self::Redirect(error.clone()),
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::Timeout(phase) => Self::Timeout(*phase),
+            Self::Tls(error) => Self::Tls(Box::new(error.duplicate())),
+            Self::Url(error) => Self::Url(error.clone()),
+            Self::Usage(error) => Self::Usage(*error),
+        }
+    }
+
     /// How the connection ended, if that is what this error says.
     pub const fn close_info(&self) -> Option<&CloseInfo> {
         match self {
@@ -166,6 +191,23 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// The same error once more: by its number, or else its kind and text.
+fn duplicate_io(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), text_of(error)), io::Error::from_raw_os_error)
+}
+
+/// An error and what lies beneath it.
+fn text_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Whether another attempt to connect is worth it, and how soon.

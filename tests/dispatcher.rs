@@ -24,8 +24,9 @@ use support::{
     Peer, alone, assert_back_at, at_once, bounded, by_deadline, frame, join, ms, settled_descriptors_and_threads,
 };
 use websocket_sync::{
-    CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest, ManyApps,
-    MessageRef, Overflow, Reconnect, Result, SocketOptions, ThisThread, TlsOptions, Transport, WebSocket, WebSocketApp,
+    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest,
+    ManyApps, MessageRef, Overflow, Reconnect, Result, SocketOptions, ThisThread, TlsOptions, Transport, WebSocket,
+    WebSocketApp,
 };
 
 /// Runs one app on a loop; how it ended.
@@ -542,7 +543,7 @@ fn a_slow_callback_is_not_a_dead_peer() {
         let apart = apps.adder();
         let added = thread::spawn(move || {
             wait_for("the first app is open", || handle.ready());
-            drop(apart.add(busy));
+            apart.add(busy).unwrap();
             handle
         });
         apps.run().unwrap();
@@ -748,6 +749,44 @@ fn a_peer_that_is_slow_to_read_is_not_dead_while_a_ping_waits_behind_what_it_rea
             .on_open(|app| app.send_binary(&[1; 900_000]).map(drop));
         assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
         slow.join();
+    });
+}
+
+#[test]
+fn what_is_added_to_a_loop_that_is_over_is_refused_and_what_is_added_before_counts() {
+    bounded(20, || {
+        let is_refused = |added: Result<Handle>| match added.unwrap_err() {
+            Error::Other(error) => assert_eq!(error.downcast_ref(), Some(&AppError::LoopEnded)),
+            other => panic!("{other:?}"),
+        };
+        let ended = AtomicUsize::new(0);
+        let mut apps = ManyApps::new().unwrap();
+        apps.on_ended(|_, outcome| {
+            outcome.unwrap_err();
+            ended.fetch_add(1, Ordering::Relaxed);
+        });
+        let adder = apps.adder();
+        let early = adder.add(WebSocketApp::new(nowhere())).unwrap();
+        assert!(apps.len() == 1 && early.is_running());
+        apps.run().unwrap();
+        assert!(apps.is_empty() && !early.is_running());
+        assert_eq!(ended.load(Ordering::Relaxed), 1);
+        let late = WebSocketApp::new(nowhere());
+        let handle = late.handle();
+        is_refused(adder.add(late));
+        assert!(!handle.is_running());
+
+        // It can be used again, and what nobody takes does not run for ever.
+        apps.add(WebSocketApp::new(nowhere())).unwrap();
+        apps.run().unwrap();
+        assert_eq!(ended.load(Ordering::Relaxed), 2);
+        drop(apps);
+        is_refused(adder.add(WebSocketApp::new(nowhere())));
+        let apps = ManyApps::new().unwrap();
+        let forgotten = apps.adder().add(WebSocketApp::new(nowhere())).unwrap();
+        drop(apps);
+        assert!(!forgotten.is_running());
+        assert!(forgotten.wait_end(Duration::ZERO).unwrap().is_err());
     });
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use super::Retry;
+use super::{Retry, duplicate_io};
 use crate::protocol::LocalProtocolError;
 use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::url::ProxyUrlError;
@@ -111,6 +111,24 @@ impl ProxyError {
             | Self::SocksSyntax(_)
             | Self::Target(_)
             | Self::Url { .. } => false,
+        }
+    }
+
+    /// The same error once more.
+    pub(super) fn duplicate(&self) -> Self {
+        match self {
+            Self::Authentication => Self::Authentication,
+            Self::Connect { proxy, problem } => Self::Connect { proxy: proxy.clone(), problem: duplicate_io(problem) },
+            Self::Credentials(problem) => Self::Credentials(problem),
+            Self::EarlyBytes => Self::EarlyBytes,
+            Self::Eof => Self::Eof,
+            Self::Header(error) => Self::Header(*error),
+            Self::Http(error) => Self::Http(error.clone()),
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::Socks { version, code } => Self::Socks { version: *version, code: *code },
+            Self::SocksSyntax(problem) => Self::SocksSyntax(problem),
+            Self::Target(problem) => Self::Target(problem),
+            Self::Url { variable, problem } => Self::Url { variable: *variable, problem: *problem },
         }
     }
 

@@ -133,6 +133,11 @@ impl TlsError {
         }
     }
 
+    /// The same error once more, with the text of what the TLS library said.
+    pub(super) fn duplicate(&self) -> Self {
+        Self { host: self.host.clone(), kind: self.kind, problem: self.problem.to_string().into() }
+    }
+
     /// What it comes to, to be appended to the message.
     pub(super) fn hint(&self) -> String {
         match self.kind {

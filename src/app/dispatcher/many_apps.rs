@@ -134,7 +134,7 @@ impl<'env> ManyApps<'env> {
 
     /// How many apps there are that have not ended.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots.len() - self.free.len() + self.bell.count_added()
     }
 
     /// Whether all apps have ended.
@@ -149,11 +149,12 @@ impl<'env> ManyApps<'env> {
     /// [`Error::Other`] when the system cannot wait for sockets; the apps are stopped. How an app ends is not an error of the loop.
     pub fn run(&mut self) -> Result<()> {
         let desk = Desk::new(Connecting::run);
+        self.bell.open();
         thread::scope(|scope| {
             let _closing = Closing(&desk);
             loop {
                 self.take_added();
-                if self.is_empty() {
+                if self.is_empty() && self.bell.close_if_none_added() {
                     return Ok(());
                 }
                 if let Err(error) = self.wait() {
@@ -290,6 +291,7 @@ impl<'env> ManyApps<'env> {
 
     /// Stops all apps: the loop cannot go on.
     fn stop(&mut self) {
+        self.bell.close();
         for slot in self.slots.drain(..).flatten() {
             slot.task.handle().stop();
         }
@@ -299,12 +301,24 @@ impl<'env> ManyApps<'env> {
     }
 }
 
+impl Drop for ManyApps<'_> {
+    fn drop(&mut self) {
+        self.bell.close();
+    }
+}
+
 impl<'env> AppAdder<'env> {
-    /// Adds an app to the loop. What is wrong with its settings is told by [`ManyApps::on_ended`].
-    pub fn add(&self, app: WebSocketApp<'env>) -> Handle {
+    /// Adds an app to the loop; it begins with the next turn of [`ManyApps::run`]. What is wrong with its settings is told by
+    /// [`ManyApps::on_ended`].
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::LoopEnded`](crate::AppError::LoopEnded) when the loop has ended, since all of its apps have: nobody would drive
+    /// this one. [`ManyApps::add`] and another run begin anew.
+    pub fn add(&self, app: WebSocketApp<'env>) -> Result<Handle> {
         let handle = app.handle();
-        self.bell.add(app);
-        handle
+        self.bell.add(app)?;
+        Ok(handle)
     }
 }
 
@@ -320,7 +334,7 @@ impl<'env> Dispatcher<'env> for &AppAdder<'env> {
     type Driven = Handle;
 
     fn drive(self, app: WebSocketApp<'env>) -> Result<Handle> {
-        Ok(self.add(app))
+        self.add(app)
     }
 }
 

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mio::Waker;
 
 use super::super::WebSocketApp;
+use super::super::error::AppError;
 use super::super::task::AppTask;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One app of a loop.
 #[derive(Debug)]
@@ -43,13 +44,20 @@ pub(super) struct Bell<'env> {
     waker: Arc<Waker>,
     /// The numbers of the apps whose turn is called for, each once.
     called: Arc<Mutex<Vec<usize>>>,
-    /// Apps that are to be driven too.
-    added: Mutex<Vec<WebSocketApp<'env>>>,
+    added: Mutex<Added<'env>>,
+}
+
+/// Apps that are to be driven too.
+#[derive(Debug)]
+enum Added<'env> {
+    Waiting(Vec<WebSocketApp<'env>>),
+    /// Nobody will drive them: the loop has ended.
+    Refused,
 }
 
 impl<'env> Bell<'env> {
     pub(super) fn new(waker: Waker) -> Self {
-        Self { waker: Arc::new(waker), called: Arc::default(), added: Mutex::default() }
+        Self { waker: Arc::new(waker), called: Arc::default(), added: Mutex::new(Added::Waiting(Vec::new())) }
     }
 
     /// Wakes the loop, for whatever it finds.
@@ -63,13 +71,58 @@ impl<'env> Bell<'env> {
         Arc::clone(&self.waker)
     }
 
-    pub(super) fn add(&self, app: WebSocketApp<'env>) {
-        lock(&self.added).push(app);
+    /// Leaves an app for the loop. It counts as running from now on.
+    pub(super) fn add(&self, app: WebSocketApp<'env>) -> Result<()> {
+        match &mut *lock(&self.added) {
+            Added::Waiting(apps) => {
+                app.handle().shared().announce();
+                apps.push(app);
+            }
+            Added::Refused => return Err(loop_ended()),
+        }
         self.pull();
+        Ok(())
     }
 
     pub(super) fn take_added(&self) -> Vec<WebSocketApp<'env>> {
-        std::mem::take(&mut lock(&self.added))
+        match &mut *lock(&self.added) {
+            Added::Waiting(apps) => std::mem::take(apps),
+            Added::Refused => Vec::new(),
+        }
+    }
+
+    /// How many apps wait to be taken.
+    pub(super) fn count_added(&self) -> usize {
+        match &*lock(&self.added) {
+            Added::Waiting(apps) => apps.len(),
+            Added::Refused => 0,
+        }
+    }
+
+    /// The loop runs, or will.
+    pub(super) fn open(&self) {
+        let mut added = lock(&self.added);
+        if matches!(*added, Added::Refused) {
+            *added = Added::Waiting(Vec::new());
+        }
+    }
+
+    /// The loop ends, unless an app was added in the meantime: then it goes on.
+    pub(super) fn close_if_none_added(&self) -> bool {
+        let mut added = lock(&self.added);
+        if matches!(&*added, Added::Waiting(apps) if !apps.is_empty()) {
+            return false;
+        }
+        *added = Added::Refused;
+        true
+    }
+
+    /// The loop has ended. What was added and not taken does not run.
+    pub(super) fn close(&self) {
+        let added = std::mem::replace(&mut *lock(&self.added), Added::Refused);
+        if let Added::Waiting(apps) = added {
+            apps.iter().for_each(|app| app.handle().shared().refuse(&loop_ended()));
+        }
     }
 
     /// Takes one of the apps whose turn is called for.
@@ -93,6 +146,10 @@ impl fmt::Debug for Bell<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Bell").field("called", &lock(&self.called).len()).finish_non_exhaustive()
     }
+}
+
+fn loop_ended() -> Error {
+    Error::other(AppError::LoopEnded)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

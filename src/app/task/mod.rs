@@ -15,6 +15,7 @@ pub use self::connecting::{Connected, Connecting};
 use self::open::{AtHand, Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
 use super::WebSocketApp;
 use super::closed::Closed;
+use super::error::duplicate;
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
 use super::session::{Past, RetryDecision, Session};
@@ -24,7 +25,7 @@ use super::sync::Arc;
 use crate::cancellation::Watch;
 use crate::error::{CloseInfo, Error, OptionsError, Result};
 use crate::options::ConnectOptions;
-use crate::websocket::{CloseCode, Granularity, WebSocket, not_connected};
+use crate::websocket::{CloseCode, Granularity, WebSocket, cancelled, not_connected};
 
 /// One run of an app, in the hands of a loop: made by [`WebSocketApp::into_task`].
 ///
@@ -118,13 +119,21 @@ impl<'env> WebSocketApp<'env> {
     ///
     /// [`Error::Options`] for a setting that cannot be meant, and for a [queue](Self::queue), which needs threads of its own.
     pub fn into_task(self, wake: impl Fn() + Send + Sync + 'static) -> Result<AppTask<'env>> {
-        self.pings.validate()?;
-        self.options.validate()?;
-        if self.queue.is_some() {
-            let problem = "callbacks behind a queue need a thread of their own, not a loop";
-            return Err(Error::Options(Box::new(OptionsError::new("queue", problem))));
+        match self.validate().and_then(|()| self.refuse_queue()) {
+            Ok(()) => Ok(AppTask::new(self, Arc::new(wake))),
+            Err(error) => {
+                self.handle.shared().refuse(&error);
+                Err(error)
+            }
         }
-        Ok(AppTask::new(self, Arc::new(wake)))
+    }
+
+    fn refuse_queue(&self) -> Result<()> {
+        if self.queue.is_none() {
+            return Ok(());
+        }
+        let problem = "callbacks behind a queue need a thread of their own, not a loop";
+        Err(Error::Options(Box::new(OptionsError::new("queue", problem))))
     }
 }
 
@@ -146,7 +155,7 @@ impl<'env> AppTask<'env> {
             fatal: None,
             phase: TaskPhase::Starting,
             connections: 0,
-            fragments: app.closures.wants_fragments() || app.options.settings().fires_cont_frame,
+            fragments: app.hands_out_fragments(),
             wake,
             _called_off: called_off,
             _cancelled: cancelled,
@@ -356,14 +365,13 @@ impl<'env> AppTask<'env> {
 
     fn over(&mut self, outcome: Result<Closed, Arc<Error>>) -> AppStep<'env> {
         self.phase = TaskPhase::Over;
-        self.app.handle.shared().finish();
         // It may hold the very error that is to be returned.
         self.past = Past::none(super::Reconnect::never());
-        AppStep::Over(match (self.fatal.take(), outcome) {
-            (Some(fatal), _) => Err(fatal),
-            (None, Ok(closed)) => Ok(closed),
-            (None, Err(error)) => Err(Arc::into_inner(error).unwrap_or_else(not_connected)),
-        })
+        let outcome = outcome.map_err(|error| Arc::into_inner(error).unwrap_or_else(not_connected));
+        let WebSocketApp { closures, policies, handle, .. } = &mut self.app;
+        let outcome = Stage::new(closures, handle, *policies).end(outcome, self.fatal.take());
+        handle.shared().finish(duplicate(&outcome));
+        AppStep::Over(outcome)
     }
 
     /// Takes the session up for a moment.
@@ -387,7 +395,7 @@ impl Drop for AppTask<'_> {
     fn drop(&mut self) {
         if !matches!(self.phase, TaskPhase::Over) {
             self.app.handle.stop();
-            self.app.handle.shared().finish();
+            self.app.handle.shared().finish(Err(cancelled()));
         }
     }
 }

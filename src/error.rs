@@ -123,25 +123,64 @@ impl Error {
         matches!(self, Self::Closed(_))
     }
 
-    /// Whether another attempt may succeed without anything being changed: the network failed, time ran out, the server was
-    /// overloaded or restarted. Not so after a refusal by TLS, by the URL, by the protocol or with most HTTP statuses.
+    /// Whether another attempt may follow: [`retry`](Self::retry) does not say never.
     pub fn is_retryable(&self) -> bool {
+        self.retry() != Retry::Never
+    }
+
+    /// Whether another attempt to connect is worth it, and how soon: the one list of this crate, by which
+    /// [`Reconnect`](crate::Reconnect) decides, too. It has a table of all errors.
+    ///
+    /// ```
+    /// use websocket_sync::{Error, Phase, Retry, create_connection};
+    ///
+    /// assert_eq!(Error::Timeout(Phase::Connect).retry(), Retry::Soon);
+    /// assert_eq!(create_connection("http://example.com/").unwrap_err().retry(), Retry::Never);
+    /// ```
+    pub fn retry(&self) -> Retry {
         match self {
-            Self::Address(_) | Self::Full | Self::Timeout(_) => true,
-            // What was asked of the system makes no sense to it, such as a socket's path that is too long.
-            Self::Io { error, .. } => !matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported),
-            Self::Closed(info) => info.is_retryable(),
-            Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
-            Self::Handshake(error) => error.is_retryable(),
-            Self::Proxy(error) => error.is_retryable(),
-            Self::Cookie(_)
-            | Self::Options(_)
+            Self::Address(_)
+            | Self::Full
+            | Self::Handshake(_)
             | Self::Other(_)
             | Self::Protocol(_)
             | Self::Redirect(_)
-            | Self::Tls(_)
-            | Self::Url(_)
-            | Self::Usage(_) => false,
+            | Self::Timeout(_) => Retry::Soon,
+            Self::Io { error, .. } => match error.kind() {
+                // What was asked of the system makes no sense to it, such as a socket's path that is too long.
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Retry::Never,
+                _ => Retry::Soon,
+            },
+            Self::Closed(info) => info.retry(),
+            Self::Refused(refusal) => Retry::after_status(refusal.status),
+            Self::Proxy(error) => error.retry(),
+            Self::Tls(error) => error.retry(),
+            Self::Cookie(_) | Self::Options(_) | Self::Url(_) | Self::Usage(_) => Retry::Never,
+        }
+    }
+
+    /// The same error once more. One that is not of this crate comes as its text.
+    pub(crate) fn duplicate(&self) -> Self {
+        match self {
+            Self::Address(error) => Self::Address(Box::new(AddressError {
+                host: error.host.clone(),
+                problem: duplicate_io(&error.problem),
+            })),
+            Self::Closed(info) => Self::Closed(info.clone()),
+            Self::Cookie(error) => Self::Cookie(*error),
+            Self::Full => Self::Full,
+            Self::Handshake(error) => Self::Handshake(error.clone()),
+            Self::Io { phase, error } => Self::Io { phase: *phase, error: duplicate_io(error) },
+            Self::Options(error) => Self::Options(Box::new(OptionsError::new(error.option, error.problem.clone()))),
+            Self::Other(error) => Self::Other(text_of(&**error).into()),
+            Self::Protocol(error) => Self::Protocol(*error),
+            Self::Proxy(error) => Self::Proxy(Box::new(error.duplicate())),
+            Self::Redirect(error) => Self::Redirect(error.clone()),
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::Timeout(phase) => Self::Timeout(*phase),
+            Self::Tls(error) => Self::Tls(Box::new(error.duplicate())),
+            Self::Url(error) => Self::Url(error.clone()),
+            Self::Usage(error) => Self::Usage(*error),
         }
     }
 
@@ -150,6 +189,45 @@ impl Error {
         match self {
             Self::Closed(info) => Some(info),
             _ => None,
+        }
+    }
+}
+
+/// The same error once more: by its number, or else its kind and text.
+fn duplicate_io(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), text_of(error)), io::Error::from_raw_os_error)
+}
+
+/// An error and what lies beneath it.
+fn text_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// Whether another attempt to connect is worth it, and how soon.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Retry {
+    /// It is: what failed may work the next time.
+    Soon,
+    /// It is, but not soon: only somebody else can mend it, such as a token, a certificate or a path.
+    Slowly,
+    /// Only this side can change it, or has ended it: the URL, the options, a call, a close.
+    Never,
+}
+
+impl Retry {
+    /// After an HTTP status other than 101.
+    pub(crate) const fn after_status(status: u16) -> Self {
+        match status {
+            400 | 401 | 403 | 404 | 407 | 410 => Self::Slowly,
+            _ => Self::Soon,
         }
     }
 }
@@ -293,19 +371,26 @@ impl CloseInfo {
         matches!(self.cause, CloseCause::Local | CloseCause::Remote)
     }
 
-    /// Whether connecting again may help: the network failed, or the peer went away for a while.
+    /// Whether connecting again may help: this side has not ended it.
     pub const fn is_retryable(&self) -> bool {
+        matches!(self.retry(), Retry::Soon)
+    }
+
+    /// Whether another attempt is worth it: not after what this side has ended.
+    const fn retry(&self) -> Retry {
         match self.cause {
-            CloseCause::Lost(_) | CloseCause::PingTimeout => true,
-            CloseCause::Remote => matches!(
-                self.code,
-                CloseCode::GOING_AWAY
-                    | CloseCode::INTERNAL_ERROR
-                    | CloseCode::SERVICE_RESTART
-                    | CloseCode::TRY_AGAIN_LATER
-                    | CloseCode::BAD_GATEWAY
-            ),
-            _ => false,
+            CloseCause::Local
+            | CloseCause::Closing
+            | CloseCause::Unanswered
+            | CloseCause::Aborted
+            | CloseCause::Cancelled
+            | CloseCause::NotConnected => Retry::Never,
+            CloseCause::Remote
+            | CloseCause::Violation(_)
+            | CloseCause::Unfinished(_)
+            | CloseCause::TornFrame
+            | CloseCause::Lost(_)
+            | CloseCause::PingTimeout => Retry::Soon,
         }
     }
 }

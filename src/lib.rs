@@ -81,7 +81,7 @@ pub use crate::cancellation::Cancellation;
 pub use crate::cookies::CookieJar;
 pub use crate::error::{
     AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, ProxyError,
-    ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, TlsError, TlsErrorKind,
+    ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, Retry, TlsError, TlsErrorKind,
 };
 pub use crate::message::{Message, MessageKind, MessageRef};
 pub use crate::net::{HalfDuplex, Interest, Source, Transport};

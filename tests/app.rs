@@ -13,8 +13,8 @@ use std::time::Duration;
 use app_support::{Log, nowhere, serve_again, show_closed};
 use support::{Peer, at_once, bounded, by_deadline, descriptors_and_threads, frame, ms};
 use websocket_sync::{
-    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, Message,
-    MessageRef, Opcode, Overflow, Reconnect, Result, WebSocketApp,
+    AppError, AppStep, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler,
+    Message, MessageRef, Opcode, Overflow, Reconnect, Result, WebSocketApp,
 };
 
 /// A server that accepts and goes on with its script.
@@ -104,6 +104,190 @@ fn a_handler_shares_its_state_and_a_closure_goes_before_its_method() {
         // Nothing is handed out after the close.
         assert_eq!((counter.opened, counter.messages, counter.data, datas), (true, 2, 0, 2));
         assert_eq!(show_closed(&closed), "4000 \"\" Local");
+    });
+}
+
+#[test]
+fn a_closure_goes_before_the_method_of_its_name_and_no_other() {
+    /// Hears of the first connection, and of others if it says so.
+    struct Opens(Log);
+    struct Reconnects(Log);
+    impl Handler for Opens {
+        fn on_open(&mut self, _: &Handle) -> Result<()> {
+            self.0.note("method on_open");
+            Ok(())
+        }
+    }
+    impl Handler for Reconnects {
+        fn on_open(&mut self, _: &Handle) -> Result<()> {
+            self.0.note("method on_open");
+            Ok(())
+        }
+
+        fn on_reconnect(&mut self, _: &Handle) -> Result<()> {
+            self.0.note("method on_reconnect");
+            Ok(())
+        }
+    }
+    fn heard(build: impl FnOnce(WebSocketApp<'static>, &Log) -> WebSocketApp<'static>) -> Vec<String> {
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            number == 0
+        });
+        let log = Log::default();
+        let app = WebSocketApp::new(url).reconnect(Reconnect::fixed(ms(1)).max_attempts(2));
+        drop({ build(app, &log) }.run_forever());
+        support::join(server);
+        log.lines()
+    }
+    fn closure(app: WebSocketApp<'static>, log: &Log) -> WebSocketApp<'static> {
+        let log = log.clone();
+        app.on_open(move |_| log.note("closure on_open"))
+    }
+    bounded(10, || {
+        let both = heard(|app, log| closure(app, log).handler(Reconnects(log.clone())));
+        assert_eq!(both, ["closure on_open", "method on_reconnect"]);
+        // The default of the method is the app's `on_open`, which is the closure.
+        let default = heard(|app, log| closure(app, log).handler(Opens(log.clone())));
+        assert_eq!(default, ["closure on_open", "closure on_open"]);
+        let method = heard(|app, log| app.handler(Opens(log.clone())));
+        assert_eq!(method, ["method on_open", "method on_open"]);
+        let methods = heard(|app, log| app.handler(Reconnects(log.clone())));
+        assert_eq!(methods, ["method on_open", "method on_reconnect"]);
+        let other = heard(|app, log| {
+            let noted = log.clone();
+            app.on_reconnect(move |_| noted.note("closure on_reconnect")).handler(Reconnects(log.clone()))
+        });
+        assert_eq!(other, ["method on_open", "closure on_reconnect"]);
+    });
+}
+
+#[test]
+fn an_app_runs_from_spawn_on_and_its_end_can_be_waited_for() {
+    bounded(20, || {
+        for _ in 0..50 {
+            let app = WebSocketApp::new(nowhere()).spawn().unwrap();
+            let handle = app.handle();
+            assert!(handle.is_running() || handle.has_errored());
+            let waited = handle.wait_end(Duration::from_secs(10)).unwrap().unwrap_err();
+            assert!(!handle.is_running() && !handle.wait_open(Duration::from_secs(10)));
+            let returned = app.join().unwrap_err();
+            assert_eq!(waited.to_string(), returned.to_string());
+            assert!(matches!(waited, Error::Io { .. }), "{waited:?}");
+        }
+        // One that is refused is over, too.
+        let refused = WebSocketApp::new(nowhere()).ping_timeout(Duration::ZERO).spawn().unwrap();
+        let handle = refused.handle();
+        assert!(matches!(handle.wait_end(Duration::from_secs(10)), Some(Err(Error::Options(_)))));
+        assert!(!handle.is_running());
+        refused.join().unwrap_err();
+    });
+}
+
+#[test]
+fn opening_and_end_are_waited_for_within_a_time() {
+    bounded(20, || {
+        let (open, opens) = mpsc::channel();
+        let (url, peer) = support::serve(move |mut peer| {
+            opens.recv().unwrap();
+            peer.accept();
+            peer.end()
+        });
+        let app = WebSocketApp::new(url);
+        let handle = app.handle();
+        assert!(at_once(|| handle.wait_end(Duration::ZERO)).is_none(), "it has not run yet");
+        let app = app.spawn().unwrap();
+        assert!(!support::at_deadline(ms(50), || handle.wait_open(ms(50))));
+        open.send(()).unwrap();
+        assert!(handle.wait_open(Duration::from_secs(10)) && handle.ready());
+        assert!(support::at_deadline(ms(50), || handle.wait_end(ms(50))).is_none());
+        handle.close().unwrap();
+        let closed = handle.wait_end(Duration::from_secs(10)).unwrap().unwrap();
+        assert_eq!(closed, app.join().unwrap());
+        assert_eq!(closed.cause, CloseCause::Local);
+        assert_eq!(peer.join(), 1000);
+    });
+}
+
+/// How the end of a run is told by its callback, beside what it returns.
+fn told_end(
+    app: WebSocketApp<'static>,
+    run: fn(WebSocketApp<'static>) -> Result<websocket_sync::Closed>,
+) -> Vec<String> {
+    let (log, handle) = (Log::default(), app.handle());
+    let [end, close] = [log.clone(), log.clone()];
+    let show = |outcome: Result<&websocket_sync::Closed, &Error>| match outcome {
+        Ok(closed) => show_closed(closed),
+        Err(error) => app_support::show_error(error),
+    };
+    let app = app.on_close(move |_, closed| close.note(format!("close {}", show_closed(closed)))).on_end(
+        move |app, outcome| {
+            assert!(app.is_running());
+            end.note(format!("end {}", show(outcome)));
+        },
+    );
+    let outcome = run(app);
+    assert_eq!(log.lines().last(), Some(&format!("end {}", show(outcome.as_ref()))));
+    assert_eq!(log.count("end"), 1);
+    let waited = handle.wait_end(Duration::ZERO).unwrap();
+    assert_eq!(show(waited.as_ref()), show(outcome.as_ref()));
+    log.lines()
+}
+
+#[test]
+fn the_end_of_each_run_is_told_once() {
+    fn here(mut app: WebSocketApp<'static>) -> Result<websocket_sync::Closed> {
+        app.run_forever()
+    }
+    fn queued(app: WebSocketApp<'static>) -> Result<websocket_sync::Closed> {
+        app.queue(10, Overflow::Block).run_forever()
+    }
+    fn stepped(app: WebSocketApp<'static>) -> Result<websocket_sync::Closed> {
+        let mut task = app.into_task(|| {}).unwrap();
+        loop {
+            match task.advance() {
+                AppStep::Connect(attempt) => task.connected(attempt.run()),
+                AppStep::Wait(_) => thread::sleep(ms(1)),
+                AppStep::Again => {}
+                AppStep::Over(outcome) => return outcome,
+            }
+        }
+    }
+    bounded(20, || {
+        for run in [here, queued, stepped] {
+            // One that had a connection, and gives up later.
+            let (url, server) = serve_again(|number, mut peer| {
+                if number == 0 {
+                    peer.accept();
+                } else {
+                    peer.head();
+                    peer.say("HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n");
+                }
+                number == 0
+            });
+            let lines = told_end(WebSocketApp::new(url).reconnect(Reconnect::fixed(ms(1)).max_attempts(2)), run);
+            let lost = "close 1006 \"\" lost: UnexpectedEof, again";
+            assert_eq!(lines, [lost, "end upgrade refused: status 503"]);
+            support::join(server);
+            // One that is closed, one that never had a connection, one that a callback ends.
+            let (url, peer) = patient();
+            let lines = told_end(WebSocketApp::new(url).on_open(|app| app.close()), run);
+            assert_eq!(lines, ["close 1000 \"\" Local", "end 1000 \"\" Local"]);
+            peer.join();
+            assert_eq!(told_end(WebSocketApp::new(nowhere()), run).len(), 2);
+            let (url, peer) = patient();
+            let fails = WebSocketApp::new(url).callback_errors(CallbackPolicy::Stop);
+            let lines = told_end(fails.on_open(|_| Err::<(), _>(Error::other("no"))), run);
+            assert_eq!(lines.last().unwrap(), "end no");
+            peer.join();
+        }
+        // Its own failure is told, and can be what the run returns.
+        let (url, peer) = saying("");
+        let log = Log::default();
+        let app = log.app(&url).callback_panics(CallbackPolicy::Stop).on_end(|_, _| -> () { panic!("oops") });
+        assert_eq!({ app }.run_forever().unwrap_err().to_string(), "on_end panicked: oops");
+        assert_eq!(log.count("error on_end panicked: oops"), 1);
+        peer.join();
     });
 }
 

@@ -9,13 +9,14 @@ mod support;
 mod tls_peer;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use app_support::{Log, nowhere, serve_again};
 use support::{Peer, at_once, bounded, descriptors_and_threads, frame, ms, timed};
 use websocket_sync::{
-    CloseCause, ConnectOptions, Error, Overflow, Reconnect, TlsErrorKind, WebSocketApp, set_reconnect,
+    CloseCause, ConnectOptions, Error, Overflow, Reconnect, Retry, TlsErrorKind, WebSocketApp, set_reconnect,
 };
 
 fn quickly() -> Reconnect {
@@ -34,16 +35,77 @@ fn refusing(status: &'static str) -> (String, mpsc::Receiver<Instant>) {
     (url, attempts)
 }
 
+/// A server that does this with each connection; counts how many there were.
+fn ending(end: impl Fn(&mut Peer) + Send + 'static) -> (String, Arc<AtomicUsize>) {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&attempts);
+    let (url, _) = serve_again(move |_, mut peer| {
+        count.fetch_add(1, Ordering::Relaxed);
+        peer.head();
+        end(&mut peer);
+        true
+    });
+    (url, attempts)
+}
+
+/// Says this instead of an answer to the handshake.
+fn answering(answer: &'static str) -> (String, Arc<AtomicUsize>) {
+    ending(move |peer| drop(peer.try_say(answer)))
+}
+
+/// Accepts, and says this.
+fn accepting(bytes: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&attempts);
+    let (url, _) = serve_again(move |_, mut peer| {
+        count.fetch_add(1, Ordering::Relaxed);
+        peer.accept();
+        let _ = peer.try_say(&bytes);
+        peer.rest();
+        true
+    });
+    (url, attempts)
+}
+
 #[test]
-fn statuses_that_will_not_change_end_the_run_and_others_do_not() {
+fn the_documented_predicate_decides_as_the_default_does() {
+    let closing = |code: u16| accepting(frame(0x88, code.to_be_bytes()));
+    let ends: [fn() -> (String, Arc<AtomicUsize>); 6] = [
+        || answering("HTTP/1.1 520 Reason\r\nContent-Length: 0\r\n\r\n"),
+        || answering("HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n"),
+        || answering("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"),
+        || answering("220 mail.example ESMTP\r\n\r\n"),
+        || accepting(frame(0x88, "")),
+        || accepting(frame(0x83, "")),
+    ];
+    let servers = ends.into_iter().map(|end| end()).chain([1000, 1008, 4000].map(closing));
+    bounded(20, move || {
+        for (number, (url, attempts)) in servers.enumerate() {
+            for reconnect in [quickly(), quickly().retry_if(|_, default| default)] {
+                drop(WebSocketApp::new(&url).reconnect(reconnect.max_attempts(3)).run_forever());
+                assert_eq!(attempts.swap(0, Ordering::Relaxed), 3, "{number}");
+            }
+        }
+    });
+}
+
+#[test]
+fn statuses_that_will_hardly_change_are_tried_again_slowly_or_end_the_run_where_that_is_wanted() {
     bounded(20, || {
         for status in [400, 401, 403, 404, 410, 408, 429, 500, 502, 503] {
-            let line = format!("{status} Reason").leak();
-            let (url, attempts) = refusing(line);
-            let error = WebSocketApp::new(url).reconnect(quickly().max_attempts(3)).run_forever().unwrap_err();
+            let is_permanent = [400, 401, 403, 404, 410].contains(&status);
+            let (url, attempts) = refusing(format!("{status} Reason").leak());
+            let log = Log::default();
+            let patient = Reconnect::backoff().floor(ms(0)).base(ms(1)).cap(ms(100)).max_attempts(3);
+            let (error, took) = timed(|| log.app(&url).reconnect(patient.clone()).run_forever().unwrap_err());
             assert!(matches!(&error, Error::Refused(refusal) if refusal.status == status), "{error:?}");
-            let fatal = [400, 401, 403, 404, 410].contains(&status);
-            assert_eq!(attempts.try_iter().count(), if fatal { 1 } else { 3 }, "{status}");
+            assert_eq!(attempts.try_iter().count(), 3, "{status}");
+            assert_eq!((log.count("error"), log.count("close")), (3, 1), "{status}");
+            assert!(!is_permanent || took >= ms(100), "{status}: {took:?}");
+
+            let strict = patient.stop_on_refusal();
+            WebSocketApp::new(url).reconnect(strict).run_forever().unwrap_err();
+            assert_eq!(attempts.try_iter().count(), if is_permanent { 1 } else { 3 }, "{status}");
         }
     });
 }
@@ -59,16 +121,23 @@ fn settings_that_cannot_be_meant_are_not_tried_twice() {
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_not_tried_twice() {
+fn a_certificate_that_is_not_trusted_is_tried_again_slowly_or_not_at_all_where_that_is_wanted() {
     bounded(10, || {
         let config = tls_peer::self_signed("127.0.0.1").server(&rustls::version::TLS13);
-        let (url, server) = serve_again(move |_, peer| {
+        let (url, server) = serve_again(move |number, peer| {
             tls_peer::accept(Arc::clone(&config), peer.socket()).unwrap_err();
-            false
+            number < 3
         });
-        let error = WebSocketApp::new(url.replace("ws:", "wss:")).reconnect(quickly()).run_forever().unwrap_err();
-        assert!(matches!(&error, Error::Tls(tls) if tls.kind == TlsErrorKind::UnknownIssuer), "{error:?}");
-        assert_eq!(support::join(server), 1);
+        let url = url.replace("ws:", "wss:");
+        let twice = Reconnect::backoff().cap(ms(100)).floor(ms(0)).max_attempts(3);
+        let untrusted = |reconnect| {
+            let (error, took) = timed(|| WebSocketApp::new(&url).reconnect(reconnect).run_forever().unwrap_err());
+            assert!(matches!(&error, Error::Tls(tls) if tls.kind == TlsErrorKind::UnknownIssuer), "{error:?}");
+            took
+        };
+        assert!(untrusted(twice.clone()) >= ms(100));
+        untrusted(twice.stop_on_refusal());
+        assert_eq!(support::join(server), 4);
     });
 }
 
@@ -90,12 +159,15 @@ fn a_gateway_that_answers_in_clear_text_is_asked_again() {
 fn the_user_decides_otherwise() {
     bounded(10, || {
         let (url, attempts) = refusing("403 Forbidden");
-        let stubborn = quickly().max_attempts(4).retry_if(|error| matches!(error, Error::Refused(_)));
+        let stubborn = quickly().max_attempts(4).retry_if(|error, default| {
+            assert_eq!((error.retry(), default), (Retry::Slowly, Retry::Slowly));
+            Retry::Soon
+        });
         WebSocketApp::new(url).reconnect(stubborn).run_forever().unwrap_err();
         assert_eq!(attempts.try_iter().count(), 4);
 
         let (url, attempts) = refusing("503 Service Unavailable");
-        WebSocketApp::new(url).reconnect(quickly().retry_if(|_| false)).run_forever().unwrap_err();
+        WebSocketApp::new(url).reconnect(quickly().retry_if(|_, _| Retry::Never)).run_forever().unwrap_err();
         assert_eq!(attempts.try_iter().count(), 1);
     });
 }
@@ -105,7 +177,7 @@ fn a_predicate_that_panics_decides_nothing() {
     bounded(10, || {
         for queue in [false, true] {
             let log = Log::default();
-            let app = log.app(&nowhere()).reconnect(quickly().max_attempts(3).retry_if(|_| panic!("a bug")));
+            let app = log.app(&nowhere()).reconnect(quickly().max_attempts(3).retry_if(|_, _| panic!("a bug")));
             let mut app = if queue { app.queue(1, Overflow::Block) } else { app };
             assert!(matches!(app.run_forever(), Err(Error::Io { .. })));
             assert_eq!((log.count("error"), log.count("close")), (3, 1));
@@ -165,6 +237,61 @@ fn each_attempt_may_have_a_url_and_headers_of_its_own() {
         }
         let lost = Some("connection lost: unexpected end of file".to_owned());
         assert_eq!(causes, [None, lost.clone(), lost]);
+    });
+}
+
+#[test]
+fn a_clean_close_inside_of_connect_with_is_a_failed_attempt() {
+    bounded(10, || {
+        let refused = |attempts: Reconnect| {
+            let (url, _) = serve_again(|_, mut peer| {
+                peer.accept();
+                peer.say(frame(0x88, b"\x0f\xa1no such user"));
+                peer.rest();
+                true
+            });
+            let log = Log::default();
+            let app = log.app(&url).reconnect(attempts);
+            let mut app = app.connect_with(move |_, options| {
+                let mut ws = options.connect(&url)?;
+                // The answer to a login.
+                ws.recv()?;
+                Ok(ws)
+            });
+            let handle = app.handle();
+            let error = app.run_forever().unwrap_err();
+            assert_eq!(error.close_info().unwrap().code.0, 4001);
+            assert!(handle.has_errored());
+            (log.count("error"), log.count("close"), log.count("open"))
+        };
+        assert_eq!(refused(Reconnect::never()), (1, 1, 0));
+        assert_eq!(refused(quickly().max_attempts(3)), (3, 1, 0));
+    });
+}
+
+#[test]
+fn the_delay_is_counted_from_the_end_of_the_callbacks() {
+    bounded(10, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            let came = Instant::now();
+            peer.accept();
+            number == 0 && came.elapsed() < ms(5000)
+        });
+        let (told, ends) = mpsc::channel();
+        let mut app = WebSocketApp::new(url)
+            .reconnect(Reconnect::fixed(ms(300)).max_attempts(2))
+            .on_close(move |_, _| {
+                std::thread::sleep(ms(400));
+                told.send(Instant::now()).unwrap();
+            })
+            .on_reconnect(move |_| {
+                let took = ends.recv().unwrap().elapsed();
+                assert!(took >= ms(300), "{took:?}");
+            });
+        let app_handle = app.handle();
+        app.run_forever().unwrap_err();
+        assert_eq!(app_handle.statistics().connects, 2);
+        support::join(server);
     });
 }
 

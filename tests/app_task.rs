@@ -188,6 +188,52 @@ fn a_pong_behind_what_another_thread_sends_slowly_is_no_stall() {
 }
 
 #[test]
+fn a_callback_that_is_slow_while_a_ping_is_due_is_not_a_dead_peer() {
+    bounded(20, || {
+        let (begin, begins) = mpsc::channel();
+        let (url, peer) = support::serve(move |mut peer| {
+            peer.accept();
+            begins.recv().unwrap();
+            peer.say(frame(0x81, "work"));
+            let (first, payload) = peer.frame();
+            assert_eq!(first, 0x89);
+            thread::sleep(ms(30));
+            peer.say([frame(0x8A, payload), frame(0x88, b"\x03\xe8")].concat());
+            peer.rest();
+        });
+        let app = WebSocketApp::new(&url)
+            .ping_interval(ms(200))
+            .ping_timeout(ms(300))
+            .on_message(|_, _| thread::sleep(ms(600)));
+        let (mut task, _woken) = task(app);
+        let ping = open(&mut task).unwrap();
+        begin.send(()).unwrap();
+        // Message and ping are due in one turn.
+        thread::sleep(ping + ms(20) - Instant::now());
+        assert_eq!(finish(&mut task).unwrap().cause, CloseCause::Remote);
+        peer.join();
+    });
+}
+
+#[test]
+fn a_turn_ends_after_a_slow_callback_although_more_is_at_hand() {
+    bounded(20, || {
+        let (url, peer) = support::serve(|mut peer| {
+            peer.accept();
+            peer.say(frame(0x81, "work").repeat(20));
+            let asked = Instant::now();
+            assert_eq!(peer.frame().0, 0x89);
+            asked.elapsed()
+        });
+        let app = WebSocketApp::new(&url).ping_interval(ms(100)).on_message(|_, _| thread::sleep(ms(100)));
+        let (mut task, _woken) = task(app);
+        drop(finish(&mut task));
+        let took = peer.join();
+        assert!(took < ms(800), "the first ping left after {took:?}");
+    });
+}
+
+#[test]
 fn what_a_burst_has_taken_is_given_back_when_nothing_has_come_for_a_second() {
     bounded(20, || {
         let (url, peer) = support::serve(|mut peer| {

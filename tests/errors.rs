@@ -13,8 +13,8 @@ use support::{Peer, bounded, closed, frame, masked_frame, ms, open, serve};
 use websocket_sync::protocol::{Frame, LocalProtocolError, ProtocolError, Rsv};
 use websocket_sync::{
     Cancellation, CloseCause, CloseCode, ConnectOptions, CookieError, Error, HandshakeError, Message, MessageKind,
-    Opcode, Phase, Proxy, ProxyError, RedirectProblem, SocketOptions, TlsErrorKind, UrlError, WebSocket, WebSocketApp,
-    create_connection,
+    Opcode, Phase, Proxy, ProxyError, RedirectProblem, Retry, SocketOptions, TlsErrorKind, UrlError, WebSocket,
+    WebSocketApp, create_connection,
 };
 
 /// The variants that an enum has in its source.
@@ -68,15 +68,19 @@ struct Row {
     says: &'static str,
     /// What lies beneath.
     source: Option<&'static str>,
-    is_retryable: bool,
+    retry: Retry,
 }
 
 fn row(error: impl Into<Error>, says: &'static str) -> Row {
-    Row { error: error.into(), says, source: None, is_retryable: false }
+    Row { error: error.into(), says, source: None, retry: Retry::Never }
 }
 
-fn retryable(error: impl Into<Error>, says: &'static str) -> Row {
-    Row { is_retryable: true, ..row(error, says) }
+fn soon(error: impl Into<Error>, says: &'static str) -> Row {
+    Row { retry: Retry::Soon, ..row(error, says) }
+}
+
+fn slowly(error: impl Into<Error>, says: &'static str) -> Row {
+    Row { retry: Retry::Slowly, ..row(error, says) }
 }
 
 /// Errors that come about by themselves, and how.
@@ -188,28 +192,28 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
     bounded(30, || {
         let rest = |mut peer: Peer| drop(peer.rest());
         let rows = [
-            Row { source: Some("no such host"), ..retryable(address(), "cannot resolve host \"nowhere.example\"") },
+            Row { source: Some("no such host"), ..soon(address(), "cannot resolve host \"nowhere.example\"") },
             row(
                 ended(|peer| assert_eq!(peer.end(), 4000), |ws| ws.close_with(CloseCode(4000), "enough").unwrap()),
                 "connection is closed: 4000, closed by this side",
             ),
-            row(
+            soon(
                 ended(|peer| peer.say(frame(0x88, b"\x03\xe8done")), |_| {}),
                 "connection is closed: 1000 (normal): done, closed by the peer",
             ),
-            row(
+            soon(
                 ended(|peer| peer.say(frame(0x88, b"")), |_| {}),
                 "connection is closed: 1005 (no code received), closed by the peer",
             ),
-            row(
+            soon(
                 ended(|peer| peer.say(frame(0x88, b"\x03\xf0no")), |_| {}),
                 "connection is closed: 1008 (policy violation): no, closed by the peer",
             ),
-            retryable(
+            soon(
                 ended(|peer| peer.say(frame(0x88, b"\x03\xe9")), |_| {}),
                 "connection is closed: 1001 (going away), closed by the peer",
             ),
-            retryable(
+            soon(
                 ended(|peer| peer.say(frame(0x88, b"\x03\xf4")), |_| {}),
                 "connection is closed: 1012 (service restart), closed by the peer",
             ),
@@ -221,18 +225,18 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 ended(rest, |ws| ws.abort()),
                 "connection is closed: 1006 (no close frame received), aborted by this side",
             ),
-            row(
+            soon(
                 ended(|peer| peer.say(frame(0x83, b"")), |ws| drop(ws.recv().unwrap_err())),
                 "connection is closed: 1002 (protocol error), peer violated the protocol: unknown opcode 0x3",
             ),
-            retryable(unanswered_ping(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
-            row(torn(), "connection is closed: 1006 (no close frame received), a frame was sent in part"),
-            retryable(
+            soon(unanswered_ping(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
+            soon(torn(), "connection is closed: 1006 (no close frame received), a frame was sent in part"),
+            soon(
                 ended(drop, |_| {}),
                 "connection is closed: 1006 (no close frame received), connection lost: unexpected end of file",
             ),
             row(closing(), "connection is closed: 4000: enough, this side is closing"),
-            row(
+            soon(
                 unfinished(),
                 "connection is closed: 1011 (internal error), a message was not finished: text to send is not UTF-8",
             ),
@@ -241,47 +245,48 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 "connection is closed: 1006 (no close frame received), not connected",
             ),
             row(CookieError::PublicSuffix, "cookie refused: its Domain is a public suffix"),
-            retryable(Error::Full, "no room for what was to be sent without waiting"),
-            row(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
-            retryable(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
-            Row { source: Some("cable unplugged"), ..retryable(unplugged(), "connecting failed") },
+            soon(Error::Full, "no room for what was to be sent without waiting"),
+            soon(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
+            soon(HandshakeError::Eof, "opening handshake failed: connection ended before the handshake"),
+            Row { source: Some("cable unplugged"), ..soon(unplugged(), "connecting failed") },
             Row { source: Some(UNIX_SOCKET), ..row(overlong(), "connecting failed") },
-            row(io::Error::other("disk full"), "disk full"),
-            retryable(silent(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
+            soon(io::Error::other("disk full"), "disk full"),
+            soon(silent(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
             row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),
             Row {
                 source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),
                 ..row(options(), "option send_timeout")
             },
-            row(
+            slowly(
                 through("http", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
                 "proxy refused: status 403 Forbidden",
             ),
-            row(ProtocolError::MaskedFrame, "peer violated the protocol: server masked a frame"),
+            soon(ProtocolError::MaskedFrame, "peer violated the protocol: server masked a frame"),
             Row {
                 source: Some("it has no Location header"),
-                ..row(connect_to(b"HTTP/1.1 302 Found\r\n\r\n"), "redirect with status 302 was not followed")
+                ..soon(connect_to(b"HTTP/1.1 302 Found\r\n\r\n"), "redirect with status 302 was not followed")
             },
-            row(
+            slowly(
                 connect_to(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
                 "upgrade refused: status 403 Forbidden",
             ),
-            retryable(connect_to(b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n"), "upgrade refused: status 503"),
-            retryable(Error::Timeout(Phase::Recv), "receiving timed out"),
+            soon(connect_to(b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n"), "upgrade refused: status 503"),
+            soon(Error::Timeout(Phase::Recv), "receiving timed out"),
             row(UrlError::NoScheme, "invalid URL: it does not begin with ws:// or wss://"),
             row(LocalProtocolError::ReservedBits, "reserved bits need a negotiated extension"),
         ];
-        for Row { error, says, source, is_retryable } in &rows {
+        for Row { error, says, source, retry } in &rows {
             assert_eq!(error.to_string(), *says);
             assert_eq!(error.source().map(ToString::to_string).as_deref(), *source, "{error:?}");
-            assert_eq!(error.is_retryable(), *is_retryable, "{error:?}");
+            assert_eq!(error.retry(), *retry, "{error:?}");
+            assert_eq!(error.is_retryable(), *retry != Retry::Never, "{error:?}");
             assert_eq!(error.is_timeout(), matches!(error, Error::Timeout(_)), "{error:?}");
             assert_eq!(error.is_closed(), matches!(error, Error::Closed(_)), "{error:?}");
             assert_eq!(error.close_info().is_some(), error.is_closed(), "{error:?}");
         }
         let tls = tls();
         assert!(tls.to_string().starts_with("TLS with \"127.0.0.1\" failed"), "{tls}");
-        assert!(tls.source().is_some() && !tls.is_retryable() && !tls.is_timeout());
+        assert!(tls.source().is_some() && tls.retry() == Retry::Soon && !tls.is_timeout());
         let causes: Vec<CloseCause> = rows.iter().filter_map(|row| Some(row.error.close_info()?.cause)).collect();
         complete("CloseCause", ERRORS, causes);
         complete("Error", ERRORS, rows.into_iter().map(|row| row.error).chain([tls]));
@@ -317,28 +322,28 @@ fn everything_that_a_proxy_can_do_wrong_has_its_words() {
         let unplugged = SocketOptions::new().configure(|_| Err(io::Error::other("cable unplugged")));
         let unplugged = ConnectOptions::new().socket(unplugged).proxy("http://127.0.0.1:9");
         let table = [
-            row(through("socks5h", b"\x05\xff"), "SOCKS proxy does not accept user and password, or wants some"),
+            slowly(through("socks5h", b"\x05\xff"), "SOCKS proxy does not accept user and password, or wants some"),
             Row {
                 source: Some("cable unplugged"),
-                ..retryable(unplugged.connect("ws://a/").unwrap_err(), "cannot connect to proxy \"127.0.0.1:9\"")
+                ..soon(unplugged.connect("ws://a/").unwrap_err(), "cannot connect to proxy \"127.0.0.1:9\"")
             },
             row(
                 without("socks4://user:s3cret@127.0.0.1:9", "ws://a/"),
                 "user and password for the proxy: SOCKS 4 knows no passwords",
             ),
-            row(
+            soon(
                 through("http", b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 101"),
                 "bytes follow the proxy's answer before anything was sent to the server",
             ),
-            retryable(through("socks5h", b"\x05"), "proxy ended the connection before it had answered"),
+            soon(through("socks5h", b"\x05"), "proxy ended the connection before it had answered"),
             row(
                 without(Proxy::new("http://127.0.0.1:9").header("X-A", "\r\n"), "ws://a/"),
                 "header field for the proxy: header value has a character that is not allowed there",
             ),
-            row(through("http", b"SSH-2.0"), "proxy's answer is malformed: peer does not speak HTTP"),
-            retryable(through("http", b"HTTP/1.0 503 \r\n\r\nbusy"), "proxy refused: status 503"),
-            retryable(through("socks4a", b"\0\x5b"), "proxy refused: SOCKS4 reply 91, request rejected or failed"),
-            row(through("socks5h", b"\x04\0"), "proxy's answer is malformed: it is not of SOCKS 5"),
+            soon(through("http", b"SSH-2.0"), "proxy's answer is malformed: peer does not speak HTTP"),
+            soon(through("http", b"HTTP/1.0 503 \r\n\r\nbusy"), "proxy refused: status 503"),
+            soon(through("socks4a", b"\0\x5b"), "proxy refused: SOCKS4 reply 91, request rejected or failed"),
+            soon(through("socks5h", b"\x04\0"), "proxy's answer is malformed: it is not of SOCKS 5"),
             row(
                 without("socks4a://127.0.0.1:9", "ws://[::1]/"),
                 "proxy cannot be told the server's address: SOCKS 4 knows no IPv6 addresses",
@@ -348,10 +353,11 @@ fn everything_that_a_proxy_can_do_wrong_has_its_words() {
                 "option proxy is not the URL of a proxy: its host is neither a name nor an address",
             ),
         ];
-        for Row { error, says, source, is_retryable } in &table {
+        for Row { error, says, source, retry } in &table {
             assert_eq!(error.to_string(), *says);
             assert_eq!(error.source().map(ToString::to_string).as_deref(), *source, "{error:?}");
-            assert_eq!(error.is_retryable(), *is_retryable, "{error:?}");
+            assert_eq!(error.retry(), *retry, "{error:?}");
+            assert_eq!(error.is_retryable(), *retry != Retry::Never, "{error:?}");
             assert!(!error.is_timeout() && !error.is_closed());
         }
         let problems = table.into_iter().map(|row| match row.error {
@@ -508,10 +514,9 @@ fn every_rule_of_the_handshake_has_its_words() {
     for (error, says) in &table {
         assert_eq!(error.to_string(), *says);
         assert!(error.section().starts_with("RFC "));
-        assert_eq!(error.is_retryable(), *error == HandshakeError::Eof);
         let wrapped = Error::from(error.clone());
         assert_eq!(wrapped.to_string(), format!("opening handshake failed: {says}"));
-        assert_eq!(wrapped.is_retryable(), error.is_retryable());
+        assert_eq!(wrapped.retry(), Retry::Soon);
     }
     complete("HandshakeError", HANDSHAKE_ERRORS, table.map(|(error, _)| error));
 }
@@ -651,7 +656,7 @@ fn every_rule_of_the_protocol_has_its_words_its_code_and_its_section() {
         assert_eq!(error.close_code(), CloseCode(code), "{error:?}");
         assert!(error.section().starts_with("RFC 6455, section "));
         assert_eq!(Error::from(error).to_string(), format!("peer violated the protocol: {says}"));
-        assert!(!Error::from(error).is_retryable());
+        assert_eq!(Error::from(error).retry(), Retry::Soon);
     }
     complete("ProtocolError", PROTOCOL_ERRORS, broken_rules().into_iter().map(|(error, ..)| error));
 }

@@ -26,8 +26,8 @@ use support::{
     settled_descriptors_and_threads,
 };
 use websocket_sync::{
-    CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest, ManyApps,
-    MessageRef, Overflow, Reconnect, Result, SocketOptions, TlsOptions, Transport, WebSocket, WebSocketApp,
+    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest,
+    ManyApps, MessageRef, Overflow, Reconnect, Result, SocketOptions, TlsOptions, Transport, WebSocket, WebSocketApp,
 };
 
 /// Runs one app on a loop; how it ended.
@@ -135,7 +135,7 @@ const ROWS: &[Row] = &[
     Row {
         event: "a refusal",
         server: |_, peer| answers(peer, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
-        app: |app, _| app.reconnect(Reconnect::backoff()),
+        app: |app, _| app.reconnect(Reconnect::backoff().stop_on_refusal()),
     },
     Row { event: "no HTTP", server: |_, peer| answers(peer, "220 mail.example ESMTP\r\n\r\n"), app: as_it_is },
     Row { event: "a violation", server: |_, peer| listens(says(peer, frame(0x83, "?"))), app: as_it_is },
@@ -631,6 +631,83 @@ fn a_dead_peer_is_found_out_and_pings_leave_when_they_are_due() {
 }
 
 #[test]
+fn a_slow_callback_is_not_a_dead_peer() {
+    bounded(60, || {
+        let (begin, begins) = mpsc::channel();
+        let (url, peer) = accepting(move |mut peer| {
+            begins.recv().unwrap();
+            peer.say(frame(0x81, "work"));
+            let (first, payload) = peer.frame();
+            assert_eq!(first, 0x89);
+            thread::sleep(ms(30));
+            peer.say([frame(0x8A, payload), frame(0x88, b"\x03\xe8")].concat());
+            peer.rest();
+        });
+        let (busy, other) = accepting(|mut peer| {
+            peer.say(frame(0x81, "work"));
+            peer.rest();
+        });
+        let mut apps = ManyApps::new().unwrap();
+        let slow = WebSocketApp::new(&url)
+            .ping_interval(ms(300))
+            .ping_timeout(ms(300))
+            .on_message(|_, _| thread::sleep(ms(600)));
+        let handle = apps.add(slow).unwrap();
+        let slow = handle.clone();
+        // In the meantime a message comes for the other app, and its ping becomes due.
+        let busy = WebSocketApp::new(&busy).on_message(move |app, _| {
+            wait_for("the other app is open", || slow.statistics().connects == 1);
+            begin.send(()).unwrap();
+            thread::sleep(ms(400));
+            app.stop();
+        });
+        let apart = apps.adder();
+        let added = thread::spawn(move || {
+            wait_for("the first app is open", || handle.ready());
+            apart.add(busy).unwrap();
+            handle
+        });
+        apps.run().unwrap();
+        assert_eq!(join(added).last_close().unwrap().cause, CloseCause::Remote);
+        peer.join();
+        other.join();
+    });
+}
+
+#[test]
+fn pings_leave_while_more_comes_than_callbacks_can_take() {
+    bounded(60, || {
+        let (url, peer) = accepting(|mut peer| {
+            let socket = peer.socket().try_clone().unwrap();
+            let flood = thread::spawn(move || Peer::new(socket).repeat(frame(0x82, [7; 1000]), usize::MAX / 2048));
+            for _ in 0..5 {
+                assert_eq!(peer.frame().0, 0x89);
+            }
+            peer.socket().shutdown(Shutdown::Both).unwrap();
+            join(flood).unwrap_err();
+        });
+        let app =
+            WebSocketApp::new(&url).ping_interval(ms(50)).on_message(|_, _| thread::sleep(Duration::from_micros(100)));
+        run(app).unwrap_err();
+        peer.join();
+    });
+}
+
+#[test]
+fn a_peer_that_floods_and_takes_nothing_is_given_up() {
+    bounded(60, || {
+        let (url, peer) = accepting(|peer| drop(peer.repeat(frame(0x82, [7; 1000]), usize::MAX / 2048)));
+        let app = WebSocketApp::new(&url)
+            .options(ConnectOptions::new().send_timeout(ms(300)))
+            .on_open(|app| while app.send_binary(&[1; 100_000]).is_ok() {})
+            .on_message(|_, _| thread::sleep(Duration::from_micros(100)));
+        let error = by_deadline(ms(2000), || run(app)).unwrap_err();
+        assert_eq!(error.close_info().unwrap().cause, CloseCause::Lost(io::ErrorKind::TimedOut));
+        peer.join();
+    });
+}
+
+#[test]
 fn a_close_from_another_thread_works_at_any_time() {
     bounded(60, || {
         // Open, and the peer answers.
@@ -797,6 +874,44 @@ fn a_peer_that_is_slow_to_read_is_not_dead_while_a_ping_waits_behind_what_it_rea
 }
 
 #[test]
+fn what_is_added_to_a_loop_that_is_over_is_refused_and_what_is_added_before_counts() {
+    bounded(20, || {
+        let is_refused = |added: Result<Handle>| match added.unwrap_err() {
+            Error::Other(error) => assert_eq!(error.downcast_ref(), Some(&AppError::LoopEnded)),
+            other => panic!("{other:?}"),
+        };
+        let ended = AtomicUsize::new(0);
+        let mut apps = ManyApps::new().unwrap();
+        apps.on_ended(|_, outcome| {
+            outcome.unwrap_err();
+            ended.fetch_add(1, Ordering::Relaxed);
+        });
+        let adder = apps.adder();
+        let early = adder.add(WebSocketApp::new(nowhere())).unwrap();
+        assert!(apps.len() == 1 && early.is_running());
+        apps.run().unwrap();
+        assert!(apps.is_empty() && !early.is_running());
+        assert_eq!(ended.load(Ordering::Relaxed), 1);
+        let late = WebSocketApp::new(nowhere());
+        let handle = late.handle();
+        is_refused(adder.add(late));
+        assert!(!handle.is_running());
+
+        // It can be used again, and what nobody takes does not run for ever.
+        apps.add(WebSocketApp::new(nowhere())).unwrap();
+        apps.run().unwrap();
+        assert_eq!(ended.load(Ordering::Relaxed), 2);
+        drop(apps);
+        is_refused(adder.add(WebSocketApp::new(nowhere())));
+        let apps = ManyApps::new().unwrap();
+        let forgotten = apps.adder().add(WebSocketApp::new(nowhere())).unwrap();
+        drop(apps);
+        assert!(!forgotten.is_running());
+        assert!(forgotten.wait_end(Duration::ZERO).unwrap().is_err());
+    });
+}
+
+#[test]
 fn apps_are_added_by_callbacks_and_by_other_threads_while_the_loop_runs() {
     bounded(60, || {
         let (url, server) = serve_again(|number, peer| {
@@ -818,7 +933,7 @@ fn apps_are_added_by_callbacks_and_by_other_threads_while_the_loop_runs() {
             let app = WebSocketApp::new(&second).on_open(count(&counts));
             let next = WebSocketApp::new(&second).on_open(count(&counts));
             let last = WebSocketApp::new(&second).on_open(count(&counts));
-            adder.add(app);
+            adder.add(app).unwrap();
             let from_thread = from_thread.clone();
             join(thread::spawn(move || drop([from_thread.add(next), from_thread.add(last)])));
         });

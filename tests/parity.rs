@@ -512,10 +512,10 @@ const ROWS: &[Row] = &[
         returns: "1000 \"\" Local",
     },
     Row {
-        event: "reconnect, HTTP 403",
-        websocket_client: Corrected("what will not change is not tried again"),
+        event: "reconnect but for refusals, HTTP 403",
+        websocket_client: Corrected("it tries again; so does this, slowly, unless it is told otherwise"),
         server: |_, peer| answers(peer, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
-        run: |app, _| app.reconnect(Reconnect::fixed(ms(10))).run_forever(),
+        run: |app, _| app.reconnect(Reconnect::fixed(ms(10)).stop_on_refusal()).run_forever(),
         hears: &["error upgrade refused: status 403 Forbidden", "close 1006 \"\" NotConnected"],
         returns: "upgrade refused: status 403 Forbidden",
     },

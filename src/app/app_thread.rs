@@ -58,7 +58,13 @@ impl WebSocketApp<'static> {
         let handle = self.handle();
         // From now on it can be closed, whether its thread has begun or not.
         handle.shared().announce();
-        let thread = Builder::new().name("websocket-app".to_owned()).spawn(move || self.run_forever())?;
-        Ok(AppThread { handle, thread })
+        match Builder::new().name("websocket-app".to_owned()).spawn(move || self.run_forever()) {
+            Ok(thread) => Ok(AppThread { handle, thread }),
+            Err(error) => {
+                let error = Error::from(error);
+                handle.shared().refuse(&error);
+                Err(error)
+            }
+        }
     }
 }

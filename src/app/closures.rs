@@ -17,6 +17,7 @@ type OfFragment<'env> = Box<dyn FnMut(&Handle, &[u8], bool) -> Result<()> + Send
 type OfBytes<'env> = Box<dyn FnMut(&Handle, &[u8]) -> Result<()> + Send + 'env>;
 type OfError<'env> = Box<dyn FnMut(&Handle, &Error) -> Result<()> + Send + 'env>;
 type OfClosed<'env> = Box<dyn FnMut(&Handle, &Closed) -> Result<()> + Send + 'env>;
+type OfEnd<'env> = Box<dyn FnMut(&Handle, Result<&Closed, &Error>) -> Result<()> + Send + 'env>;
 
 /// The callbacks of an app. A closure goes before the handler's method of the same name.
 #[derive(Default)]
@@ -30,6 +31,7 @@ pub(super) struct Closures<'env> {
     on_pong: Option<OfBytes<'env>>,
     on_error: Option<OfError<'env>>,
     on_close: Option<OfClosed<'env>>,
+    on_end: Option<OfEnd<'env>>,
     handler: Option<Box<dyn Handler + Send + 'env>>,
 }
 
@@ -57,7 +59,13 @@ impl Handler for Closures<'_> {
 
     fn on_reconnect(&mut self, app: &Handle) -> Result<()> {
         match (&mut self.on_reconnect, &mut self.on_open, &mut self.handler) {
-            (Some(callback), _, _) | (None, Some(callback), _) => callback(app),
+            (Some(callback), _, _) | (None, Some(callback), None) => callback(app),
+            (None, Some(on_open), Some(handler)) => {
+                // A handler that has no method of its own would call the method that the closure goes before.
+                app.shared().begin_reconnect_with_closure();
+                let result = handler.on_reconnect(app);
+                if app.shared().end_reconnect_with_closure() { on_open(app) } else { result }
+            }
             (None, None, Some(handler)) => handler.on_reconnect(app),
             (None, None, None) => Ok(()),
         }
@@ -123,6 +131,14 @@ impl Handler for Closures<'_> {
             (None, None) => Ok(()),
         }
     }
+
+    fn on_end(&mut self, app: &Handle, outcome: Result<&Closed, &Error>) -> Result<()> {
+        match (&mut self.on_end, &mut self.handler) {
+            (Some(callback), _) => callback(app, outcome),
+            (None, Some(handler)) => handler.on_end(app, outcome),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// Callbacks. Each is called with the app's [`Handle`], on the thread of [`run_forever`](Self::run_forever), one at a time. It may
@@ -136,7 +152,7 @@ impl<'env> WebSocketApp<'env> {
 
     /// A connection is open after an earlier one was lost.
     ///
-    /// Default: [`on_open`](Self::on_open).
+    /// Default: the [handler's](Self::handler) method, if it has one, else [`on_open`](Self::on_open).
     pub fn on_reconnect<R: Outcome>(mut self, mut callback: impl FnMut(&Handle) -> R + Send + 'env) -> Self {
         self.closures.on_reconnect = Some(Box::new(move |app| callback(app).into_result()));
         self
@@ -206,9 +222,29 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
-    /// A connection is over: called once for each that was open, and once for a run that never had one, when it ends.
+    /// A connection is over: called once for each that was open, and once for a run that never had one, when it ends. A run that gives
+    /// up later, after failed attempts, tells [`on_end`](Self::on_end).
     pub fn on_close<R: Outcome>(mut self, mut callback: impl FnMut(&Handle, &Closed) -> R + Send + 'env) -> Self {
         self.closures.on_close = Some(Box::new(move |app, closed| callback(app, closed).into_result()));
+        self
+    }
+
+    /// The run is over: called once for each run, last of all, with what [`run_forever`](Self::run_forever) is about to return. A run
+    /// that is refused for its settings has not begun, and an [`AppTask`](crate::AppTask) that is dropped tells nobody.
+    ///
+    /// ```
+    /// use websocket_sync::WebSocketApp;
+    ///
+    /// let app = WebSocketApp::new("wss://feed.example/").on_end(|_, outcome| match outcome {
+    ///     Ok(closed) => println!("ended: {}", closed.cause),
+    ///     Err(error) => eprintln!("given up: {error}"),
+    /// });
+    /// ```
+    pub fn on_end<R: Outcome>(
+        mut self,
+        mut callback: impl FnMut(&Handle, Result<&Closed, &Error>) -> R + Send + 'env,
+    ) -> Self {
+        self.closures.on_end = Some(Box::new(move |app, outcome| callback(app, outcome).into_result()));
         self
     }
 
@@ -232,6 +268,7 @@ impl fmt::Debug for Closures<'_> {
             ("on_pong", self.on_pong.is_some()),
             ("on_error", self.on_error.is_some()),
             ("on_close", self.on_close.is_some()),
+            ("on_end", self.on_end.is_some()),
             ("handler", self.handler.is_some()),
         ];
         f.debug_list().entries(set.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name)).finish()

@@ -4,6 +4,9 @@ use std::any::Any;
 
 use thiserror::Error;
 
+use super::closed::Closed;
+use crate::error;
+
 /// What can go wrong in an app, beside what goes wrong with its connections. It comes inside of
 /// [`Error::Other`](crate::Error::Other).
 ///
@@ -32,6 +35,9 @@ pub enum AppError {
         /// How many it holds.
         capacity: usize,
     },
+    /// The loop that an app was added to has ended: `ManyApps::run` has returned, or it was dropped.
+    #[error("the loop that was to drive the app has ended")]
+    LoopEnded,
     /// There is no connection, and the [outbox](crate::WebSocketApp::outbox) is full.
     #[error("not connected, and the outbox of {capacity} messages is full")]
     OutboxFull {
@@ -49,5 +55,24 @@ impl AppError {
             (None, None) => "no message".to_owned(),
         };
         Self::Panicked { callback, message }
+    }
+}
+
+/// The outcome of a run once more, for those who wait for it.
+pub(super) fn duplicate(outcome: &error::Result<Closed>) -> error::Result<Closed> {
+    match outcome {
+        Ok(closed) => Ok(closed.clone()),
+        Err(error) => Err(duplicate_error(error)),
+    }
+}
+
+/// The same error once more; one that is not of this crate comes as its text.
+pub(super) fn duplicate_error(error: &error::Error) -> error::Error {
+    match error {
+        error::Error::Other(other) => match other.downcast_ref::<AppError>() {
+            Some(app) => error::Error::other(app.clone()),
+            None => error.duplicate(),
+        },
+        error => error.duplicate(),
     }
 }

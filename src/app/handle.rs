@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::closed::Closed;
 use super::shared::{Link, Shared};
 use super::statistics::Statistics;
 use crate::error::{CloseInfo, Result};
@@ -144,10 +145,51 @@ impl Handle {
 
 /// How the app fares.
 impl Handle {
-    /// Whether the app runs: connects, is connected, or waits to connect again.
+    /// Whether the app runs: connects, is connected, or waits to connect again. It does from [`spawn`](crate::WebSocketApp::spawn) on,
+    /// and until [`on_end`](crate::WebSocketApp::on_end) has returned.
     #[doc(alias = "keep_running")]
     pub fn is_running(&self) -> bool {
         self.shared.is_running()
+    }
+
+    /// Waits until a connection is open, at most for `timeout`. Returns whether one is: not so when time is up, and when the run is
+    /// over, which [`is_running`](Self::is_running) tells apart. In a callback it keeps the app waiting.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use websocket_sync::{Reconnect, WebSocketApp};
+    ///
+    /// let app = WebSocketApp::new("wss://feed.example/").reconnect(Reconnect::backoff()).spawn()?;
+    /// let handle = app.handle();
+    /// if handle.wait_open(Duration::from_secs(10)) {
+    ///     handle.send_text("hello")?;
+    /// }
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn wait_open(&self, timeout: Duration) -> bool {
+        self.shared.wait_open(timeout)
+    }
+
+    /// Waits until the run is over, at most for `timeout`. Returns what [`run_forever`](crate::WebSocketApp::run_forever) returns,
+    /// or `None` when time is up. Before the first run it waits for that one, after a run it returns at once. An error that is not of
+    /// this crate comes as its text. In a callback it keeps the app waiting.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use websocket_sync::WebSocketApp;
+    ///
+    /// let handle = WebSocketApp::new("wss://feed.example/").spawn()?.handle();
+    /// match handle.wait_end(Duration::from_secs(60)) {
+    ///     Some(Ok(closed)) => println!("ended: {}", closed.cause),
+    ///     Some(Err(error)) => eprintln!("failed: {error}"),
+    ///     None => println!("it still runs"),
+    /// }
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn wait_end(&self, timeout: Duration) -> Option<Result<Closed>> {
+        self.shared.wait_end(timeout)
     }
 
     /// Whether a connection is open.

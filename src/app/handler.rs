@@ -47,13 +47,14 @@ pub trait Handler {
         Ok(())
     }
 
-    /// A connection is open after an earlier one was lost. Default: [`on_open`](Self::on_open).
+    /// A connection is open after an earlier one was lost. Default: [`on_open`](Self::on_open), or the app's
+    /// [closure](crate::WebSocketApp::on_open) of that name, if it has one.
     ///
     /// # Errors
     ///
     /// The handler's own.
     fn on_reconnect(&mut self, app: &Handle) -> Result<()> {
-        self.on_open(app)
+        if app.shared().leaves_reconnect_to_closure() { Ok(()) } else { self.on_open(app) }
     }
 
     /// A message has come, valid until this returns.
@@ -121,6 +122,16 @@ pub trait Handler {
     fn on_close(&mut self, app: &Handle, closed: &Closed) -> Result<()> {
         Ok(())
     }
+
+    /// The run is over, with what [`run_forever`](crate::WebSocketApp::run_forever) is about to return. Called once for each run, last
+    /// of all.
+    ///
+    /// # Errors
+    ///
+    /// The handler's own.
+    fn on_end(&mut self, app: &Handle, outcome: Result<&Closed, &Error>) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<H: Handler + ?Sized> Handler for &mut H {
@@ -158,6 +169,10 @@ impl<H: Handler + ?Sized> Handler for &mut H {
 
     fn on_close(&mut self, app: &Handle, closed: &Closed) -> Result<()> {
         (**self).on_close(app, closed)
+    }
+
+    fn on_end(&mut self, app: &Handle, outcome: Result<&Closed, &Error>) -> Result<()> {
+        (**self).on_end(app, outcome)
     }
 }
 

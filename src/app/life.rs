@@ -116,10 +116,10 @@ impl Life {
     }
 
     fn next(&self, now: Instant, end: End<'_>, failing_for: Duration) -> Next {
-        if !self.reconnect.allows(end.error) {
+        let retry = self.reconnect.retry(end.error);
+        let Some(delay) = self.reconnect.delay(retry, self.attempts, end.retry_after, end.entropy) else {
             return Next::Stop;
-        }
-        let delay = self.reconnect.delay(self.attempts, end.retry_after, end.entropy);
+        };
         if self.reconnect.is_exhausted(self.attempts, failing_for.saturating_add(delay)) {
             return Next::Stop;
         }
@@ -133,7 +133,7 @@ impl Life {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{CloseCause, CloseInfo, Phase};
+    use crate::error::{CloseCause, CloseInfo, Phase, Retry};
     use crate::websocket::CloseCode;
 
     const fn ms(millis: u64) -> Duration {
@@ -239,7 +239,7 @@ mod tests {
             (CloseCause::Lost(std::io::ErrorKind::ConnectionReset), true),
         ];
         for (cause, again) in causes {
-            let mut life = Life::new(Reconnect::fixed(ms(1)).retry_if(|_| true));
+            let mut life = Life::new(Reconnect::fixed(ms(1)).retry_if(|_, _| Retry::Soon));
             life.connect();
             assert_eq!(end(&mut life, Instant::now(), &closed(cause)) != Next::Stop, again, "{cause}");
         }
@@ -257,7 +257,10 @@ mod tests {
         assert!(!ends(steady(), CloseCause::Remote));
         assert!(ends(steady().stop_on_close(), CloseCause::Remote));
         assert!(!ends(steady().stop_on_close(), CloseCause::PingTimeout));
-        assert!(ends(steady().retry_if(|error| !error.is_closed()), CloseCause::PingTimeout));
+        assert!(ends(
+            steady().retry_if(|error, default| if error.is_closed() { Retry::Never } else { default }),
+            CloseCause::PingTimeout
+        ));
         assert!(ends(Reconnect::never(), CloseCause::PingTimeout));
     }
 

@@ -33,10 +33,10 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 pub use self::app_thread::AppThread;
 pub use self::attempt::Attempt;
@@ -54,6 +54,7 @@ pub use self::task::{AppStep, AppTask, Connected, Connecting};
 
 use self::attempt::Connector;
 use self::closures::Closures;
+use self::error::duplicate;
 use self::keepalive::PingOptions;
 use self::outbox::Outbox;
 use self::queue::{Entrance, Queue};
@@ -62,9 +63,9 @@ use self::run::{Way, run};
 use self::session::Session;
 use self::shared::Shared;
 use self::stage::{CallbackPolicies, Stage};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::ConnectOptions;
-use crate::sync::thread::{self, Builder};
+use crate::sync::thread::{self, Builder, Scope};
 use crate::websocket::Sender;
 use crate::websocket::not_connected;
 
@@ -286,17 +287,16 @@ impl<'env> WebSocketApp<'env> {
     /// The last failure, when no further attempt follows it; the failure of a callback with [`CallbackPolicy::Stop`]; before
     /// anything is done, [`Error::Options`](crate::Error::Options) for a setting that cannot be meant.
     pub fn run_forever(&mut self) -> Result<Closed> {
-        self.pings.validate()?;
-        self.options.validate()?;
-        let fragments = self.closures.wants_fragments() || self.options.settings().fires_cont_frame;
-        if let (true, Some((_, overflow))) = (fragments, self.queue) {
-            overflow.allow_fragments()?;
+        if let Err(error) = self.validate() {
+            self.handle.shared().refuse(&error);
+            return Err(error);
         }
+        let fragments = self.hands_out_fragments();
         let Self { url, options, connector, closures, policies, pings, reconnect, queue, handle } = self;
         let (handle, pings) = (&*handle, &*pings);
         let shared = handle.shared();
         let cancellation = shared.begin();
-        let finish = Finish(shared);
+        let finish = Finish { shared, outcome: None };
         let _called_off = options.settings().cancellation.clone().map(|users| {
             let handle = handle.clone();
             users.watch(move || handle.shared().call_off())
@@ -306,40 +306,98 @@ impl<'env> WebSocketApp<'env> {
         let way =
             Way { url, options: options.clone().cancellation(&cancellation), connector: connector.as_mut(), fragments };
         let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
-        let mut stage = Stage::new(closures, handle, *policies);
-        let (outcome, fatal) = thread::scope(|scope| -> Result<_> {
+        let stage = Stage::new(closures, handle, *policies);
+        thread::scope(|scope| {
             // The threads are waited for after this.
-            let _finish = finish;
-            if pings.are_wanted() {
-                Builder::new().name("websocket-ping".to_owned()).spawn_scoped(scope, || shared.keep_alive())?;
-            }
-            let Some(queue) = queue.as_deref() else {
-                let mut session = Session::new(handle, pings, reconnect, stage);
-                let outcome = run(&mut session, way);
-                return Ok((outcome, session.into_audience().into_fatal()));
+            let mut finish = finish;
+            let (stage, outcome) = match start_pings(scope, shared, pings) {
+                Err(error) => (stage, Err(error.into())),
+                Ok(()) => match queue.as_deref() {
+                    None => run_here(Session::new(handle, pings, reconnect, stage), way),
+                    Some(queue) => {
+                        let session = Session::new(handle, pings, reconnect, Entrance { queue, shared });
+                        run_behind_queue(scope, session, way, queue, stage)
+                    }
+                },
             };
-            let receiver = Builder::new().name("websocket-recv".to_owned()).spawn_scoped(scope, move || {
-                run(&mut Session::new(handle, pings, reconnect, Entrance { queue, shared }), way)
-            })?;
-            queue.drain(shared, &mut stage);
-            let outcome = receiver.join().unwrap_or_else(|panicked| resume_unwind(panicked));
-            Ok((outcome, stage.into_fatal()))
-        })?;
-        match (outcome, fatal) {
-            (_, Some(fatal)) => Err(fatal),
-            (Ok(closed), None) => Ok(closed),
-            // The session and the queue are gone: nobody else has it.
-            (Err(error), None) => Err(Arc::into_inner(error).unwrap_or_else(not_connected)),
+            let outcome = stage.end(outcome, None);
+            finish.outcome = Some(duplicate(&outcome));
+            outcome
+        })
+    }
+
+    /// Whether the settings can be meant.
+    fn validate(&self) -> Result<()> {
+        self.pings.validate()?;
+        self.options.validate()?;
+        match self.queue {
+            Some((_, overflow)) if self.hands_out_fragments() => overflow.allow_fragments(),
+            _ => Ok(()),
         }
+    }
+
+    /// Whether messages are handed out fragment by fragment.
+    fn hands_out_fragments(&self) -> bool {
+        self.closures.wants_fragments() || self.options.settings().fires_cont_frame
     }
 }
 
+fn start_pings<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    shared: &'scope Shared<Sender>,
+    pings: &PingOptions,
+) -> io::Result<()> {
+    if pings.are_wanted() {
+        Builder::new().name("websocket-ping".to_owned()).spawn_scoped(scope, || shared.keep_alive())?;
+    }
+    Ok(())
+}
+
+/// Receives and calls back on this thread.
+fn run_here<'a, 'env>(
+    mut session: Session<'a, Stage<'a, 'env>>,
+    way: Way<'_, '_>,
+) -> (Stage<'a, 'env>, Result<Closed>) {
+    let outcome = run(&mut session, way);
+    let stage = session.into_audience();
+    (stage, outcome.map_err(unshared))
+}
+
+/// Receives on a thread of its own, and calls back on this one.
+fn run_behind_queue<'scope, 'a: 'scope, 'env: 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    mut session: Session<'a, Entrance<'a>>,
+    way: Way<'a, 'env>,
+    queue: &Queue,
+    mut stage: Stage<'a, 'env>,
+) -> (Stage<'a, 'env>, Result<Closed>) {
+    let shared = session.handle().shared();
+    let receiver = Builder::new().name("websocket-recv".to_owned());
+    let outcome = match receiver.spawn_scoped(scope, move || run(&mut session, way)) {
+        Ok(receiver) => {
+            queue.drain(shared, &mut stage);
+            receiver.join().unwrap_or_else(|panicked| resume_unwind(panicked)).map_err(unshared)
+        }
+        Err(error) => Err(error.into()),
+    };
+    (stage, outcome)
+}
+
+/// The error that ends a run. The session and the queue are gone, so nobody else has it.
+fn unshared(error: Arc<Error>) -> Error {
+    Arc::into_inner(error).unwrap_or_else(not_connected)
+}
+
 /// Ends a run, however it ends.
-struct Finish<'a>(&'a Shared<Sender>);
+struct Finish<'a> {
+    shared: &'a Shared<Sender>,
+    /// None after a panic.
+    outcome: Option<Result<Closed>>,
+}
 
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
-        self.0.finish();
+        self.shared.finish(self.outcome.take().unwrap_or_else(|| Err(not_connected())));
     }
 }
 

@@ -6,15 +6,34 @@ use std::time::Duration;
 
 use super::error::AppError;
 use super::handler::log_error;
-use crate::error::{CloseCause, Error, TlsErrorKind};
+use crate::error::{CloseCause, Error, Retry};
 use crate::options::Hook;
 
 /// Whether and when a lost connection is made again.
 ///
-/// Every failure is followed by another attempt, except where that is of no use: the statuses 400, 401, 403, 404 and 410, a failed
-/// TLS handshake (but for a gateway in trouble, which answers in clear text or with an `internal_error`), a proxy that refuses for good,
-/// a URL or an option that cannot be meant, and whatever this side has ended. What the server says with `Retry-After` is waited for,
-/// up to the [cap](Self::cap). [`retry_if`](Self::retry_if) decides otherwise.
+/// Every failure is followed by another attempt, except where only this side could change something. [`Error::retry`] has the list:
+///
+/// | what has failed | error | tried again | told to |
+/// |---|---|---|---|
+/// | the name, the network, time | [`Address`](Error::Address), [`Io`](Error::Io), [`Timeout`](Error::Timeout) | soon | `on_error` |
+/// | the connection was lost, a ping not answered, a message not finished | [`Closed`](Error::Closed) | soon | `on_error`, `on_close` |
+/// | the server closed, with whatever code | [`Closed`](Error::Closed) | soon | `on_close`; inside of [`connect_with`](crate::WebSocketApp::connect_with) `on_error` |
+/// | a rule was broken | [`Handshake`](Error::Handshake), [`Protocol`](Error::Protocol) | soon | `on_error`; if it was open, `on_close` |
+/// | a redirect, a status but those below | [`Redirect`](Error::Redirect), [`Refused`](Error::Refused) | soon | `on_error` |
+/// | the status 400, 401, 403, 404, 407 or 410 | [`Refused`](Error::Refused) | slowly | `on_error` |
+/// | a gateway in trouble: no TLS, or its `internal_error` | [`Tls`](Error::Tls) | soon | `on_error` |
+/// | a certificate, a pin, all else of TLS | [`Tls`](Error::Tls) | slowly | `on_error` |
+/// | the proxy was not reached, was overloaded, or broke a rule | [`Proxy`](Error::Proxy) | soon | `on_error` |
+/// | the proxy does not want to | [`Proxy`](Error::Proxy) | slowly | `on_error` |
+/// | the function given to `connect_with`, a [`header_provider`](crate::ConnectOptions::header_provider) | [`Other`](Error::Other), [`Full`](Error::Full) | soon | `on_error` |
+/// | the URL, the proxy's, an option, a call, a cookie, an address that makes no sense to the system | [`Url`](Error::Url), [`Options`](Error::Options), [`Usage`](Error::Usage), [`Cookie`](Error::Cookie), [`Proxy`](Error::Proxy), [`Io`](Error::Io) | never | `on_error`, `on_close` |
+/// | this side has ended it | [`Closed`](Error::Closed) | never | `on_close` |
+///
+/// *Soon* is the delay of the [back-off](Self::backoff), or the [fixed](Self::fixed) one. *Slowly* is a delay between half the
+/// [cap](Self::cap) and the cap, drawn at random, or the longer of the fixed one and 60 s. What the server says with `Retry-After`
+/// is waited for instead, up to the cap. A run that ends without ever having had a connection tells `on_close` besides.
+/// [`stop_on_refusal`](Self::stop_on_refusal), [`stop_on_close`](Self::stop_on_close) and [`retry_if`](Self::retry_if) decide
+/// otherwise.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,21 +52,25 @@ pub struct Reconnect {
     max_attempts: Option<u32>,
     max_elapsed: Option<Duration>,
     stops_on_close: bool,
+    stops_on_refusal: bool,
     retry_if: Option<Hook<Predicate>>,
 }
 
-type Predicate = dyn Fn(&Error) -> bool + Send + Sync;
+type Predicate = dyn Fn(&Error, Retry) -> Retry + Send + Sync;
 
 /// How long to wait.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Delays {
     Never,
     Fixed(Duration),
-    Backoff { base: Duration, factor: f64, floor: Duration },
+    Backoff { base: Duration, factor: f64, floor: Option<Duration> },
 }
 
-/// Statuses that another attempt will not change.
-const FATAL: [u16; 5] = [400, 401, 403, 404, 410];
+/// The shortest delay of a back-off by default, but never longer than its cap.
+const FLOOR: Duration = Duration::from_millis(250);
+
+/// The shortest of the fixed delays after what only somebody else can mend.
+const SLOW: Duration = Duration::from_secs(60);
 
 impl Reconnect {
     /// Not at all: the run ends with its first connection. The default of an app.
@@ -65,10 +88,10 @@ impl Reconnect {
     ///
     /// Defaults: [`base`](Self::base) 1 s, [`factor`](Self::factor) 2, [`cap`](Self::cap) 60 s, [`floor`](Self::floor) 250 ms.
     pub fn backoff() -> Self {
-        Self::with(Delays::Backoff { base: Duration::from_secs(1), factor: 2.0, floor: Duration::from_millis(250) })
+        Self::with(Delays::Backoff { base: Duration::from_secs(1), factor: 2.0, floor: None })
     }
 
-    /// The longest that the first delay of a back-off can be.
+    /// The longest that the first delay of a back-off can be, unless the [floor](Self::floor) is longer.
     ///
     /// Default: 1 s.
     pub fn base(mut self, longest_first: Duration) -> Self {
@@ -96,12 +119,12 @@ impl Reconnect {
         self
     }
 
-    /// The shortest that any delay of a back-off can be.
+    /// The shortest that any delay of a back-off can be, even where the [base](Self::base) or the [cap](Self::cap) is shorter.
     ///
-    /// Default: 250 ms.
+    /// Default: 250 ms, or the cap where that is shorter.
     pub fn floor(mut self, shortest: Duration) -> Self {
         if let Delays::Backoff { floor, .. } = &mut self.delays {
-            *floor = shortest;
+            *floor = Some(shortest);
         }
         self
     }
@@ -139,21 +162,32 @@ impl Reconnect {
         self
     }
 
-    /// Decides which failures another attempt may follow; a clean close by the peer is asked about as
-    /// [`Error::Closed`]. Limits of attempts and time hold all the same, and what this side has ended stays ended.
+    /// What another attempt will hardly change ends the run, instead of being tried again slowly: certain HTTP statuses, a
+    /// certificate that is not trusted, a proxy that does not want to.
+    ///
+    /// Default: it is tried again, since the one who can mend it may be another.
+    pub fn stop_on_refusal(mut self) -> Self {
+        self.stops_on_refusal = true;
+        self
+    }
+
+    /// Decides whether and how soon an attempt follows a failure; it is handed what would be decided without it. A clean close by the
+    /// peer is asked about as [`Error::Closed`]. Limits of attempts and time hold all the same, and what this side has ended stays
+    /// ended.
     ///
     /// Default: as described [above](Self), and so where the predicate panics, which is logged.
     ///
     /// ```
-    /// use websocket_sync::{Error, Reconnect};
+    /// use websocket_sync::{Error, Reconnect, Retry};
     ///
-    /// // A gateway that says 403 while it starts.
-    /// let reconnect = Reconnect::backoff().retry_if(|error| match error {
-    ///     Error::Refused(refusal) => refusal.status == 403 || refusal.status >= 500,
-    ///     other => other.is_retryable(),
+    /// // A gateway that says 403 while it starts, and a server that closes with 4001 those whom it does not want.
+    /// let reconnect = Reconnect::backoff().retry_if(|error, default| match error {
+    ///     Error::Refused(refusal) if refusal.status == 403 => Retry::Soon,
+    ///     Error::Closed(info) if info.code.0 == 4001 => Retry::Never,
+    ///     _ => default,
     /// });
     /// ```
-    pub fn retry_if(mut self, predicate: impl Fn(&Error) -> bool + Send + Sync + 'static) -> Self {
+    pub fn retry_if(mut self, predicate: impl Fn(&Error, Retry) -> Retry + Send + Sync + 'static) -> Self {
         self.retry_if = Some(Hook(Arc::new(predicate)));
         self
     }
@@ -166,39 +200,30 @@ impl Reconnect {
             max_attempts: None,
             max_elapsed: None,
             stops_on_close: false,
+            stops_on_refusal: false,
             retry_if: None,
         }
     }
 
-    /// Whether another attempt may follow this end.
-    pub(super) fn allows(&self, error: &Error) -> bool {
-        if self.delays == Delays::Never || error.close_info().is_some_and(|info| is_ours(info.cause)) {
-            return false;
+    /// Whether another attempt may follow this end, and how soon.
+    pub(super) fn retry(&self, error: &Error) -> Retry {
+        let is_ended_here = error.close_info().is_some_and(|info| !info.is_retryable());
+        if self.delays == Delays::Never || is_ended_here {
+            return Retry::Never;
         }
-        match &self.retry_if {
-            Some(predicate) => catch_unwind(AssertUnwindSafe(|| (predicate.0)(error))).unwrap_or_else(|payload| {
-                log_error(&Error::other(AppError::panicked("retry_if", &*payload)));
-                self.retries(error)
-            }),
-            None => self.retries(error),
-        }
+        let default = self.default_for(error);
+        let Some(predicate) = &self.retry_if else { return default };
+        catch_unwind(AssertUnwindSafe(|| (predicate.0)(error, default))).unwrap_or_else(|payload| {
+            log_error(&Error::other(AppError::panicked("retry_if", &*payload)));
+            default
+        })
     }
 
-    fn retries(&self, error: &Error) -> bool {
-        match error {
-            Error::Refused(refusal) => !FATAL.contains(&refusal.status),
-            Error::Cookie(_) | Error::Options(_) | Error::Url(_) | Error::Usage(_) => false,
-            Error::Tls(error) => passes(error.kind),
-            Error::Proxy(error) => error.is_retryable(),
-            Error::Closed(info) => !(info.cause == CloseCause::Remote && self.stops_on_close),
-            Error::Address(_)
-            | Error::Full
-            | Error::Handshake(_)
-            | Error::Io { .. }
-            | Error::Other(_)
-            | Error::Protocol(_)
-            | Error::Redirect(_)
-            | Error::Timeout(_) => true,
+    fn default_for(&self, error: &Error) -> Retry {
+        match error.retry() {
+            Retry::Slowly if self.stops_on_refusal => Retry::Never,
+            _ if self.stops_on_close && is_close_of_peer(error) => Retry::Never,
+            retry => retry,
         }
     }
 
@@ -213,26 +238,46 @@ impl Reconnect {
         uptime >= self.stable_after
     }
 
-    /// How long to wait after so many attempts in a row. `entropy` is any number, drawn anew each time.
-    pub(super) fn delay(&self, attempts: u32, retry_after: Option<Duration>, entropy: u64) -> Duration {
-        let (floor, ceiling) = match self.delays {
-            Delays::Never => return Duration::MAX,
+    /// How long to wait after so many attempts in a row; `None` for ever. `entropy` is any number, drawn anew each time.
+    pub(super) fn delay(
+        &self,
+        retry: Retry,
+        attempts: u32,
+        retry_after: Option<Duration>,
+        entropy: u64,
+    ) -> Option<Duration> {
+        // What the server asks for is more than a guess.
+        let is_slow = match retry {
+            Retry::Never => return None,
+            Retry::Slowly => retry_after.is_none(),
+            Retry::Soon => false,
+        };
+        let (shortest, longest) = match self.delays {
+            Delays::Never => return None,
+            Delays::Fixed(delay) if is_slow => (delay.max(SLOW), delay.max(SLOW)),
             Delays::Fixed(delay) => (delay, delay),
             Delays::Backoff { base, factor, floor } => {
-                let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
-                let ceiling = Duration::try_from_secs_f64(base.as_secs_f64() * factor.powi(exponent));
-                let ceiling = ceiling.map_or(self.cap, |ceiling| ceiling.min(self.cap));
-                (floor.min(ceiling), ceiling)
+                let floor = floor.unwrap_or_else(|| FLOOR.min(self.cap));
+                let (low, high) =
+                    if is_slow { (self.cap / 2, self.cap) } else { (floor, self.ceiling(base, factor, attempts)) };
+                (low.max(floor), high.max(floor))
             }
         };
         let share = (entropy >> 11) as f64 / (1u64 << 53) as f64;
-        let drawn = floor + (ceiling - floor).mul_f64(share);
-        match (retry_after, self.delays) {
+        let drawn = shortest + (longest - shortest).mul_f64(share);
+        Some(match (retry_after, self.delays) {
             (None, _) => drawn,
             (Some(asked), Delays::Fixed(_)) => drawn.max(asked.min(self.cap)),
             // All who were told the same time must not come back together.
             (Some(asked), _) => asked.min(self.cap).saturating_add(drawn),
-        }
+        })
+    }
+
+    /// The longest delay of a back-off after so many attempts.
+    fn ceiling(&self, base: Duration, factor: f64, attempts: u32) -> Duration {
+        let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
+        let ceiling = Duration::try_from_secs_f64(base.as_secs_f64() * factor.powi(exponent));
+        ceiling.map_or(self.cap, |ceiling| ceiling.min(self.cap))
     }
 }
 
@@ -242,22 +287,9 @@ impl Default for Reconnect {
     }
 }
 
-/// Whether TLS may succeed the next time without anything being changed: a gateway that has lost its server answers in clear text,
-/// or with an `internal_error` (RFC 8446, section 6.2).
-const fn passes(failure: TlsErrorKind) -> bool {
-    matches!(failure, TlsErrorKind::NotTls | TlsErrorKind::Alert(80))
-}
-
-/// Whether this side has ended it, or it was never there.
-const fn is_ours(cause: CloseCause) -> bool {
-    matches!(
-        cause,
-        CloseCause::Local
-            | CloseCause::Aborted
-            | CloseCause::Unanswered
-            | CloseCause::Cancelled
-            | CloseCause::NotConnected
-    )
+/// Whether the peer closed, with a Close frame.
+fn is_close_of_peer(error: &Error) -> bool {
+    error.close_info().is_some_and(|info| info.cause == CloseCause::Remote)
 }
 
 static DEFAULT: RwLock<Option<Reconnect>> = RwLock::new(None);
@@ -284,8 +316,15 @@ pub(super) fn default_reconnect() -> Reconnect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{CloseInfo, TlsErrorKind};
+    use crate::websocket::CloseCode;
 
     const HALF: u64 = u64::MAX / 2;
+
+    /// How long it waits after something that may work the next time.
+    fn delay(reconnect: &Reconnect, attempts: u32, retry_after: Option<Duration>, entropy: u64) -> Duration {
+        reconnect.delay(Retry::Soon, attempts, retry_after, entropy).unwrap()
+    }
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -294,12 +333,12 @@ mod tests {
     #[test]
     fn a_back_off_doubles_up_to_its_cap_and_never_falls_below_its_floor() {
         let backoff = Reconnect::backoff();
-        let longest = |attempts| backoff.delay(attempts, None, u64::MAX).as_secs_f64();
+        let longest = |attempts| delay(&backoff, attempts, None, u64::MAX).as_secs_f64();
         for (attempts, seconds) in [(0, 1.0), (1, 1.0), (2, 2.0), (3, 4.0), (6, 32.0), (7, 60.0), (u32::MAX, 60.0)] {
             assert!((longest(attempts) - seconds).abs() < 1e-6, "{attempts}: {}", longest(attempts));
-            assert_eq!(backoff.delay(attempts, None, 0), ms(250), "{attempts}");
+            assert_eq!(delay(&backoff, attempts, None, 0), ms(250), "{attempts}");
         }
-        let middle = backoff.delay(2, None, HALF).as_secs_f64();
+        let middle = delay(&backoff, 2, None, HALF).as_secs_f64();
         assert!((middle - 1.125).abs() < 1e-6, "{middle}");
     }
 
@@ -307,32 +346,87 @@ mod tests {
     fn odd_settings_give_delays_all_the_same() {
         for factor in [f64::NAN, f64::INFINITY, -1.0, 0.0] {
             let backoff = Reconnect::backoff().factor(factor);
-            assert!(backoff.delay(5, None, HALF) <= ms(60_000), "{factor}");
+            assert!(delay(&backoff, 5, None, HALF) <= ms(60_000), "{factor}");
         }
         let huge = Reconnect::backoff().base(Duration::MAX).cap(Duration::MAX).floor(Duration::MAX);
-        assert!(huge.delay(3, Some(Duration::MAX), u64::MAX) > ms(1));
-        assert!(Reconnect::backoff().cap(ms(10)).delay(9, None, u64::MAX) <= ms(10));
+        assert!(delay(&huge, 3, Some(Duration::MAX), u64::MAX) > ms(1));
+        assert!(delay(&Reconnect::backoff().cap(ms(10)), 9, None, u64::MAX) <= ms(10));
     }
 
     #[test]
-    fn certificates_are_not_tried_again_and_a_gateway_in_trouble_is() {
-        for kind in [TlsErrorKind::NotTls, TlsErrorKind::Alert(80)] {
-            assert!(passes(kind), "{kind:?}");
+    fn no_delay_of_a_back_off_is_shorter_than_its_floor() {
+        for base in [ms(0), ms(20), ms(200), ms(400)] {
+            let backoff = Reconnect::backoff().base(base).floor(ms(200));
+            for attempts in 1..10 {
+                for entropy in [0, HALF, u64::MAX] {
+                    let delay = delay(&backoff, attempts, None, entropy);
+                    assert!(delay >= ms(200), "{base:?}, {attempts}: {delay:?}");
+                }
+            }
         }
-        let fatal = [TlsErrorKind::Expired, TlsErrorKind::PinMismatch, TlsErrorKind::Alert(116), TlsErrorKind::Other];
-        assert!(fatal.into_iter().all(|kind| !passes(kind)));
+        assert_eq!(delay(&Reconnect::backoff().base(ms(0)), 1, None, u64::MAX), ms(250));
+        assert_eq!(delay(&Reconnect::backoff().floor(ms(200)).cap(ms(100)), 9, None, HALF), ms(200));
+    }
+
+    #[test]
+    fn certificates_are_tried_again_slowly_and_a_gateway_in_trouble_soon() {
+        let retry = |kind| {
+            let error = crate::error::TlsError { host: String::new(), kind, problem: "a test".into() };
+            Reconnect::backoff().retry(&Error::Tls(Box::new(error)))
+        };
+        for kind in [TlsErrorKind::NotTls, TlsErrorKind::Alert(80)] {
+            assert_eq!(retry(kind), Retry::Soon, "{kind:?}");
+        }
+        for kind in [TlsErrorKind::Expired, TlsErrorKind::PinMismatch, TlsErrorKind::Alert(116), TlsErrorKind::Other] {
+            assert_eq!(retry(kind), Retry::Slowly, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn slowly_is_the_upper_half_of_the_cap_or_a_minute_unless_the_server_says_when() {
+        let slowly = |reconnect: &Reconnect, retry_after, entropy| {
+            reconnect.delay(Retry::Slowly, 1, retry_after, entropy).unwrap()
+        };
+        let backoff = Reconnect::backoff().cap(ms(20_000));
+        assert_eq!(slowly(&backoff, None, 0), ms(10_000));
+        assert!(slowly(&backoff, None, u64::MAX) > ms(19_999));
+        assert_eq!(slowly(&backoff, Some(ms(3000)), 0), ms(3250));
+        assert_eq!(slowly(&backoff, Some(ms(90_000)), 0), ms(20_250));
+        assert_eq!(slowly(&backoff.floor(ms(30_000)), None, HALF), ms(30_000));
+        assert_eq!(slowly(&Reconnect::fixed(ms(5)), None, HALF), ms(60_000));
+        assert_eq!(slowly(&Reconnect::fixed(ms(90_000)), None, HALF), ms(90_000));
+        assert_eq!(slowly(&Reconnect::fixed(ms(5)), Some(ms(3000)), HALF), ms(3000));
+    }
+
+    #[test]
+    fn the_predicate_is_handed_the_default_and_has_the_last_word_but_for_what_is_ended_here() {
+        let closed = |cause| Error::Closed(Box::new(CloseInfo::new(CloseCode(4001), "", cause)));
+        let all = [
+            Error::Timeout(crate::error::Phase::Connect),
+            Error::Usage(crate::protocol::LocalProtocolError::AfterClose),
+            closed(CloseCause::Remote),
+            closed(CloseCause::TornFrame),
+        ];
+        for strict in [Reconnect::backoff(), Reconnect::backoff().stop_on_close().stop_on_refusal()] {
+            for error in &all {
+                let unchanged = strict.clone().retry_if(|_, default| default);
+                assert_eq!(unchanged.retry(error), strict.retry(error), "{error:?}");
+                assert_eq!(strict.clone().retry_if(|_, _| Retry::Slowly).retry(error), Retry::Slowly, "{error:?}");
+            }
+            assert_eq!(strict.retry_if(|_, _| Retry::Soon).retry(&closed(CloseCause::Local)), Retry::Never);
+        }
     }
 
     #[test]
     fn what_the_server_asks_for_is_waited_for_within_the_cap() {
         let fixed = Reconnect::fixed(ms(5000));
-        assert_eq!(fixed.delay(7, None, HALF), ms(5000));
-        assert_eq!(fixed.delay(7, Some(ms(1000)), HALF), ms(5000));
-        assert_eq!(fixed.delay(7, Some(ms(9000)), HALF), ms(9000));
-        assert_eq!(fixed.delay(7, Some(ms(999_000)), HALF), ms(60_000));
+        assert_eq!(delay(&fixed, 7, None, HALF), ms(5000));
+        assert_eq!(delay(&fixed, 7, Some(ms(1000)), HALF), ms(5000));
+        assert_eq!(delay(&fixed, 7, Some(ms(9000)), HALF), ms(9000));
+        assert_eq!(delay(&fixed, 7, Some(ms(999_000)), HALF), ms(60_000));
         let backoff = Reconnect::backoff();
-        assert_eq!(backoff.delay(1, Some(ms(9000)), 0), ms(9250));
-        assert_eq!(backoff.delay(1, Some(ms(999_000)), 0), ms(60_250));
+        assert_eq!(delay(&backoff, 1, Some(ms(9000)), 0), ms(9250));
+        assert_eq!(delay(&backoff, 1, Some(ms(999_000)), 0), ms(60_250));
     }
 
     #[test]

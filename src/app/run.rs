@@ -9,7 +9,7 @@ use super::error::AppError;
 use super::session::{RetryDecision, Session};
 use super::shared::{Shared, StopRequest};
 use super::stage::Audience;
-use super::sync::{Arc, now};
+use super::sync::Arc;
 use crate::error::{CloseInfo, Error, Result};
 use crate::options::ConnectOptions;
 use crate::websocket::Sender;
@@ -32,7 +32,7 @@ pub(super) fn run<A: Audience>(session: &mut Session<'_, A>, mut way: Way<'_, '_
             Ok(ws) => way.serve(session, ws),
             Err(error) => (error, None),
         };
-        match session.ended(error, info, now()) {
+        match session.ended(error, info) {
             RetryDecision::Over(outcome) => return outcome,
             RetryDecision::Retry(at) if session.handle().shared().back_off(at) => {}
             RetryDecision::Retry(_) => return Ok(session.called_off()),
@@ -52,7 +52,7 @@ impl Way<'_, '_> {
 
     /// Hands out what comes until the connection is over; says why, and how it ended.
     fn serve<A: Audience>(&self, session: &mut Session<'_, A>, mut ws: WebSocket) -> (Error, Option<CloseInfo>) {
-        if let Err(error) = session.opened(&mut ws, now()) {
+        if let Err(error) = session.opened(&mut ws) {
             close_as_asked(session.handle().shared(), &ws);
             return (error, None);
         }

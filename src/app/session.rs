@@ -88,10 +88,11 @@ impl<'a, A: Audience> Session<'a, A> {
     }
 
     /// The attempt has succeeded. Not so if the run was ended in the meantime: then the connection is to be closed.
-    pub(super) fn opened(&mut self, ws: &mut WebSocket, now: Instant) -> Result<()> {
+    pub(super) fn opened(&mut self, ws: &mut WebSocket) -> Result<()> {
         ws.receive_here()?;
         // Its end is for the keepalive to find out.
         ws.set_recv_timeout(None)?;
+        let now = now();
         if !self.handle.shared().opened(ws.sender(), self.pings.start(now), ws.response().cloned()) {
             return Err(cancelled());
         }
@@ -140,7 +141,7 @@ impl<'a, A: Audience> Session<'a, A> {
     }
 
     /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.
-    pub(super) fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> RetryDecision {
+    pub(super) fn ended(&mut self, error: Error, info: Option<CloseInfo>) -> RetryDecision {
         let shared = self.handle.shared();
         let was_open = matches!(self.life.phase(), LifePhase::Open { .. });
         let info = info.or_else(|| error.close_info().cloned()).unwrap_or_else(never_connected);
@@ -151,9 +152,11 @@ impl<'a, A: Audience> Session<'a, A> {
             Next::Stop
         } else {
             let retry_after = retry_after(&error);
-            self.life.ended(now, End { error: &error, retry_after, is_healthy, entropy: entropy() })
+            self.life.ended(now(), End { error: &error, retry_after, is_healthy, entropy: entropy() })
         };
-        let is_failure = !is_wanted && !error.close_info().is_some_and(CloseInfo::is_clean);
+        // A connection that was closed before the app had it has failed, however clean that was.
+        let is_clean_end = was_open && error.close_info().is_some_and(CloseInfo::is_clean);
+        let is_failure = !is_wanted && !is_clean_end;
         let error = Arc::new(error);
         self.last_error = Some(Arc::clone(&error));
         if is_failure {
@@ -161,7 +164,10 @@ impl<'a, A: Audience> Session<'a, A> {
         }
         let closed = self.close(&info, next, was_open);
         match next {
-            Next::Retry { at, .. } if closed.reconnect.is_some() => RetryDecision::Retry(at),
+            // The callbacks that were told of the delay have taken their time.
+            Next::Retry { delay, at } if closed.reconnect.is_some() => {
+                RetryDecision::Retry(now().checked_add(delay).unwrap_or(at))
+            }
             Next::Stop if is_failure => RetryDecision::Over(Err(error)),
             Next::Retry { .. } | Next::Stop => RetryDecision::Over(Ok(closed)),
         }

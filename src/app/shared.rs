@@ -6,6 +6,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
+use super::closed::Closed;
+use super::error::{duplicate, duplicate_error};
 use super::keepalive::{Due, Keepalive};
 use super::outbox::Outbox;
 use super::statistics::{Latencies, Statistics};
@@ -73,6 +75,20 @@ struct SharedState<L> {
     last_pong: Option<Instant>,
     latencies: Latencies,
     outbox: Outbox,
+    reconnect_callback: ReconnectCallback,
+    /// How the last run ended.
+    outcome: Option<Result<Closed>>,
+}
+
+/// Which `on_open` the default of [`Handler::on_reconnect`](super::Handler::on_reconnect) stands for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum ReconnectCallback {
+    /// The handler's.
+    Method,
+    /// A closure, which goes before it.
+    Closure,
+    /// A closure, to be called when the method has returned: the method was the default.
+    ClosureNext,
 }
 
 /// Whether the app runs.
@@ -80,6 +96,8 @@ struct SharedState<L> {
 enum Run {
     /// Not yet. To close it means that it shall end at once when it does.
     Before,
+    /// It is about to begin, on another thread.
+    Announced,
     During,
     /// Not any more: there is nothing to close.
     After,
@@ -120,6 +138,8 @@ impl<L: Link> Shared<L> {
                 last_pong: None,
                 latencies: Latencies::default(),
                 outbox,
+                reconnect_callback: ReconnectCallback::Method,
+                outcome: None,
             }),
             changed: Condvar::new(),
             is_stopping: AtomicBool::new(false),
@@ -131,22 +151,33 @@ impl<L: Link> Shared<L> {
 
     /// A run is about to begin, on another thread. From now on it can be closed.
     pub(super) fn announce(&self) {
-        self.state().run = Run::Before;
+        let mut state = self.state();
+        state.run = Run::Announced;
+        state.outcome = None;
+    }
+
+    /// A run that was announced does not begin, for this reason.
+    pub(super) fn refuse(&self, error: &Error) {
+        if self.state().run == Run::Announced {
+            self.finish(Err(duplicate_error(error)));
+        }
     }
 
     /// A run begins. Returns what calls its attempts off: it has been already if it was closed before it began.
     pub(super) fn begin(&self) -> Cancellation {
         let mut state = self.state();
         state.run = Run::During;
+        state.outcome = None;
         state.has_errored = false;
         state.last_close = None;
         state.cancellation.clone()
     }
 
     /// The run is over. Whatever was asked of it is done.
-    pub(super) fn finish(&self) {
+    pub(super) fn finish(&self, outcome: Result<Closed>) {
         let mut state = self.state();
         state.run = Run::After;
+        state.outcome = Some(outcome);
         state.connection = None;
         state.request = None;
         state.cancellation = Cancellation::new();
@@ -248,8 +279,9 @@ impl<L: Link> Shared<L> {
     }
 
     /// What the keepalive of the open connection has to do now, for a loop whose links do not wait.
-    pub(super) fn beat(&self, now: Instant) -> Beat {
+    pub(super) fn beat(&self) -> Beat {
         loop {
+            let now = sync::now();
             let mut state = self.state();
             let Some(open) = &mut state.connection else { return Beat::Next(None) };
             let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
@@ -270,7 +302,7 @@ impl<L: Link> Shared<L> {
                     let Some(open) = &mut state.connection else { return Beat::Next(None) };
                     let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
                     match sent {
-                        Ok(()) => keepalive.sent(ping.number, now, link.activity()),
+                        Ok(()) => keepalive.sent(ping.number, sync::now(), link.activity()),
                         Err(_) => keepalive.unsent(ping.number),
                     }
                 }
@@ -337,7 +369,58 @@ impl<L: Link> Shared<L> {
     }
 
     pub(super) fn is_running(&self) -> bool {
-        self.state().run == Run::During
+        matches!(self.state().run, Run::Announced | Run::During)
+    }
+
+    /// Waits until a connection is open. Returns false when time is up or the run is over.
+    pub(super) fn wait_open(&self, timeout: Duration) -> bool {
+        let until = sync::now().checked_add(timeout);
+        let mut state = self.state();
+        loop {
+            if state.connection.is_some() || state.run == Run::After {
+                return state.connection.is_some();
+            }
+            state = match self.wait_until(state, until) {
+                Some(state) => state,
+                None => return false,
+            };
+        }
+    }
+
+    /// Waits until a run is over; how it ended, or `None` when time is up.
+    pub(super) fn wait_end(&self, timeout: Duration) -> Option<Result<Closed>> {
+        let until = sync::now().checked_add(timeout);
+        let mut state = self.state();
+        loop {
+            if let Some(outcome) = &state.outcome {
+                return Some(duplicate(outcome));
+            }
+            state = self.wait_until(state, until)?;
+        }
+    }
+
+    /// The handler's `on_reconnect` is called, and there is a closure that goes before its `on_open`.
+    pub(super) fn begin_reconnect_with_closure(&self) {
+        self.state().reconnect_callback = ReconnectCallback::Closure;
+    }
+
+    /// Whether the default of `on_reconnect` is not to call the handler's `on_open`: the closure is called in its stead.
+    pub(super) fn leaves_reconnect_to_closure(&self) -> bool {
+        let mut state = self.state();
+        match state.reconnect_callback {
+            ReconnectCallback::Method => false,
+            ReconnectCallback::Closure | ReconnectCallback::ClosureNext => {
+                state.reconnect_callback = ReconnectCallback::ClosureNext;
+                true
+            }
+        }
+    }
+
+    /// The handler's `on_reconnect` has returned; whether the closure is to be called now.
+    pub(super) fn end_reconnect_with_closure(&self) -> bool {
+        let mut state = self.state();
+        let before = std::mem::replace(&mut state.reconnect_callback, ReconnectCallback::Method);
+        before == ReconnectCallback::ClosureNext
     }
 
     pub(super) fn mark_healthy(&self) {
@@ -382,6 +465,19 @@ impl<L: Link> Shared<L> {
 
     fn state(&self) -> MutexGuard<'_, SharedState<L>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a change; `None` when it is too late for one.
+    fn wait_until<'a>(
+        &self,
+        state: MutexGuard<'a, SharedState<L>>,
+        until: Option<Instant>,
+    ) -> Option<MutexGuard<'a, SharedState<L>>> {
+        let now = sync::now();
+        if until.is_some_and(|until| now >= until) {
+            return None;
+        }
+        Some(self.wait(state, until.map(|until| until - now)))
     }
 
     fn wait<'a>(

@@ -64,6 +64,16 @@ impl<'a, 'env> Stage<'a, 'env> {
         self.fatal
     }
 
+    /// Calls `on_end`, last of all; what the run returns then.
+    pub(super) fn end(mut self, outcome: Result<Closed>, fatal: Option<Error>) -> Result<Closed> {
+        let outcome = fatal.or_else(|| self.fatal.take()).map_or(outcome, Err);
+        self.call("on_end", |callbacks, app| callbacks.on_end(app, outcome.as_ref()));
+        match self.fatal {
+            Some(fatal) => outcome.and(Err(fatal)),
+            None => outcome,
+        }
+    }
+
     /// Calls a callback and takes care of its failure.
     #[inline]
     fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut Closures<'env>, &Handle) -> Result<()>) {

@@ -4,6 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
+use super::{Retry, duplicate_io};
 use crate::protocol::LocalProtocolError;
 use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::url::ProxyUrlError;
@@ -79,9 +80,24 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
-    /// Whether another attempt may succeed without anything being changed: the proxy or the server was not reached, or
-    /// the proxy was overloaded.
+    /// Whether another attempt may follow: [`retry`](Self::retry) does not say never.
     pub const fn is_retryable(&self) -> bool {
+        !matches!(self.retry(), Retry::Never)
+    }
+
+    /// Whether another attempt is worth it, and how soon; see [`Error::retry`](crate::Error::retry).
+    pub const fn retry(&self) -> Retry {
+        match self {
+            Self::Connect { .. } | Self::EarlyBytes | Self::Eof | Self::Http(_) | Self::SocksSyntax(_) => Retry::Soon,
+            Self::Refused(refusal) => Retry::after_status(refusal.status),
+            Self::Socks { .. } if self.is_of_network() => Retry::Soon,
+            Self::Authentication | Self::Socks { .. } => Retry::Slowly,
+            Self::Credentials(_) | Self::Header(_) | Self::Target(_) | Self::Url { .. } => Retry::Never,
+        }
+    }
+
+    /// Whether the proxy or the server was not reached, or the proxy was overloaded.
+    pub(crate) const fn is_of_network(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Eof => true,
             Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
@@ -95,6 +111,24 @@ impl ProxyError {
             | Self::SocksSyntax(_)
             | Self::Target(_)
             | Self::Url { .. } => false,
+        }
+    }
+
+    /// The same error once more.
+    pub(super) fn duplicate(&self) -> Self {
+        match self {
+            Self::Authentication => Self::Authentication,
+            Self::Connect { proxy, problem } => Self::Connect { proxy: proxy.clone(), problem: duplicate_io(problem) },
+            Self::Credentials(problem) => Self::Credentials(problem),
+            Self::EarlyBytes => Self::EarlyBytes,
+            Self::Eof => Self::Eof,
+            Self::Header(error) => Self::Header(*error),
+            Self::Http(error) => Self::Http(error.clone()),
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            Self::Socks { version, code } => Self::Socks { version: *version, code: *code },
+            Self::SocksSyntax(problem) => Self::SocksSyntax(problem),
+            Self::Target(problem) => Self::Target(problem),
+            Self::Url { variable, problem } => Self::Url { variable: *variable, problem: *problem },
         }
     }
 

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::Retry;
 use crate::protocol::Escaped;
 
 /// The most characters that are shown of what a TLS library said: it lists the names of a certificate.
@@ -112,6 +113,31 @@ impl TlsErrorKind {
 }
 
 impl TlsError {
+    /// Whether another attempt is worth it, and how soon. A gateway that has lost its server answers in clear text, or with an
+    /// `internal_error` (RFC 8446, section 6.2).
+    pub(super) const fn retry(&self) -> Retry {
+        match self.kind {
+            TlsErrorKind::NotTls | TlsErrorKind::Alert(80) => Retry::Soon,
+            TlsErrorKind::Alert(_)
+            | TlsErrorKind::ApplicationProtocol
+            | TlsErrorKind::BadSignature
+            | TlsErrorKind::Expired
+            | TlsErrorKind::InvalidCertificate
+            | TlsErrorKind::NotYetValid
+            | TlsErrorKind::Other
+            | TlsErrorKind::PinMismatch
+            | TlsErrorKind::ProtocolVersion
+            | TlsErrorKind::Revoked
+            | TlsErrorKind::UnknownIssuer
+            | TlsErrorKind::WrongName => Retry::Slowly,
+        }
+    }
+
+    /// The same error once more, with the text of what the TLS library said.
+    pub(super) fn duplicate(&self) -> Self {
+        Self { host: self.host.clone(), kind: self.kind, problem: self.problem.to_string().into() }
+    }
+
     /// What it comes to, to be appended to the message.
     pub(super) fn hint(&self) -> String {
         match self.kind {

@@ -168,7 +168,7 @@ fn credentials_that_are_not_accepted_are_not_tried_again() {
                 assert_eq!(peer.rest(), b"", "asked once more");
             });
             let problem = wrong(connect(port));
-            assert!(problem.wants_credentials() && !problem.is_retryable(), "{problem:?}");
+            assert!(problem.wants_credentials() && problem.retry() == Retry::Slowly, "{problem:?}");
             join(proxy);
         }
     });

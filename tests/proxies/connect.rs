@@ -79,21 +79,26 @@ fn any_2xx_is_a_tunnel_in_any_piece_and_behind_interim_answers() {
 #[test]
 fn a_refusal_is_told_with_status_headers_and_body() {
     bounded(30, || {
-        let table: [(&str, u16, &str, bool); 7] = [
-            ("HTTP/1.1 403 Forbidden\r\nX-Why: rules\r\nContent-Length: 9\r\n\r\nnot there", 403, "not there", false),
-            ("HTTP/1.0 403 Filtered\r\nX-Why: rules\r\n\r\nnot there", 403, "not there", false),
+        let table: [(&str, u16, &str, Retry); 7] = [
+            (
+                "HTTP/1.1 403 Forbidden\r\nX-Why: rules\r\nContent-Length: 9\r\n\r\nnot there",
+                403,
+                "not there",
+                Retry::Slowly,
+            ),
+            ("HTTP/1.0 403 Filtered\r\nX-Why: rules\r\n\r\nnot there", 403, "not there", Retry::Slowly),
             (
                 "HTTP/1.1 500 No\r\nX-Why: rules\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n0\r\n\r\n",
                 500,
                 "not",
-                true,
+                Retry::Soon,
             ),
-            ("HTTP/1.1 503 Busy\r\nX-Why: rules\r\nContent-Length: 99\r\n\r\ncut o", 503, "cut o", true),
-            ("HTTP/1.1 502 Bad\r\nX-Why: rules\r\nContent-Length: x\r\n\r\nlost", 502, "", true),
-            ("HTTP/1.1 302 Found\r\nX-Why: rules\r\nLocation: ws://evil/\r\n\r\n", 302, "", false),
-            ("HTTP/1.1 101 Switching Protocols\r\nX-Why: rules\r\nUpgrade: websocket\r\n\r\n", 101, "", false),
+            ("HTTP/1.1 503 Busy\r\nX-Why: rules\r\nContent-Length: 99\r\n\r\ncut o", 503, "cut o", Retry::Soon),
+            ("HTTP/1.1 502 Bad\r\nX-Why: rules\r\nContent-Length: x\r\n\r\nlost", 502, "", Retry::Soon),
+            ("HTTP/1.1 302 Found\r\nX-Why: rules\r\nLocation: ws://evil/\r\n\r\n", 302, "", Retry::Soon),
+            ("HTTP/1.1 101 Switching Protocols\r\nX-Why: rules\r\nUpgrade: websocket\r\n\r\n", 101, "", Retry::Soon),
         ];
-        for (answer, status, body, is_retryable) in table {
+        for (answer, status, body, retry) in table {
             let (port, proxy) = proxy(move |listener| {
                 let mut peer = next(listener);
                 peer.head();
@@ -102,7 +107,7 @@ fn a_refusal_is_told_with_status_headers_and_body() {
                 assert_eq!(peer.rest(), b"", "said to a proxy that had refused");
             });
             let problem = wrong(options().proxy(at("http", port)).connect("ws://server.example/"));
-            assert_eq!(problem.is_retryable(), is_retryable, "{status}");
+            assert_eq!(problem.retry(), retry, "{status}");
             let ProxyError::Refused(refusal) = problem else { panic!("{problem:?}") };
             assert_eq!((refusal.status, refusal.body.as_slice()), (status, body.as_bytes()));
             assert_eq!(refusal.headers.text("x-why").as_deref(), Some("rules"));
@@ -168,7 +173,7 @@ fn an_answer_that_does_not_end_is_bounded() {
             });
             let memory = Memory::now();
             let problem = wrong(options().proxy(at("http", port)).connect("ws://server.example/"));
-            assert!(matches!(problem, ProxyError::Http(_)) && !problem.is_retryable(), "{problem:?}");
+            assert!(matches!(problem, ProxyError::Http(_)) && problem.retry() == Retry::Soon, "{problem:?}");
             assert!(memory.peak() < 32 << 20, "{}", memory.peak());
             join(proxy);
         }

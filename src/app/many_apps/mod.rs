@@ -201,7 +201,7 @@ impl<'env> ManyApps<'env> {
 
     /// How many apps there are that have not ended.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots.len() - self.free.len() + self.wakeups.count_added()
     }
 
     /// Whether all apps have ended.
@@ -216,11 +216,12 @@ impl<'env> ManyApps<'env> {
     /// [`Error::Other`] when the system cannot wait for sockets; the apps are stopped. How an app ends is not an error of the loop.
     pub fn run(&mut self) -> Result<()> {
         let connectors = Connectors::new(Connecting::run);
+        self.wakeups.open();
         thread::scope(|scope| {
             let _closing = CloseOnDrop(&connectors);
             loop {
                 self.take_added();
-                if self.is_empty() {
+                if self.is_empty() && self.wakeups.close_if_none_added() {
                     return Ok(());
                 }
                 if let Err(error) = self.wait() {
@@ -424,6 +425,7 @@ impl<'env> ManyApps<'env> {
 
     /// Stops all apps: the loop cannot go on.
     fn stop(&mut self) {
+        self.wakeups.close();
         for slot in self.slots.drain(..).flatten() {
             slot.task.handle().stop();
         }
@@ -434,12 +436,24 @@ impl<'env> ManyApps<'env> {
     }
 }
 
+impl Drop for ManyApps<'_> {
+    fn drop(&mut self) {
+        self.wakeups.close();
+    }
+}
+
 impl<'env> AppAdder<'env> {
-    /// Adds an app to the loop. What is wrong with its settings is told by [`ManyApps::on_ended`].
-    pub fn add(&self, app: WebSocketApp<'env>) -> Handle {
+    /// Adds an app to the loop; it begins with the next turn of [`ManyApps::run`]. What is wrong with its settings is told by
+    /// [`ManyApps::on_ended`].
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::LoopEnded`](crate::AppError::LoopEnded) when the loop has ended, since all of its apps have: nobody would drive
+    /// this one. [`ManyApps::add`] and another run begin anew.
+    pub fn add(&self, app: WebSocketApp<'env>) -> Result<Handle> {
         let handle = app.handle();
-        self.wakeups.add(app);
-        handle
+        self.wakeups.add(app)?;
+        Ok(handle)
     }
 }
 

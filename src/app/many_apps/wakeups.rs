@@ -6,15 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mio::Waker;
 
-use crate::app::WebSocketApp;
+use crate::app::{AppError, WebSocketApp};
+use crate::error::{Error, Result};
 
 /// The wake-ups of a loop.
 pub(super) struct Wakeups<'env> {
     waker: Arc<Waker>,
     /// The numbers of the apps whose turn is called for, each once.
     called: Arc<Mutex<Vec<usize>>>,
-    /// Apps that are to be driven too.
-    added: Mutex<Vec<WebSocketApp<'env>>>,
+    added: Mutex<Added<'env>>,
+}
+
+/// Apps that are to be driven too.
+#[derive(Debug)]
+enum Added<'env> {
+    Waiting(Vec<WebSocketApp<'env>>),
+    /// Nobody will drive them: the loop has ended.
+    Refused,
 }
 
 /// Whether the turn of an app has been called for since it last had it.
@@ -30,7 +38,7 @@ impl TurnFlag {
 
 impl<'env> Wakeups<'env> {
     pub(super) fn new(waker: Waker) -> Self {
-        Self { waker: Arc::new(waker), called: Arc::default(), added: Mutex::default() }
+        Self { waker: Arc::new(waker), called: Arc::default(), added: Mutex::new(Added::Waiting(Vec::new())) }
     }
 
     /// What wakes the loop, for whatever it finds.
@@ -38,16 +46,64 @@ impl<'env> Wakeups<'env> {
         Arc::clone(&self.waker)
     }
 
-    /// Leaves an app for the loop.
-    pub(super) fn add(&self, app: WebSocketApp<'env>) {
-        lock(&self.added).push(app);
+    /// Leaves an app for the loop. It counts as running from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::LoopEnded`].
+    pub(super) fn add(&self, app: WebSocketApp<'env>) -> Result<()> {
+        match &mut *lock(&self.added) {
+            Added::Waiting(apps) => {
+                app.handle().shared().announce();
+                apps.push(app);
+            }
+            Added::Refused => return Err(loop_ended()),
+        }
         // A system that cannot do even that cannot be helped.
         let _ = self.waker.wake();
+        Ok(())
     }
 
     /// Takes the apps that were left.
     pub(super) fn take_added(&self) -> Vec<WebSocketApp<'env>> {
-        std::mem::take(&mut lock(&self.added))
+        match &mut *lock(&self.added) {
+            Added::Waiting(apps) => std::mem::take(apps),
+            Added::Refused => Vec::new(),
+        }
+    }
+
+    /// How many apps wait to be taken.
+    pub(super) fn count_added(&self) -> usize {
+        match &*lock(&self.added) {
+            Added::Waiting(apps) => apps.len(),
+            Added::Refused => 0,
+        }
+    }
+
+    /// The loop runs, or will.
+    pub(super) fn open(&self) {
+        let mut added = lock(&self.added);
+        if matches!(*added, Added::Refused) {
+            *added = Added::Waiting(Vec::new());
+        }
+    }
+
+    /// The loop ends, unless an app was added in the meantime: then it goes on.
+    pub(super) fn close_if_none_added(&self) -> bool {
+        let mut added = lock(&self.added);
+        if matches!(&*added, Added::Waiting(apps) if !apps.is_empty()) {
+            return false;
+        }
+        *added = Added::Refused;
+        true
+    }
+
+    /// The loop has ended. What was added and not taken does not run.
+    pub(super) fn close(&self) {
+        let added = std::mem::replace(&mut *lock(&self.added), Added::Refused);
+        if let Added::Waiting(apps) = added {
+            apps.iter().for_each(|app| app.handle().shared().refuse(&loop_ended()));
+        }
     }
 
     /// Takes one of the apps whose turn is called for.
@@ -71,6 +127,10 @@ impl fmt::Debug for Wakeups<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wakeups").field("called", &lock(&self.called).len()).finish_non_exhaustive()
     }
+}
+
+fn loop_ended() -> Error {
+    Error::other(AppError::LoopEnded)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -66,6 +66,10 @@ fn keepalive(interval: u64, timeout: u64) -> Option<Keepalive> {
     options.start(Instant::now())
 }
 
+fn finish(shared: &Shared<Wire>) {
+    shared.finish(Err(not_connected()));
+}
+
 fn close(shared: &Shared<Wire>) {
     shared.close(CloseCode::NORMAL, "").unwrap();
 }
@@ -106,7 +110,7 @@ fn a_close_before_the_first_run_is_for_that_run_and_one_after_it_for_none() {
     close(&shared);
     assert!(shared.begin().is_cancelled() && shared.is_stopping());
     assert!(!shared.opened(Wire::default(), None, None));
-    shared.finish();
+    finish(&shared);
     close(&shared);
     assert!(!shared.begin().is_cancelled() && !shared.is_stopping());
     assert!(shared.opened(Wire::default(), None, None));
@@ -125,7 +129,7 @@ fn a_close_reaches_the_connection_that_is_open_and_no_other() {
     shared.leave();
     assert_eq!(first.0.closes.load(Ordering::SeqCst), 0);
     assert_eq!((second.0.closes.load(Ordering::SeqCst), second.0.leaves.load(Ordering::SeqCst)), (1, 1));
-    shared.finish();
+    finish(&shared);
     assert!(!shared.is_running() && shared.link().is_none());
 }
 
@@ -160,7 +164,7 @@ fn pings_are_sent_on_one_connection_after_the_other_until_the_run_is_over() {
             }
             shared.lost(&lost());
         }
-        shared.finish();
+        finish(&shared);
         keeper.join().unwrap();
     });
     let ended = [&first, &second].map(|wire| wire.0.pings.load(Ordering::SeqCst));
@@ -178,7 +182,7 @@ fn a_silent_connection_is_given_up_once() {
         scope.spawn(|| shared.keep_alive());
         assert!(shared.opened(wire.clone(), keepalive(10, 10), None));
         thread::sleep(ms(100));
-        shared.finish();
+        finish(&shared);
     });
     assert_eq!(wire.0.given_up.load(Ordering::SeqCst), 1);
 }
@@ -193,7 +197,7 @@ fn a_connection_that_takes_no_pings_is_not_missed_for_it() {
         scope.spawn(|| shared.keep_alive());
         assert!(shared.opened(wire.clone(), keepalive(5, 1), None));
         thread::sleep(ms(60));
-        shared.finish();
+        finish(&shared);
     });
     assert!(wire.0.pings.load(Ordering::SeqCst) > 2);
     assert_eq!(wire.0.given_up.load(Ordering::SeqCst), 0);
@@ -236,7 +240,7 @@ fn many_threads_may_close_while_connections_come_and_go() {
                     break;
                 }
             }
-            shared.finish();
+            finish(&shared);
         });
         let closes: u32 = wires.iter().map(|wire| wire.0.closes.load(Ordering::SeqCst)).sum();
         assert!(closes <= 2, "round {round}: {closes}");

@@ -13,9 +13,10 @@ use std::time::Instant;
 
 pub use self::connecting::{Connected, Connecting};
 
-use self::open::{Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
+use self::open::{AtHand, Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
 use super::WebSocketApp;
 use super::closed::Closed;
+use super::error::duplicate;
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
 use super::session::{Past, RetryDecision, Session};
@@ -26,7 +27,7 @@ use crate::cancellation::Watch;
 use crate::error::{CloseInfo, Error, OptionsError, Result};
 use crate::net::Source;
 use crate::options::ConnectOptions;
-use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, not_connected};
+use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, cancelled, not_connected};
 
 /// One run of an app, in the hands of a loop: made by [`WebSocketApp::into_task`].
 ///
@@ -144,13 +145,21 @@ impl<'env> WebSocketApp<'env> {
         permission: Permission,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> Result<AppTask<'env>> {
-        self.pings.validate()?;
-        self.options.validate()?;
-        if self.queue.is_some() {
-            let problem = "callbacks behind a queue need a thread of their own, not a loop";
-            return Err(Error::Options(Box::new(OptionsError::new("queue", problem))));
+        match self.validate().and_then(|()| self.refuse_queue()) {
+            Ok(()) => Ok(AppTask::new(self, permission, Arc::new(wake))),
+            Err(error) => {
+                self.handle.shared().refuse(&error);
+                Err(error)
+            }
         }
-        Ok(AppTask::new(self, permission, Arc::new(wake)))
+    }
+
+    fn refuse_queue(&self) -> Result<()> {
+        if self.queue.is_none() {
+            return Ok(());
+        }
+        let problem = "callbacks behind a queue need a thread of their own, not a loop";
+        Err(Error::Options(Box::new(OptionsError::new("queue", problem))))
     }
 }
 
@@ -172,7 +181,7 @@ impl<'env> AppTask<'env> {
             fatal: None,
             phase: TaskPhase::Starting,
             connections: 0,
-            fragments: app.closures.wants_fragments() || app.options.settings().fires_cont_frame,
+            fragments: app.hands_out_fragments(),
             permission,
             wake,
             _called_off: called_off,
@@ -218,7 +227,6 @@ impl<'env> AppTask<'env> {
     /// Does what there is to be done: receives, calls back, sends on what waits, pings, closes, backs off. Never waits.
     pub fn advance(&mut self) -> AppStep<'env> {
         loop {
-            let now = Instant::now();
             let next = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
                 TaskPhase::Starting => self.connect(),
                 TaskPhase::Connecting => {
@@ -227,11 +235,11 @@ impl<'env> AppTask<'env> {
                 }
                 TaskPhase::Unpermitted => self.wait_for_permission(),
                 TaskPhase::Opening(opening) => self.step_opening(opening),
-                TaskPhase::Arrived(Ok(ws)) => self.opened(ws, now),
-                TaskPhase::Arrived(Err(error)) => self.ended(error, None, now),
-                TaskPhase::Open(open) => self.serve(open, now),
-                TaskPhase::Leaving(leaving) => self.leave(leaving, now),
-                TaskPhase::BackingOff(at) => self.back_off(at, now),
+                TaskPhase::Arrived(Ok(ws)) => self.opened(ws),
+                TaskPhase::Arrived(Err(error)) => self.ended(error, None),
+                TaskPhase::Open(open) => self.serve(open),
+                TaskPhase::Leaving(leaving) => self.leave(leaving),
+                TaskPhase::BackingOff(at) => self.back_off(at),
                 TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
             };
             if let Some(next) = next {
@@ -270,10 +278,10 @@ impl<'env> AppTask<'env> {
         }
     }
 
-    fn opened(&mut self, mut ws: WebSocket, now: Instant) -> Option<AppStep<'env>> {
+    fn opened(&mut self, mut ws: WebSocket) -> Option<AppStep<'env>> {
         self.connections += 1;
         let wake = Arc::clone(&self.wake);
-        let opened = ws.attach(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws, now)));
+        let opened = ws.attach(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws)));
         self.phase = match opened {
             Ok(()) => TaskPhase::Open(OpenConnection { ws, unsent: None, release_at: None }),
             Err(error) => TaskPhase::Leaving(part_as_asked(self.request(), ws, Some(error), false)),
@@ -287,7 +295,7 @@ impl<'env> AppTask<'env> {
     }
 
     /// Hands out what has come.
-    fn serve(&mut self, mut open: OpenConnection, now: Instant) -> Option<AppStep<'env>> {
+    fn serve(&mut self, mut open: OpenConnection) -> Option<AppStep<'env>> {
         let granularity = if self.fragments { Granularity::Frame } else { Granularity::Message };
         let handed = self.with_session(|session| hand_out(session, &mut open.ws, granularity));
         match handed {
@@ -295,12 +303,11 @@ impl<'env> AppTask<'env> {
                 if any {
                     open.release_at = None;
                 }
-                self.rest(open, now)
+                self.look_after(open, AtHand::Nothing)
             }
             Handed::Enough => {
                 open.release_at = None;
-                self.phase = TaskPhase::Open(open);
-                Some(AppStep::Again)
+                self.look_after(open, AtHand::More)
             }
             Handed::Stopping => {
                 self.phase = TaskPhase::Leaving(part_as_asked(self.request(), open.ws, None, true));
@@ -310,32 +317,40 @@ impl<'env> AppTask<'env> {
                 self.phase = TaskPhase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
                 None
             }
-            Handed::End(error) => self.ended(error, open.ws.close_info(), now),
+            Handed::End(error) => self.ended(error, open.ws.close_info()),
         }
     }
 
-    /// Nothing is at hand: sees to the pings, to what waits to be sent, and to the memory.
-    fn rest(&mut self, mut open: OpenConnection, now: Instant) -> Option<AppStep<'env>> {
-        let beat = match self.app.handle.shared().beat(now) {
+    /// Sees to the pings, to what waits to be sent, and to the memory; after each turn, so that a peer that floods keeps none of it
+    /// from being done. Callbacks were called since the turn began: the clock is read here.
+    fn look_after(&mut self, mut open: OpenConnection, at_hand: AtHand) -> Option<AppStep<'env>> {
+        let beat = match self.app.handle.shared().beat() {
             Beat::Next(beat) => beat,
             Beat::Dead => {
                 self.phase = TaskPhase::Open(open);
                 return None;
             }
         };
+        let now = Instant::now();
         let stalled = open.stalls_at(now);
         if stalled.is_some_and(|at| now >= at) {
             open.ws.abort_stalled();
             self.phase = TaskPhase::Open(open);
             return None;
         }
-        let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
+        let step = match at_hand {
+            AtHand::More => AppStep::Again,
+            AtHand::Nothing => {
+                let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
+                AppStep::Wait(moments.into_iter().flatten().min())
+            }
+        };
         self.phase = TaskPhase::Open(open);
-        Some(AppStep::Wait(moments.into_iter().flatten().min()))
+        Some(step)
     }
 
     /// Throws away what comes, until the connection is over.
-    fn leave(&mut self, mut leaving: Leaving, now: Instant) -> Option<AppStep<'env>> {
+    fn leave(&mut self, mut leaving: Leaving) -> Option<AppStep<'env>> {
         for _ in 0..MESSAGES {
             match leaving.ws.try_recv_event(Granularity::Message).map(|received| received.is_some()) {
                 Ok(true) => {}
@@ -347,7 +362,7 @@ impl<'env> AppTask<'env> {
                 }
                 Err(error) => {
                     let info = leaving.ws.close_info().filter(|_| leaving.was_open);
-                    return self.ended(leaving.error.unwrap_or(error), info, now);
+                    return self.ended(leaving.error.unwrap_or(error), info);
                 }
             }
         }
@@ -355,20 +370,20 @@ impl<'env> AppTask<'env> {
         Some(AppStep::Again)
     }
 
-    fn back_off(&mut self, at: Instant, now: Instant) -> Option<AppStep<'env>> {
+    fn back_off(&mut self, at: Instant) -> Option<AppStep<'env>> {
         if self.app.handle.shared().is_called_off() {
             let closed = self.with_session(|session| session.called_off());
             return Some(self.over(Ok(closed)));
         }
-        if now >= at {
+        if Instant::now() >= at {
             return self.connect();
         }
         self.phase = TaskPhase::BackingOff(at);
         Some(AppStep::Wait(Some(at)))
     }
 
-    fn ended(&mut self, error: Error, info: Option<CloseInfo>, now: Instant) -> Option<AppStep<'env>> {
-        match self.with_session(|session| session.ended(error, info, now)) {
+    fn ended(&mut self, error: Error, info: Option<CloseInfo>) -> Option<AppStep<'env>> {
+        match self.with_session(|session| session.ended(error, info)) {
             RetryDecision::Retry(at) => {
                 self.phase = TaskPhase::BackingOff(at);
                 None
@@ -379,14 +394,13 @@ impl<'env> AppTask<'env> {
 
     fn over(&mut self, outcome: Result<Closed, Arc<Error>>) -> AppStep<'env> {
         self.phase = TaskPhase::Over;
-        self.app.handle.shared().finish();
         // It may hold the very error that is to be returned.
         self.past = Past::none(super::Reconnect::never());
-        AppStep::Over(match (self.fatal.take(), outcome) {
-            (Some(fatal), _) => Err(fatal),
-            (None, Ok(closed)) => Ok(closed),
-            (None, Err(error)) => Err(Arc::into_inner(error).unwrap_or_else(not_connected)),
-        })
+        let outcome = outcome.map_err(|error| Arc::into_inner(error).unwrap_or_else(not_connected));
+        let WebSocketApp { closures, policies, handle, .. } = &mut self.app;
+        let outcome = Stage::new(closures, handle, *policies).end(outcome, self.fatal.take());
+        handle.shared().finish(duplicate(&outcome));
+        AppStep::Over(outcome)
     }
 
     /// Takes the session up for a moment.
@@ -410,7 +424,7 @@ impl Drop for AppTask<'_> {
     fn drop(&mut self) {
         if !matches!(self.phase, TaskPhase::Over) {
             self.app.handle.stop();
-            self.app.handle.shared().finish();
+            self.app.handle.shared().finish(Err(cancelled()));
         }
     }
 }

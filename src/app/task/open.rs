@@ -30,8 +30,17 @@ pub(super) struct Leaving {
 /// How many messages one call hands out, and how many bytes, before it is the turn of others.
 pub(super) const MESSAGES: usize = 64;
 const BYTES: usize = 1 << 20;
+/// How long callbacks may take together until it is the turn of pings and of others.
+const TURN: Duration = Duration::from_millis(10);
 /// How long nothing has to come until memory is given back.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// Whether more is at hand after a turn.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AtHand {
+    Nothing,
+    More,
+}
 
 /// What became of what had come.
 pub(super) enum Handed {
@@ -50,6 +59,7 @@ pub(super) fn hand_out(
 ) -> Handed {
     let shared = session.handle().shared();
     let before = shared.received.bytes();
+    let begun = Instant::now();
     for handed in 0..MESSAGES {
         if shared.is_stopping() {
             return Handed::Stopping;
@@ -59,6 +69,7 @@ pub(super) fn hand_out(
         }
         let received = ws.try_recv_event(granularity);
         match received.map(|received| received.map(|received| session.received(received))) {
+            Ok(Some(Ok(()))) if begun.elapsed() >= TURN => return Handed::Enough,
             Ok(Some(Ok(()))) => {}
             Ok(Some(Err(error))) => return Handed::Refused(error),
             Ok(None) if ws.has_buffered() => return Handed::Enough,

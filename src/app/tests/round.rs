@@ -31,6 +31,7 @@ pub(super) enum Heard {
     Control,
     Failed,
     Closed { cause: CloseCause, again: bool },
+    Ended,
 }
 
 /// One round. Clones are the same.
@@ -44,7 +45,7 @@ pub(super) struct Round {
 impl Round {
     /// An app with callbacks that listen, for servers of these habits, one after the other, the last one again and again.
     pub(super) fn app(&self, habits: impl AsRef<[Habit]> + Send + 'static) -> WebSocketApp<'static> {
-        let [opened, again, message, ping, pong, failed, closed] = std::array::from_fn(|_| self.clone());
+        let [opened, again, message, ping, pong, failed, closed, ended] = std::array::from_fn(|_| self.clone());
         let servers = Arc::clone(&self.servers);
         let mut number = 0;
         let options = ConnectOptions::new().close_timeout(CLOSE).open_timeout(50 * CLOSE);
@@ -67,6 +68,7 @@ impl Round {
             .on_pong(move |_, _| pong.note(Heard::Control))
             .on_error(move |_, _| failed.note(Heard::Failed))
             .on_close(move |_, end| closed.note(Heard::Closed { cause: end.cause, again: end.reconnect.is_some() }))
+            .on_end(move |_, _| ended.note(Heard::Ended))
     }
 
     pub(super) fn note(&self, heard: Heard) {
@@ -109,7 +111,10 @@ impl Round {
         sent(handle.ping(""), false);
         let servers = std::mem::take(&mut *lock(&self.servers));
         servers.into_iter().for_each(join);
-        check_order(&lock(&self.heard));
+        assert!(handle.wait_end(Duration::ZERO).is_some());
+        let heard = lock(&self.heard);
+        let Some((Heard::Ended, heard)) = heard.split_last() else { panic!("no end: {heard:?}") };
+        check_order(heard);
     }
 }
 
@@ -155,6 +160,7 @@ fn check_order(heard: &[Heard]) {
             }
             Heard::Message | Heard::Control => assert!(is_open, "{heard:?}"),
             Heard::Failed => {}
+            Heard::Ended => panic!("it ends twice: {heard:?}"),
             Heard::Closed { again, .. } => {
                 assert!(is_open || opens == 0, "{heard:?}");
                 assert!(*again || place + 1 == heard.len() || heard[place + 1..] == [Heard::Failed], "{heard:?}");

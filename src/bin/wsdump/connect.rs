@@ -73,7 +73,7 @@ pub(crate) fn reconnect(arguments: &Arguments) -> Reconnect {
     match arguments.reconnect {
         None => Reconnect::never(),
         // The first attempt counts, too.
-        Some(times) => Reconnect::backoff().max_attempts(times.saturating_add(1)),
+        Some(times) => Reconnect::backoff().stop_on_refusal().max_attempts(times.saturating_add(1)),
     }
 }
 

@@ -185,7 +185,7 @@ impl ProxyDialer<'_, '_> {
 /// Whether another address of the server may be better off: this one was not reached, or its family means nothing to the proxy
 /// (RFC 1928, section 6).
 const fn is_of_address(problem: &ProxyError) -> bool {
-    problem.is_retryable() || matches!(problem, ProxyError::Socks { version: 5, code: 8 })
+    problem.is_of_network() || matches!(problem, ProxyError::Socks { version: 5, code: 8 })
 }
 
 /// The address that a host is, if it is one.

@@ -16,7 +16,7 @@ use super::tls_peer::{VERSIONS, accept, send_close_notify};
 use super::{
     Authority, Validity, accept_tls, connect_tls, dial, long, patient, pattern, read_exact, serve, soon, tcp_pair,
 };
-use crate::error::{Error, Phase};
+use crate::error::{Error, Phase, Retry};
 use crate::net::deadline::Deadline;
 use crate::net::stream::Stream;
 use crate::net::tls;
@@ -110,7 +110,7 @@ fn certificates_that_are_not_good_are_refused_with_a_hint_and_the_server_is_told
             let error = dial_tls("localhost", port, tls.clone().ca_certs_pem(&trusted.pem)).unwrap_err();
             assert!(matches!(&error, Error::Tls(error) if error.host == "localhost"), "{error:?}");
             assert!(error.to_string().contains(hint), "{error}: {:?}", std::error::Error::source(&error));
-            assert!(!error.is_retryable());
+            assert_eq!(error.retry(), Retry::Slowly);
             let told = server.join().unwrap().unwrap_err();
             assert!(told.contains("alert"), "{told}");
         }

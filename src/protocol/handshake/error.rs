@@ -14,7 +14,6 @@ use crate::protocol::Quoted;
 /// let error = HandshakeError::AcceptMismatch;
 /// assert_eq!(error.to_string(), "Sec-WebSocket-Accept does not answer our key");
 /// assert_eq!(error.section(), "RFC 6455, section 4.1");
-/// assert!(!error.is_retryable());
 /// ```
 #[derive(Clone, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
@@ -164,12 +163,6 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// Whether another attempt may succeed without anything being changed: only where the connection was lost. A rule
-    /// that was broken will be broken again.
-    pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Eof)
-    }
-
     /// Where the rule stands; for limits, where RFC 6455 says that there must be some.
     pub const fn section(&self) -> &'static str {
         match self {
@@ -219,10 +212,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_lost_connection_is_worth_another_attempt() {
-        assert!(HandshakeError::Eof.is_retryable());
-        for rule in [HandshakeError::Connection, HandshakeError::NotHttp, HandshakeError::HeadTooLarge { limit: 1 }] {
-            assert!(!rule.is_retryable());
+    fn every_rule_has_its_section() {
+        for rule in [
+            HandshakeError::Eof,
+            HandshakeError::Connection,
+            HandshakeError::NotHttp,
+            HandshakeError::HeadTooLarge { limit: 1 },
+        ] {
             assert!(rule.section().starts_with("RFC "));
         }
     }

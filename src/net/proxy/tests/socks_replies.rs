@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::scripted;
 use crate::authentication::Credentials;
-use crate::error::{Error, ProxyError};
+use crate::error::{Error, ProxyError, Retry};
 use crate::net::deadline::Deadline;
 use crate::net::proxy::socks::{self, SocksExchange};
 use crate::net::stream::Stream;
@@ -87,7 +87,7 @@ fn every_reply_of_version_4_has_its_words() {
             let refused = four("10.0.0.1", None, says, 8).expect_err("a refusal");
             assert!(matches!(refused, ProxyError::Socks { version: 4, code: found } if found == code));
             assert_eq!(refused.to_string(), format!("proxy refused: SOCKS4 reply {code}, {}", words(code)));
-            assert_eq!(refused.is_retryable(), code == 91);
+            assert_eq!(refused.retry(), if code == 91 { Retry::Soon } else { Retry::Slowly });
         }
     }
     for version in 1..=255 {
@@ -174,7 +174,8 @@ fn every_reply_of_version_5_has_its_words() {
             let refused = five("a.example", None, &says, 9).expect_err("a refusal");
             assert!(matches!(refused, ProxyError::Socks { version: 5, code: found } if found == code));
             assert_eq!(refused.to_string(), format!("proxy refused: SOCKS5 reply {code}, {}", words(code)));
-            assert_eq!(refused.is_retryable(), [1, 3, 4, 5, 6].contains(&code), "{code}");
+            let is_of_network = [1, 3, 4, 5, 6].contains(&code);
+            assert_eq!(refused.retry(), if is_of_network { Retry::Soon } else { Retry::Slowly }, "{code}");
             assert!(!refused.wants_credentials());
         }
     }
@@ -219,7 +220,7 @@ fn what_version_5_does_not_know_is_refused() {
         for step in [1, 1000] {
             let refused = five("a.example", who, says, step).expect_err("a refusal");
             assert_eq!(refused.to_string(), expected, "{}", says.escape_ascii());
-            assert!(!refused.is_retryable());
+            assert_eq!(refused.retry(), if expected == DENIED { Retry::Slowly } else { Retry::Soon });
             assert_eq!(refused.wants_credentials(), expected == DENIED);
         }
     }

@@ -73,7 +73,7 @@ pub(crate) fn serve<T: Send + 'static>(serve: impl FnOnce(TcpStream) -> T + Send
     (url, server)
 }
 
-/// A server of another making. Says how the TLS handshake went.
+/// A server whose TLS and WebSocket are not this crate's. Says how the TLS handshake went.
 pub(crate) fn serve_websocket(
     config: Arc<ServerConfig>,
     session: impl FnOnce(TlsWebSocket<TcpStream>) + Send + 'static,

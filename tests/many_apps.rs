@@ -10,6 +10,8 @@ mod races;
 mod support;
 #[path = "support/tls_peer.rs"]
 mod tls_peer;
+#[path = "support/tls_websocket.rs"]
+mod tls_websocket;
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
@@ -25,6 +27,7 @@ use support::{
     Peer, alone, answer_to, assert_back_at, at_once, bounded, by_deadline, frame, join, ms,
     settled_descriptors_and_threads,
 };
+use tls_websocket::TlsWebSocket;
 use websocket_sync::{
     AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest,
     ManyApps, MessageRef, Overflow, Reconnect, Result, SocketOptions, TlsOptions, Transport, WebSocket, WebSocketApp,
@@ -992,15 +995,14 @@ fn over_tls_nothing_is_left_lying_in_its_buffers() {
         let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
         let server = thread::spawn(move || {
             let socket = listener.accept().unwrap().0;
-            let mut ws = tungstenite::accept(tls_peer::accept(config, socket).unwrap()).unwrap();
-            for round in 0..20_u32 {
+            let mut ws = TlsWebSocket::accept(tls_peer::accept(config, socket).unwrap()).unwrap();
+            for round in 0..20 {
                 for size in [1, 1000, 20_000, 100_000] {
-                    ws.send(tungstenite::Message::binary(vec![round as u8; size])).unwrap();
+                    ws.send_binary(&vec![round; size]);
                 }
-                assert_eq!(ws.read().unwrap().into_data().len(), 121_001);
+                assert_eq!(ws.message().unwrap().1.len(), 121_001);
             }
-            ws.close(None).unwrap();
-            while ws.read().is_ok() {}
+            ws.close();
         });
         let options = ConnectOptions::new().tls(TlsOptions::new().ca_certs_pem(authority.pem.as_bytes()));
         let options = options.resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()]));

@@ -351,7 +351,7 @@ mod the_test_itself {
 
     const LIBRARY: &str = "mod error; mod net; pub use crate::error::{Error, Result}; pub use crate::net::Transport;";
     const MANIFEST: &str = "[dependencies]\nnative-tls = \"1\"\nrand = { version = \"1\" }\nurl = \"2\"\n\
-                            [dev-dependencies]\ntungstenite = \"1\"\n";
+                            [dev-dependencies]\nproptest = \"1\"\n";
 
     /// The forbidden paths in a file, without file and line.
     fn forbidden(file: &str, source: &str) -> Vec<String> {

@@ -454,8 +454,11 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<(Heard, usize)> {
     assert_eq!(start, shortest, "length {length} is not in its shortest form");
     let key: &[u8; 4] = bytes.get(start..)?.first_chunk()?;
     let end = start + 4 + usize::try_from(length).unwrap();
-    let masked = bytes.get(start + 4..end)?;
-    let payload = masked.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+    let mut payload = bytes.get(start + 4..end)?.to_vec();
+    // Four bytes at a time: this code is not optimized, and messages are large.
+    let (words, rest) = payload.as_chunks_mut();
+    words.iter_mut().for_each(|word| *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(*key)).to_ne_bytes());
+    rest.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
     Some(((first, payload), end))
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use websocket_sync::{Error, HandshakeError, Phase, TlsErrorKind, TlsOptions};
 
 use crate::tls_peer::{Authority, VERSIONS, Validity, accept, send_close_notify};
-use crate::{echo, options, serve};
+use crate::tls_websocket::TlsWebSocket;
+use crate::{options, serve};
 
 on_each_backend! {
     each_way_to_fail_comes_to_the_same_with_each_library
@@ -161,7 +162,7 @@ fn a_warning_is_no_failure(tls: TlsOptions) {
         let config = leaf.server(version);
         let (url, server) = serve(move |mut socket| {
             socket.write_all(&[21, 3, 3, 0, 2, 1, 112]).unwrap();
-            echo(tungstenite::accept(accept(config, socket).unwrap()).unwrap());
+            TlsWebSocket::accept(accept(config, socket).unwrap()).unwrap().echo();
         });
         let ws = options(tls.clone().ca_certs_pem(&authority.pem)).connect(&url).unwrap();
         ws.close().unwrap();

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, Phase, TlsOptions, WebSocket};
 
 use crate::tls_peer::{Authority, Leaf, VERSIONS, Validity};
-use crate::{directory, echo, module, options, refused, serve_tungstenite};
+use crate::tls_websocket::TlsWebSocket;
+use crate::{directory, module, options, refused, serve_websocket};
 
 on_each_backend! {
     a_file_that_blocks_costs_the_open_timeout_and_no_more
@@ -107,7 +108,7 @@ fn what_comes_through_a_pipe_is_read_to_its_end(tls: TlsOptions) {
             }
         }
     });
-    let (url, server) = serve_tungstenite(authority.server("localhost"), echo);
+    let (url, server) = serve_websocket(authority.server("localhost"), TlsWebSocket::echo);
     let (result, _) = open(options(tls.ca_certs(path)), &url);
     result.unwrap().close().unwrap();
     writer.join().unwrap();
@@ -125,7 +126,7 @@ fn certificate_and_key_may_come_through_the_same_pipe(tls: TlsOptions) {
         move || File::options().write(true).open(path).unwrap().write_all(both.as_bytes()).unwrap()
     });
     let config = authority.leaf("localhost", Validity::Now).config(&VERSIONS, Some(&clients));
-    let (url, server) = serve_tungstenite(Arc::new(config), echo);
+    let (url, server) = serve_websocket(Arc::new(config), TlsWebSocket::echo);
     let tls = tls.ca_certs_pem(&authority.pem).client_cert(&path, &path);
     let (result, _) = open(options(tls).open_timeout(Duration::from_secs(5)), &url);
     result.unwrap().close().unwrap();
@@ -150,7 +151,7 @@ fn a_file_that_never_ends_or_is_too_large_is_refused_by_name(tls: TlsOptions) {
     }
     // In a directory it is one of those that are passed over.
     fs::write(files.join("ca.pem"), &authority.pem).unwrap();
-    let (url, server) = serve_tungstenite(authority.server("localhost"), echo);
+    let (url, server) = serve_websocket(authority.server("localhost"), TlsWebSocket::echo);
     options(tls.ca_certs_dir(&files)).connect(&url).unwrap().close().unwrap();
     server.join().unwrap().unwrap();
     fs::remove_dir_all(files).unwrap();

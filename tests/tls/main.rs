@@ -11,8 +11,12 @@ mod files;
 mod identity;
 mod negotiation;
 mod sessions;
+#[path = "../support/mod.rs"]
+mod support;
 #[path = "../support/tls_peer.rs"]
 mod tls_peer;
+#[path = "../support/tls_websocket.rs"]
+mod tls_websocket;
 mod trust;
 
 use std::env;
@@ -25,7 +29,8 @@ use std::time::Duration;
 use rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use websocket_sync::{ConnectOptions, Error, TlsBackend, TlsErrorKind, TlsOptions, WebSocket};
 
-use tls_peer::{Authority, Peer, accept};
+use tls_peer::{Authority, accept};
+use tls_websocket::TlsWebSocket;
 
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
@@ -68,29 +73,20 @@ pub(crate) fn serve<T: Send + 'static>(serve: impl FnOnce(TcpStream) -> T + Send
     (url, server)
 }
 
-/// A server of another making. Says how the TLS handshake went.
-pub(crate) fn serve_tungstenite(
+/// A server whose TLS and WebSocket are not this crate's. Says how the TLS handshake went.
+pub(crate) fn serve_websocket(
     config: Arc<ServerConfig>,
-    session: impl FnOnce(tungstenite::WebSocket<Peer<TcpStream>>) + Send + 'static,
+    session: impl FnOnce(TlsWebSocket<TcpStream>) + Send + 'static,
 ) -> (String, JoinHandle<Result<Seen, String>>) {
     serve(move |socket| {
         let tls = accept(config, socket).map_err(|error| error.to_string())?;
         let seen = Seen::of(&tls.conn);
         // A client that is not satisfied with the server says nothing more.
-        if let Ok(ws) = tungstenite::accept(tls) {
+        if let Ok(ws) = TlsWebSocket::accept(tls) {
             session(ws);
         }
         Ok(seen)
     })
-}
-
-/// Sends back what it gets until that ends.
-pub(crate) fn echo(mut ws: tungstenite::WebSocket<Peer<TcpStream>>) {
-    while let Ok(message) = ws.read() {
-        if message.is_text() || message.is_binary() {
-            ws.send(message).unwrap();
-        }
-    }
 }
 
 /// Localhost is 127.0.0.1 only, so that no attempt goes astray.
@@ -105,7 +101,7 @@ pub(crate) fn trusting(tls: &TlsOptions, authority: &Authority) -> ConnectOption
 
 /// A server with this configuration that echoes, and what a client with these options comes to with it.
 pub(crate) fn meet(config: ServerConfig, tls: TlsOptions) -> (websocket_sync::Result<WebSocket>, Result<Seen, String>) {
-    let (url, server) = serve_tungstenite(Arc::new(config), echo);
+    let (url, server) = serve_websocket(Arc::new(config), TlsWebSocket::echo);
     let result = options(tls).connect(&url).and_then(|mut ws| {
         ws.send_text("both ways")?;
         assert_eq!(ws.recv()?.as_bytes(), b"both ways");

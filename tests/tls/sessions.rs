@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use websocket_sync::{CloseCause, Error, Message, MessageRef, Phase, SystemRoots, TlsOptions, WebSocket};
 
 use crate::tls_peer::{Authority, VERSIONS, Validity, send_close_notify};
-use crate::{LONG, echo, options, serve, serve_tungstenite, trusting};
+use crate::tls_websocket::TlsWebSocket;
+use crate::{LONG, options, serve, serve_websocket, trusting};
 
 on_each_backend! {
     messages_come_back_over_tls_1_2_and_1_3
@@ -27,7 +28,7 @@ fn messages_come_back_over_tls_1_2_and_1_3(tls: TlsOptions) {
     let authority = Authority::new();
     let leaf = authority.leaf("localhost", Validity::Now);
     for version in VERSIONS {
-        let (url, server) = serve_tungstenite(leaf.server(version), echo);
+        let (url, server) = serve_websocket(leaf.server(version), TlsWebSocket::echo);
         let mut ws = trusting(&tls, &authority).connect(&url).unwrap();
         assert!(ws.is_ssl());
         for size in [0, 1, 125, 126, 4096, 16_384, 65_536, 1 << 20] {
@@ -77,7 +78,7 @@ fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps(tls: TlsO
     ];
     for version in VERSIONS {
         for (leaf, trusted, hint) in &cases {
-            let (url, server) = serve_tungstenite(leaf.server(version), echo);
+            let (url, server) = serve_websocket(leaf.server(version), TlsWebSocket::echo);
             let error = trusting(&tls, trusted).connect(&url).unwrap_err();
             assert_eq!(error.to_string(), format!("TLS with \"localhost\" failed: {hint}"));
             assert!(matches!(error, Error::Tls(_)) && error.source().is_some() && !error.is_retryable());
@@ -89,24 +90,24 @@ fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps(tls: TlsO
 fn a_trusted_authority_does_not_make_a_wrong_name_right_and_the_system_trusts_no_stranger(tls: TlsOptions) {
     let authority = Authority::new();
     for tls in [tls.clone(), tls.clone().system_roots(SystemRoots::Excluded)] {
-        let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
+        let (url, _server) = serve_websocket(authority.server("localhost"), TlsWebSocket::echo);
         assert!(matches!(options(tls).connect(&url), Err(Error::Tls(_))));
     }
     let strict = tls.ca_certs_pem(&authority.pem).system_roots(SystemRoots::Excluded);
-    let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
+    let (url, _server) = serve_websocket(authority.server("localhost"), TlsWebSocket::echo);
     let right = options(strict.clone()).connect(&url).unwrap();
     right.close().unwrap();
-    let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
+    let (url, _server) = serve_websocket(authority.server("localhost"), TlsWebSocket::echo);
     assert!(matches!(options(strict.server_hostname("other.example")).connect(&url), Err(Error::Tls(_))));
 }
 
 fn each_connection_is_verified_anew(tls: TlsOptions) {
     let (authority, other) = (Authority::new(), Authority::new());
     let options = trusting(&tls, &authority);
-    let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
+    let (url, _server) = serve_websocket(authority.server("localhost"), TlsWebSocket::echo);
     let mut ws = options.connect(&url).unwrap();
     ws.close().unwrap();
-    let (url, _server) = serve_tungstenite(other.server("localhost"), echo);
+    let (url, _server) = serve_websocket(other.server("localhost"), TlsWebSocket::echo);
     assert!(matches!(ws.connect(&url), Err(Error::Tls(_))));
     assert!(!ws.connected());
 }
@@ -126,10 +127,10 @@ fn silence_instead_of_a_handshake_ends_at_the_deadline(tls: TlsOptions) {
 fn an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify(tls: TlsOptions) {
     for close_notify in [true, false] {
         let authority = Authority::new();
-        let (url, _server) = serve_tungstenite(authority.server("localhost"), move |mut ws| {
-            ws.send("whole".into()).unwrap();
+        let (url, _server) = serve_websocket(authority.server("localhost"), move |mut ws| {
+            ws.send_text("whole");
             if close_notify {
-                send_close_notify(ws.get_mut());
+                send_close_notify(ws.tls());
             }
         });
         let mut ws = trusting(&tls, &authority).connect(&url).unwrap();
@@ -143,14 +144,14 @@ fn both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes(t
     const MESSAGES: usize = 64;
     const SIZE: usize = 1 << 20;
     let authority = Authority::new();
-    let (url, server) = serve_tungstenite(authority.server("localhost"), |mut ws| {
+    let (url, server) = serve_websocket(authority.server("localhost"), |mut ws| {
         for _ in 0..MESSAGES {
-            ws.send(vec![7; SIZE].into()).unwrap();
+            ws.send_binary(&[7; SIZE]);
         }
         for _ in 0..MESSAGES {
-            assert_eq!(ws.read().unwrap().len(), SIZE);
+            assert_eq!(ws.message().unwrap().1.len(), SIZE);
         }
-        while ws.read().is_ok() {}
+        assert_eq!(ws.message(), None);
     });
     let mut ws = trusting(&tls, &authority).connect(&url).unwrap();
     let sender = ws.sender();
@@ -169,7 +170,7 @@ fn both_directions_are_full_at_once_against_a_server_that_blocks_on_its_writes(t
 
 fn an_idle_connection_that_had_small_messages_holds_little_memory(tls: TlsOptions) {
     let authority = Authority::new();
-    let (url, _server) = serve_tungstenite(authority.server("localhost"), echo);
+    let (url, _server) = serve_websocket(authority.server("localhost"), TlsWebSocket::echo);
     let mut ws: WebSocket = trusting(&tls, &authority).connect(&url).unwrap();
     for i in 0..1000 {
         ws.send_text(&format!("message {i}")).unwrap();
@@ -182,8 +183,8 @@ fn an_idle_connection_that_had_small_messages_holds_little_memory(tls: TlsOption
 /// Each asks for an answer (RFC 8446, section 4.6.3); answers that nobody reads must not pile up.
 fn a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left(tls: TlsOptions) {
     let authority = Authority::new();
-    let (url, server) = serve_tungstenite(authority.server("localhost"), |mut ws| {
-        let tls = ws.get_mut();
+    let (url, server) = serve_websocket(authority.server("localhost"), |mut ws| {
+        let tls = ws.tls();
         for _ in 0..1_000_000 {
             if tls.conn.refresh_traffic_keys().is_err() || tls.flush().is_err() {
                 return;

@@ -12,6 +12,7 @@ use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Na
 use websocket_sync::{Error, SystemRoots, TlsErrorKind, TlsOptions};
 
 use crate::tls_peer::{Authority, Leaf, VERSIONS, Validity, accept, self_signed};
+use crate::tls_websocket::TlsWebSocket;
 use crate::{PART, again_with, directory, kind, meet, module, options, refused};
 
 on_each_backend! {
@@ -163,8 +164,8 @@ fn a_server_that_changes_its_key_between_two_connections_is_refused(tls: TlsOpti
             let mut config = leaf.config(TLS13, None);
             config.session_storage = sessions.clone();
             let Ok(tls) = accept(Arc::new(config), listener.accept().unwrap().0) else { continue };
-            if let Ok(ws) = tungstenite::accept(tls) {
-                crate::echo(ws);
+            if let Ok(ws) = TlsWebSocket::accept(tls) {
+                ws.echo();
             }
         }
     });

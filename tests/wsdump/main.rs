@@ -17,3 +17,5 @@ mod support;
 mod tls;
 #[path = "../support/tls_peer.rs"]
 mod tls_peer;
+#[path = "../support/tls_websocket.rs"]
+mod tls_websocket;

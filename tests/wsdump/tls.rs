@@ -11,6 +11,7 @@ use rustls::version::{TLS12, TLS13};
 
 use crate::shell::{Said, wsdump};
 use crate::tls_peer::{Authority, Validity, accept};
+use crate::tls_websocket::TlsWebSocket;
 
 /// The certificate that a client showed, or why there was no session.
 type Met = Result<Option<Vec<u8>>, String>;
@@ -24,9 +25,9 @@ fn serve(config: ServerConfig) -> (u16, JoinHandle<Met>) {
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let tls = accept(Arc::new(config), socket).map_err(|error| error.to_string())?;
         let certificate = tls.conn.peer_certificates().map(|chain| chain[0].to_vec());
-        let mut ws = tungstenite::accept(tls).map_err(|error| error.to_string())?;
-        ws.send("hello".into()).map_err(|error| error.to_string())?;
-        while ws.read().is_ok() {}
+        let mut ws = TlsWebSocket::accept(tls).map_err(|error| error.to_string())?;
+        ws.send_text("hello");
+        while ws.message().is_some() {}
         Ok(certificate)
     });
     (port, server)

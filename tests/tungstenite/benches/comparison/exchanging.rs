@@ -5,10 +5,10 @@ use std::io::Write;
 
 use tungstenite::{Bytes, Message};
 use websocket_sync::protocol::{Frame, Opcode, Role};
+use websocket_sync_tungstenite::clock::cost_of;
+use websocket_sync_tungstenite::rounds::{Clock, Contenders, Outcome, compare};
 
 use crate::clients::{self, FLOOR, Floor, OURS, THEIRS};
-use crate::clock::cost_of;
-use crate::rounds::{Clock, Contenders, Outcome, compare};
 use crate::server::{Server, Speech};
 use crate::stage::Stage;
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use websocket_sync::protocol::{Frame, Opcode, Role};
 use websocket_sync::{Message, MessageRef};
+use websocket_sync_tungstenite::clock::{Cost, cost_of};
+use websocket_sync_tungstenite::rounds::{Clock, Contenders, Outcome, compare};
 
 use crate::clients::{self, FLOOR, Floor, OURS, Ours, THEIRS, Theirs};
-use crate::clock::{Cost, cost_of};
-use crate::rounds::{Clock, Contenders, Outcome, compare};
 use crate::server::{Server, Speech};
 use crate::stage::Stage;
 

@@ -2,8 +2,8 @@
 //! the machine.
 //!
 //! ```text
-//! cargo bench --bench instructions            # all of it
-//! cargo bench --bench instructions -- read    # what has "read" in its name
+//! cargo bench -p websocket-sync-tungstenite --bench instructions          # all of it
+//! cargo bench -p websocket-sync-tungstenite --bench instructions -- read  # what has "read" in its name
 //! ```
 //!
 //! It runs itself under valgrind's callgrind, with few messages and with many; the difference is what the messages took.

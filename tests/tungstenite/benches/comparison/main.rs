@@ -1,9 +1,9 @@
 //! This crate's client beside tungstenite's: the same work, the same server, one run, in turns.
 //!
 //! ```text
-//! cargo bench                      # all of it
-//! cargo bench -- recv              # what has "recv" in its name
-//! cargo bench -- --quick           # shorter: enough to see that it works
+//! cargo bench -p websocket-sync-tungstenite --bench comparison             # all of it
+//! cargo bench -p websocket-sync-tungstenite --bench comparison -- recv     # what has "recv" in its name
+//! cargo bench -p websocket-sync-tungstenite --bench comparison -- --quick  # shorter: enough to see that it works
 //! ```
 //!
 //! A line says what a message costs each of the two, and the ratio: the median of the ratios of the single rounds,
@@ -16,11 +16,9 @@
 
 mod authority;
 mod clients;
-mod clock;
 mod cores;
 mod exchanging;
 mod receiving;
-mod rounds;
 mod sending;
 mod server;
 mod stage;
@@ -29,11 +27,12 @@ mod system_calls;
 use std::env;
 use std::process::ExitCode;
 
+use websocket_sync_tungstenite::rounds::{Clock, Outcome, Plan};
+
 use crate::cores::{Cores, stay_on};
 use crate::exchanging::{connections, echo};
 use crate::receiving::Receive::{Borrowed, Owned};
 use crate::receiving::{binary, bursts, fragments, greek, singles, text};
-use crate::rounds::{Clock, Outcome, Plan};
 use crate::sending::{batched, large, one_by_one};
 use crate::server::Speech::Plain;
 use crate::stage::Stage;

@@ -6,39 +6,43 @@ use crate::clock::Cost;
 
 /// How much work is done.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) rounds: usize,
+pub struct Plan {
+    /// How many rounds count.
+    pub rounds: usize,
     /// The number of messages of a full round is divided by this.
-    pub(crate) divisor: usize,
+    pub divisor: usize,
 }
 
 impl Plan {
-    pub(crate) const FULL: Self = Self { rounds: 31, divisor: 1 };
+    /// What figures are taken from.
+    pub const FULL: Self = Self { rounds: 31, divisor: 1 };
     /// Enough to see that it works, and the larger part of what went wrong.
-    pub(crate) const QUICK: Self = Self { rounds: 3, divisor: 8 };
+    pub const QUICK: Self = Self { rounds: 3, divisor: 8 };
 
     /// How many messages a round has, when a full one has so many.
-    pub(crate) fn messages(self, full: usize) -> usize {
+    pub fn messages(self, full: usize) -> usize {
         (full / self.divisor).max(1)
     }
 }
 
 /// Does one round of the work.
-pub(crate) type Contender<'a> = Box<dyn FnMut() -> Cost + 'a>;
+pub type Contender<'a> = Box<dyn FnMut() -> Cost + 'a>;
 
 /// Those who do the same work.
-pub(crate) struct Contenders<'a> {
-    pub(crate) ours: Contender<'a>,
-    pub(crate) theirs: Contender<'a>,
+pub struct Contenders<'a> {
+    /// Whose cost is divided by that of the other.
+    pub ours: Contender<'a>,
+    /// The other.
+    pub theirs: Contender<'a>,
     /// No WebSocket at all: the system calls, and a look at the headers.
-    pub(crate) floor: Option<Contender<'a>>,
+    pub floor: Option<Contender<'a>>,
     /// How many messages a round has.
-    pub(crate) messages: usize,
+    pub messages: usize,
 }
 
 /// Which cost counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Clock {
+pub enum Clock {
     /// That of the client's thread.
     Cpu,
     /// What the user waits.
@@ -47,20 +51,21 @@ pub(crate) enum Clock {
 
 /// What the rounds came to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Outcome {
-    /// The medians, for one message, in nanoseconds.
-    pub(crate) ours: f64,
-    pub(crate) theirs: f64,
+pub struct Outcome {
+    /// The median, for one message, in nanoseconds.
+    pub ours: f64,
+    /// The same of the other.
+    pub theirs: f64,
     /// The ratio of each pair of rounds: the quartiles.
-    pub(crate) ratio: [f64; 3],
+    pub ratio: [f64; 3],
     /// The floor's ratio to theirs.
-    pub(crate) floor: Option<f64>,
+    pub floor: Option<f64>,
     /// The ratio by the other clock.
-    pub(crate) other: f64,
+    pub other: f64,
 }
 
 /// Lets the contenders work in turn, round after round: what disturbs the machine disturbs them all.
-pub(crate) fn compare(mut contenders: Contenders<'_>, plan: Plan, clock: Clock) -> Outcome {
+pub fn compare(mut contenders: Contenders<'_>, plan: Plan, clock: Clock) -> Outcome {
     let mut rounds = Vec::new();
     for round in 0..=plan.rounds {
         let costs = Round {

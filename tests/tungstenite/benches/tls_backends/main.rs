@@ -1,8 +1,8 @@
 //! The TLS backends beside each other: the same records from the same server, one run, in turns.
 //!
 //! ```text
-//! cargo bench --bench tls_backends --features rustls             # all of it
-//! cargo bench --bench tls_backends --features rustls -- --quick  # shorter: enough to see that it works
+//! cargo bench -p websocket-sync-tungstenite --features rustls --bench tls_backends             # all of it
+//! cargo bench -p websocket-sync-tungstenite --features rustls --bench tls_backends -- --quick  # enough to see that it works
 //! ```
 //!
 //! A line says what a message costs with rustls and with native-tls, and the ratio: the median of the ratios of the single
@@ -11,14 +11,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a bench that fails may as well panic")]
 
-#[allow(dead_code, reason = "shared with the comparison")]
-#[path = "../comparison/clock.rs"]
-mod clock;
-#[allow(dead_code, reason = "shared with the comparison")]
-#[path = "../comparison/rounds.rs"]
-mod rounds;
 mod server;
-#[path = "../../tests/support/tls_peer.rs"]
+#[path = "../../../support/tls_peer.rs"]
 mod tls_peer;
 
 use std::env;
@@ -26,9 +20,9 @@ use std::hint::black_box;
 use std::net::TcpStream;
 
 use websocket_sync::{ConnectOptions, TlsBackend, TlsOptions, WebSocket};
+use websocket_sync_tungstenite::clock::{Cost, cost_of};
+use websocket_sync_tungstenite::rounds::{Clock, Contender, Contenders, Plan, compare};
 
-use crate::clock::{Cost, cost_of};
-use crate::rounds::{Clock, Contender, Contenders, Plan, compare};
 use crate::server::{Order, Server};
 
 /// What the project wants the first ratio to be.

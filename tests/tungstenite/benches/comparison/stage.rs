@@ -1,9 +1,9 @@
 //! What all workloads of a run have in common.
 
 use native_tls::TlsAcceptor;
+use websocket_sync_tungstenite::rounds::Plan;
 
 use crate::cores::Cores;
-use crate::rounds::Plan;
 use crate::server::Speech;
 
 pub(crate) struct Stage {

@@ -4,10 +4,10 @@ use std::io::Write;
 
 use tungstenite::{Bytes, Message};
 use websocket_sync::protocol::{Frame, Opcode, Role};
+use websocket_sync_tungstenite::clock::{Cost, cost_of};
+use websocket_sync_tungstenite::rounds::{Clock, Contenders, Outcome, compare};
 
 use crate::clients::{self, FLOOR, Floor, OURS, THEIRS};
-use crate::clock::{Cost, cost_of};
-use crate::rounds::{Clock, Contenders, Outcome, compare};
 use crate::server::{Server, Speech};
 use crate::stage::Stage;
 

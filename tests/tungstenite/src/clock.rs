@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 /// What was spent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Cost {
+pub struct Cost {
     /// On the processor, by this thread alone. Where that cannot be told, the same as `wall`.
-    pub(crate) cpu: Duration,
+    pub cpu: Duration,
     /// On the clock on the wall, waiting included.
-    pub(crate) wall: Duration,
+    pub wall: Duration,
 }
 
 impl Sum for Cost {
@@ -19,7 +19,7 @@ impl Sum for Cost {
 }
 
 /// Does the work and says what it cost the calling thread.
-pub(crate) fn cost_of(work: impl FnOnce()) -> Cost {
+pub fn cost_of(work: impl FnOnce()) -> Cost {
     let (cpu, wall) = (cpu_time(), Instant::now());
     work();
     let wall = wall.elapsed();

@@ -1,8 +1,8 @@
 //! Our client with tungstenite's server and the other way round: the questions and answers of `tests/interop`, in process.
 
-#[path = "interop/answer.rs"]
+#[path = "../../interop/answer.rs"]
 mod answer;
-#[path = "interop/list.rs"]
+#[path = "../../interop/list.rs"]
 mod list;
 
 use std::net::{TcpListener, TcpStream};

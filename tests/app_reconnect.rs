@@ -70,17 +70,19 @@ fn accepting(bytes: Vec<u8>) -> (String, Arc<AtomicUsize>) {
 #[test]
 fn the_documented_predicate_decides_as_the_default_does() {
     let closing = |code: u16| accepting(frame(0x88, code.to_be_bytes()));
-    let ends: [fn() -> (String, Arc<AtomicUsize>); 6] = [
-        || answering("HTTP/1.1 520 Reason\r\nContent-Length: 0\r\n\r\n"),
-        || answering("HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n"),
-        || answering("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"),
-        || answering("220 mail.example ESMTP\r\n\r\n"),
-        || accepting(frame(0x88, "")),
-        || accepting(frame(0x83, "")),
+    let servers = [
+        answering("HTTP/1.1 520 Reason\r\nContent-Length: 0\r\n\r\n"),
+        answering("HTTP/1.1 418 Teapot\r\nContent-Length: 0\r\n\r\n"),
+        answering("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"),
+        answering("220 mail.example ESMTP\r\n\r\n"),
+        accepting(frame(0x88, "")),
+        accepting(frame(0x83, "")),
+        closing(1000),
+        closing(1008),
+        closing(4000),
     ];
-    let servers = ends.into_iter().map(|end| end()).chain([1000, 1008, 4000].map(closing));
     bounded(20, move || {
-        for (number, (url, attempts)) in servers.enumerate() {
+        for (number, (url, attempts)) in servers.into_iter().enumerate() {
             for reconnect in [quickly(), quickly().retry_if(|_, default| default)] {
                 drop(WebSocketApp::new(&url).reconnect(reconnect.max_attempts(3)).run_forever());
                 assert_eq!(attempts.swap(0, Ordering::Relaxed), 3, "{number}");

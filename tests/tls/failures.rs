@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 
-use websocket_sync::{Error, HandshakeError, Phase, TlsErrorKind, TlsOptions};
+use websocket_sync::{Error, HandshakeError, Phase, Retry, TlsErrorKind, TlsOptions};
 
 use crate::tls_peer::{Authority, VERSIONS, Validity, accept, send_close_notify};
 use crate::tls_websocket::TlsWebSocket;
@@ -185,9 +185,13 @@ impl Told {
         if outcome != expected {
             self.0.push(format!("{name}: {outcome:?} and not {expected:?}: {error:?}"));
         }
-        // What was lost may work again.
-        if error.is_retryable() != (outcome == Outcome::Lost) {
-            self.0.push(format!("{name}: worth another attempt is {}", error.is_retryable()));
+        // What was lost may work again, and so may a gateway in trouble.
+        let retry = match outcome {
+            Outcome::Lost | Outcome::Tls(TlsErrorKind::NotTls | TlsErrorKind::Alert(80)) => Retry::Soon,
+            Outcome::Tls(_) => Retry::Slowly,
+        };
+        if error.retry() != retry {
+            self.0.push(format!("{name}: tried again {:?} and not {retry:?}", error.retry()));
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use rustls::SupportedProtocolVersion;
-use websocket_sync::{TlsErrorKind, TlsOptions};
+use websocket_sync::{Retry, TlsErrorKind, TlsOptions};
 
 use crate::tls_peer::{Authority, Leaf, VERSIONS, Validity};
 use crate::{directory, kind, meet, module, refused};
@@ -82,7 +82,7 @@ fn a_client_without_a_certificate_is_told_that_one_is_wanted(tls: TlsOptions) {
     let cast = Cast::new();
     for version in VERSIONS {
         let (result, seen) = meet(cast.server(version), cast.trusting(&tls));
-        assert!(!result.as_ref().unwrap_err().is_retryable());
+        assert_eq!(result.as_ref().unwrap_err().retry(), Retry::Slowly);
         assert_eq!(kind(result), TlsErrorKind::Alert(116));
         seen.unwrap_err();
     }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use websocket_sync::{CloseCause, Error, Message, MessageRef, Phase, SystemRoots, TlsOptions, WebSocket};
+use websocket_sync::{CloseCause, Error, Message, MessageRef, Phase, Retry, SystemRoots, TlsOptions, WebSocket};
 
 use crate::tls_peer::{Authority, VERSIONS, Validity, send_close_notify};
 use crate::tls_websocket::TlsWebSocket;
@@ -81,7 +81,7 @@ fn servers_that_cannot_be_trusted_are_refused_with_an_error_that_helps(tls: TlsO
             let (url, server) = serve_websocket(leaf.server(version), TlsWebSocket::echo);
             let error = trusting(&tls, trusted).connect(&url).unwrap_err();
             assert_eq!(error.to_string(), format!("TLS with \"localhost\" failed: {hint}"));
-            assert!(matches!(error, Error::Tls(_)) && error.source().is_some() && !error.is_retryable());
+            assert!(matches!(error, Error::Tls(_)) && error.source().is_some() && error.retry() == Retry::Slowly);
             server.join().unwrap().unwrap_err();
         }
     }

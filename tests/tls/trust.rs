@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread;
 
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, NameConstraints};
-use websocket_sync::{Error, SystemRoots, TlsErrorKind, TlsOptions};
+use websocket_sync::{Error, Retry, SystemRoots, TlsErrorKind, TlsOptions};
 
 use crate::tls_peer::{Authority, Leaf, VERSIONS, Validity, accept, self_signed};
 use crate::tls_websocket::TlsWebSocket;
@@ -67,7 +67,7 @@ fn each_kind_of_bad_certificate_has_a_name(tls: TlsOptions) {
         for (leaf, expected) in &cases {
             let (result, seen) = meet(leaf.config(&[version], None), tls.clone().ca_certs_pem(&authority.pem));
             let Err(error) = result else { panic!("{expected:?}") };
-            assert!(!error.is_retryable());
+            assert_eq!(error.retry(), Retry::Slowly);
             assert_eq!(error.to_string(), format!("TLS with \"localhost\" failed: {expected}"));
             assert_eq!(kind(Err(error)), *expected);
             seen.unwrap_err();

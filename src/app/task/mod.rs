@@ -202,7 +202,7 @@ impl<'env> AppTask<'env> {
         if let TaskPhase::Opening(opening) = &self.phase {
             return opening.sources();
         }
-        self.ws().and_then(WebSocket::source).into_iter().collect()
+        self.ws().and_then(WebSocket::source).map_or_else(Vec::new, |source| vec![source])
     }
 
     /// The socket of the connection, if there is one and it has one: to wait for to be readable and to be writable. It is another one after

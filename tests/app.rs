@@ -497,34 +497,6 @@ fn sending_needs_a_connection() {
 }
 
 #[test]
-fn an_outbox_keeps_what_cannot_be_sent_and_hands_it_back() {
-    bounded(10, || {
-        let (url, peer) = accepting(|mut peer| {
-            let heard = [peer.frame(), peer.frame()];
-            peer.say(frame(0x88, b"\x03\xe8"));
-            heard
-        });
-        let app = WebSocketApp::new(url).outbox(2).on_open(|app| {
-            assert!(app.send_text("first")? > 0);
-            for message in app.take_unsent() {
-                app.send(message.as_bytes(), message.kind().into())?;
-                assert_eq!(message, Message::from("early"));
-            }
-            Ok(())
-        });
-        let handle = app.handle();
-        assert_eq!(handle.send_text("lost").unwrap(), 0);
-        assert_eq!(handle.send_binary(b"too").unwrap(), 0);
-        assert_eq!(*app_error(&handle.send_text("full").unwrap_err()), AppError::OutboxFull { capacity: 2 });
-        assert_eq!(handle.take_unsent(), [Message::from("lost"), Message::from(&b"too"[..])]);
-        handle.send_text("early").unwrap();
-        { app }.run_forever().unwrap();
-        assert_eq!(peer.join(), [(0x81, b"first".to_vec()), (0x81, b"early".to_vec())]);
-        assert_eq!(handle.take_unsent(), []);
-    });
-}
-
-#[test]
 fn what_passes_is_counted() {
     bounded(10, || {
         let (url, peer) = accepting(|mut peer| {

@@ -219,25 +219,34 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
-    /// Keeps up to so many messages that [`Handle::send_text`] and [`Handle::send_binary`] are given while there is no connection.
-    /// They are never sent by themselves: [`Handle::take_unsent`] hands them back.
+    /// Keeps up to so many messages that [`Handle::send_text`] and [`Handle::send_binary`] are given while there is no connection, in
+    /// their order, and up to so many [bytes](Self::outbox_bytes). They are not sent by themselves, since what is old may be wrong by
+    /// then: [`Handle::send_unsent`] sends them, [`Handle::take_unsent`] hands them back.
+    ///
+    /// What other threads send while `on_open` or `on_reconnect` runs is put behind them, and leaves when the callback has returned: so
+    /// a login comes first, and nothing overtakes what was to be sent before it.
     ///
     /// Default: none; sending fails while there is no connection.
     ///
     /// ```no_run
-    /// use websocket_sync::{Message, Reconnect, WebSocketApp};
+    /// use websocket_sync::{Reconnect, WebSocketApp};
     ///
     /// let app = WebSocketApp::new("wss://feed.example/").reconnect(Reconnect::backoff()).outbox(100).on_open(|app| {
     ///     app.send_text("log in")?;
-    ///     for message in app.take_unsent() {
-    ///         app.send(message.as_bytes(), message.kind().into())?;
-    ///     }
-    ///     Ok(())
+    ///     app.send_unsent()
     /// });
     /// # let _: WebSocketApp<'_> = app;
     /// ```
     pub fn outbox(self, capacity: usize) -> Self {
         self.handle.shared().outbox(|outbox| outbox.set_capacity(capacity));
+        self
+    }
+
+    /// How many bytes there may be in the messages of the [outbox](Self::outbox).
+    ///
+    /// Default: 16 MiB.
+    pub fn outbox_bytes(self, most: usize) -> Self {
+        self.handle.shared().outbox(|outbox| outbox.set_max_bytes(most));
         self
     }
 

@@ -46,7 +46,8 @@ impl Overflow {
 /// What waits to be called back.
 #[derive(Debug)]
 enum QueuedEvent {
-    Opened(Opened),
+    /// And its number.
+    Opened(Opened, u64),
     Data(Data),
     Failed(Arc<Error>),
     Closed(Closed),
@@ -100,7 +101,7 @@ impl Queue {
     pub(super) fn drain(&self, shared: &Shared<Sender>, audience: &mut impl Audience) {
         while let Some(event) = self.next() {
             match event {
-                QueuedEvent::Opened(opened) => audience.opened(opened),
+                QueuedEvent::Opened(opened, number) => audience.opened(opened, number),
                 QueuedEvent::Data(_) if shared.is_stopping() => {}
                 // Whoever calls back on the spot has nothing to complain of.
                 QueuedEvent::Data(data) => drop(audience.received(data.as_received())),
@@ -208,7 +209,7 @@ impl Lane {
     fn taken(&mut self, event: &QueuedEvent) {
         match event {
             QueuedEvent::Data(data) => *self.count_mut(data) -= 1,
-            QueuedEvent::Opened(_) | QueuedEvent::Failed(_) | QueuedEvent::Closed(_) => {}
+            QueuedEvent::Opened(..) | QueuedEvent::Failed(_) | QueuedEvent::Closed(_) => {}
         }
     }
 
@@ -238,8 +239,8 @@ impl Audience for Entrance<'_> {
         self.push_data(Data::Message(message.to_owned()))
     }
 
-    fn opened(&mut self, opened: Opened) {
-        self.push(QueuedEvent::Opened(opened));
+    fn opened(&mut self, opened: Opened, number: u64) {
+        self.push(QueuedEvent::Opened(opened, number));
     }
 
     fn received(&mut self, received: Received<'_>) -> Result<()> {

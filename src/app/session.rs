@@ -93,12 +93,11 @@ impl<'a, A: Audience> Session<'a, A> {
         // Its end is for the keepalive to find out.
         ws.set_recv_timeout(None)?;
         let now = now();
-        if !self.handle.shared().opened(ws.sender(), self.pings.start(now), ws.response().cloned()) {
-            return Err(cancelled());
-        }
+        let number = self.handle.shared().opened(ws.sender(), self.pings.start(now), ws.response().cloned());
+        let Some(number) = number else { return Err(cancelled()) };
         log::info!("connected");
         let opened = self.life.opened(now);
-        self.audience.opened(opened);
+        self.audience.opened(opened, number);
         Ok(())
     }
 
@@ -138,6 +137,11 @@ impl<'a, A: Audience> Session<'a, A> {
             Some(Err(error)) => Err(error),
             Some(Ok(_)) | None => Ok(ControlFlow::Continue(())),
         }
+    }
+
+    /// Something has failed that does not end the connection.
+    pub(super) fn failed(&mut self, error: Error) {
+        self.audience.failed(Arc::new(error));
     }
 
     /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.

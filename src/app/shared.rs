@@ -3,9 +3,12 @@
 //! One lock, held for a few instructions and never across a wait for the network or a callback. What is connected is known only
 //! by what can be done to it, a [`Link`], so that all of this can be tried out without a network.
 
+mod sending;
+
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
+use self::sending::OpenCallback;
 use super::closed::Closed;
 use super::error::{duplicate, duplicate_error};
 use super::keepalive::{Due, Keepalive};
@@ -14,6 +17,7 @@ use super::statistics::{Latencies, Statistics};
 use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Error, Result};
+use crate::message::MessageRef;
 use crate::websocket::{ActivitySnapshot, CloseCode, Response};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
@@ -28,6 +32,14 @@ pub(super) trait Link: Clone {
     fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()>;
     /// What has come in.
     fn activity(&self) -> ActivitySnapshot;
+    /// Whether something lies in the socket that has not been read. Does not wait.
+    fn has_arrived(&self) -> bool;
+    /// Sends a message. Waits as long as it takes, within the send timeout, but not in an event loop.
+    fn send(&self, message: MessageRef<'_>) -> Result<()>;
+    /// How long a send may wait for its turn.
+    fn send_timeout(&self) -> Duration;
+    /// Whether it belongs to an event loop, so that nobody waits.
+    fn is_in_event_loop(&self) -> bool;
 }
 
 /// How the run was asked to end.
@@ -118,6 +130,7 @@ struct OpenLink<L> {
     link: L,
     /// Tells it from the others of this app.
     number: u64,
+    on_open: OpenCallback,
     keepalive: Option<Keepalive>,
     response: Option<Arc<Response>>,
 }
@@ -179,30 +192,33 @@ impl<L: Link> Shared<L> {
         state.run = Run::After;
         state.outcome = Some(outcome);
         state.connection = None;
+        state.outbox.hold();
         state.request = None;
         state.cancellation = Cancellation::new();
         self.is_stopping.store(false, Ordering::Relaxed);
         self.changed.notify_all();
     }
 
-    /// A connection is open. Not so if the end of the run was asked for in the meantime.
-    pub(super) fn opened(&self, link: L, keepalive: Option<Keepalive>, response: Option<Response>) -> bool {
+    /// A connection is open; its number. Not so if the end of the run was asked for in the meantime.
+    pub(super) fn opened(&self, link: L, keepalive: Option<Keepalive>, response: Option<Response>) -> Option<u64> {
         let mut state = self.state();
         if state.request.is_some() {
-            return false;
+            return None;
         }
         state.connects += 1;
         state.is_healthy = false;
         let number = state.connects;
-        state.connection = Some(OpenLink { link, number, keepalive, response: response.map(Arc::new) });
+        let (on_open, response) = (OpenCallback::Due, response.map(Arc::new));
+        state.connection = Some(OpenLink { link, number, on_open, keepalive, response });
         self.changed.notify_all();
-        true
+        Some(number)
     }
 
     /// The connection is over. Says whether the application had called it healthy.
     pub(super) fn lost(&self, info: &CloseInfo) -> bool {
         let mut state = self.state();
         state.connection = None;
+        state.outbox.hold();
         state.last_close = Some(info.clone());
         self.changed.notify_all();
         std::mem::take(&mut state.is_healthy)
@@ -252,10 +268,9 @@ impl<L: Link> Shared<L> {
             state = match open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, vitals)) {
                 Due::Wait(until) => self.wait(state, until.map(|until| until.saturating_duration_since(now))),
                 Due::Dead => {
-                    open.keepalive = None;
-                    let link = open.link.clone();
+                    let (link, number) = (open.link.clone(), open.number);
                     drop(state);
-                    link.give_up();
+                    self.give_up_unless_heard(&link, number);
                     self.state()
                 }
                 Due::Ping(ping) => {
@@ -278,6 +293,21 @@ impl<L: Link> Shared<L> {
         }
     }
 
+    /// Ends the connection of a peer that seems to be dead, unless its answer lies in the socket: the process may have been stopped, and
+    /// the reader not have come to it yet. Whether it has ended.
+    fn give_up_unless_heard(&self, link: &L, number: u64) -> bool {
+        let has_arrived = link.has_arrived();
+        let mut state = self.state();
+        let Some(open) = state.open(number) else { return false };
+        if has_arrived && open.keepalive.as_mut().is_some_and(|keepalive| keepalive.extend(sync::now())) {
+            return false;
+        }
+        open.keepalive = None;
+        drop(state);
+        link.give_up();
+        true
+    }
+
     /// What the keepalive of the open connection has to do now, for a loop whose links do not wait.
     pub(super) fn beat(&self) -> Beat {
         loop {
@@ -289,10 +319,11 @@ impl<L: Link> Shared<L> {
             match keepalive.poll(now, link.activity()) {
                 Due::Wait(until) => return Beat::Next(until),
                 Due::Dead => {
-                    open.keepalive = None;
+                    let number = open.number;
                     drop(state);
-                    link.give_up();
-                    return Beat::Dead;
+                    if self.give_up_unless_heard(&link, number) {
+                        return Beat::Dead;
+                    }
                 }
                 Due::Ping(ping) => {
                     state.last_ping = Some(now);
@@ -423,8 +454,11 @@ impl<L: Link> Shared<L> {
         before == ReconnectCallback::ClosureNext
     }
 
-    pub(super) fn mark_healthy(&self) {
-        self.state().is_healthy = true;
+    pub(super) fn mark_healthy(&self, bound: Option<u64>) {
+        let mut state = self.state();
+        if bound.is_none() || state.is_bound_to(bound) {
+            state.is_healthy = true;
+        }
     }
 
     pub(super) fn has_errored(&self) -> bool {
@@ -435,12 +469,21 @@ impl<L: Link> Shared<L> {
         self.state().last_close.clone()
     }
 
-    pub(super) fn response(&self) -> Option<Arc<Response>> {
-        self.state().connection.as_ref()?.response.clone()
+    pub(super) fn response(&self, bound: Option<u64>) -> Option<Arc<Response>> {
+        let mut state = self.state();
+        if state.is_bound_to(bound) { state.connection.as_mut()?.response.clone() } else { None }
     }
 
-    pub(super) fn link(&self) -> Option<L> {
-        self.state().connection.as_ref().map(|open| open.link.clone())
+    /// What sends on the connection that is open; `bound` is the one that it has to be, if it has to be a certain one.
+    pub(super) fn link(&self, bound: Option<u64>) -> Option<L> {
+        let state = self.state();
+        if state.is_bound_to(bound) { state.connection.as_ref().map(|open| open.link.clone()) } else { None }
+    }
+
+    /// The number of the connection that is open, if it is the one that it has to be.
+    fn number(&self, bound: Option<u64>) -> Option<u64> {
+        let state = self.state();
+        if state.is_bound_to(bound) { state.connection.as_ref().map(|open| open.number) } else { None }
     }
 
     /// Gets at the messages that could not be sent.
@@ -489,6 +532,18 @@ impl<L: Link> Shared<L> {
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(longest) => self.changed.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0,
         }
+    }
+}
+
+impl<L> SharedState<L> {
+    /// The connection of this number, if it is open.
+    fn open(&mut self, number: u64) -> Option<&mut OpenLink<L>> {
+        self.connection.as_mut().filter(|open| open.number == number)
+    }
+
+    /// Whether a connection is open, and the one that it has to be.
+    fn is_bound_to(&self, bound: Option<u64>) -> bool {
+        self.connection.as_ref().is_some_and(|open| bound.is_none_or(|number| open.number == number))
     }
 }
 

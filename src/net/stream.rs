@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
 use super::tls::Tls;
-use super::transport::Transport;
+use super::transport::{Interest, Transport};
 use crate::cancellation::{Cancellation, Watch};
+use crate::sync::now;
 
 /// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
 /// speaks TLS itself.
@@ -105,7 +106,13 @@ impl Stream {
         }
     }
 
+    /// Whether the transport has bytes that nobody has read, or has ended. Does not wait.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.transport().wait(Interest::Read, Some(now())).unwrap_or(true)
+    }
+
     /// How many bytes came for TLS, whether they gave anything to read or not yet; 0 without TLS.
+
     pub(crate) fn arrived(&self) -> u64 {
         match self {
             Self::Plain(_) => 0,

@@ -67,6 +67,8 @@ pub struct AppTask<'env> {
     past: Past,
     /// The failure of a callback that has ended the run.
     fatal: Option<Error>,
+    /// What callbacks get that hear of the connection.
+    bound: Handle,
     phase: TaskPhase,
     /// How many attempts have succeeded.
     connections: u64,
@@ -153,6 +155,7 @@ impl<'env> AppTask<'env> {
             options: app.options.clone().cancellation(&cancellation),
             past: Past::none(app.reconnect.clone().unwrap_or_else(default_reconnect)),
             fatal: None,
+            bound: app.handle(),
             phase: TaskPhase::Starting,
             connections: 0,
             fragments: app.hands_out_fragments(),
@@ -302,6 +305,10 @@ impl<'env> AppTask<'env> {
                 return None;
             }
         };
+        let has_more_to_send = self.app.handle.shared().go_on_draining().unwrap_or_else(|error| {
+            self.with_session(|session| session.failed(error));
+            false
+        });
         let now = Instant::now();
         let stalled = open.stalls_at(now);
         if stalled.is_some_and(|at| now >= at) {
@@ -311,6 +318,7 @@ impl<'env> AppTask<'env> {
         }
         let step = match at_hand {
             AtHand::More => AppStep::Again,
+            AtHand::Nothing if has_more_to_send => AppStep::Again,
             AtHand::Nothing => {
                 let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
                 AppStep::Wait(moments.into_iter().flatten().min())
@@ -376,16 +384,17 @@ impl<'env> AppTask<'env> {
 
     /// Takes the session up for a moment.
     fn with_session<T>(&mut self, act: impl FnOnce(&mut Session<'_, Stage<'_, 'env>>) -> T) -> T {
-        let Self { app, past, fatal, .. } = self;
+        let Self { app, past, fatal, bound, .. } = self;
         let WebSocketApp { closures, policies, pings, handle, .. } = app;
         let taken = std::mem::replace(past, Past::none(super::Reconnect::never()));
-        let mut session = Session::resume(handle, pings, taken, Stage::new(closures, handle, *policies));
+        let stage = Stage::new(closures, handle, *policies).resume(bound.still_bound());
+        let mut session = Session::resume(handle, pings, taken, stage);
         let result = act(&mut session);
         let (left, stage) = session.leave();
         *past = left;
-        if let Some(failure) = stage.into_fatal() {
-            fatal.get_or_insert(failure);
-        }
+        let failure;
+        (failure, *bound) = stage.leave();
+        *fatal = fatal.take().or(failure);
         result
     }
 }

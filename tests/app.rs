@@ -14,7 +14,7 @@ use app_support::{Log, nowhere, serve_again, show_closed};
 use support::{Peer, at_once, bounded, by_deadline, descriptors_and_threads, frame, ms};
 use websocket_sync::{
     AppError, AppStep, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler,
-    Message, MessageRef, Opcode, Overflow, Reconnect, Result, WebSocketApp,
+    MessageRef, Opcode, Overflow, Reconnect, Result, WebSocketApp,
 };
 
 /// A server that accepts and goes on with its script.
@@ -376,6 +376,35 @@ fn a_panic_in_any_callback_is_told_to_on_error_once_and_the_app_goes_on() {
         let (heard, lost) = heard_of_a_panic_in("on_error");
         assert!(lost);
         assert_eq!(heard.last().unwrap(), "close 1006 \"\" lost: UnexpectedEof", "{heard:#?}");
+    });
+}
+
+#[test]
+fn a_callback_may_fail_with_any_error_and_on_error_hears_of_it_as_it_is() {
+    type Any = Box<dyn std::error::Error + Send + Sync>;
+    bounded(10, || {
+        let (url, peer) = saying([frame(0x81, "x"), frame(0x89, "y"), frame(0x8A, "z")].concat());
+        let log = Log::default();
+        let kinds = log.clone();
+        let app = log
+            .app(&url)
+            .on_message(|_, message| message.as_text().unwrap().parse::<u8>())
+            .on_ping(|_, _| -> Result<(), Any> { Err("only words".into()) })
+            .on_pong(|_, _| Err::<(), Any>(Box::new(Error::Timeout(websocket_sync::Phase::Connect))))
+            .on_open(|_| Err::<(), _>(std::io::Error::from(Error::Full)))
+            .on_error(move |_, error| {
+                kinds.note(match error {
+                    Error::Other(other) if other.is::<std::num::ParseIntError>() => "a number",
+                    Error::Other(other) if other.to_string() == "only words" => "words",
+                    Error::Timeout(_) => "time",
+                    Error::Full => "full",
+                    other => panic!("{other:?}"),
+                });
+            });
+        { app }.run_forever().unwrap();
+        peer.join();
+        let told: Vec<_> = log.lines().into_iter().filter(|line| !line.starts_with("data")).collect();
+        assert_eq!(told, ["full", "a number", "words", "time", "close 1000 \"\" Remote"]);
     });
 }
 

@@ -215,7 +215,7 @@ fn a_callback_that_is_late_sends_nothing_on_the_next_connection() {
             });
         let handle = app.handle();
         { app }.run_forever().unwrap();
-        support::join(server);
+        join(server);
         assert_eq!(handle.take_unsent(), [], "nor is it kept for another one");
     });
 }

@@ -326,7 +326,7 @@ fn callbacks_may_borrow_and_all_apps_are_driven_by_one_thread() {
                 let app = WebSocketApp::new(&url).on_message(|app, message| {
                     assert_eq!(thread::current().id(), this);
                     heard.fetch_add(1, Ordering::Relaxed);
-                    app.send(message.as_bytes(), message.kind().into()).map(drop)
+                    app.send(message.as_bytes(), message.kind().into())
                 });
                 apps.add(app).unwrap();
             }
@@ -386,7 +386,7 @@ fn a_server_that_floods_does_not_starve_the_others() {
         });
         let flooding_app = apps.add(app).unwrap();
         let app = WebSocketApp::new(&url)
-            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()).map(drop))
+            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()))
             .on_close(move |_, _| flooding_app.stop());
         apps.add(app).unwrap();
         apps.run().unwrap();
@@ -443,8 +443,8 @@ fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
         let mut apps = ManyApps::new().unwrap();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let nobody = format!("ws://{}/", silent.local_addr().unwrap());
-        let app = WebSocketApp::new(&url)
-            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()).map(drop));
+        let app =
+            WebSocketApp::new(&url).on_message(|app, message| app.send(message.as_bytes(), message.kind().into()));
         apps.add(app).unwrap();
         let slow: Vec<Handle> = (0..8)
             .map(|_| {
@@ -704,7 +704,7 @@ fn sending_to_a_peer_that_does_not_read_fails_at_once_and_holds_nobody_up() {
             });
         });
         let handle = apps.add(app).unwrap();
-        apps.add(WebSocketApp::new(&other).on_message(|app, _| app.send_text("!").map(drop))).unwrap();
+        apps.add(WebSocketApp::new(&other).on_message(|app, _| app.send_text("!"))).unwrap();
         apps.run().unwrap();
         assert_eq!(handle.last_close().unwrap().cause, CloseCause::Remote);
         quiet.join();
@@ -746,7 +746,7 @@ fn a_peer_that_is_slow_to_read_is_not_dead_while_a_ping_waits_behind_what_it_rea
             .options(options)
             .ping_interval(ms(50))
             .ping_timeout(ms(150))
-            .on_open(|app| app.send_binary(&[1; 900_000]).map(drop));
+            .on_open(|app| app.send_binary(&[1; 900_000]));
         assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
         slow.join();
     });
@@ -889,7 +889,7 @@ fn over_tls_nothing_is_left_lying_in_its_buffers() {
             if sum == 121_001 {
                 app.send_binary(&vec![0; std::mem::take(&mut sum)])?;
             }
-            Ok(())
+            Ok::<(), Error>(())
         });
         assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
         join(server);

@@ -305,7 +305,7 @@ const ROWS: &[Row] = &[
                 .on_message(move |_, message| {
                     let MessageRef::Text(text) = message else { unreachable!() };
                     log.note(format!("number {}", text.parse::<u8>().map_err(Error::other)?));
-                    Ok(())
+                    Ok::<(), Error>(())
                 })
                 .run_forever()
         },
@@ -513,9 +513,11 @@ const ROWS: &[Row] = &[
     },
     Row {
         event: "reconnect, HTTP 403",
-        websocket_client: Corrected("what will not change is not tried again"),
+        websocket_client: Corrected(
+            "what looks permanent is tried again after a minute, not at once, or ends the run, as here",
+        ),
         server: |_, peer| answers(peer, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
-        run: |app, _| app.reconnect(Reconnect::fixed(ms(10))).run_forever(),
+        run: |app, _| app.reconnect(Reconnect::fixed(ms(10)).stop_on_refusal()).run_forever(),
         hears: &["error upgrade refused: status 403 Forbidden", "close 1006 \"\" NotConnected"],
         returns: "upgrade refused: status 403 Forbidden",
     },

@@ -148,6 +148,32 @@ impl Handle {
     }
 }
 
+/// Another connection.
+impl Handle {
+    /// Closes the connection that is open with this code and a reason of up to 123 bytes, and has the app connect again: because a
+    /// subscription has a gap, a token was renewed, a server is to be left. Nothing that has come on it is handed out after this.
+    /// `on_close` hears of it, and of the delay after which the next attempt follows, as after a loss: by the app's
+    /// [`Reconnect`](crate::Reconnect), which counts the attempts. With [`Reconnect::never`](crate::Reconnect::never) the run ends.
+    ///
+    /// While no connection is open, and the next attempt is waited for, it is made at once. It waits as [`close`](Self::close) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent.
+    ///
+    /// ```
+    /// use websocket_sync::{CloseCode, Reconnect, WebSocketApp};
+    ///
+    /// let app = WebSocketApp::new("wss://feed.example/").reconnect(Reconnect::backoff()).on_message(|app, message| {
+    ///     if message.as_text() == Some("gap") { app.reconnect(CloseCode(4000), "a gap") } else { Ok(()) }
+    /// });
+    /// ```
+    pub fn reconnect(&self, code: CloseCode, reason: &str) -> Result<()> {
+        check_close(code, reason)?;
+        self.shared.reconnect(self.bound, code, reason)
+    }
+}
+
 /// How the app fares.
 impl Handle {
     /// Whether the app runs: connects, is connected, or waits to connect again. It does from [`spawn`](crate::WebSocketApp::spawn) on,

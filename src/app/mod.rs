@@ -269,11 +269,7 @@ impl<'env> WebSocketApp<'env> {
     /// let app = WebSocketApp::new("wss://feed.example/")
     ///     .callback_errors(CallbackPolicy::Continue) // a tick that cannot be read is told to on_error
     ///     .callback_panics(CallbackPolicy::Stop) // a bug ends the run
-    ///     .on_message(|_, message| {
-    ///         let text = std::str::from_utf8(message.as_bytes()).map_err(websocket_sync::Error::other)?;
-    ///         ticks.push(text.parse().map_err(websocket_sync::Error::other)?);
-    ///         Ok(())
-    ///     });
+    ///     .on_message(|_, message| message.as_text().unwrap_or_default().parse().map(|tick| ticks.push(tick)));
     /// ```
     pub const fn callback_panics(mut self, policy: CallbackPolicy) -> Self {
         self.policies.panics = policy;
@@ -311,7 +307,11 @@ impl<'env> WebSocketApp<'env> {
             users.watch(move || handle.shared().call_off())
         });
         let queue = queue.map(|(capacity, overflow)| Arc::new(Queue::new(capacity, overflow)));
-        let _woken = queue.clone().map(|queue| cancellation.watch(move || queue.wake()));
+        let _woken = queue.clone().map(|queue| {
+            let waiting = Arc::clone(&queue);
+            shared.set_waker(Arc::new(move || waiting.wake()));
+            cancellation.watch(move || queue.wake())
+        });
         let way =
             Way { url, options: options.clone().cancellation(&cancellation), connector: connector.as_mut(), fragments };
         let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
@@ -324,7 +324,7 @@ impl<'env> WebSocketApp<'env> {
                 Ok(()) => match queue.as_deref() {
                     None => run_here(Session::new(handle, pings, reconnect, stage), way),
                     Some(queue) => {
-                        let session = Session::new(handle, pings, reconnect, Entrance { queue, shared });
+                        let session = Session::new(handle, pings, reconnect, Entrance { queue, shared, connection: 0 });
                         run_behind_queue(scope, session, way, queue, stage)
                     }
                 },

@@ -5,6 +5,7 @@
 
 mod sending;
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,8 @@ pub(super) struct Shared<L> {
     changed: Condvar,
     /// Whether the run is to end, for a look after every message: `state.request` without the lock.
     is_stopping: AtomicBool,
+    /// The number of the last connection that the application has closed to have another one: nothing of it is handed out any more.
+    replaced: AtomicU64,
     pub(super) received: Tally,
     pub(super) sent: Tally,
     pub(super) dropped: AtomicU64,
@@ -88,6 +91,9 @@ struct SharedState<L> {
     latencies: Latencies,
     outbox: Outbox,
     reconnect_callback: ReconnectCallback,
+    back_off: BackOff,
+    /// What wakes the loop that drives the app, or who waits for room in its queue.
+    waker: Option<LoopWaker>,
     /// How the last run ended.
     outcome: Option<Result<Closed>>,
 }
@@ -124,12 +130,42 @@ pub(super) enum Beat {
     Dead,
 }
 
+/// What the application wanted of a connection that is over.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Lost {
+    /// It has called it healthy.
+    pub(super) is_healthy: bool,
+    /// It has closed it to have another one.
+    pub(super) is_replaced: bool,
+}
+
+/// The wait for the next attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum BackOff {
+    None,
+    Waiting,
+    /// The application does not want to wait any longer.
+    CutShort,
+}
+
+/// Calls for a turn of the loop that drives the app, or wakes who waits for room in its queue.
+#[derive(Clone)]
+struct LoopWaker(Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for LoopWaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fn()")
+    }
+}
+
 /// The connection that is open.
 #[derive(Debug)]
 struct OpenLink<L> {
     link: L,
     /// Tells it from the others of this app.
     number: u64,
+    /// Whether the application has closed it to have another one.
+    is_replaced: bool,
     on_open: OpenCallback,
     keepalive: Option<Keepalive>,
     response: Option<Arc<Response>>,
@@ -152,10 +188,13 @@ impl<L: Link> Shared<L> {
                 latencies: Latencies::default(),
                 outbox,
                 reconnect_callback: ReconnectCallback::Method,
+                back_off: BackOff::None,
+                waker: None,
                 outcome: None,
             }),
             changed: Condvar::new(),
             is_stopping: AtomicBool::new(false),
+            replaced: AtomicU64::new(0),
             received: Tally::default(),
             sent: Tally::default(),
             dropped: AtomicU64::new(0),
@@ -191,6 +230,8 @@ impl<L: Link> Shared<L> {
         let mut state = self.state();
         state.run = Run::After;
         state.outcome = Some(outcome);
+        state.back_off = BackOff::None;
+        state.waker = None;
         state.connection = None;
         state.outbox.hold();
         state.request = None;
@@ -209,19 +250,19 @@ impl<L: Link> Shared<L> {
         state.is_healthy = false;
         let number = state.connects;
         let (on_open, response) = (OpenCallback::Due, response.map(Arc::new));
-        state.connection = Some(OpenLink { link, number, on_open, keepalive, response });
+        state.connection = Some(OpenLink { link, number, is_replaced: false, on_open, keepalive, response });
         self.changed.notify_all();
         Some(number)
     }
 
-    /// The connection is over. Says whether the application had called it healthy.
-    pub(super) fn lost(&self, info: &CloseInfo) -> bool {
+    /// The connection is over. Says what the application wanted of it.
+    pub(super) fn lost(&self, info: &CloseInfo) -> Lost {
         let mut state = self.state();
-        state.connection = None;
+        let is_replaced = state.connection.take().is_some_and(|open| open.is_replaced);
         state.outbox.hold();
         state.last_close = Some(info.clone());
         self.changed.notify_all();
-        std::mem::take(&mut state.is_healthy)
+        Lost { is_healthy: std::mem::take(&mut state.is_healthy), is_replaced }
     }
 
     /// Something has failed that `on_error` is told of.
@@ -241,17 +282,74 @@ impl<L: Link> Shared<L> {
 
     /// Waits for the time of the next attempt. Returns at once, and false, when there is to be none.
     pub(super) fn back_off(&self, until: Instant) -> bool {
+        self.begin_back_off();
         let mut state = self.state();
         loop {
             if state.request.is_some() || state.cancellation.is_cancelled() {
                 return false;
             }
             let now = sync::now();
-            if now >= until {
+            if now >= until || state.back_off == BackOff::CutShort {
+                state.back_off = BackOff::None;
                 return true;
             }
             state = self.wait(state, Some(until - now));
         }
+    }
+
+    /// The wait for the next attempt begins.
+    pub(super) fn begin_back_off(&self) {
+        self.state().back_off = BackOff::Waiting;
+    }
+
+    /// Whether the application does not want to wait for the next attempt any longer.
+    pub(super) fn is_back_off_cut_short(&self) -> bool {
+        self.state().back_off == BackOff::CutShort
+    }
+
+    /// The next attempt begins.
+    pub(super) fn end_back_off(&self) {
+        self.state().back_off = BackOff::None;
+    }
+
+    /// Who drives the app may have to be woken when the application wants another connection.
+    pub(super) fn set_waker(&self, waker: Arc<dyn Fn() + Send + Sync>) {
+        self.state().waker = Some(LoopWaker(waker));
+    }
+
+    /// Closes the connection that is open, to have another one; where none is, and the next attempt is waited for, it is made at once.
+    pub(super) fn reconnect(&self, bound: Option<u64>, code: CloseCode, reason: &str) -> Result<()> {
+        let mut state = self.state();
+        if state.request.is_some() || (bound.is_some() && !state.is_bound_to(bound)) {
+            return Ok(());
+        }
+        let SharedState { connection, back_off, .. } = &mut *state;
+        let link = match connection {
+            Some(open) => {
+                open.is_replaced = true;
+                self.replaced.store(open.number, Ordering::Relaxed);
+                Some(open.link.clone())
+            }
+            None if *back_off == BackOff::Waiting => {
+                *back_off = BackOff::CutShort;
+                None
+            }
+            None => return Ok(()),
+        };
+        self.changed.notify_all();
+        let waker = state.waker.clone();
+        drop(state);
+        // It may be the user's, and panic.
+        let woken = catch_unwind(AssertUnwindSafe(|| waker.iter().for_each(|waker| (waker.0)())));
+        let closed = link.map_or(Ok(()), |link| link.close(code, reason));
+        woken.unwrap_or_else(|panic| resume_unwind(panic));
+        closed
+    }
+
+    /// Whether nothing of this connection is to be handed out any more.
+    #[inline]
+    pub(super) fn is_silenced(&self, number: u64) -> bool {
+        self.is_stopping() || number <= self.replaced.load(Ordering::Relaxed)
     }
 
     /// Sends the pings of each connection, until the run is over: for a thread of its own.

@@ -112,7 +112,6 @@ impl Stream {
     }
 
     /// How many bytes came for TLS, whether they gave anything to read or not yet; 0 without TLS.
-
     pub(crate) fn arrived(&self) -> u64 {
         match self {
             Self::Plain(_) => 0,

@@ -133,7 +133,7 @@ fn a_close_before_the_first_run_is_for_that_run_and_one_after_it_for_none() {
     let shared = shared();
     close(&shared);
     assert!(shared.begin().is_cancelled() && shared.is_stopping());
-    assert!(!shared.opened(Wire::default(), None, None).is_some());
+    assert!(shared.opened(Wire::default(), None, None).is_none());
     finish(&shared);
     close(&shared);
     assert!(!shared.begin().is_cancelled() && !shared.is_stopping());
@@ -255,12 +255,12 @@ fn health_belongs_to_one_connection() {
     shared.begin();
     shared.mark_healthy(None);
     assert!(shared.opened(Wire::default(), None, None).is_some());
-    assert!(!shared.lost(&lost()));
+    assert!(!shared.lost(&lost()).is_healthy);
     assert!(shared.opened(Wire::default(), None, None).is_some());
     shared.mark_healthy(None);
-    assert!(shared.lost(&lost()));
+    assert!(shared.lost(&lost()).is_healthy);
     assert!(shared.opened(Wire::default(), None, None).is_some());
-    assert!(!shared.lost(&lost()));
+    assert!(!shared.lost(&lost()).is_healthy);
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn many_threads_may_close_while_connections_come_and_go() {
             }
             scope.spawn(|| shared.keep_alive());
             for wire in &wires {
-                if !shared.opened(wire.clone(), keepalive(1, 1), None).is_some() {
+                if shared.opened(wire.clone(), keepalive(1, 1), None).is_none() {
                     break;
                 }
                 shared.lost(&lost());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::app::attempt::{Attempt, Connector};
+use crate::app::attempt::Connector;
 use crate::app::error::AppError;
 use crate::app::run::Way;
 use crate::app::sync::Arc;
@@ -61,9 +61,9 @@ impl<'env> Connecting<'env> {
     }
 
     fn connect(&mut self) -> Result<WebSocket> {
-        let attempt = Attempt { number: self.number, last_error: self.last_error.as_deref() };
         let options = self.options.clone();
-        Way { url: &self.url, options, connector: self.connector.as_mut(), fragments: false }.connect(&attempt)
+        Way { url: &self.url, options, connector: self.connector.as_mut(), fragments: false }
+            .connect(self.number, self.last_error.as_deref())
     }
 
     fn ended(self, outcome: Result<WebSocket>) -> Connected<'env> {

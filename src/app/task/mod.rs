@@ -142,6 +142,7 @@ impl<'env> WebSocketApp<'env> {
 impl<'env> AppTask<'env> {
     fn new(app: WebSocketApp<'env>, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let cancellation = app.handle.shared().begin();
+        app.handle.shared().set_waker(Arc::clone(&wake));
         let called_off = {
             let wake = Arc::clone(&wake);
             cancellation.watch(move || wake())
@@ -354,7 +355,8 @@ impl<'env> AppTask<'env> {
             let closed = self.with_session(|session| session.called_off());
             return self.over(Ok(closed));
         }
-        if Instant::now() >= at {
+        if Instant::now() >= at || self.app.handle.shared().is_back_off_cut_short() {
+            self.app.handle.shared().end_back_off();
             return self.connect();
         }
         self.phase = TaskPhase::BackingOff(at);
@@ -364,6 +366,7 @@ impl<'env> AppTask<'env> {
     fn ended(&mut self, error: Error, info: Option<CloseInfo>) -> Option<AppStep<'env>> {
         match self.with_session(|session| session.ended(error, info)) {
             RetryDecision::Retry(at) => {
+                self.app.handle.shared().begin_back_off();
                 self.phase = TaskPhase::BackingOff(at);
                 None
             }

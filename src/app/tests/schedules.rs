@@ -19,6 +19,7 @@ use crate::cancellation::Cancellation;
 use crate::error::{CloseCause, Error};
 use crate::options::ConnectOptions;
 use crate::sync::thread;
+use crate::websocket::CloseCode;
 
 /// Plays a scenario in 10,000 schedules: in one half of them chance says who goes on each time, in the other half chance gives out
 /// priorities and changes three of them on the way, which finds what takes few but unlikely switches.
@@ -307,6 +308,28 @@ fn what_an_outbox_has_taken_leaves_or_is_handed_back_exactly_once() {
         let sent = usize::try_from(handle.statistics().messages_sent).unwrap();
         assert_eq!(given.load(Ordering::Relaxed), sent + left);
         round.join_servers();
+    });
+}
+
+#[test]
+fn a_reconnect_races_a_close_a_drop_a_back_off_and_senders() {
+    explore(|| {
+        let round = Round::default();
+        let habits = [Habit::Says(2), [Habit::Polite, Habit::Drops, Habit::Refuses][below(3) as usize], Habit::Polite];
+        let app = pinging(round.app(habits));
+        let app = if below(2) == 0 { app } else { app.queue(1, Overflow::Block) };
+        let reconnects = || {
+            act(|app| {
+                dawdle();
+                app.reconnect(CloseCode::NORMAL, "again").unwrap();
+            })
+        };
+        let close = act(|app| {
+            wait_up_to(2 * CLOSE);
+            app.close().unwrap();
+        });
+        let ended = round.race(app, [reconnects(), reconnects(), sends(), close]);
+        assert!(matches!(&ended, Ok(closed) if closed.reconnect.is_none()), "{ended:?}");
     });
 }
 

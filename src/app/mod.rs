@@ -7,7 +7,7 @@
 //! | `stage`, `closures`, `handler` | where callbacks are called, and what they are |
 //! | `run`, `queue`, `app_thread` | drivers: threads and waiting |
 //! | `task`, `dispatcher` | drivers that do not wait: a loop of the user's, and one for many apps |
-//! | `shared`, `handle` | what the threads share, and what the user has of it |
+//! | `shared`, `outbox`, `handle` | what the threads share, what could not be sent yet, and what the user has of it |
 
 mod app_thread;
 mod attempt;

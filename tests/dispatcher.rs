@@ -641,7 +641,10 @@ fn a_close_from_another_thread_works_at_any_time() {
 fn a_callback_closes_another_app_without_waiting_and_the_timer_sees_to_the_rest() {
     bounded(60, || {
         let (url, silent) = accepting(|mut peer| peer.rest());
-        let (other, peer) = accepting(|peer| {
+        let (tell, told) = mpsc::channel::<Handle>();
+        let (other, peer) = accepting(move |peer| {
+            let closed = told.recv().unwrap();
+            wait_for("the other app is open", || closed.ready());
             peer.say(frame(0x81, "close the other"));
             peer
         });
@@ -650,6 +653,7 @@ fn a_callback_closes_another_app_without_waiting_and_the_timer_sees_to_the_rest(
         apps.on_ended(|_, outcome| outcomes.push(show(&outcome)));
         let closed = apps.add(WebSocketApp::new(&url).options(quick())).unwrap();
         let other_app = closed.clone();
+        tell.send(closed.clone()).unwrap();
         let app = WebSocketApp::new(&other).on_message(move |app, _| {
             at_once(|| other_app.close().unwrap());
             app.stop();

@@ -112,6 +112,15 @@ impl Error {
         Self::Other(error.into())
     }
 
+    /// Any error; one of this crate comes back as it was.
+    #[cold]
+    pub(crate) fn from_any(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        match error.into().downcast::<Self>() {
+            Ok(error) => *error,
+            Err(error) => error.downcast::<io::Error>().map_or_else(Self::Other, |error| Self::from(*error)),
+        }
+    }
+
     /// Whether time ran out. The connection still stands after a receive that timed out, and after a send of which no byte had
     /// left.
     pub const fn is_timeout(&self) -> bool {

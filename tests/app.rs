@@ -14,7 +14,7 @@ use app_support::{Log, nowhere, serve_again, show_closed};
 use support::{Peer, at_once, bounded, by_deadline, descriptors_and_threads, frame, ms};
 use websocket_sync::{
     AppError, AppStep, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler,
-    Message, MessageRef, Opcode, Overflow, Reconnect, Result, WebSocketApp,
+    MessageRef, Opcode, Overflow, Reconnect, Result, WebSocketApp,
 };
 
 /// A server that accepts and goes on with its script.
@@ -380,6 +380,35 @@ fn a_panic_in_any_callback_is_told_to_on_error_once_and_the_app_goes_on() {
 }
 
 #[test]
+fn a_callback_may_fail_with_any_error_and_on_error_hears_of_it_as_it_is() {
+    type Any = Box<dyn std::error::Error + Send + Sync>;
+    bounded(10, || {
+        let (url, peer) = saying([frame(0x81, "x"), frame(0x89, "y"), frame(0x8A, "z")].concat());
+        let log = Log::default();
+        let kinds = log.clone();
+        let app = log
+            .app(&url)
+            .on_message(|_, message| message.as_text().unwrap().parse::<u8>())
+            .on_ping(|_, _| -> Result<(), Any> { Err("only words".into()) })
+            .on_pong(|_, _| Err::<(), Any>(Box::new(Error::Timeout(websocket_sync::Phase::Connect))))
+            .on_open(|_| Err::<(), _>(std::io::Error::from(Error::Full)))
+            .on_error(move |_, error| {
+                kinds.note(match error {
+                    Error::Other(other) if other.is::<std::num::ParseIntError>() => "a number",
+                    Error::Other(other) if other.to_string() == "only words" => "words",
+                    Error::Timeout(_) => "time",
+                    Error::Full => "full",
+                    other => panic!("{other:?}"),
+                });
+            });
+        { app }.run_forever().unwrap();
+        peer.join();
+        let told: Vec<_> = log.lines().into_iter().filter(|line| !line.starts_with("data")).collect();
+        assert_eq!(told, ["full", "a number", "words", "time", "close 1000 \"\" Remote"]);
+    });
+}
+
+#[test]
 fn a_callback_that_fails_can_be_the_end_of_the_run() {
     bounded(10, || {
         for panics in [false, true] {
@@ -493,34 +522,6 @@ fn sending_needs_a_connection() {
             assert_eq!(support::closed(sent).cause, CloseCause::NotConnected);
         }
         assert!(handle.sender().is_none() && handle.response().is_none() && !handle.ready());
-    });
-}
-
-#[test]
-fn an_outbox_keeps_what_cannot_be_sent_and_hands_it_back() {
-    bounded(10, || {
-        let (url, peer) = accepting(|mut peer| {
-            let heard = [peer.frame(), peer.frame()];
-            peer.say(frame(0x88, b"\x03\xe8"));
-            heard
-        });
-        let app = WebSocketApp::new(url).outbox(2).on_open(|app| {
-            assert!(app.send_text("first")? > 0);
-            for message in app.take_unsent() {
-                app.send(message.as_bytes(), message.kind().into())?;
-                assert_eq!(message, Message::from("early"));
-            }
-            Ok(())
-        });
-        let handle = app.handle();
-        assert_eq!(handle.send_text("lost").unwrap(), 0);
-        assert_eq!(handle.send_binary(b"too").unwrap(), 0);
-        assert_eq!(*app_error(&handle.send_text("full").unwrap_err()), AppError::OutboxFull { capacity: 2 });
-        assert_eq!(handle.take_unsent(), [Message::from("lost"), Message::from(&b"too"[..])]);
-        handle.send_text("early").unwrap();
-        { app }.run_forever().unwrap();
-        assert_eq!(peer.join(), [(0x81, b"first".to_vec()), (0x81, b"early".to_vec())]);
-        assert_eq!(handle.take_unsent(), []);
     });
 }
 

@@ -331,3 +331,48 @@ fn a_ping_timeout_is_retryable() {
     peer.join();
     assert!(error.is_retryable() && matches!(error, Error::Closed(_)), "{error:?}");
 }
+
+/// The variable that tells the other process where to connect.
+#[cfg(unix)]
+const URL: &str = "TESTED_URL";
+
+#[test]
+#[cfg(unix)]
+#[ignore = "it is run by the other one"]
+fn stays_connected_to_what_its_environment_names() {
+    let Ok(url) = std::env::var(URL) else { return };
+    let ended = WebSocketApp::new(url).ping_interval(ms(50)).ping_timeout(ms(300)).run_forever();
+    assert_eq!(ended.unwrap().cause, CloseCause::Remote);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_process_that_was_stopped_does_not_take_its_peer_for_dead() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    bounded(60, || {
+        let (stop, stopped) = mpsc::channel::<()>();
+        let (url, peer) = accepting(move |mut peer| {
+            while stopped.try_recv().is_err() {
+                answer_pings(&mut peer, 1);
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "stays_connected_to_what_its_environment_names"])
+            .env(URL, url)
+            .spawn()
+            .unwrap();
+        let process = Pid::from_child(&child);
+        for _ in 0..10 {
+            thread::sleep(ms(150));
+            kill_process(process, Signal::STOP).unwrap();
+            thread::sleep(ms(600));
+            kill_process(process, Signal::CONT).unwrap();
+        }
+        stop.send(()).unwrap();
+        assert!(child.wait().unwrap().success());
+        peer.join();
+    });
+}

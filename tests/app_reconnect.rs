@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use app_support::{Log, nowhere, serve_again};
 use support::{Peer, at_once, bounded, descriptors_and_threads, frame, ms, timed};
 use websocket_sync::{
-    CloseCause, ConnectOptions, Error, Overflow, Reconnect, Retry, TlsErrorKind, WebSocketApp, set_reconnect,
+    AppStep, CloseCause, CloseCode, Closed, ConnectOptions, Error, Overflow, Reconnect, Result, Retry, TlsErrorKind,
+    WebSocketApp, set_reconnect,
 };
 
 fn quickly() -> Reconnect {
@@ -35,8 +36,11 @@ fn refusing(status: &'static str) -> (String, mpsc::Receiver<Instant>) {
     (url, attempts)
 }
 
+/// The URL of a server, and how many connections there were.
+type CountedServer = (String, Arc<AtomicUsize>);
+
 /// A server that does this with each connection; counts how many there were.
-fn ending(end: impl Fn(&mut Peer) + Send + 'static) -> (String, Arc<AtomicUsize>) {
+fn ending(end: impl Fn(&mut Peer) + Send + 'static) -> CountedServer {
     let attempts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&attempts);
     let (url, _) = serve_again(move |_, mut peer| {
@@ -49,12 +53,12 @@ fn ending(end: impl Fn(&mut Peer) + Send + 'static) -> (String, Arc<AtomicUsize>
 }
 
 /// Says this instead of an answer to the handshake.
-fn answering(answer: &'static str) -> (String, Arc<AtomicUsize>) {
+fn answering(answer: &'static str) -> CountedServer {
     ending(move |peer| drop(peer.try_say(answer)))
 }
 
 /// Accepts, and says this.
-fn accepting(bytes: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+fn accepting(bytes: Vec<u8>) -> CountedServer {
     let attempts = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&attempts);
     let (url, _) = serve_again(move |_, mut peer| {
@@ -512,5 +516,155 @@ fn hundreds_of_reconnects_leave_nothing_behind() {
         // Other tests of this file come and go; what is left behind would be left hundreds of times.
         let is_told = cfg!(not(windows)); // what wine shows of /proc is its own
         assert!(!is_told || late.0 < early.0 + 50 && late.1 < early.1 + 50, "{early:?}, then {late:?}");
+    });
+}
+
+type Run = fn(WebSocketApp<'static>) -> Result<Closed>;
+
+/// Each way to drive an app.
+const RUNS: [Run; 3] = [
+    |mut app| app.run_forever(),
+    |app| app.queue(2, Overflow::Block).run_forever(),
+    |app| {
+        let (wake, woken) = mpsc::channel();
+        let mut task = app.into_task(move || wake.send(()).unwrap_or_default()).unwrap();
+        loop {
+            match task.advance() {
+                AppStep::Connect(attempt) => task.connected(attempt.run()),
+                AppStep::Wait(until) if task.connection().is_none() => {
+                    let longest = until.map_or(ms(1), |until| until.saturating_duration_since(Instant::now()));
+                    let _ = woken.recv_timeout(longest);
+                }
+                AppStep::Wait(_) => std::thread::sleep(ms(1)),
+                AppStep::Again => {}
+                AppStep::Over(outcome) => return outcome,
+            }
+        }
+    },
+];
+
+#[test]
+fn a_callback_has_the_app_connect_again_and_hears_nothing_more_of_what_it_has_closed() {
+    bounded(20, || {
+        for run in RUNS {
+            let (url, server) = serve_again(|number, mut peer| {
+                peer.accept();
+                if number == 0 {
+                    peer.say(frame(0x81, "gap").repeat(20));
+                    let (first, body) = peer.frame();
+                    assert_eq!((first, &body[2..]), (0x88, &b"a gap"[..]));
+                    peer.say(frame(0x88, &body));
+                } else {
+                    peer.say([frame(0x81, "whole"), frame(0x88, b"\x03\xe8")].concat());
+                }
+                peer.rest();
+                number == 0
+            });
+            let log = Log::default();
+            let messages = log.clone();
+            let app = log.app(&url).reconnect(quickly().stop_on_close()).on_data(|_, _, _, _| ());
+            let app = app.on_message(move |app, message| {
+                messages.note(format!("message {}", message.as_text().unwrap()));
+                match message.as_text() {
+                    Some("gap") => app.reconnect(CloseCode(4000), "a gap"),
+                    _ => Ok(()),
+                }
+            });
+            let (closed, took) = timed(|| run(app).unwrap());
+            assert_eq!(closed.cause, CloseCause::Remote);
+            assert!(took < ms(2000), "{took:?}");
+            let closed = "close 4000 \"a gap\" Local, again";
+            let heard = ["open", "message gap", closed, "reconnect", "message whole", "close 1000 \"\" Remote"];
+            assert_eq!(log.lines(), heard);
+            support::join(server);
+        }
+    });
+}
+
+#[test]
+fn the_wait_for_the_next_attempt_can_be_cut_short() {
+    bounded(20, || {
+        for run in RUNS {
+            let (url, server) = serve_again(|number, mut peer| {
+                if number == 0 {
+                    return true;
+                }
+                peer.accept();
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+                false
+            });
+            let (failed, failures) = mpsc::channel();
+            let app = WebSocketApp::new(url)
+                .reconnect(Reconnect::fixed(Duration::from_secs(3600)).stop_on_close())
+                .on_error(move |_, _| failed.send(()).unwrap());
+            let handle = app.handle();
+            assert!(matches!(handle.reconnect(CloseCode(1006), ""), Err(Error::Usage(_))));
+            let ended = handle.clone();
+            let impatient = std::thread::spawn(move || {
+                failures.recv().unwrap();
+                while ended.wait_end(ms(5)).is_none() {
+                    ended.reconnect(CloseCode::NORMAL, "").unwrap();
+                }
+            });
+            assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
+            support::join(impatient);
+            assert_eq!(support::join(server), 2);
+            assert_eq!(handle.statistics().connects, 1);
+        }
+    });
+}
+
+#[test]
+fn without_reconnecting_a_reconnect_is_the_end_and_a_late_callback_replaces_nothing() {
+    bounded(20, || {
+        let (url, server) = serve_again(|_, peer| {
+            let mut peer = peer;
+            peer.accept();
+            peer.end();
+            false
+        });
+        let mut app = WebSocketApp::new(url).on_open(|app| app.reconnect(CloseCode::GOING_AWAY, ""));
+        let closed = app.run_forever().unwrap();
+        assert_eq!((closed.code, closed.cause, closed.reconnect), (CloseCode::GOING_AWAY, CloseCause::Local, None));
+        support::join(server);
+
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            if number == 1 {
+                assert_eq!(peer.end(), 1000);
+            }
+            number == 0
+        });
+        let mut opened = 0;
+        let mut app = WebSocketApp::new(url).reconnect(quickly()).queue(10, Overflow::Block).on_open(move |app| {
+            opened += 1;
+            if opened == 2 {
+                return app.close();
+            }
+            while app.statistics().connects < 2 {
+                std::thread::sleep(ms(1));
+            }
+            app.reconnect(CloseCode(4000), "late")
+        });
+        assert_eq!(app.run_forever().unwrap().cause, CloseCause::Local);
+        support::join(server);
+    });
+}
+
+#[test]
+fn an_attempt_knows_the_url_of_its_app() {
+    bounded(10, || {
+        for run in RUNS {
+            let (url, server) = serve_again(|_, mut peer| {
+                peer.accept();
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+                false
+            });
+            let app = WebSocketApp::new(&url).connect_with(|attempt, options| options.connect(attempt.url));
+            assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
+            support::join(server);
+        }
     });
 }

@@ -324,7 +324,7 @@ fn callbacks_may_borrow_and_all_apps_are_driven_by_one_thread() {
                 let app = WebSocketApp::new(&url).on_message(|app, message| {
                     assert_eq!(thread::current().id(), this);
                     heard.fetch_add(1, Ordering::Relaxed);
-                    app.send(message.as_bytes(), message.kind().into()).map(drop)
+                    app.send(message.as_bytes(), message.kind().into())
                 });
                 apps.add(app).unwrap();
             }
@@ -384,7 +384,7 @@ fn a_server_that_floods_does_not_starve_the_others() {
         });
         let flooding_app = apps.add(app).unwrap();
         let app = WebSocketApp::new(&url)
-            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()).map(drop))
+            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()))
             .on_close(move |_, _| flooding_app.stop());
         apps.add(app).unwrap();
         apps.run().unwrap();
@@ -567,8 +567,8 @@ fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
         let mut apps = ManyApps::new().unwrap();
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let nobody = format!("ws://{}/", silent.local_addr().unwrap());
-        let app = WebSocketApp::new(&url)
-            .on_message(|app, message| app.send(message.as_bytes(), message.kind().into()).map(drop));
+        let app =
+            WebSocketApp::new(&url).on_message(|app, message| app.send(message.as_bytes(), message.kind().into()));
         apps.add(app).unwrap();
         let slow: Vec<Handle> = (0..8)
             .map(|_| {
@@ -765,7 +765,10 @@ fn a_close_from_another_thread_works_at_any_time() {
 fn a_callback_closes_another_app_without_waiting_and_the_timer_sees_to_the_rest() {
     bounded(60, || {
         let (url, silent) = accepting(|mut peer| peer.rest());
-        let (other, peer) = accepting(|peer| {
+        let (tell, told) = mpsc::channel::<Handle>();
+        let (other, peer) = accepting(move |peer| {
+            let closed = told.recv().unwrap();
+            wait_for("the other app is open", || closed.ready());
             peer.say(frame(0x81, "close the other"));
             peer
         });
@@ -774,6 +777,7 @@ fn a_callback_closes_another_app_without_waiting_and_the_timer_sees_to_the_rest(
         apps.on_ended(|_, outcome| outcomes.push(show(&outcome)));
         let closed = apps.add(WebSocketApp::new(&url).options(quick())).unwrap();
         let other_app = closed.clone();
+        tell.send(closed.clone()).unwrap();
         let app = WebSocketApp::new(&other).on_message(move |app, _| {
             at_once(|| other_app.close().unwrap());
             app.stop();
@@ -828,7 +832,7 @@ fn sending_to_a_peer_that_does_not_read_fails_at_once_and_holds_nobody_up() {
             });
         });
         let handle = apps.add(app).unwrap();
-        apps.add(WebSocketApp::new(&other).on_message(|app, _| app.send_text("!").map(drop))).unwrap();
+        apps.add(WebSocketApp::new(&other).on_message(|app, _| app.send_text("!"))).unwrap();
         apps.run().unwrap();
         assert_eq!(handle.last_close().unwrap().cause, CloseCause::Remote);
         quiet.join();
@@ -870,7 +874,7 @@ fn a_peer_that_is_slow_to_read_is_not_dead_while_a_ping_waits_behind_what_it_rea
             .options(options)
             .ping_interval(ms(50))
             .ping_timeout(ms(150))
-            .on_open(|app| app.send_binary(&[1; 900_000]).map(drop));
+            .on_open(|app| app.send_binary(&[1; 900_000]));
         assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
         slow.join();
     });
@@ -1012,7 +1016,7 @@ fn over_tls_nothing_is_left_lying_in_its_buffers() {
             if sum == 121_001 {
                 app.send_binary(&vec![0; std::mem::take(&mut sum)])?;
             }
-            Ok(())
+            Ok::<(), Error>(())
         });
         assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
         join(server);

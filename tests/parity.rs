@@ -305,7 +305,7 @@ const ROWS: &[Row] = &[
                 .on_message(move |_, message| {
                     let MessageRef::Text(text) = message else { unreachable!() };
                     log.note(format!("number {}", text.parse::<u8>().map_err(Error::other)?));
-                    Ok(())
+                    Ok::<(), Error>(())
                 })
                 .run_forever()
         },
@@ -512,8 +512,10 @@ const ROWS: &[Row] = &[
         returns: "1000 \"\" Local",
     },
     Row {
-        event: "reconnect but for refusals, HTTP 403",
-        websocket_client: Corrected("it tries again; so does this, slowly, unless it is told otherwise"),
+        event: "reconnect, HTTP 403",
+        websocket_client: Corrected(
+            "what looks permanent is tried again after a minute, not at once, or ends the run, as here",
+        ),
         server: |_, peer| answers(peer, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
         run: |app, _| app.reconnect(Reconnect::fixed(ms(10)).stop_on_refusal()).run_forever(),
         hears: &["error upgrade refused: status 403 Forbidden", "close 1006 \"\" NotConnected"],

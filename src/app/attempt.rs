@@ -9,6 +9,8 @@ use crate::websocket::WebSocket;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Attempt<'a> {
+    /// The URL that the app was given.
+    pub url: &'a str,
     /// Its number: 1 for the first, and for the first after a connection that was [stable](crate::Reconnect::stable_after).
     pub number: u32,
     /// What the attempt before it, or the connection before it, ended with.
@@ -22,7 +24,7 @@ impl<'env> WebSocketApp<'env> {
     /// Makes each connection: with a URL, header fields or subprotocols of its own, through another proxy, over a stream that is
     /// connected already. It is handed the app's options, and must not wait for longer than they do.
     ///
-    /// Default: `options.connect(url)`.
+    /// Default: `options.connect(attempt.url)`.
     ///
     /// ```no_run
     /// use websocket_sync::{Reconnect, WebSocketApp};
@@ -31,9 +33,9 @@ impl<'env> WebSocketApp<'env> {
     /// WebSocketApp::new("wss://feed.example/")
     ///     .reconnect(Reconnect::backoff())
     ///     .connect_with(|attempt, options| {
-    ///         let host = if attempt.number % 2 == 1 { "one" } else { "two" };
+    ///         let url = if attempt.number % 2 == 1 { attempt.url } else { "wss://other.feed.example/" };
     ///         let bearer = format!("Bearer {}", fresh_token()?);
-    ///         options.header("Authorization", bearer).connect(&format!("wss://{host}.feed.example/"))
+    ///         options.header("Authorization", bearer).connect(url)
     ///     })
     ///     .run_forever()?;
     /// # Ok::<(), websocket_sync::Error>(())

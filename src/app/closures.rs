@@ -142,7 +142,58 @@ impl Handler for Closures<'_> {
 }
 
 /// Callbacks. Each is called with the app's [`Handle`], on the thread of [`run_forever`](Self::run_forever), one at a time. It may
-/// return nothing, or a `Result` whose error goes to [`on_error`](Self::on_error). Without one of them, nothing is done.
+/// return nothing, or a `Result` whose error, of [any type](Outcome), goes to [`on_error`](Self::on_error). Without one of them,
+/// nothing is done.
+///
+/// # State
+///
+/// A closure may borrow what outlives the app, and change it; it is read when the app is gone:
+///
+/// ```no_run
+/// use websocket_sync::WebSocketApp;
+///
+/// let mut texts = 0;
+/// let mut app = WebSocketApp::new("wss://feed.example/").on_message(|_, _| texts += 1);
+/// app.run_forever()?;
+/// drop(app); // it holds the borrow
+/// println!("{texts}");
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+///
+/// Two closures cannot both borrow it to change it. What they share is behind a `Mutex`, or an atomic, since closures have to be
+/// `Send`, though one at a time is called; or it is a [`Handler`], whose methods all have `&mut self`:
+///
+/// ```no_run
+/// use std::sync::Mutex;
+///
+/// use websocket_sync::{Closed, Handle, Handler, MessageRef, Result, WebSocketApp};
+///
+/// let last = Mutex::new(String::new());
+/// WebSocketApp::new("wss://feed.example/")
+///     .on_message(|_, message| *last.lock().unwrap() = message.as_text().unwrap_or_default().to_owned())
+///     .on_close(|_, closed| println!("{} after {}", closed.cause, last.lock().unwrap()))
+///     .run_forever()?;
+///
+/// #[derive(Default)]
+/// struct Last(String);
+///
+/// impl Handler for Last {
+///     fn on_message(&mut self, _: &Handle, message: MessageRef<'_>) -> Result<()> {
+///         self.0 = message.as_text().unwrap_or_default().to_owned();
+///         Ok(())
+///     }
+///
+///     fn on_close(&mut self, _: &Handle, closed: &Closed) -> Result<()> {
+///         println!("{} after {}", closed.cause, self.0);
+///         Ok(())
+///     }
+/// }
+///
+/// let mut last = Last::default();
+/// WebSocketApp::new("wss://feed.example/").handler(&mut last).run_forever()?;
+/// println!("{}", last.0);
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
 impl<'env> WebSocketApp<'env> {
     /// The first connection of a run is open.
     pub fn on_open<R: Outcome>(mut self, mut callback: impl FnMut(&Handle) -> R + Send + 'env) -> Self {
@@ -168,7 +219,7 @@ impl<'env> WebSocketApp<'env> {
     ///     MessageRef::Text(text) => app.send_text(text),
     ///     MessageRef::Binary(binary) => {
     ///         bytes += binary.len();
-    ///         Ok(0)
+    ///         Ok(())
     ///     }
     /// });
     /// ```

@@ -38,11 +38,13 @@ pub enum AppError {
     /// The loop that an app was added to has ended: `ManyApps::run` has returned, or it was dropped.
     #[error("the loop that was to drive the app has ended")]
     LoopEnded,
-    /// There is no connection, and the [outbox](crate::WebSocketApp::outbox) is full.
-    #[error("not connected, and the outbox of {capacity} messages is full")]
+    /// The message cannot be sent yet, and the [outbox](crate::WebSocketApp::outbox) is full.
+    #[error("the outbox of {capacity} messages or {max_bytes} bytes is full")]
     OutboxFull {
-        /// How many it holds.
+        /// How many messages it holds.
         capacity: usize,
+        /// How many bytes there may be in them.
+        max_bytes: usize,
     },
 }
 

@@ -16,6 +16,10 @@ use crate::websocket::{ActivitySnapshot, CloseCode, Opcode, Response, check_clos
 ///
 /// Clones belong to the same app. It outlives every connection of the app; what is sent goes to the one that is open.
 ///
+/// In a callback that hears of a connection (`on_open`, `on_reconnect`, and those of messages, pings and pongs) it is bound to that
+/// connection: a callback that is late, behind a [queue](crate::WebSocketApp::queue), sends nothing on the next one, nor into the
+/// outbox. Its clones are not bound.
+///
 /// ```no_run
 /// use std::{thread, time::Duration};
 ///
@@ -30,45 +34,46 @@ use crate::websocket::{ActivitySnapshot, CloseCode, Opcode, Response, check_clos
 /// app.run_forever()?;
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
-#[derive(Clone)]
 pub struct Handle {
     shared: Arc<Shared<Sender>>,
+    /// The number of the one connection that it is for.
+    bound: Option<u64>,
 }
 
 /// Sending. Each call goes to the connection that is open; while there is none, it fails with [`Error::Closed`](crate::Error::Closed), or keeps the message
-/// in the [outbox](crate::WebSocketApp::outbox).
+/// in the [outbox](crate::WebSocketApp::outbox). A send that has to tell the length of the frame: [`sender`](Self::sender).
 impl Handle {
-    /// Sends a text message; returns the length of the frame in bytes, 0 for one that was put into the outbox.
+    /// Sends a text message, or puts it into the outbox.
     ///
     /// # Errors
     ///
     /// As for [`WebSocket::send_text`](crate::WebSocket::send_text); [`AppError::OutboxFull`](crate::AppError::OutboxFull).
-    pub fn send_text(&self, text: &str) -> Result<usize> {
-        self.send_message(text.into())
+    pub fn send_text(&self, text: &str) -> Result<()> {
+        self.shared.send(self.bound, text.into())
     }
 
-    /// Sends a binary message; returns the length of the frame in bytes, 0 for one that was put into the outbox.
+    /// Sends a binary message, or puts it into the outbox.
     ///
     /// # Errors
     ///
     /// As for [`send_text`](Self::send_text).
     #[doc(alias = "send_bytes")]
-    pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
-        self.send_message(bytes.into())
+    pub fn send_binary(&self, bytes: &[u8]) -> Result<()> {
+        self.shared.send(self.bound, bytes.into())
     }
 
-    /// Sends a payload as a whole message or a control frame; returns the length of the frame in bytes.
+    /// Sends a payload as a whole message or a control frame.
     ///
     /// # Errors
     ///
     /// As for [`WebSocket::send`](crate::WebSocket::send). Nothing that is sent this way is kept in the outbox.
-    pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
+    pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<()> {
         let payload = payload.as_ref();
-        let length = self.open()?.send(payload, opcode)?;
+        self.open()?.send(payload, opcode)?;
         if !opcode.is_control() {
             self.shared.sent.count(payload.len());
         }
-        Ok(length)
+        Ok(())
     }
 
     /// Sends a ping with a payload of up to 125 bytes, beside those of the keepalive.
@@ -83,28 +88,28 @@ impl Handle {
     /// What sends on the connection that is open now, and on no other: for streams, batches and frames.
     #[doc(alias = "sock")]
     pub fn sender(&self) -> Option<Sender> {
-        self.shared.link()
+        self.shared.link(self.bound)
     }
 
-    /// Takes what the [outbox](crate::WebSocketApp::outbox) holds, the oldest first. Nobody else sends it.
+    /// Sends what the [outbox](crate::WebSocketApp::outbox) holds, the oldest first, and what others want to send in the meantime
+    /// behind it. What another thread is sending already is left to it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text). The message that did not leave is kept, with those behind it, for another call; in an
+    /// [`AppTask`](crate::AppTask), what finds no room ([`Error::Full`](crate::Error::Full)) leaves by itself when there is some.
+    pub fn send_unsent(&self) -> Result<()> {
+        self.shared.send_unsent(self.bound)
+    }
+
+    /// Takes what the [outbox](crate::WebSocketApp::outbox) holds, the oldest first, for those who want to decide about each message.
+    /// To send it all, [`send_unsent`](Self::send_unsent) is better: what it cannot send it keeps.
     pub fn take_unsent(&self) -> Vec<Message> {
         self.shared.outbox(|outbox| outbox.take())
     }
 
-    fn send_message(&self, message: MessageRef<'_>) -> Result<usize> {
-        let Some(sender) = self.shared.link() else {
-            return self.shared.outbox(|outbox| outbox.keep(message)).map(|()| 0);
-        };
-        let length = match message {
-            MessageRef::Text(text) => sender.send_text(text)?,
-            MessageRef::Binary(bytes) => sender.send_binary(bytes)?,
-        };
-        self.shared.sent.count(message.as_bytes().len());
-        Ok(length)
-    }
-
     fn open(&self) -> Result<Sender> {
-        self.shared.link().ok_or_else(not_connected)
+        self.shared.link(self.bound).ok_or_else(not_connected)
     }
 }
 
@@ -140,6 +145,32 @@ impl Handle {
     #[doc(alias = "keep_running")]
     pub fn stop(&self) {
         self.shared.leave();
+    }
+}
+
+/// Another connection.
+impl Handle {
+    /// Closes the connection that is open with this code and a reason of up to 123 bytes, and has the app connect again: because a
+    /// subscription has a gap, a token was renewed, a server is to be left. Nothing that has come on it is handed out after this.
+    /// `on_close` hears of it, and of the delay after which the next attempt follows, as after a loss: by the app's
+    /// [`Reconnect`](crate::Reconnect), which counts the attempts. With [`Reconnect::never`](crate::Reconnect::never) the run ends.
+    ///
+    /// While no connection is open, and the next attempt is waited for, it is made at once. It waits as [`close`](Self::close) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent.
+    ///
+    /// ```
+    /// use websocket_sync::{CloseCode, Reconnect, WebSocketApp};
+    ///
+    /// let app = WebSocketApp::new("wss://feed.example/").reconnect(Reconnect::backoff()).on_message(|app, message| {
+    ///     if message.as_text() == Some("gap") { app.reconnect(CloseCode(4000), "a gap") } else { Ok(()) }
+    /// });
+    /// ```
+    pub fn reconnect(&self, code: CloseCode, reason: &str) -> Result<()> {
+        check_close(code, reason)?;
+        self.shared.reconnect(self.bound, code, reason)
     }
 }
 
@@ -194,13 +225,13 @@ impl Handle {
 
     /// Whether a connection is open.
     pub fn ready(&self) -> bool {
-        self.shared.link().is_some_and(|sender| sender.connected())
+        self.shared.link(self.bound).is_some_and(|sender| sender.connected())
     }
 
     /// Says that the connection works, so that its loss will be followed by a first attempt, with the shortest delay, and not by
     /// one more after those that failed before; see [`Reconnect::stable_after`](crate::Reconnect::stable_after).
     pub fn mark_healthy(&self) {
-        self.shared.mark_healthy();
+        self.shared.mark_healthy(self.bound);
     }
 
     /// What has passed through the app.
@@ -224,7 +255,7 @@ impl Handle {
     /// The server's answer to the opening handshake of the connection that is open.
     #[doc(alias = "getheaders")]
     pub fn response(&self) -> Option<Arc<Response>> {
-        self.shared.response()
+        self.shared.response(self.bound)
     }
 
     /// The subprotocol that was agreed upon for the connection that is open.
@@ -235,11 +266,28 @@ impl Handle {
 
 impl Handle {
     pub(super) const fn new(shared: Arc<Shared<Sender>>) -> Self {
-        Self { shared }
+        Self { shared, bound: None }
+    }
+
+    /// The handle for callbacks that hear of this connection.
+    pub(super) fn bound_to(&self, number: u64) -> Self {
+        Self { shared: Arc::clone(&self.shared), bound: Some(number) }
+    }
+
+    /// A clone that is bound as this one is.
+    pub(super) fn still_bound(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), bound: self.bound }
     }
 
     pub(super) fn shared(&self) -> &Shared<Sender> {
         &self.shared
+    }
+}
+
+/// For the app, whichever connection the callback was told of.
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), bound: None }
     }
 }
 
@@ -268,5 +316,25 @@ impl Link for Sender {
 
     fn activity(&self) -> ActivitySnapshot {
         self.activity()
+    }
+
+    fn has_arrived(&self) -> bool {
+        self.has_arrived()
+    }
+
+    fn send(&self, message: MessageRef<'_>) -> Result<()> {
+        match message {
+            MessageRef::Text(text) => self.send_text(text)?,
+            MessageRef::Binary(bytes) => self.send_binary(bytes)?,
+        };
+        Ok(())
+    }
+
+    fn send_timeout(&self) -> Duration {
+        self.longest_send()
+    }
+
+    fn is_in_event_loop(&self) -> bool {
+        self.is_in_event_loop()
     }
 }

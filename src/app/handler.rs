@@ -22,7 +22,7 @@ use crate::websocket::Opcode;
 ///
 /// impl Handler for Counter {
 ///     fn on_open(&mut self, app: &Handle) -> Result<()> {
-///         app.send_text("subscribe").map(|_| ())
+///         app.send_text("subscribe")
 ///     }
 ///
 ///     fn on_message(&mut self, app: &Handle, message: MessageRef<'_>) -> Result<()> {
@@ -176,13 +176,24 @@ impl<H: Handler + ?Sized> Handler for &mut H {
     }
 }
 
-/// What a closure that is a callback may return: nothing, or a `Result` of which only the error matters.
+/// What a closure that is a callback may return: nothing, or a `Result` of which only the error matters. That may be any that can be
+/// boxed, those of this crate included, which stay what they are.
 ///
 /// ```
-/// # use websocket_sync::WebSocketApp;
+/// # use websocket_sync::{Error, WebSocketApp};
 /// let app = WebSocketApp::new("ws://localhost:9001/")
 ///     .on_open(|app| app.send_text("subscribe"))
-///     .on_message(|_, message| println!("{message:?}"));
+///     .on_message(|_, message| message.as_text().unwrap_or_default().parse::<u64>().map(|tick| println!("{tick}")))
+///     // Where `?` is used, the type of the error has to be said somewhere.
+///     .on_pong(|_, payload| -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///         println!("{}", std::str::from_utf8(payload)?.parse::<u64>()?);
+///         Ok(())
+///     })
+///     .on_reconnect(|app| {
+///         app.send_text("log in")?;
+///         app.send_text("subscribe")?;
+///         Ok::<(), Error>(())
+///     });
 /// ```
 pub trait Outcome {
     /// As the app sees it.
@@ -200,10 +211,13 @@ impl Outcome for () {
     }
 }
 
-impl<T> Outcome for Result<T> {
+impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Outcome for Result<T, E> {
     #[inline]
     fn into_result(self) -> Result<()> {
-        self.map(|_| ())
+        match self {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::from_any(error)),
+        }
     }
 }
 

@@ -48,6 +48,7 @@ impl PingOptions {
             received: 0,
             silence: Silence::Unasked,
             silence_before: Silence::Unasked,
+            is_extended: false,
         })
     }
 }
@@ -57,6 +58,10 @@ impl PingOptions {
 /// A ping leaves every interval, whatever else goes on. The peer is dead when a ping has left and then nothing at all has come in
 /// for the timeout, counted while a thread was waiting for it: bytes that lie unread while a callback takes its time are not
 /// missed. It is dead, too, when for the timeout it has neither taken the ping nor said anything.
+///
+/// A process that was stopped, frozen or paused with its machine waits for nothing either, but does not know it: its clock has gone
+/// on. So the timeout begins once more, once in each silence, where this was found out too late, or where something lies in the socket
+/// that the reader has not counted yet.
 #[derive(Debug)]
 pub(super) struct Keepalive {
     interval: Duration,
@@ -72,6 +77,8 @@ pub(super) struct Keepalive {
     silence: Silence,
     /// What was known of it before the latest ping.
     silence_before: Silence,
+    /// Whether the timeout has begun once more in this silence.
+    is_extended: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,15 +121,21 @@ pub(super) struct KeepalivePing {
 impl Keepalive {
     /// How often it is looked whether a busy reader waits for the network again.
     const LOOK: Duration = Duration::from_millis(20);
+    /// Who finds out so late that the peer is dead was not running in the meantime.
+    const LATE: Duration = Duration::from_millis(100);
     /// So many pongs may be missing until the oldest is forgotten.
     const UNANSWERED: usize = 64;
 
     /// What is to be done now.
     pub(super) fn poll(&mut self, now: Instant, vitals: ActivitySnapshot) -> Due {
         self.observe(now, vitals);
-        let dead_at = self.dead_at();
-        if dead_at.is_some_and(|dead_at| now >= dead_at) {
-            return Due::Dead;
+        let mut dead_at = self.dead_at();
+        if let Some(at) = dead_at.filter(|&at| now >= at) {
+            let is_late = now.saturating_duration_since(at) >= Self::LATE;
+            if !(is_late && self.extend(now)) {
+                return Due::Dead;
+            }
+            dead_at = self.dead_at();
         }
         if self.next.is_some_and(|next| now >= next) {
             return Due::Ping(self.ping(now, vitals));
@@ -132,6 +145,16 @@ impl Keepalive {
             _ => None,
         };
         Due::Wait([dead_at, self.next, look].into_iter().flatten().min())
+    }
+
+    /// Begins the timeout once more, since the peer may have answered without anybody having noticed. Not a second time.
+    pub(super) const fn extend(&mut self, now: Instant) -> bool {
+        if self.is_extended {
+            return false;
+        }
+        self.is_extended = true;
+        self.silence = Silence::Since(now);
+        true
     }
 
     /// The ping has left. From now on the peer may be missed.
@@ -198,6 +221,7 @@ impl Keepalive {
         if vitals.received != self.received {
             self.received = vitals.received;
             self.silence = Silence::Unasked;
+            self.is_extended = false;
             return;
         }
         self.silence = match (self.silence, vitals.waiting) {

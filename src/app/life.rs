@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::reconnect::Reconnect;
-use crate::error::Error;
+use crate::error::{Error, Retry};
 
 /// The life of an app during one run.
 ///
@@ -58,6 +58,8 @@ pub(super) struct End<'a> {
     pub(super) retry_after: Option<Duration>,
     /// Whether the application has said that the connection works.
     pub(super) is_healthy: bool,
+    /// Whether the application has closed it to have another connection.
+    pub(super) is_replaced: bool,
     /// Any number, drawn anew each time.
     pub(super) entropy: u64,
 }
@@ -116,7 +118,7 @@ impl Life {
     }
 
     fn next(&self, now: Instant, end: End<'_>, failing_for: Duration) -> Next {
-        let retry = self.reconnect.retry(end.error);
+        let retry = if end.is_replaced { Retry::Soon } else { self.reconnect.retry(end.error) };
         let Some(delay) = self.reconnect.delay(retry, self.attempts, end.retry_after, end.entropy) else {
             return Next::Stop;
         };
@@ -133,7 +135,7 @@ impl Life {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{CloseCause, CloseInfo, Phase, Retry};
+    use crate::error::{CloseCause, CloseInfo, Phase};
     use crate::websocket::CloseCode;
 
     const fn ms(millis: u64) -> Duration {
@@ -150,7 +152,7 @@ mod tests {
 
     /// What follows an end, with the longest delay that chance can give.
     fn end(life: &mut Life, now: Instant, error: &Error) -> Next {
-        life.ended(now, End { error, retry_after: None, is_healthy: false, entropy: u64::MAX })
+        life.ended(now, End { error, retry_after: None, is_healthy: false, is_replaced: false, entropy: u64::MAX })
     }
 
     /// The seconds that an end is followed by.
@@ -203,7 +205,10 @@ mod tests {
         life.connect();
         life.opened(now);
         let error = timeout();
-        let next = life.ended(now, End { error: &error, retry_after: None, is_healthy: true, entropy: u64::MAX });
+        let next = life.ended(
+            now,
+            End { error: &error, retry_after: None, is_healthy: true, is_replaced: false, entropy: u64::MAX },
+        );
         assert_eq!(seconds(next), 1);
     }
 
@@ -276,7 +281,8 @@ mod tests {
             }
             let entropy = round.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let error = timeout();
-            let next = life.ended(now, End { error: &error, retry_after: None, is_healthy: false, entropy });
+            let next = life
+                .ended(now, End { error: &error, retry_after: None, is_healthy: false, is_replaced: false, entropy });
             let Next::Retry { delay, at } = next else { panic!("round {round}") };
             assert!((ms(250)..=ms(60_000)).contains(&delay), "round {round}: {delay:?}");
             now = at;

@@ -7,7 +7,7 @@
 //! | `stage`, `closures`, `handler` | where callbacks are called, and what they are |
 //! | `run`, `queue`, `app_thread` | drivers: threads and waiting |
 //! | `task`, `many_apps` | drivers that do not wait: a loop of the user's, and one for many apps |
-//! | `shared`, `handle` | what the threads share, and what the user has of it |
+//! | `shared`, `outbox`, `handle` | what the threads share, what could not be sent yet, and what the user has of it |
 
 mod app_thread;
 mod attempt;
@@ -219,25 +219,34 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
-    /// Keeps up to so many messages that [`Handle::send_text`] and [`Handle::send_binary`] are given while there is no connection.
-    /// They are never sent by themselves: [`Handle::take_unsent`] hands them back.
+    /// Keeps up to so many messages that [`Handle::send_text`] and [`Handle::send_binary`] are given while there is no connection, in
+    /// their order, and up to so many [bytes](Self::outbox_bytes). They are not sent by themselves, since what is old may be wrong by
+    /// then: [`Handle::send_unsent`] sends them, [`Handle::take_unsent`] hands them back.
+    ///
+    /// What other threads send while `on_open` or `on_reconnect` runs is put behind them, and leaves when the callback has returned: so
+    /// a login comes first, and nothing overtakes what was to be sent before it.
     ///
     /// Default: none; sending fails while there is no connection.
     ///
     /// ```no_run
-    /// use websocket_sync::{Message, Reconnect, WebSocketApp};
+    /// use websocket_sync::{Reconnect, WebSocketApp};
     ///
     /// let app = WebSocketApp::new("wss://feed.example/").reconnect(Reconnect::backoff()).outbox(100).on_open(|app| {
     ///     app.send_text("log in")?;
-    ///     for message in app.take_unsent() {
-    ///         app.send(message.as_bytes(), message.kind().into())?;
-    ///     }
-    ///     Ok(())
+    ///     app.send_unsent()
     /// });
     /// # let _: WebSocketApp<'_> = app;
     /// ```
     pub fn outbox(self, capacity: usize) -> Self {
         self.handle.shared().outbox(|outbox| outbox.set_capacity(capacity));
+        self
+    }
+
+    /// How many bytes there may be in the messages of the [outbox](Self::outbox).
+    ///
+    /// Default: 16 MiB.
+    pub fn outbox_bytes(self, most: usize) -> Self {
+        self.handle.shared().outbox(|outbox| outbox.set_max_bytes(most));
         self
     }
 
@@ -260,11 +269,7 @@ impl<'env> WebSocketApp<'env> {
     /// let app = WebSocketApp::new("wss://feed.example/")
     ///     .callback_errors(CallbackPolicy::Continue) // a tick that cannot be read is told to on_error
     ///     .callback_panics(CallbackPolicy::Stop) // a bug ends the run
-    ///     .on_message(|_, message| {
-    ///         let text = std::str::from_utf8(message.as_bytes()).map_err(websocket_sync::Error::other)?;
-    ///         ticks.push(text.parse().map_err(websocket_sync::Error::other)?);
-    ///         Ok(())
-    ///     });
+    ///     .on_message(|_, message| message.as_text().unwrap_or_default().parse().map(|tick| ticks.push(tick)));
     /// ```
     pub const fn callback_panics(mut self, policy: CallbackPolicy) -> Self {
         self.policies.panics = policy;
@@ -302,7 +307,11 @@ impl<'env> WebSocketApp<'env> {
             users.watch(move || handle.shared().call_off())
         });
         let queue = queue.map(|(capacity, overflow)| Arc::new(Queue::new(capacity, overflow)));
-        let _woken = queue.clone().map(|queue| cancellation.watch(move || queue.wake()));
+        let _woken = queue.clone().map(|queue| {
+            let waiting = Arc::clone(&queue);
+            shared.set_waker(Arc::new(move || waiting.wake()));
+            cancellation.watch(move || queue.wake())
+        });
         let way =
             Way { url, options: options.clone().cancellation(&cancellation), connector: connector.as_mut(), fragments };
         let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
@@ -315,7 +324,7 @@ impl<'env> WebSocketApp<'env> {
                 Ok(()) => match queue.as_deref() {
                     None => run_here(Session::new(handle, pings, reconnect, stage), way),
                     Some(queue) => {
-                        let session = Session::new(handle, pings, reconnect, Entrance { queue, shared });
+                        let session = Session::new(handle, pings, reconnect, Entrance { queue, shared, connection: 0 });
                         run_behind_queue(scope, session, way, queue, stage)
                     }
                 },

@@ -46,7 +46,8 @@ impl Overflow {
 /// What waits to be called back.
 #[derive(Debug)]
 enum QueuedEvent {
-    Opened(Opened),
+    /// And its number.
+    Opened(Opened, u64),
     Data(Data),
     Failed(Arc<Error>),
     Closed(Closed),
@@ -86,6 +87,8 @@ struct Lane {
 pub(super) struct Entrance<'a> {
     pub(super) queue: &'a Queue,
     pub(super) shared: &'a Shared<Sender>,
+    /// The number of the connection that was opened last.
+    pub(super) connection: u64,
 }
 
 impl Queue {
@@ -96,12 +99,17 @@ impl Queue {
         Self { capacity: capacity.max(1), overflow, lane: Mutex::default(), changed: Condvar::new() }
     }
 
-    /// Calls back, until nothing comes any more. After the end of the run was asked for, what was received before is thrown away.
+    /// Calls back, until nothing comes any more. After the end of the run, or another connection, was asked for, what was received
+    /// before is thrown away.
     pub(super) fn drain(&self, shared: &Shared<Sender>, audience: &mut impl Audience) {
+        let mut connection = 0;
         while let Some(event) = self.next() {
             match event {
-                QueuedEvent::Opened(opened) => audience.opened(opened),
-                QueuedEvent::Data(_) if shared.is_stopping() => {}
+                QueuedEvent::Opened(opened, number) => {
+                    connection = number;
+                    audience.opened(opened, number);
+                }
+                QueuedEvent::Data(_) if shared.is_silenced(connection) => {}
                 // Whoever calls back on the spot has nothing to complain of.
                 QueuedEvent::Data(data) => drop(audience.received(data.as_received())),
                 QueuedEvent::Failed(error) => audience.failed(error),
@@ -164,7 +172,7 @@ impl Entrance<'_> {
         if lane.count(&data) >= capacity {
             match overflow {
                 Overflow::Block => {
-                    while lane.count(&data) >= capacity && !self.shared.is_stopping() {
+                    while lane.count(&data) >= capacity && !self.shared.is_silenced(self.connection) {
                         lane = self.queue.wait(lane);
                     }
                 }
@@ -181,7 +189,7 @@ impl Entrance<'_> {
                 Overflow::Fail => return Err(Error::other(AppError::QueueFull { capacity })),
             }
         }
-        if self.shared.is_stopping() {
+        if self.shared.is_silenced(self.connection) {
             return Ok(());
         }
         *lane.count_mut(&data) += 1;
@@ -208,7 +216,7 @@ impl Lane {
     fn taken(&mut self, event: &QueuedEvent) {
         match event {
             QueuedEvent::Data(data) => *self.count_mut(data) -= 1,
-            QueuedEvent::Opened(_) | QueuedEvent::Failed(_) | QueuedEvent::Closed(_) => {}
+            QueuedEvent::Opened(..) | QueuedEvent::Failed(_) | QueuedEvent::Closed(_) => {}
         }
     }
 
@@ -238,8 +246,9 @@ impl Audience for Entrance<'_> {
         self.push_data(Data::Message(message.to_owned()))
     }
 
-    fn opened(&mut self, opened: Opened) {
-        self.push(QueuedEvent::Opened(opened));
+    fn opened(&mut self, opened: Opened, number: u64) {
+        self.connection = number;
+        self.push(QueuedEvent::Opened(opened, number));
     }
 
     fn received(&mut self, received: Received<'_>) -> Result<()> {

@@ -27,7 +27,8 @@ pub(super) struct Way<'a, 'env> {
 /// Runs until there is no further attempt. Returns how the last connection ended, or what has failed.
 pub(super) fn run<A: Audience>(session: &mut Session<'_, A>, mut way: Way<'_, '_>) -> Result<Closed, Arc<Error>> {
     loop {
-        let connected = way.connect(&session.attempt());
+        let (number, last_error) = session.begin_attempt();
+        let connected = way.connect(number, last_error.as_deref());
         let (error, info) = match connected {
             Ok(ws) => way.serve(session, ws),
             Err(error) => (error, None),
@@ -41,10 +42,11 @@ pub(super) fn run<A: Audience>(session: &mut Session<'_, A>, mut way: Way<'_, '_
 }
 
 impl Way<'_, '_> {
-    pub(super) fn connect(&mut self, attempt: &Attempt<'_>) -> Result<WebSocket> {
+    pub(super) fn connect(&mut self, number: u32, last_error: Option<&Error>) -> Result<WebSocket> {
+        let attempt = Attempt { url: self.url, number, last_error };
         let options = self.options.clone();
         let (name, connected) = match &mut self.connector {
-            Some(connector) => ("connect_with", catch_unwind(AssertUnwindSafe(|| connector(attempt, options)))),
+            Some(connector) => ("connect_with", catch_unwind(AssertUnwindSafe(|| connector(&attempt, options)))),
             None => ("a hook of the options", catch_unwind(AssertUnwindSafe(|| options.connect(self.url)))),
         };
         connected.unwrap_or_else(|payload| Err(Error::other(AppError::panicked(name, &*payload))))

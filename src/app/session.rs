@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use super::attempt::Attempt;
 use super::closed::Closed;
 use super::handle::Handle;
 use super::keepalive::PingOptions;
 use super::life::{End, Life, LifePhase, Next};
 use super::reconnect::Reconnect;
+use super::shared::Lost;
 use super::stage::Audience;
 use super::sync::{Arc, now};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
@@ -28,6 +28,8 @@ pub(super) struct Session<'a, A> {
     audience: A,
     /// What the attempt before this one ended with.
     last_error: Option<Arc<Error>>,
+    /// The number of the connection that was opened last; 0 for none.
+    number: u64,
 }
 
 /// What follows the end of a connection or of an attempt.
@@ -44,33 +46,35 @@ pub(super) enum RetryDecision {
 pub(super) struct Past {
     life: Life,
     last_error: Option<Arc<Error>>,
+    number: u64,
 }
 
 impl Past {
     /// Nothing has happened yet.
     pub(super) const fn none(reconnect: Reconnect) -> Self {
-        Self { life: Life::new(reconnect), last_error: None }
+        Self { life: Life::new(reconnect), last_error: None, number: 0 }
     }
 }
 
 impl<'a, A: Audience> Session<'a, A> {
     /// Takes it up where it was left.
     pub(super) fn resume(handle: &'a Handle, pings: &'a PingOptions, past: Past, audience: A) -> Self {
-        Self { handle, pings, life: past.life, audience, last_error: past.last_error }
+        let Past { life, last_error, number } = past;
+        Self { handle, pings, life, audience, last_error, number }
     }
 
     /// Leaves it, to be taken up later.
     pub(super) fn leave(self) -> (Past, A) {
-        (Past { life: self.life, last_error: self.last_error }, self.audience)
+        (Past { life: self.life, last_error: self.last_error, number: self.number }, self.audience)
     }
 
-    /// Begins an attempt to connect that is made elsewhere: its number, and what the one before it ended with.
+    /// Begins an attempt to connect: its number, and what the one before it ended with.
     pub(super) fn begin_attempt(&mut self) -> (u32, Option<Arc<Error>>) {
         (self.life.connect(), self.last_error.clone())
     }
 
-    pub(super) const fn new(handle: &'a Handle, pings: &'a PingOptions, reconnect: Reconnect, audience: A) -> Self {
-        Self { handle, pings, life: Life::new(reconnect), audience, last_error: None }
+    pub(super) fn new(handle: &'a Handle, pings: &'a PingOptions, reconnect: Reconnect, audience: A) -> Self {
+        Self::resume(handle, pings, Past::none(reconnect), audience)
     }
 
     /// The run is over.
@@ -82,23 +86,18 @@ impl<'a, A: Audience> Session<'a, A> {
         self.handle
     }
 
-    /// Begins an attempt to connect.
-    pub(super) fn attempt(&mut self) -> Attempt<'_> {
-        Attempt { number: self.life.connect(), last_error: self.last_error.as_deref() }
-    }
-
     /// The attempt has succeeded. Not so if the run was ended in the meantime: then the connection is to be closed.
     pub(super) fn opened(&mut self, ws: &mut WebSocket) -> Result<()> {
         ws.receive_here()?;
         // Its end is for the keepalive to find out.
         ws.set_recv_timeout(None)?;
         let now = now();
-        if !self.handle.shared().opened(ws.sender(), self.pings.start(now), ws.response().cloned()) {
-            return Err(cancelled());
-        }
+        let number = self.handle.shared().opened(ws.sender(), self.pings.start(now), ws.response().cloned());
+        let Some(number) = number else { return Err(cancelled()) };
+        self.number = number;
         log::info!("connected");
         let opened = self.life.opened(now);
-        self.audience.opened(opened);
+        self.audience.opened(opened, number);
         Ok(())
     }
 
@@ -106,8 +105,8 @@ impl<'a, A: Audience> Session<'a, A> {
     #[inline]
     pub(super) fn received(&mut self, received: Received<'_>) -> Result<()> {
         let shared = self.handle.shared();
-        // It may have come while the run was ended.
-        if shared.is_stopping() {
+        // It may have come while the run, or the connection, was ended.
+        if shared.is_silenced(self.number) {
             return Ok(());
         }
         match received {
@@ -122,12 +121,15 @@ impl<'a, A: Audience> Session<'a, A> {
     /// Hands out the messages that lie there already. Breaks when a message is a reason to close the connection.
     #[inline]
     pub(super) fn drain(&mut self, ws: &mut WebSocket) -> Result<ControlFlow<Error>> {
-        let shared = self.handle.shared();
+        let (shared, number) = (self.handle.shared(), self.number);
+        if shared.is_silenced(number) {
+            return Ok(ControlFlow::Continue(()));
+        }
         let drained = self.audience.guarded(|audience| {
             ws.each_buffered(|message| {
                 shared.received.count_alone(message.as_bytes().len());
                 match audience.message(message) {
-                    Ok(()) if shared.is_stopping() => ControlFlow::Break(None),
+                    Ok(()) if shared.is_silenced(number) => ControlFlow::Break(None),
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => ControlFlow::Break(Some(error)),
                 }
@@ -140,23 +142,31 @@ impl<'a, A: Audience> Session<'a, A> {
         }
     }
 
+    /// Something has failed that does not end the connection.
+    pub(super) fn failed(&mut self, error: Error) {
+        self.audience.failed(Arc::new(error));
+    }
+
     /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.
     pub(super) fn ended(&mut self, error: Error, info: Option<CloseInfo>) -> RetryDecision {
         let shared = self.handle.shared();
         let was_open = matches!(self.life.phase(), LifePhase::Open { .. });
         let info = info.or_else(|| error.close_info().cloned()).unwrap_or_else(never_connected);
-        let is_healthy = was_open && shared.lost(&info);
+        let lost = if was_open { shared.lost(&info) } else { Lost::default() };
+        // The application has closed it to have another one.
+        let is_replaced = lost.is_replaced && !info.is_retryable();
         let is_wanted = shared.is_stopping() || info.cause == CloseCause::Cancelled;
         let next = if is_wanted {
             self.life.stop();
             Next::Stop
         } else {
             let retry_after = retry_after(&error);
-            self.life.ended(now(), End { error: &error, retry_after, is_healthy, entropy: entropy() })
+            let (is_healthy, entropy) = (lost.is_healthy, entropy());
+            self.life.ended(now(), End { error: &error, retry_after, is_healthy, is_replaced, entropy })
         };
         // A connection that was closed before the app had it has failed, however clean that was.
         let is_clean_end = was_open && error.close_info().is_some_and(CloseInfo::is_clean);
-        let is_failure = !is_wanted && !is_clean_end;
+        let is_failure = !is_wanted && !is_clean_end && !is_replaced;
         let error = Arc::new(error);
         self.last_error = Some(Arc::clone(&error));
         if is_failure {

@@ -3,9 +3,13 @@
 //! One lock, held for a few instructions and never across a wait for the network or a callback. What is connected is known only
 //! by what can be done to it, a [`Link`], so that all of this can be tried out without a network.
 
+mod sending;
+
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
+use self::sending::OpenCallback;
 use super::closed::Closed;
 use super::error::{duplicate, duplicate_error};
 use super::keepalive::{Due, Keepalive};
@@ -14,6 +18,7 @@ use super::statistics::{Latencies, Statistics};
 use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Error, Result};
+use crate::message::MessageRef;
 use crate::websocket::{ActivitySnapshot, CloseCode, Response};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
@@ -28,6 +33,14 @@ pub(super) trait Link: Clone {
     fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()>;
     /// What has come in.
     fn activity(&self) -> ActivitySnapshot;
+    /// Whether something lies in the socket that has not been read. Does not wait.
+    fn has_arrived(&self) -> bool;
+    /// Sends a message. Waits as long as it takes, within the send timeout, but not in an event loop.
+    fn send(&self, message: MessageRef<'_>) -> Result<()>;
+    /// How long a send may wait for its turn.
+    fn send_timeout(&self) -> Duration;
+    /// Whether it belongs to an event loop, so that nobody waits.
+    fn is_in_event_loop(&self) -> bool;
 }
 
 /// How the run was asked to end.
@@ -47,6 +60,8 @@ pub(super) struct Shared<L> {
     changed: Condvar,
     /// Whether the run is to end, for a look after every message: `state.request` without the lock.
     is_stopping: AtomicBool,
+    /// The number of the last connection that the application has closed to have another one: nothing of it is handed out any more.
+    replaced: AtomicU64,
     pub(super) received: Tally,
     pub(super) sent: Tally,
     pub(super) dropped: AtomicU64,
@@ -76,6 +91,9 @@ struct SharedState<L> {
     latencies: Latencies,
     outbox: Outbox,
     reconnect_callback: ReconnectCallback,
+    back_off: BackOff,
+    /// What wakes the loop that drives the app, or who waits for room in its queue.
+    waker: Option<LoopWaker>,
     /// How the last run ended.
     outcome: Option<Result<Closed>>,
 }
@@ -112,12 +130,43 @@ pub(super) enum Beat {
     Dead,
 }
 
+/// What the application wanted of a connection that is over.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Lost {
+    /// It has called it healthy.
+    pub(super) is_healthy: bool,
+    /// It has closed it to have another one.
+    pub(super) is_replaced: bool,
+}
+
+/// The wait for the next attempt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum BackOff {
+    None,
+    Waiting,
+    /// The application does not want to wait any longer.
+    CutShort,
+}
+
+/// Calls for a turn of the loop that drives the app, or wakes who waits for room in its queue.
+#[derive(Clone)]
+struct LoopWaker(Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for LoopWaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fn()")
+    }
+}
+
 /// The connection that is open.
 #[derive(Debug)]
 struct OpenLink<L> {
     link: L,
     /// Tells it from the others of this app.
     number: u64,
+    /// Whether the application has closed it to have another one.
+    is_replaced: bool,
+    on_open: OpenCallback,
     keepalive: Option<Keepalive>,
     response: Option<Arc<Response>>,
 }
@@ -139,10 +188,13 @@ impl<L: Link> Shared<L> {
                 latencies: Latencies::default(),
                 outbox,
                 reconnect_callback: ReconnectCallback::Method,
+                back_off: BackOff::None,
+                waker: None,
                 outcome: None,
             }),
             changed: Condvar::new(),
             is_stopping: AtomicBool::new(false),
+            replaced: AtomicU64::new(0),
             received: Tally::default(),
             sent: Tally::default(),
             dropped: AtomicU64::new(0),
@@ -178,34 +230,39 @@ impl<L: Link> Shared<L> {
         let mut state = self.state();
         state.run = Run::After;
         state.outcome = Some(outcome);
+        state.back_off = BackOff::None;
+        state.waker = None;
         state.connection = None;
+        state.outbox.hold();
         state.request = None;
         state.cancellation = Cancellation::new();
         self.is_stopping.store(false, Ordering::Relaxed);
         self.changed.notify_all();
     }
 
-    /// A connection is open. Not so if the end of the run was asked for in the meantime.
-    pub(super) fn opened(&self, link: L, keepalive: Option<Keepalive>, response: Option<Response>) -> bool {
+    /// A connection is open; its number. Not so if the end of the run was asked for in the meantime.
+    pub(super) fn opened(&self, link: L, keepalive: Option<Keepalive>, response: Option<Response>) -> Option<u64> {
         let mut state = self.state();
         if state.request.is_some() {
-            return false;
+            return None;
         }
         state.connects += 1;
         state.is_healthy = false;
         let number = state.connects;
-        state.connection = Some(OpenLink { link, number, keepalive, response: response.map(Arc::new) });
+        let (on_open, response) = (OpenCallback::Due, response.map(Arc::new));
+        state.connection = Some(OpenLink { link, number, is_replaced: false, on_open, keepalive, response });
         self.changed.notify_all();
-        true
+        Some(number)
     }
 
-    /// The connection is over. Says whether the application had called it healthy.
-    pub(super) fn lost(&self, info: &CloseInfo) -> bool {
+    /// The connection is over. Says what the application wanted of it.
+    pub(super) fn lost(&self, info: &CloseInfo) -> Lost {
         let mut state = self.state();
-        state.connection = None;
+        let is_replaced = state.connection.take().is_some_and(|open| open.is_replaced);
+        state.outbox.hold();
         state.last_close = Some(info.clone());
         self.changed.notify_all();
-        std::mem::take(&mut state.is_healthy)
+        Lost { is_healthy: std::mem::take(&mut state.is_healthy), is_replaced }
     }
 
     /// Something has failed that `on_error` is told of.
@@ -225,17 +282,74 @@ impl<L: Link> Shared<L> {
 
     /// Waits for the time of the next attempt. Returns at once, and false, when there is to be none.
     pub(super) fn back_off(&self, until: Instant) -> bool {
+        self.begin_back_off();
         let mut state = self.state();
         loop {
             if state.request.is_some() || state.cancellation.is_cancelled() {
                 return false;
             }
             let now = sync::now();
-            if now >= until {
+            if now >= until || state.back_off == BackOff::CutShort {
+                state.back_off = BackOff::None;
                 return true;
             }
             state = self.wait(state, Some(until - now));
         }
+    }
+
+    /// The wait for the next attempt begins.
+    pub(super) fn begin_back_off(&self) {
+        self.state().back_off = BackOff::Waiting;
+    }
+
+    /// Whether the application does not want to wait for the next attempt any longer.
+    pub(super) fn is_back_off_cut_short(&self) -> bool {
+        self.state().back_off == BackOff::CutShort
+    }
+
+    /// The next attempt begins.
+    pub(super) fn end_back_off(&self) {
+        self.state().back_off = BackOff::None;
+    }
+
+    /// Who drives the app may have to be woken when the application wants another connection.
+    pub(super) fn set_waker(&self, waker: Arc<dyn Fn() + Send + Sync>) {
+        self.state().waker = Some(LoopWaker(waker));
+    }
+
+    /// Closes the connection that is open, to have another one; where none is, and the next attempt is waited for, it is made at once.
+    pub(super) fn reconnect(&self, bound: Option<u64>, code: CloseCode, reason: &str) -> Result<()> {
+        let mut state = self.state();
+        if state.request.is_some() || (bound.is_some() && !state.is_bound_to(bound)) {
+            return Ok(());
+        }
+        let SharedState { connection, back_off, .. } = &mut *state;
+        let link = match connection {
+            Some(open) => {
+                open.is_replaced = true;
+                self.replaced.store(open.number, Ordering::Relaxed);
+                Some(open.link.clone())
+            }
+            None if *back_off == BackOff::Waiting => {
+                *back_off = BackOff::CutShort;
+                None
+            }
+            None => return Ok(()),
+        };
+        self.changed.notify_all();
+        let waker = state.waker.clone();
+        drop(state);
+        // It may be the user's, and panic.
+        let woken = catch_unwind(AssertUnwindSafe(|| waker.iter().for_each(|waker| (waker.0)())));
+        let closed = link.map_or(Ok(()), |link| link.close(code, reason));
+        woken.unwrap_or_else(|panic| resume_unwind(panic));
+        closed
+    }
+
+    /// Whether nothing of this connection is to be handed out any more.
+    #[inline]
+    pub(super) fn is_silenced(&self, number: u64) -> bool {
+        self.is_stopping() || number <= self.replaced.load(Ordering::Relaxed)
     }
 
     /// Sends the pings of each connection, until the run is over: for a thread of its own.
@@ -252,10 +366,9 @@ impl<L: Link> Shared<L> {
             state = match open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, vitals)) {
                 Due::Wait(until) => self.wait(state, until.map(|until| until.saturating_duration_since(now))),
                 Due::Dead => {
-                    open.keepalive = None;
-                    let link = open.link.clone();
+                    let (link, number) = (open.link.clone(), open.number);
                     drop(state);
-                    link.give_up();
+                    self.give_up_unless_heard(&link, number);
                     self.state()
                 }
                 Due::Ping(ping) => {
@@ -278,6 +391,21 @@ impl<L: Link> Shared<L> {
         }
     }
 
+    /// Ends the connection of a peer that seems to be dead, unless its answer lies in the socket: the process may have been stopped, and
+    /// the reader not have come to it yet. Whether it has ended.
+    fn give_up_unless_heard(&self, link: &L, number: u64) -> bool {
+        let has_arrived = link.has_arrived();
+        let mut state = self.state();
+        let Some(open) = state.open(number) else { return false };
+        if has_arrived && open.keepalive.as_mut().is_some_and(|keepalive| keepalive.extend(sync::now())) {
+            return false;
+        }
+        open.keepalive = None;
+        drop(state);
+        link.give_up();
+        true
+    }
+
     /// What the keepalive of the open connection has to do now, for a loop whose links do not wait.
     pub(super) fn beat(&self) -> Beat {
         loop {
@@ -289,10 +417,11 @@ impl<L: Link> Shared<L> {
             match keepalive.poll(now, link.activity()) {
                 Due::Wait(until) => return Beat::Next(until),
                 Due::Dead => {
-                    open.keepalive = None;
+                    let number = open.number;
                     drop(state);
-                    link.give_up();
-                    return Beat::Dead;
+                    if self.give_up_unless_heard(&link, number) {
+                        return Beat::Dead;
+                    }
                 }
                 Due::Ping(ping) => {
                     state.last_ping = Some(now);
@@ -423,8 +552,11 @@ impl<L: Link> Shared<L> {
         before == ReconnectCallback::ClosureNext
     }
 
-    pub(super) fn mark_healthy(&self) {
-        self.state().is_healthy = true;
+    pub(super) fn mark_healthy(&self, bound: Option<u64>) {
+        let mut state = self.state();
+        if bound.is_none() || state.is_bound_to(bound) {
+            state.is_healthy = true;
+        }
     }
 
     pub(super) fn has_errored(&self) -> bool {
@@ -435,12 +567,21 @@ impl<L: Link> Shared<L> {
         self.state().last_close.clone()
     }
 
-    pub(super) fn response(&self) -> Option<Arc<Response>> {
-        self.state().connection.as_ref()?.response.clone()
+    pub(super) fn response(&self, bound: Option<u64>) -> Option<Arc<Response>> {
+        let mut state = self.state();
+        if state.is_bound_to(bound) { state.connection.as_mut()?.response.clone() } else { None }
     }
 
-    pub(super) fn link(&self) -> Option<L> {
-        self.state().connection.as_ref().map(|open| open.link.clone())
+    /// What sends on the connection that is open; `bound` is the one that it has to be, if it has to be a certain one.
+    pub(super) fn link(&self, bound: Option<u64>) -> Option<L> {
+        let state = self.state();
+        if state.is_bound_to(bound) { state.connection.as_ref().map(|open| open.link.clone()) } else { None }
+    }
+
+    /// The number of the connection that is open, if it is the one that it has to be.
+    fn number(&self, bound: Option<u64>) -> Option<u64> {
+        let state = self.state();
+        if state.is_bound_to(bound) { state.connection.as_ref().map(|open| open.number) } else { None }
     }
 
     /// Gets at the messages that could not be sent.
@@ -489,6 +630,18 @@ impl<L: Link> Shared<L> {
             None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(longest) => self.changed.wait_timeout(state, longest).unwrap_or_else(PoisonError::into_inner).0,
         }
+    }
+}
+
+impl<L> SharedState<L> {
+    /// The connection of this number, if it is open.
+    fn open(&mut self, number: u64) -> Option<&mut OpenLink<L>> {
+        self.connection.as_mut().filter(|open| open.number == number)
+    }
+
+    /// Whether a connection is open, and the one that it has to be.
+    fn is_bound_to(&self, bound: Option<u64>) -> bool {
+        self.connection.as_ref().is_some_and(|open| bound.is_none_or(|number| open.number == number))
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) trait Audience {
     fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T>;
     /// A message has come. Only inside of [`guarded`](Self::guarded).
     fn message(&mut self, message: MessageRef<'_>) -> Result<()>;
-    fn opened(&mut self, opened: Opened);
+    /// A connection is open, and this is its number.
+    fn opened(&mut self, opened: Opened, number: u64);
     fn received(&mut self, received: Received<'_>) -> Result<()>;
     fn failed(&mut self, error: Arc<Error>);
     fn closed(&mut self, closed: Closed);
@@ -49,19 +50,26 @@ pub(super) struct CallbackPolicies {
 pub(super) struct Stage<'a, 'env> {
     closures: &'a mut Closures<'env>,
     handle: &'a Handle,
+    /// What callbacks get that hear of a connection: bound to it, so that one that is late does nothing to the next.
+    bound: Handle,
     policies: CallbackPolicies,
     /// The failure of a callback that has ended the run.
     fatal: Option<Error>,
 }
 
 impl<'a, 'env> Stage<'a, 'env> {
-    pub(super) const fn new(closures: &'a mut Closures<'env>, handle: &'a Handle, policies: CallbackPolicies) -> Self {
-        Self { closures, handle, policies, fatal: None }
+    pub(super) fn new(closures: &'a mut Closures<'env>, handle: &'a Handle, policies: CallbackPolicies) -> Self {
+        Self { closures, handle, bound: handle.clone(), policies, fatal: None }
     }
 
-    /// The failure of a callback that has ended the run.
-    pub(super) fn into_fatal(self) -> Option<Error> {
-        self.fatal
+    /// Goes on with a connection that was opened before.
+    pub(super) fn resume(self, bound: Handle) -> Self {
+        Self { bound, ..self }
+    }
+
+    /// The failure of a callback that has ended the run, and the handle of the connection.
+    pub(super) fn leave(self) -> (Option<Error>, Handle) {
+        (self.fatal, self.bound)
     }
 
     /// Calls `on_end`, last of all; what the run returns then.
@@ -74,12 +82,25 @@ impl<'a, 'env> Stage<'a, 'env> {
         }
     }
 
-    /// Calls a callback and takes care of its failure.
+    /// Calls a callback that hears of a connection, and takes care of its failure.
     #[inline]
+    fn call_bound(&mut self, name: &'static str, callback: impl FnOnce(&mut Closures<'env>, &Handle) -> Result<()>) {
+        let Self { closures, bound, .. } = self;
+        // What a panic leaves behind is the callback's own.
+        let called = catch_unwind(AssertUnwindSafe(|| callback(closures, bound)));
+        self.called(name, called);
+    }
+
+    /// Calls one that hears of the app.
     fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut Closures<'env>, &Handle) -> Result<()>) {
         let Self { closures, handle, .. } = self;
-        // What a panic leaves behind is the callback's own.
-        match catch_unwind(AssertUnwindSafe(|| callback(closures, handle))) {
+        let called = catch_unwind(AssertUnwindSafe(|| callback(closures, handle)));
+        self.called(name, called);
+    }
+
+    #[inline]
+    fn called(&mut self, name: &'static str, called: std::thread::Result<Result<()>>) {
+        match called {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.failed_with(error, self.policies.errors),
             Err(payload) => self.panicked(name, &*payload),
@@ -130,18 +151,26 @@ impl Audience for Stage<'_, '_> {
     fn message(&mut self, message: MessageRef<'_>) -> Result<()> {
         if self.closures.wants_data() {
             let (data, opcode) = (message.as_bytes(), message.kind().into());
-            self.call("on_data", |callbacks, app| callbacks.on_data(app, data, opcode, true));
+            self.call_bound("on_data", |callbacks, app| callbacks.on_data(app, data, opcode, true));
         }
-        if let Err(error) = self.closures.on_message(self.handle, message) {
+        if let Err(error) = self.closures.on_message(&self.bound, message) {
             self.failed_with(error, self.policies.errors);
         }
         Ok(())
     }
 
-    fn opened(&mut self, opened: Opened) {
+    fn opened(&mut self, opened: Opened, number: u64) {
+        self.bound = self.handle.bound_to(number);
+        let shared = self.handle.shared();
+        shared.begin_on_open(number);
         match opened {
-            Opened::First => self.call("on_open", |callbacks, app| callbacks.on_open(app)),
-            Opened::Again => self.call("on_reconnect", |callbacks, app| callbacks.on_reconnect(app)),
+            Opened::First => self.call_bound("on_open", |callbacks, app| callbacks.on_open(app)),
+            Opened::Again => self.call_bound("on_reconnect", |callbacks, app| callbacks.on_reconnect(app)),
+        }
+        match shared.end_on_open(number) {
+            // There will be room, or the end of the connection is told.
+            Ok(()) | Err(Error::Full | Error::Closed(_)) => {}
+            Err(error) => self.tell(&error),
         }
     }
 
@@ -152,11 +181,11 @@ impl Audience for Stage<'_, '_> {
                 self.guarded(|stage| stage.message(message));
             }
             Received::Fragment { opcode, payload, fin } => {
-                self.call("on_data", |callbacks, app| callbacks.on_data(app, payload, opcode, fin));
-                self.call("on_cont_message", |callbacks, app| callbacks.on_cont_message(app, payload, fin));
+                self.call_bound("on_data", |callbacks, app| callbacks.on_data(app, payload, opcode, fin));
+                self.call_bound("on_cont_message", |callbacks, app| callbacks.on_cont_message(app, payload, fin));
             }
-            Received::Ping(payload) => self.call("on_ping", |callbacks, app| callbacks.on_ping(app, payload)),
-            Received::Pong(payload) => self.call("on_pong", |callbacks, app| callbacks.on_pong(app, payload)),
+            Received::Ping(payload) => self.call_bound("on_ping", |callbacks, app| callbacks.on_ping(app, payload)),
+            Received::Pong(payload) => self.call_bound("on_pong", |callbacks, app| callbacks.on_pong(app, payload)),
         }
         Ok(())
     }

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
 use super::source::Source;
 use super::tls::Tls;
-use super::transport::Transport;
+use super::transport::{Interest, Transport};
 use crate::cancellation::{Cancellation, Watch};
+use crate::sync::now;
 
 /// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
 /// speaks TLS itself.
@@ -104,6 +105,11 @@ impl Stream {
             Self::Plain(_) => false,
             Self::Tls(tls) => tls.has_input(),
         }
+    }
+
+    /// Whether the transport has bytes that nobody has read, or has ended. Does not wait.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.transport().wait(Interest::Read, Some(now())).unwrap_or(true)
     }
 
     /// How many bytes came for TLS, whether they gave anything to read or not yet; 0 without TLS.

@@ -439,6 +439,21 @@ impl Sender {
         self.shared()?.ping_within(payload, longest)
     }
 
+    /// Whether something lies in the socket that has not been read, as far as the system knows.
+    pub(crate) fn has_arrived(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.has_arrived())
+    }
+
+    /// How long a send waits at most without any progress.
+    pub(crate) fn longest_send(&self) -> Duration {
+        self.shared.as_ref().map_or(Duration::ZERO, |shared| shared.longest_send())
+    }
+
+    /// Whether it belongs to an event loop: then no send waits.
+    pub(crate) fn is_in_event_loop(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.is_in_event_loop())
+    }
+
     /// Whether anything comes in.
     pub(crate) fn activity(&self) -> ActivitySnapshot {
         self.shared.as_ref().map_or_else(ActivitySnapshot::default, |shared| shared.activity())

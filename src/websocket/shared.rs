@@ -8,7 +8,9 @@
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
+use super::acquire::STALL;
 use super::close_state::CloseState;
 use super::event_loop::{Activity, ActivitySnapshot, EventLoop};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
@@ -263,6 +265,21 @@ impl SharedConnection {
             outbound.release();
         }
         self.stream.release();
+    }
+
+    /// Whether something lies in the socket that has not been read: bytes, or the end.
+    pub(super) fn has_arrived(&self) -> bool {
+        self.stream.is_readable()
+    }
+
+    /// How long a send waits at most without any progress.
+    pub(super) fn longest_send(&self) -> Duration {
+        self.timeouts().send.unwrap_or(STALL)
+    }
+
+    /// Whether it belongs to an event loop.
+    pub(super) fn is_in_event_loop(&self) -> bool {
+        self.event_loop.is_attached()
     }
 
     pub(crate) fn timeouts(&self) -> Timeouts {

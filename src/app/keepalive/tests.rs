@@ -216,3 +216,17 @@ fn intervals_that_no_clock_counts_to_never_end() {
     assert_eq!(options.start(now).unwrap().poll(now, ActivitySnapshot::default()), Due::Wait(None));
     assert!(PingOptions { interval: Some(Duration::ZERO), ..options }.start(now).is_none());
 }
+
+#[test]
+fn who_finds_out_late_was_not_running_and_waits_once_more() {
+    let mut life = Simulation::new(Some(300), None);
+    assert_eq!(life.at(1000), ping(1));
+    // Stopped until then.
+    assert_eq!(life.at(1700), life.wait(2000));
+    life.received += 1;
+    assert_eq!(life.at(1750), life.wait(2000), "the answer was there");
+    assert_eq!(life.at(2000), ping(2));
+    assert_eq!(life.at(2800), life.wait(3000), "in each silence anew");
+    assert_eq!(life.at(3000), ping(3));
+    assert_eq!(life.at(3500), Due::Dead, "but only once in each");
+}

@@ -18,7 +18,11 @@ struct Done {
     leaves: AtomicU32,
     given_up: AtomicU32,
     pings: AtomicU32,
-    /// Whether a ping cannot be sent.
+    sent: Mutex<Vec<String>>,
+    received: AtomicU64,
+    /// Whether something lies in the socket.
+    has_arrived: AtomicBool,
+    /// Whether nothing can be sent.
     is_broken: AtomicBool,
 }
 
@@ -41,9 +45,29 @@ impl Link for Wire {
         if self.0.is_broken.load(Ordering::SeqCst) { Err(not_connected()) } else { Ok(()) }
     }
 
+    fn has_arrived(&self) -> bool {
+        self.0.has_arrived.load(Ordering::SeqCst)
+    }
+
+    fn send(&self, message: MessageRef<'_>) -> Result<()> {
+        if self.0.is_broken.load(Ordering::SeqCst) {
+            return Err(not_connected());
+        }
+        self.0.sent.lock().unwrap().push(String::from_utf8(message.as_bytes().to_vec()).unwrap());
+        Ok(())
+    }
+
+    fn send_timeout(&self) -> Duration {
+        MINUTE
+    }
+
+    fn is_in_event_loop(&self) -> bool {
+        false
+    }
+
     /// Somebody listens, and nothing comes.
     fn activity(&self) -> ActivitySnapshot {
-        ActivitySnapshot { received: 0, waiting: true }
+        ActivitySnapshot { received: self.0.received.load(Ordering::SeqCst), waiting: true }
     }
 }
 
@@ -81,7 +105,7 @@ fn a_waker_that_panics_keeps_nobody_from_being_stopped() {
     for ends in [|shared: &Shared<Wire>| drop(shared.close(CloseCode::ABNORMAL_CLOSURE, "")), Shared::leave] {
         let (shared, wire) = (shared(), Wire::default());
         let cancellation = shared.begin();
-        assert!(shared.opened(wire.clone(), None, None));
+        assert!(shared.opened(wire.clone(), None, None).is_some());
         let _watch = cancellation.watch(|| panic!("on purpose"));
         let caught = catch_unwind(AssertUnwindSafe(|| ends(&shared))).unwrap_err();
         assert_eq!(caught.downcast_ref::<&str>(), Some(&"on purpose"));
@@ -109,11 +133,11 @@ fn a_close_before_the_first_run_is_for_that_run_and_one_after_it_for_none() {
     let shared = shared();
     close(&shared);
     assert!(shared.begin().is_cancelled() && shared.is_stopping());
-    assert!(!shared.opened(Wire::default(), None, None));
+    assert!(shared.opened(Wire::default(), None, None).is_none());
     finish(&shared);
     close(&shared);
     assert!(!shared.begin().is_cancelled() && !shared.is_stopping());
-    assert!(shared.opened(Wire::default(), None, None));
+    assert!(shared.opened(Wire::default(), None, None).is_some());
 }
 
 #[test]
@@ -121,16 +145,16 @@ fn a_close_reaches_the_connection_that_is_open_and_no_other() {
     let shared = shared();
     let (first, second) = (Wire::default(), Wire::default());
     shared.begin();
-    assert!(shared.opened(first.clone(), None, None) && shared.is_running());
+    assert!(shared.opened(first.clone(), None, None).is_some() && shared.is_running());
     shared.lost(&lost());
-    assert!(shared.link().is_none() && shared.is_running());
-    assert!(shared.opened(second.clone(), None, None));
+    assert!(shared.link(None).is_none() && shared.is_running());
+    assert!(shared.opened(second.clone(), None, None).is_some());
     close(&shared);
     shared.leave();
     assert_eq!(first.0.closes.load(Ordering::SeqCst), 0);
     assert_eq!((second.0.closes.load(Ordering::SeqCst), second.0.leaves.load(Ordering::SeqCst)), (1, 1));
     finish(&shared);
-    assert!(!shared.is_running() && shared.link().is_none());
+    assert!(!shared.is_running() && shared.link(None).is_none());
 }
 
 #[test]
@@ -158,7 +182,7 @@ fn pings_are_sent_on_one_connection_after_the_other_until_the_run_is_over() {
     thread::scope(|scope| {
         let keeper = scope.spawn(|| shared.keep_alive());
         for wire in [&first, &second] {
-            assert!(shared.opened(wire.clone(), keepalive(5, 60_000), None));
+            assert!(shared.opened(wire.clone(), keepalive(5, 60_000), None).is_some());
             while wire.0.pings.load(Ordering::SeqCst) < 3 {
                 thread::sleep(ms(1));
             }
@@ -180,11 +204,33 @@ fn a_silent_connection_is_given_up_once() {
     shared.begin();
     thread::scope(|scope| {
         scope.spawn(|| shared.keep_alive());
-        assert!(shared.opened(wire.clone(), keepalive(10, 10), None));
+        assert!(shared.opened(wire.clone(), keepalive(10, 10), None).is_some());
         thread::sleep(ms(100));
         finish(&shared);
     });
     assert_eq!(wire.0.given_up.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn an_answer_that_lies_in_the_socket_is_waited_for_but_not_for_ever() {
+    for is_read in [true, false] {
+        let (shared, wire) = (shared(), Wire::default());
+        wire.0.has_arrived.store(true, Ordering::SeqCst);
+        shared.begin();
+        let start = Instant::now();
+        assert!(shared.opened(wire.clone(), keepalive(20, 200), None).is_some());
+        while shared.beat() != Beat::Dead && start.elapsed() < ms(1000) {
+            if is_read && start.elapsed() >= ms(260) {
+                wire.0.received.store(1 + start.elapsed().as_millis() as u64 / 30, Ordering::SeqCst);
+            }
+            thread::sleep(ms(1));
+        }
+        // An interval, a timeout, and another one.
+        let found = start.elapsed();
+        let given_up = wire.0.given_up.load(Ordering::SeqCst);
+        assert!(found >= ms(420), "{found:?}");
+        assert_eq!(given_up, u32::from(!is_read), "{found:?}");
+    }
 }
 
 #[test]
@@ -195,7 +241,7 @@ fn a_connection_that_takes_no_pings_is_not_missed_for_it() {
     shared.begin();
     thread::scope(|scope| {
         scope.spawn(|| shared.keep_alive());
-        assert!(shared.opened(wire.clone(), keepalive(5, 1), None));
+        assert!(shared.opened(wire.clone(), keepalive(5, 1), None).is_some());
         thread::sleep(ms(60));
         finish(&shared);
     });
@@ -207,14 +253,14 @@ fn a_connection_that_takes_no_pings_is_not_missed_for_it() {
 fn health_belongs_to_one_connection() {
     let shared = shared();
     shared.begin();
-    shared.mark_healthy();
-    assert!(shared.opened(Wire::default(), None, None));
-    assert!(!shared.lost(&lost()));
-    assert!(shared.opened(Wire::default(), None, None));
-    shared.mark_healthy();
-    assert!(shared.lost(&lost()));
-    assert!(shared.opened(Wire::default(), None, None));
-    assert!(!shared.lost(&lost()));
+    shared.mark_healthy(None);
+    assert!(shared.opened(Wire::default(), None, None).is_some());
+    assert!(!shared.lost(&lost()).is_healthy);
+    assert!(shared.opened(Wire::default(), None, None).is_some());
+    shared.mark_healthy(None);
+    assert!(shared.lost(&lost()).is_healthy);
+    assert!(shared.opened(Wire::default(), None, None).is_some());
+    assert!(!shared.lost(&lost()).is_healthy);
 }
 
 #[test]
@@ -232,7 +278,7 @@ fn many_threads_may_close_while_connections_come_and_go() {
             }
             scope.spawn(|| shared.keep_alive());
             for wire in &wires {
-                if !shared.opened(wire.clone(), keepalive(1, 1), None) {
+                if shared.opened(wire.clone(), keepalive(1, 1), None).is_none() {
                     break;
                 }
                 shared.lost(&lost());
@@ -248,4 +294,102 @@ fn many_threads_may_close_while_connections_come_and_go() {
         assert!(!shared.is_stopping());
         drop(cancellation);
     }
+}
+
+/// What the outbox holds.
+fn unsent(shared: &Shared<Wire>) -> Vec<String> {
+    shared
+        .outbox(|outbox| outbox.take())
+        .iter()
+        .map(|message| String::from_utf8_lossy(message.as_bytes()).into())
+        .collect()
+}
+
+fn with_outbox() -> Shared<Wire> {
+    let shared = shared();
+    shared.outbox(|outbox| outbox.set_capacity(10_000));
+    shared.begin();
+    shared
+}
+
+#[test]
+fn nothing_is_kept_behind_the_back_of_a_connection_that_opens() {
+    for round in 0..2000 {
+        let (shared, wire) = (with_outbox(), Wire::default());
+        let start = std::sync::Barrier::new(3);
+        let taken = thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    start.wait();
+                    (0..3).for_each(|_| shared.send(None, "m".into()).unwrap());
+                });
+            }
+            start.wait();
+            let number = shared.opened(wire.clone(), None, None).unwrap();
+            shared.begin_on_open(number);
+            let taken = unsent(&shared).len();
+            shared.end_on_open(number).unwrap();
+            taken
+        });
+        assert_eq!(unsent(&shared), [""; 0], "round {round}");
+        assert_eq!(taken + wire.0.sent.lock().unwrap().len(), 6, "round {round}");
+    }
+}
+
+#[test]
+fn what_each_thread_sends_leaves_in_its_order_whatever_opens_and_whoever_empties_the_outbox() {
+    const EACH: usize = 200;
+    for round in 0..50 {
+        let (shared, wire) = (with_outbox(), Wire::default());
+        thread::scope(|scope| {
+            for name in ["a", "b"] {
+                let shared = &shared;
+                scope.spawn(move || {
+                    (0..EACH).for_each(|number| shared.send(None, (&*format!("{name}{number:04}")).into()).unwrap());
+                });
+            }
+            thread::sleep(Duration::from_micros(10 * round));
+            let number = shared.opened(wire.clone(), None, None).unwrap();
+            shared.begin_on_open(number);
+            shared.send(None, "login".into()).unwrap();
+            if round % 2 == 0 {
+                shared.send_unsent(Some(number)).unwrap();
+            } else {
+                let taken = unsent(&shared);
+                taken.iter().for_each(|message| shared.send(Some(number), (&**message).into()).unwrap());
+            }
+            shared.end_on_open(number).unwrap();
+            // Another thread may do it as well.
+            scope.spawn(|| shared.send_unsent(None).unwrap());
+        });
+        let sent = wire.0.sent.lock().unwrap().clone();
+        assert_eq!((sent.len(), &*sent[0]), (2 * EACH + 1, "login"), "round {round}");
+        for name in ["a", "b"] {
+            let of_one: Vec<&String> = sent.iter().filter(|message| message.starts_with(name)).collect();
+            assert!(of_one.is_sorted(), "round {round}: {of_one:?}");
+        }
+        assert_eq!(unsent(&shared), [""; 0]);
+    }
+}
+
+#[test]
+fn what_did_not_leave_is_kept_in_its_place() {
+    let (shared, broken, whole) = (with_outbox(), Wire::default(), Wire::default());
+    ["a", "b"].iter().for_each(|text| shared.send(None, (*text).into()).unwrap());
+    broken.0.is_broken.store(true, Ordering::SeqCst);
+    let number = shared.opened(broken, None, None).unwrap();
+    shared.begin_on_open(number);
+    shared.send_unsent(Some(number)).unwrap_err();
+    thread::scope(|scope| scope.spawn(|| shared.send(None, "c".into()).unwrap()).join().unwrap());
+    shared.end_on_open(number).unwrap_err();
+    shared.lost(&lost());
+    shared.send(None, "d".into()).unwrap();
+    shared.send(Some(number), "late".into()).unwrap_err();
+
+    let number = shared.opened(whole.clone(), None, None).unwrap();
+    shared.begin_on_open(number);
+    shared.send_unsent(Some(number)).unwrap();
+    shared.end_on_open(number).unwrap();
+    assert_eq!(*whole.0.sent.lock().unwrap(), ["a", "b", "c", "d"]);
+    assert_eq!(unsent(&shared), [""; 0]);
 }

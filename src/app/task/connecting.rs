@@ -16,6 +16,7 @@ use crate::websocket::cancelled;
 
 /// An attempt to connect by [`connect_with`](crate::WebSocketApp::connect_with), to be made on a thread that may wait.
 pub struct Connecting<'env> {
+    pub(super) url: String,
     pub(super) options: ConnectOptions,
     pub(super) connector: Connector<'env>,
     pub(super) number: u32,
@@ -36,8 +37,8 @@ impl<'env> Connecting<'env> {
     /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); called off when the app is
     /// closed.
     pub fn run(mut self) -> Connected<'env> {
-        let Self { options, connector, number, last_error } = &mut self;
-        let attempt = Attempt { number: *number, last_error: last_error.as_deref() };
+        let Self { url, options, connector, number, last_error } = &mut self;
+        let attempt = Attempt { url, number: *number, last_error: last_error.as_deref() };
         let outcome = catch_unwind(AssertUnwindSafe(|| connector(&attempt, options.clone())))
             .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect_with", &*payload))));
         self.ended(outcome)

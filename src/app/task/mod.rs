@@ -69,6 +69,8 @@ pub struct AppTask<'env> {
     past: Past,
     /// The failure of a callback that has ended the run.
     fatal: Option<Error>,
+    /// What callbacks get that hear of the connection.
+    bound: Handle,
     phase: TaskPhase,
     /// How many attempts have succeeded.
     connections: u64,
@@ -166,6 +168,7 @@ impl<'env> WebSocketApp<'env> {
 impl<'env> AppTask<'env> {
     fn new(app: WebSocketApp<'env>, permission: Permission, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let cancellation = app.handle.shared().begin();
+        app.handle.shared().set_waker(Arc::clone(&wake));
         let called_off = {
             let wake = Arc::clone(&wake);
             cancellation.watch(move || wake())
@@ -179,6 +182,7 @@ impl<'env> AppTask<'env> {
             options: app.options.clone().cancellation(&cancellation),
             past: Past::none(app.reconnect.clone().unwrap_or_else(default_reconnect)),
             fatal: None,
+            bound: app.handle(),
             phase: TaskPhase::Starting,
             connections: 0,
             fragments: app.hands_out_fragments(),
@@ -331,6 +335,10 @@ impl<'env> AppTask<'env> {
                 return None;
             }
         };
+        let has_more_to_send = self.app.handle.shared().go_on_draining().unwrap_or_else(|error| {
+            self.with_session(|session| session.failed(error));
+            false
+        });
         let now = Instant::now();
         let stalled = open.stalls_at(now);
         if stalled.is_some_and(|at| now >= at) {
@@ -340,6 +348,7 @@ impl<'env> AppTask<'env> {
         }
         let step = match at_hand {
             AtHand::More => AppStep::Again,
+            AtHand::Nothing if has_more_to_send => AppStep::Again,
             AtHand::Nothing => {
                 let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
                 AppStep::Wait(moments.into_iter().flatten().min())
@@ -375,7 +384,8 @@ impl<'env> AppTask<'env> {
             let closed = self.with_session(|session| session.called_off());
             return Some(self.over(Ok(closed)));
         }
-        if Instant::now() >= at {
+        if Instant::now() >= at || self.app.handle.shared().is_back_off_cut_short() {
+            self.app.handle.shared().end_back_off();
             return self.connect();
         }
         self.phase = TaskPhase::BackingOff(at);
@@ -385,6 +395,7 @@ impl<'env> AppTask<'env> {
     fn ended(&mut self, error: Error, info: Option<CloseInfo>) -> Option<AppStep<'env>> {
         match self.with_session(|session| session.ended(error, info)) {
             RetryDecision::Retry(at) => {
+                self.app.handle.shared().begin_back_off();
                 self.phase = TaskPhase::BackingOff(at);
                 None
             }
@@ -405,16 +416,17 @@ impl<'env> AppTask<'env> {
 
     /// Takes the session up for a moment.
     fn with_session<T>(&mut self, act: impl FnOnce(&mut Session<'_, Stage<'_, 'env>>) -> T) -> T {
-        let Self { app, past, fatal, .. } = self;
+        let Self { app, past, fatal, bound, .. } = self;
         let WebSocketApp { closures, policies, pings, handle, .. } = app;
         let taken = std::mem::replace(past, Past::none(super::Reconnect::never()));
-        let mut session = Session::resume(handle, pings, taken, Stage::new(closures, handle, *policies));
+        let stage = Stage::new(closures, handle, *policies).resume(bound.still_bound());
+        let mut session = Session::resume(handle, pings, taken, stage);
         let result = act(&mut session);
         let (left, stage) = session.leave();
         *past = left;
-        if let Some(failure) = stage.into_fatal() {
-            fatal.get_or_insert(failure);
-        }
+        let failure;
+        (failure, *bound) = stage.leave();
+        *fatal = fatal.take().or(failure);
         result
     }
 }

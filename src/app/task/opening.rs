@@ -42,8 +42,8 @@ impl<'env> AppTask<'env> {
         let (number, last_error) = self.with_session(|session| session.begin_attempt());
         if let Some(connector) = self.app.connector.take() {
             self.phase = TaskPhase::Connecting;
-            let options = self.options.clone();
-            return Some(AppStep::Connect(Connecting { options, connector, number, last_error }));
+            let (url, options) = (self.app.url.clone(), self.options.clone());
+            return Some(AppStep::Connect(Connecting { url, options, connector, number, last_error }));
         }
         match self.permission {
             Permission::Granted => self.start_opening(),

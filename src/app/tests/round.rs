@@ -109,12 +109,19 @@ impl Round {
         // What may be put into an outbox does not count.
         sent(handle.send("too late", Opcode::Text), false);
         sent(handle.ping(""), false);
-        let servers = std::mem::take(&mut *lock(&self.servers));
-        servers.into_iter().for_each(join);
+        self.join_servers();
         assert!(handle.wait_end(Duration::ZERO).is_some());
         let heard = lock(&self.heard);
         let Some((Heard::Ended, heard)) = heard.split_last() else { panic!("no end: {heard:?}") };
         check_order(heard);
+    }
+}
+
+impl Round {
+    /// Waits for all servers, and panics as they did.
+    pub(super) fn join_servers(&self) {
+        let servers = std::mem::take(&mut *lock(&self.servers));
+        servers.into_iter().for_each(join);
     }
 }
 

@@ -19,6 +19,7 @@ use crate::cancellation::Cancellation;
 use crate::error::{CloseCause, Error};
 use crate::options::ConnectOptions;
 use crate::sync::thread;
+use crate::websocket::CloseCode;
 
 /// Plays a scenario in 10,000 schedules: in one half of them chance says who goes on each time, in the other half chance gives out
 /// priorities and changes three of them on the way, which finds what takes few but unlikely switches.
@@ -263,19 +264,20 @@ fn a_cancellation_of_the_users_races_openings_and_drops() {
 }
 
 #[test]
-fn what_is_kept_in_an_outbox_is_handed_back_exactly_once() {
+fn what_an_outbox_has_taken_leaves_or_is_handed_back_exactly_once() {
     explore(|| {
         let round = Round::default();
         let app = round.app([Habit::Drops, Habit::Refuses, Habit::Polite]).outbox(8);
-        let (kept, taken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let keeps = || {
-            let kept = Arc::clone(&kept);
+        let sends_on = below(2) == 0;
+        let app = app.on_reconnect(move |app| if sends_on { drop(app.send_unsent()) } else { dawdle() });
+        let (given, taken) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let gives = || {
+            let given = Arc::clone(&given);
             act(move |app| {
                 for _ in 0..3 {
-                    match app.send_text("kept, or sent") {
-                        Ok(0) => drop(kept.fetch_add(1, Ordering::Relaxed)),
-                        other => sent(other, true),
-                    }
+                    let result = app.send_text("kept, or sent");
+                    given.fetch_add(usize::from(result.is_ok()), Ordering::Relaxed);
+                    sent(result, true);
                     dawdle();
                 }
             })
@@ -283,14 +285,51 @@ fn what_is_kept_in_an_outbox_is_handed_back_exactly_once() {
         let takes = Arc::clone(&taken);
         let take = act(move |app| {
             wait_up_to(CLOSE);
+            if below(2) == 0 {
+                sent(app.send_unsent(), true);
+            }
             takes.fetch_add(app.take_unsent().len(), Ordering::Relaxed);
             dawdle();
             app.close().unwrap();
         });
         let handle = app.handle();
-        round.race(app, [keeps(), keeps(), take]).unwrap();
-        let rest = handle.take_unsent().len();
-        assert_eq!(taken.load(Ordering::Relaxed) + rest, kept.load(Ordering::Relaxed));
+        // What it opens with is not noted, so nothing of its order is asserted.
+        let app = app.spawn().unwrap();
+        let others: Vec<_> = [gives(), gives(), take]
+            .into_iter()
+            .map(|act| {
+                let handle = handle.clone();
+                thread::spawn(move || act(&handle))
+            })
+            .collect();
+        others.into_iter().for_each(join);
+        app.join().unwrap();
+        let left = handle.take_unsent().len() + taken.load(Ordering::Relaxed);
+        let sent = usize::try_from(handle.statistics().messages_sent).unwrap();
+        assert_eq!(given.load(Ordering::Relaxed), sent + left);
+        round.join_servers();
+    });
+}
+
+#[test]
+fn a_reconnect_races_a_close_a_drop_a_back_off_and_senders() {
+    explore(|| {
+        let round = Round::default();
+        let habits = [Habit::Says(2), [Habit::Polite, Habit::Drops, Habit::Refuses][below(3) as usize], Habit::Polite];
+        let app = pinging(round.app(habits));
+        let app = if below(2) == 0 { app } else { app.queue(1, Overflow::Block) };
+        let reconnects = || {
+            act(|app| {
+                dawdle();
+                app.reconnect(CloseCode::NORMAL, "again").unwrap();
+            })
+        };
+        let close = act(|app| {
+            wait_up_to(2 * CLOSE);
+            app.close().unwrap();
+        });
+        let ended = round.race(app, [reconnects(), reconnects(), sends(), close]);
+        assert!(matches!(&ended, Ok(closed) if closed.reconnect.is_none()), "{ended:?}");
     });
 }
 

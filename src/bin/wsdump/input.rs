@@ -210,12 +210,12 @@ pub(crate) enum Loss {
 impl Speaker {
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         self.record("text", text.as_bytes())?;
-        self.send(|| self.handle.send_text(text).map(drop))
+        self.send(|| self.handle.send_text(text))
     }
 
     pub(crate) fn binary(&self, bytes: &[u8]) -> Result<(), Failure> {
         self.record("binary", bytes)?;
-        self.send(|| self.handle.send_binary(bytes).map(drop))
+        self.send(|| self.handle.send_binary(bytes))
     }
 
     pub(crate) fn ping(&self, payload: &str) -> Result<(), Failure> {
@@ -224,7 +224,7 @@ impl Speaker {
     }
 
     pub(crate) fn pong(&self, payload: &str) -> Result<(), Failure> {
-        self.send(|| self.handle.send(payload, Opcode::Pong).map(drop))
+        self.send(|| self.handle.send(payload, Opcode::Pong))
     }
 
     /// Sends a file as one message.

@@ -25,10 +25,9 @@ pub(crate) fn talk(arguments: &Arguments, console: &Console) -> Result<Exit, Fai
     let recorder = arguments.record.as_deref().map(Recorder::new).transpose()?;
     let problem = Problem::default();
     let (shown, unshown, verbose) = (console.clone(), problem.clone(), arguments.verbose);
-    let address = url.clone();
     let mut app = WebSocketApp::new(url).options(options).reconnect(connect::reconnect(arguments)).connect_with(
-        move |_, options| {
-            let ws = options.connect(&address)?;
+        move |attempt, options| {
+            let ws = options.connect(attempt.url)?;
             show_opened(&shown, &unshown, &ws, verbose)?;
             Ok(ws)
         },

@@ -161,7 +161,7 @@ impl Soak {
     }
 
     fn end(&mut self, error: &Error, retry_after: Option<Duration>, is_healthy: bool) {
-        let end = End { error, retry_after, is_healthy, entropy: self.dice.roll() };
+        let end = End { error, retry_after, is_healthy, is_replaced: false, entropy: self.dice.roll() };
         let Next::Retry { delay, at } = self.life.ended(self.now, end) else { panic!("there is no end to it") };
         let cap = Duration::from_secs(60);
         let ceiling = cap.min(Duration::from_secs(1 << self.attempts.saturating_sub(1).min(10)));

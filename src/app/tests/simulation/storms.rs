@@ -18,7 +18,7 @@ fn lost() -> Error {
 
 /// When a client comes again that has just lost the server.
 fn next(life: &mut Life, now: Instant, retry_after: Option<Duration>, dice: &mut Dice) -> Instant {
-    let end = End { error: &lost(), retry_after, is_healthy: false, entropy: dice.roll() };
+    let end = End { error: &lost(), retry_after, is_healthy: false, is_replaced: false, entropy: dice.roll() };
     let Next::Retry { at, .. } = life.ended(now, end) else { panic!("there is no end to it") };
     at
 }

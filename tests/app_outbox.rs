@@ -1,0 +1,232 @@
+//! WebSocketApp: what is sent while there is no connection, while one opens, and by callbacks that are late.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/app.rs"]
+mod app_support;
+mod support;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use app_support::{nowhere, serve_again};
+use support::{Peer, bounded, frame, join, ms};
+use websocket_sync::{
+    AppError, AppStep, ConnectOptions, Error, Message, Overflow, Reconnect, SocketOptions, WebSocketApp,
+};
+
+/// A server that accepts and hears so many messages, then closes.
+fn hearing(messages: usize) -> (String, support::Script<Vec<String>>) {
+    support::serve(move |mut peer| {
+        peer.accept();
+        let heard = hear(&mut peer, messages);
+        peer.say(frame(0x88, b"\x03\xe8"));
+        peer.rest();
+        heard
+    })
+}
+
+fn hear(peer: &mut Peer, messages: usize) -> Vec<String> {
+    (0..messages).map(|_| String::from_utf8(peer.frame().1).unwrap()).collect()
+}
+
+/// Waits until it is so.
+#[track_caller]
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}: it does not come to that");
+        thread::sleep(ms(1));
+    }
+}
+
+fn numbers(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
+    range.map(|number| format!("{number:04}"))
+}
+
+#[test]
+fn it_keeps_what_cannot_be_sent_within_its_bounds_and_hands_it_back_or_sends_it() {
+    bounded(10, || {
+        let (url, peer) = hearing(3);
+        let app = WebSocketApp::new(url).outbox(3).outbox_bytes(10).on_open(|app| {
+            app.send_text("first")?;
+            app.send_unsent()
+        });
+        let handle = app.handle();
+        let is_full = |sent: websocket_sync::Result<()>| match sent {
+            Err(Error::Other(error)) => {
+                assert_eq!(error.downcast_ref(), Some(&AppError::OutboxFull { capacity: 3, max_bytes: 10 }));
+            }
+            other => panic!("{other:?}"),
+        };
+        handle.send_text("lost").unwrap();
+        handle.send_binary(b"bytes").unwrap();
+        is_full(handle.send_text("xx"));
+        handle.send_text("x").unwrap();
+        is_full(handle.send_text(""));
+        assert_eq!(handle.take_unsent(), [Message::from("lost"), Message::from(&b"bytes"[..]), Message::from("x")]);
+        is_full(handle.send_text("12345678901"));
+        assert!(support::closed(handle.send_unsent()).reason.is_empty());
+        handle.send_text("early").unwrap();
+        handle.send_text("bird").unwrap();
+        { app }.run_forever().unwrap();
+        assert_eq!(peer.join(), ["first", "early", "bird"]);
+        assert_eq!(handle.take_unsent(), []);
+    });
+}
+
+#[test]
+fn nothing_overtakes_what_lies_in_it_while_on_open_empties_it() {
+    bounded(30, || {
+        for by_hand in [true, false] {
+            let (url, peer) = hearing(601);
+            let app = WebSocketApp::new(url).outbox(1000).on_open(move |app| {
+                app.send_text("login")?;
+                if !by_hand {
+                    return app.send_unsent();
+                }
+                for message in app.take_unsent() {
+                    app.send(message.as_bytes(), message.kind().into())?;
+                    thread::yield_now();
+                }
+                Ok(())
+            });
+            let handle = app.handle();
+            numbers(0..300).for_each(|number| handle.send_text(&number).unwrap());
+            let sending = thread::spawn(move || {
+                assert!(handle.wait_open(Duration::from_secs(10)));
+                numbers(300..600).for_each(|number| handle.send_text(&number).unwrap());
+                handle
+            });
+            { app }.run_forever().unwrap();
+            let heard = peer.join();
+            assert_eq!(heard[0], "login");
+            let expected: Vec<String> = numbers(0..600).collect();
+            assert!(heard[1..] == expected, "{by_hand}: {heard:?}");
+            assert_eq!(join(sending).take_unsent(), []);
+        }
+    });
+}
+
+#[test]
+fn what_others_send_while_on_open_runs_leaves_by_itself_and_what_was_kept_before_does_not() {
+    bounded(10, || {
+        let (url, peer) = hearing(3);
+        let (begun, begins) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel();
+        let app = WebSocketApp::new(url).outbox(10).on_open(move |app| {
+            begun.send(()).unwrap();
+            goes_on.recv().unwrap();
+            app.send_text("login")
+        });
+        let handle = app.handle();
+        handle.send_text("old").unwrap();
+        let others = handle.clone();
+        let sending = thread::spawn(move || {
+            begins.recv().unwrap();
+            others.send_text("one").unwrap();
+            others.send_text("two").unwrap();
+            go_on.send(()).unwrap();
+        });
+        { app }.run_forever().unwrap();
+        join(sending);
+        assert_eq!(peer.join(), ["login", "one", "two"]);
+        assert_eq!(handle.take_unsent(), [Message::from("old")]);
+    });
+}
+
+#[test]
+fn in_a_loop_what_finds_no_room_leaves_later_and_in_order() {
+    const MESSAGES: usize = 40;
+    bounded(30, || {
+        let long = |number: String| format!("{number}{}", "x".repeat(200_000));
+        let (go, goes) = mpsc::channel();
+        let (url, peer) = support::serve(move |mut peer| {
+            peer.accept();
+            goes.recv().unwrap();
+            let heard = hear(&mut peer, MESSAGES);
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+            heard
+        });
+        let (full, filled) = mpsc::channel();
+        let options = ConnectOptions::new().socket(SocketOptions::new().send_buffer_size(1));
+        let app = WebSocketApp::new(url).options(options).outbox(100).on_open(move |app| {
+            assert!(matches!(app.send_unsent(), Err(Error::Full)));
+            full.send(()).unwrap();
+        });
+        let handle = app.handle();
+        numbers(0..MESSAGES / 2).for_each(|number| handle.send_text(&long(number)).unwrap());
+        let others = handle.clone();
+        let sending = thread::spawn(move || {
+            filled.recv().unwrap();
+            numbers(MESSAGES / 2..MESSAGES).for_each(|number| others.send_text(&long(number)).unwrap());
+            go.send(()).unwrap();
+        });
+        let mut task = app.into_task(|| {}).unwrap();
+        loop {
+            match task.advance() {
+                AppStep::Connect(attempt) => task.connected(attempt.run()),
+                AppStep::Wait(_) => thread::sleep(ms(1)),
+                AppStep::Again => {}
+                AppStep::Over(outcome) => break drop(outcome.unwrap()),
+            }
+        }
+        join(sending);
+        let heard: Vec<String> = peer.join().into_iter().map(|message| message[..4].to_owned()).collect();
+        assert_eq!(heard, numbers(0..MESSAGES).collect::<Vec<_>>());
+        assert_eq!(handle.take_unsent(), []);
+    });
+}
+
+#[test]
+fn a_callback_that_is_late_sends_nothing_on_the_next_connection() {
+    bounded(20, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            if number < 2 {
+                return true;
+            }
+            assert_eq!(hear(&mut peer, 2), ["subscribe 3", "by a clone"]);
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+            false
+        });
+        let mut opened = 0;
+        let app = WebSocketApp::new(url)
+            .outbox(10)
+            .queue(100, Overflow::Block)
+            .reconnect(Reconnect::fixed(ms(1)).stop_on_close())
+            .on_open(move |app| {
+                wait_for("the third connection", || app.statistics().connects == 3);
+                opened += 1;
+                let sent = app.send_text(&format!("subscribe {opened}"));
+                assert_eq!(app.ready() && app.sender().is_some(), opened == 3);
+                if opened < 3 {
+                    assert!(matches!(sent, Err(Error::Closed(_))), "{sent:?}");
+                    assert!(matches!(app.send_unsent(), Err(Error::Closed(_))));
+                    app.ping("").unwrap_err();
+                } else {
+                    sent.unwrap();
+                    let clone = app.clone();
+                    thread::spawn(move || clone.send_text("by a clone")).join().unwrap().unwrap();
+                }
+            });
+        let handle = app.handle();
+        { app }.run_forever().unwrap();
+        join(server);
+        assert_eq!(handle.take_unsent(), [], "nor is it kept for another one");
+    });
+}
+
+#[test]
+fn without_one_sending_needs_a_connection() {
+    bounded(10, || {
+        let app = WebSocketApp::new(nowhere());
+        let handle = app.handle();
+        support::closed(handle.send_text("x"));
+        support::closed(handle.send_unsent());
+        assert_eq!(handle.take_unsent(), []);
+    });
+}

@@ -15,6 +15,7 @@ mod tls_websocket;
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
@@ -967,6 +968,68 @@ impl Transport for Bare {
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.0.shutdown(how)
     }
+}
+
+/// Gives a byte at a time, as TLS gives a record, and tells when none is left.
+#[derive(Debug)]
+struct ByteByByte {
+    below: Box<dyn Transport>,
+    read: AtomicUsize,
+    exhausted: mpsc::Sender<usize>,
+}
+
+impl Transport for ByteByByte {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.below.try_read(&mut buf[..1]);
+        match &read {
+            Ok(length) => drop(self.read.fetch_add(*length, Ordering::Relaxed)),
+            Err(_) => drop(self.exhausted.send(self.read.load(Ordering::Relaxed))),
+        }
+        read
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.below.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.below.wait(interest, deadline)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.below.shutdown(how)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.below.as_fd()
+    }
+}
+
+#[test]
+fn an_opening_that_has_used_up_its_turn_is_waited_for_again() {
+    bounded(20, || {
+        // A step reads 64 times. What follows is at hand, or comes later.
+        for first in [usize::MAX, 100] {
+            let (exhausted, has_read) = mpsc::channel();
+            let (url, peer) = support::serve(move |mut peer| {
+                let answer = answer_to(&peer.head());
+                let (now, later) = answer.split_at(first.min(answer.len()));
+                peer.say(now);
+                while has_read.recv().unwrap() < now.len() {}
+                peer.say(later);
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+            let options = ConnectOptions::new().dial_with(move |_| {
+                let below = TcpStream::connect(&address)?.into();
+                let transport = ByteByByte { below, read: AtomicUsize::new(0), exhausted: exhausted.clone() };
+                Ok(Box::new(transport) as Box<dyn Transport>)
+            });
+            assert_eq!(run(WebSocketApp::new(&url).options(options)).unwrap().cause, CloseCause::Remote);
+            peer.join();
+        }
+    });
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod tls_websocket;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
@@ -133,6 +134,34 @@ const ROWS: &[Row] = &[
             let log = log.clone();
             app.on_cont_message(move |_, payload, fin| log.note(format!("cont {} {fin}", payload.escape_ascii())))
         },
+    },
+    Row {
+        event: "messages and a close in one piece with the answer, and the end",
+        server: |_, mut peer| {
+            let answer = answer_to(&peer.head()).into_bytes();
+            peer.say([answer, frame(0x81, "a"), frame(0x82, "b"), frame(0x88, b"\x03\xe8bye")].concat());
+            hangs_up(peer)
+        },
+        app: as_it_is,
+    },
+    Row {
+        event: "a redirect, a challenge, and a close",
+        server: |number, mut peer| match number {
+            0 => !answers(peer, "HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"),
+            1 => {
+                let challenge = "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"r\"\r\nContent-Length: 0\r\n\r\n";
+                assert!(peer.head().starts_with("GET /b "));
+                peer.say(challenge);
+                true
+            }
+            _ => {
+                let request = peer.head();
+                assert!(request.contains("Authorization: Basic "), "{request}");
+                peer.say([answer_to(&request).into_bytes(), frame(0x88, b"\x03\xe8")].concat());
+                listens(peer)
+            }
+        },
+        app: |app, _| app.options(quick().credentials("u", "p")),
     },
     Row { event: "the end without a close", server: |_, peer| hangs_up(says(peer, "")), app: as_it_is },
     Row { event: "half a frame and the end", server: |_, peer| hangs_up(says(peer, b"\x81\x05He")), app: as_it_is },
@@ -1029,6 +1058,71 @@ fn an_opening_that_has_used_up_its_turn_is_waited_for_again() {
             assert_eq!(run(WebSocketApp::new(&url).options(options)).unwrap().cause, CloseCause::Remote);
             peer.join();
         }
+    });
+}
+
+#[test]
+fn a_socket_in_the_file_system_that_does_not_answer_holds_up_no_other() {
+    bounded(20, || {
+        let listen = |name: &str| {
+            let name = format!("websocket-sync-many-apps-{}-{name}.socket", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let listener = UnixListener::bind(&path).unwrap();
+            (format!("ws+unix://{}", path.display()), listener, path)
+        };
+        let (nobody, _silent, silent_path) = listen("silent");
+        let (url, listener, path) = listen("alive");
+        let server = thread::spawn(move || {
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            peer.accept();
+            peer.end()
+        });
+        let mut apps = ManyApps::new().unwrap();
+        apps.max_openings_per_host(NonZeroUsize::MIN);
+        let waiting = apps.add(WebSocketApp::new(&nobody).options(quick())).unwrap();
+        let stop = waiting.clone();
+        let app = WebSocketApp::new(&url).options(quick()).on_open(move |app| {
+            stop.stop();
+            app.close()
+        });
+        apps.add(app).unwrap();
+        apps.run().unwrap();
+        [path, silent_path].into_iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        assert_eq!(waiting.wait_end(Duration::ZERO).unwrap().unwrap().cause, CloseCause::Cancelled);
+        assert_eq!(join(server), 1000);
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn each_of_many_hosts_has_its_turn_where_one_opening_is_allowed() {
+    const HOSTS: usize = 1100;
+    bounded(60, || {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || {
+            for _ in 0..HOSTS {
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.accept();
+                peer.rest();
+            }
+        });
+        let mut ended = 0;
+        let mut apps = ManyApps::new().unwrap();
+        apps.max_openings(NonZeroUsize::MIN);
+        apps.max_openings_per_host(NonZeroUsize::MIN);
+        apps.on_ended(|_, outcome| {
+            outcome.unwrap();
+            ended += 1;
+        });
+        for host in 0..HOSTS {
+            let url = format!("ws://127.1.{}.{}:{port}/", host / 250, host % 250 + 1);
+            apps.add(WebSocketApp::new(url).on_open(Handle::stop)).unwrap();
+        }
+        apps.run().unwrap();
+        drop(apps);
+        assert_eq!(ended, HOSTS);
+        join(server);
     });
 }
 

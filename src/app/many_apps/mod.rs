@@ -19,7 +19,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::connectors::{CloseOnDrop, Connectors};
-use self::openings::{Host, OpeningLimits, Openings, Ticket};
+use self::openings::{Host, OpeningLimits, Openings, Ticket, host_of};
 use self::timers::Timers;
 use self::wakeups::{TurnFlag, Wakeups};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
@@ -161,7 +161,7 @@ impl<'env> ManyApps<'env> {
         self.openings.limits.total = limit;
     }
 
-    /// How many connections to one host and port may be opened at a time. Others wait for their turn; the
+    /// How many connections to one host and port, or Unix socket, may be opened at a time. Others wait for their turn; the
     /// [open timeout](crate::ConnectOptions::open_timeout) counts from its beginning.
     ///
     /// Default: 128.
@@ -466,7 +466,7 @@ impl<'env> Slot<'env> {
     /// The app that a loop calls by this number.
     fn new(number: usize, app: WebSocketApp<'env>, wakeups: &Wakeups<'env>) -> Result<Self> {
         let turn = TurnFlag::default();
-        let host = Target::parse(&app.url).ok().map(|target| Host::from(format!("{}:{}", target.host, target.port)));
+        let host = Target::parse(&app.url).ok().map(|target| host_of(&target));
         let task = app.into_task_with(Permission::ByLoop, wakeups.caller(number, turn.clone()))?;
         let opening = SlotOpening::None;
         Ok(Self { task, turn, is_queued: false, host, opening, registered: Vec::new(), connection: None })

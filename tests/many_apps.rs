@@ -17,7 +17,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -1090,6 +1090,78 @@ fn a_socket_in_the_file_system_that_does_not_answer_holds_up_no_other() {
         [path, silent_path].into_iter().for_each(|path| std::fs::remove_file(path).unwrap());
         assert_eq!(waiting.wait_end(Duration::ZERO).unwrap().unwrap().cause, CloseCause::Cancelled);
         assert_eq!(join(server), 1000);
+    });
+}
+
+/// Panics with the next read, once it is told to.
+#[derive(Debug)]
+struct Panicking(Box<dyn Transport>, Arc<AtomicBool>);
+
+impl Transport for Panicking {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        assert!(!self.1.swap(false, Ordering::SeqCst), "expected by this test");
+        self.0.try_read(buf)
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.0.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.0.wait(interest, deadline)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_fd()
+    }
+}
+
+#[test]
+fn a_stream_that_panics_is_lost_and_no_other_app_with_it() {
+    bounded(20, || {
+        let (url, server) = serve_again(|number, peer| {
+            let mut peer = says(peer, frame(0x81, number.to_string()));
+            if number == 1 {
+                peer.say(frame(0x88, b"\x03\xe8"));
+            }
+            peer.rest();
+            number == 0
+        });
+        let (other, quiet) = accepting(Peer::end);
+        let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+        let panics = Arc::new(AtomicBool::new(false));
+        let armed = Arc::clone(&panics);
+        let options = quick().dial_with(move |_| {
+            let below = TcpStream::connect(&address)?.into();
+            Ok(Box::new(Panicking(below, Arc::clone(&panics))) as Box<dyn Transport>)
+        });
+        let log = Log::default();
+        let mut apps = ManyApps::new().unwrap();
+        let bystander = apps.add(WebSocketApp::new(&other)).unwrap();
+        let app = log.app(&url).options(options).reconnect(Reconnect::fixed(ms(20)).stop_on_close());
+        let app = app.on_message(move |_, message| {
+            if message.as_bytes() == b"0" {
+                armed.store(true, Ordering::SeqCst);
+            }
+        });
+        apps.add(app.on_end(move |_, _| bystander.close())).unwrap();
+        apps.run().unwrap();
+        let expected = [
+            "open",
+            "data 0 text true",
+            "error a Transport panicked: expected by this test",
+            "close 1006 \"\" lost: Other, again",
+            "reconnect",
+            "data 1 text true",
+            "close 1000 \"\" Remote",
+        ];
+        assert_eq!(log.lines(), expected);
+        join(server);
+        assert_eq!(quiet.join(), 1000);
     });
 }
 

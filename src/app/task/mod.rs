@@ -4,11 +4,14 @@ mod connecting;
 mod open;
 mod opening;
 
+use std::any::Any;
 use std::fmt;
+use std::io;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
 pub use self::connecting::{Connected, Connecting};
@@ -16,7 +19,7 @@ pub use self::connecting::{Connected, Connecting};
 use self::open::{AtHand, Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
 use super::WebSocketApp;
 use super::closed::Closed;
-use super::error::duplicate;
+use super::error::{AppError, duplicate};
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
 use super::session::{Past, RetryDecision, Session};
@@ -24,7 +27,7 @@ use super::shared::{Beat, StopRequest};
 use super::stage::Stage;
 use super::sync::Arc;
 use crate::cancellation::Watch;
-use crate::error::{CloseInfo, Error, OptionsError, Result};
+use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::Source;
 use crate::options::ConnectOptions;
 use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, cancelled, not_connected};
@@ -225,26 +228,38 @@ impl<'env> AppTask<'env> {
     }
 
     /// Does what there is to be done: receives, calls back, sends on what waits, pings, closes, backs off. Never waits.
+    ///
+    /// A connection whose [`Transport`](crate::Transport) panics is lost, as if that had failed.
     pub fn advance(&mut self) -> AppStep<'env> {
         loop {
-            let next = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
-                TaskPhase::Starting => self.connect(),
-                TaskPhase::Connecting => {
-                    self.phase = TaskPhase::Connecting;
-                    Some(AppStep::Wait(None))
-                }
-                TaskPhase::Unpermitted => self.wait_for_permission(),
-                TaskPhase::Opening(opening) => self.step_opening(opening),
-                TaskPhase::Arrived(Ok(ws)) => self.opened(ws),
-                TaskPhase::Arrived(Err(error)) => self.ended(error, None),
-                TaskPhase::Open(open) => self.serve(open),
-                TaskPhase::Leaving(leaving) => self.leave(leaving),
-                TaskPhase::BackingOff(at) => self.back_off(at),
-                TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
-            };
-            if let Some(next) = next {
-                return next;
+            let advanced = catch_unwind(AssertUnwindSafe(|| self.advance_phase()));
+            if let Some(step) = advanced.unwrap_or_else(|payload| self.panicked(&*payload)) {
+                return step;
             }
+        }
+    }
+
+    /// The phase is gone, and the connection with it.
+    fn panicked(&mut self, payload: &(dyn Any + Send)) -> Option<AppStep<'env>> {
+        let lost = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Lost(io::ErrorKind::Other));
+        self.ended(Error::other(AppError::panicked("a Transport", payload)), Some(lost))
+    }
+
+    fn advance_phase(&mut self) -> Option<AppStep<'env>> {
+        match std::mem::replace(&mut self.phase, TaskPhase::Over) {
+            TaskPhase::Starting => self.connect(),
+            TaskPhase::Connecting => {
+                self.phase = TaskPhase::Connecting;
+                Some(AppStep::Wait(None))
+            }
+            TaskPhase::Unpermitted => self.wait_for_permission(),
+            TaskPhase::Opening(opening) => self.step_opening(opening),
+            TaskPhase::Arrived(Ok(ws)) => self.opened(ws),
+            TaskPhase::Arrived(Err(error)) => self.ended(error, None),
+            TaskPhase::Open(open) => self.serve(open),
+            TaskPhase::Leaving(leaving) => self.leave(leaving),
+            TaskPhase::BackingOff(at) => self.back_off(at),
+            TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
         }
     }
 
@@ -409,13 +424,14 @@ impl<'env> AppTask<'env> {
         let WebSocketApp { closures, policies, pings, handle, .. } = app;
         let taken = std::mem::replace(past, Past::none(super::Reconnect::never()));
         let mut session = Session::resume(handle, pings, taken, Stage::new(closures, handle, *policies));
-        let result = act(&mut session);
+        // A user's Transport may panic, which ends the connection and not the run.
+        let result = catch_unwind(AssertUnwindSafe(|| act(&mut session)));
         let (left, stage) = session.leave();
         *past = left;
         if let Some(failure) = stage.into_fatal() {
             fatal.get_or_insert(failure);
         }
-        result
+        result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
 

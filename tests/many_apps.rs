@@ -1165,6 +1165,26 @@ fn a_stream_that_panics_is_lost_and_no_other_app_with_it() {
     });
 }
 
+#[test]
+fn a_provider_that_hangs_keeps_one_thread_however_often_its_app_tries() {
+    bounded(20, || {
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&calls);
+        let options = ConnectOptions::new().open_timeout(ms(50)).header_provider(move || {
+            counts.fetch_add(1, Ordering::SeqCst);
+            let _ = released.lock().unwrap().recv();
+            Ok(Vec::new())
+        });
+        let app = WebSocketApp::new(nowhere()).options(options).reconnect(Reconnect::fixed(ms(10)).max_attempts(5));
+        let error = run(app).unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        drop(release);
+    });
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn each_of_many_hosts_has_its_turn_where_one_opening_is_allowed() {

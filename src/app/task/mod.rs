@@ -28,7 +28,7 @@ use super::stage::Stage;
 use super::sync::Arc;
 use crate::cancellation::Watch;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
-use crate::net::Source;
+use crate::net::{HelperLock, Source};
 use crate::options::ConnectOptions;
 use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, cancelled, not_connected};
 
@@ -78,6 +78,8 @@ pub struct AppTask<'env> {
     /// Whether messages are handed out fragment by fragment.
     fragments: bool,
     permission: Permission,
+    /// A hook of the options that hangs keeps one thread, however often the app tries.
+    helper: HelperLock,
     wake: Arc<dyn Fn() + Send + Sync>,
     /// Wakes the loop when the run is called off.
     _called_off: Watch,
@@ -186,6 +188,7 @@ impl<'env> AppTask<'env> {
             connections: 0,
             fragments: app.hands_out_fragments(),
             permission,
+            helper: HelperLock::default(),
             wake,
             _called_off: called_off,
             _cancelled: cancelled,

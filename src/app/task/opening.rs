@@ -55,7 +55,7 @@ impl<'env> AppTask<'env> {
 
     fn start_opening(&mut self) {
         let wake = Arc::clone(&self.wake);
-        self.phase = match self.options.start(&self.app.url) {
+        self.phase = match self.options.start_with(&self.app.url, self.helper.clone()) {
             Ok(opening) => TaskPhase::Opening(Box::new(opening.on_wake(move || wake()))),
             Err(error) => TaskPhase::Arrived(Err(error)),
         };

@@ -18,7 +18,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, iter};
@@ -1218,6 +1218,95 @@ fn each_of_many_hosts_has_its_turn_where_one_opening_is_allowed() {
     });
 }
 
+/// Options of which this hook does something before it fails.
+type WithHook = fn(ConnectOptions, Arc<dyn Fn() + Send + Sync>) -> ConnectOptions;
+
+const HOOKS: [(&str, WithHook); 4] = [
+    ("header_provider", |options, act| {
+        options.header_provider(move || {
+            act();
+            Err(Error::other("expected by this test"))
+        })
+    }),
+    ("resolver", |options, act| {
+        options.resolver(move |_, _| {
+            act();
+            Err(io::Error::other("expected by this test"))
+        })
+    }),
+    ("dial_with", |options, act| {
+        options.dial_with(move |_| -> io::Result<TcpStream> {
+            act();
+            Err(io::Error::other("expected by this test"))
+        })
+    }),
+    ("configure", |options, act| {
+        let socket = SocketOptions::new().configure(move |_| {
+            act();
+            Err(io::Error::other("expected by this test"))
+        });
+        options.resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()])).socket(socket)
+    }),
+];
+
+#[test]
+fn hooks_may_end_their_app_and_add_others_and_their_panics_end_one_attempt() {
+    bounded(20, || {
+        for (hook, with_hook) in HOOKS {
+            let mut apps = ManyApps::new().unwrap();
+            let adder = apps.adder();
+            let panics = with_hook(quick(), Arc::new(|| panic!("expected by this test")));
+            let second =
+                WebSocketApp::new("ws://host.test/").options(panics).reconnect(Reconnect::fixed(ms(1)).max_attempts(2));
+            let errors = Arc::new(Mutex::new(Vec::new()));
+            let noted = Arc::clone(&errors);
+            let second =
+                Mutex::new(Some(second.on_error(move |_, error| noted.lock().unwrap().push(error.to_string()))));
+            let handle = Arc::new(OnceLock::<Handle>::new());
+            let own = Arc::clone(&handle);
+            let ends = with_hook(
+                quick(),
+                Arc::new(move || {
+                    own.get().unwrap().close().unwrap();
+                    adder.add(second.lock().unwrap().take().unwrap()).unwrap();
+                }),
+            );
+            let app = WebSocketApp::new("ws://host.test/").options(ends).reconnect(Reconnect::fixed(ms(60_000)));
+            handle.set(app.handle()).unwrap();
+            apps.add(app).unwrap();
+            by_deadline(ms(1000), || apps.run().unwrap());
+            let outcome = handle.get().unwrap().wait_end(Duration::ZERO).unwrap();
+            assert_eq!(outcome.unwrap().cause, CloseCause::Cancelled, "{hook}");
+            let panicked = "a hook of the options panicked: expected by this test";
+            assert_eq!(*errors.lock().unwrap(), [panicked; 2], "{hook}");
+        }
+    });
+}
+
+#[test]
+fn a_users_cancellation_ends_an_app_that_waits_for_its_opening() {
+    bounded(20, || {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = format!("ws://{}/", silent.local_addr().unwrap());
+        let cancellation = Cancellation::new();
+        let mut apps = ManyApps::new().unwrap();
+        apps.max_openings(NonZeroUsize::MIN);
+        let first = apps.add(WebSocketApp::new(&nobody)).unwrap();
+        let options = ConnectOptions::new().cancellation(&cancellation);
+        let waiting = apps.add(WebSocketApp::new(&nobody).options(options)).unwrap();
+        let cancelling = thread::spawn(move || {
+            // The loop runs: the other app has connected.
+            drop(silent.accept().unwrap());
+            cancellation.cancel();
+            let outcome = waiting.wait_end(Duration::from_secs(5)).unwrap();
+            assert_eq!(outcome.unwrap().cause, CloseCause::Cancelled);
+            first.stop();
+        });
+        apps.run().unwrap();
+        join(cancelling);
+    });
+}
+
 #[test]
 fn a_stream_that_cannot_be_waited_for_is_refused_and_told_so() {
     bounded(60, || {
@@ -1231,6 +1320,16 @@ fn a_stream_that_cannot_be_waited_for_is_refused_and_told_so() {
         });
         let error = run(app).unwrap_err();
         assert!(matches!(&error, Error::Options(problem) if problem.option == "connect_with"), "{error:?}");
+        assert_eq!(peer.join(), 1011);
+
+        let (url, peer) = accepting(Peer::end);
+        let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+        let options = quick().dial_with(move |_| {
+            let stream: Box<dyn Transport> = TcpStream::connect(&address)?.into();
+            Ok(Box::new(Bare(stream)) as Box<dyn Transport>)
+        });
+        let error = run(WebSocketApp::new(&url).options(options)).unwrap_err();
+        assert!(matches!(&error, Error::Options(problem) if problem.option == "dial_with"), "{error:?}");
         assert_eq!(peer.join(), 1011);
     });
 }

@@ -387,14 +387,18 @@ impl<'env> ManyApps<'env> {
             return;
         }
         slot.connection = connection;
-        let sources = slot.task.sources();
+        let mut sources = slot.task.sources();
+        if connection.is_none() {
+            // An opening without a socket is stepped now and then.
+            sources.retain(Source::can_be_polled);
+        }
         let gone = slot.registered.extract_if(.., |known| !sources.iter().any(|source| source.is_same_socket(known)));
         gone.for_each(|source| deregister(&self.poll, &source));
         for source in sources {
             if slot.registered.iter().any(|known| known.is_same_socket(&source)) {
                 continue;
             }
-            if let Err(error) = register(&self.poll, &source, number, connection) {
+            if let Err(error) = register(&self.poll, &source, number, slot.task.stream_option()) {
                 slot.task.fail(error);
                 return self.call(number);
             }
@@ -477,14 +481,11 @@ impl<'env> Slot<'env> {
 ///
 /// # Errors
 ///
-/// What the system says; [`Error::Options`] for a connection without a socket. An opening without one is stepped now and then.
-fn register(poll: &Poll, source: &Source, number: usize, connection: Option<u64>) -> Result<()> {
+/// What the system says; [`Error::Options`] for a stream without a socket, which came from the option `origin`.
+fn register(poll: &Poll, source: &Source, number: usize, origin: &'static str) -> Result<()> {
     let Some(socket) = source.as_fd() else {
-        if connection.is_none() {
-            return Ok(());
-        }
         let problem = "the stream has no socket that could be waited for";
-        return Err(Error::Options(Box::new(OptionsError::new("connect_with", problem))));
+        return Err(Error::Options(Box::new(OptionsError::new(origin, problem))));
     };
     let interest = Interest::READABLE | Interest::WRITABLE;
     Ok(poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(number), interest)?)

@@ -15,8 +15,10 @@ mod tls_websocket;
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::os::fd::BorrowedFd;
+use std::os::unix::net::UnixListener;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, iter};
@@ -132,6 +134,34 @@ const ROWS: &[Row] = &[
             let log = log.clone();
             app.on_cont_message(move |_, payload, fin| log.note(format!("cont {} {fin}", payload.escape_ascii())))
         },
+    },
+    Row {
+        event: "messages and a close in one piece with the answer, and the end",
+        server: |_, mut peer| {
+            let answer = answer_to(&peer.head()).into_bytes();
+            peer.say([answer, frame(0x81, "a"), frame(0x82, "b"), frame(0x88, b"\x03\xe8bye")].concat());
+            hangs_up(peer)
+        },
+        app: as_it_is,
+    },
+    Row {
+        event: "a redirect, a challenge, and a close",
+        server: |number, mut peer| match number {
+            0 => !answers(peer, "HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n"),
+            1 => {
+                let challenge = "HTTP/1.1 401 Who\r\nWWW-Authenticate: Basic realm=\"r\"\r\nContent-Length: 0\r\n\r\n";
+                assert!(peer.head().starts_with("GET /b "));
+                peer.say(challenge);
+                true
+            }
+            _ => {
+                let request = peer.head();
+                assert!(request.contains("Authorization: Basic "), "{request}");
+                peer.say([answer_to(&request).into_bytes(), frame(0x88, b"\x03\xe8")].concat());
+                listens(peer)
+            }
+        },
+        app: |app, _| app.options(quick().credentials("u", "p")),
     },
     Row { event: "the end without a close", server: |_, peer| hangs_up(says(peer, "")), app: as_it_is },
     Row { event: "half a frame and the end", server: |_, peer| hangs_up(says(peer, b"\x81\x05He")), app: as_it_is },
@@ -973,6 +1003,314 @@ impl Transport for Bare {
     }
 }
 
+/// Gives a byte at a time, as TLS gives a record, and tells when none is left.
+#[derive(Debug)]
+struct ByteByByte {
+    below: Box<dyn Transport>,
+    read: AtomicUsize,
+    exhausted: mpsc::Sender<usize>,
+}
+
+impl Transport for ByteByByte {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.below.try_read(&mut buf[..1]);
+        match &read {
+            Ok(length) => drop(self.read.fetch_add(*length, Ordering::Relaxed)),
+            Err(_) => drop(self.exhausted.send(self.read.load(Ordering::Relaxed))),
+        }
+        read
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.below.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.below.wait(interest, deadline)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.below.shutdown(how)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.below.as_fd()
+    }
+}
+
+#[test]
+fn an_opening_that_has_used_up_its_turn_is_waited_for_again() {
+    bounded(20, || {
+        // A step reads 64 times. What follows is at hand, or comes later.
+        for first in [usize::MAX, 100] {
+            let (exhausted, has_read) = mpsc::channel();
+            let (url, peer) = support::serve(move |mut peer| {
+                let answer = answer_to(&peer.head());
+                let (now, later) = answer.split_at(first.min(answer.len()));
+                peer.say(now);
+                while has_read.recv().unwrap() < now.len() {}
+                peer.say(later);
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+            let options = ConnectOptions::new().dial_with(move |_| {
+                let below = TcpStream::connect(&address)?.into();
+                let transport = ByteByByte { below, read: AtomicUsize::new(0), exhausted: exhausted.clone() };
+                Ok(Box::new(transport) as Box<dyn Transport>)
+            });
+            assert_eq!(run(WebSocketApp::new(&url).options(options)).unwrap().cause, CloseCause::Remote);
+            peer.join();
+        }
+    });
+}
+
+#[test]
+fn a_socket_in_the_file_system_that_does_not_answer_holds_up_no_other() {
+    bounded(20, || {
+        let listen = |name: &str| {
+            let name = format!("websocket-sync-many-apps-{}-{name}.socket", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            let listener = UnixListener::bind(&path).unwrap();
+            (format!("ws+unix://{}", path.display()), listener, path)
+        };
+        let (nobody, _silent, silent_path) = listen("silent");
+        let (url, listener, path) = listen("alive");
+        let server = thread::spawn(move || {
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            peer.accept();
+            peer.end()
+        });
+        let mut apps = ManyApps::new().unwrap();
+        apps.max_openings_per_host(NonZeroUsize::MIN);
+        let waiting = apps.add(WebSocketApp::new(&nobody).options(quick())).unwrap();
+        let stop = waiting.clone();
+        let app = WebSocketApp::new(&url).options(quick()).on_open(move |app| {
+            stop.stop();
+            app.close()
+        });
+        apps.add(app).unwrap();
+        apps.run().unwrap();
+        [path, silent_path].into_iter().for_each(|path| std::fs::remove_file(path).unwrap());
+        assert_eq!(waiting.wait_end(Duration::ZERO).unwrap().unwrap().cause, CloseCause::Cancelled);
+        assert_eq!(join(server), 1000);
+    });
+}
+
+/// Panics with the next read, once it is told to.
+#[derive(Debug)]
+struct Panicking(Box<dyn Transport>, Arc<AtomicBool>);
+
+impl Transport for Panicking {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        assert!(!self.1.swap(false, Ordering::SeqCst), "expected by this test");
+        self.0.try_read(buf)
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.0.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.0.wait(interest, deadline)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_fd()
+    }
+}
+
+#[test]
+fn a_stream_that_panics_is_lost_and_no_other_app_with_it() {
+    bounded(20, || {
+        let (url, server) = serve_again(|number, peer| {
+            let mut peer = says(peer, frame(0x81, number.to_string()));
+            if number == 1 {
+                peer.say(frame(0x88, b"\x03\xe8"));
+            }
+            peer.rest();
+            number == 0
+        });
+        let (other, quiet) = accepting(Peer::end);
+        let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+        let panics = Arc::new(AtomicBool::new(false));
+        let armed = Arc::clone(&panics);
+        let options = quick().dial_with(move |_| {
+            let below = TcpStream::connect(&address)?.into();
+            Ok(Box::new(Panicking(below, Arc::clone(&panics))) as Box<dyn Transport>)
+        });
+        let log = Log::default();
+        let mut apps = ManyApps::new().unwrap();
+        let bystander = apps.add(WebSocketApp::new(&other)).unwrap();
+        let app = log.app(&url).options(options).reconnect(Reconnect::fixed(ms(20)).stop_on_close());
+        let app = app.on_message(move |_, message| {
+            if message.as_bytes() == b"0" {
+                armed.store(true, Ordering::SeqCst);
+            }
+        });
+        apps.add(app.on_end(move |_, _| bystander.close())).unwrap();
+        apps.run().unwrap();
+        let expected = [
+            "open",
+            "data 0 text true",
+            "error a Transport panicked: expected by this test",
+            "close 1006 \"\" lost: Other, again",
+            "reconnect",
+            "data 1 text true",
+            "close 1000 \"\" Remote",
+        ];
+        assert_eq!(log.lines(), expected);
+        join(server);
+        assert_eq!(quiet.join(), 1000);
+    });
+}
+
+#[test]
+fn a_provider_that_hangs_keeps_one_thread_however_often_its_app_tries() {
+    bounded(20, || {
+        let (release, released) = mpsc::channel::<()>();
+        let released = Mutex::new(released);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&calls);
+        let options = ConnectOptions::new().open_timeout(ms(50)).header_provider(move || {
+            counts.fetch_add(1, Ordering::SeqCst);
+            let _ = released.lock().unwrap().recv();
+            Ok(Vec::new())
+        });
+        let app = WebSocketApp::new(nowhere()).options(options).reconnect(Reconnect::fixed(ms(10)).max_attempts(5));
+        let error = run(app).unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        drop(release);
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn each_of_many_hosts_has_its_turn_where_one_opening_is_allowed() {
+    const HOSTS: usize = 1100;
+    bounded(60, || {
+        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = thread::spawn(move || {
+            for _ in 0..HOSTS {
+                let mut peer = Peer::new(listener.accept().unwrap().0);
+                peer.accept();
+                peer.rest();
+            }
+        });
+        let mut ended = 0;
+        let mut apps = ManyApps::new().unwrap();
+        apps.max_openings(NonZeroUsize::MIN);
+        apps.max_openings_per_host(NonZeroUsize::MIN);
+        apps.on_ended(|_, outcome| {
+            outcome.unwrap();
+            ended += 1;
+        });
+        for host in 0..HOSTS {
+            let url = format!("ws://127.1.{}.{}:{port}/", host / 250, host % 250 + 1);
+            apps.add(WebSocketApp::new(url).on_open(Handle::stop)).unwrap();
+        }
+        apps.run().unwrap();
+        drop(apps);
+        assert_eq!(ended, HOSTS);
+        join(server);
+    });
+}
+
+/// Options of which this hook does something before it fails.
+type WithHook = fn(ConnectOptions, Arc<dyn Fn() + Send + Sync>) -> ConnectOptions;
+
+const HOOKS: [(&str, WithHook); 4] = [
+    ("header_provider", |options, act| {
+        options.header_provider(move || {
+            act();
+            Err(Error::other("expected by this test"))
+        })
+    }),
+    ("resolver", |options, act| {
+        options.resolver(move |_, _| {
+            act();
+            Err(io::Error::other("expected by this test"))
+        })
+    }),
+    ("dial_with", |options, act| {
+        options.dial_with(move |_| -> io::Result<TcpStream> {
+            act();
+            Err(io::Error::other("expected by this test"))
+        })
+    }),
+    ("configure", |options, act| {
+        let socket = SocketOptions::new().configure(move |_| {
+            act();
+            Err(io::Error::other("expected by this test"))
+        });
+        options.resolver(|_, port| Ok(vec![([127, 0, 0, 1], port).into()])).socket(socket)
+    }),
+];
+
+#[test]
+fn hooks_may_end_their_app_and_add_others_and_their_panics_end_one_attempt() {
+    bounded(20, || {
+        for (hook, with_hook) in HOOKS {
+            let mut apps = ManyApps::new().unwrap();
+            let adder = apps.adder();
+            let panics = with_hook(quick(), Arc::new(|| panic!("expected by this test")));
+            let second =
+                WebSocketApp::new("ws://host.test/").options(panics).reconnect(Reconnect::fixed(ms(1)).max_attempts(2));
+            let errors = Arc::new(Mutex::new(Vec::new()));
+            let noted = Arc::clone(&errors);
+            let second =
+                Mutex::new(Some(second.on_error(move |_, error| noted.lock().unwrap().push(error.to_string()))));
+            let handle = Arc::new(OnceLock::<Handle>::new());
+            let own = Arc::clone(&handle);
+            let ends = with_hook(
+                quick(),
+                Arc::new(move || {
+                    own.get().unwrap().close().unwrap();
+                    adder.add(second.lock().unwrap().take().unwrap()).unwrap();
+                }),
+            );
+            let app = WebSocketApp::new("ws://host.test/").options(ends).reconnect(Reconnect::fixed(ms(60_000)));
+            handle.set(app.handle()).unwrap();
+            apps.add(app).unwrap();
+            by_deadline(ms(1000), || apps.run().unwrap());
+            let outcome = handle.get().unwrap().wait_end(Duration::ZERO).unwrap();
+            assert_eq!(outcome.unwrap().cause, CloseCause::Cancelled, "{hook}");
+            let panicked = "a hook of the options panicked: expected by this test";
+            assert_eq!(*errors.lock().unwrap(), [panicked; 2], "{hook}");
+        }
+    });
+}
+
+#[test]
+fn a_users_cancellation_ends_an_app_that_waits_for_its_opening() {
+    bounded(20, || {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = format!("ws://{}/", silent.local_addr().unwrap());
+        let cancellation = Cancellation::new();
+        let mut apps = ManyApps::new().unwrap();
+        apps.max_openings(NonZeroUsize::MIN);
+        let first = apps.add(WebSocketApp::new(&nobody)).unwrap();
+        let options = ConnectOptions::new().cancellation(&cancellation);
+        let waiting = apps.add(WebSocketApp::new(&nobody).options(options)).unwrap();
+        let cancelling = thread::spawn(move || {
+            // The loop runs: the other app has connected.
+            drop(silent.accept().unwrap());
+            cancellation.cancel();
+            let outcome = waiting.wait_end(Duration::from_secs(5)).unwrap();
+            assert_eq!(outcome.unwrap().cause, CloseCause::Cancelled);
+            first.stop();
+        });
+        apps.run().unwrap();
+        join(cancelling);
+    });
+}
+
 #[test]
 fn a_stream_that_cannot_be_waited_for_is_refused_and_told_so() {
     bounded(60, || {
@@ -986,6 +1324,16 @@ fn a_stream_that_cannot_be_waited_for_is_refused_and_told_so() {
         });
         let error = run(app).unwrap_err();
         assert!(matches!(&error, Error::Options(problem) if problem.option == "connect_with"), "{error:?}");
+        assert_eq!(peer.join(), 1011);
+
+        let (url, peer) = accepting(Peer::end);
+        let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+        let options = quick().dial_with(move |_| {
+            let stream: Box<dyn Transport> = TcpStream::connect(&address)?.into();
+            Ok(Box::new(Bare(stream)) as Box<dyn Transport>)
+        });
+        let error = run(WebSocketApp::new(&url).options(options)).unwrap_err();
+        assert!(matches!(&error, Error::Options(problem) if problem.option == "dial_with"), "{error:?}");
         assert_eq!(peer.join(), 1011);
     });
 }

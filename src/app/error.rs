@@ -21,7 +21,7 @@ use crate::error;
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[non_exhaustive]
 pub enum AppError {
-    /// A callback panicked.
+    /// A callback, a hook of the options or a [`Transport`](crate::Transport) panicked.
     #[error("{callback} panicked: {message}")]
     Panicked {
         /// Which one.

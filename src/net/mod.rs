@@ -33,6 +33,6 @@ pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
 pub use self::source::Source;
 pub(crate) use self::stream::Stream;
 pub use self::transport::{HalfDuplex, Interest, Transport};
-pub(crate) use self::wait_mode::{Awaited, AwaitedEvent, WaitLimit, WaitMode, block_on};
+pub(crate) use self::wait_mode::{Awaited, AwaitedEvent, HelperLock, WaitLimit, WaitMode, block_on};
 #[cfg(test)]
 pub(crate) mod tests;

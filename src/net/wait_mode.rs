@@ -40,7 +40,24 @@ pub(crate) struct Awaited {
     event: Mutex<AwaitedEvent>,
     /// Of this step.
     reads: AtomicU32,
+    helper: HelperLock,
 }
+
+/// Held by the helper thread of an opening, so that all openings that share the lock have one at a time: while the hook of one that has
+/// given up still hangs, the next waits for it and starts no other thread.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HelperLock(Arc<Mutex<HelperLockState>>);
+
+#[derive(Debug, Default)]
+struct HelperLockState {
+    is_held: bool,
+    /// Who waits for it. Whoever did before has given up.
+    waiter: Option<Waker>,
+}
+
+/// Gives the lock back when it is dropped.
+#[derive(Debug)]
+struct HelperGuard(HelperLock);
 
 /// What the next step waits for, each until a time, if there is one.
 #[derive(Clone, Debug, Default)]
@@ -146,8 +163,19 @@ impl WaitMode {
             return Ok(work());
         }
         limit.deadline.remaining().map_err(|_| Error::Timeout(phase))?;
+        let guard = match self {
+            Self::Blocking => None,
+            Self::Stepping(awaited) => {
+                Some(awaited.lock_helper(limit.deadline).await.map_err(|_| Error::Timeout(phase))?)
+            }
+        };
         let (reporter, reports) = reports(limit.cancellation).await;
-        let helper = spawn(phase, move || reporter.done(panic::catch_unwind(AssertUnwindSafe(work))))?;
+        let helper = spawn(phase, move || {
+            let done = panic::catch_unwind(AssertUnwindSafe(work));
+            // First: who is told may want the next.
+            drop(guard);
+            reporter.done(done);
+        })?;
         let done = self.receive(phase, reports, limit.deadline).await?;
         if self.is_blocking() {
             // It has nothing left to do but to end. A step does not wait even for that.
@@ -199,6 +227,10 @@ impl WaitMode {
 }
 
 impl Awaited {
+    pub(crate) fn new(helper: HelperLock) -> Self {
+        Self { helper, ..Self::default() }
+    }
+
     /// What is waited for now.
     pub(crate) fn event(&self) -> AwaitedEvent {
         self.lock().clone()
@@ -266,8 +298,53 @@ impl Awaited {
         Ok(())
     }
 
+    /// Waits until there may be a helper thread.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::TimedOut`] when the deadline has passed.
+    async fn lock_helper(&self, deadline: Deadline) -> io::Result<HelperGuard> {
+        loop {
+            let locked = future::poll_fn(|context| Poll::Ready(self.helper.try_lock(context.waker()))).await;
+            match locked {
+                Some(guard) => return Ok(guard),
+                None => self.helper(deadline).await?,
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, AwaitedEvent> {
         self.event.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HelperLock {
+    /// Takes the lock, or else has `waker` woken when it is free.
+    fn try_lock(&self, waker: &Waker) -> Option<HelperGuard> {
+        let mut state = self.state();
+        if state.is_held {
+            state.waiter = Some(waker.clone());
+            return None;
+        }
+        state.is_held = true;
+        Some(HelperGuard(self.clone()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, HelperLockState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for HelperGuard {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.is_held = false;
+        let waiter = state.waiter.take();
+        drop(state);
+        if let Some(waiter) = waiter {
+            // What wakes a loop is the user's: should it panic, the thread goes on.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| waiter.wake()));
+        }
     }
 }
 

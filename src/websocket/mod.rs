@@ -258,7 +258,7 @@ impl WebSocket {
     /// In steps, so that all tests of blocking openings test these.
     #[cfg(stepped_opening)]
     fn open(&self, url: &str) -> Result<ActiveConnection> {
-        Opening::new(self.options.clone(), self.timeouts, url)?.finish()
+        Opening::new(self.options.clone(), self.timeouts, url, crate::net::HelperLock::default())?.finish()
     }
 
     fn opener(&self) -> Result<Opener> {

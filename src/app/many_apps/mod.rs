@@ -19,7 +19,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::connectors::{CloseOnDrop, Connectors};
-use self::openings::{Host, OpeningLimits, Openings, Ticket};
+use self::openings::{Host, OpeningLimits, Openings, Ticket, host_of};
 use self::timers::Timers;
 use self::wakeups::{TurnFlag, Wakeups};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
@@ -87,9 +87,8 @@ struct Slot<'env> {
     /// What its openings count for; `None` for a URL that is none.
     host: Option<Host>,
     opening: SlotOpening,
-    /// What the loop waits for. It is kept open until it is compared with what is waited for next, so that one socket cannot be taken
-    /// for another.
-    sources: Vec<Source>,
+    /// The sources that are registered with the poll. Invariant: each is open, so that no other socket has the number of its descriptor.
+    registered: Vec<Source>,
     /// The connection that the sources belong to, if it is open.
     connection: Option<u64>,
 }
@@ -162,7 +161,7 @@ impl<'env> ManyApps<'env> {
         self.openings.limits.total = limit;
     }
 
-    /// How many connections to one host and port may be opened at a time. Others wait for their turn; the
+    /// How many connections to one host and port, or Unix socket, may be opened at a time. Others wait for their turn; the
     /// [open timeout](crate::ConnectOptions::open_timeout) counts from its beginning.
     ///
     /// Default: 128.
@@ -380,27 +379,37 @@ impl<'env> ManyApps<'env> {
         }
     }
 
-    /// Makes sure that what an app waits for is waited for.
+    /// Registers what an app waits for now, and nothing else of it.
     fn watch(&mut self, number: usize) {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
         let connection = slot.task.connection();
         if connection.is_some() && connection == slot.connection {
             return;
         }
-        let sources = slot.task.sources();
-        let mut new = sources.iter().filter(|source| !slot.sources.iter().any(|known| known.is_same_socket(source)));
-        let registered = new.try_for_each(|source| register(&self.poll, source, number, connection));
-        slot.sources = sources;
         slot.connection = connection;
-        if let Err(error) = registered {
-            slot.task.fail(error);
-            self.call(number);
+        let mut sources = slot.task.sources();
+        if connection.is_none() {
+            // An opening without a socket is stepped now and then.
+            sources.retain(Source::can_be_polled);
+        }
+        let gone = slot.registered.extract_if(.., |known| !sources.iter().any(|source| source.is_same_socket(known)));
+        gone.for_each(|source| deregister(&self.poll, &source));
+        for source in sources {
+            if slot.registered.iter().any(|known| known.is_same_socket(&source)) {
+                continue;
+            }
+            if let Err(error) = register(&self.poll, &source, number, slot.task.stream_option()) {
+                slot.task.fail(error);
+                return self.call(number);
+            }
+            slot.registered.push(source);
         }
     }
 
     fn end(&mut self, number: usize, outcome: Result<Closed>) {
-        let Some(slot) = self.slots[number].take() else { return };
+        let Some(mut slot) = self.slots[number].take() else { return };
         debug_assert_ne!(slot.opening, SlotOpening::UnderWay);
+        slot.registered.drain(..).for_each(|source| deregister(&self.poll, &source));
         self.timers.set(number, None);
         self.free.push(number);
         self.tell(&slot.task.handle(), outcome);
@@ -461,28 +470,34 @@ impl<'env> Slot<'env> {
     /// The app that a loop calls by this number.
     fn new(number: usize, app: WebSocketApp<'env>, wakeups: &Wakeups<'env>) -> Result<Self> {
         let turn = TurnFlag::default();
-        let host = Target::parse(&app.url).ok().map(|target| Host::from(format!("{}:{}", target.host, target.port)));
+        let host = Target::parse(&app.url).ok().map(|target| host_of(&target));
         let task = app.into_task_with(Permission::ByLoop, wakeups.caller(number, turn.clone()))?;
         let opening = SlotOpening::None;
-        Ok(Self { task, turn, is_queued: false, host, opening, sources: Vec::new(), connection: None })
+        Ok(Self { task, turn, is_queued: false, host, opening, registered: Vec::new(), connection: None })
     }
 }
 
-/// Waits for a socket from now on: each time that there is more to be read, or room to write. It is forgotten when it is closed.
+/// Waits for a socket from now on, edge-triggered: each time that there is more to be read, or room to write.
 ///
 /// # Errors
 ///
-/// What the system says; [`Error::Options`] for a connection without a socket. An opening without one is stepped now and then.
-fn register(poll: &Poll, source: &Source, number: usize, connection: Option<u64>) -> Result<()> {
+/// What the system says; [`Error::Options`] for a stream without a socket, which came from the option `origin`.
+fn register(poll: &Poll, source: &Source, number: usize, origin: &'static str) -> Result<()> {
     let Some(socket) = source.as_fd() else {
-        if connection.is_none() {
-            return Ok(());
-        }
         let problem = "the stream has no socket that could be waited for";
-        return Err(Error::Options(Box::new(OptionsError::new("connect_with", problem))));
+        return Err(Error::Options(Box::new(OptionsError::new(origin, problem))));
     };
     let interest = Interest::READABLE | Interest::WRITABLE;
     Ok(poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(number), interest)?)
+}
+
+/// Does not wait for a socket any longer. To close it is not enough: others may hold clones of it, and an opening waits for something else
+/// for a while and then for the same socket again.
+fn deregister(poll: &Poll, source: &Source) {
+    if let Some(socket) = source.as_fd() {
+        // It fails only for what is not registered.
+        let _ = poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+    }
 }
 
 impl fmt::Debug for ManyApps<'_> {

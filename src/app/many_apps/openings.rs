@@ -4,8 +4,19 @@ use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-/// A host and its port, as the URL names them.
+use crate::url::Target;
+
+/// What one limit is for: a host, as the URL names it, and its port, or a socket in the file system.
 pub(super) type Host = Arc<str>;
+
+/// The host that openings to a target count for.
+pub(super) fn host_of(target: &Target) -> Host {
+    match (&target.socket_path, &target.zone) {
+        (Some(path), _) => path.to_string_lossy().into(),
+        (None, Some(zone)) => format!("{}%{zone}:{}", target.host, target.port).into(),
+        (None, None) => format!("{}:{}", target.host, target.port).into(),
+    }
+}
 
 /// The openings of a loop.
 ///

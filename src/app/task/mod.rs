@@ -4,11 +4,14 @@ mod connecting;
 mod open;
 mod opening;
 
+use std::any::Any;
 use std::fmt;
+use std::io;
 #[cfg(unix)]
 use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Instant;
 
 pub use self::connecting::{Connected, Connecting};
@@ -16,7 +19,7 @@ pub use self::connecting::{Connected, Connecting};
 use self::open::{AtHand, Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
 use super::WebSocketApp;
 use super::closed::Closed;
-use super::error::duplicate;
+use super::error::{AppError, duplicate};
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
 use super::session::{Past, RetryDecision, Session};
@@ -24,8 +27,8 @@ use super::shared::{Beat, StopRequest};
 use super::stage::Stage;
 use super::sync::Arc;
 use crate::cancellation::Watch;
-use crate::error::{CloseInfo, Error, OptionsError, Result};
-use crate::net::Source;
+use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
+use crate::net::{HelperLock, Source};
 use crate::options::ConnectOptions;
 use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, cancelled, not_connected};
 
@@ -77,6 +80,8 @@ pub struct AppTask<'env> {
     /// Whether messages are handed out fragment by fragment.
     fragments: bool,
     permission: Permission,
+    /// A hook of the options that hangs keeps one thread, however often the app tries.
+    helper: HelperLock,
     wake: Arc<dyn Fn() + Send + Sync>,
     /// Wakes the loop when the run is called off.
     _called_off: Watch,
@@ -187,6 +192,7 @@ impl<'env> AppTask<'env> {
             connections: 0,
             fragments: app.hands_out_fragments(),
             permission,
+            helper: HelperLock::default(),
             wake,
             _called_off: called_off,
             _cancelled: cancelled,
@@ -229,26 +235,38 @@ impl<'env> AppTask<'env> {
     }
 
     /// Does what there is to be done: receives, calls back, sends on what waits, pings, closes, backs off. Never waits.
+    ///
+    /// A connection whose [`Transport`](crate::Transport) panics is lost, as if that had failed.
     pub fn advance(&mut self) -> AppStep<'env> {
         loop {
-            let next = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
-                TaskPhase::Starting => self.connect(),
-                TaskPhase::Connecting => {
-                    self.phase = TaskPhase::Connecting;
-                    Some(AppStep::Wait(None))
-                }
-                TaskPhase::Unpermitted => self.wait_for_permission(),
-                TaskPhase::Opening(opening) => self.step_opening(opening),
-                TaskPhase::Arrived(Ok(ws)) => self.opened(ws),
-                TaskPhase::Arrived(Err(error)) => self.ended(error, None),
-                TaskPhase::Open(open) => self.serve(open),
-                TaskPhase::Leaving(leaving) => self.leave(leaving),
-                TaskPhase::BackingOff(at) => self.back_off(at),
-                TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
-            };
-            if let Some(next) = next {
-                return next;
+            let advanced = catch_unwind(AssertUnwindSafe(|| self.advance_phase()));
+            if let Some(step) = advanced.unwrap_or_else(|payload| self.panicked(&*payload)) {
+                return step;
             }
+        }
+    }
+
+    /// The phase is gone, and the connection with it.
+    fn panicked(&mut self, payload: &(dyn Any + Send)) -> Option<AppStep<'env>> {
+        let lost = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Lost(io::ErrorKind::Other));
+        self.ended(Error::other(AppError::panicked("a Transport", payload)), Some(lost))
+    }
+
+    fn advance_phase(&mut self) -> Option<AppStep<'env>> {
+        match std::mem::replace(&mut self.phase, TaskPhase::Over) {
+            TaskPhase::Starting => self.connect(),
+            TaskPhase::Connecting => {
+                self.phase = TaskPhase::Connecting;
+                Some(AppStep::Wait(None))
+            }
+            TaskPhase::Unpermitted => self.wait_for_permission(),
+            TaskPhase::Opening(opening) => self.step_opening(opening),
+            TaskPhase::Arrived(Ok(ws)) => self.opened(ws),
+            TaskPhase::Arrived(Err(error)) => self.ended(error, None),
+            TaskPhase::Open(open) => self.serve(open),
+            TaskPhase::Leaving(leaving) => self.leave(leaving),
+            TaskPhase::BackingOff(at) => self.back_off(at),
+            TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
         }
     }
 
@@ -421,13 +439,14 @@ impl<'env> AppTask<'env> {
         let taken = std::mem::replace(past, Past::none(super::Reconnect::never()));
         let stage = Stage::new(closures, handle, *policies).resume(bound.still_bound());
         let mut session = Session::resume(handle, pings, taken, stage);
-        let result = act(&mut session);
+        // A user's Transport may panic, which ends the connection and not the run.
+        let result = catch_unwind(AssertUnwindSafe(|| act(&mut session)));
         let (left, stage) = session.leave();
         *past = left;
         let failure;
         (failure, *bound) = stage.leave();
         *fatal = fatal.take().or(failure);
-        result
+        result.unwrap_or_else(|payload| resume_unwind(payload))
     }
 }
 

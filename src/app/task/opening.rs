@@ -29,6 +29,12 @@ impl<'env> AppTask<'env> {
         matches!(self.phase, TaskPhase::Connecting)
     }
 
+    /// The option that a stream of the user's comes from.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(in crate::app) const fn stream_option(&self) -> &'static str {
+        if self.app.connector.is_some() { "connect_with" } else { "dial_with" }
+    }
+
     /// The attempt that waits may begin. Then the task is to be advanced.
     #[cfg(all(unix, feature = "mio"))]
     pub(in crate::app) fn open(&mut self) {
@@ -55,7 +61,7 @@ impl<'env> AppTask<'env> {
 
     fn start_opening(&mut self) {
         let wake = Arc::clone(&self.wake);
-        self.phase = match self.options.start(&self.app.url) {
+        self.phase = match self.options.start_with(&self.app.url, self.helper.clone()) {
             Ok(opening) => TaskPhase::Opening(Box::new(opening.on_wake(move || wake()))),
             Err(error) => TaskPhase::Arrived(Err(error)),
         };

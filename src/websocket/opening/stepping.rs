@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Opener;
 use crate::cancellation::{Cancellation, Watch};
 use crate::error::Result;
-use crate::net::{Awaited, AwaitedEvent, Source, WaitMode};
+use crate::net::{Awaited, AwaitedEvent, HelperLock, Source, WaitMode};
 use crate::options::{ConnectOptions, Timeouts};
 use crate::url::Target;
 use crate::websocket::{ActiveConnection, WebSocket, cancelled, not_connected};
@@ -68,8 +68,13 @@ pub struct Opening {
 type Machine = Pin<Box<dyn Future<Output = Result<ActiveConnection>> + Send>>;
 
 impl Opening {
-    pub(in crate::websocket) fn new(options: ConnectOptions, timeouts: Timeouts, url: &str) -> Result<Self> {
-        let awaited = Arc::<Awaited>::default();
+    pub(in crate::websocket) fn new(
+        options: ConnectOptions,
+        timeouts: Timeouts,
+        url: &str,
+        helper: HelperLock,
+    ) -> Result<Self> {
+        let awaited = Arc::new(Awaited::new(helper));
         let opener = Opener::new(options.clone(), timeouts, WaitMode::Stepping(Arc::clone(&awaited)))?;
         let target = Target::parse(url)?;
         let machine: Machine = Box::pin(async move { opener.connect(target).await });
@@ -208,6 +213,11 @@ impl ConnectOptions {
     /// [`Error::Url`](crate::Error::Url) and [`Error::Options`](crate::Error::Options) for what was asked. All else is told by
     /// [`Opening::step`].
     pub fn start(&self, url: &str) -> Result<Opening> {
-        Opening::new(self.clone(), self.settings().timeouts(), url)
+        self.start_with(url, HelperLock::default())
+    }
+
+    /// The same for one of several openings that have one helper thread at a time, but for name lookups of the system's.
+    pub(crate) fn start_with(&self, url: &str, helper: HelperLock) -> Result<Opening> {
+        Opening::new(self.clone(), self.settings().timeouts(), url, helper)
     }
 }

@@ -393,7 +393,7 @@ impl<'env> ManyApps<'env> {
             sources.retain(Source::can_be_polled);
         }
         let gone = slot.registered.extract_if(.., |known| !sources.iter().any(|source| source.is_same_socket(known)));
-        gone.for_each(|source| deregister(&self.poll, &source));
+        gone.for_each(|source| deregister(&self.poll, source));
         for source in sources {
             if slot.registered.iter().any(|known| known.is_same_socket(&source)) {
                 continue;
@@ -409,7 +409,7 @@ impl<'env> ManyApps<'env> {
     fn end(&mut self, number: usize, outcome: Result<Closed>) {
         let Some(mut slot) = self.slots[number].take() else { return };
         debug_assert_ne!(slot.opening, SlotOpening::UnderWay);
-        slot.registered.drain(..).for_each(|source| deregister(&self.poll, &source));
+        slot.registered.drain(..).for_each(|source| deregister(&self.poll, source));
         self.timers.set(number, None);
         self.free.push(number);
         self.tell(&slot.task.handle(), outcome);
@@ -492,11 +492,14 @@ fn register(poll: &Poll, source: &Source, number: usize, origin: &'static str) -
 }
 
 /// Does not wait for a socket any longer. To close it is not enough: others may hold clones of it, and an opening waits for something else
-/// for a while and then for the same socket again.
-fn deregister(poll: &Poll, source: &Source) {
+/// for a while and then for the same socket again. A user's Transport that panics when it is dropped does not end the other apps.
+fn deregister(poll: &Poll, source: Source) {
     if let Some(socket) = source.as_fd() {
         // It fails only for what is not registered.
         let _ = poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+    }
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(source))) {
+        log_error(&Error::other(AppError::panicked("a Transport", &*payload)));
     }
 }
 

@@ -12,7 +12,7 @@ use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use self::connecting::{Connected, Connecting};
 
@@ -242,8 +242,11 @@ impl<'env> AppTask<'env> {
         }
     }
 
-    /// The phase is gone, and the connection with it.
+    /// The phase is gone, and the connection with it. The run may be over already: a Transport that panics when it is dropped.
     fn panicked(&mut self, payload: &(dyn Any + Send)) -> Option<AppStep<'env>> {
+        if let Some(outcome) = self.app.handle.wait_end(Duration::ZERO) {
+            return Some(AppStep::Over(outcome));
+        }
         let lost = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Lost(io::ErrorKind::Other));
         self.ended(Error::other(AppError::panicked("a Transport", payload)), Some(lost))
     }

@@ -350,14 +350,16 @@ fn without_a_hook_for_that_the_next_step_is_near_while_a_name_is_looked_up() {
 
 #[test]
 fn a_hook_that_comes_late_misses_nothing() {
-    let (done, ends) = mpsc::channel();
+    // Otherwise it could be done in the step that asks for it.
+    let (begin, begins) = mpsc::channel();
+    let begins = Mutex::new(begins);
     let failing = ConnectOptions::new().resolver(move |_, _| {
-        done.send(()).unwrap();
+        begins.lock().unwrap().recv().unwrap();
         Ok(Vec::new())
     });
     let mut opening = failing.start("ws://name.example/").unwrap();
     assert!(at_once(|| opening.step()).unwrap().is_none());
-    ends.recv().unwrap();
+    begin.send(()).unwrap();
     thread::sleep(ms(50));
     let opening = opening.on_wake(|| {});
     assert!(opening.next_step().unwrap() <= Instant::now());

@@ -1097,9 +1097,82 @@ fn a_socket_in_the_file_system_that_does_not_answer_holds_up_no_other() {
     });
 }
 
+/// Closes an app once it is open and the other has ended.
+fn close_behind(app: &Handle, other: &Handle) {
+    assert!(app.wait_open(Duration::from_secs(5)));
+    assert!(other.wait_end(Duration::from_secs(5)).is_some());
+    app.close().unwrap();
+}
+
 /// Panics with the next read, once it is told to.
 #[derive(Debug)]
 struct Panicking(Box<dyn Transport>, Arc<AtomicBool>);
+
+/// Panics when it is dropped.
+#[derive(Debug)]
+struct PanicsAtEnd(Box<dyn Transport>);
+
+impl Drop for PanicsAtEnd {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "expected by this test");
+    }
+}
+
+impl Transport for PanicsAtEnd {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buf)
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.0.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.0.wait(interest, deadline)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.0.shutdown(how)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0.as_fd()
+    }
+}
+
+#[test]
+fn a_stream_that_panics_when_it_is_dropped_ends_no_other_app() {
+    bounded(20, || {
+        // The connection ends in its first turn, or while its socket is registered.
+        for registered in [false, true] {
+            let (url, peer) = accepting(move |mut peer| {
+                if registered {
+                    assert_eq!(peer.frame().1, b"open");
+                }
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            let (other, quiet) = accepting(Peer::end);
+            let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+            let options = quick().dial_with(move |_| {
+                Ok(Box::new(PanicsAtEnd(TcpStream::connect(&address)?.into())) as Box<dyn Transport>)
+            });
+            let log = Log::default();
+            let ends = log.clone();
+            let mut apps = ManyApps::new().unwrap();
+            let bystander = apps.add(WebSocketApp::new(&other)).unwrap();
+            apps.on_ended(|_, outcome| drop(outcome.unwrap()));
+            let app = log.app(&url).options(options).on_open(|app| app.send_text("open").map(drop));
+            let handle = apps.add(app.on_end(move |_, _| ends.note("end"))).unwrap();
+            let closing = thread::spawn(move || close_behind(&bystander, &handle));
+            apps.run().unwrap();
+            join(closing);
+            assert_eq!(log.lines(), ["close 1000 \"\" Remote", "end"]);
+            peer.join();
+            assert_eq!(quiet.join(), 1000);
+        }
+    });
+}
 
 impl Transport for Panicking {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
@@ -1152,8 +1225,10 @@ fn a_stream_that_panics_is_lost_and_no_other_app_with_it() {
                 armed.store(true, Ordering::SeqCst);
             }
         });
-        apps.add(app.on_end(move |_, _| bystander.close())).unwrap();
+        let handle = apps.add(app).unwrap();
+        let closing = thread::spawn(move || close_behind(&bystander, &handle));
         apps.run().unwrap();
+        join(closing);
         let expected = [
             "open",
             "data 0 text true",

@@ -350,6 +350,7 @@ fn without_a_hook_for_that_the_next_step_is_near_while_a_name_is_looked_up() {
 
 #[test]
 fn a_hook_that_comes_late_misses_nothing() {
+    // Otherwise it could be done in the step that asks for it.
     let (begin, begins) = mpsc::channel();
     let begins = Mutex::new(begins);
     let failing = ConnectOptions::new().resolver(move |_, _| {
@@ -389,7 +390,12 @@ fn a_hook_that_panics_harms_no_other_lookup() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_attempt_that_has_connected_is_taken_however_late_the_loop_comes() {
-    let site = Site::new(open);
+    // Otherwise it could be open in the step that connects.
+    let (begin, begins) = mpsc::channel();
+    let site = Site::new(move |head| {
+        begins.recv().unwrap();
+        open(head)
+    });
     let hole = support::BlackHole::new([127, 0, 0, 1].into()).unwrap();
     let addresses = vec![site.address, hole.address];
     let socket = SocketOptions::new().attempt_timeout(ms(50));
@@ -397,6 +403,7 @@ fn an_attempt_that_has_connected_is_taken_however_late_the_loop_comes() {
     let mut opening = options.start("ws://two.example/").unwrap();
     step_until(&mut opening, |opening| opening.sources().len() == 1);
     thread::sleep(ms(300));
+    begin.send(()).unwrap();
     let ws = by_deadline(ms(500), || finish(opening).unwrap());
     assert_eq!(ws.peer_addr(), Some(site.address));
 }

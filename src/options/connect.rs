@@ -226,9 +226,10 @@ impl ConnectOptions {
         self.with(|settings| settings.socket = options)
     }
 
-    /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for
-    /// tests. It is called once for each opening, on a thread of its own, and may take its time; but one that never returns keeps its
-    /// thread, whoever has given up waiting for it. Hosts that are addresses do not need it.
+    /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for tests. It is
+    /// called once for each opening, on a thread of its own, and may take its time; but one that never returns keeps its thread,
+    /// whoever has given up waiting for it; an app in an event loop does not call it again before. Hosts that are addresses do not
+    /// need it.
     ///
     /// Default: the operating system's resolver.
     ///

@@ -76,8 +76,9 @@ impl ConnectOptions {
     /// It takes the place of the [resolver](Self::resolver), of the [proxy](Self::proxy) and of what is set on
     /// [sockets](Self::socket). TLS is spoken over the stream for `wss`, and then HTTP.
     ///
-    /// The function runs on a thread of its own, so that the [open timeout](Self::open_timeout) holds, unless that is endless and there is
-    /// no [cancellation](Self::cancellation); but one that never returns keeps that thread, whoever has given up waiting. Its error is told as [`Error::Io`](crate::Error::Io) with
+    /// The function runs on a thread of its own, so that the [open timeout](Self::open_timeout) holds, unless that is endless and
+    /// there is no [cancellation](Self::cancellation); but one that never returns keeps that thread, whoever has given up waiting; an
+    /// app in an event loop does not call it again before. Its error is told as [`Error::Io`](crate::Error::Io) with
     /// [`Phase::Connect`](crate::Phase::Connect), and one of kind [`TimedOut`](io::ErrorKind::TimedOut) as
     /// [`Error::Timeout`](crate::Error::Timeout).
     ///

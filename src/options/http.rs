@@ -130,7 +130,8 @@ impl ConnectOptions {
     }
 
     /// Gives header fields that change from one attempt to the next, such as a token that expires. It is called once for each
-    /// connection that is asked for, on the thread that asks (in an event loop on a helper thread), before a name is resolved; redirects use what it gave.
+    /// connection that is asked for, on the thread that asks (in an event loop on a helper thread, and not again before it has
+    /// returned), before a name is resolved; redirects use what it gave.
     ///
     /// Each field is treated as one of [`header`](Self::header), and takes the place of those of the same name. An error ends the
     /// opening and is returned as it is; [`Error::other`](crate::Error::other) makes one of any other.

@@ -131,12 +131,13 @@ const ROOMS: &[Room] = &[
         not_std: &["std::net::TcpListener", "std::net::ToSocketAddrs"],
     },
     Room {
-        // Of the network it is what a loop waits for, of a URL the host.
+        // Of the network it is what a loop waits for and what bounds its helper threads, of a URL the host.
         modules: &["app"],
         uses: &[
             "cancellation",
             "error",
             "message",
+            "net::HelperLock",
             "net::Source",
             "options",
             "sync",

@@ -21,7 +21,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use self::connectors::{CloseOnDrop, Connectors};
 use self::openings::{Host, OpeningLimits, Openings, Ticket, host_of};
 use self::timers::Timers;
-use self::wakeups::{TurnFlag, Wakeups};
+use self::wakeups::{WakeFlag, Wakeups};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
 use crate::app::error::AppError;
 use crate::app::handler::log_error;
@@ -81,7 +81,7 @@ pub struct ManyApps<'env> {
 #[derive(Debug)]
 struct Slot<'env> {
     task: AppTask<'env>,
-    turn: TurnFlag,
+    wake: WakeFlag,
     /// Whether it waits for its turn.
     is_queued: bool,
     /// What its openings count for; `None` for a URL that is none.
@@ -116,9 +116,9 @@ pub struct AppAdder<'env> {
 /// The attempts of `connect_with`, and what comes of them.
 type AppConnectors<'env> = Connectors<Connecting<'env>, Connected<'env>>;
 
-/// What wakes the loop although no socket says anything.
+/// The token of the waker.
 const WAKEUP: Token = Token(usize::MAX);
-/// How many sockets are heard of at a time.
+/// How many events one poll gives.
 const EVENTS: usize = 1024;
 const LIMITS: OpeningLimits =
     OpeningLimits { total: NonZeroUsize::new(1024).unwrap(), per_host: NonZeroUsize::new(128).unwrap() };
@@ -183,7 +183,7 @@ impl<'env> ManyApps<'env> {
         match Slot::new(number, app, &self.wakeups) {
             Ok(slot) => {
                 self.slots[number] = Some(slot);
-                self.call(number);
+                self.schedule(number);
                 Ok(handle)
             }
             Err(error) => {
@@ -227,7 +227,7 @@ impl<'env> ManyApps<'env> {
                     self.stop();
                     return Err(error.into());
                 }
-                self.find_called(&connectors);
+                self.schedule_woken(&connectors);
                 for _ in 0..self.queue.len() {
                     if let Some(number) = self.queue.pop_front() {
                         self.turn(number, scope, &connectors);
@@ -250,28 +250,28 @@ impl<'env> ManyApps<'env> {
         }
     }
 
-    /// Queues the apps that something has happened to.
-    fn find_called(&mut self, connectors: &AppConnectors<'env>) {
+    /// Queues the apps that are woken, whose sockets are ready, or whose timers are due.
+    fn schedule_woken(&mut self, connectors: &AppConnectors<'env>) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        events.iter().filter(|event| event.token() != WAKEUP).for_each(|event| self.call(event.token().0));
+        events.iter().filter(|event| event.token() != WAKEUP).for_each(|event| self.schedule(event.token().0));
         self.events = events;
-        while let Some(number) = self.wakeups.take_called() {
-            self.call(number);
+        while let Some(number) = self.wakeups.take_woken() {
+            self.schedule(number);
         }
         for (number, connected) in connectors.take_done() {
             if let Some(Some(slot)) = self.slots.get_mut(number) {
                 slot.task.connected(connected);
-                self.call(number);
+                self.schedule(number);
             }
         }
         let now = Instant::now();
         while let Some(number) = self.timers.take_due(now) {
-            self.call(number);
+            self.schedule(number);
         }
     }
 
     /// Queues an app for its turn.
-    fn call(&mut self, number: usize) {
+    fn schedule(&mut self, number: usize) {
         if let Some(Some(slot)) = self.slots.get_mut(number)
             && !std::mem::replace(&mut slot.is_queued, true)
         {
@@ -286,7 +286,7 @@ impl<'env> ManyApps<'env> {
     {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
         slot.is_queued = false;
-        slot.turn.begin_turn();
+        slot.wake.clear();
         let step = slot.task.advance();
         self.count_opening(number);
         match step {
@@ -302,7 +302,7 @@ impl<'env> ManyApps<'env> {
             }
             AppStep::Again => {
                 self.watch(number);
-                self.call(number);
+                self.schedule(number);
             }
             AppStep::Over(outcome) => self.end(number, outcome),
         }
@@ -323,7 +323,7 @@ impl<'env> ManyApps<'env> {
             && let Some(Some(slot)) = self.slots.get_mut(number)
         {
             slot.task.connected(attempt.fail(error.into()));
-            self.call(number);
+            self.schedule(number);
         }
     }
 
@@ -334,7 +334,7 @@ impl<'env> ManyApps<'env> {
             && let Some(attempt) = connectors.take_back(number, Connecting::is_called_off)
         {
             slot.task.connected(attempt.call_off());
-            self.call(number);
+            self.schedule(number);
         }
     }
 
@@ -350,7 +350,7 @@ impl<'env> ManyApps<'env> {
             let Some(host) = &slot.host else {
                 // Its URL is none, which the attempt tells.
                 slot.task.open();
-                return self.call(number);
+                return self.schedule(number);
             };
             *ticket += 1;
             slot.opening = SlotOpening::Waiting { ticket: *ticket };
@@ -367,7 +367,7 @@ impl<'env> ManyApps<'env> {
                 Some(slot) if slot.task.wants_to_open() => {
                     slot.opening = SlotOpening::UnderWay;
                     slot.task.open();
-                    self.call(ticket.app);
+                    self.schedule(ticket.app);
                 }
                 // The app was closed, or its slot is another one's.
                 Some(slot) => {
@@ -393,14 +393,14 @@ impl<'env> ManyApps<'env> {
             sources.retain(Source::can_be_polled);
         }
         let gone = slot.registered.extract_if(.., |known| !sources.iter().any(|source| source.is_same_socket(known)));
-        gone.for_each(|source| deregister(&self.poll, &source));
+        gone.for_each(|source| deregister(&self.poll, source));
         for source in sources {
             if slot.registered.iter().any(|known| known.is_same_socket(&source)) {
                 continue;
             }
             if let Err(error) = register(&self.poll, &source, number, slot.task.stream_option()) {
                 slot.task.fail(error);
-                return self.call(number);
+                return self.schedule(number);
             }
             slot.registered.push(source);
         }
@@ -409,7 +409,7 @@ impl<'env> ManyApps<'env> {
     fn end(&mut self, number: usize, outcome: Result<Closed>) {
         let Some(mut slot) = self.slots[number].take() else { return };
         debug_assert_ne!(slot.opening, SlotOpening::UnderWay);
-        slot.registered.drain(..).for_each(|source| deregister(&self.poll, &source));
+        slot.registered.drain(..).for_each(|source| deregister(&self.poll, source));
         self.timers.set(number, None);
         self.free.push(number);
         self.tell(&slot.task.handle(), outcome);
@@ -469,11 +469,11 @@ impl<'env> AppAdder<'env> {
 impl<'env> Slot<'env> {
     /// The app that a loop calls by this number.
     fn new(number: usize, app: WebSocketApp<'env>, wakeups: &Wakeups<'env>) -> Result<Self> {
-        let turn = TurnFlag::default();
+        let wake = WakeFlag::default();
         let host = Target::parse(&app.url).ok().map(|target| host_of(&target));
-        let task = app.into_task_with(Permission::ByLoop, wakeups.caller(number, turn.clone()))?;
+        let task = app.into_task_with(Permission::ByLoop, wakeups.app_waker(number, wake.clone()))?;
         let opening = SlotOpening::None;
-        Ok(Self { task, turn, is_queued: false, host, opening, registered: Vec::new(), connection: None })
+        Ok(Self { task, wake, is_queued: false, host, opening, registered: Vec::new(), connection: None })
     }
 }
 
@@ -492,11 +492,14 @@ fn register(poll: &Poll, source: &Source, number: usize, origin: &'static str) -
 }
 
 /// Does not wait for a socket any longer. To close it is not enough: others may hold clones of it, and an opening waits for something else
-/// for a while and then for the same socket again.
-fn deregister(poll: &Poll, source: &Source) {
+/// for a while and then for the same socket again. A user's Transport that panics when it is dropped does not end the other apps.
+fn deregister(poll: &Poll, source: Source) {
     if let Some(socket) = source.as_fd() {
         // It fails only for what is not registered.
         let _ = poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+    }
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(source))) {
+        log_error(&Error::other(AppError::panicked("a Transport", &*payload)));
     }
 }
 

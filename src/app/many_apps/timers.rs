@@ -1,4 +1,4 @@
-//! When each app wants to be looked after again: one moment each, so that there are never more timers than apps.
+//! The timers of a loop: one for each app at most, its earliest deadline.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

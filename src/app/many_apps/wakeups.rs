@@ -1,4 +1,4 @@
-//! What wakes the loop: calls of other threads and of callbacks, and what they leave for it.
+//! Wake-ups of the loop by other threads and by callbacks: which apps they are for, and which apps are added.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 /// The wake-ups of a loop.
 pub(super) struct Wakeups<'env> {
     waker: Arc<Waker>,
-    /// The numbers of the apps whose turn is called for, each once.
-    called: Arc<Mutex<Vec<usize>>>,
+    /// The numbers of the apps that were woken, each once.
+    woken: Arc<Mutex<Vec<usize>>>,
     added: Mutex<Added<'env>>,
 }
 
@@ -25,20 +25,20 @@ enum Added<'env> {
     Refused,
 }
 
-/// Whether the turn of an app has been called for since it last had it.
+/// Whether an app was woken since its last turn began.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TurnFlag(Arc<AtomicBool>);
+pub(super) struct WakeFlag(Arc<AtomicBool>);
 
-impl TurnFlag {
-    /// The turn begins: whoever calls for one from now on means the next. What was done before a call is seen in this turn.
-    pub(super) fn begin_turn(&self) {
+impl WakeFlag {
+    /// The turn begins: a wake-up from now on is for the next one. What was done before a wake-up is seen in this turn.
+    pub(super) fn clear(&self) {
         self.0.swap(false, Ordering::AcqRel);
     }
 }
 
 impl<'env> Wakeups<'env> {
     pub(super) fn new(waker: Waker) -> Self {
-        Self { waker: Arc::new(waker), called: Arc::default(), added: Mutex::new(Added::Waiting(Vec::new())) }
+        Self { waker: Arc::new(waker), woken: Arc::default(), added: Mutex::new(Added::Waiting(Vec::new())) }
     }
 
     /// What wakes the loop, for whatever it finds.
@@ -106,14 +106,14 @@ impl<'env> Wakeups<'env> {
         }
     }
 
-    /// Takes one of the apps whose turn is called for.
-    pub(super) fn take_called(&self) -> Option<usize> {
-        lock(&self.called).pop()
+    /// Takes one of the apps that were woken.
+    pub(super) fn take_woken(&self) -> Option<usize> {
+        lock(&self.woken).pop()
     }
 
-    /// What calls for a turn of an app. It never waits.
-    pub(super) fn caller(&self, number: usize, flag: TurnFlag) -> impl Fn() + Send + Sync + use<> {
-        let (waker, list) = (Arc::clone(&self.waker), Arc::clone(&self.called));
+    /// What wakes an app, from any thread. It never waits.
+    pub(super) fn app_waker(&self, number: usize, flag: WakeFlag) -> impl Fn() + Send + Sync + use<> {
+        let (waker, list) = (Arc::clone(&self.waker), Arc::clone(&self.woken));
         move || {
             if !flag.0.swap(true, Ordering::AcqRel) {
                 lock(&list).push(number);
@@ -125,7 +125,7 @@ impl<'env> Wakeups<'env> {
 
 impl fmt::Debug for Wakeups<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wakeups").field("called", &lock(&self.called).len()).finish_non_exhaustive()
+        f.debug_struct("Wakeups").field("woken", &lock(&self.woken).len()).finish_non_exhaustive()
     }
 }
 

@@ -26,12 +26,12 @@ pub struct Connecting<'env> {
 /// What came of an attempt to connect.
 #[derive(Debug)]
 pub struct Connected<'env> {
-    pub(super) connector: Back<'env>,
+    pub(super) connector: ReturnedConnector<'env>,
     pub(super) outcome: Result<WebSocket>,
 }
 
 /// A connector on its way back.
-pub(super) struct Back<'env>(pub(super) Connector<'env>);
+pub(super) struct ReturnedConnector<'env>(pub(super) Connector<'env>);
 
 impl<'env> Connecting<'env> {
     /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); called off when the app is
@@ -62,7 +62,7 @@ impl<'env> Connecting<'env> {
     }
 
     fn ended(self, outcome: Result<WebSocket>) -> Connected<'env> {
-        Connected { connector: Back(self.connector), outcome }
+        Connected { connector: ReturnedConnector(self.connector), outcome }
     }
 }
 
@@ -75,7 +75,7 @@ impl fmt::Debug for Connecting<'_> {
     }
 }
 
-impl fmt::Debug for Back<'_> {
+impl fmt::Debug for ReturnedConnector<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fn(..)")
     }

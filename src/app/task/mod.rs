@@ -12,11 +12,13 @@ use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use self::connecting::{Connected, Connecting};
 
-use self::open::{AtHand, Handed, Leaving, MESSAGES, OpenConnection, hand_out, part, part_as_asked};
+use self::open::{
+    AtHand, ClosingConnection, Delivery, MESSAGES, OpenConnection, begin_close, begin_requested_close, deliver,
+};
 use super::WebSocketApp;
 use super::closed::Closed;
 use super::error::{AppError, duplicate};
@@ -77,7 +79,7 @@ pub struct AppTask<'env> {
     phase: TaskPhase,
     /// How many attempts have succeeded.
     connections: u64,
-    /// Whether messages are handed out fragment by fragment.
+    /// Whether messages are delivered fragment by fragment.
     fragments: bool,
     permission: Permission,
     /// A hook of the options that hangs keeps one thread, however often the app tries.
@@ -114,9 +116,9 @@ enum TaskPhase {
     /// An attempt goes on in steps.
     Opening(Box<Opening>),
     /// An attempt is over.
-    Arrived(Result<WebSocket>),
+    Attempted(Result<WebSocket>),
     Open(OpenConnection),
-    Leaving(Leaving),
+    Closing(ClosingConnection),
     BackingOff(Instant),
     Over,
 }
@@ -206,8 +208,9 @@ impl<'env> AppTask<'env> {
     }
 
     /// What the loop waits for: while a connection is opened, a socket for each address that is tried, or none during a name lookup; then
-    /// the socket of the connection, if it has one. They change with each [`advance`](Self::advance). Where readiness is told only when it changes, wait as long as [`advance`](Self::advance) says so:
-    /// then there was nothing more to be read or written.
+    /// the socket of the connection, if it has one. They change with each [`advance`](Self::advance), and a socket that was none of them
+    /// for a while may be one again: in an epoll, delete it in the meantime. An edge-triggered loop may wait when
+    /// [`advance`](Self::advance) says [`AppStep::Wait`]: then there was nothing more to be read or written.
     pub fn sources(&self) -> Vec<Source> {
         if let TaskPhase::Opening(opening) = &self.phase {
             return opening.sources();
@@ -246,8 +249,11 @@ impl<'env> AppTask<'env> {
         }
     }
 
-    /// The phase is gone, and the connection with it.
+    /// The phase is gone, and the connection with it. The run may be over already: a Transport that panics when it is dropped.
     fn panicked(&mut self, payload: &(dyn Any + Send)) -> Option<AppStep<'env>> {
+        if let Some(outcome) = self.app.handle.wait_end(Duration::ZERO) {
+            return Some(AppStep::Over(outcome));
+        }
         let lost = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Lost(io::ErrorKind::Other));
         self.ended(Error::other(AppError::panicked("a Transport", payload)), Some(lost))
     }
@@ -261,10 +267,10 @@ impl<'env> AppTask<'env> {
             }
             TaskPhase::Unpermitted => self.wait_for_permission(),
             TaskPhase::Opening(opening) => self.step_opening(opening),
-            TaskPhase::Arrived(Ok(ws)) => self.opened(ws),
-            TaskPhase::Arrived(Err(error)) => self.ended(error, None),
+            TaskPhase::Attempted(Ok(ws)) => self.opened(ws),
+            TaskPhase::Attempted(Err(error)) => self.ended(error, None),
             TaskPhase::Open(open) => self.serve(open),
-            TaskPhase::Leaving(leaving) => self.leave(leaving),
+            TaskPhase::Closing(closing) => self.drain(closing),
             TaskPhase::BackingOff(at) => self.back_off(at),
             TaskPhase::Over => Some(AppStep::Over(Err(not_connected()))),
         }
@@ -274,27 +280,29 @@ impl<'env> AppTask<'env> {
     pub fn connected(&mut self, connected: Connected<'env>) {
         self.app.connector = Some(connected.connector.0);
         if matches!(self.phase, TaskPhase::Connecting) {
-            self.phase = TaskPhase::Arrived(connected.outcome);
+            self.phase = TaskPhase::Attempted(connected.outcome);
         }
     }
 
     /// Gives the connection up for a reason of the loop's: its socket cannot be waited for. Then it is to be advanced.
     pub fn fail(&mut self, error: Error) {
         self.phase = match std::mem::replace(&mut self.phase, TaskPhase::Over) {
-            TaskPhase::Open(open) => TaskPhase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true)),
-            TaskPhase::Opening(_) => TaskPhase::Arrived(Err(error)),
+            TaskPhase::Open(open) => {
+                TaskPhase::Closing(begin_close(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true))
+            }
+            TaskPhase::Opening(_) => TaskPhase::Attempted(Err(error)),
             other => other,
         };
     }
 
     fn ws(&self) -> Option<&WebSocket> {
         match &self.phase {
-            TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Leaving(Leaving { ws, .. }) => Some(ws),
+            TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Closing(ClosingConnection { ws, .. }) => Some(ws),
             TaskPhase::Starting
             | TaskPhase::Connecting
             | TaskPhase::Unpermitted
             | TaskPhase::Opening(_)
-            | TaskPhase::Arrived(_)
+            | TaskPhase::Attempted(_)
             | TaskPhase::BackingOff(_)
             | TaskPhase::Over => None,
         }
@@ -306,7 +314,7 @@ impl<'env> AppTask<'env> {
         let opened = ws.attach(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws)));
         self.phase = match opened {
             Ok(()) => TaskPhase::Open(OpenConnection { ws, unsent: None, release_at: None }),
-            Err(error) => TaskPhase::Leaving(part_as_asked(self.request(), ws, Some(error), false)),
+            Err(error) => TaskPhase::Closing(begin_requested_close(self.request(), ws, Some(error), false)),
         };
         None
     }
@@ -316,30 +324,30 @@ impl<'env> AppTask<'env> {
         self.app.handle.shared().request()
     }
 
-    /// Hands out what has come.
+    /// Delivers what has come.
     fn serve(&mut self, mut open: OpenConnection) -> Option<AppStep<'env>> {
         let granularity = if self.fragments { Granularity::Frame } else { Granularity::Message };
-        let handed = self.with_session(|session| hand_out(session, &mut open.ws, granularity));
-        match handed {
-            Handed::Everything(any) => {
+        let delivered = self.with_session(|session| deliver(session, &mut open.ws, granularity));
+        match delivered {
+            Delivery::Everything(any) => {
                 if any {
                     open.release_at = None;
                 }
                 self.look_after(open, AtHand::Nothing)
             }
-            Handed::Enough => {
+            Delivery::Enough => {
                 open.release_at = None;
                 self.look_after(open, AtHand::More)
             }
-            Handed::Stopping => {
-                self.phase = TaskPhase::Leaving(part_as_asked(self.request(), open.ws, None, true));
+            Delivery::Stopping => {
+                self.phase = TaskPhase::Closing(begin_requested_close(self.request(), open.ws, None, true));
                 None
             }
-            Handed::Refused(error) => {
-                self.phase = TaskPhase::Leaving(part(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
+            Delivery::Refused(error) => {
+                self.phase = TaskPhase::Closing(begin_close(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
                 None
             }
-            Handed::End(error) => self.ended(error, open.ws.close_info()),
+            Delivery::End(error) => self.ended(error, open.ws.close_info()),
         }
     }
 
@@ -376,24 +384,24 @@ impl<'env> AppTask<'env> {
         Some(step)
     }
 
-    /// Throws away what comes, until the connection is over.
-    fn leave(&mut self, mut leaving: Leaving) -> Option<AppStep<'env>> {
+    /// Discards what comes, until the connection is over.
+    fn drain(&mut self, mut closing: ClosingConnection) -> Option<AppStep<'env>> {
         for _ in 0..MESSAGES {
-            match leaving.ws.try_recv_event(Granularity::Message).map(|received| received.is_some()) {
+            match closing.ws.try_recv_event(Granularity::Message).map(|received| received.is_some()) {
                 Ok(true) => {}
-                Ok(false) if leaving.ws.has_buffered() => break,
+                Ok(false) if closing.ws.has_buffered() => break,
                 Ok(false) => {
-                    let until = leaving.ws.close_deadline();
-                    self.phase = TaskPhase::Leaving(leaving);
+                    let until = closing.ws.close_deadline();
+                    self.phase = TaskPhase::Closing(closing);
                     return Some(AppStep::Wait(until));
                 }
                 Err(error) => {
-                    let info = leaving.ws.close_info().filter(|_| leaving.was_open);
-                    return self.ended(leaving.error.unwrap_or(error), info);
+                    let info = closing.ws.close_info().filter(|_| closing.was_open);
+                    return self.ended(closing.error.unwrap_or(error), info);
                 }
             }
         }
-        self.phase = TaskPhase::Leaving(leaving);
+        self.phase = TaskPhase::Closing(closing);
         Some(AppStep::Again)
     }
 

@@ -1,4 +1,4 @@
-//! A connection in the hands of a loop: what is handed out at a time, and what is looked after when nothing comes.
+//! An open connection in an event loop: how much is delivered in one turn, stalled sends, and memory that is given back.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub(super) struct OpenConnection {
 
 /// A connection that is to end in order. What comes is thrown away.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub(super) struct ClosingConnection {
     pub(super) ws: WebSocket,
     /// Why, unless its end says so.
     pub(super) error: Option<Error>,
@@ -43,7 +43,7 @@ pub(super) enum AtHand {
 }
 
 /// What became of what had come.
-pub(super) enum Handed {
+pub(super) enum Delivery {
     /// Nothing more is at hand; whether anything was.
     Everything(bool),
     Enough,
@@ -52,55 +52,55 @@ pub(super) enum Handed {
     End(Error),
 }
 
-pub(super) fn hand_out(
+pub(super) fn deliver(
     session: &mut Session<'_, Stage<'_, '_>>,
     ws: &mut WebSocket,
     granularity: Granularity,
-) -> Handed {
+) -> Delivery {
     let shared = session.handle().shared();
     let before = shared.received.bytes();
     let begun = Instant::now();
-    for handed in 0..MESSAGES {
+    for delivered in 0..MESSAGES {
         if shared.is_stopping() {
-            return Handed::Stopping;
+            return Delivery::Stopping;
         }
         if shared.received.bytes() - before > BYTES as u64 {
-            return Handed::Enough;
+            return Delivery::Enough;
         }
         let received = ws.try_recv_event(granularity);
         match received.map(|received| received.map(|received| session.received(received))) {
-            Ok(Some(Ok(()))) if begun.elapsed() >= TURN => return Handed::Enough,
+            Ok(Some(Ok(()))) if begun.elapsed() >= TURN => return Delivery::Enough,
             Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(error))) => return Handed::Refused(error),
-            Ok(None) if ws.has_buffered() => return Handed::Enough,
-            Ok(None) => return Handed::Everything(handed > 0),
-            Err(error) => return Handed::End(error),
+            Ok(Some(Err(error))) => return Delivery::Refused(error),
+            Ok(None) if ws.has_buffered() => return Delivery::Enough,
+            Ok(None) => return Delivery::Everything(delivered > 0),
+            Err(error) => return Delivery::End(error),
         }
     }
-    Handed::Enough
+    Delivery::Enough
 }
 
 /// Begins to close.
-pub(super) fn part(ws: WebSocket, code: CloseCode, error: Option<Error>, was_open: bool) -> Leaving {
+pub(super) fn begin_close(ws: WebSocket, code: CloseCode, error: Option<Error>, was_open: bool) -> ClosingConnection {
     // The code can be sent, so there is nothing to refuse; and what is over is left, too.
     let _ = ws.try_close(code, "");
-    Leaving { ws, error, was_open }
+    ClosingConnection { ws, error, was_open }
 }
 
 /// Begins to close as the end of the run was asked for.
-pub(super) fn part_as_asked(
+pub(super) fn begin_requested_close(
     request: Option<StopRequest>,
     ws: WebSocket,
     error: Option<Error>,
     was_open: bool,
-) -> Leaving {
+) -> ClosingConnection {
     match request {
         Some(StopRequest::Leave) => ws.sender().leave(),
         // It was looked at when it was asked for.
         Some(StopRequest::Close(code, reason)) => drop(ws.try_close(code, &reason)),
-        None => return part(ws, CloseCode::NORMAL, error, was_open),
+        None => return begin_close(ws, CloseCode::NORMAL, error, was_open),
     }
-    Leaving { ws, error, was_open }
+    ClosingConnection { ws, error, was_open }
 }
 
 impl OpenConnection {

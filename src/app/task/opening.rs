@@ -1,4 +1,4 @@
-//! How a task comes to a connection: by steps of an opening, or by an attempt that the loop has made elsewhere.
+//! How a task connects: by steps of an opening, or by an attempt that the loop makes on another thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -63,13 +63,13 @@ impl<'env> AppTask<'env> {
         let wake = Arc::clone(&self.wake);
         self.phase = match self.options.start_with(&self.app.url, self.helper.clone()) {
             Ok(opening) => TaskPhase::Opening(Box::new(opening.on_wake(move || wake()))),
-            Err(error) => TaskPhase::Arrived(Err(error)),
+            Err(error) => TaskPhase::Attempted(Err(error)),
         };
     }
 
     pub(super) fn wait_for_permission(&mut self) -> Option<AppStep<'env>> {
         if self.app.handle.shared().is_called_off() {
-            self.phase = TaskPhase::Arrived(Err(cancelled()));
+            self.phase = TaskPhase::Attempted(Err(cancelled()));
             return None;
         }
         self.phase = TaskPhase::Unpermitted;
@@ -79,7 +79,7 @@ impl<'env> AppTask<'env> {
     pub(super) fn step_opening(&mut self, mut opening: Box<Opening>) -> Option<AppStep<'env>> {
         let stepped = catch_unwind(AssertUnwindSafe(|| opening.step()))
             .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("a hook of the options", &*payload))));
-        let arrived: Result<_> = match stepped {
+        let outcome: Result<_> = match stepped {
             Ok(None) => {
                 let next = opening.next_step();
                 self.phase = TaskPhase::Opening(opening);
@@ -89,7 +89,7 @@ impl<'env> AppTask<'env> {
             Ok(Some(ws)) => Ok(ws),
             Err(error) => Err(error),
         };
-        self.phase = TaskPhase::Arrived(arrived);
+        self.phase = TaskPhase::Attempted(outcome);
         None
     }
 }

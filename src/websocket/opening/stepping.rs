@@ -148,7 +148,8 @@ impl Opening {
         }
     }
 
-    /// The sockets that it waits for: while it connects one for each address that is tried, later one, and none during a name lookup.
+    /// The sockets that it waits for: while it connects one for each address that is tried, later one, and none during a name lookup. A
+    /// socket that was none of them for a while may be one again: in an epoll, delete it in the meantime.
     pub fn sources(&self) -> Vec<Source> {
         match self.awaited.event() {
             AwaitedEvent::Sockets(sources, _) => sources,

@@ -531,7 +531,7 @@ const RUNS: [Run; 3] = [
         loop {
             match task.advance() {
                 AppStep::Connect(attempt) => task.connected(attempt.run()),
-                AppStep::Wait(until) if task.connection().is_none() => {
+                AppStep::Wait(until) if task.sources().is_empty() => {
                     let longest = until.map_or(ms(1), |until| until.saturating_duration_since(Instant::now()));
                     let _ = woken.recv_timeout(longest);
                 }

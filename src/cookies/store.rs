@@ -365,6 +365,6 @@ mod tests {
         }
         assert_eq!(store.len(NOW), MAX);
         let took = started.elapsed();
-        assert!(took < std::time::Duration::from_secs(10), "{took:?}");
+        assert!(took < std::time::Duration::from_secs(30), "{took:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! What the HTTP exchanges with a server and with a proxy have in common: how much is read, and what their failures mean.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use rand::TryRng;
@@ -19,7 +20,7 @@ pub(crate) const REFUSAL_BODY: Duration = Duration::from_secs(5);
 /// a response that `is_refusal` tells more than the failed write does.
 pub(crate) async fn response_after<T>(
     written: Result<()>,
-    response: impl Future<Output = Result<T>>,
+    response: Pin<&mut impl Future<Output = Result<T>>>,
     is_refusal: impl FnOnce(&T) -> bool,
 ) -> Result<T> {
     let error = match written {

@@ -1,5 +1,7 @@
 //! HTTP proxies: `CONNECT` (RFC 9110, section 9.3.6), with Basic and Digest authorization (RFC 9110, section 11.7).
 
+use std::pin::pin;
+
 use super::{ProxyDialer, failed};
 use crate::authentication::{AllowedSchemes, Challenges, Credentials, basic};
 use crate::error::{Error, Phase, ProxyError, Refusal, Result};
@@ -67,7 +69,7 @@ pub(super) async fn tunnel(dialer: &mut ProxyDialer<'_, '_>, target: &Target) ->
 async fn exchange(dialer: &Dialer<'_>, stream: &Stream, request: &[u8]) -> Result<Option<TunnelRefusal>> {
     dialer.tracer.send_request(request, &[]);
     let written = dialer.mode.write_all(stream, request, dialer.deadline).await.map_err(failed);
-    response_after(written, read_response(dialer, stream), Option::is_some).await
+    response_after(written, pin!(read_response(dialer, stream)), Option::is_some).await
 }
 
 /// Reads the answer to a request.

@@ -1,6 +1,7 @@
 //! The server's side of the opening handshake (RFC 6455, section 4.2).
 
 use std::net::Shutdown;
+use std::pin::pin;
 
 use super::{ActiveConnection, Opener, failed};
 use crate::error::{Error, HandshakeError, Result};
@@ -14,7 +15,7 @@ use crate::websocket::compression::CompressionOffer;
 impl Opener {
     /// Reads a client's request and accepts it.
     pub(in crate::websocket) async fn accept(&self, transport: Box<dyn Transport>) -> Result<ActiveConnection> {
-        self.cancellable(self.serve(transport)).await
+        self.cancellable(pin!(self.serve(transport))).await
     }
 
     async fn serve(&self, transport: Box<dyn Transport>) -> Result<ActiveConnection> {

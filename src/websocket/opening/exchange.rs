@@ -1,5 +1,6 @@
 //! One request and its answer (RFC 6455, section 4.1).
 
+use std::pin::pin;
 use std::time::Instant;
 
 use super::route::Route;
@@ -70,7 +71,7 @@ impl Opener {
         let start = Instant::now();
         self.tracer.send_request(&prepared.request, self.public_subprotocols());
         let written = self.send(&stream, &prepared.request).await;
-        let response = self.read_response(stream, prepared, timings, start);
+        let response = pin!(self.read_response(stream, prepared, timings, start));
         response_after(written, response, |outcome| matches!(outcome, ExchangeOutcome::Refused(_))).await
     }
 

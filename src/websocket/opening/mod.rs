@@ -10,6 +10,7 @@ mod route;
 mod stepping;
 
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use rand::TryRng;
@@ -56,7 +57,7 @@ impl Opener {
 
     /// Asks where redirects lead and with what a challenge wants, all under one deadline.
     pub(super) async fn connect(&self, target: Target) -> Result<ActiveConnection> {
-        self.cancellable(self.follow(target)).await
+        self.cancellable(pin!(self.follow(target))).await
     }
 
     async fn follow(&self, target: Target) -> Result<ActiveConnection> {
@@ -77,7 +78,7 @@ impl Opener {
 
     /// Asks once: the stream is used up by it.
     pub(super) async fn connect_over(&self, transport: Box<dyn Transport>, target: Target) -> Result<ActiveConnection> {
-        self.cancellable(self.ask_over(transport, target)).await
+        self.cancellable(pin!(self.ask_over(transport, target))).await
     }
 
     async fn ask_over(&self, transport: Box<dyn Transport>, target: Target) -> Result<ActiveConnection> {
@@ -134,8 +135,11 @@ impl Opener {
     }
 
     /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
-    /// watched it may have ended it.
-    async fn cancellable(&self, open: impl Future<Output = Result<ActiveConnection>>) -> Result<ActiveConnection> {
+    /// watched it may have ended it. Pinned by the caller, the opening is in memory once: a future that is moved in has room twice.
+    async fn cancellable(
+        &self,
+        open: Pin<&mut impl Future<Output = Result<ActiveConnection>>>,
+    ) -> Result<ActiveConnection> {
         let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
         if is_cancelled() {
             return Err(cancelled());

@@ -3,6 +3,7 @@
 //! One lock, held for a few instructions and never across a wait for the network or a callback. What is connected is known only
 //! by what can be done to it, a [`Link`], so that all of this can be tried out without a network.
 
+mod pings;
 mod sending;
 
 use std::fmt;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use self::sending::OpenCallback;
 use super::closed::Closed;
 use super::error::{duplicate, duplicate_error};
-use super::keepalive::{Due, Keepalive};
+use super::keepalive::Keepalive;
 use super::outbox::Outbox;
 use super::statistics::{Latencies, Statistics};
 use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
@@ -320,7 +321,7 @@ impl<L: Link> Shared<L> {
     /// Closes the connection that is open, to have another one; where none is, and the next attempt is waited for, it is made at once.
     pub(super) fn reconnect(&self, bound: Option<u64>, code: CloseCode, reason: &str) -> Result<()> {
         let mut state = self.state();
-        if state.request.is_some() || (bound.is_some() && !state.is_bound_to(bound)) {
+        if state.request.is_some() || (bound.is_some() && state.bound(bound).is_none()) {
             return Ok(());
         }
         let SharedState { connection, back_off, .. } = &mut *state;
@@ -350,93 +351,6 @@ impl<L: Link> Shared<L> {
     #[inline]
     pub(super) fn is_silenced(&self, number: u64) -> bool {
         self.is_stopping() || number <= self.replaced.load(Ordering::Relaxed)
-    }
-
-    /// Sends the pings of each connection, until the run is over: for a thread of its own.
-    pub(super) fn keep_alive(&self) {
-        let mut state = self.state();
-        while state.run == Run::During {
-            let now = sync::now();
-            let Some(open) = &mut state.connection else {
-                state = self.wait(state, None);
-                continue;
-            };
-            let vitals = open.link.activity();
-            // Whoever waits holds no connection: when it is lost, it is gone.
-            state = match open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, vitals)) {
-                Due::Wait(until) => self.wait(state, until.map(|until| until.saturating_duration_since(now))),
-                Due::Dead => {
-                    let (link, number) = (open.link.clone(), open.number);
-                    drop(state);
-                    self.give_up_unless_heard(&link, number);
-                    self.state()
-                }
-                Due::Ping(ping) => {
-                    let (link, number) = (open.link.clone(), open.number);
-                    state.last_ping = Some(now);
-                    drop(state);
-                    let sent = link.ping(&ping.payload, ping.longest);
-                    let mut state = self.state();
-                    let open = state.connection.as_mut().filter(|open| open.number == number);
-                    if let Some(keepalive) = open.and_then(|open| open.keepalive.as_mut()) {
-                        match sent {
-                            Ok(()) => keepalive.sent(ping.number, sync::now(), link.activity()),
-                            Err(Error::Timeout(_)) => keepalive.stuck(ping.number, sync::now(), link.activity()),
-                            Err(_) => keepalive.unsent(ping.number),
-                        }
-                    }
-                    state
-                }
-            };
-        }
-    }
-
-    /// Ends the connection of a peer that seems to be dead, unless its answer lies in the socket: the process may have been stopped, and
-    /// the reader not have come to it yet. Whether it has ended.
-    fn give_up_unless_heard(&self, link: &L, number: u64) -> bool {
-        let has_arrived = link.has_arrived();
-        let mut state = self.state();
-        let Some(open) = state.open(number) else { return false };
-        if has_arrived && open.keepalive.as_mut().is_some_and(|keepalive| keepalive.extend(sync::now())) {
-            return false;
-        }
-        open.keepalive = None;
-        drop(state);
-        link.give_up();
-        true
-    }
-
-    /// What the keepalive of the open connection has to do now, for a loop whose links do not wait.
-    pub(super) fn beat(&self) -> Beat {
-        loop {
-            let now = sync::now();
-            let mut state = self.state();
-            let Some(open) = &mut state.connection else { return Beat::Next(None) };
-            let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
-            let link = open.link.clone();
-            match keepalive.poll(now, link.activity()) {
-                Due::Wait(until) => return Beat::Next(until),
-                Due::Dead => {
-                    let number = open.number;
-                    drop(state);
-                    if self.give_up_unless_heard(&link, number) {
-                        return Beat::Dead;
-                    }
-                }
-                Due::Ping(ping) => {
-                    state.last_ping = Some(now);
-                    drop(state);
-                    let sent = link.ping(&ping.payload, ping.longest);
-                    let mut state = self.state();
-                    let Some(open) = &mut state.connection else { return Beat::Next(None) };
-                    let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
-                    match sent {
-                        Ok(()) => keepalive.sent(ping.number, sync::now(), link.activity()),
-                        Err(_) => keepalive.unsent(ping.number),
-                    }
-                }
-            }
-        }
     }
 
     /// Ends the run. An open connection is closed; what is being connected or waited for is called off. Does nothing after a run.
@@ -554,7 +468,7 @@ impl<L: Link> Shared<L> {
 
     pub(super) fn mark_healthy(&self, bound: Option<u64>) {
         let mut state = self.state();
-        if bound.is_none() || state.is_bound_to(bound) {
+        if bound.is_none() || state.bound(bound).is_some() {
             state.is_healthy = true;
         }
     }
@@ -568,20 +482,17 @@ impl<L: Link> Shared<L> {
     }
 
     pub(super) fn response(&self, bound: Option<u64>) -> Option<Arc<Response>> {
-        let mut state = self.state();
-        if state.is_bound_to(bound) { state.connection.as_mut()?.response.clone() } else { None }
+        self.state().bound(bound)?.response.clone()
     }
 
     /// What sends on the connection that is open; `bound` is the one that it has to be, if it has to be a certain one.
     pub(super) fn link(&self, bound: Option<u64>) -> Option<L> {
-        let state = self.state();
-        if state.is_bound_to(bound) { state.connection.as_ref().map(|open| open.link.clone()) } else { None }
+        Some(self.state().bound(bound)?.link.clone())
     }
 
     /// The number of the connection that is open, if it is the one that it has to be.
     fn number(&self, bound: Option<u64>) -> Option<u64> {
-        let state = self.state();
-        if state.is_bound_to(bound) { state.connection.as_ref().map(|open| open.number) } else { None }
+        Some(self.state().bound(bound)?.number)
     }
 
     /// Gets at the messages that could not be sent.
@@ -639,9 +550,9 @@ impl<L> SharedState<L> {
         self.connection.as_mut().filter(|open| open.number == number)
     }
 
-    /// Whether a connection is open, and the one that it has to be.
-    fn is_bound_to(&self, bound: Option<u64>) -> bool {
-        self.connection.as_ref().is_some_and(|open| bound.is_none_or(|number| open.number == number))
+    /// The connection that is open, if it is the one that it has to be.
+    fn bound(&self, bound: Option<u64>) -> Option<&OpenLink<L>> {
+        self.connection.as_ref().filter(|open| bound.is_none_or(|number| open.number == number))
     }
 }
 

@@ -30,6 +30,24 @@ enum Turn {
     Wait,
 }
 
+/// Which messages of the outbox are to be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Unsent {
+    /// Those that leave by themselves.
+    Flowing,
+    /// What is held, too.
+    All,
+}
+
+/// What becomes of the messages behind one that could not be sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Rest {
+    /// They leave when there is room.
+    Flows,
+    /// The application decides.
+    Held,
+}
+
 /// How long a thread waits for one that still sends on the connection before, which ends at once.
 const HANDOVER: Duration = Duration::from_secs(1);
 
@@ -92,7 +110,7 @@ impl<L: Link> Shared<L> {
                 return Ok(());
             }
         }
-        self.drain(number, false)
+        self.drain(number, Unsent::Flowing)
     }
 
     /// Sends all that the outbox holds, the oldest first.
@@ -102,7 +120,7 @@ impl<L: Link> Shared<L> {
     /// That of the message that could not be sent; it and those behind it are kept.
     pub(in crate::app) fn send_unsent(&self, bound: Option<u64>) -> Result<()> {
         let number = self.number(bound).ok_or_else(not_connected)?;
-        self.drain(number, true)
+        self.drain(number, Unsent::All)
     }
 
     /// Goes on sending what found no room, for a loop. Whether there is more.
@@ -118,7 +136,7 @@ impl<L: Link> Shared<L> {
                 Some(_) | None => return Ok(false),
             }
         };
-        match self.drain(number, false) {
+        match self.drain(number, Unsent::Flowing) {
             Ok(()) => Ok(self.state().outbox.is_flowing()),
             // There will be room when the socket is writable; and the end of the connection is told elsewhere.
             Err(Error::Full | Error::Closed(_)) => Ok(false),
@@ -126,19 +144,20 @@ impl<L: Link> Shared<L> {
         }
     }
 
-    fn drain(&self, number: u64, releases: bool) -> Result<()> {
-        let Some(mut count) = self.begin_drain(number, releases)? else { return Ok(()) };
+    fn drain(&self, number: u64, unsent: Unsent) -> Result<()> {
+        let Some(mut count) = self.begin_drain(number, unsent)? else { return Ok(()) };
         loop {
             let Some((link, index, message)) = self.next_unsent(number, &mut count)? else { return Ok(()) };
             // A waker of the user's may panic.
             match catch_unwind(AssertUnwindSafe(|| link.send(message.as_ref()))) {
                 Ok(Ok(())) => self.sent.count(message.as_bytes().len()),
                 Ok(Err(error)) => {
-                    self.end_drain(number, index, message, matches!(error, Error::Full));
+                    let rest = if matches!(error, Error::Full) { Rest::Flows } else { Rest::Held };
+                    self.end_drain(number, index, message, rest);
                     return Err(error);
                 }
                 Err(panic) => {
-                    self.end_drain(number, index, message, false);
+                    self.end_drain(number, index, message, Rest::Held);
                     resume_unwind(panic);
                 }
             }
@@ -146,13 +165,13 @@ impl<L: Link> Shared<L> {
     }
 
     /// Begins to send what lies in the outbox. How much that is; `None` where another thread is at it.
-    fn begin_drain(&self, number: u64, releases: bool) -> Result<Option<usize>> {
+    fn begin_drain(&self, number: u64, unsent: Unsent) -> Result<Option<usize>> {
         let until = sync::now().checked_add(HANDOVER);
         let mut state = self.state();
         loop {
             let Some(open) = state.open(number) else { return Err(not_connected()) };
             let may_wait = !open.link.is_in_event_loop();
-            if releases {
+            if unsent == Unsent::All {
                 state.outbox.release();
             }
             match state.outbox.drains_for() {
@@ -188,13 +207,13 @@ impl<L: Link> Shared<L> {
         Ok(Some((open.link.clone(), index, message)))
     }
 
-    /// A message could not be sent: it is the next one again. Unless there `will_be_room`, the application decides what becomes of it.
-    fn end_drain(&self, number: u64, index: usize, message: Message, will_be_room: bool) {
+    /// A message could not be sent: it is the next one again.
+    fn end_drain(&self, number: u64, index: usize, message: Message, rest: Rest) {
         let mut state = self.state();
         let is_open = state.open(number).is_some();
         state.outbox.put_back(index, message);
         state.outbox.end_drain();
-        if !(is_open && will_be_room) {
+        if !is_open || rest == Rest::Held {
             state.outbox.hold();
         }
         self.changed.notify_all();

@@ -10,11 +10,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use app_support::{Log, nowhere, serve_again, show_closed};
+use app_support::{Log, finish, nowhere, serve_again, show_closed};
 use support::{Peer, at_once, bounded, by_deadline, descriptors_and_threads, frame, ms};
 use websocket_sync::{
-    AppError, AppStep, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler,
-    MessageRef, Opcode, Overflow, Reconnect, Result, WebSocketApp,
+    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, MessageRef,
+    Opcode, Overflow, Reconnect, Result, WebSocketApp,
 };
 
 /// A server that accepts and goes on with its script.
@@ -244,14 +244,7 @@ fn the_end_of_each_run_is_told_once() {
     }
     fn stepped(app: WebSocketApp<'static>) -> Result<websocket_sync::Closed> {
         let mut task = app.into_task(|| {}).unwrap();
-        loop {
-            match task.advance() {
-                AppStep::Connect(attempt) => task.connected(attempt.run()),
-                AppStep::Wait(_) => thread::sleep(ms(1)),
-                AppStep::Again => {}
-                AppStep::Over(outcome) => return outcome,
-            }
-        }
+        finish(&mut task)
     }
     bounded(20, || {
         for run in [here, queued, stepped] {

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/app.rs"]
+mod app_support;
 mod support;
 
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use app_support::finish;
 use support::{Peer, Script, at_once, bounded, frame, join, ms};
 use websocket_sync::{AppStep, CallbackPolicy, CloseCause, CloseCode, ConnectOptions, Handle, WebSocketApp};
 
@@ -39,14 +42,7 @@ fn the_code_of_a_close_reaches_the_wire_although_nobody_knew_of_the_connection()
 
         let (url, peer) = accepting(Peer::end);
         let mut task = ended_while_opening(&url, close).into_task(|| {}).unwrap();
-        loop {
-            match task.advance() {
-                AppStep::Connect(attempt) => task.connected(attempt.run()),
-                AppStep::Wait(_) => thread::sleep(ms(1)),
-                AppStep::Again => {}
-                AppStep::Over(outcome) => break drop(outcome.unwrap()),
-            }
-        }
+        finish(&mut task).unwrap();
         assert_eq!(peer.join(), 4000);
     });
 }

@@ -8,13 +8,11 @@ mod support;
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use app_support::{nowhere, serve_again};
+use app_support::{finish, nowhere, serve_again, wait_for};
 use support::{Peer, bounded, frame, join, ms};
-use websocket_sync::{
-    AppError, AppStep, ConnectOptions, Error, Message, Overflow, Reconnect, SocketOptions, WebSocketApp,
-};
+use websocket_sync::{AppError, ConnectOptions, Error, Message, Overflow, Reconnect, SocketOptions, WebSocketApp};
 
 /// A server that accepts and hears so many messages, then closes.
 fn hearing(messages: usize) -> (String, support::Script<Vec<String>>) {
@@ -29,16 +27,6 @@ fn hearing(messages: usize) -> (String, support::Script<Vec<String>>) {
 
 fn hear(peer: &mut Peer, messages: usize) -> Vec<String> {
     (0..messages).map(|_| String::from_utf8(peer.frame().1).unwrap()).collect()
-}
-
-/// Waits until it is so.
-#[track_caller]
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{what}: it does not come to that");
-        thread::sleep(ms(1));
-    }
 }
 
 fn numbers(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
@@ -165,14 +153,7 @@ fn in_a_loop_what_finds_no_room_leaves_later_and_in_order() {
             go.send(()).unwrap();
         });
         let mut task = app.into_task(|| {}).unwrap();
-        loop {
-            match task.advance() {
-                AppStep::Connect(attempt) => task.connected(attempt.run()),
-                AppStep::Wait(_) => thread::sleep(ms(1)),
-                AppStep::Again => {}
-                AppStep::Over(outcome) => break drop(outcome.unwrap()),
-            }
-        }
+        finish(&mut task).unwrap();
         join(sending);
         let heard: Vec<String> = peer.join().into_iter().map(|message| message[..4].to_owned()).collect();
         assert_eq!(heard, numbers(0..MESSAGES).collect::<Vec<_>>());

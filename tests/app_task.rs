@@ -12,12 +12,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use app_support::{nowhere, serve_again};
+use app_support::{finish, nowhere, serve_again};
 use races::Manners;
 use support::{answer_to, at_once, bounded, frame, join, ms};
-use websocket_sync::{
-    AppStep, AppTask, CloseCause, Closed, ConnectOptions, Error, MessageKind, Reconnect, Result, WebSocketApp,
-};
+use websocket_sync::{AppStep, AppTask, CloseCause, ConnectOptions, Error, MessageKind, Reconnect, WebSocketApp};
 
 /// A task, and what wakes its loop.
 fn task(app: WebSocketApp<'static>) -> (AppTask<'static>, Receiver<()>) {
@@ -49,20 +47,6 @@ fn open(task: &mut AppTask<'_>) -> Option<Instant> {
             other => panic!("{other:?}"),
         }
         assert!(start.elapsed() < Duration::from_secs(10), "it does not open: {task:?}");
-    }
-}
-
-/// Goes on, a step each millisecond, until the run is over.
-fn finish(task: &mut AppTask<'_>) -> Result<Closed> {
-    let start = Instant::now();
-    loop {
-        match task.advance() {
-            AppStep::Connect(attempt) => task.connected(attempt.run()),
-            AppStep::Wait(_) => thread::sleep(ms(1)),
-            AppStep::Again => {}
-            AppStep::Over(outcome) => return outcome,
-        }
-        assert!(start.elapsed() < Duration::from_secs(10), "it does not end: {task:?}");
     }
 }
 

@@ -23,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{io, iter};
 
-use app_support::{Log, nowhere, serve_again, show_closed, show_error};
+use app_support::{Log, nowhere, serve_again, show_closed, show_error, wait_for};
 use races::Manners;
 use support::{
     Peer, alone, answer_to, assert_back_at, at_once, bounded, by_deadline, frame, join, ms,
@@ -62,16 +62,6 @@ fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static)
         peer.accept();
         script(peer)
     })
-}
-
-/// Waits until it is so.
-#[track_caller]
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(10), "{what}: it does not come to that");
-        thread::sleep(ms(1));
-    }
 }
 
 fn quick() -> ConnectOptions {
@@ -1104,22 +1094,29 @@ fn close_behind(app: &Handle, other: &Handle) {
     app.close().unwrap();
 }
 
-/// Panics with the next read, once it is told to.
+/// A stream that panics.
 #[derive(Debug)]
-struct Panicking(Box<dyn Transport>, Arc<AtomicBool>);
+struct Panicking(Box<dyn Transport>, PanicIn);
 
-/// Panics when it is dropped.
 #[derive(Debug)]
-struct PanicsAtEnd(Box<dyn Transport>);
+enum PanicIn {
+    /// With the next read, once it is told to.
+    Read(Arc<AtomicBool>),
+    /// When it is dropped.
+    Drop,
+}
 
-impl Drop for PanicsAtEnd {
+impl Drop for Panicking {
     fn drop(&mut self) {
-        assert!(thread::panicking(), "expected by this test");
+        assert!(matches!(self.1, PanicIn::Read(_)) || thread::panicking(), "expected by this test");
     }
 }
 
-impl Transport for PanicsAtEnd {
+impl Transport for Panicking {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if let PanicIn::Read(is_due) = &self.1 {
+            assert!(!is_due.swap(false, Ordering::SeqCst), "expected by this test");
+        }
         self.0.try_read(buf)
     }
 
@@ -1155,7 +1152,7 @@ fn a_stream_that_panics_when_it_is_dropped_ends_no_other_app() {
             let (other, quiet) = accepting(Peer::end);
             let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
             let options = quick().dial_with(move |_| {
-                Ok(Box::new(PanicsAtEnd(TcpStream::connect(&address)?.into())) as Box<dyn Transport>)
+                Ok(Box::new(Panicking(TcpStream::connect(&address)?.into(), PanicIn::Drop)) as Box<dyn Transport>)
             });
             let log = Log::default();
             let ends = log.clone();
@@ -1172,29 +1169,6 @@ fn a_stream_that_panics_when_it_is_dropped_ends_no_other_app() {
             assert_eq!(quiet.join(), 1000);
         }
     });
-}
-
-impl Transport for Panicking {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        assert!(!self.1.swap(false, Ordering::SeqCst), "expected by this test");
-        self.0.try_read(buf)
-    }
-
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.0.try_write(buf)
-    }
-
-    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        self.0.wait(interest, deadline)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
-
-    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.as_fd()
-    }
 }
 
 #[test]
@@ -1214,7 +1188,7 @@ fn a_stream_that_panics_is_lost_and_no_other_app_with_it() {
         let armed = Arc::clone(&panics);
         let options = quick().dial_with(move |_| {
             let below = TcpStream::connect(&address)?.into();
-            Ok(Box::new(Panicking(below, Arc::clone(&panics))) as Box<dyn Transport>)
+            Ok(Box::new(Panicking(below, PanicIn::Read(Arc::clone(&panics)))) as Box<dyn Transport>)
         });
         let log = Log::default();
         let mut apps = ManyApps::new().unwrap();

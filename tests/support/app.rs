@@ -6,8 +6,9 @@
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use websocket_sync::{CloseCause, Closed, Error, MessageRef, Opcode, WebSocketApp};
+use websocket_sync::{AppStep, AppTask, CloseCause, Closed, Error, MessageRef, Opcode, Result, WebSocketApp};
 
 use crate::support::Peer;
 
@@ -104,4 +105,29 @@ pub(crate) fn serve_again(
 pub(crate) fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("ws://{}/", listener.local_addr().unwrap())
+}
+
+/// Waits until it is so.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}: it does not come to that");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Drives a task to its end, a step each millisecond.
+#[track_caller]
+pub(crate) fn finish(task: &mut AppTask<'_>) -> Result<Closed> {
+    let start = Instant::now();
+    loop {
+        match task.advance() {
+            AppStep::Connect(attempt) => task.connected(attempt.run()),
+            AppStep::Wait(_) => thread::sleep(Duration::from_millis(1)),
+            AppStep::Again => {}
+            AppStep::Over(outcome) => return outcome,
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "it does not end: {task:?}");
+    }
 }

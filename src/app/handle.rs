@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::closed::Closed;
+use super::facts::{Closed, Statistics};
 use super::shared::{Link, Shared};
-use super::statistics::Statistics;
 use crate::error::{CloseInfo, Result};
 use crate::message::{Message, MessageRef};
 use crate::websocket::Sender;
@@ -66,7 +65,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::send`](crate::WebSocket::send). Nothing that is sent this way is kept in the outbox.
+    /// As for [`WebSocket::send`](crate::WebSocket::send). Nothing that is sent this source is kept in the outbox.
     pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<()> {
         let payload = payload.as_ref();
         self.open()?.send(payload, opcode)?;
@@ -144,7 +143,7 @@ impl Handle {
     /// those who cannot wait, such as a thread that handles signals.
     #[doc(alias = "keep_running")]
     pub fn stop(&self) {
-        self.shared.leave();
+        self.shared.disconnect();
     }
 }
 
@@ -302,11 +301,11 @@ impl Link for Sender {
         self.close_with(code, reason)
     }
 
-    fn leave(&self) {
-        self.leave();
+    fn disconnect(&self) {
+        self.disconnect();
     }
 
-    fn give_up(&self) {
+    fn fail_silent(&self) {
         self.give_up_on_silent_peer();
     }
 

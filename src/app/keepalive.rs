@@ -100,7 +100,7 @@ enum Silence {
 
 /// What is to be done.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Due {
+pub(super) enum KeepaliveAction {
     /// Send this ping, then say that it was [sent](Keepalive::sent), or not.
     Ping(KeepalivePing),
     /// Nothing until then, `None` for ever.
@@ -127,24 +127,24 @@ impl Keepalive {
     const UNANSWERED: usize = 64;
 
     /// What is to be done now.
-    pub(super) fn poll(&mut self, now: Instant, vitals: ActivitySnapshot) -> Due {
-        self.observe(now, vitals);
+    pub(super) fn poll(&mut self, now: Instant, activity: ActivitySnapshot) -> KeepaliveAction {
+        self.observe(now, activity);
         let mut dead_at = self.dead_at();
         if let Some(at) = dead_at.filter(|&at| now >= at) {
             let is_late = now.saturating_duration_since(at) >= Self::LATE;
             if !(is_late && self.extend(now)) {
-                return Due::Dead;
+                return KeepaliveAction::Dead;
             }
             dead_at = self.dead_at();
         }
         if self.next.is_some_and(|next| now >= next) {
-            return Due::Ping(self.ping(now, vitals));
+            return KeepaliveAction::Ping(self.ping(now, activity));
         }
         let look = match self.silence {
             Silence::Unheard if self.timeout.is_some() => now.checked_add(Self::LOOK),
             _ => None,
         };
-        Due::Wait([dead_at, self.next, look].into_iter().flatten().min())
+        KeepaliveAction::Wait([dead_at, self.next, look].into_iter().flatten().min())
     }
 
     /// Begins the timeout once more, since the peer may have answered without anybody having noticed. Not a second time.
@@ -158,14 +158,14 @@ impl Keepalive {
     }
 
     /// The ping has left. From now on the peer may be missed.
-    pub(super) fn sent(&mut self, number: u64, now: Instant, vitals: ActivitySnapshot) {
+    pub(super) fn sent(&mut self, number: u64, now: Instant, activity: ActivitySnapshot) {
         if let Some(ping) = self.unanswered.iter_mut().find(|ping| ping.number == number) {
             ping.sent = now;
         }
         if self.silence_before == Silence::Unasked {
             self.silence = Silence::Unheard;
         }
-        self.observe(now, vitals);
+        self.observe(now, activity);
     }
 
     /// The ping could not leave, for a reason that does not tell of the peer.
@@ -178,8 +178,8 @@ impl Keepalive {
 
     /// The ping could not leave in all the time that it had. The peer is missed only if nothing came in that time, and nothing
     /// large was leaving.
-    pub(super) fn stuck(&mut self, number: u64, now: Instant, vitals: ActivitySnapshot) {
-        self.observe(now, vitals);
+    pub(super) fn stuck(&mut self, number: u64, now: Instant, activity: ActivitySnapshot) {
+        self.observe(now, activity);
         if self.dead_at().is_none_or(|dead_at| now < dead_at) {
             self.unsent(number);
         }
@@ -197,7 +197,7 @@ impl Keepalive {
         Some(now.saturating_duration_since(ping.sent))
     }
 
-    fn ping(&mut self, now: Instant, vitals: ActivitySnapshot) -> KeepalivePing {
+    fn ping(&mut self, now: Instant, activity: ActivitySnapshot) -> KeepalivePing {
         let next = self.next.and_then(|next| next.checked_add(self.interval));
         // Who comes too late does not make up for what was missed.
         self.next = next.filter(|&next| next > now).or_else(|| now.checked_add(self.interval));
@@ -211,20 +211,20 @@ impl Keepalive {
         self.silence_before = self.silence;
         if self.silence == Silence::Unasked {
             self.silence = Silence::Unheard;
-            self.observe(now, vitals);
+            self.observe(now, activity);
         }
         let longest = self.dead_at().map(|dead_at| dead_at.saturating_duration_since(now)).or(self.timeout);
         KeepalivePing { number, payload, longest }
     }
 
-    fn observe(&mut self, now: Instant, vitals: ActivitySnapshot) {
-        if vitals.received != self.received {
-            self.received = vitals.received;
+    fn observe(&mut self, now: Instant, activity: ActivitySnapshot) {
+        if activity.received != self.received {
+            self.received = activity.received;
             self.silence = Silence::Unasked;
             self.is_extended = false;
             return;
         }
-        self.silence = match (self.silence, vitals.waiting) {
+        self.silence = match (self.silence, activity.waiting) {
             (Silence::Unheard, true) => Silence::Since(now),
             (Silence::Since(_), false) => Silence::Unheard,
             (silence, _) => silence,

@@ -2,72 +2,55 @@
 //!
 //! | | |
 //! |---|---|
-//! | `life`, `keepalive`, `reconnect` | what follows what, and when: without I/O, clocks and chance, which are handed in |
-//! | `session` | one run: what has happened goes in, callbacks and the next step come out |
-//! | `stage`, `closures`, `handler` | where callbacks are called, and what they are |
-//! | `run`, `queue`, `app_thread` | drivers: threads and waiting |
-//! | `task`, `many_apps` | drivers that do not wait: a loop of the user's, and one for many apps |
-//! | `shared`, `outbox`, `handle` | what the threads share, what could not be sent yet, and what the user has of it |
+//! | `callbacks`, `handle`, `facts` | what the user gives, and what the user is given |
+//! | `lifecycle`, `keepalive`, `reconnect` | state machines of a run, of the pings and of the delays: without I/O, clocks and randomness, which are arguments |
+//! | `session` | one run: what has happened goes in, events and the next step come out |
+//! | `calling`, `queue` | sinks of these events: callbacks on this thread, or a queue to the thread that calls them |
+//! | `blocking` | the driver with threads that wait |
+//! | `task`, `many_apps` | the driver that does not wait, for a loop of the user's, and a loop for many apps |
+//! | `shared` | what the threads share, the outbox included |
 
-mod app_thread;
-mod attempt;
-mod closed;
-mod closures;
-mod error;
+mod blocking;
+mod callbacks;
+mod calling;
+mod facts;
 mod handle;
-mod handler;
 mod keepalive;
-mod life;
+mod lifecycle;
 #[cfg(all(unix, feature = "mio"))]
 mod many_apps;
-mod outbox;
 mod queue;
 mod reconnect;
-mod run;
 mod session;
 mod shared;
-mod stage;
-mod statistics;
-mod sync;
 mod task;
 #[cfg(test)]
 mod tests;
 
-use std::panic::resume_unwind;
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 
-pub use self::app_thread::AppThread;
-pub use self::attempt::Attempt;
-pub use self::closed::Closed;
-pub use self::error::AppError;
+pub use self::callbacks::{Handler, Outcome};
+pub use self::calling::CallbackPolicy;
+pub use self::facts::{AppError, Attempt, Closed, Latency, Statistics};
 pub use self::handle::Handle;
-pub use self::handler::{Handler, Outcome};
 #[cfg(all(unix, feature = "mio"))]
 pub use self::many_apps::{AppAdder, ManyApps};
 pub use self::queue::Overflow;
 pub use self::reconnect::{Reconnect, set_reconnect};
-pub use self::stage::CallbackPolicy;
-pub use self::statistics::{Latency, Statistics};
 pub use self::task::{AppStep, AppTask, Connected, Connecting};
 
-use self::attempt::Connector;
-use self::closures::Closures;
-use self::error::duplicate;
+use self::callbacks::Closures;
+use self::calling::CallbackPolicies;
 use self::keepalive::PingOptions;
-use self::outbox::Outbox;
-use self::queue::{Entrance, Queue};
-use self::reconnect::default_reconnect;
-use self::run::{Way, run};
-use self::session::Session;
-use self::shared::Shared;
-use self::stage::{CallbackPolicies, Stage};
+use self::shared::{Outbox, Shared};
 use crate::error::{Error, Result};
+use crate::message::MessageRef;
 use crate::options::ConnectOptions;
-use crate::sync::thread::{self, Builder, Scope};
-use crate::websocket::Sender;
-use crate::websocket::not_connected;
+use crate::sync::thread::{Builder, JoinHandle};
+use crate::websocket::WebSocket;
 
 /// A connection that is driven by callbacks, kept alive with pings, and made again when it is lost.
 ///
@@ -132,6 +115,9 @@ pub struct WebSocketApp<'env> {
     handle: Handle,
 }
 
+/// Makes a connection.
+pub(super) type Connector<'env> = Box<dyn FnMut(&Attempt<'_>, ConnectOptions) -> Result<WebSocket> + Send + 'env>;
+
 impl<'env> WebSocketApp<'env> {
     /// An app for this URL, with the default options.
     pub fn new(url: impl Into<String>) -> Self {
@@ -148,6 +134,97 @@ impl<'env> WebSocketApp<'env> {
         }
     }
 
+    /// A message has come. It is borrowed: valid until the callback returns.
+    ///
+    /// ```
+    /// use websocket_sync::{MessageRef, WebSocketApp};
+    ///
+    /// let mut bytes = 0;
+    /// let app = WebSocketApp::new("ws://localhost:9001/").on_message(|app, message| match message {
+    ///     MessageRef::Text(text) => app.send_text(text),
+    ///     MessageRef::Binary(binary) => {
+    ///         bytes += binary.len();
+    ///         Ok(())
+    ///     }
+    /// });
+    /// ```
+    pub fn on_message<R: Outcome>(
+        mut self,
+        mut callback: impl FnMut(&Handle, MessageRef<'_>) -> R + Send + 'env,
+    ) -> Self {
+        self.closures.on_message = Some(Box::new(move |app, message| callback(app, message).into_result()));
+        self
+    }
+
+    /// How often a ping is sent, the first time after one interval; zero for never. It is sent by a thread of its own, so that no
+    /// callback delays it; a message that is being sent does.
+    ///
+    /// Default: never.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.pings.interval = Some(interval);
+        self
+    }
+
+    /// Whether and when a lost connection is made again.
+    ///
+    /// Default: that of [`set_reconnect`] if there is one, else [`Reconnect::never`].
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.reconnect = Some(reconnect);
+        self
+    }
+
+    /// Connects, calls back, keeps alive and connects again, on this thread, until nothing more is to be done. Then all of its
+    /// threads have ended. It can be called again.
+    ///
+    /// Returns how the last connection ended: when it was closed by [`Handle::close`] or its kin, or cleanly by the server where
+    /// no reconnect follows.
+    ///
+    /// # Errors
+    ///
+    /// The last failure, when no further attempt follows it; the failure of a callback with [`CallbackPolicy::Stop`]; before
+    /// anything is done, [`Error::Options`](crate::Error::Options) for a setting that cannot be meant.
+    pub fn run_forever(&mut self) -> Result<Closed> {
+        if let Err(error) = self.validate() {
+            self.handle.shared().refuse(&error);
+            return Err(error);
+        }
+        blocking::run_app(self)
+    }
+}
+
+impl WebSocketApp<'static> {
+    /// Runs the app on a thread of its own, as [`run_forever`](Self::run_forever) does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Other`] when the system has no thread to give.
+    ///
+    /// ```no_run
+    /// use websocket_sync::WebSocketApp;
+    ///
+    /// let app = WebSocketApp::new("wss://feed.example/").on_message(|_, message| println!("{message:?}")).spawn()?;
+    /// // … and when it is no longer wanted:
+    /// app.handle().close()?;
+    /// app.join()?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn spawn(mut self) -> Result<AppThread> {
+        let handle = self.handle();
+        // From now on it can be closed, whether its thread has begun or not.
+        handle.shared().announce();
+        match Builder::new().name("websocket-app".to_owned()).spawn(move || self.run_forever()) {
+            Ok(thread) => Ok(AppThread { handle, thread }),
+            Err(error) => {
+                let error = Error::from(error);
+                handle.shared().refuse(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// How connections are made and kept.
+impl<'env> WebSocketApp<'env> {
     /// How connections are made: everything that [`ConnectOptions`] has. A receive timeout is not used: what is late is found out by
     /// [pings](Self::ping_interval).
     ///
@@ -160,12 +237,32 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
-    /// How often a ping is sent, the first time after one interval; zero for never. It is sent by a thread of its own, so that no
-    /// callback delays it; a message that is being sent does.
+    /// Makes each connection: with a URL, header fields or subprotocols of its own, through another proxy, over a stream that is
+    /// connected already. It is handed the app's options, and must not wait for longer than they do.
     ///
-    /// Default: never.
-    pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.pings.interval = Some(interval);
+    /// Default: `options.connect(attempt.url)`.
+    ///
+    /// ```no_run
+    /// use websocket_sync::{Reconnect, WebSocketApp};
+    /// # fn fresh_token() -> websocket_sync::Result<String> { Ok("token".into()) }
+    ///
+    /// WebSocketApp::new("wss://feed.example/")
+    ///     .reconnect(Reconnect::backoff())
+    ///     .connect_with(|attempt, options| {
+    ///         let url = if attempt.number % 2 == 1 { attempt.url } else { "wss://other.feed.example/" };
+    ///         let bearer = format!("Bearer {}", fresh_token()?);
+    ///         options.header("Authorization", bearer).connect(url)
+    ///     })
+    ///     .run_forever()?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[doc(alias = "header")]
+    #[doc(alias = "socket")]
+    pub fn connect_with(
+        mut self,
+        connector: impl FnMut(&Attempt<'_>, ConnectOptions) -> Result<WebSocket> + Send + 'env,
+    ) -> Self {
+        self.connector = Some(Box::new(connector));
         self
     }
 
@@ -189,13 +286,13 @@ impl<'env> WebSocketApp<'env> {
         self.pings.payload = Some(payload.into());
         self
     }
+}
 
-    /// Whether and when a lost connection is made again.
-    ///
-    /// Default: that of [`set_reconnect`] if there is one, else [`Reconnect::never`].
-    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
-        self.reconnect = Some(reconnect);
-        self
+/// Threads, memory, and failures of callbacks.
+impl WebSocketApp<'_> {
+    /// What sends, closes the app, and says how it fares; for other threads, too.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Calls back behind a queue of so many messages, at least one: a thread of its own receives, so that the server's pings are
@@ -275,66 +372,9 @@ impl<'env> WebSocketApp<'env> {
         self.policies.panics = policy;
         self
     }
+}
 
-    /// What sends, closes the app, and says how it fares; for other threads, too.
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-
-    /// Connects, calls back, keeps alive and connects again, on this thread, until nothing more is to be done. Then all of its
-    /// threads have ended. It can be called again.
-    ///
-    /// Returns how the last connection ended: when it was closed by [`Handle::close`] or its kin, or cleanly by the server where
-    /// no reconnect follows.
-    ///
-    /// # Errors
-    ///
-    /// The last failure, when no further attempt follows it; the failure of a callback with [`CallbackPolicy::Stop`]; before
-    /// anything is done, [`Error::Options`](crate::Error::Options) for a setting that cannot be meant.
-    pub fn run_forever(&mut self) -> Result<Closed> {
-        if let Err(error) = self.validate() {
-            self.handle.shared().refuse(&error);
-            return Err(error);
-        }
-        let fragments = self.hands_out_fragments();
-        let Self { url, options, connector, closures, policies, pings, reconnect, queue, handle } = self;
-        let (handle, pings) = (&*handle, &*pings);
-        let shared = handle.shared();
-        let cancellation = shared.begin();
-        let finish = Finish { shared, outcome: None };
-        let _called_off = options.settings().cancellation.clone().map(|users| {
-            let handle = handle.clone();
-            users.watch(move || handle.shared().call_off())
-        });
-        let queue = queue.map(|(capacity, overflow)| Arc::new(Queue::new(capacity, overflow)));
-        let _woken = queue.clone().map(|queue| {
-            let waiting = Arc::clone(&queue);
-            shared.set_waker(Arc::new(move || waiting.wake()));
-            cancellation.watch(move || queue.wake())
-        });
-        let way =
-            Way { url, options: options.clone().cancellation(&cancellation), connector: connector.as_mut(), fragments };
-        let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
-        let stage = Stage::new(closures, handle, *policies);
-        thread::scope(|scope| {
-            // The threads are waited for after this.
-            let mut finish = finish;
-            let (stage, outcome) = match start_pings(scope, shared, pings) {
-                Err(error) => (stage, Err(error.into())),
-                Ok(()) => match queue.as_deref() {
-                    None => run_here(Session::new(handle, pings, reconnect, stage), way),
-                    Some(queue) => {
-                        let session = Session::new(handle, pings, reconnect, Entrance { queue, shared, connection: 0 });
-                        run_behind_queue(scope, session, way, queue, stage)
-                    }
-                },
-            };
-            let outcome = stage.end(outcome, None);
-            finish.outcome = Some(duplicate(&outcome));
-            outcome
-        })
-    }
-
+impl WebSocketApp<'_> {
     /// Whether the settings can be meant.
     fn validate(&self) -> Result<()> {
         self.pings.validate()?;
@@ -351,62 +391,33 @@ impl<'env> WebSocketApp<'env> {
     }
 }
 
-fn start_pings<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    shared: &'scope Shared<Sender>,
-    pings: &PingOptions,
-) -> io::Result<()> {
-    if pings.are_wanted() {
-        Builder::new().name("websocket-ping".to_owned()).spawn_scoped(scope, || shared.keep_alive())?;
+/// An app that runs on a thread of its own. Dropped, it lets the app run on.
+#[derive(Debug)]
+#[must_use = "it says how the app ends"]
+pub struct AppThread {
+    handle: Handle,
+    thread: JoinHandle<Result<Closed>>,
+}
+
+impl AppThread {
+    /// What sends, and closes the app.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
-    Ok(())
-}
 
-/// Receives and calls back on this thread.
-fn run_here<'a, 'env>(
-    mut session: Session<'a, Stage<'a, 'env>>,
-    way: Way<'_, '_>,
-) -> (Stage<'a, 'env>, Result<Closed>) {
-    let outcome = run(&mut session, way);
-    let stage = session.into_audience();
-    (stage, outcome.map_err(unshared))
-}
+    /// Whether the run is over, so that [`join`](Self::join) would not wait.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
 
-/// Receives on a thread of its own, and calls back on this one.
-fn run_behind_queue<'scope, 'a: 'scope, 'env: 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    mut session: Session<'a, Entrance<'a>>,
-    way: Way<'a, 'env>,
-    queue: &Queue,
-    mut stage: Stage<'a, 'env>,
-) -> (Stage<'a, 'env>, Result<Closed>) {
-    let shared = session.handle().shared();
-    let receiver = Builder::new().name("websocket-recv".to_owned());
-    let outcome = match receiver.spawn_scoped(scope, move || run(&mut session, way)) {
-        Ok(receiver) => {
-            queue.drain(shared, &mut stage);
-            receiver.join().unwrap_or_else(|panicked| resume_unwind(panicked)).map_err(unshared)
-        }
-        Err(error) => Err(error.into()),
-    };
-    (stage, outcome)
-}
-
-/// The error that ends a run. The session and the queue are gone, so nobody else has it.
-fn unshared(error: Arc<Error>) -> Error {
-    Arc::into_inner(error).unwrap_or_else(not_connected)
-}
-
-/// Ends a run, however it ends.
-struct Finish<'a> {
-    shared: &'a Shared<Sender>,
-    /// None after a panic.
-    outcome: Option<Result<Closed>>,
-}
-
-impl Drop for Finish<'_> {
-    fn drop(&mut self) {
-        self.shared.finish(self.outcome.take().unwrap_or_else(|| Err(not_connected())));
+    /// Waits for the end of the run.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocketApp::run_forever`].
+    pub fn join(self) -> Result<Closed> {
+        let panicked = |payload: Box<dyn Any + Send>| Err(Error::other(AppError::panicked("the app", &*payload)));
+        self.thread.join().unwrap_or_else(panicked)
     }
 }
 

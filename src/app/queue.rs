@@ -1,17 +1,17 @@
 //! A bounded queue between the thread that receives and the one that calls back.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
-use super::closed::Closed;
-use super::error::AppError;
-use super::life::Opened;
+use super::calling::EventSink;
+use super::facts::{AppError, Closed};
+use super::lifecycle::OpenEvent;
 use super::shared::Shared;
-use super::stage::Audience;
-use super::sync::{Arc, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::error::{Error, OptionsError, Result};
 use crate::message::{Message, MessageRef};
-use crate::websocket::Sender;
-use crate::websocket::{Opcode, Received};
+use crate::sync::{Condvar, Mutex, MutexGuard};
+use crate::websocket::{Opcode, Received, Sender};
 
 /// What becomes of a message that comes while the queue is full. Pings and pongs take no room from messages: there is as much for
 /// them again, and beyond that they are not handed out, or waited with.
@@ -47,7 +47,7 @@ impl Overflow {
 #[derive(Debug)]
 enum QueuedEvent {
     /// And its number.
-    Opened(Opened, u64),
+    Opened(OpenEvent, u64),
     Data(Data),
     Failed(Arc<Error>),
     Closed(Closed),
@@ -67,12 +67,12 @@ enum Data {
 pub(super) struct Queue {
     capacity: usize,
     overflow: Overflow,
-    lane: Mutex<Lane>,
+    state: Mutex<QueueState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Lane {
+struct QueueState {
     events: VecDeque<QueuedEvent>,
     /// How many of them are messages or fragments.
     data: usize,
@@ -84,7 +84,7 @@ struct Lane {
 
 /// The end of the queue that is filled.
 #[derive(Debug)]
-pub(super) struct Entrance<'a> {
+pub(super) struct QueueSender<'a> {
     pub(super) queue: &'a Queue,
     pub(super) shared: &'a Shared<Sender>,
     /// The number of the connection that was opened last.
@@ -96,90 +96,90 @@ impl Queue {
     const MARGIN: usize = 16;
 
     pub(super) fn new(capacity: usize, overflow: Overflow) -> Self {
-        Self { capacity: capacity.max(1), overflow, lane: Mutex::default(), changed: Condvar::new() }
+        Self { capacity: capacity.max(1), overflow, state: Mutex::default(), changed: Condvar::new() }
     }
 
     /// Calls back, until nothing comes any more. After the end of the run, or another connection, was asked for, what was received
     /// before is thrown away.
-    pub(super) fn drain(&self, shared: &Shared<Sender>, audience: &mut impl Audience) {
+    pub(super) fn drain(&self, shared: &Shared<Sender>, sink: &mut impl EventSink) {
         let mut connection = 0;
         while let Some(event) = self.next() {
             match event {
                 QueuedEvent::Opened(opened, number) => {
                     connection = number;
-                    audience.opened(opened, number);
+                    sink.opened(opened, number);
                 }
-                QueuedEvent::Data(_) if shared.is_silenced(connection) => {}
+                QueuedEvent::Data(_) if shared.is_discarding(connection) => {}
                 // Whoever calls back on the spot has nothing to complain of.
-                QueuedEvent::Data(data) => drop(audience.received(data.as_received())),
-                QueuedEvent::Failed(error) => audience.failed(error),
-                QueuedEvent::Closed(closed) => audience.closed(closed),
+                QueuedEvent::Data(data) => drop(sink.received(data.as_received())),
+                QueuedEvent::Failed(error) => sink.failed(error),
+                QueuedEvent::Closed(closed) => sink.closed(closed),
             }
         }
     }
 
     /// Wakes whoever waits for room: perhaps there is no need to wait any more.
     pub(super) fn wake(&self) {
-        drop(self.lane());
+        drop(self.state());
         self.changed.notify_all();
     }
 
     /// Nothing comes any more.
     fn end(&self) {
-        self.lane().is_over = true;
+        self.state().is_over = true;
         self.changed.notify_all();
     }
 
     fn next(&self) -> Option<QueuedEvent> {
-        let mut lane = self.lane();
+        let mut state = self.state();
         loop {
-            if let Some(event) = lane.events.pop_front() {
-                lane.taken(&event);
+            if let Some(event) = state.events.pop_front() {
+                state.taken(&event);
                 self.changed.notify_all();
                 return Some(event);
             }
-            if lane.is_over {
+            if state.is_over {
                 return None;
             }
-            lane = self.wait(lane);
+            state = self.wait(state);
         }
     }
 
-    fn lane(&self) -> MutexGuard<'_, Lane> {
-        self.lane.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, lane: MutexGuard<'a, Lane>) -> MutexGuard<'a, Lane> {
-        self.changed.wait(lane).unwrap_or_else(PoisonError::into_inner)
+    fn wait<'a>(&self, state: MutexGuard<'a, QueueState>) -> MutexGuard<'a, QueueState> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entrance<'_> {
+impl QueueSender<'_> {
     fn push(&self, event: QueuedEvent) {
-        let mut lane = self.queue.lane();
-        while lane.events.len() >= self.queue.capacity.saturating_mul(2).saturating_add(Queue::MARGIN)
+        let mut state = self.queue.state();
+        while state.events.len() >= self.queue.capacity.saturating_mul(2).saturating_add(Queue::MARGIN)
             && !self.shared.is_stopping()
         {
-            lane = self.queue.wait(lane);
+            state = self.queue.wait(state);
         }
-        lane.push(event);
+        state.push(event);
         self.queue.changed.notify_all();
     }
 
     fn push_data(&self, data: Data) -> Result<()> {
         let Queue { capacity, overflow, .. } = *self.queue;
-        let mut lane = self.queue.lane();
-        if lane.count(&data) >= capacity {
+        let mut state = self.queue.state();
+        if state.count(&data) >= capacity {
             match overflow {
                 Overflow::Block => {
-                    while lane.count(&data) >= capacity && !self.shared.is_silenced(self.connection) {
-                        lane = self.queue.wait(lane);
+                    while state.count(&data) >= capacity && !self.shared.is_discarding(self.connection) {
+                        state = self.queue.wait(state);
                     }
                 }
                 // No message is lost for a ping or a pong, of which the connection has taken note.
                 Overflow::DropOldest | Overflow::DropNewest | Overflow::Fail if data.is_control() => return Ok(()),
                 Overflow::DropOldest => {
-                    lane.drop_oldest();
+                    state.drop_oldest();
                     self.shared.dropped.fetch_add(1, Ordering::Relaxed);
                 }
                 Overflow::DropNewest => {
@@ -189,17 +189,17 @@ impl Entrance<'_> {
                 Overflow::Fail => return Err(Error::other(AppError::QueueFull { capacity })),
             }
         }
-        if self.shared.is_silenced(self.connection) {
+        if self.shared.is_discarding(self.connection) {
             return Ok(());
         }
-        *lane.count_mut(&data) += 1;
-        lane.push(QueuedEvent::Data(data));
+        *state.count_mut(&data) += 1;
+        state.push(QueuedEvent::Data(data));
         self.queue.changed.notify_all();
         Ok(())
     }
 }
 
-impl Lane {
+impl QueueState {
     fn push(&mut self, event: QueuedEvent) {
         self.events.push_back(event);
     }
@@ -231,14 +231,14 @@ impl Lane {
 }
 
 /// Whoever calls back learns that nothing comes any more, however the thread that receives ends.
-impl Drop for Entrance<'_> {
+impl Drop for QueueSender<'_> {
     fn drop(&mut self) {
         self.queue.end();
     }
 }
 
-impl Audience for Entrance<'_> {
-    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+impl EventSink for QueueSender<'_> {
+    fn catch_panics<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
         Some(act(self))
     }
 
@@ -246,7 +246,7 @@ impl Audience for Entrance<'_> {
         self.push_data(Data::Message(message.to_owned()))
     }
 
-    fn opened(&mut self, opened: Opened, number: u64) {
+    fn opened(&mut self, opened: OpenEvent, number: u64) {
         self.connection = number;
         self.push(QueuedEvent::Opened(opened, number));
     }

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::error::AppError;
-use super::handler::log_error;
+use super::callbacks::log_error;
+use super::facts::AppError;
 use crate::error::{CloseCause, Error, Retry};
 use crate::options::Hook;
 

@@ -3,20 +3,21 @@
 //! A driver connects, receives and waits; it decides nothing. The one of this crate's own thread is in `run`.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use super::closed::Closed;
+use super::calling::EventSink;
+use super::facts::Closed;
 use super::handle::Handle;
 use super::keepalive::PingOptions;
-use super::life::{End, Life, LifePhase, Next};
+use super::lifecycle::{ConnectionEnd, Lifecycle, LifecyclePhase, NextStep};
 use super::reconnect::Reconnect;
-use super::shared::Lost;
-use super::stage::Audience;
-use super::sync::{Arc, now};
+use super::shared::LostLink;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
+use crate::sync::now;
 use crate::websocket::{CloseCode, Received, WebSocket};
 
 /// One run of an app.
@@ -24,8 +25,8 @@ use crate::websocket::{CloseCode, Received, WebSocket};
 pub(super) struct Session<'a, A> {
     handle: &'a Handle,
     pings: &'a PingOptions,
-    life: Life,
-    audience: A,
+    lifecycle: Lifecycle,
+    sink: A,
     /// What the attempt before this one ended with.
     last_error: Option<Arc<Error>>,
     /// The number of the connection that was opened last; 0 for none.
@@ -43,43 +44,43 @@ pub(super) enum RetryDecision {
 
 /// What a session knows, for a driver that takes it up again and again.
 #[derive(Debug)]
-pub(super) struct Past {
-    life: Life,
+pub(super) struct SessionState {
+    lifecycle: Lifecycle,
     last_error: Option<Arc<Error>>,
     number: u64,
 }
 
-impl Past {
+impl SessionState {
     /// Nothing has happened yet.
     pub(super) const fn none(reconnect: Reconnect) -> Self {
-        Self { life: Life::new(reconnect), last_error: None, number: 0 }
+        Self { lifecycle: Lifecycle::new(reconnect), last_error: None, number: 0 }
     }
 }
 
-impl<'a, A: Audience> Session<'a, A> {
+impl<'a, A: EventSink> Session<'a, A> {
     /// Takes it up where it was left.
-    pub(super) fn resume(handle: &'a Handle, pings: &'a PingOptions, past: Past, audience: A) -> Self {
-        let Past { life, last_error, number } = past;
-        Self { handle, pings, life, audience, last_error, number }
+    pub(super) fn resume(handle: &'a Handle, pings: &'a PingOptions, past: SessionState, sink: A) -> Self {
+        let SessionState { lifecycle, last_error, number } = past;
+        Self { handle, pings, lifecycle, sink, last_error, number }
     }
 
     /// Leaves it, to be taken up later.
-    pub(super) fn leave(self) -> (Past, A) {
-        (Past { life: self.life, last_error: self.last_error, number: self.number }, self.audience)
+    pub(super) fn suspend(self) -> (SessionState, A) {
+        (SessionState { lifecycle: self.lifecycle, last_error: self.last_error, number: self.number }, self.sink)
     }
 
     /// Begins an attempt to connect: its number, and what the one before it ended with.
     pub(super) fn begin_attempt(&mut self) -> (u32, Option<Arc<Error>>) {
-        (self.life.connect(), self.last_error.clone())
+        (self.lifecycle.connect(), self.last_error.clone())
     }
 
-    pub(super) fn new(handle: &'a Handle, pings: &'a PingOptions, reconnect: Reconnect, audience: A) -> Self {
-        Self::resume(handle, pings, Past::none(reconnect), audience)
+    pub(super) fn new(handle: &'a Handle, pings: &'a PingOptions, reconnect: Reconnect, sink: A) -> Self {
+        Self::resume(handle, pings, SessionState::none(reconnect), sink)
     }
 
     /// The run is over.
-    pub(super) fn into_audience(self) -> A {
-        self.audience
+    pub(super) fn into_sink(self) -> A {
+        self.sink
     }
 
     pub(super) const fn handle(&self) -> &'a Handle {
@@ -96,8 +97,8 @@ impl<'a, A: Audience> Session<'a, A> {
         let Some(number) = number else { return Err(cancelled()) };
         self.number = number;
         log::info!("connected");
-        let opened = self.life.opened(now);
-        self.audience.opened(opened, number);
+        let opened = self.lifecycle.opened(now);
+        self.sink.opened(opened, number);
         Ok(())
     }
 
@@ -106,7 +107,7 @@ impl<'a, A: Audience> Session<'a, A> {
     pub(super) fn received(&mut self, received: Received<'_>) -> Result<()> {
         let shared = self.handle.shared();
         // It may have come while the run, or the connection, was ended.
-        if shared.is_silenced(self.number) {
+        if shared.is_discarding(self.number) {
             return Ok(());
         }
         match received {
@@ -115,21 +116,21 @@ impl<'a, A: Audience> Session<'a, A> {
             Received::Ping(_) => {}
             Received::Pong(payload) => shared.pong(payload, now()),
         }
-        self.audience.received(received)
+        self.sink.received(received)
     }
 
     /// Hands out the messages that lie there already. Breaks when a message is a reason to close the connection.
     #[inline]
     pub(super) fn drain(&mut self, ws: &mut WebSocket) -> Result<ControlFlow<Error>> {
         let (shared, number) = (self.handle.shared(), self.number);
-        if shared.is_silenced(number) {
+        if shared.is_discarding(number) {
             return Ok(ControlFlow::Continue(()));
         }
-        let drained = self.audience.guarded(|audience| {
+        let drained = self.sink.catch_panics(|sink| {
             ws.each_buffered(|message| {
                 shared.received.count_alone(message.as_bytes().len());
-                match audience.message(message) {
-                    Ok(()) if shared.is_silenced(number) => ControlFlow::Break(None),
+                match sink.message(message) {
+                    Ok(()) if shared.is_discarding(number) => ControlFlow::Break(None),
                     Ok(()) => ControlFlow::Continue(()),
                     Err(error) => ControlFlow::Break(Some(error)),
                 }
@@ -144,25 +145,25 @@ impl<'a, A: Audience> Session<'a, A> {
 
     /// Something has failed that does not end the connection.
     pub(super) fn failed(&mut self, error: Error) {
-        self.audience.failed(Arc::new(error));
+        self.sink.failed(Arc::new(error));
     }
 
     /// The attempt has failed, or the connection is over. `info` is how the connection ended, where the error does not say.
     pub(super) fn ended(&mut self, error: Error, info: Option<CloseInfo>) -> RetryDecision {
         let shared = self.handle.shared();
-        let was_open = matches!(self.life.phase(), LifePhase::Open { .. });
+        let was_open = matches!(self.lifecycle.phase(), LifecyclePhase::Open { .. });
         let info = info.or_else(|| error.close_info().cloned()).unwrap_or_else(never_connected);
-        let lost = if was_open { shared.lost(&info) } else { Lost::default() };
+        let lost = if was_open { shared.lost(&info) } else { LostLink::default() };
         // The application has closed it to have another one.
         let is_replaced = lost.is_replaced && !info.is_retryable();
         let is_wanted = shared.is_stopping() || info.cause == CloseCause::Cancelled;
         let next = if is_wanted {
-            self.life.stop();
-            Next::Stop
+            self.lifecycle.stop();
+            NextStep::Stop
         } else {
             let retry_after = retry_after(&error);
             let (is_healthy, entropy) = (lost.is_healthy, entropy());
-            self.life.ended(now(), End { error: &error, retry_after, is_healthy, is_replaced, entropy })
+            self.lifecycle.ended(now(), ConnectionEnd { error: &error, retry_after, is_healthy, is_replaced, entropy })
         };
         // A connection that was closed before the app had it has failed, however clean that was.
         let is_clean_end = was_open && error.close_info().is_some_and(CloseInfo::is_clean);
@@ -170,40 +171,40 @@ impl<'a, A: Audience> Session<'a, A> {
         let error = Arc::new(error);
         self.last_error = Some(Arc::clone(&error));
         if is_failure {
-            self.audience.failed(Arc::clone(&error));
+            self.sink.failed(Arc::clone(&error));
         }
         let closed = self.close(&info, next, was_open);
         match next {
             // The callbacks that were told of the delay have taken their time.
-            Next::Retry { delay, at } if closed.reconnect.is_some() => {
+            NextStep::Retry { delay, at } if closed.reconnect.is_some() => {
                 RetryDecision::Retry(now().checked_add(delay).unwrap_or(at))
             }
-            Next::Stop if is_failure => RetryDecision::Over(Err(error)),
-            Next::Retry { .. } | Next::Stop => RetryDecision::Over(Ok(closed)),
+            NextStep::Stop if is_failure => RetryDecision::Over(Err(error)),
+            NextStep::Retry { .. } | NextStep::Stop => RetryDecision::Over(Ok(closed)),
         }
     }
 
     /// There is to be no further attempt, after all.
-    pub(super) fn called_off(&mut self) -> Closed {
-        self.life.stop();
+    pub(super) fn cancelled(&mut self) -> Closed {
+        self.lifecycle.stop();
         let info = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled);
-        self.close(&info, Next::Stop, false)
+        self.close(&info, NextStep::Stop, false)
     }
 
     /// Fires `on_close` where it is due: once for each connection that was open, and once for a run that ends without one.
-    fn close(&mut self, info: &CloseInfo, next: Next, was_open: bool) -> Closed {
+    fn close(&mut self, info: &CloseInfo, next: NextStep, was_open: bool) -> Closed {
         let delay: Option<Duration> = match next {
             // `on_error` may have ended the run.
-            Next::Retry { delay, .. } if !self.handle.shared().is_stopping() => Some(delay),
-            Next::Retry { .. } | Next::Stop => None,
+            NextStep::Retry { delay, .. } if !self.handle.shared().is_stopping() => Some(delay),
+            NextStep::Retry { .. } | NextStep::Stop => None,
         };
         let closed = Closed::new(info, delay);
         match delay {
             Some(delay) => log::info!("{info}; connects again in {delay:?}"),
             None => log::info!("{info}"),
         }
-        if was_open || (delay.is_none() && !self.life.has_opened()) {
-            self.audience.closed(closed.clone());
+        if was_open || (delay.is_none() && !self.lifecycle.has_opened()) {
+            self.sink.closed(closed.clone());
         }
         closed
     }

@@ -3,23 +3,24 @@
 //! One lock, held for a few instructions and never across a wait for the network or a callback. What is connected is known only
 //! by what can be done to it, a [`Link`], so that all of this can be tried out without a network.
 
-mod pings;
-mod sending;
+mod keepalive;
+mod outbox;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use self::sending::OpenCallback;
-use super::closed::Closed;
-use super::error::{duplicate, duplicate_error};
+pub(super) use self::outbox::Outbox;
+
+use self::outbox::OpenCallback;
+use super::facts::{Closed, Latencies, Statistics, duplicate, duplicate_error};
 use super::keepalive::Keepalive;
-use super::outbox::Outbox;
-use super::statistics::{Latencies, Statistics};
-use super::sync::{self, Arc, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Error, Result};
 use crate::message::MessageRef;
+use crate::sync::{self, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard};
 use crate::websocket::{ActivitySnapshot, CloseCode, Response};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
@@ -27,9 +28,9 @@ pub(super) trait Link: Clone {
     /// Sends a Close and waits for the end, but not on the thread that receives. Bounded.
     fn close(&self, code: CloseCode, reason: &str) -> Result<()>;
     /// Ends the connection without waiting for anything.
-    fn leave(&self);
+    fn disconnect(&self);
     /// Ends the connection of a peer that has fallen silent.
-    fn give_up(&self);
+    fn fail_silent(&self);
     /// Sends a ping. Waits behind a frame that is being sent, but at most so long; then it is a timeout.
     fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()>;
     /// What has come in.
@@ -50,7 +51,7 @@ pub(super) enum StopRequest {
     /// With this Close, if a connection is open.
     Close(CloseCode, String),
     /// Without waiting for anything.
-    Leave,
+    Disconnect,
 }
 
 /// What the threads share.
@@ -63,21 +64,21 @@ pub(super) struct Shared<L> {
     is_stopping: AtomicBool,
     /// The number of the last connection that the application has closed to have another one: nothing of it is handed out any more.
     replaced: AtomicU64,
-    pub(super) received: Tally,
-    pub(super) sent: Tally,
+    pub(super) received: TrafficCounter,
+    pub(super) sent: TrafficCounter,
     pub(super) dropped: AtomicU64,
 }
 
 /// A count of messages and of the bytes in them.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct TrafficCounter {
     messages: AtomicU64,
     bytes: AtomicU64,
 }
 
 #[derive(Debug)]
 struct SharedState<L> {
-    run: Run,
+    run: RunPhase,
     connection: Option<OpenLink<L>>,
     /// The end of the run, once it is asked for.
     request: Option<StopRequest>,
@@ -112,7 +113,7 @@ enum ReconnectCallback {
 
 /// Whether the app runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Run {
+enum RunPhase {
     /// Not yet. To close it means that it shall end at once when it does.
     Before,
     /// It is about to begin, on another thread.
@@ -124,16 +125,16 @@ enum Run {
 
 /// What follows a look at the keepalive.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Beat {
+pub(super) enum PingOutcome {
     /// The next look, then.
-    Next(Option<Instant>),
+    WaitUntil(Option<Instant>),
     /// The peer is dead, and its connection is over.
     Dead,
 }
 
 /// What the application wanted of a connection that is over.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Lost {
+pub(super) struct LostLink {
     /// It has called it healthy.
     pub(super) is_healthy: bool,
     /// It has closed it to have another one.
@@ -176,7 +177,7 @@ impl<L: Link> Shared<L> {
     pub(super) fn new(outbox: Outbox) -> Self {
         Self {
             state: Mutex::new(SharedState {
-                run: Run::Before,
+                run: RunPhase::Before,
                 connection: None,
                 request: None,
                 cancellation: Cancellation::new(),
@@ -196,8 +197,8 @@ impl<L: Link> Shared<L> {
             changed: Condvar::new(),
             is_stopping: AtomicBool::new(false),
             replaced: AtomicU64::new(0),
-            received: Tally::default(),
-            sent: Tally::default(),
+            received: TrafficCounter::default(),
+            sent: TrafficCounter::default(),
             dropped: AtomicU64::new(0),
         }
     }
@@ -205,13 +206,13 @@ impl<L: Link> Shared<L> {
     /// A run is about to begin, on another thread. From now on it can be closed.
     pub(super) fn announce(&self) {
         let mut state = self.state();
-        state.run = Run::Announced;
+        state.run = RunPhase::Announced;
         state.outcome = None;
     }
 
     /// A run that was announced does not begin, for this reason.
     pub(super) fn refuse(&self, error: &Error) {
-        if self.state().run == Run::Announced {
+        if self.state().run == RunPhase::Announced {
             self.finish(Err(duplicate_error(error)));
         }
     }
@@ -219,7 +220,7 @@ impl<L: Link> Shared<L> {
     /// A run begins. Returns what calls its attempts off: it has been already if it was closed before it began.
     pub(super) fn begin(&self) -> Cancellation {
         let mut state = self.state();
-        state.run = Run::During;
+        state.run = RunPhase::During;
         state.outcome = None;
         state.has_errored = false;
         state.last_close = None;
@@ -229,7 +230,7 @@ impl<L: Link> Shared<L> {
     /// The run is over. Whatever was asked of it is done.
     pub(super) fn finish(&self, outcome: Result<Closed>) {
         let mut state = self.state();
-        state.run = Run::After;
+        state.run = RunPhase::After;
         state.outcome = Some(outcome);
         state.back_off = BackOff::None;
         state.waker = None;
@@ -257,13 +258,13 @@ impl<L: Link> Shared<L> {
     }
 
     /// The connection is over. Says what the application wanted of it.
-    pub(super) fn lost(&self, info: &CloseInfo) -> Lost {
+    pub(super) fn lost(&self, info: &CloseInfo) -> LostLink {
         let mut state = self.state();
         let is_replaced = state.connection.take().is_some_and(|open| open.is_replaced);
         state.outbox.hold();
         state.last_close = Some(info.clone());
         self.changed.notify_all();
-        Lost { is_healthy: std::mem::take(&mut state.is_healthy), is_replaced }
+        LostLink { is_healthy: std::mem::take(&mut state.is_healthy), is_replaced }
     }
 
     /// Something has failed that `on_error` is told of.
@@ -349,7 +350,7 @@ impl<L: Link> Shared<L> {
 
     /// Whether nothing of this connection is to be handed out any more.
     #[inline]
-    pub(super) fn is_silenced(&self, number: u64) -> bool {
+    pub(super) fn is_discarding(&self, number: u64) -> bool {
         self.is_stopping() || number <= self.replaced.load(Ordering::Relaxed)
     }
 
@@ -360,20 +361,20 @@ impl<L: Link> Shared<L> {
     }
 
     /// The same without waiting for anything.
-    pub(super) fn leave(&self) {
-        self.stop(StopRequest::Leave, |link| link.leave());
+    pub(super) fn disconnect(&self) {
+        self.stop(StopRequest::Disconnect, |link| link.disconnect());
     }
 
     /// Notes that the run is to end, and ends the connection that is open. A waker of the user's that panics keeps none of it from being
     /// done.
     fn stop<T>(&self, request: StopRequest, end: impl FnOnce(L) -> T) -> Option<T> {
         let mut state = self.state();
-        if state.run == Run::After {
+        if state.run == RunPhase::After {
             return None;
         }
         match (&state.request, request) {
             // The first Close counts, but who leaves waits for none.
-            (None, request) | (Some(_), request @ StopRequest::Leave) => state.request = Some(request),
+            (None, request) | (Some(_), request @ StopRequest::Disconnect) => state.request = Some(request),
             (Some(_), StopRequest::Close(..)) => {}
         }
         self.is_stopping.store(true, Ordering::Relaxed);
@@ -387,7 +388,7 @@ impl<L: Link> Shared<L> {
     }
 
     /// No further attempt is to be made; an open connection is left alone. Never waits.
-    pub(super) fn call_off(&self) {
+    pub(super) fn cancel(&self) {
         let state = self.state();
         // Who waits looks again when the lock is free, so after the cancel; which may panic.
         self.changed.notify_all();
@@ -406,13 +407,13 @@ impl<L: Link> Shared<L> {
     }
 
     /// Whether no further attempt is to be made.
-    pub(super) fn is_called_off(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         let state = self.state();
         state.request.is_some() || state.cancellation.is_cancelled()
     }
 
     pub(super) fn is_running(&self) -> bool {
-        matches!(self.state().run, Run::Announced | Run::During)
+        matches!(self.state().run, RunPhase::Announced | RunPhase::During)
     }
 
     /// Waits until a connection is open. Returns false when time is up or the run is over.
@@ -420,7 +421,7 @@ impl<L: Link> Shared<L> {
         let until = sync::now().checked_add(timeout);
         let mut state = self.state();
         loop {
-            if state.connection.is_some() || state.run == Run::After {
+            if state.connection.is_some() || state.run == RunPhase::After {
                 return state.connection.is_some();
             }
             state = match self.wait_until(state, until) {
@@ -556,7 +557,7 @@ impl<L> SharedState<L> {
     }
 }
 
-impl Tally {
+impl TrafficCounter {
     /// Counts where only one thread counts.
     #[inline]
     pub(super) fn count_alone(&self, bytes: usize) {

@@ -117,7 +117,7 @@ impl SharedConnection {
     }
 
     /// Gives the connection up: a Close 1001 goes out if that needs no waiting.
-    pub(super) fn leave(&self) {
+    pub(super) fn disconnect(&self) {
         if self.is_over() || !self.is_of_this_process() {
             return;
         }

@@ -107,7 +107,7 @@ impl fmt::Debug for VisitedUrls {
 
 impl Drop for ActiveConnection {
     fn drop(&mut self) {
-        self.shared.leave();
+        self.shared.disconnect();
     }
 }
 

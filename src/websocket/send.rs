@@ -421,9 +421,9 @@ impl Sender {
     }
 
     /// Ends the connection at once, with a Close if that needs no waiting.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn disconnect(&self) {
         if let Some(shared) = &self.shared {
-            shared.leave();
+            shared.disconnect();
         }
     }
 

@@ -33,54 +33,54 @@ impl Simulation {
     }
 
     /// What is due at so many milliseconds; a ping leaves at once.
-    fn at(&mut self, millis: u64) -> Due {
+    fn at(&mut self, millis: u64) -> KeepaliveAction {
         let now = self.start + ms(millis);
         let due = self.keepalive.poll(now, self.activity());
-        let Due::Ping(ping) = due else { return due };
+        let KeepaliveAction::Ping(ping) = due else { return due };
         self.keepalive.sent(ping.number, now, self.activity());
-        Due::Ping(KeepalivePing { longest: None, ..ping })
+        KeepaliveAction::Ping(KeepalivePing { longest: None, ..ping })
     }
 
     /// As a thread does: what is due, when it is due, until then.
     fn dead_at(&mut self, mut millis: u64, until: u64) -> Option<u64> {
         while millis < until {
             match self.at(millis) {
-                Due::Dead => return Some(millis),
-                Due::Ping(_) => {}
-                Due::Wait(Some(time)) => millis = u64::try_from((time - self.start).as_millis()).unwrap(),
-                Due::Wait(None) => return None,
+                KeepaliveAction::Dead => return Some(millis),
+                KeepaliveAction::Ping(_) => {}
+                KeepaliveAction::Wait(Some(time)) => millis = u64::try_from((time - self.start).as_millis()).unwrap(),
+                KeepaliveAction::Wait(None) => return None,
             }
         }
         None
     }
 
-    fn wait(&self, millis: u64) -> Due {
-        Due::Wait(Some(self.start + ms(millis)))
+    fn wait(&self, millis: u64) -> KeepaliveAction {
+        KeepaliveAction::Wait(Some(self.start + ms(millis)))
     }
 }
 
-fn ping(number: u64) -> Due {
-    Due::Ping(KeepalivePing { number, payload: number.to_be_bytes().to_vec(), longest: None })
+fn ping(number: u64) -> KeepaliveAction {
+    KeepaliveAction::Ping(KeepalivePing { number, payload: number.to_be_bytes().to_vec(), longest: None })
 }
 
 #[test]
 fn the_first_ping_is_due_after_one_interval_and_then_each() {
-    let mut life = Simulation::new(None, None);
-    assert_eq!(life.at(0), life.wait(1000));
-    assert_eq!(life.at(1000), ping(1));
-    assert_eq!(life.at(1000), life.wait(2000));
+    let mut simulation = Simulation::new(None, None);
+    assert_eq!(simulation.at(0), simulation.wait(1000));
+    assert_eq!(simulation.at(1000), ping(1));
+    assert_eq!(simulation.at(1000), simulation.wait(2000));
     // A little late is not put on top; a lot is not made up for.
-    assert_eq!(life.at(2100), ping(2));
-    assert_eq!(life.at(2100), life.wait(3000));
-    assert_eq!(life.at(7200), ping(3));
-    assert_eq!(life.at(7200), life.wait(8200));
+    assert_eq!(simulation.at(2100), ping(2));
+    assert_eq!(simulation.at(2100), simulation.wait(3000));
+    assert_eq!(simulation.at(7200), ping(3));
+    assert_eq!(simulation.at(7200), simulation.wait(8200));
 }
 
 #[test]
 fn a_silent_peer_is_dead_an_interval_and_a_timeout_later() {
     for (timeout, dead) in [(300, 1300), (1000, 2000), (2500, 3500)] {
-        let mut life = Simulation::new(Some(timeout), None);
-        assert_eq!(life.dead_at(0, 10_000), Some(dead), "timeout {timeout}");
+        let mut simulation = Simulation::new(Some(timeout), None);
+        assert_eq!(simulation.dead_at(0, 10_000), Some(dead), "timeout {timeout}");
     }
 }
 
@@ -88,13 +88,13 @@ fn a_silent_peer_is_dead_an_interval_and_a_timeout_later() {
 fn it_is_found_out_within_that_time_whenever_the_peer_dies() {
     for timeout in [300, 1500, 4000] {
         for death in (0..6000).step_by(70) {
-            let mut life = Simulation::new(Some(timeout), None);
+            let mut simulation = Simulation::new(Some(timeout), None);
             // Until then it says something every 10 ms.
             for millis in (0..death).step_by(10) {
-                life.received += 1;
-                assert_ne!(life.at(millis), Due::Dead, "timeout {timeout}, death {death}, {millis}");
+                simulation.received += 1;
+                assert_ne!(simulation.at(millis), KeepaliveAction::Dead, "timeout {timeout}, death {death}, {millis}");
             }
-            let found = life.dead_at(death, death + 60_000).unwrap();
+            let found = simulation.dead_at(death, death + 60_000).unwrap();
             assert!(found <= death + 1000 + timeout, "timeout {timeout}, death {death}: {found}");
         }
     }
@@ -102,131 +102,145 @@ fn it_is_found_out_within_that_time_whenever_the_peer_dies() {
 
 #[test]
 fn whatever_comes_is_a_sign_of_life() {
-    let mut life = Simulation::new(Some(300), None);
-    assert_eq!(life.at(1000), ping(1));
-    life.received += 1;
-    assert_eq!(life.at(1299), life.wait(2000));
-    assert_eq!(life.at(2000), ping(2));
-    assert_eq!(life.at(2300), Due::Dead);
+    let mut simulation = Simulation::new(Some(300), None);
+    assert_eq!(simulation.at(1000), ping(1));
+    simulation.received += 1;
+    assert_eq!(simulation.at(1299), simulation.wait(2000));
+    assert_eq!(simulation.at(2000), ping(2));
+    assert_eq!(simulation.at(2300), KeepaliveAction::Dead);
 }
 
 #[test]
 fn a_pong_that_is_faster_than_the_thread_that_sent_the_ping_counts() {
-    let mut life = Simulation::new(Some(300), None);
-    let now = life.start + ms(1000);
-    let Due::Ping(sent) = life.keepalive.poll(now, life.activity()) else { panic!("no ping") };
-    life.received += 10;
-    assert_eq!(life.keepalive.pong(&sent.payload, now + ms(3)), Some(ms(3)));
-    life.keepalive.sent(sent.number, now + ms(5), life.activity());
-    assert_eq!(life.at(1300), life.wait(2000));
+    let mut simulation = Simulation::new(Some(300), None);
+    let now = simulation.start + ms(1000);
+    let KeepaliveAction::Ping(sent) = simulation.keepalive.poll(now, simulation.activity()) else { panic!("no ping") };
+    simulation.received += 10;
+    assert_eq!(simulation.keepalive.pong(&sent.payload, now + ms(3)), Some(ms(3)));
+    simulation.keepalive.sent(sent.number, now + ms(5), simulation.activity());
+    assert_eq!(simulation.at(1300), simulation.wait(2000));
 }
 
 #[test]
 fn the_time_of_a_slow_callback_does_not_count() {
-    let mut life = Simulation::new(Some(300), None);
-    life.waiting = BUSY;
-    assert_eq!(life.at(1000), ping(1));
-    assert_eq!(life.at(1000), life.wait(1020));
-    assert_eq!(life.at(1900), life.wait(1920));
-    assert_eq!(life.at(2000), ping(2));
-    // It returns, and what the peer has said meanwhile is still on its way.
-    life.waiting = WAITING;
-    assert_eq!(life.at(2500), life.wait(2800));
-    assert_eq!(life.at(2799), life.wait(2800));
-    assert_eq!(life.at(2800), Due::Dead);
+    let mut simulation = Simulation::new(Some(300), None);
+    simulation.waiting = BUSY;
+    assert_eq!(simulation.at(1000), ping(1));
+    assert_eq!(simulation.at(1000), simulation.wait(1020));
+    assert_eq!(simulation.at(1900), simulation.wait(1920));
+    assert_eq!(simulation.at(2000), ping(2));
+    // It returns, and what the peer has said meanwhile is still on its source.
+    simulation.waiting = WAITING;
+    assert_eq!(simulation.at(2500), simulation.wait(2800));
+    assert_eq!(simulation.at(2799), simulation.wait(2800));
+    assert_eq!(simulation.at(2800), KeepaliveAction::Dead);
 }
 
 #[test]
 fn a_ping_that_could_not_leave_is_not_missed() {
-    let mut life = Simulation::new(Some(300), None);
-    let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.activity()) else { panic!("no ping") };
-    life.keepalive.unsent(stuck.number);
-    assert_eq!(life.at(1900), life.wait(2000));
-    assert_eq!(life.keepalive.pong(&stuck.payload, life.start + ms(1900)), None);
+    let mut simulation = Simulation::new(Some(300), None);
+    let KeepaliveAction::Ping(stuck) = simulation.keepalive.poll(simulation.start + ms(1000), simulation.activity())
+    else {
+        panic!("no ping")
+    };
+    simulation.keepalive.unsent(stuck.number);
+    assert_eq!(simulation.at(1900), simulation.wait(2000));
+    assert_eq!(simulation.keepalive.pong(&stuck.payload, simulation.start + ms(1900)), None);
 }
 
 /// What follows a ping at 1 s that does not leave in the time that it has, while this happens.
-fn after_a_stuck_ping(meanwhile: impl FnOnce(&mut Simulation)) -> Due {
-    let mut life = Simulation::new(Some(300), None);
-    let Due::Ping(stuck) = life.keepalive.poll(life.start + ms(1000), life.activity()) else { panic!("no ping") };
+fn after_a_stuck_ping(meanwhile: impl FnOnce(&mut Simulation)) -> KeepaliveAction {
+    let mut simulation = Simulation::new(Some(300), None);
+    let KeepaliveAction::Ping(stuck) = simulation.keepalive.poll(simulation.start + ms(1000), simulation.activity())
+    else {
+        panic!("no ping")
+    };
     assert_eq!(stuck.longest, Some(ms(300)));
-    meanwhile(&mut life);
-    life.keepalive.stuck(stuck.number, life.start + ms(1300), life.activity());
-    life.at(1300)
+    meanwhile(&mut simulation);
+    simulation.keepalive.stuck(stuck.number, simulation.start + ms(1300), simulation.activity());
+    simulation.at(1300)
 }
 
 #[test]
 fn a_peer_that_takes_nothing_and_says_nothing_is_dead() {
-    assert_eq!(after_a_stuck_ping(|_| ()), Due::Dead);
+    assert_eq!(after_a_stuck_ping(|_| ()), KeepaliveAction::Dead);
     let alive = Simulation::new(None, None);
-    let next = after_a_stuck_ping(|life| life.received += 1);
-    assert!(matches!(next, Due::Wait(Some(next)) if next > alive.start + ms(1900)), "{next:?}");
+    let next = after_a_stuck_ping(|simulation| simulation.received += 1);
+    assert!(matches!(next, KeepaliveAction::Wait(Some(next)) if next > alive.start + ms(1900)), "{next:?}");
     // It takes something large, or nobody listens to it.
-    let next = after_a_stuck_ping(|life| life.waiting = BUSY);
-    assert!(matches!(next, Due::Wait(Some(next)) if next > alive.start + ms(1900)), "{next:?}");
+    let next = after_a_stuck_ping(|simulation| simulation.waiting = BUSY);
+    assert!(matches!(next, KeepaliveAction::Wait(Some(next)) if next > alive.start + ms(1900)), "{next:?}");
 }
 
 #[test]
 fn a_ping_is_tried_for_no_longer_than_until_the_one_before_it_is_missed() {
-    let mut life = Simulation::new(Some(1500), None);
-    assert_eq!(life.at(1000), ping(1));
-    let Due::Ping(second) = life.keepalive.poll(life.start + ms(2000), life.activity()) else { panic!("no ping") };
+    let mut simulation = Simulation::new(Some(1500), None);
+    assert_eq!(simulation.at(1000), ping(1));
+    let KeepaliveAction::Ping(second) = simulation.keepalive.poll(simulation.start + ms(2000), simulation.activity())
+    else {
+        panic!("no ping")
+    };
     assert_eq!(second.longest, Some(ms(500)));
-    life.keepalive.stuck(second.number, life.start + ms(2500), life.activity());
-    assert_eq!(life.at(2500), Due::Dead);
+    simulation.keepalive.stuck(second.number, simulation.start + ms(2500), simulation.activity());
+    assert_eq!(simulation.at(2500), KeepaliveAction::Dead);
 }
 
 #[test]
 fn pongs_are_matched_by_payload() {
-    let mut life = Simulation::new(None, None);
-    life.at(1000);
-    life.at(2000);
-    life.at(3000);
-    let pong = |life: &mut Simulation, payload: &[u8], millis| life.keepalive.pong(payload, life.start + ms(millis));
-    assert_eq!(pong(&mut life, b"", 3100), None);
-    assert_eq!(pong(&mut life, &2u64.to_be_bytes(), 3100), Some(ms(1100)));
+    let mut simulation = Simulation::new(None, None);
+    simulation.at(1000);
+    simulation.at(2000);
+    simulation.at(3000);
+    let pong = |simulation: &mut Simulation, payload: &[u8], millis| {
+        simulation.keepalive.pong(payload, simulation.start + ms(millis))
+    };
+    assert_eq!(pong(&mut simulation, b"", 3100), None);
+    assert_eq!(pong(&mut simulation, &2u64.to_be_bytes(), 3100), Some(ms(1100)));
     // What was sent before the ping that is answered will not be answered any more.
-    assert_eq!(pong(&mut life, &1u64.to_be_bytes(), 3100), None);
-    assert_eq!(pong(&mut life, &3u64.to_be_bytes(), 3100), Some(ms(100)));
+    assert_eq!(pong(&mut simulation, &1u64.to_be_bytes(), 3100), None);
+    assert_eq!(pong(&mut simulation, &3u64.to_be_bytes(), 3100), Some(ms(100)));
 }
 
 #[test]
 fn a_payload_of_the_users_is_sent_as_it_is_and_its_pong_is_that_of_the_latest_ping() {
-    let mut life = Simulation::new(None, Some("here"));
-    assert_eq!(life.at(1000), Due::Ping(KeepalivePing { number: 1, payload: b"here".to_vec(), longest: None }));
-    life.at(2000);
-    assert_eq!(life.keepalive.pong(b"there", life.start + ms(2050)), None);
-    assert_eq!(life.keepalive.pong(b"here", life.start + ms(2050)), Some(ms(50)));
-    assert_eq!(life.keepalive.pong(b"here", life.start + ms(2060)), None);
+    let mut simulation = Simulation::new(None, Some("here"));
+    assert_eq!(
+        simulation.at(1000),
+        KeepaliveAction::Ping(KeepalivePing { number: 1, payload: b"here".to_vec(), longest: None })
+    );
+    simulation.at(2000);
+    assert_eq!(simulation.keepalive.pong(b"there", simulation.start + ms(2050)), None);
+    assert_eq!(simulation.keepalive.pong(b"here", simulation.start + ms(2050)), Some(ms(50)));
+    assert_eq!(simulation.keepalive.pong(b"here", simulation.start + ms(2060)), None);
 }
 
 #[test]
 fn pings_that_are_never_answered_do_not_pile_up() {
-    let mut life = Simulation::new(None, None);
+    let mut simulation = Simulation::new(None, None);
     for second in 1..10_000 {
-        assert_eq!(life.at(second * 1000), ping(second));
+        assert_eq!(simulation.at(second * 1000), ping(second));
     }
-    assert!(life.keepalive.unanswered.len() <= Keepalive::UNANSWERED);
+    assert!(simulation.keepalive.unanswered.len() <= Keepalive::UNANSWERED);
 }
 
 #[test]
 fn intervals_that_no_clock_counts_to_never_end() {
     let options = PingOptions { interval: Some(Duration::MAX), timeout: Some(Duration::MAX), payload: None };
     let now = Instant::now();
-    assert_eq!(options.start(now).unwrap().poll(now, ActivitySnapshot::default()), Due::Wait(None));
+    assert_eq!(options.start(now).unwrap().poll(now, ActivitySnapshot::default()), KeepaliveAction::Wait(None));
     assert!(PingOptions { interval: Some(Duration::ZERO), ..options }.start(now).is_none());
 }
 
 #[test]
 fn who_finds_out_late_was_not_running_and_waits_once_more() {
-    let mut life = Simulation::new(Some(300), None);
-    assert_eq!(life.at(1000), ping(1));
+    let mut simulation = Simulation::new(Some(300), None);
+    assert_eq!(simulation.at(1000), ping(1));
     // Stopped until then.
-    assert_eq!(life.at(1700), life.wait(2000));
-    life.received += 1;
-    assert_eq!(life.at(1750), life.wait(2000), "the answer was there");
-    assert_eq!(life.at(2000), ping(2));
-    assert_eq!(life.at(2800), life.wait(3000), "in each silence anew");
-    assert_eq!(life.at(3000), ping(3));
-    assert_eq!(life.at(3500), Due::Dead, "but only once in each");
+    assert_eq!(simulation.at(1700), simulation.wait(2000));
+    simulation.received += 1;
+    assert_eq!(simulation.at(1750), simulation.wait(2000), "the answer was there");
+    assert_eq!(simulation.at(2000), ping(2));
+    assert_eq!(simulation.at(2800), simulation.wait(3000), "in each silence anew");
+    assert_eq!(simulation.at(3000), ping(3));
+    assert_eq!(simulation.at(3500), KeepaliveAction::Dead, "but only once in each");
 }

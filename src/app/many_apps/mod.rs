@@ -2,7 +2,6 @@
 
 mod connectors;
 mod openings;
-mod timers;
 mod wakeups;
 
 use std::collections::VecDeque;
@@ -20,11 +19,10 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::connectors::{CloseOnDrop, Connectors};
 use self::openings::{Host, OpeningLimits, Openings, Ticket, host_of};
-use self::timers::Timers;
-use self::wakeups::{WakeFlag, Wakeups};
+use self::wakeups::{Timers, WakeFlag, Wakeups};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
-use crate::app::error::AppError;
-use crate::app::handler::log_error;
+use crate::app::callbacks::log_error;
+use crate::app::facts::AppError;
 use crate::app::{Closed, Handle, WebSocketApp};
 use crate::error::{Error, OptionsError, Result};
 use crate::net::Source;
@@ -65,7 +63,7 @@ pub struct ManyApps<'env> {
     poll: Poll,
     events: Events,
     wakeups: Arc<Wakeups<'env>>,
-    slots: Vec<Option<Slot<'env>>>,
+    slots: Vec<Option<AppEntry<'env>>>,
     /// The numbers that are free again.
     free: Vec<usize>,
     timers: Timers,
@@ -79,14 +77,14 @@ pub struct ManyApps<'env> {
 
 /// One app of a loop.
 #[derive(Debug)]
-struct Slot<'env> {
+struct AppEntry<'env> {
     task: AppTask<'env>,
     wake: WakeFlag,
     /// Whether it waits for its turn.
     is_queued: bool,
     /// What its openings count for; `None` for a URL that is none.
     host: Option<Host>,
-    opening: SlotOpening,
+    opening: EntryOpening,
     /// The sources that are registered with the poll. Invariant: each is open, so that no other socket has the number of its descriptor.
     registered: Vec<Source>,
     /// The connection that the sources belong to, if it is open.
@@ -95,7 +93,7 @@ struct Slot<'env> {
 
 /// What the openings of the loop know of an app.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum SlotOpening {
+enum EntryOpening {
     None,
     /// It was requested.
     Waiting {
@@ -180,7 +178,7 @@ impl<'env> ManyApps<'env> {
             self.slots.push(None);
         }
         let handle = app.handle();
-        match Slot::new(number, app, &self.wakeups) {
+        match AppEntry::new(number, app, &self.wakeups) {
             Ok(slot) => {
                 self.slots[number] = Some(slot);
                 self.schedule(number);
@@ -331,7 +329,7 @@ impl<'env> ManyApps<'env> {
     fn call_off(&mut self, number: usize, connectors: &AppConnectors<'env>) {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
         if slot.task.is_connecting()
-            && let Some(attempt) = connectors.take_back(number, Connecting::is_called_off)
+            && let Some(attempt) = connectors.take_back(number, Connecting::is_cancelled)
         {
             slot.task.connected(attempt.call_off());
             self.schedule(number);
@@ -342,18 +340,18 @@ impl<'env> ManyApps<'env> {
     fn count_opening(&mut self, number: usize) {
         let Self { slots, openings, ticket, .. } = self;
         let Some(Some(slot)) = slots.get_mut(number) else { return };
-        if slot.opening == SlotOpening::UnderWay && !slot.task.is_opening() {
-            slot.opening = SlotOpening::None;
+        if slot.opening == EntryOpening::UnderWay && !slot.task.is_opening() {
+            slot.opening = EntryOpening::None;
             slot.host.iter().for_each(|host| openings.finish(host));
         }
-        if slot.task.wants_to_open() && slot.opening == SlotOpening::None {
+        if slot.task.wants_to_open() && slot.opening == EntryOpening::None {
             let Some(host) = &slot.host else {
                 // Its URL is none, which the attempt tells.
                 slot.task.open();
                 return self.schedule(number);
             };
             *ticket += 1;
-            slot.opening = SlotOpening::Waiting { ticket: *ticket };
+            slot.opening = EntryOpening::Waiting { ticket: *ticket };
             openings.request(host, Ticket { app: number, number: *ticket });
         }
     }
@@ -362,16 +360,16 @@ impl<'env> ManyApps<'env> {
     fn begin_openings(&mut self) {
         while let Some((host, ticket)) = self.openings.begin() {
             let slot = self.slots.get_mut(ticket.app).and_then(Option::as_mut);
-            let waiting = SlotOpening::Waiting { ticket: ticket.number };
+            let waiting = EntryOpening::Waiting { ticket: ticket.number };
             match slot.filter(|slot| slot.opening == waiting) {
                 Some(slot) if slot.task.wants_to_open() => {
-                    slot.opening = SlotOpening::UnderWay;
+                    slot.opening = EntryOpening::UnderWay;
                     slot.task.open();
                     self.schedule(ticket.app);
                 }
                 // The app was closed, or its slot is another one's.
                 Some(slot) => {
-                    slot.opening = SlotOpening::None;
+                    slot.opening = EntryOpening::None;
                     self.openings.finish(&host);
                 }
                 None => self.openings.finish(&host),
@@ -408,7 +406,7 @@ impl<'env> ManyApps<'env> {
 
     fn end(&mut self, number: usize, outcome: Result<Closed>) {
         let Some(mut slot) = self.slots[number].take() else { return };
-        debug_assert_ne!(slot.opening, SlotOpening::UnderWay);
+        debug_assert_ne!(slot.opening, EntryOpening::UnderWay);
         slot.registered.drain(..).for_each(|source| deregister(&self.poll, source));
         self.timers.set(number, None);
         self.free.push(number);
@@ -466,13 +464,13 @@ impl<'env> AppAdder<'env> {
     }
 }
 
-impl<'env> Slot<'env> {
+impl<'env> AppEntry<'env> {
     /// The app that a loop calls by this number.
     fn new(number: usize, app: WebSocketApp<'env>, wakeups: &Wakeups<'env>) -> Result<Self> {
         let wake = WakeFlag::default();
         let host = Target::parse(&app.url).ok().map(|target| host_of(&target));
         let task = app.into_task_with(Permission::ByLoop, wakeups.app_waker(number, wake.clone()))?;
-        let opening = SlotOpening::None;
+        let opening = EntryOpening::None;
         Ok(Self { task, wake, is_queued: false, host, opening, registered: Vec::new(), connection: None })
     }
 }

@@ -32,11 +32,11 @@ impl Link for Wire {
         Ok(())
     }
 
-    fn leave(&self) {
+    fn disconnect(&self) {
         self.0.leaves.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn give_up(&self) {
+    fn fail_silent(&self) {
         self.0.given_up.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -102,7 +102,7 @@ fn close(shared: &Shared<Wire>) {
 fn a_waker_that_panics_keeps_nobody_from_being_stopped() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    for ends in [|shared: &Shared<Wire>| drop(shared.close(CloseCode::ABNORMAL_CLOSURE, "")), Shared::leave] {
+    for ends in [|shared: &Shared<Wire>| drop(shared.close(CloseCode::ABNORMAL_CLOSURE, "")), Shared::disconnect] {
         let (shared, wire) = (shared(), Wire::default());
         let cancellation = shared.begin();
         assert!(shared.opened(wire.clone(), None, None).is_some());
@@ -113,7 +113,7 @@ fn a_waker_that_panics_keeps_nobody_from_being_stopped() {
         let done = wire.0.closes.load(Ordering::SeqCst) + wire.0.leaves.load(Ordering::SeqCst);
         assert_eq!(done, 1, "the connection is closed nevertheless");
     }
-    for calls_off in [Shared::leave, Shared::call_off] {
+    for calls_off in [Shared::disconnect, Shared::cancel] {
         let shared = shared();
         let cancellation = shared.begin();
         let start = Instant::now();
@@ -150,7 +150,7 @@ fn a_close_reaches_the_connection_that_is_open_and_no_other() {
     assert!(shared.link(None).is_none() && shared.is_running());
     assert!(shared.opened(second.clone(), None, None).is_some());
     close(&shared);
-    shared.leave();
+    shared.disconnect();
     assert_eq!(first.0.closes.load(Ordering::SeqCst), 0);
     assert_eq!((second.0.closes.load(Ordering::SeqCst), second.0.leaves.load(Ordering::SeqCst)), (1, 1));
     finish(&shared);
@@ -159,7 +159,7 @@ fn a_close_reaches_the_connection_that_is_open_and_no_other() {
 
 #[test]
 fn a_wait_ends_at_its_time_or_when_nobody_wants_it_any_more() {
-    let ends: [fn(&Shared<Wire>); 3] = [close, Shared::leave, Shared::call_off];
+    let ends: [fn(&Shared<Wire>); 3] = [close, Shared::disconnect, Shared::cancel];
     for end in ends {
         let shared = shared();
         shared.begin();
@@ -219,7 +219,7 @@ fn an_answer_that_lies_in_the_socket_is_waited_for_but_not_for_ever() {
         shared.begin();
         let start = Instant::now();
         assert!(shared.opened(wire.clone(), keepalive(20, 200), None).is_some());
-        while shared.beat() != Beat::Dead && start.elapsed() < ms(1000) {
+        while shared.poll_keepalive() != PingOutcome::Dead && start.elapsed() < ms(1000) {
             if is_read && start.elapsed() >= ms(260) {
                 wire.0.received.store(1 + start.elapsed().as_millis() as u64 / 30, Ordering::SeqCst);
             }

@@ -1,7 +1,6 @@
 //! An app for a loop of the user's own: it is told to go on, never waits, and says what it waits for.
 
-mod connecting;
-mod open;
+mod connection;
 mod opening;
 
 use std::any::Any;
@@ -12,22 +11,21 @@ use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use self::connecting::{Connected, Connecting};
+pub use self::opening::{Connected, Connecting};
 
-use self::open::{
-    AtHand, ClosingConnection, Delivery, MESSAGES, OpenConnection, begin_close, begin_requested_close, deliver,
+use self::connection::{
+    Backlog, ClosingConnection, Delivery, MESSAGES, OpenConnection, begin_close, begin_requested_close, deliver,
 };
 use super::WebSocketApp;
-use super::closed::Closed;
-use super::error::{AppError, duplicate};
+use super::calling::CallbackRunner;
+use super::facts::{AppError, Closed, duplicate};
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
-use super::session::{Past, RetryDecision, Session};
-use super::shared::{Beat, StopRequest};
-use super::stage::Stage;
-use super::sync::Arc;
+use super::session::{RetryDecision, Session, SessionState};
+use super::shared::{PingOutcome, StopRequest};
 use crate::cancellation::Watch;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::{HelperLock, Source};
@@ -71,7 +69,7 @@ pub struct AppTask<'env> {
     app: WebSocketApp<'env>,
     /// Those of the app, and what calls an attempt off.
     options: ConnectOptions,
-    past: Past,
+    past: SessionState,
     /// The failure of a callback that has ended the run.
     fatal: Option<Error>,
     /// What callbacks get that hear of the connection.
@@ -86,7 +84,7 @@ pub struct AppTask<'env> {
     helper: HelperLock,
     wake: Arc<dyn Fn() + Send + Sync>,
     /// Wakes the loop when the run is called off.
-    _called_off: Watch,
+    _cancel_wakes: Watch,
     /// Calls the run off when the user's own cancellation is.
     _cancelled: Option<Watch>,
 }
@@ -112,7 +110,7 @@ enum TaskPhase {
     /// The loop makes an attempt.
     Connecting,
     /// An attempt waits until the loop permits it.
-    Unpermitted,
+    AwaitingPermission,
     /// An attempt goes on in steps.
     Opening(Box<Opening>),
     /// An attempt is over.
@@ -183,11 +181,11 @@ impl<'env> AppTask<'env> {
         let users = app.options.settings().cancellation.clone();
         let cancelled = users.map(|users| {
             let handle = app.handle.clone();
-            users.watch(move || handle.shared().call_off())
+            users.watch(move || handle.shared().cancel())
         });
         Self {
             options: app.options.clone().cancellation(&cancellation),
-            past: Past::none(app.reconnect.clone().unwrap_or_else(default_reconnect)),
+            past: SessionState::none(app.reconnect.clone().unwrap_or_else(default_reconnect)),
             fatal: None,
             bound: app.handle(),
             phase: TaskPhase::Starting,
@@ -196,7 +194,7 @@ impl<'env> AppTask<'env> {
             permission,
             helper: HelperLock::default(),
             wake,
-            _called_off: called_off,
+            _cancel_wakes: called_off,
             _cancelled: cancelled,
             app,
         }
@@ -265,7 +263,7 @@ impl<'env> AppTask<'env> {
                 self.phase = TaskPhase::Connecting;
                 Some(AppStep::Wait(None))
             }
-            TaskPhase::Unpermitted => self.wait_for_permission(),
+            TaskPhase::AwaitingPermission => self.wait_for_permission(),
             TaskPhase::Opening(opening) => self.step_opening(opening),
             TaskPhase::Attempted(Ok(ws)) => self.opened(ws),
             TaskPhase::Attempted(Err(error)) => self.ended(error, None),
@@ -300,7 +298,7 @@ impl<'env> AppTask<'env> {
             TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Closing(ClosingConnection { ws, .. }) => Some(ws),
             TaskPhase::Starting
             | TaskPhase::Connecting
-            | TaskPhase::Unpermitted
+            | TaskPhase::AwaitingPermission
             | TaskPhase::Opening(_)
             | TaskPhase::Attempted(_)
             | TaskPhase::BackingOff(_)
@@ -329,39 +327,39 @@ impl<'env> AppTask<'env> {
         let granularity = if self.fragments { Granularity::Frame } else { Granularity::Message };
         let delivered = self.with_session(|session| deliver(session, &mut open.ws, granularity));
         match delivered {
-            Delivery::Everything(any) => {
+            Delivery::Drained(any) => {
                 if any {
                     open.release_at = None;
                 }
-                self.look_after(open, AtHand::Nothing)
+                self.maintain(open, Backlog::Empty)
             }
-            Delivery::Enough => {
+            Delivery::BudgetSpent => {
                 open.release_at = None;
-                self.look_after(open, AtHand::More)
+                self.maintain(open, Backlog::More)
             }
             Delivery::Stopping => {
                 self.phase = TaskPhase::Closing(begin_requested_close(self.request(), open.ws, None, true));
                 None
             }
-            Delivery::Refused(error) => {
+            Delivery::Rejected(error) => {
                 self.phase = TaskPhase::Closing(begin_close(open.ws, CloseCode::INTERNAL_ERROR, Some(error), true));
                 None
             }
-            Delivery::End(error) => self.ended(error, open.ws.close_info()),
+            Delivery::Ended(error) => self.ended(error, open.ws.close_info()),
         }
     }
 
     /// Sees to the pings, to what waits to be sent, and to the memory; after each turn, so that a peer that floods keeps none of it
     /// from being done. Callbacks were called since the turn began: the clock is read here.
-    fn look_after(&mut self, mut open: OpenConnection, at_hand: AtHand) -> Option<AppStep<'env>> {
-        let beat = match self.app.handle.shared().beat() {
-            Beat::Next(beat) => beat,
-            Beat::Dead => {
+    fn maintain(&mut self, mut open: OpenConnection, backlog: Backlog) -> Option<AppStep<'env>> {
+        let beat = match self.app.handle.shared().poll_keepalive() {
+            PingOutcome::WaitUntil(beat) => beat,
+            PingOutcome::Dead => {
                 self.phase = TaskPhase::Open(open);
                 return None;
             }
         };
-        let has_more_to_send = self.app.handle.shared().go_on_draining().unwrap_or_else(|error| {
+        let has_more_to_send = self.app.handle.shared().continue_draining().unwrap_or_else(|error| {
             self.with_session(|session| session.failed(error));
             false
         });
@@ -372,10 +370,10 @@ impl<'env> AppTask<'env> {
             self.phase = TaskPhase::Open(open);
             return None;
         }
-        let step = match at_hand {
-            AtHand::More => AppStep::Again,
-            AtHand::Nothing if has_more_to_send => AppStep::Again,
-            AtHand::Nothing => {
+        let step = match backlog {
+            Backlog::More => AppStep::Again,
+            Backlog::Empty if has_more_to_send => AppStep::Again,
+            Backlog::Empty => {
                 let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
                 AppStep::Wait(moments.into_iter().flatten().min())
             }
@@ -406,8 +404,8 @@ impl<'env> AppTask<'env> {
     }
 
     fn back_off(&mut self, at: Instant) -> Option<AppStep<'env>> {
-        if self.app.handle.shared().is_called_off() {
-            let closed = self.with_session(|session| session.called_off());
+        if self.app.handle.shared().is_cancelled() {
+            let closed = self.with_session(|session| session.cancelled());
             return Some(self.over(Ok(closed)));
         }
         if Instant::now() >= at || self.app.handle.shared().is_back_off_cut_short() {
@@ -432,27 +430,27 @@ impl<'env> AppTask<'env> {
     fn over(&mut self, outcome: Result<Closed, Arc<Error>>) -> AppStep<'env> {
         self.phase = TaskPhase::Over;
         // It may hold the very error that is to be returned.
-        self.past = Past::none(super::Reconnect::never());
+        self.past = SessionState::none(super::Reconnect::never());
         let outcome = outcome.map_err(|error| Arc::into_inner(error).unwrap_or_else(not_connected));
         let WebSocketApp { closures, policies, handle, .. } = &mut self.app;
-        let outcome = Stage::new(closures, handle, *policies).end(outcome, self.fatal.take());
+        let outcome = CallbackRunner::new(closures, handle, *policies).end(outcome, self.fatal.take());
         handle.shared().finish(duplicate(&outcome));
         AppStep::Over(outcome)
     }
 
     /// Takes the session up for a moment.
-    fn with_session<T>(&mut self, act: impl FnOnce(&mut Session<'_, Stage<'_, 'env>>) -> T) -> T {
+    fn with_session<T>(&mut self, act: impl FnOnce(&mut Session<'_, CallbackRunner<'_, 'env>>) -> T) -> T {
         let Self { app, past, fatal, bound, .. } = self;
         let WebSocketApp { closures, policies, pings, handle, .. } = app;
-        let taken = std::mem::replace(past, Past::none(super::Reconnect::never()));
-        let stage = Stage::new(closures, handle, *policies).resume(bound.still_bound());
-        let mut session = Session::resume(handle, pings, taken, stage);
+        let taken = std::mem::replace(past, SessionState::none(super::Reconnect::never()));
+        let runner = CallbackRunner::new(closures, handle, *policies).resume(bound.still_bound());
+        let mut session = Session::resume(handle, pings, taken, runner);
         // A user's Transport may panic, which ends the connection and not the run.
         let result = catch_unwind(AssertUnwindSafe(|| act(&mut session)));
-        let (left, stage) = session.leave();
+        let (left, runner) = session.suspend();
         *past = left;
         let failure;
-        (failure, *bound) = stage.leave();
+        (failure, *bound) = runner.into_parts();
         *fatal = fatal.take().or(failure);
         result.unwrap_or_else(|payload| resume_unwind(payload))
     }

@@ -1,20 +1,91 @@
-//! How a task connects: by steps of an opening, or by an attempt that the loop makes on another thread.
+//! How a task connects: by steps of an opening, or by an attempt with `connect_with` that the loop makes on another thread.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::connecting::Connecting;
 use super::{AppStep, AppTask, Permission, TaskPhase};
-use crate::app::error::AppError;
-use crate::app::sync::Arc;
+use crate::app::Connector;
+use crate::app::facts::{AppError, Attempt};
+#[cfg(all(unix, feature = "mio"))]
+use crate::cancellation::Cancellation;
 use crate::error::{Error, Result};
-use crate::websocket::{Opening, cancelled};
+use crate::options::ConnectOptions;
+use crate::websocket::{Opening, WebSocket, cancelled};
+
+/// An attempt to connect by [`connect_with`](crate::WebSocketApp::connect_with), to be made on a thread that may wait.
+pub struct Connecting<'env> {
+    pub(super) url: String,
+    pub(super) options: ConnectOptions,
+    pub(super) connector: Connector<'env>,
+    pub(super) number: u32,
+    pub(super) last_error: Option<Arc<Error>>,
+}
+
+/// What came of an attempt to connect.
+#[derive(Debug)]
+pub struct Connected<'env> {
+    pub(super) connector: ReturnedConnector<'env>,
+    pub(super) outcome: Result<WebSocket>,
+}
+
+/// A connector on its source back.
+pub(super) struct ReturnedConnector<'env>(pub(super) Connector<'env>);
+
+impl<'env> Connecting<'env> {
+    /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); called off when the app is
+    /// closed.
+    pub fn run(mut self) -> Connected<'env> {
+        let Self { url, options, connector, number, last_error } = &mut self;
+        let attempt = Attempt { url, number: *number, last_error: last_error.as_deref() };
+        let outcome = catch_unwind(AssertUnwindSafe(|| connector(&attempt, options.clone())))
+            .unwrap_or_else(|payload| Err(Error::other(AppError::panicked("connect_with", &*payload))));
+        self.ended(outcome)
+    }
+
+    /// Does not connect: there is nobody to do it.
+    pub fn fail(self, error: Error) -> Connected<'env> {
+        self.ended(Err(error))
+    }
+
+    /// Whether the app has been closed since.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(in crate::app) fn is_cancelled(&self) -> bool {
+        self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled)
+    }
+
+    /// Does not connect: nobody wants it any more.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(in crate::app) fn call_off(self) -> Connected<'env> {
+        self.ended(Err(cancelled()))
+    }
+
+    fn ended(self, outcome: Result<WebSocket>) -> Connected<'env> {
+        Connected { connector: ReturnedConnector(self.connector), outcome }
+    }
+}
+
+impl fmt::Debug for Connecting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connecting")
+            .field("number", &self.number)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ReturnedConnector<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fn(..)")
+    }
+}
 
 impl<'env> AppTask<'env> {
     /// Whether an attempt waits for [`open`](Self::open).
     #[cfg(all(unix, feature = "mio"))]
     pub(in crate::app) fn wants_to_open(&self) -> bool {
-        matches!(self.phase, TaskPhase::Unpermitted)
+        matches!(self.phase, TaskPhase::AwaitingPermission)
     }
 
     /// Whether an attempt goes on in steps.
@@ -54,7 +125,7 @@ impl<'env> AppTask<'env> {
         match self.permission {
             Permission::Granted => self.start_opening(),
             #[cfg(all(unix, feature = "mio"))]
-            Permission::ByLoop => self.phase = TaskPhase::Unpermitted,
+            Permission::ByLoop => self.phase = TaskPhase::AwaitingPermission,
         }
         None
     }
@@ -68,11 +139,11 @@ impl<'env> AppTask<'env> {
     }
 
     pub(super) fn wait_for_permission(&mut self) -> Option<AppStep<'env>> {
-        if self.app.handle.shared().is_called_off() {
+        if self.app.handle.shared().is_cancelled() {
             self.phase = TaskPhase::Attempted(Err(cancelled()));
             return None;
         }
-        self.phase = TaskPhase::Unpermitted;
+        self.phase = TaskPhase::AwaitingPermission;
         Some(AppStep::Wait(None))
     }
 

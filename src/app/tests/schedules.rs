@@ -22,7 +22,7 @@ use crate::sync::thread;
 use crate::websocket::CloseCode;
 
 /// Plays a scenario in 10,000 schedules: in one half of them chance says who goes on each time, in the other half chance gives out
-/// priorities and changes three of them on the way, which finds what takes few but unlikely switches.
+/// priorities and changes three of them on the source, which finds what takes few but unlikely switches.
 #[cfg(shuttle)]
 fn explore(scenario: fn()) {
     use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -196,7 +196,7 @@ fn a_close_races_a_back_off() {
             app.close().unwrap();
         });
         let ended = round.race(app, [close, act(|app| app.mark_healthy())]);
-        // It was called off, or the attempt that was under way had failed.
+        // It was called off, or the attempt that was under source had failed.
         assert!(matches!(&ended, Ok(closed) if closed.reconnect.is_none()), "{ended:?}");
     });
 }

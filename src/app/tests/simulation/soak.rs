@@ -6,10 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::dice::Dice;
-use crate::app::keepalive::{Due, Keepalive, PingOptions};
-use crate::app::life::{End, Life, LifePhase, Next, Opened};
+use crate::app::facts::Latencies;
+use crate::app::keepalive::{Keepalive, KeepaliveAction, PingOptions};
+use crate::app::lifecycle::{ConnectionEnd, Lifecycle, LifecyclePhase, NextStep, OpenEvent};
 use crate::app::reconnect::Reconnect;
-use crate::app::statistics::Latencies;
 use crate::app::tests::run_in_full;
 use crate::error::{CloseCause, CloseInfo, Error, Phase};
 use crate::websocket::{ActivitySnapshot, CloseCode};
@@ -27,18 +27,18 @@ const SLACK: Duration = Duration::from_millis(100);
 struct Soak {
     dice: Dice,
     now: Instant,
-    life: Life,
+    lifecycle: Lifecycle,
     latencies: Latencies,
     /// The latest latencies, as the model knows them.
     expected: VecDeque<Duration>,
     /// Attempts in a row, as the model counts them.
     attempts: u32,
-    tally: Tally,
+    tally: TrafficCounter,
 }
 
 /// What has happened.
 #[derive(Debug, Default)]
-struct Tally {
+struct TrafficCounter {
     connects: u64,
     refused: u64,
     dropped: u64,
@@ -49,13 +49,13 @@ struct Tally {
     slow_callbacks: u64,
 }
 
-/// The server and the way to it.
+/// The server and the source to it.
 struct Line {
     /// After this the server says nothing any more.
     silent_from: Instant,
     /// Then the connection is dropped.
     dropped_at: Instant,
-    /// Pongs on their way, in their order, and what they answer.
+    /// Pongs on their source, in their order, and what they answer.
     pongs: VecDeque<(Instant, u64)>,
     /// When the server says something by itself.
     speaks_at: Instant,
@@ -75,11 +75,11 @@ struct Line {
 impl Line {
     fn new(dice: &mut Dice, now: Instant) -> Self {
         let pings = if dice.permille(400) { dice.below(4) } else { dice.below(370) };
-        let life = INTERVAL * pings as u32 + dice.up_to(INTERVAL);
+        let lifecycle = INTERVAL * pings as u32 + dice.up_to(INTERVAL);
         let falls_silent = dice.permille(300);
         Self {
-            silent_from: if falls_silent { now + life } else { now + 1000 * life },
-            dropped_at: now + if falls_silent { life + 10 * INTERVAL } else { life },
+            silent_from: if falls_silent { now + lifecycle } else { now + 1000 * lifecycle },
+            dropped_at: now + if falls_silent { lifecycle + 10 * INTERVAL } else { lifecycle },
             pongs: VecDeque::new(),
             speaks_at: now + dice.up_to(20 * INTERVAL),
             unread: 0,
@@ -129,18 +129,18 @@ impl Soak {
         Self {
             dice: Dice::new(seed),
             now: Instant::now(),
-            life: Life::new(Reconnect::backoff()),
+            lifecycle: Lifecycle::new(Reconnect::backoff()),
             latencies: Latencies::default(),
             expected: VecDeque::new(),
             attempts: 0,
-            tally: Tally::default(),
+            tally: TrafficCounter::default(),
         }
     }
 
     /// One attempt, the connection that comes of it, and the wait for the next.
     fn turn(&mut self) {
         self.attempts += 1;
-        assert_eq!(self.life.connect(), self.attempts);
+        assert_eq!(self.lifecycle.connect(), self.attempts);
         self.now += self.dice.up_to(Duration::from_secs(2));
         if self.dice.permille(200) {
             self.tally.refused += 1;
@@ -148,8 +148,8 @@ impl Soak {
             self.end(&Error::Timeout(Phase::Connect), retry_after, false);
             return;
         }
-        let opened = self.life.opened(self.now);
-        assert_eq!(opened == Opened::First, self.tally.connects == 0);
+        let opened = self.lifecycle.opened(self.now);
+        assert_eq!(opened == OpenEvent::First, self.tally.connects == 0);
         self.tally.connects += 1;
         let since = self.now;
         let cause = self.connection();
@@ -161,30 +161,32 @@ impl Soak {
     }
 
     fn end(&mut self, error: &Error, retry_after: Option<Duration>, is_healthy: bool) {
-        let end = End { error, retry_after, is_healthy, is_replaced: false, entropy: self.dice.roll() };
-        let Next::Retry { delay, at } = self.life.ended(self.now, end) else { panic!("there is no end to it") };
+        let end = ConnectionEnd { error, retry_after, is_healthy, is_replaced: false, entropy: self.dice.roll() };
+        let NextStep::Retry { delay, at } = self.lifecycle.ended(self.now, end) else {
+            panic!("there is no end to it")
+        };
         let cap = Duration::from_secs(60);
         let ceiling = cap.min(Duration::from_secs(1 << self.attempts.saturating_sub(1).min(10)));
         let asked = retry_after.map_or(Duration::ZERO, |asked| asked.min(cap));
         let range = asked + Duration::from_millis(250)..=asked + ceiling;
         assert!(range.contains(&delay), "{delay:?} after {} attempts and {retry_after:?}", self.attempts);
-        assert_eq!((at, self.life.phase()), (self.now + delay, LifePhase::Backoff { until: at }));
+        assert_eq!((at, self.lifecycle.phase()), (self.now + delay, LifecyclePhase::Backoff { until: at }));
         self.now = at;
     }
 
-    /// The life of one connection, as the threads of an app would lead it; says how it ended.
+    /// The lifecycle of one connection, as the threads of an app would lead it; says how it ended.
     fn connection(&mut self) -> CloseCause {
         let options = PingOptions { interval: Some(INTERVAL), timeout: Some(TIMEOUT), payload: None };
         let mut keepalive = options.start(self.now).unwrap();
         let mut line = Line::new(&mut self.dice, self.now);
         loop {
             match keepalive.poll(self.now, line.activity()) {
-                Due::Dead => {
+                KeepaliveAction::Dead => {
                     self.check_dead(&line);
                     return CloseCause::PingTimeout;
                 }
-                Due::Ping(ping) => self.ping(&mut keepalive, &mut line, ping.number),
-                Due::Wait(until) => {
+                KeepaliveAction::Ping(ping) => self.ping(&mut keepalive, &mut line, ping.number),
+                KeepaliveAction::Wait(until) => {
                     let until = until.expect("the next ping is due some time");
                     assert!(until > self.now, "it would be asked again and again");
                     self.now = until.min(line.next());
@@ -301,8 +303,8 @@ fn a_hundred_thousand_connections_and_ten_million_pings_are_as_they_should_be() 
     const LANES: u64 = 4;
     let share = if run_in_full() { 1 } else { 10 };
     let (least_connects, least_pings) = (CONNECTIONS / share, PINGS / share);
-    let lanes: Vec<Tally> = thread::scope(|scope| {
-        let lane = |seed| {
+    let lanes: Vec<TrafficCounter> = thread::scope(|scope| {
+        let state = |seed| {
             scope.spawn(move || {
                 let mut soak = Soak::new(seed);
                 let start = soak.now;
@@ -314,15 +316,20 @@ fn a_hundred_thousand_connections_and_ten_million_pings_are_as_they_should_be() 
                 soak.tally
             })
         };
-        let lanes: Vec<_> = (1..=LANES).map(lane).collect();
-        lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
+        let lanes: Vec<_> = (1..=LANES).map(state).collect();
+        lanes.into_iter().map(|state| state.join().unwrap()).collect()
     });
-    let total = |of: fn(&Tally) -> u64| lanes.iter().map(of).sum::<u64>();
-    assert!(total(|lane| lane.connects) >= least_connects && total(|lane| lane.pings) >= least_pings);
-    assert_eq!(total(|lane| lane.connects), total(|lane| lane.dropped + lane.dead));
+    let total = |of: fn(&TrafficCounter) -> u64| lanes.iter().map(of).sum::<u64>();
+    assert!(total(|state| state.connects) >= least_connects && total(|state| state.pings) >= least_pings);
+    assert_eq!(total(|state| state.connects), total(|state| state.dropped + state.dead));
     // Everything that can happen has happened often.
-    let often: [fn(&Tally) -> u64; 5] =
-        [|lane| lane.refused, |lane| lane.dropped, |lane| lane.dead, |lane| lane.unsent, |lane| lane.slow_callbacks];
+    let often: [fn(&TrafficCounter) -> u64; 5] = [
+        |state| state.refused,
+        |state| state.dropped,
+        |state| state.dead,
+        |state| state.unsent,
+        |state| state.slow_callbacks,
+    ];
     assert!(often.into_iter().all(|of| total(of) > 5_000 / share), "{lanes:?}");
-    assert!(total(|lane| lane.pongs) > least_pings * 9 / 10, "{lanes:?}");
+    assert!(total(|state| state.pongs) > least_pings * 9 / 10, "{lanes:?}");
 }

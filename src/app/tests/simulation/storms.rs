@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::dice::Dice;
-use crate::app::life::{End, Life, Next};
+use crate::app::lifecycle::{ConnectionEnd, Lifecycle, NextStep};
 use crate::app::reconnect::Reconnect;
 use crate::error::{CloseCause, CloseInfo, Error};
 use crate::websocket::CloseCode;
@@ -17,9 +17,10 @@ fn lost() -> Error {
 }
 
 /// When a client comes again that has just lost the server.
-fn next(life: &mut Life, now: Instant, retry_after: Option<Duration>, dice: &mut Dice) -> Instant {
-    let end = End { error: &lost(), retry_after, is_healthy: false, is_replaced: false, entropy: dice.roll() };
-    let Next::Retry { at, .. } = life.ended(now, end) else { panic!("there is no end to it") };
+fn next(lifecycle: &mut Lifecycle, now: Instant, retry_after: Option<Duration>, dice: &mut Dice) -> Instant {
+    let end =
+        ConnectionEnd { error: &lost(), retry_after, is_healthy: false, is_replaced: false, entropy: dice.roll() };
+    let NextStep::Retry { at, .. } = lifecycle.ended(now, end) else { panic!("there is no end to it") };
     at
 }
 
@@ -29,13 +30,13 @@ fn arrivals(seed: u64, outage: Duration, retry_after: Option<Duration>) -> Vec<D
     let mut dice = Dice::new(seed);
     let mut arrivals = Vec::new();
     for _ in 0..CLIENTS {
-        let mut life = Life::new(Reconnect::backoff());
-        life.connect();
-        life.opened(start - 60 * SECOND);
-        let mut now = next(&mut life, start, retry_after, &mut dice);
+        let mut lifecycle = Lifecycle::new(Reconnect::backoff());
+        lifecycle.connect();
+        lifecycle.opened(start - 60 * SECOND);
+        let mut now = next(&mut lifecycle, start, retry_after, &mut dice);
         while now < start + outage {
-            life.connect();
-            now = next(&mut life, now, retry_after, &mut dice);
+            lifecycle.connect();
+            now = next(&mut lifecycle, now, retry_after, &mut dice);
         }
         arrivals.push(now - start);
     }
@@ -88,9 +89,9 @@ fn the_measure_sees_those_who_come_together() {
     let start = Instant::now();
     let mut dice = Dice::new(1);
     let together = (0..CLIENTS).map(|_| {
-        let mut life = Life::new(Reconnect::fixed(5 * SECOND));
-        life.connect();
-        next(&mut life, start, None, &mut dice) - start
+        let mut lifecycle = Lifecycle::new(Reconnect::fixed(5 * SECOND));
+        lifecycle.connect();
+        next(&mut lifecycle, start, None, &mut dice) - start
     });
     assert_eq!(crowds(&together.collect::<Vec<_>>()), [CLIENTS]);
     assert!(max_over_mean(&[CLIENTS, 0, 0, 0]) >= 3.0);
@@ -100,14 +101,14 @@ fn the_measure_sees_those_who_come_together() {
 fn a_server_that_accepts_and_drops_at_once_is_asked_as_often_as_the_back_off_says() {
     for seed in 0..100 {
         let start = Instant::now();
-        let (mut dice, mut life) = (Dice::new(seed), Life::new(Reconnect::backoff()));
+        let (mut dice, mut lifecycle) = (Dice::new(seed), Lifecycle::new(Reconnect::backoff()));
         let mut minutes = [0; 60];
         let mut now = start;
         while let Some(minute) = minutes.get_mut((now - start).as_secs() as usize / 60) {
             *minute += 1;
-            life.connect();
-            life.opened(now);
-            now = next(&mut life, now, None, &mut dice);
+            lifecycle.connect();
+            lifecycle.opened(now);
+            now = next(&mut lifecycle, now, None, &mut dice);
         }
         // Half of 60 s on average, after a first minute with shorter ones.
         let hour: u32 = minutes.iter().sum();

@@ -2,54 +2,55 @@
 
 use std::time::Instant;
 
-use super::{Beat, Link, Run, Shared};
-use crate::app::keepalive::{Due, KeepalivePing};
-use crate::app::sync;
+use super::{Link, PingOutcome, RunPhase, Shared};
+use crate::app::keepalive::{KeepaliveAction, KeepalivePing};
 use crate::error::Error;
+use crate::sync;
 
 impl<L: Link> Shared<L> {
     /// Sends the pings of each connection, until the run is over: for a thread of its own.
     pub(in crate::app) fn keep_alive(&self) {
         let mut state = self.state();
-        while state.run == Run::During {
+        while state.run == RunPhase::During {
             let now = sync::now();
             let Some(open) = &mut state.connection else {
                 state = self.wait(state, None);
                 continue;
             };
             let activity = open.link.activity();
-            let due = open.keepalive.as_mut().map_or(Due::Wait(None), |keepalive| keepalive.poll(now, activity));
+            let due =
+                open.keepalive.as_mut().map_or(KeepaliveAction::Wait(None), |keepalive| keepalive.poll(now, activity));
             // Whoever waits holds no connection: when it is lost, it is gone.
-            if let Due::Wait(until) = due {
+            if let KeepaliveAction::Wait(until) = due {
                 state = self.wait(state, until.map(|until| until.saturating_duration_since(now)));
                 continue;
             }
             let (link, number) = (open.link.clone(), open.number);
             drop(state);
             match due {
-                Due::Wait(_) => {}
-                Due::Dead => drop(self.give_up_unless_heard(&link, number)),
-                Due::Ping(ping) => self.send_ping(&link, number, &ping, now),
+                KeepaliveAction::Wait(_) => {}
+                KeepaliveAction::Dead => drop(self.fail_silent_peer(&link, number)),
+                KeepaliveAction::Ping(ping) => self.send_ping(&link, number, &ping, now),
             }
             state = self.state();
         }
     }
 
     /// What the keepalive of the open connection has to do now, for a loop whose links do not wait.
-    pub(in crate::app) fn beat(&self) -> Beat {
+    pub(in crate::app) fn poll_keepalive(&self) -> PingOutcome {
         loop {
             let now = sync::now();
             let mut state = self.state();
-            let Some(open) = &mut state.connection else { return Beat::Next(None) };
-            let Some(keepalive) = &mut open.keepalive else { return Beat::Next(None) };
+            let Some(open) = &mut state.connection else { return PingOutcome::WaitUntil(None) };
+            let Some(keepalive) = &mut open.keepalive else { return PingOutcome::WaitUntil(None) };
             let (link, number) = (open.link.clone(), open.number);
             let due = keepalive.poll(now, link.activity());
             drop(state);
             match due {
-                Due::Wait(until) => return Beat::Next(until),
-                Due::Dead if self.give_up_unless_heard(&link, number) => return Beat::Dead,
-                Due::Dead => {}
-                Due::Ping(ping) => self.send_ping(&link, number, &ping, now),
+                KeepaliveAction::Wait(until) => return PingOutcome::WaitUntil(until),
+                KeepaliveAction::Dead if self.fail_silent_peer(&link, number) => return PingOutcome::Dead,
+                KeepaliveAction::Dead => {}
+                KeepaliveAction::Ping(ping) => self.send_ping(&link, number, &ping, now),
             }
         }
     }
@@ -69,7 +70,7 @@ impl<L: Link> Shared<L> {
 
     /// Ends the connection of a peer that seems to be dead, unless its answer lies in the socket: the process may have been stopped, and
     /// the reader not have come to it yet. Whether it has ended.
-    fn give_up_unless_heard(&self, link: &L, number: u64) -> bool {
+    fn fail_silent_peer(&self, link: &L, number: u64) -> bool {
         let has_arrived = link.has_arrived();
         let mut state = self.state();
         let Some(open) = state.open(number) else { return false };
@@ -78,7 +79,7 @@ impl<L: Link> Shared<L> {
         }
         open.keepalive = None;
         drop(state);
-        link.give_up();
+        link.fail_silent();
         true
     }
 }

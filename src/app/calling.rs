@@ -2,26 +2,24 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use super::closed::Closed;
-use super::closures::Closures;
-use super::error::AppError;
+use super::callbacks::{Closures, Handler, log_error};
+use super::facts::{AppError, Closed};
 use super::handle::Handle;
-use super::handler::{Handler, log_error};
-use super::life::Opened;
-use super::sync::Arc;
+use super::lifecycle::OpenEvent;
 use crate::error::{Error, Result};
 use crate::message::MessageRef;
 use crate::websocket::{CloseCode, Received};
 
 /// What happens to an app, in the order in which its callbacks are to hear of it.
-pub(super) trait Audience {
+pub(super) trait EventSink {
     /// Does what calls [`message`](Self::message) many times, and takes care of a panic: then there is no result.
-    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T>;
-    /// A message has come. Only inside of [`guarded`](Self::guarded).
+    fn catch_panics<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T>;
+    /// A message has come. Only inside of [`catch_panics`](Self::catch_panics).
     fn message(&mut self, message: MessageRef<'_>) -> Result<()>;
     /// A connection is open, and this is its number.
-    fn opened(&mut self, opened: Opened, number: u64);
+    fn opened(&mut self, opened: OpenEvent, number: u64);
     fn received(&mut self, received: Received<'_>) -> Result<()>;
     fn failed(&mut self, error: Arc<Error>);
     fn closed(&mut self, closed: Closed);
@@ -47,7 +45,7 @@ pub(super) struct CallbackPolicies {
 
 /// Calls the callbacks, on this thread.
 #[derive(Debug)]
-pub(super) struct Stage<'a, 'env> {
+pub(super) struct CallbackRunner<'a, 'env> {
     closures: &'a mut Closures<'env>,
     handle: &'a Handle,
     /// What callbacks get that hear of a connection: bound to it, so that one that is late does nothing to the next.
@@ -57,7 +55,7 @@ pub(super) struct Stage<'a, 'env> {
     fatal: Option<Error>,
 }
 
-impl<'a, 'env> Stage<'a, 'env> {
+impl<'a, 'env> CallbackRunner<'a, 'env> {
     pub(super) fn new(closures: &'a mut Closures<'env>, handle: &'a Handle, policies: CallbackPolicies) -> Self {
         Self { closures, handle, bound: handle.clone(), policies, fatal: None }
     }
@@ -68,7 +66,7 @@ impl<'a, 'env> Stage<'a, 'env> {
     }
 
     /// The failure of a callback that has ended the run, and the handle of the connection.
-    pub(super) fn leave(self) -> (Option<Error>, Handle) {
+    pub(super) fn into_parts(self) -> (Option<Error>, Handle) {
         (self.fatal, self.bound)
     }
 
@@ -134,10 +132,10 @@ impl<'a, 'env> Stage<'a, 'env> {
     }
 }
 
-impl Audience for Stage<'_, '_> {
+impl EventSink for CallbackRunner<'_, '_> {
     /// One net for many messages: to spread one for each takes as long as to hand it out.
     #[inline]
-    fn guarded<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    fn catch_panics<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
         match catch_unwind(AssertUnwindSafe(|| act(self))) {
             Ok(done) => Some(done),
             Err(payload) => {
@@ -159,13 +157,13 @@ impl Audience for Stage<'_, '_> {
         Ok(())
     }
 
-    fn opened(&mut self, opened: Opened, number: u64) {
+    fn opened(&mut self, opened: OpenEvent, number: u64) {
         self.bound = self.handle.bound_to(number);
         let shared = self.handle.shared();
         shared.begin_on_open(number);
         match opened {
-            Opened::First => self.call_bound("on_open", |callbacks, app| callbacks.on_open(app)),
-            Opened::Again => self.call_bound("on_reconnect", |callbacks, app| callbacks.on_reconnect(app)),
+            OpenEvent::First => self.call_bound("on_open", |callbacks, app| callbacks.on_open(app)),
+            OpenEvent::Reconnected => self.call_bound("on_reconnect", |callbacks, app| callbacks.on_reconnect(app)),
         }
         match shared.end_on_open(number) {
             // There will be room, or the end of the connection is told.
@@ -178,7 +176,7 @@ impl Audience for Stage<'_, '_> {
     fn received(&mut self, received: Received<'_>) -> Result<()> {
         match received {
             Received::Message(message) => {
-                self.guarded(|stage| stage.message(message));
+                self.catch_panics(|runner| runner.message(message));
             }
             Received::Fragment { opcode, payload, fin } => {
                 self.call_bound("on_data", |callbacks, app| callbacks.on_data(app, payload, opcode, fin));
@@ -238,9 +236,9 @@ mod tests {
         LOGGED.take();
         let handle = app.handle();
         let mut closures = app.closures;
-        let mut stage = Stage::new(&mut closures, &handle, CallbackPolicies::default());
-        stage.failed(Arc::new(Error::Io { phase: Phase::Connect, error: std::io::Error::other("cable unplugged") }));
-        stage.received(Received::Message(MessageRef::Text("m"))).unwrap();
+        let mut runner = CallbackRunner::new(&mut closures, &handle, CallbackPolicies::default());
+        runner.failed(Arc::new(Error::Io { phase: Phase::Connect, error: std::io::Error::other("cable unplugged") }));
+        runner.received(Received::Message(MessageRef::Text("m"))).unwrap();
         LOGGED.take()
     }
 

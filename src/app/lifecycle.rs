@@ -1,4 +1,4 @@
-//! The life of an app as a state machine: what follows what, and when. It neither waits nor looks at a clock; time and chance are
+//! The lifecycle of an app as a state machine: what follows what, and when. It neither waits nor looks at a clock; time and chance are
 //! handed in. Whoever drives it, a thread of its own or one for thousands of apps, does what it says.
 
 use std::time::{Duration, Instant};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::reconnect::Reconnect;
 use crate::error::{Error, Retry};
 
-/// The life of an app during one run.
+/// The lifecycle of an app during one run.
 ///
 /// ```text
 ///             opened                    ended
@@ -14,9 +14,9 @@ use crate::error::{Error, Retry};
 ///      └──────────────────────── ended ──────────────▶ Stopped
 /// ```
 #[derive(Debug)]
-pub(super) struct Life {
+pub(super) struct Lifecycle {
     reconnect: Reconnect,
-    phase: LifePhase,
+    phase: LifecyclePhase,
     /// Attempts since a connection last was stable, the present one included.
     attempts: u32,
     /// When the first of them failed.
@@ -27,7 +27,7 @@ pub(super) struct Life {
 
 /// What is going on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum LifePhase {
+pub(super) enum LifecyclePhase {
     Connecting,
     Open { since: Instant },
     Backoff { until: Instant },
@@ -36,23 +36,23 @@ pub(super) enum LifePhase {
 
 /// Which callback an open connection fires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Opened {
+pub(super) enum OpenEvent {
     /// `on_open`: no connection of this run was open before.
     First,
     /// `on_reconnect`.
-    Again,
+    Reconnected,
 }
 
 /// What follows the end of a connection or of an attempt.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Next {
+pub(super) enum NextStep {
     Retry { delay: Duration, at: Instant },
     Stop,
 }
 
 /// How a connection or an attempt ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct End<'a> {
+pub(super) struct ConnectionEnd<'a> {
     pub(super) error: &'a Error,
     /// What a server that refused has asked for.
     pub(super) retry_after: Option<Duration>,
@@ -64,12 +64,12 @@ pub(super) struct End<'a> {
     pub(super) entropy: u64,
 }
 
-impl Life {
+impl Lifecycle {
     pub(super) const fn new(reconnect: Reconnect) -> Self {
-        Self { reconnect, phase: LifePhase::Stopped, attempts: 0, failing_since: None, has_opened: false }
+        Self { reconnect, phase: LifecyclePhase::Stopped, attempts: 0, failing_since: None, has_opened: false }
     }
 
-    pub(super) const fn phase(&self) -> LifePhase {
+    pub(super) const fn phase(&self) -> LifecyclePhase {
         self.phase
     }
 
@@ -80,24 +80,24 @@ impl Life {
 
     /// Begins an attempt; returns its number, counted since a connection last was stable.
     pub(super) const fn connect(&mut self) -> u32 {
-        self.phase = LifePhase::Connecting;
+        self.phase = LifecyclePhase::Connecting;
         self.attempts = self.attempts.saturating_add(1);
         self.attempts
     }
 
     /// The attempt has succeeded.
-    pub(super) const fn opened(&mut self, now: Instant) -> Opened {
-        self.phase = LifePhase::Open { since: now };
-        let opened = if self.has_opened { Opened::Again } else { Opened::First };
+    pub(super) const fn opened(&mut self, now: Instant) -> OpenEvent {
+        self.phase = LifecyclePhase::Open { since: now };
+        let opened = if self.has_opened { OpenEvent::Reconnected } else { OpenEvent::First };
         self.has_opened = true;
         opened
     }
 
     /// The attempt has failed, or the connection is over.
-    pub(super) fn ended(&mut self, now: Instant, end: End<'_>) -> Next {
+    pub(super) fn ended(&mut self, now: Instant, end: ConnectionEnd<'_>) -> NextStep {
         let uptime = match self.phase {
-            LifePhase::Open { since } => Some(now.saturating_duration_since(since)),
-            LifePhase::Connecting | LifePhase::Backoff { .. } | LifePhase::Stopped => None,
+            LifecyclePhase::Open { since } => Some(now.saturating_duration_since(since)),
+            LifecyclePhase::Connecting | LifecyclePhase::Backoff { .. } | LifecyclePhase::Stopped => None,
         };
         if end.is_healthy || uptime.is_some_and(|uptime| self.reconnect.is_stable(uptime)) {
             self.attempts = 0;
@@ -106,28 +106,28 @@ impl Life {
         let failing_for = now.saturating_duration_since(*self.failing_since.get_or_insert(now));
         let next = self.next(now, end, failing_for);
         self.phase = match next {
-            Next::Retry { at, .. } => LifePhase::Backoff { until: at },
-            Next::Stop => LifePhase::Stopped,
+            NextStep::Retry { at, .. } => LifecyclePhase::Backoff { until: at },
+            NextStep::Stop => LifecyclePhase::Stopped,
         };
         next
     }
 
     /// The application has ended the run.
     pub(super) const fn stop(&mut self) {
-        self.phase = LifePhase::Stopped;
+        self.phase = LifecyclePhase::Stopped;
     }
 
-    fn next(&self, now: Instant, end: End<'_>, failing_for: Duration) -> Next {
+    fn next(&self, now: Instant, end: ConnectionEnd<'_>, failing_for: Duration) -> NextStep {
         let retry = if end.is_replaced { Retry::Soon } else { self.reconnect.retry(end.error) };
         let Some(delay) = self.reconnect.delay(retry, self.attempts, end.retry_after, end.entropy) else {
-            return Next::Stop;
+            return NextStep::Stop;
         };
         if self.reconnect.is_exhausted(self.attempts, failing_for.saturating_add(delay)) {
-            return Next::Stop;
+            return NextStep::Stop;
         }
         match now.checked_add(delay) {
-            Some(at) => Next::Retry { delay, at },
-            None => Next::Stop,
+            Some(at) => NextStep::Retry { delay, at },
+            None => NextStep::Stop,
         }
     }
 }
@@ -151,63 +151,66 @@ mod tests {
     }
 
     /// What follows an end, with the longest delay that chance can give.
-    fn end(life: &mut Life, now: Instant, error: &Error) -> Next {
-        life.ended(now, End { error, retry_after: None, is_healthy: false, is_replaced: false, entropy: u64::MAX })
+    fn end(lifecycle: &mut Lifecycle, now: Instant, error: &Error) -> NextStep {
+        lifecycle.ended(
+            now,
+            ConnectionEnd { error, retry_after: None, is_healthy: false, is_replaced: false, entropy: u64::MAX },
+        )
     }
 
     /// The seconds that an end is followed by.
     #[track_caller]
-    fn seconds(next: Next) -> u64 {
-        let Next::Retry { delay, .. } = next else { panic!("no further attempt") };
+    fn seconds(next: NextStep) -> u64 {
+        let NextStep::Retry { delay, .. } = next else { panic!("no further attempt") };
         delay.as_secs_f64().round() as u64
     }
 
     #[test]
     fn the_first_connection_opens_and_later_ones_reconnect() {
         let now = Instant::now();
-        let mut life = Life::new(Reconnect::fixed(ms(5)));
-        assert_eq!(life.connect(), 1);
-        assert_eq!(end(&mut life, now, &timeout()), Next::Retry { delay: ms(5), at: now + ms(5) });
-        assert_eq!(life.phase(), LifePhase::Backoff { until: now + ms(5) });
-        assert_eq!(life.connect(), 2);
-        assert_eq!(life.opened(now), Opened::First);
-        end(&mut life, now, &timeout());
-        life.connect();
-        assert_eq!(life.opened(now), Opened::Again);
+        let mut lifecycle = Lifecycle::new(Reconnect::fixed(ms(5)));
+        assert_eq!(lifecycle.connect(), 1);
+        assert_eq!(end(&mut lifecycle, now, &timeout()), NextStep::Retry { delay: ms(5), at: now + ms(5) });
+        assert_eq!(lifecycle.phase(), LifecyclePhase::Backoff { until: now + ms(5) });
+        assert_eq!(lifecycle.connect(), 2);
+        assert_eq!(lifecycle.opened(now), OpenEvent::First);
+        end(&mut lifecycle, now, &timeout());
+        lifecycle.connect();
+        assert_eq!(lifecycle.opened(now), OpenEvent::Reconnected);
     }
 
     #[test]
     fn delays_grow_until_a_connection_was_stable() {
         let mut now = Instant::now();
-        let mut life = Life::new(Reconnect::backoff());
+        let mut lifecycle = Lifecycle::new(Reconnect::backoff());
         for expected in [1, 2, 4] {
             // It opens, and is dropped too soon.
-            life.connect();
-            life.opened(now);
+            lifecycle.connect();
+            lifecycle.opened(now);
             now += ms(9_999);
-            assert_eq!(seconds(end(&mut life, now, &timeout())), expected);
+            assert_eq!(seconds(end(&mut lifecycle, now, &timeout())), expected);
         }
-        life.connect();
-        life.opened(now);
+        lifecycle.connect();
+        lifecycle.opened(now);
         now += ms(10_000);
-        assert_eq!(seconds(end(&mut life, now, &timeout())), 1);
-        assert_eq!(life.connect(), 1);
+        assert_eq!(seconds(end(&mut lifecycle, now, &timeout())), 1);
+        assert_eq!(lifecycle.connect(), 1);
     }
 
     #[test]
     fn an_application_that_calls_a_connection_healthy_begins_anew() {
         let now = Instant::now();
-        let mut life = Life::new(Reconnect::backoff());
+        let mut lifecycle = Lifecycle::new(Reconnect::backoff());
         for _ in 0..5 {
-            life.connect();
-            end(&mut life, now, &timeout());
+            lifecycle.connect();
+            end(&mut lifecycle, now, &timeout());
         }
-        life.connect();
-        life.opened(now);
+        lifecycle.connect();
+        lifecycle.opened(now);
         let error = timeout();
-        let next = life.ended(
+        let next = lifecycle.ended(
             now,
-            End { error: &error, retry_after: None, is_healthy: true, is_replaced: false, entropy: u64::MAX },
+            ConnectionEnd { error: &error, retry_after: None, is_healthy: true, is_replaced: false, entropy: u64::MAX },
         );
         assert_eq!(seconds(next), 1);
     }
@@ -215,18 +218,18 @@ mod tests {
     #[test]
     fn attempts_and_time_have_an_end() {
         let now = Instant::now();
-        let mut life = Life::new(Reconnect::fixed(ms(10)).max_attempts(3));
+        let mut lifecycle = Lifecycle::new(Reconnect::fixed(ms(10)).max_attempts(3));
         for number in 1..=3 {
-            assert_eq!(life.connect(), number);
-            let next = end(&mut life, now, &timeout());
-            assert_eq!(next == Next::Stop, number == 3, "{number}");
+            assert_eq!(lifecycle.connect(), number);
+            let next = end(&mut lifecycle, now, &timeout());
+            assert_eq!(next == NextStep::Stop, number == 3, "{number}");
         }
-        assert_eq!(life.phase(), LifePhase::Stopped);
+        assert_eq!(lifecycle.phase(), LifecyclePhase::Stopped);
 
-        let mut life = Life::new(Reconnect::fixed(ms(10)).max_elapsed(ms(25)));
+        let mut lifecycle = Lifecycle::new(Reconnect::fixed(ms(10)).max_elapsed(ms(25)));
         let ends = [0, 10, 20].map(|later| {
-            life.connect();
-            end(&mut life, now + ms(later), &timeout()) == Next::Stop
+            lifecycle.connect();
+            end(&mut lifecycle, now + ms(later), &timeout()) == NextStep::Stop
         });
         assert_eq!(ends, [false, false, true]);
     }
@@ -244,19 +247,19 @@ mod tests {
             (CloseCause::Lost(std::io::ErrorKind::ConnectionReset), true),
         ];
         for (cause, again) in causes {
-            let mut life = Life::new(Reconnect::fixed(ms(1)).retry_if(|_, _| Retry::Soon));
-            life.connect();
-            assert_eq!(end(&mut life, Instant::now(), &closed(cause)) != Next::Stop, again, "{cause}");
+            let mut lifecycle = Lifecycle::new(Reconnect::fixed(ms(1)).retry_if(|_, _| Retry::Soon));
+            lifecycle.connect();
+            assert_eq!(end(&mut lifecycle, Instant::now(), &closed(cause)) != NextStep::Stop, again, "{cause}");
         }
     }
 
     #[test]
     fn a_clean_close_may_be_the_end() {
         let ends = |reconnect, cause| {
-            let mut life = Life::new(reconnect);
-            life.connect();
-            life.opened(Instant::now());
-            end(&mut life, Instant::now(), &closed(cause)) == Next::Stop
+            let mut lifecycle = Lifecycle::new(reconnect);
+            lifecycle.connect();
+            lifecycle.opened(Instant::now());
+            end(&mut lifecycle, Instant::now(), &closed(cause)) == NextStep::Stop
         };
         let steady = || Reconnect::fixed(ms(1));
         assert!(!ends(steady(), CloseCause::Remote));
@@ -272,18 +275,20 @@ mod tests {
     #[test]
     fn an_age_of_simulated_time_passes_in_a_moment() {
         let mut now = Instant::now();
-        let mut life = Life::new(Reconnect::backoff());
+        let mut lifecycle = Lifecycle::new(Reconnect::backoff());
         for round in 0..100_000u64 {
-            life.connect();
+            lifecycle.connect();
             if round % 3 > 0 {
-                life.opened(now);
+                lifecycle.opened(now);
                 now += ms(round % 20_000);
             }
             let entropy = round.wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let error = timeout();
-            let next = life
-                .ended(now, End { error: &error, retry_after: None, is_healthy: false, is_replaced: false, entropy });
-            let Next::Retry { delay, at } = next else { panic!("round {round}") };
+            let next = lifecycle.ended(
+                now,
+                ConnectionEnd { error: &error, retry_after: None, is_healthy: false, is_replaced: false, entropy },
+            );
+            let NextStep::Retry { delay, at } = next else { panic!("round {round}") };
             assert!((ms(250)..=ms(60_000)).contains(&delay), "round {round}: {delay:?}");
             now = at;
         }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::app::calling::CallbackRunner;
 use crate::app::session::Session;
 use crate::app::shared::StopRequest;
-use crate::app::stage::Stage;
 use crate::error::Error;
 use crate::websocket::{CloseCode, Granularity, SendProgress, WebSocket};
 
@@ -37,23 +37,24 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// Whether more is at hand after a turn.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum AtHand {
-    Nothing,
+pub(super) enum Backlog {
+    Empty,
     More,
 }
 
 /// What became of what had come.
 pub(super) enum Delivery {
     /// Nothing more is at hand; whether anything was.
-    Everything(bool),
-    Enough,
+    Drained(bool),
+    /// More has come than one turn hands out.
+    BudgetSpent,
     Stopping,
-    Refused(Error),
-    End(Error),
+    Rejected(Error),
+    Ended(Error),
 }
 
 pub(super) fn deliver(
-    session: &mut Session<'_, Stage<'_, '_>>,
+    session: &mut Session<'_, CallbackRunner<'_, '_>>,
     ws: &mut WebSocket,
     granularity: Granularity,
 ) -> Delivery {
@@ -65,19 +66,19 @@ pub(super) fn deliver(
             return Delivery::Stopping;
         }
         if shared.received.bytes() - before > BYTES as u64 {
-            return Delivery::Enough;
+            return Delivery::BudgetSpent;
         }
         let received = ws.try_recv_event(granularity);
         match received.map(|received| received.map(|received| session.received(received))) {
-            Ok(Some(Ok(()))) if begun.elapsed() >= TURN => return Delivery::Enough,
+            Ok(Some(Ok(()))) if begun.elapsed() >= TURN => return Delivery::BudgetSpent,
             Ok(Some(Ok(()))) => {}
-            Ok(Some(Err(error))) => return Delivery::Refused(error),
-            Ok(None) if ws.has_buffered() => return Delivery::Enough,
-            Ok(None) => return Delivery::Everything(delivered > 0),
-            Err(error) => return Delivery::End(error),
+            Ok(Some(Err(error))) => return Delivery::Rejected(error),
+            Ok(None) if ws.has_buffered() => return Delivery::BudgetSpent,
+            Ok(None) => return Delivery::Drained(delivered > 0),
+            Err(error) => return Delivery::Ended(error),
         }
     }
-    Delivery::Enough
+    Delivery::BudgetSpent
 }
 
 /// Begins to close.
@@ -95,7 +96,7 @@ pub(super) fn begin_requested_close(
     was_open: bool,
 ) -> ClosingConnection {
     match request {
-        Some(StopRequest::Leave) => ws.sender().leave(),
+        Some(StopRequest::Disconnect) => ws.sender().disconnect(),
         // It was looked at when it was asked for.
         Some(StopRequest::Close(code, reason)) => drop(ws.try_close(code, &reason)),
         None => return begin_close(ws, CloseCode::NORMAL, error, was_open),

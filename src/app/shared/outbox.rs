@@ -1,14 +1,126 @@
 //! Sending through a handle: on the connection that is open, or into the outbox, as one lock decides.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use super::{Link, OpenLink, Outbox, Shared, SharedState};
-use crate::app::sync;
+use super::{Link, OpenLink, Shared, SharedState};
+use crate::app::facts::AppError;
 use crate::error::{Error, Phase, Result};
 use crate::message::{Message, MessageRef};
-use crate::sync::ThreadToken;
+use crate::sync::{self, ThreadToken};
 use crate::websocket::not_connected;
+
+/// Messages that could not be sent yet, the oldest first.
+///
+/// The oldest of them may be *held*: they were kept while there was no connection, and wait until the application takes them or has them
+/// sent. Those behind were to be sent on the connection that is open, and leave by themselves.
+#[derive(Debug)]
+pub(in crate::app) struct Outbox {
+    /// How many messages it holds at most; 0 where there is none.
+    capacity: usize,
+    max_bytes: usize,
+    unsent: VecDeque<Message>,
+    /// The bytes in them.
+    bytes: usize,
+    /// How many of them, from the oldest on, are held.
+    held: usize,
+    /// The connection that a thread is sending them on.
+    drains_for: Option<u64>,
+}
+
+impl Outbox {
+    /// So many bytes are kept by default.
+    const MAX_BYTES: usize = 16 << 20;
+
+    pub(in crate::app) const fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
+    pub(in crate::app) const fn set_max_bytes(&mut self, bytes: usize) {
+        self.max_bytes = bytes;
+    }
+
+    /// Whether anything can be kept.
+    pub(in crate::app) const fn is_wanted(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// Whether messages leave by themselves, so that others have to go behind them.
+    pub(in crate::app) fn is_draining(&self) -> bool {
+        self.drains_for.is_some() || self.unsent.len() > self.held
+    }
+
+    /// Keeps a message that cannot be sent now.
+    pub(in crate::app) fn keep(&mut self, message: MessageRef<'_>) -> Result<()> {
+        if self.capacity == 0 {
+            return Err(not_connected());
+        }
+        let length = message.as_bytes().len();
+        if self.unsent.len() >= self.capacity || length > self.max_bytes.saturating_sub(self.bytes) {
+            let (capacity, max_bytes) = (self.capacity, self.max_bytes);
+            return Err(Error::other(AppError::OutboxFull { capacity, max_bytes }));
+        }
+        self.bytes += length;
+        self.unsent.push_back(message.to_owned());
+        Ok(())
+    }
+
+    /// There is no connection: all of it waits for the application.
+    pub(in crate::app) fn hold(&mut self) {
+        self.held = self.unsent.len();
+    }
+
+    /// Hands back what it holds, the oldest first.
+    pub(in crate::app) fn take(&mut self) -> Vec<Message> {
+        (self.bytes, self.held) = (0, 0);
+        std::mem::take(&mut self.unsent).into()
+    }
+
+    /// What is held is to be sent, too.
+    pub(in crate::app) const fn release(&mut self) {
+        self.held = 0;
+    }
+
+    /// The connection that a thread is sending them on.
+    pub(in crate::app) const fn drains_for(&self) -> Option<u64> {
+        self.drains_for
+    }
+
+    /// A thread begins to send on this connection; how many messages.
+    pub(in crate::app) fn begin_drain(&mut self, number: u64) -> usize {
+        self.drains_for = Some(number);
+        self.unsent.len() - self.held
+    }
+
+    pub(in crate::app) const fn end_drain(&mut self) {
+        self.drains_for = None;
+    }
+
+    /// Takes the next one to be sent, and says where it lay.
+    pub(in crate::app) fn pop(&mut self) -> Option<(usize, Message)> {
+        let message = self.unsent.remove(self.held)?;
+        self.bytes -= message.as_bytes().len();
+        Some((self.held, message))
+    }
+
+    /// Puts back the one that was taken last, and could not be sent.
+    pub(in crate::app) fn put_back(&mut self, index: usize, message: Message) {
+        self.bytes += message.as_bytes().len();
+        // All of them may have been taken since, or be held.
+        let index = index.min(self.unsent.len());
+        self.unsent.insert(index, message);
+        if index < self.held {
+            self.held += 1;
+        }
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { capacity: 0, max_bytes: Self::MAX_BYTES, unsent: VecDeque::new(), bytes: 0, held: 0, drains_for: None }
+    }
+}
 
 /// How far a connection is, for those who send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,28 +134,28 @@ pub(super) enum OpenCallback {
 }
 
 /// What becomes of a message while a connection is open.
-enum Turn {
+enum SendOrder {
     Now,
     /// It is kept, and leaves behind those that were to be sent before it.
-    Behind,
+    Queue,
     /// It waits until those have left.
     Wait,
 }
 
 /// Which messages of the outbox are to be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Unsent {
+enum DrainScope {
     /// Those that leave by themselves.
-    Flowing,
+    Queued,
     /// What is held, too.
     All,
 }
 
 /// What becomes of the messages behind one that could not be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Rest {
+enum Remaining {
     /// They leave when there is room.
-    Flows,
+    Queued,
     /// The application decides.
     Held,
 }
@@ -78,10 +190,10 @@ impl<L: Link> Shared<L> {
                     return Ok(None);
                 }
             };
-            match open.turn(outbox) {
-                Turn::Now => return Ok(Some(open.link.clone())),
-                Turn::Behind => return outbox.keep(message).map(|()| None),
-                Turn::Wait => {}
+            match open.send_order(outbox) {
+                SendOrder::Now => return Ok(Some(open.link.clone())),
+                SendOrder::Queue => return outbox.keep(message).map(|()| None),
+                SendOrder::Wait => {}
             }
             let until = *until.get_or_insert_with(|| sync::now().checked_add(open.link.send_timeout()));
             state = self.wait_until(state, until).ok_or(Error::Timeout(Phase::Send))?;
@@ -106,11 +218,11 @@ impl<L: Link> Shared<L> {
             let Some(open) = state.open(number) else { return Ok(()) };
             open.on_open = OpenCallback::Done;
             self.changed.notify_all();
-            if !state.outbox.is_flowing() {
+            if !state.outbox.is_draining() {
                 return Ok(());
             }
         }
-        self.drain(number, Unsent::Flowing)
+        self.drain(number, DrainScope::Queued)
     }
 
     /// Sends all that the outbox holds, the oldest first.
@@ -120,7 +232,7 @@ impl<L: Link> Shared<L> {
     /// That of the message that could not be sent; it and those behind it are kept.
     pub(in crate::app) fn send_unsent(&self, bound: Option<u64>) -> Result<()> {
         let number = self.number(bound).ok_or_else(not_connected)?;
-        self.drain(number, Unsent::All)
+        self.drain(number, DrainScope::All)
     }
 
     /// Goes on sending what found no room, for a loop. Whether there is more.
@@ -128,23 +240,23 @@ impl<L: Link> Shared<L> {
     /// # Errors
     ///
     /// That of the message that could not be sent, unless there is still no room.
-    pub(in crate::app) fn go_on_draining(&self) -> Result<bool> {
+    pub(in crate::app) fn continue_draining(&self) -> Result<bool> {
         let number = {
             let state = self.state();
             match &state.connection {
-                Some(open) if open.on_open == OpenCallback::Done && state.outbox.is_flowing() => open.number,
+                Some(open) if open.on_open == OpenCallback::Done && state.outbox.is_draining() => open.number,
                 Some(_) | None => return Ok(false),
             }
         };
-        match self.drain(number, Unsent::Flowing) {
-            Ok(()) => Ok(self.state().outbox.is_flowing()),
+        match self.drain(number, DrainScope::Queued) {
+            Ok(()) => Ok(self.state().outbox.is_draining()),
             // There will be room when the socket is writable; and the end of the connection is told elsewhere.
             Err(Error::Full | Error::Closed(_)) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    fn drain(&self, number: u64, unsent: Unsent) -> Result<()> {
+    fn drain(&self, number: u64, unsent: DrainScope) -> Result<()> {
         let Some(mut count) = self.begin_drain(number, unsent)? else { return Ok(()) };
         loop {
             let Some((link, index, message)) = self.next_unsent(number, &mut count)? else { return Ok(()) };
@@ -152,12 +264,12 @@ impl<L: Link> Shared<L> {
             match catch_unwind(AssertUnwindSafe(|| link.send(message.as_ref()))) {
                 Ok(Ok(())) => self.sent.count(message.as_bytes().len()),
                 Ok(Err(error)) => {
-                    let rest = if matches!(error, Error::Full) { Rest::Flows } else { Rest::Held };
+                    let rest = if matches!(error, Error::Full) { Remaining::Queued } else { Remaining::Held };
                     self.end_drain(number, index, message, rest);
                     return Err(error);
                 }
                 Err(panic) => {
-                    self.end_drain(number, index, message, Rest::Held);
+                    self.end_drain(number, index, message, Remaining::Held);
                     resume_unwind(panic);
                 }
             }
@@ -165,13 +277,13 @@ impl<L: Link> Shared<L> {
     }
 
     /// Begins to send what lies in the outbox. How much that is; `None` where another thread is at it.
-    fn begin_drain(&self, number: u64, unsent: Unsent) -> Result<Option<usize>> {
+    fn begin_drain(&self, number: u64, unsent: DrainScope) -> Result<Option<usize>> {
         let until = sync::now().checked_add(HANDOVER);
         let mut state = self.state();
         loop {
             let Some(open) = state.open(number) else { return Err(not_connected()) };
             let may_wait = !open.link.is_in_event_loop();
-            if unsent == Unsent::All {
+            if unsent == DrainScope::All {
                 state.outbox.release();
             }
             match state.outbox.drains_for() {
@@ -208,12 +320,12 @@ impl<L: Link> Shared<L> {
     }
 
     /// A message could not be sent: it is the next one again.
-    fn end_drain(&self, number: u64, index: usize, message: Message, rest: Rest) {
+    fn end_drain(&self, number: u64, index: usize, message: Message, rest: Remaining) {
         let mut state = self.state();
         let is_open = state.open(number).is_some();
         state.outbox.put_back(index, message);
         state.outbox.end_drain();
-        if !is_open || rest == Rest::Held {
+        if !is_open || rest == Remaining::Held {
             state.outbox.hold();
         }
         self.changed.notify_all();
@@ -221,16 +333,16 @@ impl<L: Link> Shared<L> {
 }
 
 impl<L: Link> OpenLink<L> {
-    fn turn(&self, outbox: &Outbox) -> Turn {
+    fn send_order(&self, outbox: &Outbox) -> SendOrder {
         if !outbox.is_wanted() {
-            return Turn::Now;
+            return SendOrder::Now;
         }
         match self.on_open {
-            OpenCallback::Running(thread) if thread.is_current() => Turn::Now,
-            OpenCallback::Due | OpenCallback::Running(_) => Turn::Behind,
-            OpenCallback::Done if !outbox.is_flowing() => Turn::Now,
-            OpenCallback::Done if self.link.is_in_event_loop() => Turn::Behind,
-            OpenCallback::Done => Turn::Wait,
+            OpenCallback::Running(thread) if thread.is_current() => SendOrder::Now,
+            OpenCallback::Due | OpenCallback::Running(_) => SendOrder::Queue,
+            OpenCallback::Done if !outbox.is_draining() => SendOrder::Now,
+            OpenCallback::Done if self.link.is_in_event_loop() => SendOrder::Queue,
+            OpenCallback::Done => SendOrder::Wait,
         }
     }
 }

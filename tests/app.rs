@@ -6,15 +6,18 @@
 mod app_support;
 mod support;
 
-use std::sync::mpsc;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use app_support::{Log, finish, nowhere, serve_again, show_closed};
 use support::{Peer, at_once, bounded, by_deadline, descriptors_and_threads, frame, ms};
 use websocket_sync::{
-    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, MessageRef,
-    Opcode, Overflow, Reconnect, Result, WebSocketApp,
+    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, Interest,
+    MessageRef, Opcode, Overflow, Reconnect, Result, Transport, WebSocketApp,
 };
 
 /// A server that accepts and goes on with its script.
@@ -384,7 +387,7 @@ fn a_callback_may_fail_with_any_error_and_on_error_hears_of_it_as_it_is() {
             .on_message(|_, message| message.as_text().unwrap().parse::<u8>())
             .on_ping(|_, _| -> Result<(), Any> { Err("only words".into()) })
             .on_pong(|_, _| Err::<(), Any>(Box::new(Error::Timeout(websocket_sync::Phase::Connect))))
-            .on_open(|_| Err::<(), _>(std::io::Error::from(Error::Full)))
+            .on_open(|_| Err::<(), _>(io::Error::from(Error::Full)))
             .on_error(move |_, error| {
                 kinds.note(match error {
                     Error::Other(other) if other.is::<std::num::ParseIntError>() => "a number",
@@ -868,6 +871,93 @@ fn a_close_at_any_moment_ends_the_run_and_each_connection_is_closed_once() {
             let lines = log.lines();
             assert_eq!(log.count("close"), opened.max(1), "round {round}: {lines:#?}");
             assert!(log.count("open") <= 1, "round {round}: {lines:#?}");
+        }
+    });
+}
+
+/// A stream whose next read panics once it is told to, and that panics when it is dropped after that.
+#[derive(Debug)]
+struct Panicking {
+    below: Box<dyn Transport>,
+    is_due: Arc<AtomicBool>,
+    has_panicked: AtomicBool,
+}
+
+impl Transport for Panicking {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.is_due.swap(false, Ordering::SeqCst) {
+            self.has_panicked.store(true, Ordering::SeqCst);
+            panic!("expected by this test");
+        }
+        self.below.try_read(buf)
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.below.try_write(buf)
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        self.below.wait(interest, deadline)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.below.shutdown(how)
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        assert!(!self.has_panicked.load(Ordering::SeqCst) || thread::panicking(), "expected by this test");
+    }
+}
+
+#[test]
+fn a_stream_that_panics_is_lost_and_the_run_goes_on() {
+    bounded(20, || {
+        for queued in [false, true] {
+            let (url, server) = serve_again(|number, mut peer| {
+                peer.accept();
+                peer.say(frame(0x81, number.to_string()));
+                if number == 1 {
+                    peer.say(frame(0x88, b"\x03\xe8"));
+                } else {
+                    // It panics once the message was handed out.
+                    thread::sleep(ms(100));
+                    peer.say(frame(0x81, "never read"));
+                }
+                peer.rest();
+                number == 0
+            });
+            let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+            let is_due = Arc::new(AtomicBool::new(false));
+            let armed = Arc::clone(&is_due);
+            let options = ConnectOptions::new().dial_with(move |_| {
+                let below = TcpStream::connect(&address)?.into();
+                let is_due = Arc::clone(&is_due);
+                Ok(Box::new(Panicking { below, is_due, has_panicked: AtomicBool::new(false) }) as Box<dyn Transport>)
+            });
+            let log = Log::default();
+            let app = log.app(&url).options(options).reconnect(Reconnect::fixed(ms(20)).stop_on_close());
+            let mut app = app.on_message(move |_, message| {
+                if message.as_bytes() == b"0" {
+                    armed.store(true, Ordering::SeqCst);
+                }
+            });
+            if queued {
+                app = app.queue(10, Overflow::Block);
+            }
+            app.run_forever().unwrap();
+            let expected = [
+                "open",
+                "data 0 text true",
+                "error a Transport panicked: expected by this test",
+                "close 1006 \"\" lost: Other, again",
+                "reconnect",
+                "data 1 text true",
+                "close 1000 \"\" Remote",
+            ];
+            assert_eq!(log.lines(), expected, "behind a queue: {queued}");
+            server.join().unwrap();
         }
     });
 }

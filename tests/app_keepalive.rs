@@ -376,3 +376,91 @@ fn a_process_that_was_stopped_does_not_take_its_peer_for_dead() {
         peer.join();
     });
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn one_thread_sends_the_pings_of_all_apps_and_ends_with_the_last() {
+    // In a process of its own: other tests have apps, too.
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "sends_the_pings_of_many_apps_by_one_thread"])
+        .spawn()
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[cfg(target_os = "linux")]
+#[ignore = "another test runs it in a process of its own"]
+#[test]
+fn sends_the_pings_of_many_apps_by_one_thread() {
+    const APPS: usize = 50;
+
+    let threads = |name: &str| {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|comm| comm.trim_end() == name).count()
+    };
+    bounded(30, move || {
+        // A second time after the thread has ended.
+        for _ in 0..2 {
+            let pinged = || {
+                let (url, peer) = accepting(|mut peer| {
+                    loop {
+                        match peer.frame() {
+                            (0x89, payload) => peer.say(frame(0x8A, &payload)),
+                            (first, _) => break first,
+                        }
+                    }
+                });
+                (WebSocketApp::new(url).ping_interval(ms(50)).spawn().unwrap(), peer)
+            };
+            let (apps, peers): (Vec<_>, Vec<_>) = (0..APPS).map(|_| pinged()).unzip();
+            for app in &apps {
+                app_support::wait_for("a pong", || app.handle().statistics().latency.is_some());
+            }
+            assert_eq!((threads("websocket-ping"), threads("websocket-app")), (1, APPS));
+            for app in apps {
+                app.handle().close().unwrap();
+                app.join().unwrap();
+            }
+            peers.into_iter().for_each(|peer| assert_eq!(peer.join(), 0x88));
+            assert_eq!(threads("websocket-ping"), 0);
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_delays_the_pings_of_no_other_app() {
+    bounded(30, || {
+        let (release, released) = mpsc::channel::<()>();
+        let (stuck_url, stuck_peer) = accepting(move |peer| {
+            let _ = released.recv_timeout(ms(20_000));
+            drop(peer);
+        });
+        let (url, peer) = accepting(|mut peer| {
+            let mut times = Vec::new();
+            for _ in 0..10 {
+                answer_pings(&mut peer, 1);
+                times.push(Instant::now());
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+            times
+        });
+        let stuck = WebSocketApp::new(stuck_url).ping_interval(ms(50)).ping_timeout(ms(10_000)).spawn().unwrap();
+        let other = WebSocketApp::new(url).ping_interval(ms(100)).ping_timeout(ms(300)).spawn().unwrap();
+        assert!(stuck.handle().wait_open(ms(5000)) && other.handle().wait_open(ms(5000)));
+        let sender = stuck.handle();
+        // More than the socket takes: it waits, and the pings of its connection with it.
+        let sending = thread::spawn(move || drop(sender.send_binary(&vec![0; 32 << 20])));
+        other.join().unwrap();
+        let times = peer.join();
+        for pair in times.windows(2) {
+            assert!(pair[1] - pair[0] < ms(250), "{:?}", pair[1] - pair[0]);
+        }
+        assert_eq!(stuck.handle().statistics().latency, None);
+        stuck.handle().stop();
+        drop((stuck.join(), release));
+        sending.join().unwrap();
+        stuck_peer.join();
+    });
+}

@@ -5,17 +5,18 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use super::callbacks::drop_transport;
 use super::calling::{CallbackRunner, EventSink};
 use super::facts::{AppError, Attempt, Closed, duplicate};
-use super::keepalive::PingOptions;
+use super::ping_thread::PingRegistration;
 use super::queue::{Queue, QueueSender};
 use super::reconnect::default_reconnect;
 use super::session::{RetryDecision, Session};
 use super::shared::{Shared, StopRequest};
 use super::{Connector, WebSocketApp};
-use crate::error::{CloseInfo, Error, Result};
+use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::options::ConnectOptions;
-use crate::sync::thread::{self, Builder, Scope};
+use crate::sync::thread::{self, Builder};
 use crate::websocket::{CloseCode, Granularity, Sender, WebSocket, not_connected};
 
 /// Runs an app whose settings are valid until nothing more is to be done.
@@ -25,16 +26,10 @@ pub(super) fn run_app(app: &mut WebSocketApp<'_>) -> Result<Closed> {
     let (handle, pings) = (&*handle, &*pings);
     let shared = handle.shared();
     let cancellation = shared.begin();
-    let finish = Finish { shared, outcome: None };
-    let _cancel_wakes = options.settings().cancellation.clone().map(|users| {
+    let mut finish = Finish { shared, outcome: None };
+    let _users_cancellation = options.settings().cancellation.clone().map(|users| {
         let handle = handle.clone();
         users.watch(move || handle.shared().cancel())
-    });
-    let queue = queue.map(|(capacity, overflow)| Arc::new(Queue::new(capacity, overflow)));
-    let _woken = queue.clone().map(|queue| {
-        let waiting = Arc::clone(&queue);
-        shared.set_waker(Arc::new(move || waiting.wake()));
-        cancellation.watch(move || queue.wake())
     });
     let source = ConnectionSource {
         url,
@@ -44,34 +39,26 @@ pub(super) fn run_app(app: &mut WebSocketApp<'_>) -> Result<Closed> {
     };
     let reconnect = reconnect.clone().unwrap_or_else(default_reconnect);
     let runner = CallbackRunner::new(closures, handle, *policies);
-    thread::scope(|scope| {
-        // The threads are waited for after this.
-        let mut finish = finish;
-        let (runner, outcome) = match start_pings(scope, shared, pings) {
-            Err(error) => (runner, Err(error.into())),
-            Ok(()) => match queue.as_deref() {
-                None => run_here(Session::new(handle, pings, reconnect, runner), source),
-                Some(queue) => {
-                    let session = Session::new(handle, pings, reconnect, QueueSender { queue, shared, connection: 0 });
-                    run_behind_queue(scope, session, source, queue, runner)
-                }
-            },
-        };
-        let outcome = runner.end(outcome, None);
-        finish.outcome = Some(duplicate(&outcome));
-        outcome
-    })
-}
-
-fn start_pings<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    shared: &'scope Shared<Sender>,
-    pings: &PingOptions,
-) -> io::Result<()> {
-    if pings.are_wanted() {
-        Builder::new().name("websocket-ping".to_owned()).spawn_scoped(scope, || shared.keep_alive())?;
-    }
-    Ok(())
+    let registration =
+        if pings.are_wanted() { PingRegistration::new(handle.keepalive_target()).map(Some) } else { Ok(None) };
+    let (runner, outcome) = match (registration, *queue) {
+        (Err(error), _) => (runner, Err(error.into())),
+        (Ok(_pings_are_sent), None) => run_here(Session::new(handle, pings, reconnect, runner), source),
+        (Ok(_pings_are_sent), Some((capacity, overflow))) => {
+            let queue = Arc::new(Queue::new(capacity, overflow));
+            let wake = {
+                let queue = Arc::clone(&queue);
+                move || queue.wake()
+            };
+            shared.set_waker(Arc::new(wake.clone()));
+            let _cancel_wakes = cancellation.watch(wake);
+            let session = Session::new(handle, pings, reconnect, QueueSender::new(&queue, shared));
+            run_behind_queue(session, source, &queue, runner)
+        }
+    };
+    let outcome = runner.end(outcome, None);
+    finish.outcome = Some(duplicate(&outcome));
+    outcome
 }
 
 /// Receives and calls back on this thread.
@@ -85,22 +72,20 @@ fn run_here<'a, 'env>(
 }
 
 /// Receives on a thread of its own, and calls back on this one.
-fn run_behind_queue<'scope, 'a: 'scope, 'env: 'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    mut session: Session<'a, QueueSender<'a>>,
-    source: ConnectionSource<'a, 'env>,
+fn run_behind_queue<'a, 'env>(
+    mut session: Session<'_, QueueSender<'_>>,
+    source: ConnectionSource<'_, '_>,
     queue: &Queue,
     mut runner: CallbackRunner<'a, 'env>,
 ) -> (CallbackRunner<'a, 'env>, Result<Closed>) {
     let shared = session.handle().shared();
-    let receiver = Builder::new().name("websocket-recv".to_owned());
-    let outcome = match receiver.spawn_scoped(scope, move || run(&mut session, source)) {
-        Ok(receiver) => {
-            queue.drain(shared, &mut runner);
-            receiver.join().unwrap_or_else(|panicked| resume_unwind(panicked)).map_err(unshared)
-        }
-        Err(error) => Err(error.into()),
-    };
+    let outcome = thread::scope(|scope| {
+        let receiver = Builder::new().name("websocket-recv".to_owned());
+        // The session ends with its thread: then nobody fills the queue any more.
+        let receiver = receiver.spawn_scoped(scope, move || run(&mut session, source))?;
+        queue.drain(shared, &mut runner);
+        receiver.join().unwrap_or_else(|panicked| resume_unwind(panicked)).map_err(unshared)
+    });
     (runner, outcome)
 }
 
@@ -162,14 +147,22 @@ impl ConnectionSource<'_, '_> {
         connected.unwrap_or_else(|payload| Err(Error::other(AppError::panicked(name, &*payload))))
     }
 
-    /// Hands out what comes until the connection is over; says why, and how it ended.
+    /// Hands out what comes until the connection is over; says why, and how it ended. A user's Transport that panics ends the connection,
+    /// as if that had failed, and not the run.
     fn serve<A: EventSink>(&self, session: &mut Session<'_, A>, mut ws: WebSocket) -> (Error, Option<CloseInfo>) {
-        if let Err(error) = session.opened(&mut ws) {
-            close_as_asked(session.handle().shared(), &ws);
-            return (error, None);
-        }
-        let error = self.receive(session, &mut ws);
-        (error, ws.close_info())
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            if let Err(error) = session.opened(&mut ws) {
+                close_as_asked(session.handle().shared(), &ws);
+                return (error, None);
+            }
+            let error = self.receive(session, &mut ws);
+            (error, ws.close_info())
+        }));
+        drop_transport(ws);
+        served.unwrap_or_else(|payload| {
+            let lost = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Lost(io::ErrorKind::Other));
+            (Error::other(AppError::panicked("a Transport", &*payload)), Some(lost))
+        })
     }
 
     fn receive<A: EventSink>(&self, session: &mut Session<'_, A>, ws: &mut WebSocket) -> Error {

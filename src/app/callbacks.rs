@@ -1,9 +1,10 @@
 //! The callbacks of an app: setters for closures, the trait [`Handler`], and what a callback may return.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::WebSocketApp;
-use super::facts::Closed;
+use super::facts::{AppError, Closed};
 use super::handle::Handle;
 use crate::error::{Error, Result};
 use crate::message::MessageRef;
@@ -528,4 +529,11 @@ pub(super) fn log_error(error: &Error) {
         source = cause.source();
     }
     log::error!("{error}{causes}");
+}
+
+/// Drops what may hold a [`Transport`](crate::Transport) of the user's: its panic is logged, and ends nothing else.
+pub(super) fn drop_transport<T>(holder: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(holder))) {
+        log_error(&Error::other(AppError::panicked("a Transport", &*payload)));
+    }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::facts::{Closed, Statistics};
+use super::ping_thread::KeepaliveTarget;
 use super::shared::{Link, Shared};
 use crate::error::{CloseInfo, Result};
 use crate::message::{Message, MessageRef};
 use crate::websocket::Sender;
-use crate::websocket::{ActivitySnapshot, CloseCode, Opcode, Response, check_close, not_connected};
+use crate::websocket::{ActivitySnapshot, CloseCode, Opcode, PingStatus, Response, check_close, not_connected};
 
 /// Sends on an app's connection, closes it, and says how it fares: from callbacks, and from any other thread.
 ///
@@ -281,6 +282,11 @@ impl Handle {
     pub(super) fn shared(&self) -> &Shared<Sender> {
         &self.shared
     }
+
+    /// The app, for the thread that sends its pings.
+    pub(super) fn keepalive_target(&self) -> Arc<dyn KeepaliveTarget> {
+        Arc::<Shared<Sender>>::clone(&self.shared)
+    }
 }
 
 /// For the app, whichever connection the callback was told of.
@@ -306,11 +312,15 @@ impl Link for Sender {
     }
 
     fn fail_silent(&self) {
-        self.give_up_on_silent_peer();
+        self.fail_silent_peer();
     }
 
-    fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
-        self.ping_within(payload, longest)
+    fn send_ping(&self, payload: &[u8]) -> Result<PingStatus> {
+        self.send_keepalive_ping(payload)
+    }
+
+    fn flush_ping(&self) -> PingStatus {
+        self.flush_keepalive_ping()
     }
 
     fn activity(&self) -> ActivitySnapshot {

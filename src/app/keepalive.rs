@@ -44,6 +44,7 @@ impl PingOptions {
             payload: self.payload.clone(),
             next: now.checked_add(interval),
             last_number: 0,
+            queued: None,
             unanswered: VecDeque::new(),
             received: 0,
             silence: Silence::Unasked,
@@ -59,6 +60,9 @@ impl PingOptions {
 /// for the timeout, counted while a thread was waiting for it: bytes that lie unread while a callback takes its time are not
 /// missed. It is dead, too, when for the timeout it has neither taken the ping nor said anything.
 ///
+/// A ping that cannot leave at once is queued in the connection, and looked after until it has left or the timeout is over; no other is
+/// sent in that time.
+///
 /// A process that was stopped, frozen or paused with its machine waits for nothing either, but does not know it: its clock has gone
 /// on. So the timeout begins once more, once in each silence, where this was found out too late, or where something lies in the socket
 /// that the reader has not counted yet.
@@ -70,6 +74,8 @@ pub(super) struct Keepalive {
     /// When the next ping is due; never where the clock does not reach.
     next: Option<Instant>,
     last_number: u64,
+    /// The latest ping, while it has not left.
+    queued: Option<QueuedPing>,
     /// Pings whose pongs have not come, the oldest first.
     unanswered: VecDeque<Unanswered>,
     /// What had come in when it was last looked at.
@@ -87,6 +93,18 @@ struct Unanswered {
     sent: Instant,
 }
 
+/// A ping that has not left.
+#[derive(Clone, Copy, Debug)]
+struct QueuedPing {
+    number: u64,
+    /// When it is late; `None` where no peer is ever dead.
+    late_at: Option<Instant>,
+    /// When to look whether it has left.
+    look_at: Option<Instant>,
+    /// The time until the look after that.
+    pause: Duration,
+}
+
 /// What is known of the peer since the last ping.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Silence {
@@ -101,8 +119,10 @@ enum Silence {
 /// What is to be done.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum KeepaliveAction {
-    /// Send this ping, then say that it was [sent](Keepalive::sent), or not.
+    /// Send this ping, then say that it was [sent](Keepalive::sent), [queued](Keepalive::queued) or [neither](Keepalive::unsent).
     Ping(KeepalivePing),
+    /// Look whether the ping of this number has left that was queued, and say so as above.
+    Flush(u64),
     /// Nothing until then, `None` for ever.
     Wait(Option<Instant>),
     /// The peer is dead.
@@ -114,8 +134,6 @@ pub(super) enum KeepaliveAction {
 pub(super) struct KeepalivePing {
     pub(super) number: u64,
     pub(super) payload: Vec<u8>,
-    /// How long to try; `None` where no peer is ever dead.
-    pub(super) longest: Option<Duration>,
 }
 
 impl Keepalive {
@@ -123,6 +141,8 @@ impl Keepalive {
     const LOOK: Duration = Duration::from_millis(20);
     /// Who finds out so late that the peer is dead was not running in the meantime.
     const LATE: Duration = Duration::from_millis(100);
+    /// A queued ping is looked at at least so often.
+    const LONGEST_PAUSE: Duration = Duration::from_secs(1);
     /// So many pongs may be missing until the oldest is forgotten.
     const UNANSWERED: usize = 64;
 
@@ -137,14 +157,21 @@ impl Keepalive {
             }
             dead_at = self.dead_at();
         }
+        if let Some(queued) = self.queued.filter(|queued| queued.look_at.is_some_and(|look_at| now >= look_at)) {
+            return KeepaliveAction::Flush(queued.number);
+        }
         if self.next.is_some_and(|next| now >= next) {
-            return KeepaliveAction::Ping(self.ping(now, activity));
+            self.schedule_next(now);
+            if self.queued.is_none() {
+                return KeepaliveAction::Ping(self.ping(now, activity));
+            }
         }
         let look = match self.silence {
             Silence::Unheard if self.timeout.is_some() => now.checked_add(Self::LOOK),
             _ => None,
         };
-        KeepaliveAction::Wait([dead_at, self.next, look].into_iter().flatten().min())
+        let flush = self.queued.and_then(|queued| queued.look_at);
+        KeepaliveAction::Wait([dead_at, self.next, look, flush].into_iter().flatten().min())
     }
 
     /// Begins the timeout once more, since the peer may have answered without anybody having noticed. Not a second time.
@@ -159,6 +186,7 @@ impl Keepalive {
 
     /// The ping has left. From now on the peer may be missed.
     pub(super) fn sent(&mut self, number: u64, now: Instant, activity: ActivitySnapshot) {
+        self.queued = None;
         if let Some(ping) = self.unanswered.iter_mut().find(|ping| ping.number == number) {
             ping.sent = now;
         }
@@ -168,20 +196,31 @@ impl Keepalive {
         self.observe(now, activity);
     }
 
+    /// The ping has not left yet. When it is late, the peer is missed only if nothing came in that time, and nothing large was leaving.
+    pub(super) fn queued(&mut self, number: u64, now: Instant, activity: ActivitySnapshot) {
+        self.observe(now, activity);
+        let mut queued = self.queued.unwrap_or_else(|| {
+            let late_at = self.dead_at().or_else(|| now.checked_add(self.timeout?));
+            QueuedPing { number, late_at, look_at: None, pause: Self::LOOK }
+        });
+        if queued.late_at.is_some_and(|late_at| now >= late_at) {
+            self.queued = None;
+            if self.dead_at().is_none_or(|dead_at| now < dead_at) {
+                self.unsent(number);
+            }
+            return;
+        }
+        queued.look_at = [now.checked_add(queued.pause), queued.late_at].into_iter().flatten().min();
+        queued.pause = (queued.pause * 2).min(Self::LONGEST_PAUSE);
+        self.queued = Some(queued);
+    }
+
     /// The ping could not leave, for a reason that does not tell of the peer.
     pub(super) fn unsent(&mut self, number: u64) {
+        self.queued = None;
         self.unanswered.retain(|ping| ping.number != number);
         if self.silence_before == Silence::Unasked {
             self.silence = Silence::Unasked;
-        }
-    }
-
-    /// The ping could not leave in all the time that it had. The peer is missed only if nothing came in that time, and nothing
-    /// large was leaving.
-    pub(super) fn stuck(&mut self, number: u64, now: Instant, activity: ActivitySnapshot) {
-        self.observe(now, activity);
-        if self.dead_at().is_none_or(|dead_at| now < dead_at) {
-            self.unsent(number);
         }
     }
 
@@ -197,10 +236,13 @@ impl Keepalive {
         Some(now.saturating_duration_since(ping.sent))
     }
 
-    fn ping(&mut self, now: Instant, activity: ActivitySnapshot) -> KeepalivePing {
+    fn schedule_next(&mut self, now: Instant) {
         let next = self.next.and_then(|next| next.checked_add(self.interval));
         // Who comes too late does not make up for what was missed.
         self.next = next.filter(|&next| next > now).or_else(|| now.checked_add(self.interval));
+    }
+
+    fn ping(&mut self, now: Instant, activity: ActivitySnapshot) -> KeepalivePing {
         self.last_number += 1;
         let number = self.last_number;
         if self.unanswered.len() == Self::UNANSWERED {
@@ -213,8 +255,7 @@ impl Keepalive {
             self.silence = Silence::Unheard;
             self.observe(now, activity);
         }
-        let longest = self.dead_at().map(|dead_at| dead_at.saturating_duration_since(now)).or(self.timeout);
-        KeepalivePing { number, payload, longest }
+        KeepalivePing { number, payload }
     }
 
     fn observe(&mut self, now: Instant, activity: ActivitySnapshot) {

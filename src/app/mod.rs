@@ -6,7 +6,7 @@
 //! | `lifecycle`, `keepalive`, `reconnect` | state machines of a run, of the pings and of the delays: without I/O, clocks and randomness, which are arguments |
 //! | `session` | one run: what has happened goes in, events and the next step come out |
 //! | `calling`, `queue` | sinks of these events: callbacks on this thread, or a queue to the thread that calls them |
-//! | `blocking` | the driver with threads that wait |
+//! | `blocking`, `ping_thread` | the driver with threads that wait |
 //! | `task`, `many_apps` | the driver that does not wait, for a loop of the user's, and a loop for many apps |
 //! | `shared` | what the threads share, the outbox included |
 
@@ -19,6 +19,7 @@ mod keepalive;
 mod lifecycle;
 #[cfg(all(unix, feature = "mio"))]
 mod many_apps;
+mod ping_thread;
 mod queue;
 mod reconnect;
 mod session;
@@ -26,6 +27,7 @@ mod shared;
 mod task;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 use std::any::Any;
 use std::fmt;
@@ -156,7 +158,7 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
-    /// How often a ping is sent, the first time after one interval; zero for never. It is sent by a thread of its own, so that no
+    /// How often a ping is sent, the first time after one interval; zero for never. It is sent by another thread, the same for all apps of the process, so that no
     /// callback delays it; a message that is being sent does.
     ///
     /// Default: never.

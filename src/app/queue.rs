@@ -85,10 +85,10 @@ struct QueueState {
 /// The end of the queue that is filled.
 #[derive(Debug)]
 pub(super) struct QueueSender<'a> {
-    pub(super) queue: &'a Queue,
-    pub(super) shared: &'a Shared<Sender>,
+    queue: &'a Queue,
+    shared: &'a Shared<Sender>,
     /// The number of the connection that was opened last.
-    pub(super) connection: u64,
+    connection: u64,
 }
 
 impl Queue {
@@ -154,7 +154,11 @@ impl Queue {
     }
 }
 
-impl QueueSender<'_> {
+impl<'a> QueueSender<'a> {
+    pub(super) const fn new(queue: &'a Queue, shared: &'a Shared<Sender>) -> Self {
+        Self { queue, shared, connection: 0 }
+    }
+
     fn push(&self, event: QueuedEvent) {
         let mut state = self.queue.state();
         while state.events.len() >= self.queue.capacity.saturating_mul(2).saturating_add(Queue::MARGIN)

@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 pub(super) use self::outbox::Outbox;
 
 use self::outbox::OpenCallback;
+use super::callbacks::drop_transport;
 use super::facts::{Closed, Latencies, Statistics, duplicate, duplicate_error};
 use super::keepalive::Keepalive;
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Error, Result};
 use crate::message::MessageRef;
 use crate::sync::{self, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard};
-use crate::websocket::{ActivitySnapshot, CloseCode, Response};
+use crate::websocket::{ActivitySnapshot, CloseCode, PingStatus, Response};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
 pub(super) trait Link: Clone {
@@ -31,8 +32,10 @@ pub(super) trait Link: Clone {
     fn disconnect(&self);
     /// Ends the connection of a peer that has fallen silent.
     fn fail_silent(&self);
-    /// Sends a ping. Waits behind a frame that is being sent, but at most so long; then it is a timeout.
-    fn ping(&self, payload: &[u8], longest: Option<Duration>) -> Result<()>;
+    /// Sends a ping, or queues it behind what is being sent. Does not wait.
+    fn send_ping(&self, payload: &[u8]) -> Result<PingStatus>;
+    /// Sends a queued ping if that goes without waiting; whether it has left.
+    fn flush_ping(&self) -> PingStatus;
     /// What has come in.
     fn activity(&self) -> ActivitySnapshot;
     /// Whether something lies in the socket that has not been read. Does not wait.
@@ -96,6 +99,8 @@ struct SharedState<L> {
     back_off: BackOff,
     /// What wakes the loop that drives the app, or who waits for room in its queue.
     waker: Option<LoopWaker>,
+    /// What wakes the thread that sends the pings.
+    ping_waker: Option<LoopWaker>,
     /// How the last run ended.
     outcome: Option<Result<Closed>>,
 }
@@ -123,7 +128,7 @@ enum RunPhase {
     After,
 }
 
-/// What follows a look at the keepalive.
+/// What follows when pings were sent that were due.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum PingOutcome {
     /// The next look, then.
@@ -150,7 +155,7 @@ enum BackOff {
     CutShort,
 }
 
-/// Calls for a turn of the loop that drives the app, or wakes who waits for room in its queue.
+/// Wakes a loop or a thread.
 #[derive(Clone)]
 struct LoopWaker(Arc<dyn Fn() + Send + Sync>);
 
@@ -192,6 +197,7 @@ impl<L: Link> Shared<L> {
                 reconnect_callback: ReconnectCallback::Method,
                 back_off: BackOff::None,
                 waker: None,
+                ping_waker: None,
                 outcome: None,
             }),
             changed: Condvar::new(),
@@ -234,12 +240,15 @@ impl<L: Link> Shared<L> {
         state.outcome = Some(outcome);
         state.back_off = BackOff::None;
         state.waker = None;
-        state.connection = None;
+        state.ping_waker = None;
+        let open = state.connection.take();
         state.outbox.hold();
         state.request = None;
         state.cancellation = Cancellation::new();
         self.is_stopping.store(false, Ordering::Relaxed);
         self.changed.notify_all();
+        drop(state);
+        drop_transport(open);
     }
 
     /// A connection is open; its number. Not so if the end of the run was asked for in the meantime.
@@ -254,17 +263,24 @@ impl<L: Link> Shared<L> {
         let (on_open, response) = (OpenCallback::Due, response.map(Arc::new));
         state.connection = Some(OpenLink { link, number, is_replaced: false, on_open, keepalive, response });
         self.changed.notify_all();
+        let ping_waker = state.ping_waker.clone();
+        drop(state);
+        ping_waker.iter().for_each(|waker| (waker.0)());
         Some(number)
     }
 
     /// The connection is over. Says what the application wanted of it.
     pub(super) fn lost(&self, info: &CloseInfo) -> LostLink {
         let mut state = self.state();
-        let is_replaced = state.connection.take().is_some_and(|open| open.is_replaced);
+        let open = state.connection.take();
         state.outbox.hold();
         state.last_close = Some(info.clone());
+        let is_healthy = std::mem::take(&mut state.is_healthy);
         self.changed.notify_all();
-        LostLink { is_healthy: std::mem::take(&mut state.is_healthy), is_replaced }
+        drop(state);
+        let is_replaced = open.as_ref().is_some_and(|open| open.is_replaced);
+        drop_transport(open);
+        LostLink { is_healthy, is_replaced }
     }
 
     /// Something has failed that `on_error` is told of.

@@ -390,11 +390,6 @@ impl Outbound {
         self.left > checkpoint.position
     }
 
-    /// How many bytes have left so far.
-    pub(crate) const fn left(&self) -> u64 {
-        self.left
-    }
-
     /// Takes back what was encoded since `checkpoint`, unless any of it has left; says whether.
     #[cold]
     pub(crate) fn rollback(&mut self, checkpoint: Checkpoint) -> bool {

@@ -29,6 +29,7 @@ pub(super) enum CloseSendStatus {
 /// A control frame that was queued.
 pub(super) enum QueuedControl {
     Pong(ControlPayload),
+    Ping(ControlPayload),
     Close(CloseFrame),
 }
 
@@ -43,15 +44,7 @@ impl SharedConnection {
             drop(state);
             return Ok(WriteGuard::new(self, outbound, None));
         }
-        self.wait_for_outbound(state, purpose, None)
-    }
-
-    /// The same within `longest` at most, which also covers what is written then.
-    pub(super) fn acquire_within<'a>(&'a self, purpose: Purpose, longest: Option<Duration>) -> Result<WriteGuard<'a>> {
-        let state = self.state();
-        let mut deadline = send_deadline(&state);
-        deadline.total = deadline.total.min(Deadline::after(longest));
-        self.wait_for_outbound(state, purpose, Some(deadline))
+        self.wait_for_outbound(state, purpose)
     }
 
     /// Takes the sending half without waiting, to give it back at once.
@@ -85,9 +78,8 @@ impl SharedConnection {
         &'a self,
         mut state: MutexGuard<'a, SendState>,
         purpose: Purpose,
-        deadline: Option<SendDeadline>,
     ) -> Result<WriteGuard<'a>> {
-        let deadline = deadline.unwrap_or_else(|| send_deadline(&state));
+        let deadline = send_deadline(&state);
         let until = deadline.total.min(Deadline::after(deadline.stall));
         let mut overtaken = false;
         let outcome = loop {
@@ -198,7 +190,7 @@ impl SharedConnection {
         if !has_pending && outbound.close_sent().is_some() {
             state.close_left();
         }
-        let unsent = has_pending || state.pong.is_some() || state.queued_close().is_some();
+        let unsent = has_pending || state.pong.is_some() || state.ping.is_some() || state.queued_close().is_some();
         let is_news = self.set_unsent(unsent && state.close.can_write());
         state.outbound = Some(outbound);
         state.writer = WriterKind::Waiting;
@@ -218,7 +210,11 @@ impl SendState {
         }
         match self.queued_close() {
             Some(close) if outbound.close_sent().is_none() => Some(QueuedControl::Close(close.clone())),
-            _ => self.pong.take().map(QueuedControl::Pong),
+            _ => self
+                .pong
+                .take()
+                .map(QueuedControl::Pong)
+                .or_else(|| self.ping.take().map(|ping| QueuedControl::Ping(*ping))),
         }
     }
 }

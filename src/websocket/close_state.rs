@@ -113,7 +113,7 @@ impl SharedConnection {
         }
         let send_by = state.close_deadline();
         state.close = CloseState::Queued { ours: close, send_by };
-        state.pong = None;
+        state.discard_queued_controls();
         self.has_unsent.store(true, Ordering::Relaxed);
         drop(state);
         self.event_loop.wake();
@@ -178,7 +178,7 @@ impl SharedConnection {
             _ => state.close_deadline(),
         };
         state.close = CloseState::Ending { info, ours, until };
-        state.pong = None;
+        state.discard_queued_controls();
         state.wake_all(self);
     }
 
@@ -200,7 +200,7 @@ impl SharedConnection {
             CloseState::Open | CloseState::Queued { .. } | CloseState::Sent { .. } => info,
         };
         state.close = CloseState::Closed(info.clone());
-        state.pong = None;
+        state.discard_queued_controls();
         self.has_unsent.store(false, Ordering::Relaxed);
         state.wake_all(self);
         info
@@ -244,7 +244,7 @@ impl SharedConnection {
             }
         };
         state.close = CloseState::WriteFailed { info: info.clone(), read_by };
-        state.pong = None;
+        state.discard_queued_controls();
         self.has_unsent.store(false, Ordering::Relaxed);
         state.wake_all(self);
         drop(state);

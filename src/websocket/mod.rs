@@ -34,6 +34,7 @@ pub(crate) use self::receive::Received;
 pub use self::send::Sender;
 pub use self::streams::{MessageReader, MessageWriter};
 pub use self::writing::Batch;
+pub(crate) use self::writing::PingStatus;
 pub(crate) use crate::protocol::handshake::Response;
 /// Plain values that those who drive a connection name too.
 pub(crate) use crate::protocol::{CloseCode, Granularity, Opcode};

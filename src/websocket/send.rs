@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::event_loop::ActivitySnapshot;
 use super::shared::SharedConnection;
-use super::writing::{Batch, Wait};
+use super::writing::{Batch, PingStatus, Wait};
 use super::{MessageWriter, WebSocket, not_connected};
 #[cfg(doc)]
 use crate::error::Error;
@@ -428,15 +428,20 @@ impl Sender {
     }
 
     /// Ends the connection of a peer that has fallen silent.
-    pub(crate) fn give_up_on_silent_peer(&self) {
+    pub(crate) fn fail_silent_peer(&self) {
         if let Some(shared) = &self.shared {
             shared.abort(CloseCause::PingTimeout);
         }
     }
 
-    /// Sends a ping for keepalive, see [`SharedConnection::ping_within`].
-    pub(crate) fn ping_within(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
-        self.shared()?.ping_within(payload, longest)
+    /// Sends the ping of a keepalive, or queues it; see [`SharedConnection::send_keepalive_ping`].
+    pub(crate) fn send_keepalive_ping(&self, payload: &[u8]) -> Result<PingStatus> {
+        self.shared()?.send_keepalive_ping(payload)
+    }
+
+    /// Sends a queued ping of a keepalive if that goes without waiting; whether it has left.
+    pub(crate) fn flush_keepalive_ping(&self) -> PingStatus {
+        self.shared.as_ref().map_or(PingStatus::Left, |shared| shared.flush_keepalive_ping())
     }
 
     /// Whether something lies in the socket that has not been read, as far as the system knows.

@@ -58,6 +58,8 @@ pub(super) struct SendState {
     pub(super) transaction: Option<Transaction>,
     /// The pong that is due. A later ping replaces it (RFC 6455, section 5.5.3).
     pub(super) pong: Option<ControlPayload>,
+    /// The ping of a keepalive that found no room, or its turn taken. A later one replaces it.
+    pub(super) ping: Option<Box<ControlPayload>>,
     pub(super) close: CloseState,
     pub(super) timeouts: Timeouts,
 }
@@ -125,6 +127,7 @@ impl SharedConnection {
                 overtaken: 0,
                 transaction: None,
                 pong: None,
+                ping: None,
                 close: CloseState::Open,
                 timeouts,
             }),
@@ -194,6 +197,20 @@ impl SharedConnection {
             state.pong = Some(ControlPayload::new(payload));
             self.has_unsent.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Queues a ping for whoever gives the sending half back next, or sends what waits to be sent.
+    pub(super) fn queue_ping(&self, payload: &[u8]) -> Result<()> {
+        let is_news = {
+            let mut state = self.state();
+            state.check(Purpose::Control)?;
+            state.ping = Some(Box::new(ControlPayload::new(payload)));
+            self.set_unsent(true)
+        };
+        if is_news {
+            self.event_loop.wake();
+        }
+        Ok(())
     }
 
     /// A receive is about to wait, or to look without waiting. Returns the closing deadline, which it has to heed; whoever
@@ -339,6 +356,12 @@ impl SendState {
     pub(super) fn is_held_up(&self, purpose: Purpose) -> bool {
         purpose == Purpose::Message
             && matches!(self.transaction, Some(Transaction::Fragments(_) | Transaction::Reader(_)))
+    }
+
+    /// Nothing may be sent any more but a Close that is queued.
+    pub(super) fn discard_queued_controls(&mut self) {
+        self.pong = None;
+        self.ping = None;
     }
 
     pub(super) fn wake_all(&self, connection: &SharedConnection) {

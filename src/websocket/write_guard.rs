@@ -108,25 +108,6 @@ impl<'a> WriteGuard<'a> {
         }
     }
 
-    /// Sends one frame by the deadline, if that goes. Before a byte of it has left it is rolled back; otherwise the rest stays
-    /// pending, since this frame is no reason to end the connection. A timeout says that nothing has left at all, also of what
-    /// was pending before.
-    pub(super) fn send_or_leave_pending<N>(
-        &mut self,
-        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
-    ) -> Result<N> {
-        let checkpoint = self.checkpoint();
-        let left = self.outbound().left();
-        let length = encode(self.outbound())?;
-        match self.flush() {
-            Err(error) if error.is_timeout() && matches!(self.condition, Condition::Whole) => {
-                self.outbound().rollback(checkpoint);
-                Err(if self.outbound().left() > left { Error::Full } else { error })
-            }
-            flushed => flushed.map(|()| length),
-        }
-    }
-
     /// Sends one frame of about `size` bytes without waiting, or nothing of it: what does not leave at once stays pending, as long
     /// as that is no more than `limit` bytes.
     pub(super) fn send_now<N>(
@@ -309,9 +290,10 @@ impl<'a> WriteGuard<'a> {
 
     fn encode_control(&mut self, control: &QueuedControl) {
         let outbound = self.outbound();
-        // Neither can be refused: a pong repeats what a ping brought, and a Close was checked before it was queued.
+        // None can be refused: a pong repeats what a ping brought, a Close was checked before it was queued, and so was the length of a ping.
         let _ = match control {
             QueuedControl::Pong(payload) => outbound.pong(payload.as_slice()),
+            QueuedControl::Ping(payload) => outbound.ping(payload.as_slice()),
             QueuedControl::Close(close) => outbound.close(close),
         };
     }

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::MessageWriter;
 use super::close_state::CloseState;
@@ -11,7 +10,8 @@ use super::write_guard::WriteGuard;
 use crate::error::{Error, OptionsError, Result};
 use crate::message::{MessageKind, MessageRef};
 use crate::protocol::{
-    Checkpoint, CloseFrame, Compression, Fin, Frame, FrameHeader, LocalProtocolError, Opcode, Outbound,
+    Checkpoint, CloseFrame, Compression, Fin, Frame, FrameHeader, LocalProtocolError, MAX_CONTROL_PAYLOAD, Opcode,
+    Outbound,
 };
 use crate::trace::Epoch;
 
@@ -22,6 +22,13 @@ pub(super) enum Wait {
     Allowed,
     /// It returns at once: the message is taken whole or not at all.
     Never,
+}
+
+/// Whether the ping of a keepalive has left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PingStatus {
+    Left,
+    Queued,
 }
 
 impl SharedConnection {
@@ -126,14 +133,23 @@ impl SharedConnection {
         })
     }
 
-    /// Sends a ping for keepalive, and waits for that at most `longest`. [`Error::Timeout`] says that all this time another thread
-    /// was sending, or the peer has taken nothing.
-    pub(super) fn ping_within(&self, payload: &[u8], longest: Option<Duration>) -> Result<()> {
+    /// Sends the ping of a keepalive, of up to 125 bytes, without waiting. Where another thread sends, or the peer takes nothing, it is
+    /// queued, and leaves when the other one is done or there is room.
+    pub(super) fn send_keepalive_ping(&self, payload: &[u8]) -> Result<PingStatus> {
         if !self.may_wait(Wait::Allowed) {
-            return self.send(payload, Opcode::Ping, Compression::Agreed, Wait::Never).map(drop);
+            return self.send(payload, Opcode::Ping, Compression::Agreed, Wait::Never).map(|_| PingStatus::Left);
         }
-        let mut guard = self.acquire_within(Purpose::Control, longest)?;
-        guard.send_or_leave_pending(|outbound| outbound.ping(payload)).map(drop)
+        if payload.len() > MAX_CONTROL_PAYLOAD {
+            return Err(Error::Usage(LocalProtocolError::ControlTooLong(payload.len())));
+        }
+        self.queue_ping(payload)?;
+        Ok(self.flush_keepalive_ping())
+    }
+
+    /// Sends a queued ping if that goes without waiting; whether it has left.
+    pub(super) fn flush_keepalive_ping(&self) -> PingStatus {
+        self.flush_pending();
+        if self.state().ping.is_some() { PingStatus::Queued } else { PingStatus::Left }
     }
 
     /// Sends the messages that `fill` puts into a batch.
@@ -242,7 +258,11 @@ impl SendState {
     /// The usual case: nobody else sends or wants to, nothing is queued, neither side has closed.
     #[inline]
     fn is_undisturbed(&self) -> bool {
-        self.waiting == 0 && self.pong.is_none() && self.transaction.is_none() && matches!(self.close, CloseState::Open)
+        self.waiting == 0
+            && self.pong.is_none()
+            && self.ping.is_none()
+            && self.transaction.is_none()
+            && matches!(self.close, CloseState::Open)
     }
 }
 

@@ -38,7 +38,23 @@ impl Simulation {
         let due = self.keepalive.poll(now, self.activity());
         let KeepaliveAction::Ping(ping) = due else { return due };
         self.keepalive.sent(ping.number, now, self.activity());
-        KeepaliveAction::Ping(KeepalivePing { longest: None, ..ping })
+        KeepaliveAction::Ping(ping)
+    }
+
+    /// A ping is due at so many milliseconds, and cannot leave; its number.
+    fn queue_at(&mut self, millis: u64) -> u64 {
+        let now = self.start + ms(millis);
+        let KeepaliveAction::Ping(ping) = self.keepalive.poll(now, self.activity()) else { panic!("no ping") };
+        self.keepalive.queued(ping.number, now, self.activity());
+        ping.number
+    }
+
+    /// Looks at so many milliseconds whether a queued ping has left, if that is due: it has not. Its number.
+    fn flush_at(&mut self, millis: u64) -> Option<u64> {
+        let now = self.start + ms(millis);
+        let KeepaliveAction::Flush(number) = self.keepalive.poll(now, self.activity()) else { return None };
+        self.keepalive.queued(number, now, self.activity());
+        Some(number)
     }
 
     /// As a thread does: what is due, when it is due, until then.
@@ -46,7 +62,7 @@ impl Simulation {
         while millis < until {
             match self.at(millis) {
                 KeepaliveAction::Dead => return Some(millis),
-                KeepaliveAction::Ping(_) => {}
+                KeepaliveAction::Ping(_) | KeepaliveAction::Flush(_) => {}
                 KeepaliveAction::Wait(Some(time)) => millis = u64::try_from((time - self.start).as_millis()).unwrap(),
                 KeepaliveAction::Wait(None) => return None,
             }
@@ -60,7 +76,7 @@ impl Simulation {
 }
 
 fn ping(number: u64) -> KeepaliveAction {
-    KeepaliveAction::Ping(KeepalivePing { number, payload: number.to_be_bytes().to_vec(), longest: None })
+    KeepaliveAction::Ping(KeepalivePing { number, payload: number.to_be_bytes().to_vec() })
 }
 
 #[test]
@@ -148,16 +164,15 @@ fn a_ping_that_could_not_leave_is_not_missed() {
     assert_eq!(simulation.keepalive.pong(&stuck.payload, simulation.start + ms(1900)), None);
 }
 
-/// What follows a ping at 1 s that does not leave in the time that it has, while this happens.
+/// What follows a ping at 1 s that does not leave within the timeout, while this happens.
 fn after_a_stuck_ping(meanwhile: impl FnOnce(&mut Simulation)) -> KeepaliveAction {
     let mut simulation = Simulation::new(Some(300), None);
-    let KeepaliveAction::Ping(stuck) = simulation.keepalive.poll(simulation.start + ms(1000), simulation.activity())
-    else {
-        panic!("no ping")
-    };
-    assert_eq!(stuck.longest, Some(ms(300)));
+    let stuck = simulation.queue_at(1000);
     meanwhile(&mut simulation);
-    simulation.keepalive.stuck(stuck.number, simulation.start + ms(1300), simulation.activity());
+    for millis in [1020, 1060, 1140] {
+        assert_eq!(simulation.flush_at(millis), Some(stuck), "{millis}");
+    }
+    simulation.flush_at(1300);
     simulation.at(1300)
 }
 
@@ -173,16 +188,43 @@ fn a_peer_that_takes_nothing_and_says_nothing_is_dead() {
 }
 
 #[test]
-fn a_ping_is_tried_for_no_longer_than_until_the_one_before_it_is_missed() {
+fn a_ping_is_looked_after_for_no_longer_than_until_the_one_before_it_is_missed() {
     let mut simulation = Simulation::new(Some(1500), None);
     assert_eq!(simulation.at(1000), ping(1));
-    let KeepaliveAction::Ping(second) = simulation.keepalive.poll(simulation.start + ms(2000), simulation.activity())
-    else {
-        panic!("no ping")
-    };
-    assert_eq!(second.longest, Some(ms(500)));
-    simulation.keepalive.stuck(second.number, simulation.start + ms(2500), simulation.activity());
+    let second = simulation.queue_at(2000);
+    assert_eq!(simulation.flush_at(2499), Some(second));
     assert_eq!(simulation.at(2500), KeepaliveAction::Dead);
+}
+
+#[test]
+fn a_queued_ping_is_the_only_one_until_it_has_left_and_then_the_peer_may_be_missed() {
+    let mut simulation = Simulation::new(Some(10_000), None);
+    let queued = simulation.queue_at(1000);
+    simulation.received += 1;
+    for second in 2..9 {
+        let millis = second * 1000 + 1;
+        assert_eq!(simulation.flush_at(millis), Some(queued));
+        assert!(matches!(simulation.at(millis), KeepaliveAction::Wait(_)), "no other ping is due at {millis}");
+    }
+    simulation.keepalive.sent(queued, simulation.start + ms(8100), simulation.activity());
+    assert_eq!(simulation.at(8100), simulation.wait(9000));
+    assert_eq!(simulation.keepalive.pong(&queued.to_be_bytes(), simulation.start + ms(8150)), Some(ms(50)));
+    simulation.received += 1;
+    assert_eq!(simulation.at(9000), ping(2));
+    assert_eq!(simulation.dead_at(9000, 60_000), Some(19_000));
+}
+
+#[test]
+fn a_queued_ping_is_looked_at_ever_less_often() {
+    let mut simulation = Simulation::new(None, None);
+    simulation.queue_at(1000);
+    let mut looks = Vec::new();
+    for millis in 1000..9000 {
+        if simulation.flush_at(millis).is_some() {
+            looks.push(millis);
+        }
+    }
+    assert_eq!(looks, [1020, 1060, 1140, 1300, 1620, 2260, 3260, 4260, 5260, 6260, 7260, 8260]);
 }
 
 #[test]
@@ -204,10 +246,7 @@ fn pongs_are_matched_by_payload() {
 #[test]
 fn a_payload_of_the_users_is_sent_as_it_is_and_its_pong_is_that_of_the_latest_ping() {
     let mut simulation = Simulation::new(None, Some("here"));
-    assert_eq!(
-        simulation.at(1000),
-        KeepaliveAction::Ping(KeepalivePing { number: 1, payload: b"here".to_vec(), longest: None })
-    );
+    assert_eq!(simulation.at(1000), KeepaliveAction::Ping(KeepalivePing { number: 1, payload: b"here".to_vec() }));
     simulation.at(2000);
     assert_eq!(simulation.keepalive.pong(b"there", simulation.start + ms(2050)), None);
     assert_eq!(simulation.keepalive.pong(b"here", simulation.start + ms(2050)), Some(ms(50)));

@@ -19,9 +19,10 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use self::connectors::{CloseOnDrop, Connectors};
 use self::openings::{Host, OpeningLimits, Openings, Ticket, host_of};
-use self::wakeups::{Timers, WakeFlag, Wakeups};
+use self::wakeups::{WakeFlag, Wakeups};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
-use crate::app::callbacks::log_error;
+use super::timers::Timers;
+use crate::app::callbacks::{drop_transport, log_error};
 use crate::app::facts::AppError;
 use crate::app::{Closed, Handle, WebSocketApp};
 use crate::error::{Error, OptionsError, Result};
@@ -496,9 +497,7 @@ fn deregister(poll: &Poll, source: Source) {
         // It fails only for what is not registered.
         let _ = poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
     }
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(source))) {
-        log_error(&Error::other(AppError::panicked("a Transport", &*payload)));
-    }
+    drop_transport(source);
 }
 
 impl fmt::Debug for ManyApps<'_> {

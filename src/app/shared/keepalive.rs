@@ -1,42 +1,34 @@
-//! The pings of a connection, and what follows when nothing comes: by a thread that waits, and by a loop that does not.
+//! The keepalive of the connection that is open: sends what is due, and ends the connection when the peer is dead. For the thread that
+//! sends pings and for a loop.
 
-use std::time::Instant;
+use std::fmt;
+use std::sync::Arc;
 
-use super::{Link, PingOutcome, RunPhase, Shared};
-use crate::app::keepalive::{KeepaliveAction, KeepalivePing};
-use crate::error::Error;
+use super::{Link, LoopWaker, PingOutcome, Shared};
+use crate::app::keepalive::KeepaliveAction;
+use crate::app::ping_thread::KeepaliveTarget;
+use crate::error::Result;
 use crate::sync;
+use crate::websocket::PingStatus;
 
-impl<L: Link> Shared<L> {
-    /// Sends the pings of each connection, until the run is over: for a thread of its own.
-    pub(in crate::app) fn keep_alive(&self) {
-        let mut state = self.state();
-        while state.run == RunPhase::During {
-            let now = sync::now();
-            let Some(open) = &mut state.connection else {
-                state = self.wait(state, None);
-                continue;
-            };
-            let activity = open.link.activity();
-            let due =
-                open.keepalive.as_mut().map_or(KeepaliveAction::Wait(None), |keepalive| keepalive.poll(now, activity));
-            // Whoever waits holds no connection: when it is lost, it is gone.
-            if let KeepaliveAction::Wait(until) = due {
-                state = self.wait(state, until.map(|until| until.saturating_duration_since(now)));
-                continue;
-            }
-            let (link, number) = (open.link.clone(), open.number);
-            drop(state);
-            match due {
-                KeepaliveAction::Wait(_) => {}
-                KeepaliveAction::Dead => drop(self.fail_silent_peer(&link, number)),
-                KeepaliveAction::Ping(ping) => self.send_ping(&link, number, &ping, now),
-            }
-            state = self.state();
+impl<L: Link + fmt::Debug + Send> KeepaliveTarget for Shared<L> {
+    fn poll_keepalive(&self) -> PingOutcome {
+        self.poll_keepalive()
+    }
+
+    fn abandon_connection(&self) {
+        if let Some(link) = self.link(None) {
+            link.fail_silent();
         }
     }
 
-    /// What the keepalive of the open connection has to do now, for a loop whose links do not wait.
+    fn set_ping_waker(&self, waker: Arc<dyn Fn() + Send + Sync>) {
+        self.state().ping_waker = Some(LoopWaker(waker));
+    }
+}
+
+impl<L: Link> Shared<L> {
+    /// Does what the keepalive of the open connection has to do now. Does not wait.
     pub(in crate::app) fn poll_keepalive(&self) -> PingOutcome {
         loop {
             let now = sync::now();
@@ -44,27 +36,30 @@ impl<L: Link> Shared<L> {
             let Some(open) = &mut state.connection else { return PingOutcome::WaitUntil(None) };
             let Some(keepalive) = &mut open.keepalive else { return PingOutcome::WaitUntil(None) };
             let (link, number) = (open.link.clone(), open.number);
-            let due = keepalive.poll(now, link.activity());
+            let action = keepalive.poll(now, link.activity());
             drop(state);
-            match due {
+            match action {
                 KeepaliveAction::Wait(until) => return PingOutcome::WaitUntil(until),
                 KeepaliveAction::Dead if self.fail_silent_peer(&link, number) => return PingOutcome::Dead,
                 KeepaliveAction::Dead => {}
-                KeepaliveAction::Ping(ping) => self.send_ping(&link, number, &ping, now),
+                KeepaliveAction::Flush(ping) => self.note_ping(&link, number, ping, Ok(link.flush_ping())),
+                KeepaliveAction::Ping(ping) => {
+                    self.state().last_ping = Some(now);
+                    let sent = link.send_ping(&ping.payload);
+                    self.note_ping(&link, number, ping.number, sent);
+                }
             }
         }
     }
 
-    /// Sends a ping, and counts it for its own connection only.
-    fn send_ping(&self, link: &L, number: u64, ping: &KeepalivePing, now: Instant) {
-        self.state().last_ping = Some(now);
-        let sent = link.ping(&ping.payload, ping.longest);
+    /// Tells the keepalive what became of a ping: that of its own connection only.
+    fn note_ping(&self, link: &L, number: u64, ping: u64, sent: Result<PingStatus>) {
         let mut state = self.state();
         let Some(keepalive) = state.open(number).and_then(|open| open.keepalive.as_mut()) else { return };
         match sent {
-            Ok(()) => keepalive.sent(ping.number, sync::now(), link.activity()),
-            Err(Error::Timeout(_)) => keepalive.stuck(ping.number, sync::now(), link.activity()),
-            Err(_) => keepalive.unsent(ping.number),
+            Ok(PingStatus::Left) => keepalive.sent(ping, sync::now(), link.activity()),
+            Ok(PingStatus::Queued) => keepalive.queued(ping, sync::now(), link.activity()),
+            Err(_) => keepalive.unsent(ping),
         }
     }
 

@@ -5,6 +5,7 @@ use std::thread;
 
 use super::*;
 use crate::app::keepalive::PingOptions;
+use crate::app::ping_thread::PingRegistration;
 use crate::error::CloseCause;
 use crate::websocket::not_connected;
 
@@ -40,9 +41,13 @@ impl Link for Wire {
         self.0.given_up.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn ping(&self, _: &[u8], _: Option<Duration>) -> Result<()> {
+    fn send_ping(&self, _: &[u8]) -> Result<PingStatus> {
         self.0.pings.fetch_add(1, Ordering::SeqCst);
-        if self.0.is_broken.load(Ordering::SeqCst) { Err(not_connected()) } else { Ok(()) }
+        if self.0.is_broken.load(Ordering::SeqCst) { Err(not_connected()) } else { Ok(PingStatus::Left) }
+    }
+
+    fn flush_ping(&self) -> PingStatus {
+        PingStatus::Left
     }
 
     fn has_arrived(&self) -> bool {
@@ -88,6 +93,10 @@ fn lost() -> CloseInfo {
 fn keepalive(interval: u64, timeout: u64) -> Option<Keepalive> {
     let options = PingOptions { interval: Some(ms(interval)), timeout: Some(ms(timeout)), payload: None };
     options.start(Instant::now())
+}
+
+fn send_pings(shared: &Arc<Shared<Wire>>) -> PingRegistration {
+    PingRegistration::new(Arc::<Shared<Wire>>::clone(shared)).unwrap()
 }
 
 fn finish(shared: &Shared<Wire>) {
@@ -176,21 +185,19 @@ fn a_wait_ends_at_its_time_or_when_nobody_wants_it_any_more() {
 
 #[test]
 fn pings_are_sent_on_one_connection_after_the_other_until_the_run_is_over() {
-    let shared = shared();
+    let shared = Arc::new(shared());
     let (first, second) = (Wire::default(), Wire::default());
     shared.begin();
-    thread::scope(|scope| {
-        let keeper = scope.spawn(|| shared.keep_alive());
-        for wire in [&first, &second] {
-            assert!(shared.opened(wire.clone(), keepalive(5, 60_000), None).is_some());
-            while wire.0.pings.load(Ordering::SeqCst) < 3 {
-                thread::sleep(ms(1));
-            }
-            shared.lost(&lost());
+    let registration = send_pings(&shared);
+    for wire in [&first, &second] {
+        assert!(shared.opened(wire.clone(), keepalive(5, 60_000), None).is_some());
+        while wire.0.pings.load(Ordering::SeqCst) < 3 {
+            thread::sleep(ms(1));
         }
-        finish(&shared);
-        keeper.join().unwrap();
-    });
+        shared.lost(&lost());
+    }
+    finish(&shared);
+    drop(registration);
     let ended = [&first, &second].map(|wire| wire.0.pings.load(Ordering::SeqCst));
     thread::sleep(ms(20));
     assert_eq!([&first, &second].map(|wire| wire.0.pings.load(Ordering::SeqCst)), ended);
@@ -199,15 +206,13 @@ fn pings_are_sent_on_one_connection_after_the_other_until_the_run_is_over() {
 
 #[test]
 fn a_silent_connection_is_given_up_once() {
-    let shared = shared();
+    let shared = Arc::new(shared());
     let wire = Wire::default();
     shared.begin();
-    thread::scope(|scope| {
-        scope.spawn(|| shared.keep_alive());
-        assert!(shared.opened(wire.clone(), keepalive(10, 10), None).is_some());
-        thread::sleep(ms(100));
-        finish(&shared);
-    });
+    let _registration = send_pings(&shared);
+    assert!(shared.opened(wire.clone(), keepalive(10, 10), None).is_some());
+    thread::sleep(ms(100));
+    finish(&shared);
     assert_eq!(wire.0.given_up.load(Ordering::SeqCst), 1);
 }
 
@@ -235,16 +240,14 @@ fn an_answer_that_lies_in_the_socket_is_waited_for_but_not_for_ever() {
 
 #[test]
 fn a_connection_that_takes_no_pings_is_not_missed_for_it() {
-    let shared = shared();
+    let shared = Arc::new(shared());
     let wire = Wire::default();
     wire.0.is_broken.store(true, Ordering::SeqCst);
     shared.begin();
-    thread::scope(|scope| {
-        scope.spawn(|| shared.keep_alive());
-        assert!(shared.opened(wire.clone(), keepalive(5, 1), None).is_some());
-        thread::sleep(ms(60));
-        finish(&shared);
-    });
+    let _registration = send_pings(&shared);
+    assert!(shared.opened(wire.clone(), keepalive(5, 1), None).is_some());
+    thread::sleep(ms(60));
+    finish(&shared);
     assert!(wire.0.pings.load(Ordering::SeqCst) > 2);
     assert_eq!(wire.0.given_up.load(Ordering::SeqCst), 0);
 }
@@ -266,8 +269,9 @@ fn health_belongs_to_one_connection() {
 #[test]
 fn many_threads_may_close_while_connections_come_and_go() {
     for round in 0..200 {
-        let shared = shared();
+        let shared = Arc::new(shared());
         let cancellation = shared.begin();
+        let _registration = send_pings(&shared);
         let wires: Vec<Wire> = (0..20).map(|_| Wire::default()).collect();
         thread::scope(|scope| {
             for _ in 0..2 {
@@ -276,7 +280,6 @@ fn many_threads_may_close_while_connections_come_and_go() {
                     close(&shared);
                 });
             }
-            scope.spawn(|| shared.keep_alive());
             for wire in &wires {
                 if shared.opened(wire.clone(), keepalive(1, 1), None).is_none() {
                     break;

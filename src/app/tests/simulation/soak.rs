@@ -33,12 +33,12 @@ struct Soak {
     expected: VecDeque<Duration>,
     /// Attempts in a row, as the model counts them.
     attempts: u32,
-    tally: TrafficCounter,
+    totals: Totals,
 }
 
 /// What has happened.
 #[derive(Debug, Default)]
-struct TrafficCounter {
+struct Totals {
     connects: u64,
     refused: u64,
     dropped: u64,
@@ -46,6 +46,7 @@ struct TrafficCounter {
     pings: u64,
     pongs: u64,
     unsent: u64,
+    queued: u64,
     slow_callbacks: u64,
 }
 
@@ -75,11 +76,11 @@ struct Line {
 impl Line {
     fn new(dice: &mut Dice, now: Instant) -> Self {
         let pings = if dice.permille(400) { dice.below(4) } else { dice.below(370) };
-        let lifecycle = INTERVAL * pings as u32 + dice.up_to(INTERVAL);
+        let lifetime = INTERVAL * pings as u32 + dice.up_to(INTERVAL);
         let falls_silent = dice.permille(300);
         Self {
-            silent_from: if falls_silent { now + lifecycle } else { now + 1000 * lifecycle },
-            dropped_at: now + if falls_silent { lifecycle + 10 * INTERVAL } else { lifecycle },
+            silent_from: if falls_silent { now + lifetime } else { now + 1000 * lifetime },
+            dropped_at: now + if falls_silent { lifetime + 10 * INTERVAL } else { lifetime },
             pongs: VecDeque::new(),
             speaks_at: now + dice.up_to(20 * INTERVAL),
             unread: 0,
@@ -133,7 +134,7 @@ impl Soak {
             latencies: Latencies::default(),
             expected: VecDeque::new(),
             attempts: 0,
-            tally: TrafficCounter::default(),
+            totals: Totals::default(),
         }
     }
 
@@ -143,14 +144,14 @@ impl Soak {
         assert_eq!(self.lifecycle.connect(), self.attempts);
         self.now += self.dice.up_to(Duration::from_secs(2));
         if self.dice.permille(200) {
-            self.tally.refused += 1;
+            self.totals.refused += 1;
             let retry_after = self.dice.permille(300).then(|| self.dice.up_to(Duration::from_secs(120)));
             self.end(&Error::Timeout(Phase::Connect), retry_after, false);
             return;
         }
         let opened = self.lifecycle.opened(self.now);
-        assert_eq!(opened == OpenEvent::First, self.tally.connects == 0);
-        self.tally.connects += 1;
+        assert_eq!(opened == OpenEvent::First, self.totals.connects == 0);
+        self.totals.connects += 1;
         let since = self.now;
         let cause = self.connection();
         let is_healthy = self.dice.permille(20);
@@ -174,7 +175,7 @@ impl Soak {
         self.now = at;
     }
 
-    /// The lifecycle of one connection, as the threads of an app would lead it; says how it ended.
+    /// One connection, as the threads of an app would lead it; says how it ended.
     fn connection(&mut self) -> CloseCause {
         let options = PingOptions { interval: Some(INTERVAL), timeout: Some(TIMEOUT), payload: None };
         let mut keepalive = options.start(self.now).unwrap();
@@ -186,6 +187,7 @@ impl Soak {
                     return CloseCause::PingTimeout;
                 }
                 KeepaliveAction::Ping(ping) => self.ping(&mut keepalive, &mut line, ping.number),
+                KeepaliveAction::Flush(number) => self.flush(&mut keepalive, &mut line, number),
                 KeepaliveAction::Wait(until) => {
                     let until = until.expect("the next ping is due some time");
                     assert!(until > self.now, "it would be asked again and again");
@@ -194,7 +196,7 @@ impl Soak {
             }
             self.check_alive(&line);
             if self.now >= line.dropped_at {
-                self.tally.dropped += 1;
+                self.totals.dropped += 1;
                 return CloseCause::Lost(std::io::ErrorKind::ConnectionReset);
             }
             self.arrive(&mut keepalive, &mut line);
@@ -202,15 +204,26 @@ impl Soak {
     }
 
     fn ping(&mut self, keepalive: &mut Keepalive, line: &mut Line, number: u64) {
-        self.tally.pings += 1;
+        self.totals.pings += 1;
         if self.dice.permille(1) {
-            self.tally.unsent += 1;
+            self.totals.unsent += 1;
             keepalive.unsent(number);
             return;
         }
         if self.dice.permille(5) {
-            // It has to wait behind a message for a moment.
-            self.now += self.dice.up_to(Duration::from_millis(50));
+            self.totals.queued += 1;
+            keepalive.queued(number, self.now, line.activity());
+            return;
+        }
+        line.ping(&mut self.dice, number, self.now);
+        keepalive.sent(number, self.now, line.activity());
+    }
+
+    /// A ping has to wait behind a message for a moment.
+    fn flush(&mut self, keepalive: &mut Keepalive, line: &mut Line, number: u64) {
+        if self.dice.permille(300) {
+            keepalive.queued(number, self.now, line.activity());
+            return;
         }
         line.ping(&mut self.dice, number, self.now);
         keepalive.sent(number, self.now, line.activity());
@@ -243,13 +256,13 @@ impl Soak {
             self.pong(keepalive, line, number);
         }
         if message && self.dice.permille(500) {
-            self.tally.slow_callbacks += 1;
+            self.totals.slow_callbacks += 1;
             line.busy_until = Some(self.now + self.dice.up_to(5 * TIMEOUT));
         }
     }
 
     fn pong(&mut self, keepalive: &mut Keepalive, line: &Line, number: u64) {
-        self.tally.pongs += 1;
+        self.totals.pongs += 1;
         let sent = line.sent.iter().rev().find(|(sent, _)| *sent == number).map(|(_, at)| self.now - *at);
         let latency = keepalive.pong(&number.to_be_bytes(), self.now);
         assert_eq!(latency, sent);
@@ -263,7 +276,7 @@ impl Soak {
 
     /// Not too early: somebody was asked, and was waited for long enough.
     fn check_dead(&mut self, line: &Line) {
-        self.tally.dead += 1;
+        self.totals.dead += 1;
         let asked = line.asked.expect("somebody was asked");
         let waited = self.now - asked.max(line.quiet_since);
         assert!(waited >= TIMEOUT, "given up after {waited:?}");
@@ -303,33 +316,34 @@ fn a_hundred_thousand_connections_and_ten_million_pings_are_as_they_should_be() 
     const LANES: u64 = 4;
     let share = if run_in_full() { 1 } else { 10 };
     let (least_connects, least_pings) = (CONNECTIONS / share, PINGS / share);
-    let lanes: Vec<TrafficCounter> = thread::scope(|scope| {
+    let lanes: Vec<Totals> = thread::scope(|scope| {
         let state = |seed| {
             scope.spawn(move || {
                 let mut soak = Soak::new(seed);
                 let start = soak.now;
-                while soak.tally.connects < least_connects / LANES || soak.tally.pings < least_pings / LANES {
+                while soak.totals.connects < least_connects / LANES || soak.totals.pings < least_pings / LANES {
                     soak.turn();
                 }
                 soak.check_statistics();
                 assert!(soak.now - start > YEARS / share as u32, "years have passed");
-                soak.tally
+                soak.totals
             })
         };
         let lanes: Vec<_> = (1..=LANES).map(state).collect();
-        lanes.into_iter().map(|state| state.join().unwrap()).collect()
+        lanes.into_iter().map(|lane| lane.join().unwrap()).collect()
     });
-    let total = |of: fn(&TrafficCounter) -> u64| lanes.iter().map(of).sum::<u64>();
-    assert!(total(|state| state.connects) >= least_connects && total(|state| state.pings) >= least_pings);
-    assert_eq!(total(|state| state.connects), total(|state| state.dropped + state.dead));
+    let total = |of: fn(&Totals) -> u64| lanes.iter().map(of).sum::<u64>();
+    assert!(total(|totals| totals.connects) >= least_connects && total(|totals| totals.pings) >= least_pings);
+    assert_eq!(total(|totals| totals.connects), total(|totals| totals.dropped + totals.dead));
     // Everything that can happen has happened often.
-    let often: [fn(&TrafficCounter) -> u64; 5] = [
-        |state| state.refused,
-        |state| state.dropped,
-        |state| state.dead,
-        |state| state.unsent,
-        |state| state.slow_callbacks,
+    let often: [fn(&Totals) -> u64; 6] = [
+        |totals| totals.refused,
+        |totals| totals.dropped,
+        |totals| totals.dead,
+        |totals| totals.unsent,
+        |totals| totals.queued,
+        |totals| totals.slow_callbacks,
     ];
     assert!(often.into_iter().all(|of| total(of) > 5_000 / share), "{lanes:?}");
-    assert!(total(|state| state.pongs) > least_pings * 9 / 10, "{lanes:?}");
+    assert!(total(|totals| totals.pongs) > least_pings * 9 / 10, "{lanes:?}");
 }

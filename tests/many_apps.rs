@@ -1489,3 +1489,45 @@ fn whatever_races_against_a_loop_it_ends_and_each_opening_has_one_close() {
         }
     });
 }
+
+#[test]
+fn an_end_behind_the_last_message_is_seen_at_once_whether_it_came_with_it_or_after_it() {
+    const APPS: usize = 200;
+
+    bounded(20, || {
+        let (url, server) = serve_again(|number, mut peer| {
+            peer.accept();
+            thread::spawn(move || {
+                peer.say(frame(0x81, "hello"));
+                if number % 2 == 1 {
+                    thread::sleep(ms(50));
+                }
+                peer.say(frame(0x81, "the last"));
+                // The end, without a Close.
+                drop(peer);
+            });
+            number + 1 < APPS
+        });
+        let mut apps = ManyApps::new().unwrap();
+        let messages = Arc::new(AtomicUsize::new(0));
+        let lost = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&lost);
+        apps.on_ended(move |_, outcome| {
+            assert!(matches!(support::closed(outcome).cause, CloseCause::Lost(_)));
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        for _ in 0..APPS {
+            let messages = Arc::clone(&messages);
+            let app = WebSocketApp::new(&url).options(quick()).on_message(move |_, _| {
+                messages.fetch_add(1, Ordering::SeqCst);
+            });
+            apps.add(app).unwrap();
+        }
+        let start = Instant::now();
+        apps.run().unwrap();
+        let passed = start.elapsed();
+        assert_eq!((messages.load(Ordering::SeqCst), lost.load(Ordering::SeqCst)), (2 * APPS, APPS));
+        assert!(passed < ms(5000), "{passed:?}");
+        join(server);
+    });
+}

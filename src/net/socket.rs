@@ -52,6 +52,12 @@ impl Socket {
         }
     }
 
+    /// Whether it is a TCP socket, and not a Unix one, of which one read may bring less than there is.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(super) fn is_tcp(&self) -> bool {
+        self.inner.local_addr().is_ok_and(|address| address.is_ipv4() || address.is_ipv6())
+    }
+
     /// Makes it blocking or not, as reads need it.
     pub(super) fn set_mode(&self) {
         // Should this fail, so does the first read.

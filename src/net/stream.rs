@@ -1,5 +1,7 @@
 //! One connection as the driver sees it: a transport, with or without TLS upon it.
 
+#[cfg(all(unix, feature = "mio"))]
+use std::any::Any;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
@@ -9,6 +11,8 @@ use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 
 use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
+#[cfg(all(unix, feature = "mio"))]
+use super::socket::Socket;
 use super::source::Source;
 use super::tls::Tls;
 use super::transport::{Interest, Transport};
@@ -206,6 +210,19 @@ impl Stream {
     /// What is waited for to read and to write.
     pub(crate) fn source(&self) -> Source {
         Source::reading(Arc::clone(self.transport())).and_writing()
+    }
+
+    /// Whether it is a TCP socket of this crate's own, without TLS: then a read that brings less than there was room for has taken all that
+    /// had arrived.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(crate) fn is_plain_tcp(&self) -> bool {
+        match self {
+            Self::Plain(transport) => {
+                let transport: &dyn Any = &**transport;
+                transport.downcast_ref::<Socket>().is_some_and(Socket::is_tcp)
+            }
+            Self::Tls(_) => false,
+        }
     }
 
     pub(super) fn transport(&self) -> &Arc<dyn Transport> {

@@ -1,5 +1,6 @@
 //! What carries the bytes of a connection: a socket, or a stream of the user's own.
 
+use std::any::Any;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -137,7 +138,7 @@ use super::socket::Socket;
 /// # ws.close().unwrap();
 /// # server.join().unwrap().unwrap_err();
 /// ```
-pub trait Transport: fmt::Debug + Send + Sync {
+pub trait Transport: Any + fmt::Debug + Send + Sync {
     /// Reads what has arrived, without waiting. `Ok(0)` is the end of the stream.
     ///
     /// # Errors
@@ -282,7 +283,7 @@ impl<S: Read + Write + Send> HalfDuplex<S> {
 }
 
 /// Neither `try_read` nor `try_write` keeps its promise: each waits for as long as it takes, since there is no telling whether it would.
-impl<S: Read + Write + Send> Transport for HalfDuplex<S> {
+impl<S: Read + Write + Send + 'static> Transport for HalfDuplex<S> {
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut stream = self.lock();
         if self.ended.load(Ordering::Acquire) { Ok(0) } else { stream.read(buf) }

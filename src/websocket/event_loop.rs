@@ -40,6 +40,30 @@ pub(super) struct EventLoop {
     sent: AtomicU64,
 }
 
+/// What an edge-triggered loop is told of a socket.
+#[cfg(all(unix, feature = "mio"))]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SocketEvent {
+    /// There may be something to read, and another event comes with what arrives later.
+    Readable,
+    /// The peer has ended its side: no other event comes.
+    ReadClosed,
+}
+
+/// Whether a read that does not wait can find anything.
+#[cfg_attr(not(all(unix, feature = "mio")), expect(dead_code, reason = "only the loop of `mio` tells"))]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Readiness {
+    /// The read finds out: no loop tells, or no other event comes.
+    #[default]
+    Untold,
+    /// The read finds out, until the first event comes.
+    Unknown,
+    Readable,
+    /// A read that brought less than there was room for has taken all that had arrived.
+    Drained,
+}
+
 /// How far sending has come. While it changes, the peer reads.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct SendProgress {
@@ -47,6 +71,23 @@ pub(crate) struct SendProgress {
     pub(super) sent: u64,
     /// How many of those TLS still holds.
     pub(super) in_tls: usize,
+}
+
+impl Readiness {
+    #[cfg(all(unix, feature = "mio"))]
+    pub(super) const fn note_event(&mut self, event: SocketEvent) {
+        *self = match (*self, event) {
+            (Self::Untold, _) | (_, SocketEvent::ReadClosed) => Self::Untold,
+            (Self::Unknown | Self::Readable | Self::Drained, SocketEvent::Readable) => Self::Readable,
+        };
+    }
+
+    /// A read has brought so many of the bytes that there was room for; 0 if there was nothing.
+    pub(super) const fn note_read(&mut self, length: usize, room: usize) {
+        if matches!(self, Self::Readable) && length < room {
+            *self = Self::Drained;
+        }
+    }
 }
 
 impl Activity {

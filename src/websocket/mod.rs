@@ -26,6 +26,8 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+#[cfg(all(unix, feature = "mio"))]
+pub(crate) use self::event_loop::SocketEvent;
 pub(crate) use self::event_loop::{ActivitySnapshot, SendProgress};
 pub use self::opening::Opening;
 pub use self::reader::ControlFrames;
@@ -291,6 +293,25 @@ impl WebSocket {
         let (_, shared) = self.receiver()?;
         shared.event_loop.attach(Box::new(wake));
         Ok(())
+    }
+
+    /// The loop waits for the socket edge-triggered, and tells its events: then a read that brought less than there was room for is not
+    /// followed by one that finds nothing. It changes nothing for TLS, a Unix socket, and a stream of the user's.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(crate) fn trust_events(&mut self) {
+        if let Ok((reader, shared)) = self.receiver()
+            && shared.stream.is_plain_tcp()
+        {
+            reader.readiness = event_loop::Readiness::Unknown;
+        }
+    }
+
+    /// An event of the socket has come.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(crate) fn note_event(&mut self, event: SocketEvent) {
+        if let Ok((reader, _)) = self.receiver() {
+            reader.readiness.note_event(event);
+        }
     }
 
     /// How far sending has come.

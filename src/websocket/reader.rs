@@ -5,6 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::ending::{Ending, LastLook};
+use super::event_loop::Readiness;
 use super::shared::SharedConnection;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
@@ -23,6 +24,7 @@ pub(super) struct Reader {
     pub(super) ending: Option<Box<Ending>>,
     pub(super) buffered: Buffered,
     pub(super) trace: FrameTap,
+    pub(super) readiness: Readiness,
     /// The thread that receives, as the others know it.
     thread: ThreadToken,
     /// Who has closed, where both have.
@@ -141,6 +143,7 @@ impl Reader {
             ending: None,
             buffered: Buffered::Unknown,
             trace: FrameTap::new(tracer, TraceDirection::Received),
+            readiness: Readiness::Untold,
             thread: ThreadToken::current(),
             closed_first: CloseCause::Local,
             last_look: LastLook::Due,
@@ -396,6 +399,10 @@ impl Reader {
             if closing.is_over() {
                 return self.fill_late(shared);
             }
+            if deadline.is_now() && self.readiness == Readiness::Drained {
+                shared.activity.await_readiness();
+                return Ok(Filled::Nothing);
+            }
             let pause = self.pause(shared);
             match self.read(shared, deadline.min(closing).min(pause)) {
                 Ok(0) => return Err(self.read_failed(shared, io::ErrorKind::UnexpectedEof)),
@@ -469,7 +476,9 @@ impl Reader {
     pub(super) fn read(&mut self, shared: &SharedConnection, deadline: Deadline) -> io::Result<usize> {
         let is_traced = self.follow_trace();
         let space = self.inbound.space();
+        let room = space.len();
         let read = shared.stream.read(space, deadline);
+        self.readiness.note_read(*read.as_ref().unwrap_or(&0), room);
         if is_traced && let Ok(length) = read {
             self.trace.pass(&space[..length]);
         }

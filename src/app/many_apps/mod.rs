@@ -28,6 +28,7 @@ use crate::app::{Closed, Handle, WebSocketApp};
 use crate::error::{Error, OptionsError, Result};
 use crate::net::Source;
 use crate::url::Target;
+use crate::websocket::SocketEvent;
 
 /// Drives thousands of apps from one thread (feature `mio`, on Unix).
 ///
@@ -252,7 +253,17 @@ impl<'env> ManyApps<'env> {
     /// Queues the apps that are woken, whose sockets are ready, or whose timers are due.
     fn schedule_woken(&mut self, connectors: &AppConnectors<'env>) {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        events.iter().filter(|event| event.token() != WAKEUP).for_each(|event| self.schedule(event.token().0));
+        for event in events.iter().filter(|event| event.token() != WAKEUP) {
+            let number = event.token().0;
+            if let Some(Some(slot)) = self.slots.get_mut(number) {
+                if event.is_read_closed() || event.is_error() {
+                    slot.task.note_event(SocketEvent::ReadClosed);
+                } else if event.is_readable() {
+                    slot.task.note_event(SocketEvent::Readable);
+                }
+            }
+            self.schedule(number);
+        }
         self.events = events;
         while let Some(number) = self.wakeups.take_woken() {
             self.schedule(number);

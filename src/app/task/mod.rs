@@ -30,6 +30,8 @@ use crate::cancellation::Watch;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::{HelperLock, Source};
 use crate::options::ConnectOptions;
+#[cfg(all(unix, feature = "mio"))]
+use crate::websocket::SocketEvent;
 use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, cancelled, not_connected};
 
 /// One run of an app, in the hands of a loop: made by [`WebSocketApp::into_task`].
@@ -293,6 +295,23 @@ impl<'env> AppTask<'env> {
         };
     }
 
+    /// An event of the connection's socket has come, which the loop waits for edge-triggered.
+    #[cfg(all(unix, feature = "mio"))]
+    pub(in crate::app) fn note_event(&mut self, event: SocketEvent) {
+        match &mut self.phase {
+            TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Closing(ClosingConnection { ws, .. }) => {
+                ws.note_event(event);
+            }
+            TaskPhase::Starting
+            | TaskPhase::Connecting
+            | TaskPhase::AwaitingPermission
+            | TaskPhase::Opening(_)
+            | TaskPhase::Attempted(_)
+            | TaskPhase::BackingOff(_)
+            | TaskPhase::Over => {}
+        }
+    }
+
     fn ws(&self) -> Option<&WebSocket> {
         match &self.phase {
             TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Closing(ClosingConnection { ws, .. }) => Some(ws),
@@ -309,6 +328,10 @@ impl<'env> AppTask<'env> {
     fn opened(&mut self, mut ws: WebSocket) -> Option<AppStep<'env>> {
         self.connections += 1;
         let wake = Arc::clone(&self.wake);
+        #[cfg(all(unix, feature = "mio"))]
+        if self.permission == Permission::ByLoop {
+            ws.trust_events();
+        }
         let opened = ws.attach(move || wake()).and_then(|()| self.with_session(|session| session.opened(&mut ws)));
         self.phase = match opened {
             Ok(()) => TaskPhase::Open(OpenConnection { ws, unsent: None, release_at: None }),

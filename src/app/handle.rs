@@ -66,7 +66,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::send`](crate::WebSocket::send). Nothing that is sent this source is kept in the outbox.
+    /// As for [`WebSocket::send`](crate::WebSocket::send). Nothing that is sent this way is kept in the outbox.
     pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<()> {
         let payload = payload.as_ref();
         self.open()?.send(payload, opcode)?;

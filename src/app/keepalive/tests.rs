@@ -145,7 +145,7 @@ fn the_time_of_a_slow_callback_does_not_count() {
     assert_eq!(simulation.at(1000), simulation.wait(1020));
     assert_eq!(simulation.at(1900), simulation.wait(1920));
     assert_eq!(simulation.at(2000), ping(2));
-    // It returns, and what the peer has said meanwhile is still on its source.
+    // It returns, and what the peer has said meanwhile is still on its way.
     simulation.waiting = WAITING;
     assert_eq!(simulation.at(2500), simulation.wait(2800));
     assert_eq!(simulation.at(2799), simulation.wait(2800));

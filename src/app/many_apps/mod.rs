@@ -2,7 +2,7 @@
 
 mod connectors;
 mod openings;
-mod wakeups;
+pub(super) mod wakeups;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -131,7 +131,9 @@ impl<'env> ManyApps<'env> {
     /// [`Error::Other`] when the system has no means to wait for many sockets to give.
     pub fn new() -> Result<Self> {
         let poll = Poll::new()?;
-        let wakeups = Wakeups::new(Waker::new(poll.registry(), WAKEUP)?);
+        let waker = Waker::new(poll.registry(), WAKEUP)?;
+        // A system that cannot do even that cannot be helped.
+        let wakeups = Wakeups::new(move || drop(waker.wake()));
         Ok(Self {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -328,7 +330,7 @@ impl<'env> ManyApps<'env> {
         'env: 'scope,
     {
         let waker = self.wakeups.waker();
-        let started = connectors.start(scope, number, attempt, move || drop(waker.wake()));
+        let started = connectors.start(scope, number, attempt, move || waker());
         if let Err((attempt, error)) = started
             && let Some(Some(slot)) = self.slots.get_mut(number)
         {

@@ -1,4 +1,4 @@
-//! Which openings may be under source at a time: so many in all, and so many to one host. What waits for one host holds up no other.
+//! Which openings may be under way at a time: so many in all, and so many to one host. What waits for one host holds up no other.
 
 use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -32,7 +32,7 @@ pub(super) struct Openings {
     turns: VecDeque<Host>,
 }
 
-/// How many openings may be under source.
+/// How many openings may be under way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OpeningLimits {
     pub(super) total: NonZeroUsize,

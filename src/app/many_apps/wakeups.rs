@@ -1,17 +1,17 @@
 //! Wake-ups of the loop by other threads and by callbacks: which apps they are for, and which apps are added.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use mio::Waker;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use crate::app::{AppError, WebSocketApp};
 use crate::error::{Error, Result};
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// The wake-ups of a loop.
-pub(super) struct Wakeups<'env> {
-    waker: Arc<Waker>,
+pub(in crate::app) struct Wakeups<'env> {
+    /// Ends a wait of the loop, or the next one.
+    waker: Arc<dyn Fn() + Send + Sync>,
     /// The numbers of the apps that were woken, each once.
     woken: Arc<Mutex<Vec<usize>>>,
     added: Mutex<Added<'env>>,
@@ -26,23 +26,33 @@ enum Added<'env> {
 }
 
 /// Whether an app was woken since its last turn began.
-#[derive(Clone, Debug, Default)]
-pub(super) struct WakeFlag(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub(in crate::app) struct WakeFlag(Arc<AtomicBool>);
+
+impl Default for WakeFlag {
+    fn default() -> Self {
+        Self(Arc::new(AtomicBool::new(false)))
+    }
+}
 
 impl WakeFlag {
     /// The turn begins: a wake-up from now on is for the next one. What was done before a wake-up is seen in this turn.
-    pub(super) fn clear(&self) {
+    pub(in crate::app) fn clear(&self) {
         self.0.swap(false, Ordering::AcqRel);
     }
 }
 
 impl<'env> Wakeups<'env> {
-    pub(super) fn new(waker: Waker) -> Self {
-        Self { waker: Arc::new(waker), woken: Arc::default(), added: Mutex::new(Added::Waiting(Vec::new())) }
+    pub(in crate::app) fn new(waker: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            waker: Arc::new(waker),
+            woken: Arc::new(Mutex::new(Vec::new())),
+            added: Mutex::new(Added::Waiting(Vec::new())),
+        }
     }
 
     /// What wakes the loop, for whatever it finds.
-    pub(super) fn waker(&self) -> Arc<Waker> {
+    pub(in crate::app) fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
         Arc::clone(&self.waker)
     }
 
@@ -51,7 +61,7 @@ impl<'env> Wakeups<'env> {
     /// # Errors
     ///
     /// [`AppError::LoopEnded`].
-    pub(super) fn add(&self, app: WebSocketApp<'env>) -> Result<()> {
+    pub(in crate::app) fn add(&self, app: WebSocketApp<'env>) -> Result<()> {
         match &mut *lock(&self.added) {
             Added::Waiting(apps) => {
                 app.handle().shared().announce();
@@ -59,13 +69,12 @@ impl<'env> Wakeups<'env> {
             }
             Added::Refused => return Err(loop_ended()),
         }
-        // A system that cannot do even that cannot be helped.
-        let _ = self.waker.wake();
+        (self.waker)();
         Ok(())
     }
 
     /// Takes the apps that were left.
-    pub(super) fn take_added(&self) -> Vec<WebSocketApp<'env>> {
+    pub(in crate::app) fn take_added(&self) -> Vec<WebSocketApp<'env>> {
         match &mut *lock(&self.added) {
             Added::Waiting(apps) => std::mem::take(apps),
             Added::Refused => Vec::new(),
@@ -73,7 +82,7 @@ impl<'env> Wakeups<'env> {
     }
 
     /// How many apps wait to be taken.
-    pub(super) fn count_added(&self) -> usize {
+    pub(in crate::app) fn count_added(&self) -> usize {
         match &*lock(&self.added) {
             Added::Waiting(apps) => apps.len(),
             Added::Refused => 0,
@@ -81,7 +90,7 @@ impl<'env> Wakeups<'env> {
     }
 
     /// The loop runs, or will.
-    pub(super) fn open(&self) {
+    pub(in crate::app) fn open(&self) {
         let mut added = lock(&self.added);
         if matches!(*added, Added::Refused) {
             *added = Added::Waiting(Vec::new());
@@ -89,7 +98,7 @@ impl<'env> Wakeups<'env> {
     }
 
     /// The loop ends, unless an app was added in the meantime: then it goes on.
-    pub(super) fn close_if_none_added(&self) -> bool {
+    pub(in crate::app) fn close_if_none_added(&self) -> bool {
         let mut added = lock(&self.added);
         if matches!(&*added, Added::Waiting(apps) if !apps.is_empty()) {
             return false;
@@ -99,7 +108,7 @@ impl<'env> Wakeups<'env> {
     }
 
     /// The loop has ended. What was added and not taken does not run.
-    pub(super) fn close(&self) {
+    pub(in crate::app) fn close(&self) {
         let added = std::mem::replace(&mut *lock(&self.added), Added::Refused);
         if let Added::Waiting(apps) = added {
             apps.iter().for_each(|app| app.handle().shared().refuse(&loop_ended()));
@@ -107,17 +116,17 @@ impl<'env> Wakeups<'env> {
     }
 
     /// Takes one of the apps that were woken.
-    pub(super) fn take_woken(&self) -> Option<usize> {
+    pub(in crate::app) fn take_woken(&self) -> Option<usize> {
         lock(&self.woken).pop()
     }
 
     /// What wakes an app, from any thread. It never waits.
-    pub(super) fn app_waker(&self, number: usize, flag: WakeFlag) -> impl Fn() + Send + Sync + use<> {
+    pub(in crate::app) fn app_waker(&self, number: usize, flag: WakeFlag) -> impl Fn() + Send + Sync + use<> {
         let (waker, list) = (Arc::clone(&self.waker), Arc::clone(&self.woken));
         move || {
             if !flag.0.swap(true, Ordering::AcqRel) {
                 lock(&list).push(number);
-                let _ = waker.wake();
+                waker();
             }
         }
     }

@@ -30,7 +30,7 @@ pub struct Connected<'env> {
     pub(super) outcome: Result<WebSocket>,
 }
 
-/// A connector on its source back.
+/// A connector on its way back.
 pub(super) struct ReturnedConnector<'env>(pub(super) Connector<'env>);
 
 impl<'env> Connecting<'env> {

@@ -1,9 +1,12 @@
 //! The whole app, with a server that is a thread beside it.
 
 mod chance;
+mod exploring;
 mod peer;
 mod round;
 mod schedules;
+#[cfg(all(unix, feature = "mio"))]
+mod schedules_of_loops;
 #[cfg(not(shuttle))]
 mod simulation;
 

@@ -1,4 +1,4 @@
-//! One round: an app, its server, and those who get in each other's source. What must hold in every round is asserted here.
+//! One round: an app, its server, and those who get in each other's way. What must hold in every round is asserted here.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_millis(4);
 /// How long a closing handshake may take.
 pub(super) const CLOSE: Duration = Duration::from_millis(20);
 
-/// How many bytes are on their source at most: few, so that a large message waits.
+/// How many bytes are on their way at most: few, so that a large message waits.
 #[cfg(shuttle)]
 const CAPACITY: usize = 1024;
 

@@ -10,60 +10,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::chance::{below, dawdle, wait_up_to};
+use super::exploring::explore;
 use super::peer::Habit;
 use super::round::{CLOSE, Heard, INTERVAL, Round, TIMEOUT, act, closes, join, lock, sends, sent};
-#[cfg(not(shuttle))]
-use super::run_in_full;
 use crate::app::{CallbackPolicy, Overflow, Reconnect, WebSocketApp};
 use crate::cancellation::Cancellation;
 use crate::error::{CloseCause, Error};
 use crate::options::ConnectOptions;
 use crate::sync::thread;
 use crate::websocket::CloseCode;
-
-/// Plays a scenario in 10,000 schedules: in one half of them chance says who goes on each time, in the other half chance gives out
-/// priorities and changes three of them on the source, which finds what takes few but unlikely switches.
-#[cfg(shuttle)]
-fn explore(scenario: fn()) {
-    use shuttle::scheduler::{PctScheduler, RandomScheduler};
-    use shuttle::{Config, MaxSteps, Runner};
-
-    const ROUNDS: usize = 10_000;
-    let mut config = Config::new();
-    config.stack_size = 256 * 1024;
-    config.max_steps = MaxSteps::FailAfter(50_000);
-    config.silence_warnings = true;
-    let play = move || {
-        crate::sync::reset();
-        scenario();
-        let passed = crate::sync::passed();
-        assert!(passed < Duration::from_secs(60), "{passed:?} have passed");
-    };
-    Runner::new(RandomScheduler::new(ROUNDS / 2), config.clone()).run(play);
-    Runner::new(PctScheduler::new(3, ROUNDS / 2), config).run(play);
-}
-
-/// Plays a scenario with real threads. Each round has to end.
-#[cfg(not(shuttle))]
-fn explore(scenario: fn()) {
-    use std::sync::mpsc::{self, RecvTimeoutError};
-
-    let rounds = if run_in_full() { 200 } else { 40 };
-    let (tell, told) = mpsc::channel();
-    let player = thread::spawn(move || {
-        for round in 0..rounds {
-            scenario();
-            tell.send(round).unwrap();
-        }
-    });
-    for round in 0..rounds {
-        match told.recv_timeout(Duration::from_secs(30)) {
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => {}
-            Err(RecvTimeoutError::Timeout) => panic!("round {round} hangs"),
-        }
-    }
-    join(player);
-}
 
 fn pinging(app: WebSocketApp<'static>) -> WebSocketApp<'static> {
     app.ping_interval(INTERVAL).ping_timeout(TIMEOUT)
@@ -196,7 +151,7 @@ fn a_close_races_a_back_off() {
             app.close().unwrap();
         });
         let ended = round.race(app, [close, act(|app| app.mark_healthy())]);
-        // It was called off, or the attempt that was under source had failed.
+        // It was called off, or the attempt that was under way had failed.
         assert!(matches!(&ended, Ok(closed) if closed.reconnect.is_none()), "{ended:?}");
     });
 }
@@ -370,5 +325,19 @@ fn late_closes_race_the_next_run() {
         }
         closers.into_iter().for_each(join);
         assert!(lock(&ends).iter().all(|closed| closed.reconnect.is_none()));
+    });
+}
+
+#[test]
+fn apps_that_share_the_thread_for_pings_end_in_any_order() {
+    explore(|| {
+        let apps = [Habit::Polite, Habit::Late].map(|habit| {
+            thread::spawn(move || {
+                let round = Round::default();
+                let app = pinging(round.app([habit, Habit::Polite]));
+                drop(round.race(app, [closes()]));
+            })
+        });
+        apps.into_iter().for_each(join);
     });
 }

@@ -50,13 +50,13 @@ struct Totals {
     slow_callbacks: u64,
 }
 
-/// The server and the source to it.
+/// The server and the way to it.
 struct Line {
     /// After this the server says nothing any more.
     silent_from: Instant,
     /// Then the connection is dropped.
     dropped_at: Instant,
-    /// Pongs on their source, in their order, and what they answer.
+    /// Pongs on their way, in their order, and what they answer.
     pongs: VecDeque<(Instant, u64)>,
     /// When the server says something by itself.
     speaks_at: Instant,

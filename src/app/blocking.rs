@@ -107,7 +107,7 @@ impl Drop for Finish<'_> {
     }
 }
 
-/// How connections are made and received from.
+/// How connections are made, and how their messages are received.
 pub(super) struct ConnectionSource<'a, 'env> {
     pub(super) url: &'a str,
     pub(super) options: ConnectOptions,

@@ -1,4 +1,4 @@
-//! Where callbacks are called: their errors and panics end here.
+//! Calls the callbacks, and catches their errors and panics.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::message::MessageRef;
 use crate::websocket::{CloseCode, Received};
 
-/// What happens to an app, in the order in which its callbacks are to hear of it.
+/// Receives the events of a run, in the order in which the callbacks are to be called.
 pub(super) trait EventSink {
-    /// Does what calls [`message`](Self::message) many times, and takes care of a panic: then there is no result.
+    /// Runs what calls [`message`](Self::message) many times, and catches a panic: then there is no result.
     fn catch_panics<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T>;
     /// A message has come. Only inside of [`catch_panics`](Self::catch_panics).
     fn message(&mut self, message: MessageRef<'_>) -> Result<()>;
@@ -48,7 +48,7 @@ pub(super) struct CallbackPolicies {
 pub(super) struct CallbackRunner<'a, 'env> {
     closures: &'a mut Closures<'env>,
     handle: &'a Handle,
-    /// What callbacks get that hear of a connection: bound to it, so that one that is late does nothing to the next.
+    /// The handle for callbacks about a connection: bound to it, so that a late callback does nothing to the next one.
     bound: Handle,
     policies: CallbackPolicies,
     /// The failure of a callback that has ended the run.
@@ -80,7 +80,7 @@ impl<'a, 'env> CallbackRunner<'a, 'env> {
         }
     }
 
-    /// Calls a callback that hears of a connection, and takes care of its failure.
+    /// Calls a callback about a connection, and handles its failure.
     #[inline]
     fn call_bound(&mut self, name: &'static str, callback: impl FnOnce(&mut Closures<'env>, &Handle) -> Result<()>) {
         let Self { closures, bound, .. } = self;
@@ -89,7 +89,7 @@ impl<'a, 'env> CallbackRunner<'a, 'env> {
         self.called(name, called);
     }
 
-    /// Calls one that hears of the app.
+    /// Calls a callback about the app, and handles its failure.
     fn call(&mut self, name: &'static str, callback: impl FnOnce(&mut Closures<'env>, &Handle) -> Result<()>) {
         let Self { closures, handle, .. } = self;
         let called = catch_unwind(AssertUnwindSafe(|| callback(closures, handle)));
@@ -112,7 +112,7 @@ impl<'a, 'env> CallbackRunner<'a, 'env> {
 
     #[cold]
     fn failed_with(&mut self, error: Error, policy: CallbackPolicy) {
-        self.tell(&error);
+        self.report_error(&error);
         if policy == CallbackPolicy::Stop && self.fatal.is_none() {
             self.fatal = Some(error);
             // The code can be sent, so there is nothing to refuse.
@@ -121,7 +121,7 @@ impl<'a, 'env> CallbackRunner<'a, 'env> {
     }
 
     /// Calls `on_error`, whose own failure is logged and goes nowhere else.
-    fn tell(&mut self, error: &Error) {
+    fn report_error(&mut self, error: &Error) {
         self.handle.shared().note_error();
         let Self { closures, handle, .. } = self;
         match catch_unwind(AssertUnwindSafe(|| closures.on_error(handle, error))) {
@@ -133,7 +133,7 @@ impl<'a, 'env> CallbackRunner<'a, 'env> {
 }
 
 impl EventSink for CallbackRunner<'_, '_> {
-    /// One net for many messages: to spread one for each takes as long as to hand it out.
+    /// Once for many messages: to catch panics of each one costs as much as the call itself.
     #[inline]
     fn catch_panics<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
         match catch_unwind(AssertUnwindSafe(|| act(self))) {
@@ -168,7 +168,7 @@ impl EventSink for CallbackRunner<'_, '_> {
         match shared.end_on_open(number) {
             // There will be room, or the end of the connection is told.
             Ok(()) | Err(Error::Full | Error::Closed(_)) => {}
-            Err(error) => self.tell(&error),
+            Err(error) => self.report_error(&error),
         }
     }
 
@@ -189,7 +189,7 @@ impl EventSink for CallbackRunner<'_, '_> {
     }
 
     fn failed(&mut self, error: Arc<Error>) {
-        self.tell(&error);
+        self.report_error(&error);
     }
 
     fn closed(&mut self, closed: Closed) {

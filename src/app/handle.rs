@@ -1,4 +1,4 @@
-//! What callbacks and other threads hold of an app.
+//! The handle of an app, for callbacks and other threads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -148,7 +148,7 @@ impl Handle {
     }
 }
 
-/// Another connection.
+/// Forcing a reconnect.
 impl Handle {
     /// Closes the connection that is open with this code and a reason of up to 123 bytes, and has the app connect again: because a
     /// subscription has a gap, a token was renewed, a server is to be left. Nothing that has come on it is handed out after this.
@@ -174,7 +174,7 @@ impl Handle {
     }
 }
 
-/// How the app fares.
+/// State of the app.
 impl Handle {
     /// Whether the app runs: connects, is connected, or waits to connect again. It does from [`spawn`](crate::WebSocketApp::spawn) on,
     /// and until [`on_end`](crate::WebSocketApp::on_end) has returned.

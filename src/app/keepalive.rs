@@ -1,5 +1,5 @@
-//! When a ping is due, and when a peer that does not answer is dead. No clock and no thread: time and what has come in are handed
-//! in.
+//! State machine of the pings: when one is due, and when a peer that does not answer is dead. Pure: the time and what was received are
+//! arguments.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -137,13 +137,13 @@ pub(super) struct KeepalivePing {
 }
 
 impl Keepalive {
-    /// How often it is looked whether a busy reader waits for the network again.
+    /// How often to look whether a busy reader waits for the network again, or a queued ping has left.
     const LOOK: Duration = Duration::from_millis(20);
     /// Who finds out so late that the peer is dead was not running in the meantime.
     const LATE: Duration = Duration::from_millis(100);
     /// A queued ping is looked at at least so often.
     const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-    /// So many pongs may be missing until the oldest is forgotten.
+    /// How many pings may be unanswered until the oldest is forgotten.
     const UNANSWERED: usize = 64;
 
     /// What is to be done now.

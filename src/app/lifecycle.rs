@@ -1,12 +1,12 @@
-//! The lifecycle of an app as a state machine: what follows what, and when. It neither waits nor looks at a clock; time and chance are
-//! handed in. Whoever drives it, a thread of its own or one for thousands of apps, does what it says.
+//! State machine of a run: connecting, open, backing off, stopped. Pure: the time and random numbers are arguments, and a driver does
+//! the rest.
 
 use std::time::{Duration, Instant};
 
 use super::reconnect::Reconnect;
 use crate::error::{Error, Retry};
 
-/// The lifecycle of an app during one run.
+/// The state of a run.
 ///
 /// ```text
 ///             opened                    ended
@@ -25,7 +25,7 @@ pub(super) struct Lifecycle {
     has_opened: bool,
 }
 
-/// What is going on.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum LifecyclePhase {
     Connecting,
@@ -60,7 +60,7 @@ pub(super) struct ConnectionEnd<'a> {
     pub(super) is_healthy: bool,
     /// Whether the application has closed it to have another connection.
     pub(super) is_replaced: bool,
-    /// Any number, drawn anew each time.
+    /// A random number.
     pub(super) entropy: u64,
 }
 

@@ -184,7 +184,7 @@ impl<'env> WebSocketApp<'env> {
     /// # Errors
     ///
     /// The last failure, when no further attempt follows it; the failure of a callback with [`CallbackPolicy::Stop`]; before
-    /// anything is done, [`Error::Options`](crate::Error::Options) for a setting that cannot be meant.
+    /// anything is done, [`Error::Options`](crate::Error::Options) for an invalid setting.
     pub fn run_forever(&mut self) -> Result<Closed> {
         if let Err(error) = self.validate() {
             self.handle.shared().refuse(&error);
@@ -292,7 +292,7 @@ impl<'env> WebSocketApp<'env> {
 
 /// Threads, memory, and failures of callbacks.
 impl WebSocketApp<'_> {
-    /// What sends, closes the app, and says how it fares; for other threads, too.
+    /// A handle that sends, closes the app and reports its state, from any thread.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -377,7 +377,7 @@ impl WebSocketApp<'_> {
 }
 
 impl WebSocketApp<'_> {
-    /// Whether the settings can be meant.
+    /// Refuses invalid settings.
     fn validate(&self) -> Result<()> {
         self.pings.validate()?;
         self.options.validate()?;

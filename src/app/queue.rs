@@ -1,4 +1,4 @@
-//! A bounded queue between the thread that receives and the one that calls back.
+//! A bounded queue between the receiving thread and the thread that calls the callbacks.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -78,11 +78,11 @@ struct QueueState {
     data: usize,
     /// How many are pings or pongs. The rest, how a connection fares, is never dropped.
     control: usize,
-    /// Nothing comes any more.
+    /// No event is added any more.
     is_over: bool,
 }
 
-/// The end of the queue that is filled.
+/// The sending end of the queue.
 #[derive(Debug)]
 pub(super) struct QueueSender<'a> {
     queue: &'a Queue,

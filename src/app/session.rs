@@ -1,6 +1,6 @@
-//! One run of an app: a driver tells it what has happened, it fires the callbacks and says what follows.
+//! One run of an app: a driver tells it what has happened; it emits events for the callbacks and says what follows.
 //!
-//! A driver connects, receives and waits; it decides nothing. The one of this crate's own thread is in `run`.
+//! The drivers, `blocking` and `task`, connect, receive and wait; they decide nothing.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) enum RetryDecision {
     Over(Result<Closed, Arc<Error>>),
 }
 
-/// What a session knows, for a driver that takes it up again and again.
+/// The state of a session between the turns of a driver that does not keep it.
 #[derive(Debug)]
 pub(super) struct SessionState {
     lifecycle: Lifecycle,
@@ -51,20 +51,20 @@ pub(super) struct SessionState {
 }
 
 impl SessionState {
-    /// Nothing has happened yet.
+    /// Before the first attempt.
     pub(super) const fn none(reconnect: Reconnect) -> Self {
         Self { lifecycle: Lifecycle::new(reconnect), last_error: None, number: 0 }
     }
 }
 
 impl<'a, A: EventSink> Session<'a, A> {
-    /// Takes it up where it was left.
+    /// Continues a session that was [suspended](Self::suspend).
     pub(super) fn resume(handle: &'a Handle, pings: &'a PingOptions, past: SessionState, sink: A) -> Self {
         let SessionState { lifecycle, last_error, number } = past;
         Self { handle, pings, lifecycle, sink, last_error, number }
     }
 
-    /// Leaves it, to be taken up later.
+    /// Gives the session up, to be [resumed](Self::resume) later.
     pub(super) fn suspend(self) -> (SessionState, A) {
         (SessionState { lifecycle: self.lifecycle, last_error: self.last_error, number: self.number }, self.sink)
     }
@@ -184,7 +184,7 @@ impl<'a, A: EventSink> Session<'a, A> {
         }
     }
 
-    /// There is to be no further attempt, after all.
+    /// The wait for the next attempt was cancelled: the run ends.
     pub(super) fn cancelled(&mut self) -> Closed {
         self.lifecycle.stop();
         let info = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled);
@@ -226,7 +226,7 @@ fn retry_after(error: &Error) -> Option<Duration> {
     }
 }
 
-/// Chance, to spread those who lost the same server. A system without any is no reason not to connect.
+/// A random number, to spread the clients that lost the same server. A system without randomness is no reason not to connect.
 fn entropy() -> u64 {
     SysRng.try_next_u64().unwrap_or(u64::MAX / 2)
 }

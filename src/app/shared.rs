@@ -1,4 +1,4 @@
-//! What the threads of an app share: the one that runs it, the one that sends pings, and those with a [`Handle`](super::Handle).
+//! The state that the threads of an app share: the one that runs it, the one that sends pings, and those with a [`Handle`](super::Handle).
 //!
 //! One lock, held for a few instructions and never across a wait for the network or a callback. What is connected is known only
 //! by what can be done to it, a [`Link`], so that all of this can be tried out without a network.

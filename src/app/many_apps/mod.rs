@@ -175,7 +175,7 @@ impl<'env> ManyApps<'env> {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for a setting that cannot be meant, and for a [queue](WebSocketApp::queue): that needs threads.
+    /// [`Error::Options`] for an invalid setting, and for a [queue](WebSocketApp::queue): that needs threads.
     pub fn add(&mut self, app: WebSocketApp<'env>) -> Result<Handle> {
         let number = self.free.pop().unwrap_or(self.slots.len());
         if number == self.slots.len() {

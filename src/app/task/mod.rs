@@ -144,7 +144,7 @@ impl<'env> WebSocketApp<'env> {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for a setting that cannot be meant, and for a [queue](Self::queue), which needs threads of its own.
+    /// [`Error::Options`] for an invalid setting, and for a [queue](Self::queue), which needs threads of its own.
     pub fn into_task(self, wake: impl Fn() + Send + Sync + 'static) -> Result<AppTask<'env>> {
         self.into_task_with(Permission::Granted, wake)
     }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
+use super::builder::{Connector, WebSocketApp};
 use super::callbacks::drop_transport;
 use super::calling::{CallbackRunner, EventSink};
 use super::facts::{AppError, Attempt, Closed, duplicate};
@@ -13,7 +14,6 @@ use super::queue::{Queue, QueueSender};
 use super::reconnect::default_reconnect;
 use super::session::{RetryDecision, Session};
 use super::shared::{Shared, StopRequest};
-use super::{Connector, WebSocketApp};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::options::ConnectOptions;
 use crate::sync::thread::{self, Builder};

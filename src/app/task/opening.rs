@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{AppStep, AppTask, Permission, TaskPhase};
-use crate::app::Connector;
+use crate::app::builder::Connector;
 use crate::app::facts::{AppError, Attempt};
 #[cfg(all(unix, feature = "mio"))]
 use crate::cancellation::Cancellation;

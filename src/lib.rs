@@ -70,7 +70,7 @@ mod url;
 mod websocket;
 
 // The public interface is:
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 pub use crate::app::{AppAdder, ManyApps};
 pub use crate::app::{
     AppError, AppStep, AppTask, AppThread, Attempt, CallbackPolicy, Closed, Connected, Connecting, Handle, Handler,

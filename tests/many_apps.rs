@@ -1,6 +1,6 @@
 //! Many apps on one thread: the callbacks that a thread of their own would call, and nobody in the way of the others.
 
-#![cfg(all(unix, feature = "mio"))]
+#![cfg(feature = "mio")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/app.rs"]
@@ -15,8 +15,10 @@ mod tls_websocket;
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-use std::os::fd::BorrowedFd;
-use std::os::unix::net::UnixListener;
+#[cfg(windows)]
+use std::os::windows::io::BorrowedSocket;
+#[cfg(unix)]
+use std::os::{fd::BorrowedFd, unix::net::UnixListener};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::thread;
@@ -1023,8 +1025,14 @@ impl Transport for ByteByByte {
         self.below.shutdown(how)
     }
 
+    #[cfg(unix)]
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.below.as_fd()
+    }
+
+    #[cfg(windows)]
+    fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
+        self.below.as_socket()
     }
 }
 
@@ -1055,6 +1063,7 @@ fn an_opening_that_has_used_up_its_turn_is_waited_for_again() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_socket_in_the_file_system_that_does_not_answer_holds_up_no_other() {
     bounded(20, || {
@@ -1132,8 +1141,14 @@ impl Transport for Panicking {
         self.0.shutdown(how)
     }
 
+    #[cfg(unix)]
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_fd()
+    }
+
+    #[cfg(windows)]
+    fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
+        self.0.as_socket()
     }
 }
 

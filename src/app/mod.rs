@@ -19,7 +19,7 @@ mod facts;
 mod handle;
 mod keepalive;
 mod lifecycle;
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 mod many_apps;
 mod ping_thread;
 mod queue;
@@ -36,7 +36,7 @@ pub use self::callbacks::{Handler, Outcome};
 pub use self::calling::CallbackPolicy;
 pub use self::facts::{AppError, Attempt, Closed, Latency, Statistics};
 pub use self::handle::Handle;
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 pub use self::many_apps::{AppAdder, ManyApps};
 pub use self::queue::Overflow;
 pub use self::reconnect::{Reconnect, set_reconnect};

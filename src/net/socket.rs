@@ -53,7 +53,7 @@ impl Socket {
     }
 
     /// Whether it is a TCP socket, and not a Unix one, of which one read may bring less than there is.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(super) fn is_tcp(&self) -> bool {
         self.inner.local_addr().is_ok_and(|address| address.is_ipv4() || address.is_ipv6())
     }

@@ -31,7 +31,7 @@ impl Source {
     }
 
     /// The same, and to write to.
-    pub(super) fn and_writing(self) -> Self {
+    pub(crate) fn and_writing(self) -> Self {
         Self { wants_write: true, ..self }
     }
 
@@ -74,7 +74,7 @@ impl Source {
     }
 
     /// Whether both are of the same socket.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(crate) fn is_same_socket(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.transport, &other.transport)
     }

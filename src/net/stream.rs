@@ -1,6 +1,6 @@
 //! One connection as the driver sees it: a transport, with or without TLS upon it.
 
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 use std::any::Any;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -11,7 +11,7 @@ use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 
 use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 use super::socket::Socket;
 use super::source::Source;
 use super::tls::Tls;
@@ -207,14 +207,14 @@ impl Stream {
         self.transport().as_socket()
     }
 
-    /// What is waited for to read and to write.
+    /// What is waited for to read.
     pub(crate) fn source(&self) -> Source {
-        Source::reading(Arc::clone(self.transport())).and_writing()
+        Source::reading(Arc::clone(self.transport()))
     }
 
     /// Whether it is a TCP socket of this crate's own, without TLS: then a read that brings less than there was room for has taken all that
     /// had arrived.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(crate) fn is_plain_tcp(&self) -> bool {
         match self {
             Self::Plain(transport) => {

@@ -41,7 +41,7 @@ pub(super) struct EventLoop {
 }
 
 /// What an edge-triggered loop is told of a socket.
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SocketEvent {
     /// There may be something to read, and another event comes with what arrives later.
@@ -51,7 +51,7 @@ pub(crate) enum SocketEvent {
 }
 
 /// Whether a read that does not wait can find anything.
-#[cfg_attr(not(all(unix, feature = "mio")), expect(dead_code, reason = "only the loop of `mio` tells"))]
+#[cfg_attr(not(feature = "mio"), expect(dead_code, reason = "only the loop of `mio` tells"))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Readiness {
     /// The read finds out: no loop tells, or no other event comes.
@@ -74,7 +74,7 @@ pub(crate) struct SendProgress {
 }
 
 impl Readiness {
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(super) const fn note_event(&mut self, event: SocketEvent) {
         *self = match (*self, event) {
             (Self::Untold, _) | (_, SocketEvent::ReadClosed) => Self::Untold,

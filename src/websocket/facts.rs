@@ -80,9 +80,10 @@ impl WebSocket {
         self.connection.as_ref()?.shared.stream.peer_addr()
     }
 
-    /// The socket, to be waited for in both directions.
+    /// The socket, to be waited for to read, and to write while something waits to be sent.
     pub(crate) fn source(&self) -> Option<Source> {
-        Some(self.connection.as_ref()?.shared.stream.source())
+        let source = self.connection.as_ref()?.shared.stream.source();
+        Some(if self.wants_write() { source.and_writing() } else { source })
     }
 
     /// The socket, if the stream is one: to be waited for or configured, not to be read or written. `None` while there is no

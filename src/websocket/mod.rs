@@ -26,7 +26,7 @@ use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 pub(crate) use self::event_loop::SocketEvent;
 pub(crate) use self::event_loop::{ActivitySnapshot, SendProgress};
 pub use self::opening::Opening;
@@ -297,7 +297,7 @@ impl WebSocket {
 
     /// The loop waits for the socket edge-triggered, and tells its events: then a read that brought less than there was room for is not
     /// followed by one that finds nothing. It changes nothing for TLS, a Unix socket, and a stream of the user's.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(crate) fn trust_events(&mut self) {
         if let Ok((reader, shared)) = self.receiver()
             && shared.stream.is_plain_tcp()
@@ -307,7 +307,7 @@ impl WebSocket {
     }
 
     /// An event of the socket has come.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(crate) fn note_event(&mut self, event: SocketEvent) {
         if let Ok((reader, _)) = self.receiver() {
             reader.readiness.note_event(event);

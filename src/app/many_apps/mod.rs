@@ -2,35 +2,35 @@
 
 mod connectors;
 mod openings;
+mod registration;
 pub(super) mod wakeups;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 
 use self::connectors::{CloseOnDrop, Connectors};
 use self::openings::{Host, OpeningLimits, Openings, Ticket, host_of};
+use self::registration::Registration;
 use self::wakeups::{WakeFlag, Wakeups};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
 use super::timers::Timers;
-use crate::app::callbacks::{drop_transport, log_error};
+use crate::app::callbacks::log_error;
 use crate::app::facts::AppError;
 use crate::app::{Closed, Handle, WebSocketApp};
-use crate::error::{Error, OptionsError, Result};
+use crate::error::{Error, Result};
 use crate::net::Source;
 use crate::url::Target;
 use crate::websocket::SocketEvent;
 
-/// Drives thousands of apps from one thread (feature `mio`, on Unix).
+/// Drives thousands of apps from one thread (feature `mio`), by epoll, kqueue, or on Windows by completion ports.
 ///
 /// The callbacks are called on the thread of [`run`](Self::run), one at a time: one that takes its time keeps all apps
 /// waiting. Nothing else does. Connections are opened on that thread too, many at a time: up to [1,024](Self::max_openings), of which
@@ -87,9 +87,8 @@ struct AppEntry<'env> {
     /// What its openings count for; `None` for a URL that is none.
     host: Option<Host>,
     opening: EntryOpening,
-    /// The sources that are registered with the poll. Invariant: each is open, so that no other socket has the number of its descriptor.
-    registered: Vec<Source>,
-    /// The connection that the sources belong to, if it is open.
+    registered: Vec<Registration>,
+    /// The connection that they belong to, if it is open.
     connection: Option<u64>,
 }
 
@@ -395,7 +394,9 @@ impl<'env> ManyApps<'env> {
     fn watch(&mut self, number: usize) {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
         let connection = slot.task.connection();
-        if connection.is_some() && connection == slot.connection {
+        let is_known = connection.is_some() && connection == slot.connection;
+        // Where events are edge-triggered, nothing changes while a connection is open.
+        if is_known && cfg!(unix) {
             return;
         }
         slot.connection = connection;
@@ -404,24 +405,16 @@ impl<'env> ManyApps<'env> {
             // An opening without a socket is stepped now and then.
             sources.retain(Source::can_be_polled);
         }
-        let gone = slot.registered.extract_if(.., |known| !sources.iter().any(|source| source.is_same_socket(known)));
-        gone.for_each(|source| deregister(&self.poll, source));
-        for source in sources {
-            if slot.registered.iter().any(|known| known.is_same_socket(&source)) {
-                continue;
-            }
-            if let Err(error) = register(&self.poll, &source, number, slot.task.stream_option()) {
-                slot.task.fail(error);
-                return self.schedule(number);
-            }
-            slot.registered.push(source);
+        if let Err(error) = slot.register(self.poll.registry(), number, sources) {
+            slot.task.fail(error);
+            self.schedule(number);
         }
     }
 
     fn end(&mut self, number: usize, outcome: Result<Closed>) {
         let Some(mut slot) = self.slots[number].take() else { return };
         debug_assert_ne!(slot.opening, EntryOpening::UnderWay);
-        slot.registered.drain(..).for_each(|source| deregister(&self.poll, source));
+        slot.registered.drain(..).for_each(|registered| registered.remove(self.poll.registry()));
         self.timers.set(number, None);
         self.free.push(number);
         self.tell(&slot.task.handle(), outcome);
@@ -487,30 +480,22 @@ impl<'env> AppEntry<'env> {
         let opening = EntryOpening::None;
         Ok(Self { task, wake, is_queued: false, host, opening, registered: Vec::new(), connection: None })
     }
-}
 
-/// Waits for a socket from now on, edge-triggered: each time that there is more to be read, or room to write.
-///
-/// # Errors
-///
-/// What the system says; [`Error::Options`] for a stream without a socket, which came from the option `origin`.
-fn register(poll: &Poll, source: &Source, number: usize, origin: &'static str) -> Result<()> {
-    let Some(socket) = source.as_fd() else {
-        let problem = "the stream has no socket that could be waited for";
-        return Err(Error::Options(Box::new(OptionsError::new(origin, problem))));
-    };
-    let interest = Interest::READABLE | Interest::WRITABLE;
-    Ok(poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(number), interest)?)
-}
-
-/// Does not wait for a socket any longer. To close it is not enough: others may hold clones of it, and an opening waits for something else
-/// for a while and then for the same socket again. A user's Transport that panics when it is dropped does not end the other apps.
-fn deregister(poll: &Poll, source: Source) {
-    if let Some(socket) = source.as_fd() {
-        // It fails only for what is not registered.
-        let _ = poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()));
+    /// Waits for these sockets, and for no other of this app.
+    fn register(&mut self, registry: &Registry, number: usize, sources: Vec<Source>) -> Result<()> {
+        let gone = self.registered.extract_if(.., |known| !sources.iter().any(|source| known.is_of(source)));
+        gone.for_each(|registered| registered.remove(registry));
+        for source in sources {
+            if let Some(_known) = self.registered.iter_mut().find(|known| known.is_of(&source)) {
+                #[cfg(windows)]
+                _known.rearm(registry, &source, Token(number))?;
+                continue;
+            }
+            let registration = Registration::new(registry, source, Token(number), self.task.stream_option())?;
+            self.registered.push(registration);
+        }
+        Ok(())
     }
-    drop_transport(source);
 }
 
 impl fmt::Debug for ManyApps<'_> {

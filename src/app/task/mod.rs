@@ -30,7 +30,7 @@ use crate::cancellation::Watch;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::{HelperLock, Source};
 use crate::options::ConnectOptions;
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 use crate::websocket::SocketEvent;
 use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, cancelled, not_connected};
 
@@ -129,7 +129,7 @@ pub(in crate::app) enum Permission {
     /// At once.
     Granted,
     /// When the loop says so.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     ByLoop,
 }
 
@@ -296,7 +296,7 @@ impl<'env> AppTask<'env> {
     }
 
     /// An event of the connection's socket has come, which the loop waits for edge-triggered.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(in crate::app) fn note_event(&mut self, event: SocketEvent) {
         match &mut self.phase {
             TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Closing(ClosingConnection { ws, .. }) => {
@@ -328,7 +328,7 @@ impl<'env> AppTask<'env> {
     fn opened(&mut self, mut ws: WebSocket) -> Option<AppStep<'env>> {
         self.connections += 1;
         let wake = Arc::clone(&self.wake);
-        #[cfg(all(unix, feature = "mio"))]
+        #[cfg(feature = "mio")]
         if self.permission == Permission::ByLoop {
             ws.trust_events();
         }

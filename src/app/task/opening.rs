@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::{AppStep, AppTask, Permission, TaskPhase};
 use crate::app::builder::Connector;
 use crate::app::facts::{AppError, Attempt};
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 use crate::cancellation::Cancellation;
 use crate::error::{Error, Result};
 use crate::options::ConnectOptions;
@@ -50,13 +50,13 @@ impl<'env> Connecting<'env> {
     }
 
     /// Whether the app has been closed since.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(in crate::app) fn is_cancelled(&self) -> bool {
         self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled)
     }
 
     /// Does not connect: nobody wants it any more.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(in crate::app) fn call_off(self) -> Connected<'env> {
         self.ended(Err(cancelled()))
     }
@@ -83,31 +83,31 @@ impl fmt::Debug for ReturnedConnector<'_> {
 
 impl<'env> AppTask<'env> {
     /// Whether an attempt waits for [`open`](Self::open).
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(in crate::app) fn wants_to_open(&self) -> bool {
         matches!(self.phase, TaskPhase::AwaitingPermission)
     }
 
     /// Whether an attempt goes on in steps.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(in crate::app) fn is_opening(&self) -> bool {
         matches!(self.phase, TaskPhase::Opening(_))
     }
 
     /// Whether the loop makes an attempt.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(in crate::app) fn is_connecting(&self) -> bool {
         matches!(self.phase, TaskPhase::Connecting)
     }
 
     /// The option that a stream of the user's comes from.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(in crate::app) const fn stream_option(&self) -> &'static str {
         if self.app.connector.is_some() { "connect_with" } else { "dial_with" }
     }
 
     /// The attempt that waits may begin. Then the task is to be advanced.
-    #[cfg(all(unix, feature = "mio"))]
+    #[cfg(feature = "mio")]
     pub(in crate::app) fn open(&mut self) {
         if self.wants_to_open() {
             self.start_opening();
@@ -124,7 +124,7 @@ impl<'env> AppTask<'env> {
         }
         match self.permission {
             Permission::Granted => self.start_opening(),
-            #[cfg(all(unix, feature = "mio"))]
+            #[cfg(feature = "mio")]
             Permission::ByLoop => self.phase = TaskPhase::AwaitingPermission,
         }
         None

@@ -5,7 +5,7 @@ mod exploring;
 mod peer;
 mod round;
 mod schedules;
-#[cfg(all(unix, feature = "mio"))]
+#[cfg(feature = "mio")]
 mod schedules_of_loops;
 #[cfg(not(shuttle))]
 mod simulation;

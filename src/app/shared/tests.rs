@@ -25,6 +25,16 @@ struct Done {
     has_arrived: AtomicBool,
     /// Whether nothing can be sent.
     is_broken: AtomicBool,
+    /// Happens while a ping is sent, once.
+    during_ping: Mutex<Option<Deed>>,
+}
+
+struct Deed(Box<dyn FnOnce() + Send>);
+
+impl fmt::Debug for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FnOnce()")
+    }
 }
 
 impl Link for Wire {
@@ -43,6 +53,8 @@ impl Link for Wire {
 
     fn send_ping(&self, _: &[u8]) -> Result<PingStatus> {
         self.0.pings.fetch_add(1, Ordering::SeqCst);
+        let during_ping = self.0.during_ping.lock().unwrap().take();
+        during_ping.into_iter().for_each(|deed| (deed.0)());
         if self.0.is_broken.load(Ordering::SeqCst) { Err(not_connected()) } else { Ok(PingStatus::Left) }
     }
 
@@ -395,4 +407,27 @@ fn what_did_not_leave_is_kept_in_its_place() {
     shared.end_on_open(number).unwrap();
     assert_eq!(*whole.0.sent.lock().unwrap(), ["a", "b", "c", "d"]);
     assert_eq!(unsent(&shared), [""; 0]);
+}
+
+#[test]
+fn a_ping_counts_for_its_own_connection_only() {
+    let shared = Arc::new(shared());
+    let (first, second) = (Wire::default(), Wire::default());
+    shared.begin();
+    assert!(shared.opened(first.clone(), keepalive(1, 60_000), None).is_some());
+    let replacing = (Arc::clone(&shared), second.clone());
+    let replace = Deed(Box::new(move || {
+        let (shared, second) = replacing;
+        shared.lost(&lost());
+        assert!(shared.opened(second, keepalive(60_000, 10), None).is_some());
+    }));
+    *first.0.during_ping.lock().unwrap() = Some(replace);
+    thread::sleep(ms(5));
+    let start = Instant::now();
+    while start.elapsed() < ms(100) {
+        assert_ne!(shared.poll_keepalive(), PingOutcome::Dead, "it was not asked anything");
+        thread::sleep(ms(1));
+    }
+    let pings = [&first, &second].map(|wire| wire.0.pings.load(Ordering::SeqCst));
+    assert_eq!((pings, second.0.given_up.load(Ordering::SeqCst)), ([1, 0], 0));
 }

@@ -22,8 +22,8 @@ use self::registration::Registration;
 use self::wakeups::{WakeFlag, Wakeups};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
 use super::timers::Timers;
-use crate::app::callbacks::log_error;
-use crate::app::facts::AppError;
+use crate::app::callbacks::{drop_transport, log_error};
+use crate::app::facts::{AppError, duplicate_error};
 use crate::app::{Closed, Handle, WebSocketApp};
 use crate::error::{Error, Result};
 use crate::net::Source;
@@ -225,8 +225,9 @@ impl<'env> ManyApps<'env> {
                     return Ok(());
                 }
                 if let Err(error) = self.wait() {
-                    self.stop();
-                    return Err(error.into());
+                    let error = Error::from(error);
+                    self.stop(&error);
+                    return Err(error);
                 }
                 self.schedule_woken(&connectors);
                 for _ in 0..self.queue.len() {
@@ -417,11 +418,11 @@ impl<'env> ManyApps<'env> {
         slot.registered.drain(..).for_each(|registered| registered.remove(self.poll.registry()));
         self.timers.set(number, None);
         self.free.push(number);
-        self.tell(&slot.task.handle(), outcome);
+        self.report_end(&slot.task.handle(), outcome);
     }
 
     /// Tells how an app has ended. A panic of who is told does not end the other apps.
-    fn tell(&mut self, handle: &Handle, outcome: Result<Closed>) {
+    fn report_end(&mut self, handle: &Handle, outcome: Result<Closed>) {
         let Some(on_ended) = &mut self.on_ended else { return };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| on_ended(handle, outcome))) {
             log_error(&Error::other(AppError::panicked("on_ended", &*payload)));
@@ -432,16 +433,18 @@ impl<'env> ManyApps<'env> {
         for app in self.wakeups.take_added() {
             let handle = app.handle();
             if let Err(error) = self.add(app) {
-                self.tell(&handle, Err(error));
+                self.report_end(&handle, Err(error));
             }
         }
     }
 
-    /// Stops all apps: the loop cannot go on.
-    fn stop(&mut self) {
+    /// Stops all apps: the loop cannot go on for this reason, by which each has ended.
+    fn stop(&mut self, error: &Error) {
         self.wakeups.close();
-        for slot in self.slots.drain(..).flatten() {
-            slot.task.handle().stop();
+        for slot in std::mem::take(&mut self.slots).into_iter().flatten() {
+            let handle = slot.task.handle();
+            drop_transport(slot);
+            self.report_end(&handle, Err(duplicate_error(error)));
         }
         self.free.clear();
         self.queue.clear();
@@ -501,5 +504,28 @@ impl<'env> AppEntry<'env> {
 impl fmt::Debug for ManyApps<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ManyApps").field("len", &self.len()).field("queued", &self.queue.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_loop_that_cannot_go_on_tells_how_each_app_has_ended() {
+        let told = Mutex::new(Vec::new());
+        let mut apps = ManyApps::new().unwrap();
+        apps.on_ended(|handle, outcome| {
+            told.lock().unwrap().push((handle.is_running(), outcome.unwrap_err().to_string()));
+        });
+        let handles = [(); 2].map(|()| apps.add(WebSocketApp::new("ws://unused/")).unwrap());
+        let adder = apps.adder();
+        apps.stop(&Error::other("out of descriptors"));
+        assert!(apps.is_empty() && adder.add(WebSocketApp::new("ws://unused/")).is_err());
+        drop(apps);
+        assert!(handles.iter().all(|handle| handle.wait_end(Duration::ZERO).is_some()));
+        assert_eq!(*told.lock().unwrap(), [(); 2].map(|()| (false, "out of descriptors".to_owned())));
     }
 }

@@ -209,7 +209,12 @@ fn a_refusal_brings_its_body_however_that_is_framed() {
         let head = answer.split("\r\n\r\n").next().unwrap().to_owned();
         let refused = refusal(answer);
         assert_eq!((refused.body.len(), refused.body_end), (length, end), "{head}");
-        assert_eq!(refused.to_string(), "status 403 Forbidden");
+        let shown = match refused.body_text() {
+            text if text.is_empty() => String::new(),
+            text if text.len() > 256 => format!(": {}…", &text[..256]),
+            text => format!(": {text}"),
+        };
+        assert_eq!(refused.to_string(), format!("status 403 Forbidden{shown}"));
     }
 }
 

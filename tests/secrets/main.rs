@@ -204,8 +204,8 @@ fn an_opening_that_fails_tells_no_secret_in_its_error() {
     listen_to_the_log();
     bounded(60, || {
         let answers: [&'static [u8]; 10] = [
-            b"HTTP/1.1 401 No\r\nSet-Cookie: s=c4n4ry\r\nWWW-Authenticate: Basic realm=\"c4n4ry\"\r\nContent-Length: 6\r\n\r\nc4n4ry",
-            b"HTTP/1.1 403 Forbidden\r\nX-Session: c4n4ry\r\nContent-Length: 99\r\n\r\nc4n4ry",
+            b"HTTP/1.1 401 No\r\nSet-Cookie: s=c4n4ry\r\nWWW-Authenticate: Basic realm=\"c4n4ry\"\r\nContent-Length: 6\r\n\r\ndenied",
+            b"HTTP/1.1 403 Forbidden\r\nX-Session: c4n4ry\r\nContent-Length: 99\r\n\r\ndenied",
             b"HTTP/1.1 404 Not Found\r\nSet-Cookie: s=c4n4ry\r\nContent-Length: x\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nSet-Cookie: s=c4n4ry\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: c4n4ry\r\nConnection: c4n4ry\r\n\r\n",

@@ -12,7 +12,7 @@ fn what_a_proxy_is_told_is_seen_by_the_proxy_alone() {
     listen_to_the_log();
     bounded(60, || {
         let refusal = "HTTP/1.1 407 No\r\nProxy-Authenticate: Digest realm=\"c4n4ry\", nonce=\"c4n4ry\", qop=\"auth\"\r\n\
-                       Content-Length: 6\r\n\r\nc4n4ry";
+                       Content-Length: 6\r\n\r\ndenied";
         for refusals in 0..=2 {
             let (server, script) = serve(move |mut peer: Peer| {
                 let mut told = String::new();
@@ -116,7 +116,7 @@ fn what_a_proxy_is_told_the_server_does_not_hear_and_the_other_way_round() {
             assert!(!for_proxy.iter().any(|secret| request.contains(secret)), "{request}");
             assert!(request.contains("c4n4ry-1") && !told.contains("c4n4ry-1"), "{told}{request}");
             for answer in [
-                &b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"c4n4ry\"\r\nContent-Length: 6\r\n\r\nc4n4ry"[..],
+                &b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic realm=\"c4n4ry\"\r\nContent-Length: 6\r\n\r\ndenied"[..],
                 b"HTTP/1.1 407 Who\r\nProxy-Authenticate: Bearer\r\n\r\n",
                 b"HTTP/1.1 403 No\r\nSet-Cookie: a=c4n4ry\r\nContent-Length: 0\r\n\r\n",
                 b"HTTP/1.1 200 OK\r\n\r\nc4n4ry",

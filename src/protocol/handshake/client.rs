@@ -186,9 +186,10 @@ impl Response {
 
 /// A server's response other than 101: it understood the request and does not open a WebSocket.
 ///
-/// `Display` is the status, such as `status 403 Forbidden`, and never a header, which may hold secrets; of what the server
-/// said, no control character and no more than 128 characters are in it. A redirect is a refusal, too; where it leads is in
-/// `headers`.
+/// `Display` is the status and the beginning of the body, such as `status 403 Forbidden: this origin is not allowed`: at most
+/// 128 characters of the reason phrase and 256 of the body, escaped. It never has a header, which may hold secrets. A server may
+/// repeat in the body what it was sent: for a log that must not have it, take `status` and `reason`. A redirect is a refusal, too;
+/// where it leads is in `headers`.
 ///
 /// ```
 /// use websocket_sync::protocol::handshake::{ClientHandshake, ClientRequest, HandshakeOutcome, HeadLimits};
@@ -197,13 +198,13 @@ impl Response {
 /// let (mut handshake, _) = ClientHandshake::new(&request, HeadLimits::default(), [7; 16])?;
 /// let response = b"HTTP/1.1 302 Found\r\nLocation: wss://other.example/\r\nContent-Length: 5\r\n\r\nmoved";
 /// let Some(HandshakeOutcome::Refused(refusal)) = handshake.receive(response)? else { unreachable!() };
-/// assert_eq!(refusal.to_string(), "status 302 Found");
+/// assert_eq!(refusal.to_string(), "status 302 Found: moved");
 /// assert_eq!(refusal.headers.text("location").as_deref(), Some("wss://other.example/"));
-/// assert_eq!(refusal.body, b"moved");
+/// assert_eq!(refusal.body_text(), "moved");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Eq, Error, PartialEq)]
-#[error("status {status}{}{}", if .reason.is_empty() { "" } else { " " }, Escaped::new(.reason))]
+#[error("status {status}{}{}{}", if .reason.is_empty() { "" } else { " " }, Escaped::new(.reason), excerpt(.headers, .body))]
 #[doc(alias = "WebSocketBadStatusException")]
 #[non_exhaustive]
 pub struct Refusal {
@@ -224,6 +225,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// The beginning of the body as text. What is not UTF-8 is replaced by U+FFFD; nothing is escaped or decompressed.
+    pub fn body_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.body)
+    }
+
     /// The refusal with this head, whose body is still to come.
     pub(super) fn new(head: ResponseHead) -> Self {
         let ResponseHead { status, reason, headers, .. } = head;
@@ -238,14 +244,30 @@ impl Refusal {
     }
 }
 
-/// The body is told by its length: it can be large, and is for people only at times.
+/// Most characters that are shown of a refusal's body: Chromium takes 241 to say why it refuses an origin.
+const BODY_SHOWN: usize = 256;
+
+/// The beginning of a refusal's body, to be shown behind its status; nothing for one that is compressed.
+fn excerpt(headers: &Headers, body: &[u8]) -> String {
+    let body = body.trim_ascii();
+    if body.is_empty()
+        || headers.text("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
+    {
+        return String::new();
+    }
+    // One character more than is shown, of which none has more than four bytes.
+    let beginning = &body[..body.len().min(4 * (BODY_SHOWN + 1))];
+    format!(": {}", Escaped::up_to(BODY_SHOWN, &String::from_utf8_lossy(beginning)))
+}
+
+/// Of the body, which can be large, there are the length and the beginning.
 impl fmt::Debug for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Refusal")
             .field("status", &self.status)
             .field("reason", &self.reason)
             .field("headers", &self.headers)
-            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("body", &format_args!("{} bytes{}", self.body.len(), excerpt(&self.headers, &self.body)))
             .field("body_end", &self.body_end)
             .finish()
     }

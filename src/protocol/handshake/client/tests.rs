@@ -92,6 +92,32 @@ fn a_large_body_is_cut_at_the_limit() {
 }
 
 #[test]
+fn a_refusal_shows_the_beginning_of_its_body() {
+    let show = |fields: &str, body: &str| {
+        let length = body.len();
+        refusal(&format!("HTTP/1.1 403 Forbidden\r\n{fields}Content-Length: {length}\r\n\r\n{body}")).to_string()
+    };
+    let table = [
+        ("", " \r\n", String::new()),
+        ("", "origin not allowed\n", ": origin not allowed".to_owned()),
+        ("", "<html>\r\n\u{1b}[2J\u{202e}</html>", r": <html>\r\n\u{1b}[2J\u{202e}</html>".to_owned()),
+        ("", &"é".repeat(256), format!(": {}", "é".repeat(256))),
+        ("", &format!("\n{}", "\u{1f388}".repeat(257)), format!(": {}…", "\u{1f388}".repeat(256))),
+        ("", &format!("a{}", "\u{1f388}".repeat(1000)), format!(": a{}…", "\u{1f388}".repeat(255))),
+        ("Content-Encoding: identity\r\n", "hi", ": hi".to_owned()),
+        ("Content-Encoding: gzip\r\n", "\u{1f}\u{8b}", String::new()),
+    ];
+    for (fields, body, shown) in table {
+        assert_eq!(show(fields, body), format!("status 403 Forbidden{shown}"), "{body:?}");
+    }
+    let mut refused = refusal("HTTP/1.1 503 \r\nContent-Length: 2\r\n\r\nno");
+    assert!(format!("{refused:?}").contains("body: 2 bytes: no, "), "{refused:?}");
+    refused.body = b"caf\xe9\x1b".to_vec();
+    assert_eq!(refused.body_text(), "caf\u{fffd}\u{1b}");
+    assert_eq!(refused.to_string(), "status 503: caf\u{fffd}\\u{1b}");
+}
+
+#[test]
 fn the_body_of_a_refusal_need_not_be_awaited() {
     let mut handshake = handshake();
     assert!(!handshake.is_refused());
@@ -151,23 +177,23 @@ proptest! {
 fn refusal_with(status: u16, reason: &str) -> Refusal {
     let headers = Headers::from([("set-cookie", "canary"), ("www-authenticate", "canary")]);
     let mut refusal = Refusal::new(ResponseHead { minor_version: 1, status, reason: reason.into(), headers });
-    refusal.body = b"canary".to_vec();
+    refusal.body = b"why".to_vec();
     refusal
 }
 
 #[test]
-fn display_is_the_status_and_no_secret() {
-    assert_eq!(refusal_with(403, "Forbidden").to_string(), "status 403 Forbidden");
-    assert_eq!(refusal_with(599, "").to_string(), "status 599");
+fn display_is_the_status_and_the_body_and_no_header() {
+    assert_eq!(refusal_with(403, "Forbidden").to_string(), "status 403 Forbidden: why");
+    assert_eq!(refusal_with(599, "").to_string(), "status 599: why");
 }
 
 #[test]
 fn display_shows_no_more_of_a_peer_than_plain_text() {
     let hostile = "\u{1b}[2J\u{9b}31m\u{202e}\u{2066}\u{feff}\r\n\\ it's";
-    let expected = r"status 403 \u{1b}[2J\u{9b}31m\u{202e}\u{2066}\u{feff}\r\n\\ it's";
+    let expected = r"status 403 \u{1b}[2J\u{9b}31m\u{202e}\u{2066}\u{feff}\r\n\\ it's: why";
     assert_eq!(refusal_with(403, hostile).to_string(), expected);
     let long = refusal_with(403, &"\u{1f980}".repeat(10_000)).to_string();
-    assert_eq!(long, format!("status 403 {}…", "\u{1f980}".repeat(128)));
+    assert_eq!(long, format!("status 403 {}…: why", "\u{1f980}".repeat(128)));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Everything that can go wrong, as one type.
 
+#[cfg(feature = "json")]
+mod json;
 mod proxy;
 mod redirect;
 mod retry_after;
@@ -9,6 +11,8 @@ use std::io;
 
 use thiserror::Error;
 
+#[cfg(feature = "json")]
+pub use self::json::JsonError;
 pub use self::proxy::ProxyError;
 pub use self::redirect::{RedirectError, RedirectProblem};
 pub use self::tls::{TlsError, TlsErrorKind};
@@ -62,6 +66,11 @@ pub enum Error {
         #[source]
         error: io::Error,
     },
+    /// A message that is not the JSON that was expected, which is kept in the error, or a value that JSON cannot express. The
+    /// connection goes on.
+    #[cfg(feature = "json")]
+    #[error(transparent)]
+    Json(Box<JsonError>),
     /// An option that cannot be met, such as a CA file that cannot be read.
     #[error("option {}", .0.option)]
     Options(#[source] Box<OptionsError>),
@@ -162,6 +171,11 @@ impl Error {
             },
             Self::Closed(info) => info.retry(),
             Self::Refused(refusal) => Retry::after_status(refusal.status),
+            #[cfg(feature = "json")]
+            Self::Json(error) => match **error {
+                JsonError::Deserialize { .. } => Retry::Soon,
+                JsonError::Serialize(_) => Retry::Never,
+            },
             Self::Proxy(error) => error.retry(),
             Self::Tls(error) => error.retry(),
             Self::Cookie(_) | Self::Options(_) | Self::Url(_) | Self::Usage(_) => Retry::Never,
@@ -180,6 +194,8 @@ impl Error {
             Self::Full => Self::Full,
             Self::Handshake(error) => Self::Handshake(error.clone()),
             Self::Io { phase, error } => Self::Io { phase: *phase, error: duplicate_io(error) },
+            #[cfg(feature = "json")]
+            Self::Json(error) => Self::Json(Box::new(error.duplicate())),
             Self::Options(error) => Self::Options(Box::new(OptionsError::new(error.option, error.problem.clone()))),
             Self::Other(error) => Self::Other(text_of(&**error).into()),
             Self::Protocol(error) => Self::Protocol(*error),
@@ -258,6 +274,8 @@ impl From<Error> for io::Error {
             Error::Full => io::ErrorKind::WouldBlock,
             Error::Closed(_) => io::ErrorKind::NotConnected,
             Error::Protocol(_) => io::ErrorKind::InvalidData,
+            #[cfg(feature = "json")]
+            Error::Json(_) => io::ErrorKind::InvalidData,
             Error::Cookie(_) | Error::Usage(_) => io::ErrorKind::InvalidInput,
             _ => io::ErrorKind::Other,
         };
@@ -274,6 +292,13 @@ impl From<CookieError> for Error {
 impl From<HandshakeError> for Error {
     fn from(error: HandshakeError) -> Self {
         Self::Handshake(Box::new(error))
+    }
+}
+
+#[cfg(feature = "json")]
+impl From<JsonError> for Error {
+    fn from(error: JsonError) -> Self {
+        Self::Json(Box::new(error))
     }
 }
 

@@ -79,6 +79,8 @@ pub use crate::app::{
 pub use crate::cancellation::Cancellation;
 #[cfg(feature = "cookies")]
 pub use crate::cookies::CookieJar;
+#[cfg(feature = "json")]
+pub use crate::error::JsonError;
 pub use crate::error::{
     AddressError, CloseCause, CloseInfo, CookieError, Error, HandshakeError, OptionsError, Phase, ProxyError,
     ProxyUrlError, RedirectError, RedirectProblem, Refusal, Result, Retry, TlsError, TlsErrorKind,

@@ -60,7 +60,7 @@ fn it_keeps_what_cannot_be_sent_within_its_bounds_and_hands_it_back_or_sends_it(
         handle.send_text("bird").unwrap();
         { app }.run_forever().unwrap();
         assert_eq!(peer.join(), ["first", "early", "bird"]);
-        assert_eq!(handle.take_unsent(), []);
+        assert_eq!(handle.take_unsent(), Vec::<Message>::new());
     });
 }
 
@@ -92,7 +92,7 @@ fn nothing_overtakes_what_lies_in_it_while_on_open_empties_it() {
             assert_eq!(heard[0], "login");
             let expected: Vec<String> = numbers(0..600).collect();
             assert!(heard[1..] == expected, "{by_hand}: {heard:?}");
-            assert_eq!(join(sending).take_unsent(), []);
+            assert_eq!(join(sending).take_unsent(), Vec::<Message>::new());
         }
     });
 }
@@ -157,7 +157,7 @@ fn in_a_loop_what_finds_no_room_leaves_later_and_in_order() {
         join(sending);
         let heard: Vec<String> = peer.join().into_iter().map(|message| message[..4].to_owned()).collect();
         assert_eq!(heard, numbers(0..MESSAGES).collect::<Vec<_>>());
-        assert_eq!(handle.take_unsent(), []);
+        assert_eq!(handle.take_unsent(), Vec::<Message>::new());
     });
 }
 
@@ -197,7 +197,7 @@ fn a_callback_that_is_late_sends_nothing_on_the_next_connection() {
         let handle = app.handle();
         { app }.run_forever().unwrap();
         join(server);
-        assert_eq!(handle.take_unsent(), [], "nor is it kept for another one");
+        assert_eq!(handle.take_unsent(), Vec::<Message>::new(), "nor is it kept for another one");
     });
 }
 
@@ -208,6 +208,6 @@ fn without_one_sending_needs_a_connection() {
         let handle = app.handle();
         support::closed(handle.send_text("x"));
         support::closed(handle.send_unsent());
-        assert_eq!(handle.take_unsent(), []);
+        assert_eq!(handle.take_unsent(), Vec::<Message>::new());
     });
 }

@@ -261,6 +261,10 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 through("http", b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
                 "proxy refused: status 403 Forbidden",
             ),
+            slowly(
+                through("http", b"HTTP/1.1 407 \r\nContent-Length: 6\r\n\r\nlog in"),
+                "proxy refused: status 407: log in",
+            ),
             soon(ProtocolError::MaskedFrame, "peer violated the protocol: server masked a frame"),
             Row {
                 source: Some("it has no Location header"),
@@ -271,6 +275,10 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
                 "upgrade refused: status 403 Forbidden",
             ),
             soon(connect_to(b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n"), "upgrade refused: status 503"),
+            slowly(
+                connect_to(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 13\r\n\r\nwhy\x1b[2J: so\r\n"),
+                r"upgrade refused: status 403 Forbidden: why\u{1b}[2J: so",
+            ),
             soon(Error::Timeout(Phase::Recv), "receiving timed out"),
             row(UrlError::NoScheme, "invalid URL: it does not begin with ws:// or wss://"),
             row(LocalProtocolError::ReservedBits, "reserved bits need a negotiated extension"),
@@ -289,7 +297,11 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
         assert!(tls.source().is_some() && tls.retry() == Retry::Soon && !tls.is_timeout());
         let causes: Vec<CloseCause> = rows.iter().filter_map(|row| Some(row.error.close_info()?.cause)).collect();
         complete("CloseCause", ERRORS, causes);
-        complete("Error", ERRORS, rows.into_iter().map(|row| row.error).chain([tls]));
+        #[cfg(feature = "json")]
+        let (errors, others) = (ERRORS.to_owned(), [tls, Message::from("{").json::<u8>().unwrap_err()]);
+        #[cfg(not(feature = "json"))]
+        let (errors, others) = (ERRORS.replace("    Json(Box<JsonError>),\n", ""), [tls]);
+        complete("Error", &errors, rows.into_iter().map(|row| row.error).chain(others));
     });
 }
 
@@ -341,7 +353,7 @@ fn everything_that_a_proxy_can_do_wrong_has_its_words() {
                 "header field for the proxy: header value has a character that is not allowed there",
             ),
             soon(through("http", b"SSH-2.0"), "proxy's answer is malformed: peer does not speak HTTP"),
-            soon(through("http", b"HTTP/1.0 503 \r\n\r\nbusy"), "proxy refused: status 503"),
+            soon(through("http", b"HTTP/1.0 503 \r\n\r\nbusy"), "proxy refused: status 503: busy"),
             soon(through("socks4a", b"\0\x5b"), "proxy refused: SOCKS4 reply 91, request rejected or failed"),
             soon(through("socks5h", b"\x04\0"), "proxy's answer is malformed: it is not of SOCKS 5"),
             row(

@@ -61,6 +61,35 @@ impl WebSocket {
         reader.receive_borrowed(shared, deadline)?.ok_or_else(timed_out)
     }
 
+    /// Receives a message, text or binary, that is JSON (feature `json`). Within a timeout of its own:
+    /// `ws.recv_timeout(timeout)?.json()`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`recv`](Self::recv); [`Error::Json`] for a message that is not the JSON that was expected: it is in the error, and
+    /// the connection goes on.
+    ///
+    /// ```no_run
+    /// #[derive(serde::Deserialize)]
+    /// struct Tick {
+    ///     symbol: String,
+    ///     price: f64,
+    /// }
+    ///
+    /// let mut feed = websocket_sync::create_connection("wss://feed.example/")?;
+    /// feed.send_json(&serde_json::json!({"subscribe": "ticks"}))?;
+    /// loop {
+    ///     let tick: Tick = feed.recv_json()?;
+    ///     println!("{} {}", tick.symbol, tick.price);
+    /// }
+    /// # #[allow(unreachable_code)]
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn recv_json<T: serde::de::DeserializeOwned>(&mut self) -> Result<T> {
+        self.recv_ref()?.json()
+    }
+
     /// Receives within `timeout`, whatever the options say. A timeout of zero looks once.
     ///
     /// # Errors

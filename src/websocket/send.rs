@@ -11,6 +11,8 @@ use super::writing::{Batch, PingStatus, Wait};
 use super::{MessageWriter, WebSocket, not_connected};
 #[cfg(doc)]
 use crate::error::Error;
+#[cfg(feature = "json")]
+use crate::error::JsonError;
 use crate::error::{CloseCause, Result};
 use crate::message::MessageKind;
 use crate::protocol::{CloseCode, CloseFrame, Compression, Frame, MaskKeys, Opcode};
@@ -39,6 +41,29 @@ impl WebSocket {
     #[inline]
     pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
         self.shared()?.send_message(bytes.into(), Compression::Agreed, Wait::Allowed)
+    }
+
+    /// Sends a value as JSON, in a text message (feature `json`); returns the length of the frame in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text); [`Error::Json`] for a value that JSON cannot express: nothing was sent, the connection
+    /// goes on.
+    ///
+    /// ```no_run
+    /// #[derive(serde::Serialize)]
+    /// struct Order<'a> {
+    ///     symbol: &'a str,
+    ///     amount: u32,
+    /// }
+    ///
+    /// let ws = websocket_sync::create_connection("wss://exchange.example/")?;
+    /// ws.send_json(&Order { symbol: "ABC", amount: 7 })?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn send_json<T: serde::Serialize + ?Sized>(&self, value: &T) -> Result<usize> {
+        self.send_text(&to_json(value)?)
     }
 
     /// Sends a payload as a whole message or a control frame; returns the length of the frame in bytes.
@@ -248,6 +273,16 @@ impl Sender {
     #[inline]
     pub fn send_binary(&self, bytes: &[u8]) -> Result<usize> {
         self.shared()?.send_message(bytes.into(), self.compression, Wait::Allowed)
+    }
+
+    /// Sends a value as JSON, in a text message (feature `json`); returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_json`](crate::WebSocket::send_json).
+    #[cfg(feature = "json")]
+    pub fn send_json<T: serde::Serialize + ?Sized>(&self, value: &T) -> Result<usize> {
+        self.send_text(&to_json(value)?)
     }
 
     /// Sends a payload as a whole message or a control frame; returns the frame's length in bytes.
@@ -482,4 +517,10 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("connected", &self.connected()).finish_non_exhaustive()
     }
+}
+
+/// A value as the text of a message.
+#[cfg(feature = "json")]
+pub(crate) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|problem| JsonError::Serialize(problem).into())
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use super::MessageWriter;
 use super::close_state::CloseState;
+#[cfg(feature = "json")]
+use super::send::to_json;
 use super::shared::{Purpose, SendState, SharedConnection};
 use super::write_guard::WriteGuard;
 use crate::error::{Error, OptionsError, Result};
@@ -429,6 +431,16 @@ impl<'a> Batch<'a> {
     #[inline]
     pub fn send_binary(&mut self, bytes: &[u8]) -> Result<usize> {
         self.send(MessageRef::Binary(bytes))
+    }
+
+    /// Adds a value as JSON, in a text message (feature `json`); returns the frame's length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_json`](crate::WebSocket::send_json).
+    #[cfg(feature = "json")]
+    pub fn send_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<usize> {
+        self.send_text(&to_json(value)?)
     }
 
     /// Adds a ping.

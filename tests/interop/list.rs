@@ -89,13 +89,13 @@ fn fragments_to_the_server(peer: &Peer) -> Result<()> {
             opcode = Opcode::Continuation;
         }
         ws.send_frame(&Frame::new(Opcode::Continuation, ""))?;
-        assert_eq!(ws.recv()?, TEXT.into());
+        assert_eq!(ws.recv()?, TEXT);
     }
     for opcode in [Opcode::Binary, Opcode::Continuation, Opcode::Continuation] {
         ws.send_frame(&Frame::new(opcode, vec![7; MIB]).fragment())?;
     }
     ws.send_frame(&Frame::new(Opcode::Continuation, ""))?;
-    assert!(ws.recv()? == vec![7; 3 * MIB].into());
+    assert!(ws.recv()? == vec![7; 3 * MIB][..]);
     ws.close()
 }
 
@@ -124,7 +124,7 @@ fn pings_to_the_server(peer: &Peer) -> Result<()> {
 
 fn pings_from_the_server(peer: &Peer) -> Result<()> {
     let mut ws = peer.open("ping are you there")?;
-    assert_eq!(ws.recv()?, "ponged are you there".into());
+    assert_eq!(ws.recv()?, "ponged are you there");
     ws.close()
 }
 
@@ -172,7 +172,7 @@ fn both_ways_at_once(peer: &Peer) -> Result<()> {
     thread::scope(|scope| {
         let sending = scope.spawn(move || (0..1000).try_for_each(|number| sender.send_text(&text(number)).map(drop)));
         for number in 0..1000 {
-            assert_eq!(ws.recv()?, text(number).into());
+            assert_eq!(ws.recv()?, *text(number));
         }
         sending.join().expect("no panic")
     })?;

@@ -20,8 +20,10 @@ use crate::url::canonical_host;
 
 /// How a connection is made and used: the keywords of websocket-client's `create_connection`.
 ///
-/// Setters cannot fail: what does not fit is refused when a connection is made, before a byte is sent. Cloning is
-/// cheap.
+/// Setters cannot fail: an invalid value is refused when a connection is made, before a byte is sent. Cloning is
+/// cheap. The calls that connect are at the end: [`connect`](Self::connect), [`connect_over`](Self::connect_over) a stream,
+/// [`accept`](Self::accept) as a server, [`start`](Self::start) without blocking, [`from_open`](Self::from_open) after a handshake
+/// that was made elsewhere.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -114,6 +116,24 @@ pub(crate) struct Timeouts {
     pub(crate) close: Duration,
 }
 
+/// Timeouts.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use websocket_sync::ConnectOptions;
+///
+/// let second = Duration::from_secs(1);
+/// let options = ConnectOptions::new()
+///     .timeout(10 * second)
+///     // The finer ones override it.
+///     .open_timeout(20 * second)
+///     .recv_timeout(60 * second)
+///     .send_timeout(5 * second)
+///     .close_timeout(second);
+/// let ws = options.connect("wss://feed.example/")?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
 impl ConnectOptions {
     /// The defaults.
     pub fn new() -> Self {
@@ -131,7 +151,7 @@ impl ConnectOptions {
         self.with(|settings| settings.timeout = Some(timeout))
     }
 
-    /// How long opening may take, from the name's resolution to the answer to the upgrade, with all that a proxy takes.
+    /// How long opening may take: name resolution, connecting, proxy, TLS and the opening handshake together, and all redirects.
     ///
     /// Default: 30 s.
     #[doc(alias = "http_proxy_timeout")]
@@ -139,20 +159,19 @@ impl ConnectOptions {
         self.with(|settings| settings.open_timeout = Some(timeout))
     }
 
-    /// How long a receive may wait for a message to be complete. One that waited too long loses nothing: the next goes
-    /// on. Zero looks once.
+    /// How long a receive may wait for a whole message. Nothing is lost by a timeout: the next receive continues. Zero looks once.
     ///
-    /// It is also how a peer is found that has vanished without a word, where no [`ping_timeout`](crate::WebSocketApp::ping_timeout) is set.
-    /// Without either, the system finds it: by [`keepalive`](crate::SocketOptions::keepalive) after about a minute if nothing was sent, by its
-    /// retransmissions after about 15 minutes (Linux) if something was and is not acknowledged.
+    /// It also detects a peer that vanished without closing, as does [`ping_timeout`](crate::WebSocketApp::ping_timeout) of an app.
+    /// Without either, the system detects it: by [`keepalive`](crate::SocketOptions::keepalive) after about a minute where nothing is
+    /// being sent, by retransmissions after about 15 minutes (Linux) where data that was sent is not acknowledged.
     ///
     /// Default: as long as it takes.
     pub fn recv_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.recv_timeout = Some(timeout))
     }
 
-    /// How long a send may take: until the system has taken the last byte. That the peer has it is not known then; see
-    /// [`recv_timeout`](Self::recv_timeout) for how one is found that has vanished.
+    /// How long a send may take, until the operating system has taken the last byte. Whether the peer has received it is not known
+    /// then; [`recv_timeout`](Self::recv_timeout) says how a peer that vanished is detected.
     ///
     /// Default: 30 s without progress, whatever the whole takes.
     pub fn send_timeout(self, timeout: Duration) -> Self {
@@ -166,98 +185,12 @@ impl ConnectOptions {
         self.with(|settings| settings.close_timeout = Some(timeout))
     }
 
-    /// Does not look whether text is UTF-8, and so hands it out as binary.
-    ///
-    /// Default: text that is not UTF-8 is refused with code 1007.
-    pub fn skip_utf8_validation(self) -> Self {
-        self.with(|settings| settings.skips_utf8_validation = true)
-    }
-
-    /// Hands out each frame of a fragmented message by itself.
-    ///
-    /// Default: whole messages.
-    pub fn fire_cont_frame(self) -> Self {
-        self.with(|settings| settings.fires_cont_frame = true)
-    }
-
-    /// Compresses messages if the peer agrees (RFC 7692): a client offers it, a server accepts it. What was agreed is told by
-    /// [`WebSocket::deflate`](crate::WebSocket::deflate); single messages are excepted with
-    /// [`Sender::uncompressed`](crate::Sender::uncompressed).
-    ///
-    /// Compression reveals the length of what it has seen before: do not compress a secret together with something that a stranger
-    /// may choose.
-    ///
-    /// Default: nothing is compressed.
-    ///
-    /// ```no_run
-    /// use websocket_sync::{ConnectOptions, DeflateOptions};
-    ///
-    /// let ws = ConnectOptions::new().deflate(DeflateOptions::new()).connect("wss://feed.example/")?;
-    /// println!("compressed: {}", ws.deflate().is_some());
-    /// # Ok::<(), websocket_sync::Error>(())
-    /// ```
-    #[doc(alias = "compression")]
-    pub fn deflate(self, options: DeflateOptions) -> Self {
-        self.with(|settings| settings.deflate = Some(options))
-    }
-
-    /// Where masking keys come from. They have to be unpredictable (RFC 6455, section 5.3): for tests and replays only.
-    ///
-    /// Default: the operating system's randomness.
-    #[doc(alias = "get_mask_key")]
-    #[doc(alias = "set_mask_key")]
-    pub fn mask_key(self, hook: impl Fn() -> [u8; 4] + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.mask_key = Some(Hook(Arc::new(hook))))
-    }
-
-    /// How TLS is spoken with a server of `wss`.
-    ///
-    /// Default: [`TlsOptions::new`].
-    #[doc(alias = "sslopt")]
-    pub fn tls(self, options: TlsOptions) -> Self {
-        self.with(|settings| settings.tls = options)
-    }
-
-    /// What is set on the TCP socket before it connects.
-    ///
-    /// Default: [`SocketOptions::new`].
-    #[doc(alias = "sockopt")]
-    pub fn socket(self, options: SocketOptions) -> Self {
-        self.with(|settings| settings.socket = options)
-    }
-
-    /// Finds the addresses of a host, which are then tried in their order: for another DNS, for a fixed address, for tests. It is
-    /// called once for each opening, on a thread of its own, and may take its time; but one that never returns keeps its thread,
-    /// whoever has given up waiting for it; an app in an event loop does not call it again before. Hosts that are addresses do not
-    /// need it.
-    ///
-    /// Default: the operating system's resolver.
-    ///
-    /// ```
-    /// use std::net::SocketAddr;
-    /// use websocket_sync::ConnectOptions;
-    ///
-    /// let staging = ConnectOptions::new().resolver(|_host, port| Ok(vec![SocketAddr::from(([192, 0, 2, 7], port))]));
-    /// ```
-    #[doc(alias = "getaddrinfo")]
-    pub fn resolver(self, hook: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
-        self.with(|settings| settings.resolver = Some(Hook(Arc::new(hook))))
-    }
-
-    /// What calls the opening off from another thread. It reaches whatever the opening waits for, but for a read or write of a
-    /// [`HalfDuplex`](crate::HalfDuplex), which nobody can wake.
-    ///
-    /// Default: nothing but the [open timeout](Self::open_timeout).
-    pub fn cancellation(self, cancellation: &Cancellation) -> Self {
-        self.with(|settings| settings.cancellation = Some(cancellation.clone()))
-    }
-
     /// What has been set.
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Refuses what cannot be meant. Called before a connection is made.
+    /// Refuses invalid options. Called before a connection is made.
     ///
     /// # Errors
     ///

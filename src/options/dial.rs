@@ -1,12 +1,14 @@
-//! A stream of the user's own for each hop of an opening.
+//! How the connection to a server is made: by the network, or by a function of the user's for each hop of an opening.
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{ConnectOptions, Hook};
+use super::{ConnectOptions, Hook, SocketOptions, TlsOptions};
+use crate::cancellation::Cancellation;
 use crate::net::Transport;
 use crate::url::{Target, without_query};
 
@@ -71,14 +73,62 @@ impl fmt::Debug for Hop {
     }
 }
 
+/// How the connection is made.
+///
+/// ```no_run
+/// use websocket_sync::{Cancellation, ConnectOptions, Family, SocketOptions, TlsOptions};
+///
+/// let cancellation = Cancellation::new();
+/// let options = ConnectOptions::new()
+///     .tls(TlsOptions::new().ca_certs("company-ca.pem"))
+///     .socket(SocketOptions::new().family(Family::Ipv4Only))
+///     .resolver(|_host, port| Ok(vec![([192, 0, 2, 7], port).into()]))
+///     .cancellation(&cancellation);
+/// let ws = options.connect("wss://feed.example/")?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
 impl ConnectOptions {
+    /// How TLS is spoken with a server of `wss`.
+    ///
+    /// Default: [`TlsOptions::new`].
+    #[doc(alias = "sslopt")]
+    pub fn tls(self, options: TlsOptions) -> Self {
+        self.with(|settings| settings.tls = options)
+    }
+
+    /// What is set on the TCP socket before it connects.
+    ///
+    /// Default: [`SocketOptions::new`].
+    #[doc(alias = "sockopt")]
+    pub fn socket(self, options: SocketOptions) -> Self {
+        self.with(|settings| settings.socket = options)
+    }
+
+    /// Resolves host names in place of the operating system: for another DNS, for a fixed address, for tests. The addresses are
+    /// tried in their order. It is called once for each opening, on a thread of its own, and may block; if it never returns, that
+    /// thread is never freed, although the opening times out, and an app in an event loop does not call it again before. It is not
+    /// called for hosts that are addresses.
+    ///
+    /// Default: the operating system's resolver.
+    ///
+    /// ```
+    /// use std::net::SocketAddr;
+    /// use websocket_sync::ConnectOptions;
+    ///
+    /// let staging = ConnectOptions::new().resolver(|_host, port| Ok(vec![SocketAddr::from(([192, 0, 2, 7], port))]));
+    /// ```
+    #[doc(alias = "getaddrinfo")]
+    pub fn resolver(self, hook: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.resolver = Some(Hook(Arc::new(hook))))
+    }
+
     /// Connects with a function of your own: to the server of the URL, again where a challenge is answered, and wherever redirects lead.
     /// It takes the place of the [resolver](Self::resolver), of the [proxy](Self::proxy) and of what is set on
     /// [sockets](Self::socket). TLS is spoken over the stream for `wss`, and then HTTP.
     ///
     /// The function runs on a thread of its own, so that the [open timeout](Self::open_timeout) holds, unless that is endless and
-    /// there is no [cancellation](Self::cancellation); but one that never returns keeps that thread, whoever has given up waiting; an
-    /// app in an event loop does not call it again before. Its error is told as [`Error::Io`](crate::Error::Io) with
+    /// there is no [cancellation](Self::cancellation). If it never returns, that thread is never freed, although the opening times
+    /// out, and an app in an event loop does not call it again before. Its error is returned as [`Error::Io`](crate::Error::Io) with
     /// [`Phase::Connect`](crate::Phase::Connect), and one of kind [`TimedOut`](io::ErrorKind::TimedOut) as
     /// [`Error::Timeout`](crate::Error::Timeout).
     ///
@@ -103,5 +153,13 @@ impl ConnectOptions {
         hook: impl Fn(&Hop) -> io::Result<T> + Send + Sync + 'static,
     ) -> Self {
         self.with(|settings| settings.dial = Some(Hook(Arc::new(move |hop| Ok(hook(hop)?.into())))))
+    }
+
+    /// Lets another thread cancel the opening. It interrupts every wait, except for a read or write of a
+    /// [`HalfDuplex`](crate::HalfDuplex), which cannot be woken.
+    ///
+    /// Default: nothing but the [open timeout](Self::open_timeout).
+    pub fn cancellation(self, cancellation: &Cancellation) -> Self {
+        self.with(|settings| settings.cancellation = Some(cancellation.clone()))
     }
 }

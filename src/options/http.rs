@@ -12,7 +12,27 @@ use crate::error::Result;
 use crate::protocol::handshake::Headers;
 use crate::url::Target;
 
-/// Header fields, authentication, redirects.
+/// Header fields, subprotocols, authentication, redirects.
+///
+/// ```no_run
+/// use websocket_sync::ConnectOptions;
+///
+/// let ws = ConnectOptions::new()
+///     .header("X-Api-Version", "7")
+///     .headers([("Accept-Language", "fr"), ("User-Agent", "feeds/1.0")])
+///     .cookie("session=0123456789")
+///     .origin("https://app.example")
+///     .subprotocols(["graphql-transport-ws"])
+///     .redirect_limit(1)
+///     .redirect_subprotocols(true)
+///     .connect("wss://feed.example/")?;
+/// println!("{:?}", ws.subprotocol());
+///
+/// // For servers and proxies with peculiar demands.
+/// let peculiar = ConnectOptions::new().suppress_origin().connection("keep-alive, Upgrade").host("backend.example");
+/// let without_host = ConnectOptions::new().suppress_host();
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
 impl ConnectOptions {
     /// A header field of the opening handshake. Can be called again for more.
     ///
@@ -55,6 +75,29 @@ impl ConnectOptions {
     /// Default: none.
     pub fn cookie(self, cookie: impl Into<String>) -> Self {
         self.with(|settings| settings.cookie = Some(cookie.into()))
+    }
+
+    /// Sends the cookies of a jar that are for the server, and keeps in it those that the server sets: in the answer that opens the
+    /// connection, in one that refuses it, in a redirect.
+    ///
+    /// Those of [`cookie`](Self::cookie) follow them. A `Cookie` field among the [headers](Self::header) takes the place of both.
+    ///
+    /// Default: none, and cookies of a server are forgotten.
+    ///
+    /// ```no_run
+    /// use websocket_sync::{ConnectOptions, CookieJar};
+    ///
+    /// let jar = CookieJar::new();
+    /// let options = ConnectOptions::new().cookie_jar(&jar);
+    /// let first = options.connect("wss://shop.example/feed")?;
+    /// // Says who it is with what the first was given.
+    /// let second = options.connect("wss://shop.example/feed")?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[cfg(feature = "cookies")]
+    #[doc(alias = "CookieJar")]
+    pub fn cookie_jar(self, jar: &CookieJar) -> Self {
+        self.with(|settings| settings.cookie_jar = Some(jar.clone()))
     }
 
     /// The `Origin` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
@@ -129,9 +172,9 @@ impl ConnectOptions {
         self.with(|settings| settings.redirects_subprotocols = are_taken)
     }
 
-    /// Gives header fields that change from one attempt to the next, such as a token that expires. It is called once for each
-    /// connection that is asked for, on the thread that asks (in an event loop on a helper thread, and not again before it has
-    /// returned), before a name is resolved; redirects use what it gave.
+    /// Makes header fields that change from one attempt to the next, such as a token that expires. The function is called once for
+    /// each attempt to connect, before the name is resolved, on the thread that connects (in an event loop on a helper thread, and
+    /// not again before it has returned); redirects use the same fields.
     ///
     /// Each field is treated as one of [`header`](Self::header), and takes the place of those of the same name. An error ends the
     /// opening and is returned as it is; [`Error::other`](crate::Error::other) makes one of any other.
@@ -150,13 +193,12 @@ impl ConnectOptions {
         self.with(|settings| settings.header_provider = Some(Hook(Arc::new(hook))))
     }
 
-    /// Who asks, if the server wants to know: a status of 401 is answered once, on a new connection, with Digest (RFC 7616;
-    /// SHA-256, else MD5) or Basic (RFC 7617), the best that the server offers. The scheme, host and port of the URL that was
-    /// given are the only ones that are answered, wherever redirects lead.
+    /// User and password, for a server that asks for them: the status 401 is answered once, on a new connection, with Digest (RFC
+    /// 7616; SHA-256, else MD5) or Basic (RFC 7617), the best that the server offers. Only the scheme, host and port of the URL that
+    /// was given get an answer, wherever redirects lead.
     ///
-    /// Unlike user and password in the URL, which are sent as Basic without being asked for (unless
-    /// [`digest_only`](Self::digest_only) is set), these are not sent before. Where both
-    /// are given, these count; a header `Authorization` counts more than both.
+    /// They are not sent before the server asks. User and password in the URL are: as Basic, with the first request, unless
+    /// [`digest_only`](Self::digest_only) is set. These take precedence over those in the URL, and a header `Authorization` over both.
     ///
     /// Default: user and password of the URL, if it has any.
     ///
@@ -171,8 +213,8 @@ impl ConnectOptions {
         self.with(|settings| settings.credentials = Some(credentials))
     }
 
-    /// Tells user and password by Digest alone, to the server and to an HTTP proxy, never by Basic. Whoever sits on a
-    /// connection without TLS can otherwise ask for Basic in place of Digest, and is told the password.
+    /// Authenticates by Digest only, never by Basic, to the server and to an HTTP proxy. Otherwise an attacker on a connection
+    /// without TLS can ask for Basic in place of Digest, and gets the password.
     ///
     /// User and password in the URL, and those of the proxy, are not sent before they are asked for; a status of 401 or
     /// 407 that does not ask for Digest is not answered, over TLS neither, and is
@@ -181,9 +223,9 @@ impl ConnectOptions {
     /// `Proxy-Authorization` by [`Proxy::header`](crate::Proxy::header), for the one of the two that knows Basic alone;
     /// and SOCKS, which has no Digest: a password for SOCKS 5 is sent in clear text.
     ///
-    /// What Digest shows can still be used to try passwords out, one after the other: it needs a good one.
+    /// A Digest answer still allows an offline search for the password: choose one that is hard to guess.
     ///
-    /// Default: the best that is asked for, and Basic unasked for user and password in the URL and for HTTP proxies.
+    /// Default: the best of what the server offers; Basic without being asked for user and password in the URL and for HTTP proxies.
     ///
     /// ```no_run
     /// use websocket_sync::ConnectOptions;
@@ -240,31 +282,6 @@ impl ConnectOptions {
     /// The same for a server that a redirect leads to, and that none of these options was meant for.
     pub(crate) fn for_another_origin(&self) -> Self {
         self.clone().with(|settings| settings.tls = settings.tls.clone().for_another_origin())
-    }
-}
-
-#[cfg(feature = "cookies")]
-impl ConnectOptions {
-    /// Sends the cookies of a jar that are for the server, and keeps in it those that the server sets: in the answer that opens the
-    /// connection, in one that refuses it, in a redirect.
-    ///
-    /// Those of [`cookie`](Self::cookie) follow them. A `Cookie` field among the [headers](Self::header) takes the place of both.
-    ///
-    /// Default: none, and cookies of a server are forgotten.
-    ///
-    /// ```no_run
-    /// use websocket_sync::{ConnectOptions, CookieJar};
-    ///
-    /// let jar = CookieJar::new();
-    /// let options = ConnectOptions::new().cookie_jar(&jar);
-    /// let first = options.connect("wss://shop.example/feed")?;
-    /// // Says who it is with what the first was given.
-    /// let second = options.connect("wss://shop.example/feed")?;
-    /// # Ok::<(), websocket_sync::Error>(())
-    /// ```
-    #[doc(alias = "CookieJar")]
-    pub fn cookie_jar(self, jar: &CookieJar) -> Self {
-        self.with(|settings| settings.cookie_jar = Some(jar.clone()))
     }
 }
 

@@ -5,6 +5,23 @@ use super::connect::Settings;
 use crate::protocol::Limits;
 
 /// Limits. `usize::MAX` and `u32::MAX` stand for none.
+///
+/// ```
+/// use websocket_sync::ConnectOptions;
+///
+/// let tight = ConnectOptions::new()
+///     .max_message_size(1 << 20)
+///     .max_frame_size(64 << 10)
+///     .max_fragments(1000)
+///     .max_control_frames(100)
+///     .max_unsent(256 << 10)
+///     .max_head_size(8 << 10)
+///     .max_head_line(4 << 10)
+///     .max_head_fields(50)
+///     .max_interim_responses(1)
+///     .max_refusal_body(1 << 10);
+/// let trusting = ConnectOptions::new().no_limits();
+/// ```
 impl ConnectOptions {
     /// The size in bytes, after decompression, beyond which a message is refused with code 1009. A larger one than 64 MiB is the
     /// default of [`max_frame_size`](Self::max_frame_size) as well.
@@ -53,9 +70,9 @@ impl ConnectOptions {
         self.with(|settings| settings.limits.max_fragments = frames)
     }
 
-    /// The number of control frames in a flood, beyond which the peer is refused with code 1008: without a message
-    /// or a fragment that is not empty among them, and without a read of less than 1 KiB between them, so that those of a
-    /// quiet connection never add up.
+    /// The number of control frames in a row beyond which the connection is closed with code 1008. The count begins anew with a
+    /// message, with a fragment that is not empty, and with a read from the network of less than 1 KiB, so that the pings of a quiet
+    /// connection never add up.
     ///
     /// Default: 10,000.
     pub fn max_control_frames(self, frames: u32) -> Self {
@@ -96,17 +113,7 @@ impl ConnectOptions {
     pub fn max_refusal_body(self, bytes: usize) -> Self {
         self.with(|settings| settings.head_limits.body = bytes)
     }
-}
 
-impl Settings {
-    /// A limit on messages that is raised raises the one on frames with it, unless that was set.
-    fn effective_frame_limit(&self) -> usize {
-        let default = Limits::default().max_frame_size;
-        self.frame_limit.unwrap_or_else(|| default.max(self.limits.max_message_size))
-    }
-}
-
-impl ConnectOptions {
     /// How many bytes of [`try_send_text`](crate::WebSocket::try_send_text) and its kin may wait to be sent, frame headers
     /// included, beyond which nothing more is taken; so it is the size of the largest message that they take, too. TLS may have up
     /// to 64 KiB besides.
@@ -114,6 +121,14 @@ impl ConnectOptions {
     /// Default: 1 MiB.
     pub fn max_unsent(self, bytes: usize) -> Self {
         self.with(|settings| settings.max_unsent = Some(bytes))
+    }
+}
+
+impl Settings {
+    /// A limit on messages that is raised raises the one on frames with it, unless that was set.
+    fn effective_frame_limit(&self) -> usize {
+        let default = Limits::default().max_frame_size;
+        self.frame_limit.unwrap_or_else(|| default.max(self.limits.max_message_size))
     }
 }
 

@@ -1,10 +1,18 @@
 //! What can be set before a connection is made: websocket-client's keywords. Plain values; others act on them.
 
+// In the order in which the documentation of `ConnectOptions` shows what they add to it.
 mod connect;
-mod dial;
+
 mod http;
-mod limits;
+
+mod dial;
+
 mod proxy;
+
+mod messages;
+
+mod limits;
+
 mod socket;
 #[cfg_attr(
     not(any(feature = "native-tls", feature = "rustls")),

@@ -143,8 +143,22 @@ pub(crate) enum ProxyChoice {
 }
 
 /// Proxies.
+///
+/// ```no_run
+/// use websocket_sync::{ConnectOptions, Proxy, TlsOptions};
+///
+/// let proxy = Proxy::new("https://proxy.intra.example")
+///     .credentials("me", "p@ss/word")
+///     .header("X-Team", "feeds")
+///     .header_bytes("X-Place", b"caf\xe9")
+///     .tls(TlsOptions::new().ca_certs("company-ca.pem"));
+/// let through = ConnectOptions::new().proxy(proxy).bypass_proxy(["intra.example"]).connect("wss://feed.example/")?;
+/// let direct = ConnectOptions::new().no_proxy().connect("wss://feed.example/")?;
+/// let as_by_default = ConnectOptions::new().proxy_from_environment().connect("wss://feed.example/")?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
 impl ConnectOptions {
-    /// Connects through this proxy. The environment has no say then, its `no_proxy` neither.
+    /// Connects through this proxy, whatever the environment says, its `no_proxy` included.
     ///
     /// Default: [`proxy_from_environment`](Self::proxy_from_environment).
     ///
@@ -171,7 +185,7 @@ impl ConnectOptions {
     ///
     /// `no_proxy` or `NO_PROXY` lists the servers that are connected to directly; see [`bypass_proxy`](Self::bypass_proxy).
     ///
-    /// Default: so.
+    /// Default: this.
     #[doc(alias = "http_proxy")]
     #[doc(alias = "https_proxy")]
     #[doc(alias = "all_proxy")]

@@ -1,4 +1,4 @@
-//! How the client shows who it is.
+//! The client's certificate.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -57,10 +57,21 @@ impl fmt::Debug for PemSource {
     }
 }
 
-/// Who the client is, for servers that ask. They are not told unasked.
+/// The client's certificate, for servers that ask for one (mutual TLS). It is not sent to others.
+///
+/// ```
+/// use websocket_sync::TlsOptions;
+///
+/// # let (chain, key, bundle) = ("", "", b"");
+/// let files = TlsOptions::new().client_cert("me.pem", "me.key").client_key_password("secret");
+/// let bytes = TlsOptions::new().client_cert_pem(chain, key);
+/// // With native-tls only.
+/// let pkcs12 = TlsOptions::new().client_pkcs12("me.p12", "secret");
+/// let der = TlsOptions::new().client_pkcs12_der(bundle, "secret");
+/// ```
 impl TlsOptions {
-    /// Shows this certificate: a PEM file that begins with it and may go on with those of the authorities between it and one
-    /// that the server knows, and a PEM file with its key. Both may be the same file.
+    /// Sends this certificate: a PEM file with it, followed by intermediate certificates if there are any, and a PEM file with its
+    /// key. Both may be the same file.
     ///
     /// The key is in PKCS#8 form (`BEGIN PRIVATE KEY`, or `BEGIN ENCRYPTED PRIVATE KEY` with a
     /// [password](Self::client_key_password)), in PKCS#1 (`BEGIN RSA PRIVATE KEY`) or in SEC1 (`BEGIN EC PRIVATE KEY`). One that OpenSSL has
@@ -91,7 +102,7 @@ impl TlsOptions {
         self.with(|tls| tls.key_password = Some(password.into()))
     }
 
-    /// Shows the certificate in this PKCS#12 file (RFC 7292; `.p12`, `.pfx`), which holds its key too: native-tls only.
+    /// Sends the certificate in this PKCS#12 file (RFC 7292; `.p12`, `.pfx`), which holds its key too: native-tls only.
     ///
     /// Default: none.
     #[doc(alias = "pfx")]

@@ -31,6 +31,18 @@ impl fmt::Display for TlsVersion {
 }
 
 /// What is offered to the server.
+///
+/// ```
+/// use websocket_sync::{TlsOptions, TlsVersion};
+///
+/// let oldest_and_newest = TlsOptions::new().min_version(TlsVersion::Tls12).max_version(TlsVersion::Tls13);
+/// let no_alpn = TlsOptions::new().alpn::<String>([]);
+/// // With rustls only.
+/// let strict = TlsOptions::new()
+///     .cipher_suites(["TLS13_AES_256_GCM_SHA384"])
+///     .key_exchange_groups(["x25519"])
+///     .key_log();
+/// ```
 impl TlsOptions {
     /// The oldest version to speak.
     ///
@@ -62,7 +74,7 @@ impl TlsOptions {
     /// The cipher suites to offer, best first, by their IANA names, such as `TLS13_AES_128_GCM_SHA256` or
     /// `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256`; those of TLS 1.3 with or without the `13`. Rustls only.
     ///
-    /// Default: those that rustls thinks well of.
+    /// Default: those of rustls.
     #[doc(alias = "ciphers")]
     pub fn cipher_suites<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(Into::into).collect();
@@ -82,8 +94,8 @@ impl TlsOptions {
     /// Writes the keys of each session to the file that the environment's variable `SSLKEYLOGFILE` names, for Wireshark and
     /// the like to decrypt what was recorded; nothing if there is no such variable. Rustls only.
     ///
-    /// Whoever reads that file can read everything that was sent. So the variable alone does nothing, unlike in Python: a
-    /// program says with this that its sessions may be read.
+    /// With that file everything that was sent can be decrypted. So the variable alone does nothing, unlike in Python: the program
+    /// has to allow it.
     ///
     /// Default: no keys are written.
     #[doc(alias = "SSLKEYLOGFILE")]

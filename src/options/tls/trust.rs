@@ -21,11 +21,24 @@ pub(crate) enum Danger {
     Accepted,
 }
 
-/// Who is trusted.
+/// Which servers are trusted.
 ///
-/// Where none of `ca_certs`, `ca_certs_dir` and `ca_certs_pem` is called, the environment's variable
-/// `WEBSOCKET_CLIENT_CA_BUNDLE` does the same as the first for a file and as the second for a directory. What it names has to
-/// be there. It is read by the first connection with these options.
+/// Without `ca_certs`, `ca_certs_dir` and `ca_certs_pem`, the environment variable `WEBSOCKET_CLIENT_CA_BUNDLE` may name a file,
+/// which is used as by `ca_certs`, or a directory, as by `ca_certs_dir`. It has to exist. It is read by the first connection with
+/// these options.
+///
+/// ```
+/// use websocket_sync::{SystemRoots, TlsOptions};
+///
+/// # let pem = "";
+/// let cluster = TlsOptions::new().ca_certs("cluster-ca.pem").server_hostname("kubernetes.default");
+/// let partners = TlsOptions::new()
+///     .ca_certs_dir("/etc/partners")
+///     .ca_certs_pem(pem)
+///     .system_roots(SystemRoots::Included);
+/// // For a test server only.
+/// let unsafe_one = TlsOptions::new().danger_accept_invalid_certs().danger_accept_invalid_hostnames();
+/// ```
 impl TlsOptions {
     /// Trusts the certificate authorities in this PEM file in place of the system's, which
     /// [`system_roots(SystemRoots::Included)`](Self::system_roots) adds; it may hold several. It is read when a connection is
@@ -68,9 +81,17 @@ impl TlsOptions {
         self.with(|tls| tls.system_roots = Some(roots))
     }
 
-    /// Demands that the server's key is this one: the SHA-256 of its certificate's SubjectPublicKeyInfo in base64, as in
-    /// RFC 7469, section 2.4, with or without curl's `sha256//` before it. Can be called again for more, such as the key that
-    /// will be next; one of them has to fit.
+    /// The name that the server is told (SNI) and that its certificate has to be for.
+    ///
+    /// Default: the URL's host.
+    pub fn server_hostname(self, name: impl Into<String>) -> Self {
+        // The connector does not depend on it.
+        Self { server_hostname: Some(name.into()), ..self }
+    }
+
+    /// Pins the server's key: the SHA-256 of its certificate's SubjectPublicKeyInfo in base64, as in
+    /// RFC 7469, section 2.4, with or without curl's `sha256//` before it. Can be called again for more, such as the next key;
+    /// one of them has to match.
     ///
     /// It is checked in addition to everything else, for every connection, before a byte of the opening handshake is sent; also
     /// with a ready connector. A certificate that was renewed with the same key fits.
@@ -88,8 +109,8 @@ impl TlsOptions {
         self.with(|tls| tls.pins.push(pin.into()))
     }
 
-    /// Accepts any certificate: expired, self-signed, of an unknown authority. Whoever sits between here and the server
-    /// can then read and change everything.
+    /// Accepts any certificate: expired, self-signed, of an unknown authority. An attacker on the network can then read and
+    /// change everything.
     ///
     /// With native-tls this accepts any name as well: OpenSSL cannot check the name alone. With rustls the name is still
     /// checked.
@@ -101,7 +122,7 @@ impl TlsOptions {
         self.with(|tls| tls.invalid_certs = Danger::Accepted)
     }
 
-    /// Accepts a valid certificate that is for another name. Whoever owns any certificate can then pretend to be the
+    /// Accepts a valid certificate that is for another name. Anybody who has a certificate of any name can then impersonate the
     /// server.
     ///
     /// Default: refused.

@@ -18,8 +18,9 @@ use crate::sync::{Mutex, MutexGuard};
 ///
 /// let cancellation = Cancellation::new();
 /// let options = ConnectOptions::new().cancellation(&cancellation);
-/// // In a signal handler's thread, or whoever knows that nobody waits any more:
+/// // On another thread, such as one that handles signals:
 /// cancellation.cancel();
+/// assert!(cancellation.is_cancelled());
 ///
 /// let error = options.connect("ws://localhost:9001/").unwrap_err();
 /// assert_eq!(error.close_info().unwrap().cause, CloseCause::Cancelled);
@@ -36,17 +37,17 @@ struct CancellationState {
 }
 
 impl Cancellation {
-    /// One that has not been called off.
+    /// One that is not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Calls off what is being opened with this cancellation or a clone of it, and what would be. Never waits, and may be called
-    /// more than once.
+    /// Cancels every opening that uses this cancellation or a clone of it, now and later. Never waits, and may be called more than
+    /// once.
     ///
     /// # Panics
     ///
-    /// When a [`shutdown`](crate::Transport::shutdown) of the user's panics, after all else has been called off.
+    /// When a [`shutdown`](crate::Transport::shutdown) of the user's panics, after everything else has been cancelled.
     pub fn cancel(&self) {
         let mut state = self.state();
         state.is_cancelled = true;

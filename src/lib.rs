@@ -16,41 +16,65 @@
 //!
 //! | to | there is |
 //! |---|---|
-//! | connect | [`create_connection`], [`ConnectOptions`], [`TlsOptions`], [`SocketOptions`] |
-//! | receive and send | [`WebSocket`], [`Message`], [`MessageRef`] |
-//! | send from other threads | [`Sender`] |
-//! | be called back, kept alive and reconnected | [`WebSocketApp`], [`Handle`], [`Handler`], [`Reconnect`] |
-//! | stream a message | [`MessageWriter`], [`MessageReader`] |
-//! | go through a proxy | [`Proxy`] |
+//! | connect | [`create_connection`], [`ConnectOptions::connect`] |
+//! | receive and send | [`WebSocket::recv`], [`WebSocket::send_text`], [`WebSocket::send_binary`]; [`Message`] |
+//! | receive without copying | [`WebSocket::recv_ref`], [`MessageRef`] |
+//! | send and receive JSON | `WebSocket::send_json`, `recv_json`, `Message::json` (feature `json`) |
+//! | close, and see how it ended | [`WebSocket::close`], [`Error::Closed`], [`CloseInfo`] |
+//! | send from other threads | [`WebSocket::sender`], [`Sender`] |
+//! | have callbacks, keepalive and reconnecting | [`WebSocketApp`], [`Handle`], [`Handler`], [`Reconnect`] |
+//! | set timeouts, headers, subprotocols | [`ConnectOptions`] |
+//! | set certificates, TLS versions, pins | [`TlsOptions`] |
+//! | set socket options, choose IPv4 or IPv6 | [`SocketOptions`] |
+//! | log in | [`ConnectOptions::header`], [`ConnectOptions::credentials`], [`ConnectOptions::header_provider`] |
+//! | go through a proxy | [`ConnectOptions::proxy`], [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
-//! | drive many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in a loop of your own |
-//! | wait in a loop of your own | [`ConnectOptions::start`], [`WebSocket::try_recv`] and its kin |
 //! | compress | [`ConnectOptions::deflate`] |
-//! | serve the other role | [`WebSocket::accept`] |
-//! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::dial_with`], [`ConnectOptions::from_open`] |
-//! | see what went wrong | [`Error`], [`CloseInfo`] |
+//! | raise or lower the limits | [`ConnectOptions::max_message_size`], [`ConnectOptions::no_limits`] |
+//! | stream a message that is larger than memory | [`WebSocket::message_writer`], [`WebSocket::message_reader`], [`WebSocket::send_reader`] |
+//! | see what went wrong, and whether to try again | [`Error`], [`Error::retry`] |
 //! | see what goes over the wire | [`enable_trace`], [`TraceSink`] |
-//! | do without all of this | [`protocol`]: both roles, no I/O |
+//! | run many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in an event loop of your own |
+//! | use an event loop of your own | [`ConnectOptions::start`], [`WebSocket::try_recv`], [`WebSocket::try_send_text`] |
+//! | serve clients | [`WebSocket::accept`], [`ConnectOptions::accept`] |
+//! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::dial_with`], [`ConnectOptions::from_open`] |
+//! | have the protocol without I/O | [`protocol`]: both roles |
+//!
+//! Names of Python's `websocket-client` and `wsproto` are found by the search above; `docs/MIGRATING.md` in the repository has a table
+//! of all of them.
 //!
 //! # Blocking, with deadlines
 //!
-//! Every call waits on the calling thread, and every wait is bounded: 30 s for opening a connection, 30 s without progress for
+//! Every call blocks the calling thread, and every wait has a deadline: 30 s for opening a connection, 30 s without progress for
 //! sending, and for closing 3 s to send our Close and 3 s for the answer. Only a receive waits for as long as it takes, unless a
-//! [timeout](ConnectOptions::recv_timeout) is set or the connection is being closed. Two kinds of threads are started: one looks up a
+//! [timeout](ConnectOptions::recv_timeout) is set or the connection is being closed. Two kinds of threads are started: one resolves a
 //! host name while a connection is made; one keeps the closing deadline where a thread waits in a receive and another one closes
 //! without waiting.
 //!
 //! # Threads
 //!
-//! One thread receives, any number send, at the same time, over TLS too. Pings are answered and a Close is replied to by
-//! whoever receives; it never waits for a thread that sends. [`WebSocket::close`] and [`Sender::close`] may be called from any
-//! thread.
+//! One thread receives and any number of threads send, at the same time, over TLS too. The thread that receives answers pings and the
+//! peer's Close, and never waits for a thread that sends. [`WebSocket::close`] and [`Sender::close`] may be called from any thread.
 //!
 //! # Limits
 //!
-//! What a peer can make this side hold is bounded before any memory is taken: 64 MiB for a message, 131,072 fragments, 64 KiB for
-//! the head of a response; each can be [set](ConnectOptions::max_message_size). Going over one ends the connection with the
-//! close code for it and an [`Error`] that names the option.
+//! What a peer sends is bounded, before memory is allocated for it: 64 MiB for a message, 131,072 fragments, 64 KiB for the head of a
+//! response; each limit can be [set](ConnectOptions::max_message_size). Beyond a limit, the connection ends with the close code for
+//! it and an [`Error`] that names the option.
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `native-tls` (default) | `wss://` by the platform's TLS library: [`TlsBackend::NativeTls`] |
+//! | `rustls` | `wss://` by rustls: [`TlsBackend::Rustls`] |
+//! | `json` | JSON messages by serde |
+//! | `cookies` | a cookie jar |
+//! | `mio` | `ManyApps`, on Unix |
+//! | `cli` | the program `wsdump`; nothing for the library |
+//! | `deflate` (default) | nothing: compression is always compiled in |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod app;
 mod authentication;

@@ -44,6 +44,10 @@ use crate::url::Target;
 /// assert_eq!(jar.cookies_for("wss://shop.example/feed").as_deref(), Some("session=31d4d96e; theme=dark"));
 /// assert_eq!(jar.cookies_for("ws://api.shop.example/").as_deref(), Some("theme=dark"));
 /// assert_eq!(jar.cookies_for("wss://example/"), None);
+///
+/// assert_eq!(jar.len(), 2);
+/// jar.clear();
+/// assert!(jar.is_empty());
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
 #[derive(Clone, Default)]
@@ -107,8 +111,8 @@ impl CookieJar {
         self.save_those(path.as_ref(), Saved::All)
     }
 
-    /// Takes in a cookie: the value of a `Set-Cookie` field that came from this URL, of a scheme that is `ws`, `wss`, `http` or
-    /// `https`. One that has expired takes away the one that it names.
+    /// Stores a cookie: the value of a `Set-Cookie` field that came from this URL, of a scheme that is `ws`, `wss`, `http` or
+    /// `https`. One that has expired removes the stored one of that name.
     ///
     /// # Errors
     ///
@@ -132,7 +136,7 @@ impl CookieJar {
         self.cookies_for_target(&cookie::parse_url(url).ok()?)
     }
 
-    /// Takes all cookies out.
+    /// Removes all cookies.
     pub fn clear(&self) {
         *self.store() = Store::default();
     }

@@ -24,6 +24,11 @@ const MAX_DEVICE: usize = 15;
 /// let seconds = Duration::from_secs;
 /// let socket = SocketOptions::new().keepalive(seconds(10), seconds(5), 3).recv_buffer_size(1 << 20);
 /// let options = ConnectOptions::new().socket(socket);
+///
+/// // Addresses are given up sooner, and a peer that acknowledges nothing for a minute.
+/// let impatient = SocketOptions::new().attempt_timeout(seconds(3)).user_timeout(seconds(60)).quickack();
+/// let plain = SocketOptions::new().without_nodelay().without_keepalive().send_buffer_size(1 << 20);
+/// let defaults = SocketOptions::new().nodelay().without_user_timeout();
 /// ```
 #[derive(Clone, Debug)]
 #[doc(alias = "sockopt")]
@@ -85,7 +90,7 @@ impl SocketOptions {
 
     /// Sends small messages at once (`TCP_NODELAY`).
     ///
-    /// Default: so.
+    /// Default: this.
     #[doc(alias = "TCP_NODELAY")]
     pub fn nodelay(self) -> Self {
         Self { nodelay: true, ..self }

@@ -12,7 +12,91 @@ use crate::protocol::DeflateParams;
 use crate::protocol::handshake::{Headers, Response};
 use crate::timings::Timings;
 
+/// Timeouts. They can be changed while connected, and hold for later connections of this object, too.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// let mut ws = websocket_sync::create_connection("wss://feed.example/")?;
+/// ws.set_timeout(Some(Duration::from_secs(10)))?;
+/// assert_eq!(ws.timeout(), Some(Duration::from_secs(10)));
+/// // Or each by itself.
+/// ws.set_recv_timeout(None)?;
+/// ws.set_send_timeout(Some(Duration::from_secs(5)))?;
+/// ws.set_close_timeout(Duration::from_secs(1))?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+impl WebSocket {
+    /// Sets the timeouts for receiving and for sending; `None` for the defaults.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
+    #[doc(alias = "settimeout")]
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.set_send_timeout(timeout)?;
+        self.set_recv_timeout(timeout)
+    }
+
+    /// Sets the timeout for receiving; `None` to wait for as long as it takes, zero to look once.
+    ///
+    /// # Errors
+    ///
+    /// It never fails.
+    pub fn set_recv_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.timeouts.recv = timeout;
+        if let Some(connection) = &mut self.connection {
+            connection.reader_mut().timeout = timeout;
+        }
+        Ok(())
+    }
+
+    /// Sets the timeout for a whole send; `None` for 30 s without progress.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
+    pub fn set_send_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.timeouts.send = not_zero("send_timeout", timeout)?;
+        if let Some(connection) = &self.connection {
+            connection.shared.set_timeouts(|timeouts| timeouts.send = timeout);
+        }
+        Ok(())
+    }
+
+    /// Sets how long our Close may take to leave, and after that how long the peer's answer may take.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
+    pub fn set_close_timeout(&mut self, timeout: Duration) -> Result<()> {
+        not_zero("close_timeout", Some(timeout))?;
+        self.timeouts.close = timeout;
+        if let Some(connection) = &self.connection {
+            connection.shared.set_timeouts(|timeouts| timeouts.close = timeout);
+        }
+        Ok(())
+    }
+
+    /// The timeout for receiving.
+    #[doc(alias = "gettimeout")]
+    pub const fn timeout(&self) -> Option<Duration> {
+        self.timeouts.recv
+    }
+}
+
 /// What is known of the connection.
+///
+/// ```no_run
+/// let ws = websocket_sync::create_connection("wss://feed.example/")?;
+/// println!("{:?} from {:?} to {:?}", ws.url(), ws.local_addr(), ws.peer_addr());
+/// println!("status {:?}, subprotocol {:?}", ws.status(), ws.subprotocol());
+/// if let Some(headers) = ws.headers() {
+///     println!("server: {:?}", headers.text("server"));
+/// }
+/// println!("opened in {:?}, TLS: {}, {} bytes of memory", ws.timings(), ws.is_ssl(), ws.memory());
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
 impl WebSocket {
     /// The server's answer to the opening handshake; `None` while there is no connection.
     #[doc(alias = "handshake_response")]
@@ -60,7 +144,7 @@ impl WebSocket {
         self.connection.as_ref().map(|connection| connection.timings)
     }
 
-    /// What was agreed about compression, if anything was.
+    /// The parameters of permessage-deflate that were agreed; `None` if messages are not compressed.
     pub fn deflate(&self) -> Option<DeflateParams> {
         self.connection.as_ref()?.deflate
     }
@@ -75,7 +159,7 @@ impl WebSocket {
         self.connection.as_ref()?.shared.stream.local_addr()
     }
 
-    /// The address of the peer, if the stream has one; that of the proxy where there is one in between.
+    /// The address of the peer, if the stream has one; behind a proxy, that of the proxy.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         self.connection.as_ref()?.shared.stream.peer_addr()
     }
@@ -88,6 +172,21 @@ impl WebSocket {
 
     /// The socket, if the stream is one: to be waited for or configured, not to be read or written. `None` while there is no
     /// connection. Before waiting for it, see [`has_buffered`](Self::has_buffered).
+    ///
+    /// ```no_run
+    /// # #[cfg(unix)]
+    /// # fn main() -> websocket_sync::Result<()> {
+    /// use std::os::fd::AsRawFd;
+    ///
+    /// let ws = websocket_sync::create_connection("wss://feed.example/")?;
+    /// if let Some(socket) = ws.as_fd() {
+    ///     println!("file descriptor {}", socket.as_raw_fd());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # #[cfg(not(unix))]
+    /// # fn main() {}
+    /// ```
     #[cfg(unix)]
     #[doc(alias = "fileno")]
     pub fn as_fd(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
@@ -108,72 +207,12 @@ impl WebSocket {
     }
 }
 
-/// Timeouts, to be changed while connected; they hold for later connections of this object too.
-impl WebSocket {
-    /// Sets the time for a receive and for a send; `None` for the defaults.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
-    #[doc(alias = "settimeout")]
-    pub fn set_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.set_send_timeout(timeout)?;
-        self.set_recv_timeout(timeout)
-    }
-
-    /// Sets the time for a receive; `None` to wait for as long as it takes, zero to look once.
-    ///
-    /// # Errors
-    ///
-    /// It never fails.
-    pub fn set_recv_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.timeouts.recv = timeout;
-        if let Some(connection) = &mut self.connection {
-            connection.reader_mut().timeout = timeout;
-        }
-        Ok(())
-    }
-
-    /// Sets the time for a whole send; `None` for 30 s without progress.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
-    pub fn set_send_timeout(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.timeouts.send = not_zero("send_timeout", timeout)?;
-        if let Some(connection) = &self.connection {
-            connection.shared.set_timeouts(|timeouts| timeouts.send = timeout);
-        }
-        Ok(())
-    }
-
-    /// Sets how long our Close may take to leave, and after that how long the peer's answer may take.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Options`](crate::Error::Options) for a timeout of zero.
-    pub fn set_close_timeout(&mut self, timeout: Duration) -> Result<()> {
-        not_zero("close_timeout", Some(timeout))?;
-        self.timeouts.close = timeout;
-        if let Some(connection) = &self.connection {
-            connection.shared.set_timeouts(|timeouts| timeouts.close = timeout);
-        }
-        Ok(())
-    }
-
-    /// The time for a receive.
-    #[doc(alias = "gettimeout")]
-    pub const fn timeout(&self) -> Option<Duration> {
-        self.timeouts.recv
-    }
-}
-
 /// What is known of TLS. All of it is `None` without TLS and while there is no connection.
 ///
 /// ```no_run
 /// let ws = websocket_sync::create_connection("wss://echo.example/")?;
 /// if let Some(certificate) = ws.peer_certificate() {
-///     println!("{} bytes of DER over {:?}", certificate.len(), ws.tls_version());
+///     println!("{} bytes of DER over {:?} with {:?}", certificate.len(), ws.tls_version(), ws.tls_cipher_suite());
 /// }
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
@@ -207,7 +246,7 @@ impl WebSocket {
     }
 }
 
-/// A send or a close within no time at all cannot be meant: `try_send` and its kin do not wait.
+/// Refuses a timeout of zero for sending and closing: `try_send` and its kin are the calls that do not wait.
 fn not_zero(option: &'static str, timeout: Option<Duration>) -> Result<Option<Duration>> {
     if timeout == Some(Duration::ZERO) {
         return Err(Error::Options(Box::new(OptionsError::new(option, "a timeout of zero"))));

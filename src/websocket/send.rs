@@ -15,18 +15,36 @@ use crate::error::Error;
 use crate::error::JsonError;
 use crate::error::{CloseCause, Result};
 use crate::message::MessageKind;
-use crate::protocol::{CloseCode, CloseFrame, Compression, Frame, MaskKeys, Opcode};
+use crate::protocol::{CloseCode, CloseFrame, Compression, Frame, Opcode};
 
-/// Sending; all of it works from any number of threads at once, and while another thread receives.
+/// Sending. All of it works from any number of threads at once, and while another thread receives.
+///
+/// ```no_run
+/// use std::fs::File;
+///
+/// use websocket_sync::{MessageKind, Opcode, create_connection};
+///
+/// let ws = create_connection("wss://echo.example/")?;
+/// ws.send_text("Hello")?;
+/// ws.send_binary(&[1, 2, 3])?;
+/// ws.send("Hello", Opcode::Text)?;
+/// ws.ping("are you there?")?;
+/// ws.pong("heartbeat")?;
+///
+/// let file = File::open("large.iso")?;
+/// let length = file.metadata()?.len();
+/// ws.send_reader(MessageKind::Binary, file, Some(length))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 impl WebSocket {
     /// Sends a text message; returns the length of the frame in bytes.
     ///
     /// # Errors
     ///
     /// [`Error::Closed`] when the connection is over or this side has closed it. [`Error::Timeout`] when it took longer than the
-    /// [timeout](crate::ConnectOptions::send_timeout): if any byte of the frame had left, the connection is over; otherwise nothing
-    /// was sent and it goes on. [`Error::Usage`] while this thread itself is sending a message: in
-    /// fragments, in a batch, from a reader.
+    /// [timeout](crate::ConnectOptions::send_timeout): if any byte of the frame has left, the connection is over; otherwise nothing
+    /// was sent and the connection goes on. [`Error::Usage`] while the same thread is in the middle of another message: in fragments,
+    /// in a batch, from a reader.
     #[inline]
     pub fn send_text(&self, text: &str) -> Result<usize> {
         self.shared()?.send_message(text.into(), Compression::Agreed, Wait::Allowed)
@@ -76,24 +94,6 @@ impl WebSocket {
         self.shared()?.send(payload.as_ref(), opcode, Compression::Agreed, Wait::Allowed)
     }
 
-    /// Sends a frame that was put together by hand, such as a fragment; returns its length in bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`send`](Self::send), and when it does not continue the message in progress.
-    pub fn send_frame(&self, frame: &Frame) -> Result<usize> {
-        self.shared()?.send_frame(frame, Compression::Agreed, Wait::Allowed)
-    }
-
-    /// Sends a frame as it stands, legal or not: for tests of a peer.
-    ///
-    /// # Errors
-    ///
-    /// As for [`send_text`](Self::send_text).
-    pub fn send_frame_unchecked(&self, frame: &Frame) -> Result<usize> {
-        self.shared()?.send_frame_unchecked(frame)
-    }
-
     /// Sends a ping with a payload of up to 125 bytes.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl WebSocket {
         self.send(payload, Opcode::Ping).map(drop)
     }
 
-    /// Sends a pong that nobody asked for, with a payload of up to 125 bytes. Pings are answered without it.
+    /// Sends an unsolicited pong with a payload of up to 125 bytes (RFC 6455, section 5.5.3). Pings are answered without it.
     ///
     /// # Errors
     ///
@@ -112,8 +112,18 @@ impl WebSocket {
         self.send(payload, Opcode::Pong).map(drop)
     }
 
-    /// Sends the messages of a batch in as few writes as possible. Other threads that send wait meanwhile. What this thread sends
-    /// inside goes through the batch: all else, and a close, is refused.
+    /// A handle that sends from other threads, on this connection only. Without a connection, every call of it returns
+    /// [`Error::Closed`].
+    #[doc(alias = "enable_multithread")]
+    pub fn sender(&self) -> Sender {
+        match &self.connection {
+            Some(connection) => Sender::new(Arc::clone(&connection.shared)),
+            None => Sender::unconnected(),
+        }
+    }
+
+    /// Sends several messages in as few writes as possible. Other threads that send wait until the closure returns. Inside it, this
+    /// thread can send through the batch only: other calls that send or close return [`Error::Usage`].
     ///
     /// # Errors
     ///
@@ -133,7 +143,7 @@ impl WebSocket {
         self.shared()?.cork(Compression::Agreed, batch)
     }
 
-    /// Begins a message that is sent while it is written.
+    /// Begins a message and returns a writer that sends it while it is written. See [`MessageWriter`].
     ///
     /// # Errors
     ///
@@ -142,98 +152,24 @@ impl WebSocket {
         MessageWriter::new(Arc::clone(self.shared()?), kind, Compression::Agreed)
     }
 
-    /// Sends what a reader gives as one message: as a single frame when its length in bytes is known and it is not compressed, in
-    /// fragments otherwise.
-    /// Returns the length of the payload in bytes.
+    /// Sends all bytes of a reader as one message: in a single frame if their number is given and they are not compressed, otherwise
+    /// in fragments. Returns the length of the payload in bytes.
     ///
     /// # Errors
     ///
-    /// As for [`send_text`](Self::send_text). When the reader fails, gives less than `len` bytes or text that is not UTF-8 before a
-    /// byte of the message has left: that error, or [`Error::Usage`], and the connection goes on. Afterwards the
-    /// connection is over; a wrong length and bad text are [`Error::Closed`] with
-    /// [`CloseCause::Unfinished`](crate::CloseCause::Unfinished) then.
+    /// As for [`send_text`](Self::send_text). The reader's own error when it fails, and [`Error::Usage`] when it ends before `len`
+    /// bytes or gives text that is not UTF-8: if no byte of the message has left, the connection goes on. Otherwise the connection is
+    /// over, and instead of [`Error::Usage`] it is [`Error::Closed`] with
+    /// [`CloseCause::Unfinished`](crate::CloseCause::Unfinished).
     pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
         self.shared()?.send_reader(kind, reader, len, Compression::Agreed)
-    }
-
-    /// A handle that sends from other threads, on this connection only. Without a connection, every call of it answers
-    /// [`Error::Closed`].
-    #[doc(alias = "enable_multithread")]
-    pub fn sender(&self) -> Sender {
-        match &self.connection {
-            Some(connection) => Sender::new(Arc::clone(&connection.shared)),
-            None => Sender::unconnected(),
-        }
-    }
-
-    /// Takes a source of masking keys, asked anew for each frame: for tests.
-    ///
-    /// # Errors
-    ///
-    /// As for [`send_text`](Self::send_text).
-    pub fn set_mask_key(&self, key: impl FnMut() -> [u8; 4] + Send + 'static) -> Result<()> {
-        self.shared()?.set_mask_keys(MaskKeys::each(Box::new(key)))
-    }
-}
-
-/// Sending without waiting, see [the calls that receive](Self::try_recv).
-impl WebSocket {
-    /// Sends a text message without waiting; returns the frame's length in bytes. It is taken whole or not at all: what does not
-    /// leave at once waits in the connection, in its order, see [`wants_write`](Self::wants_write).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Full`] when too much waits already, or another thread is in the midst of a send that waits.
-    /// [`Error::Options`] for a message that is larger than [`max_unsent`](crate::ConnectOptions::max_unsent).
-    /// Otherwise as for [`send_text`](Self::send_text).
-    #[inline]
-    pub fn try_send_text(&self, text: &str) -> Result<usize> {
-        self.shared()?.send_message(text.into(), Compression::Agreed, Wait::Never)
-    }
-
-    /// Sends a binary message without waiting; returns the frame's length in bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`try_send_text`](Self::try_send_text).
-    #[inline]
-    pub fn try_send_binary(&self, bytes: &[u8]) -> Result<usize> {
-        self.shared()?.send_message(bytes.into(), Compression::Agreed, Wait::Never)
-    }
-
-    /// Sends a payload as a whole message or a control frame, without waiting; returns the frame's length in bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`try_send_text`](Self::try_send_text) and for [`send`](Self::send).
-    pub fn try_send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<usize> {
-        self.shared()?.send(payload.as_ref(), opcode, Compression::Agreed, Wait::Never)
-    }
-
-    /// Sends a ping with a payload of up to 125 bytes, without waiting.
-    ///
-    /// # Errors
-    ///
-    /// As for [`try_send`](Self::try_send).
-    pub fn try_ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
-        self.try_send(payload, Opcode::Ping).map(drop)
-    }
-
-    /// Begins to close, without waiting: our Close leaves as soon as it can, behind what waits to be sent. Then receive until
-    /// [`Error::Closed`], which comes by the [`close_deadline`](Self::close_deadline). After the first Close none is sent.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Usage`] for a code or a reason that must not be sent, [`Error::Closed`] when the connection is over.
-    pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
-        self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Never)
     }
 }
 
 /// Sends on a connection from any thread, while another one receives.
 ///
 /// Clones share the connection. A sender does not keep it open: when the [`WebSocket`](crate::WebSocket) is dropped or closed, every
-/// call answers [`Error::Closed`].
+/// call returns [`Error::Closed`].
 ///
 /// ```no_run
 /// use std::thread;
@@ -242,7 +178,13 @@ impl WebSocket {
 ///
 /// let mut ws = create_connection("wss://echo.example/")?;
 /// let sender = ws.sender();
-/// thread::spawn(move || sender.send_text("from another thread"));
+/// thread::spawn(move || {
+///     sender.send_text("from another thread")?;
+///     // Without waiting for other threads or for the network.
+///     sender.try_send_text("when there is room")?;
+///     sender.try_send_binary(&[1, 2, 3])?;
+///     sender.close()
+/// });
 /// println!("{:?}", ws.recv()?);
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
@@ -411,7 +353,8 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] inside a batch, or a reader given to [`send_reader`](Self::send_reader), of this thread.
+    /// [`Error::Usage`] when this thread calls it inside a batch or from a reader that was given to
+    /// [`send_reader`](Self::send_reader).
     pub fn close(&self) -> Result<()> {
         self.close_with(CloseCode::NORMAL, "")
     }
@@ -435,7 +378,7 @@ impl Sender {
         }
     }
 
-    /// A handle on the same connection that sends every message as it is, for what is compressed already or holds a secret.
+    /// A sender for the same connection that does not compress: for data that is compressed already, or that holds a secret.
     ///
     /// ```no_run
     /// use websocket_sync::{ConnectOptions, DeflateOptions};
@@ -450,7 +393,7 @@ impl Sender {
         Self { compression: Compression::Off, ..self.clone() }
     }
 
-    /// Whether the connection stands: neither closed nor lost, as far as is known.
+    /// Whether the connection is neither closed nor known to be lost.
     pub fn connected(&self) -> bool {
         self.shared.as_ref().is_some_and(|shared| shared.is_open())
     }

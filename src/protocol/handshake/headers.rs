@@ -19,6 +19,11 @@ use crate::protocol::LocalProtocolError;
 /// assert_eq!(headers.first("server"), Some(&b"example"[..]));
 /// assert_eq!(headers.text("server").as_deref(), Some("example"));
 /// assert_eq!(headers.all("set-cookie").count(), 2);
+/// assert_eq!(headers.iter().count(), 3);
+///
+/// let upgrade = Headers::from([("Connection", "keep-alive, Upgrade"), ("Connection", "x")]);
+/// assert!(upgrade.has_element("connection", "upgrade"));
+/// assert!(upgrade.elements("connection").eq([&b"keep-alive"[..], b"Upgrade", b"x"]));
 /// assert_eq!(format!("{headers:?}"), r#"{"Server": "example", "Set-Cookie": <hidden>, "Set-Cookie": <hidden>}"#);
 /// ```
 #[derive(Clone, Default, Eq)]

@@ -1,7 +1,7 @@
 //! What travels: a message, owned or borrowed. Control frames are no messages; they are handled inside the connection.
 
 #[cfg(feature = "json")]
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "json")]
 use crate::error::JsonError;
@@ -334,6 +334,12 @@ pub enum MessageKind {
     Text,
     /// Any bytes (opcode 0x2).
     Binary,
+}
+
+/// A value as the text of a message.
+#[cfg(feature = "json")]
+pub(crate) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|problem| JsonError::Serialize(problem).into())
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use super::writing::{Batch, PingStatus, Wait};
 use super::{MessageWriter, WebSocket, not_connected};
 #[cfg(doc)]
 use crate::error::Error;
-#[cfg(feature = "json")]
-use crate::error::JsonError;
 use crate::error::{CloseCause, Result};
 use crate::message::MessageKind;
+#[cfg(feature = "json")]
+use crate::message::to_json;
 use crate::protocol::{CloseCode, CloseFrame, Compression, Frame, Opcode};
 
 /// Sending. All of it works from any number of threads at once, and while another thread receives.
@@ -460,10 +460,4 @@ impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sender").field("connected", &self.connected()).finish_non_exhaustive()
     }
-}
-
-/// A value as the text of a message.
-#[cfg(feature = "json")]
-pub(crate) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|problem| JsonError::Serialize(problem).into())
 }

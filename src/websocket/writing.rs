@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::MessageWriter;
 use super::close_state::CloseState;
-#[cfg(feature = "json")]
-use super::send::to_json;
 use super::shared::{Purpose, SendState, SharedConnection};
 use super::write_guard::WriteGuard;
 use crate::error::{Error, OptionsError, Result};
+#[cfg(feature = "json")]
+use crate::message::to_json;
 use crate::message::{MessageKind, MessageRef};
 use crate::protocol::{
     Checkpoint, CloseFrame, Compression, Fin, Frame, FrameHeader, LocalProtocolError, MAX_CONTROL_PAYLOAD, Opcode,

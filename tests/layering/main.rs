@@ -43,7 +43,7 @@ const ROOMS: &[Room] = &[
     Room {
         modules: &["authentication", "cancellation", "error", "message", "timings", "url"],
         uses: &["authentication", "cancellation", "error", "message", "options", "protocol", "sync", "timings", "url"],
-        crates: &["base64", "md5", "sha2", "thiserror", "url"],
+        crates: &["base64", "md5", "serde", "serde_json", "sha2", "thiserror", "url"],
         not_std: &["std::net::TcpStream", "std::os", "std::thread"],
     },
     Room {
@@ -127,7 +127,8 @@ const ROOMS: &[Room] = &[
             "url",
             "websocket",
         ],
-        crates: &["log", "rand", "simdutf8"],
+        // Of serde it is the traits that a message is made by.
+        crates: &["log", "rand", "serde", "simdutf8"],
         not_std: &["std::net::TcpListener", "std::net::ToSocketAddrs"],
     },
     Room {
@@ -145,7 +146,7 @@ const ROOMS: &[Room] = &[
             "url::Target",
             "websocket",
         ],
-        crates: &["log", "mio", "rand", "thiserror"],
+        crates: &["log", "mio", "rand", "serde", "thiserror"],
         // A descriptor is what a loop waits for.
         not_std: &["std::net", "std::os::linux", "std::os::unix"],
     },

@@ -236,6 +236,120 @@ impl Sender {
         self.shared()?.send(payload.as_ref(), opcode, self.compression, Wait::Allowed)
     }
 
+    /// Sends a ping with a payload of up to 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
+    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.send(payload, Opcode::Ping).map(drop)
+    }
+
+    /// Sends a pong that nobody asked for, with a payload of up to 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
+    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
+        self.send(payload, Opcode::Pong).map(drop)
+    }
+
+    /// Sends messages in one write, see [`WebSocket::cork`](crate::WebSocket::cork).
+    ///
+    /// # Errors
+    ///
+    /// What `batch` returns, or as for [`WebSocket::send_text`](crate::WebSocket::send_text).
+    pub fn cork<T>(&self, batch: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
+        self.shared()?.cork(self.compression, batch)
+    }
+
+    /// Begins a message that is sent while it is written, see [`MessageWriter`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
+    pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter> {
+        MessageWriter::new(Arc::clone(self.shared()?), kind, self.compression)
+    }
+
+    /// Sends what a reader gives as one message, see [`WebSocket::send_reader`](crate::WebSocket::send_reader).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_reader`](crate::WebSocket::send_reader).
+    pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
+        self.shared()?.send_reader(kind, reader, len, self.compression)
+    }
+
+    /// Sends a Close with code 1000 and waits for the thread that receives to see the peer's: within the close timeout for our
+    /// Close to leave, and the same again for the answer. Called on that very thread it does not wait; the next receive ends the
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] when this thread calls it inside a batch or from a reader that was given to
+    /// [`send_reader`](Self::send_reader).
+    pub fn close(&self) -> Result<()> {
+        self.close_with(CloseCode::NORMAL, "")
+    }
+
+    /// The same with a code and a reason of up to 123 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Usage`] for a code or a reason that must not be sent, and as for [`close`](Self::close).
+    pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
+        match &self.shared {
+            Some(shared) => shared.close(CloseFrame::new(code, reason)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a Close and does not wait for the peer's, see [`WebSocket::send_close`](crate::WebSocket::send_close).
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_close`](crate::WebSocket::send_close).
+    pub fn send_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Allowed)
+    }
+
+    /// Ends the connection at once, without a Close; a thread that waits in a receive or a send is woken.
+    pub fn abort(&self) {
+        if let Some(shared) = &self.shared {
+            shared.abort(CloseCause::Aborted);
+        }
+    }
+
+    /// Whether the connection is neither closed nor known to be lost.
+    pub fn connected(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.is_open())
+    }
+
+    /// A sender for the same connection that does not compress: for data that is compressed already, or that holds a secret.
+    ///
+    /// ```no_run
+    /// use websocket_sync::{ConnectOptions, DeflateOptions};
+    ///
+    /// let ws = ConnectOptions::new().deflate(DeflateOptions::new()).connect("wss://example.com/")?;
+    /// ws.send_text(&"compressed ".repeat(100))?;
+    /// ws.sender().uncompressed().send_binary(b"\xff\xd8\xff, the rest of an image")?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[must_use]
+    pub fn uncompressed(&self) -> Self {
+        Self { compression: Compression::Off, ..self.clone() }
+    }
+
+    /// Sends a frame that was put together by hand; returns its length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WebSocket::send_frame`](crate::WebSocket::send_frame).
+    pub fn send_frame(&self, frame: &Frame) -> Result<usize> {
+        self.shared()?.send_frame(frame, self.compression, Wait::Allowed)
+    }
+
     /// Sends a text message without waiting, see [`WebSocket::try_send_text`](crate::WebSocket::try_send_text); returns the frame's
     /// length in bytes.
     ///
@@ -282,120 +396,6 @@ impl Sender {
     /// As for [`WebSocket::try_close`](crate::WebSocket::try_close).
     pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
         self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Never)
-    }
-
-    /// Sends a frame that was put together by hand; returns its length in bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`WebSocket::send_frame`](crate::WebSocket::send_frame).
-    pub fn send_frame(&self, frame: &Frame) -> Result<usize> {
-        self.shared()?.send_frame(frame, self.compression, Wait::Allowed)
-    }
-
-    /// Sends a ping with a payload of up to 125 bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
-    pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
-        self.send(payload, Opcode::Ping).map(drop)
-    }
-
-    /// Sends a pong that nobody asked for, with a payload of up to 125 bytes.
-    ///
-    /// # Errors
-    ///
-    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
-    pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
-        self.send(payload, Opcode::Pong).map(drop)
-    }
-
-    /// Sends messages in one write, see [`WebSocket::cork`](crate::WebSocket::cork).
-    ///
-    /// # Errors
-    ///
-    /// What `batch` returns, or as for [`WebSocket::send_text`](crate::WebSocket::send_text).
-    pub fn cork<T>(&self, batch: impl FnOnce(&mut Batch<'_>) -> Result<T>) -> Result<T> {
-        self.shared()?.cork(self.compression, batch)
-    }
-
-    /// Begins a message that is sent while it is written, see [`MessageWriter`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
-    pub fn message_writer(&self, kind: MessageKind) -> Result<MessageWriter> {
-        MessageWriter::new(Arc::clone(self.shared()?), kind, self.compression)
-    }
-
-    /// Sends what a reader gives as one message, see [`WebSocket::send_reader`](crate::WebSocket::send_reader).
-    ///
-    /// # Errors
-    ///
-    /// As for [`WebSocket::send_reader`](crate::WebSocket::send_reader).
-    pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
-        self.shared()?.send_reader(kind, reader, len, self.compression)
-    }
-
-    /// Sends a Close and does not wait for the peer's, see [`WebSocket::send_close`](crate::WebSocket::send_close).
-    ///
-    /// # Errors
-    ///
-    /// As for [`WebSocket::send_close`](crate::WebSocket::send_close).
-    pub fn send_close(&self, code: CloseCode, reason: &str) -> Result<()> {
-        self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Allowed)
-    }
-
-    /// Sends a Close with code 1000 and waits for the thread that receives to see the peer's: within the close timeout for our
-    /// Close to leave, and the same again for the answer. Called on that very thread it does not wait; the next receive ends the
-    /// connection.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Usage`] when this thread calls it inside a batch or from a reader that was given to
-    /// [`send_reader`](Self::send_reader).
-    pub fn close(&self) -> Result<()> {
-        self.close_with(CloseCode::NORMAL, "")
-    }
-
-    /// The same with a code and a reason of up to 123 bytes.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Usage`] for a code or a reason that must not be sent, and as for [`close`](Self::close).
-    pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
-        match &self.shared {
-            Some(shared) => shared.close(CloseFrame::new(code, reason)?),
-            None => Ok(()),
-        }
-    }
-
-    /// Ends the connection at once, without a Close; a thread that waits in a receive or a send is woken.
-    pub fn abort(&self) {
-        if let Some(shared) = &self.shared {
-            shared.abort(CloseCause::Aborted);
-        }
-    }
-
-    /// A sender for the same connection that does not compress: for data that is compressed already, or that holds a secret.
-    ///
-    /// ```no_run
-    /// use websocket_sync::{ConnectOptions, DeflateOptions};
-    ///
-    /// let ws = ConnectOptions::new().deflate(DeflateOptions::new()).connect("wss://example.com/")?;
-    /// ws.send_text(&"compressed ".repeat(100))?;
-    /// ws.sender().uncompressed().send_binary(b"\xff\xd8\xff, the rest of an image")?;
-    /// # Ok::<(), websocket_sync::Error>(())
-    /// ```
-    #[must_use]
-    pub fn uncompressed(&self) -> Self {
-        Self { compression: Compression::Off, ..self.clone() }
-    }
-
-    /// Whether the connection is neither closed nor known to be lost.
-    pub fn connected(&self) -> bool {
-        self.shared.as_ref().is_some_and(|shared| shared.is_open())
     }
 
     /// Ends the connection at once, with a Close if that needs no waiting.

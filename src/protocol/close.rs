@@ -10,7 +10,7 @@ pub const MAX_CLOSE_REASON: usize = 123;
 
 /// A close code (RFC 6455, section 7.4): why an endpoint ends the connection.
 ///
-/// A newtype and no enum: 3000 to 4999 belong to libraries and applications, and all of them are as good as the named ones.
+/// A newtype and not an enum: the codes 3000 to 4999 belong to libraries and applications, which give them meanings of their own.
 ///
 /// ```
 /// use websocket_sync::CloseCode;
@@ -20,6 +20,14 @@ pub const MAX_CLOSE_REASON: usize = 123;
 /// assert!(CloseCode(4001).is_sendable());
 /// assert!(!CloseCode::ABNORMAL_CLOSURE.is_sendable());
 /// assert_eq!(CloseCode::GOING_AWAY.to_string(), "1001 (going away)");
+///
+/// let by_the_protocol = [CloseCode::PROTOCOL_ERROR, CloseCode::INVALID_PAYLOAD, CloseCode::MESSAGE_TOO_BIG];
+/// let by_programs = [CloseCode::UNSUPPORTED_DATA, CloseCode::POLICY_VIOLATION, CloseCode::INTERNAL_ERROR];
+/// let by_clients = [CloseCode::MANDATORY_EXTENSION];
+/// let by_gateways = [CloseCode::SERVICE_RESTART, CloseCode::TRY_AGAIN_LATER, CloseCode::BAD_GATEWAY];
+/// // These two are never sent: they say what happened without a Close frame.
+/// let local_only = [CloseCode::NO_STATUS_RECEIVED, CloseCode::TLS_HANDSHAKE];
+/// assert!(local_only.iter().all(|code| !code.is_sendable()));
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[doc(alias = "CloseReason")]
@@ -134,6 +142,7 @@ impl From<u16> for CloseCode {
 /// assert_eq!((close.code, close.reason.as_str()), (CloseCode::NORMAL, "bye"));
 /// assert_eq!(CloseFrame::parse(b"")?.code, CloseCode::NO_STATUS_RECEIVED);
 /// assert!(CloseFrame::parse(b"\x03").is_err());
+/// assert_eq!(close.to_body(), b"\x03\xe8bye");
 /// # Ok::<(), websocket_sync::protocol::ProtocolError>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

@@ -96,6 +96,36 @@ pub(crate) struct Checkpoint {
     closed: bool,
 }
 
+/// ```
+/// use websocket_sync::protocol::{CloseCode, CloseFrame, Fin, Frame, MaskKeys, Opcode, Outbound, Role};
+///
+/// let mut outbound = Outbound::new(Role::Server, Box::new(|_| unreachable!("a server does not mask")));
+/// // A message in two fragments, the second one encoded in chunks.
+/// outbound.data(Opcode::Text, Fin::More, b"He")?;
+/// assert!(outbound.in_progress().is_some());
+/// outbound.begin(Opcode::Continuation, Fin::Last, 3)?;
+/// outbound.payload(b"l")?;
+/// assert!(outbound.is_inside_frame());
+/// outbound.payload(b"lo")?;
+/// outbound.data_uncompressed(Opcode::Binary, Fin::Last, b"\xff\xd8")?;
+/// // Control frames, and frames as they are given.
+/// outbound.ping(b"1")?;
+/// outbound.pong(b"2")?;
+/// outbound.frame(&Frame::new(Opcode::Text, "x"))?;
+/// outbound.frame_unchecked(&Frame::new(Opcode::Continuation, "continues nothing"));
+/// outbound.close(&CloseFrame::new(CloseCode::NORMAL, "bye")?)?;
+/// assert_eq!(outbound.close_sent().map(|close| close.code), Some(CloseCode::NORMAL));
+///
+/// outbound.written(outbound.pending().len());
+/// outbound.release();
+/// println!("{} bytes of memory", outbound.memory());
+///
+/// let mut client = Outbound::deflating(Role::Client, MaskKeys::pooled(Box::new(|bytes| bytes.fill(7))), None);
+/// client.set_mask_keys(MaskKeys::each(Box::new(|| [1, 2, 3, 4])));
+/// client.ping(b"")?;
+/// assert_eq!(client.pending(), b"\x89\x80\x01\x02\x03\x04");
+/// # Ok::<(), websocket_sync::protocol::LocalProtocolError>(())
+/// ```
 impl Outbound {
     /// The sending half of a connection whose opening handshake is over. A client draws its masking keys from `entropy`.
     pub fn new(role: Role, entropy: Entropy) -> Self {
@@ -290,7 +320,7 @@ impl Outbound {
         Ok(length)
     }
 
-    /// Encodes a frame that was put together by hand.
+    /// Encodes a single frame.
     ///
     /// # Errors
     ///
@@ -307,7 +337,7 @@ impl Outbound {
         }
     }
 
-    /// Encodes a frame as it stands, legal or not, past every rule: for tests of a peer. Returns the frame's length in bytes.
+    /// Encodes a frame without checking whether RFC 6455 allows it: for tests of a peer. Returns the frame's length in bytes.
     #[doc(hidden)]
     pub fn frame_unchecked(&mut self, frame: &Frame) -> usize {
         let key = self.key();
@@ -335,7 +365,7 @@ impl Outbound {
         self.keys = keys;
     }
 
-    /// Gives back the memory that large frames have taken, unless something is pending.
+    /// Frees the memory that large frames have taken, unless something is pending.
     pub fn release(&mut self) {
         if self.pending().is_empty() {
             self.buffer.release();

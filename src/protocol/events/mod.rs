@@ -111,6 +111,41 @@ pub struct Halves {
     pub rest: Vec<u8>,
 }
 
+/// The whole life of a connection after its opening handshake, whose end is a Close from each side:
+///
+/// ```
+/// use websocket_sync::protocol::{
+///     BytesMessage, CloseCode, CloseConnection, Connection, ConnectionState, Event, Inbound, Ping, Role,
+/// };
+///
+/// let mut client = Connection::open(Role::Client, Box::new(|bytes| bytes.fill(7)));
+/// let mut server = Connection::open(Role::Server, Box::new(|_| {}));
+///
+/// let mut wire = Vec::new();
+/// server.send_into(BytesMessage::new([1, 2, 3]), &mut wire)?;
+/// server.send_into(Ping::new("are you there?"), &mut wire)?;
+/// server.send_into(CloseConnection::new(CloseCode::GOING_AWAY, "restart"), &mut wire)?;
+/// assert_eq!((server.role(), server.state()), (Role::Server, ConnectionState::LocalClosing));
+///
+/// client.receive_data(Some(&wire))?;
+/// let events: Vec<Event> = client.events().collect();
+/// for event in &events {
+///     match event {
+///         Event::BytesMessage(message) => assert_eq!(message.data, [1, 2, 3]),
+///         Event::Ping(ping) => server.receive_data(Some(&client.send(ping.response())?))?,
+///         Event::CloseConnection(close) => server.receive_data(Some(&client.send(close.response())?))?,
+///         // One that broke a rule: its answer is a Close with the code for that.
+///         Event::ProtocolViolation(violation) => drop(client.send(violation.response())?),
+///         _ => {}
+///     }
+/// }
+/// assert_eq!((events.len(), client.state()), (3, ConnectionState::Closed));
+///
+/// // Or the two directions apart, for two threads.
+/// let halves = Connection::open(Role::Client, Box::new(|bytes| bytes.fill(7))).into_halves();
+/// let inbound: Option<Inbound> = halves.map(|halves| halves.inbound);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 impl Connection {
     /// A client that will send a [`Request`]. Its key and masking keys are drawn from `entropy`.
     pub fn client(entropy: Entropy) -> Self {

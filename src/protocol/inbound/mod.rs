@@ -108,6 +108,39 @@ enum Latest {
     DirectSpace,
 }
 
+/// A driver receives into [`space`](Self::space), says how much that was with [`received`](Self::received), and then takes steps until
+/// one needs more. The three kinds of steps differ in how much they wait for:
+///
+/// ```
+/// use websocket_sync::protocol::{CloseCode, Inbound, Limits, Opcode, Role, Step, TextPolicy};
+/// use websocket_sync::{Message, MessageKind};
+///
+/// let mut inbound = Inbound::inflating(Role::Client, Limits::default(), TextPolicy::Validate, None);
+/// let bytes = b"\x82\x02Hi\x01\x01a\x80\x01b\x82\x05abc";
+/// inbound.space()[..bytes.len()].copy_from_slice(bytes);
+/// inbound.received(bytes.len());
+///
+/// // A message, a frame of the next one, the rest of it, and what has arrived of the third.
+/// assert_eq!(inbound.advance()?, Step::Message);
+/// assert_eq!((inbound.kind(), inbound.take_message()?), (MessageKind::Binary, Message::from(&b"Hi"[..])));
+/// assert_eq!(inbound.advance_frame()?, Step::Frame);
+/// assert_eq!((inbound.frame().opcode, inbound.frame().fin), (Opcode::Text, false));
+/// assert_eq!(inbound.in_progress(), Some(MessageKind::Text));
+/// assert_eq!(inbound.advance_frame()?, Step::Frame);
+/// let Step::Piece(piece) = inbound.advance_piece()? else { panic!("no piece") };
+/// assert_eq!((piece.message_finished, inbound.message()?.as_bytes()), (false, &b"abc"[..]));
+/// assert!(inbound.half_taken().is_none() && !inbound.has_buffered());
+///
+/// // The rest of it is not wanted.
+/// inbound.skip_message();
+/// inbound.push(b"de\x88\x02\x03\xe8");
+/// while inbound.advance_piece()? != Step::Close {}
+/// assert_eq!(inbound.close().map(|close| close.code), Some(CloseCode::NORMAL));
+/// assert_eq!((inbound.rejected_close(), inbound.can_release()), (None, false));
+/// inbound.release();
+/// println!("{} bytes of memory", inbound.memory());
+/// # Ok::<(), websocket_sync::protocol::ProtocolError>(())
+/// ```
 impl Inbound {
     /// A payload of which at least this much is missing is read past the window.
     const DIRECT: u64 = 16 * 1024;
@@ -199,7 +232,7 @@ impl Inbound {
         length
     }
 
-    /// Goes on to the next whole message or control frame.
+    /// Advances to the next whole message or control frame.
     ///
     /// # Errors
     ///
@@ -218,7 +251,7 @@ impl Inbound {
         true
     }
 
-    /// Goes on to the next whole frame, of data or control.
+    /// Advances to the next whole frame, of data or control.
     ///
     /// # Errors
     ///
@@ -227,7 +260,7 @@ impl Inbound {
         self.step(Granularity::Frame)
     }
 
-    /// Goes on to whatever has arrived of a message, or to a control frame.
+    /// Advances to whatever has arrived of a message, or to a control frame.
     ///
     /// # Errors
     ///
@@ -401,8 +434,8 @@ impl Inbound {
         self.window.can_release() || (self.in_progress().is_none() && self.bytes.can_release())
     }
 
-    /// Gives back the memory that a burst or a large message has taken, unless it is in use. What the last step brought is gone
-    /// afterwards.
+    /// Frees the memory that a burst or a large message has taken, unless it is in use. The result of the last step is no longer
+    /// available afterwards.
     pub fn release(&mut self) {
         self.latest = Latest::Nothing;
         self.window.release();
@@ -496,8 +529,8 @@ pub struct Limits {
     pub max_frame_size: usize,
     /// The most fragments of one message; empty ones count. Default: 131,072.
     pub max_fragments: u32,
-    /// The most control frames in a flood: without a message or a fragment of one that is not empty among them, and without a
-    /// read of less than 1 KiB between them, so that those of a quiet connection never add up. Default: 10,000.
+    /// The most control frames in a row. The count begins anew with a message, with a fragment that is not empty, and with a read
+    /// from the network of less than 1 KiB, so that the pings of a quiet connection never add up. Default: 10,000.
     pub max_control_frames: u32,
 }
 

@@ -11,6 +11,82 @@ use crate::protocol::{FrameHeader, LocalProtocolError, PerMessageDeflate, Protoc
 /// A client [offers](Self::offer) and then [finalizes](Self::finalize) what the server answered; a server
 /// [accepts](Self::accept) what a client offered. The two directions of a connection work independently, so an extension
 /// hands out one object for each.
+///
+/// One that marks each message and changes nothing else:
+///
+/// ```
+/// use websocket_sync::protocol::handshake::{ExtensionOffer, HandshakeError, accept_extensions, offer_extensions};
+/// use websocket_sync::protocol::{
+///     Extension, FrameHeader, InboundExtension, OutboundExtension, ProtocolError, Room, Rsv,
+/// };
+///
+/// #[derive(Debug, Default)]
+/// struct Marked {
+///     enabled: bool,
+/// }
+///
+/// impl Extension for Marked {
+///     fn name(&self) -> &str {
+///         "x-marked"
+///     }
+///     fn offer(&self) -> Option<String> {
+///         Some(String::new())
+///     }
+///     fn accept(&mut self, _offer: &ExtensionOffer) -> Option<String> {
+///         self.enabled = true;
+///         Some(String::new())
+///     }
+///     fn finalize(&mut self, _agreed: &ExtensionOffer) -> Result<(), HandshakeError> {
+///         self.enabled = true;
+///         Ok(())
+///     }
+///     fn enabled(&self) -> bool {
+///         self.enabled
+///     }
+///     fn inbound(&mut self) -> Box<dyn InboundExtension> {
+///         Box::new(Mark)
+///     }
+///     fn outbound(&mut self) -> Box<dyn OutboundExtension> {
+///         Box::new(Mark)
+///     }
+/// }
+///
+/// #[derive(Debug)]
+/// struct Mark;
+///
+/// impl OutboundExtension for Mark {
+///     fn frame(&mut self, header: &mut FrameHeader, payload: &[u8], encoded: &mut Vec<u8>) {
+///         header.rsv = header.rsv | Rsv::RSV2;
+///         encoded.extend_from_slice(payload);
+///     }
+/// }
+///
+/// impl InboundExtension for Mark {
+///     fn reserved_bits(&self) -> Rsv {
+///         Rsv::RSV2
+///     }
+///     fn header(&mut self, _header: &FrameHeader) -> Result<Rsv, ProtocolError> {
+///         Ok(Rsv::RSV2)
+///     }
+///     fn payload(&mut self, piece: &[u8], decoded: &mut Vec<u8>, room: Room) -> Result<(), ProtocolError> {
+///         if piece.len() > room.left {
+///             return Err(room.error());
+///         }
+///         decoded.extend_from_slice(piece);
+///         Ok(())
+///     }
+///     fn complete(&mut self, _: &FrameHeader, _: &mut Vec<u8>, _: Room) -> Result<(), ProtocolError> {
+///         Ok(())
+///     }
+/// }
+///
+/// let mut extensions: [Box<dyn Extension>; 1] = [Box::new(Marked::default())];
+/// assert_eq!(offer_extensions(&extensions).as_deref(), Some("x-marked"));
+/// let offers = ExtensionOffer::parse_list("permessage-deflate, x-marked")?;
+/// let agreed = accept_extensions(&offers, &mut extensions)?;
+/// assert_eq!(agreed[0].name, "x-marked");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Extension: Any + fmt::Debug + Send {
     /// The registered name, such as `permessage-deflate`.
     fn name(&self) -> &str;

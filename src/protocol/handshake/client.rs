@@ -201,6 +201,12 @@ impl Response {
 /// assert_eq!(refusal.to_string(), "status 302 Found: moved");
 /// assert_eq!(refusal.headers.text("location").as_deref(), Some("wss://other.example/"));
 /// assert_eq!(refusal.body_text(), "moved");
+///
+/// // A body that ends with the connection.
+/// let (mut handshake, _) = ClientHandshake::new(&request, HeadLimits::default(), [7; 16])?;
+/// assert_eq!(handshake.receive(b"HTTP/1.1 503 Busy\r\n\r\nlater")?, None);
+/// assert!(handshake.is_refused());
+/// assert_eq!(handshake.receive_eof()?.to_string(), "status 503 Busy: later");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Eq, Error, PartialEq)]

@@ -388,6 +388,13 @@ impl Acceptance {
 ///     String::from_utf8_lossy(&bytes),
 ///     "HTTP/1.1 403 Forbidden\r\nX-Why: closed on Sundays\r\nContent-Length: 0\r\n\r\n"
 /// );
+///
+/// // With a body, which may come in parts.
+/// let mut handshake = ServerHandshake::new(HeadLimits::default());
+/// let mut bytes = handshake.reject(&Rejection::new(503).header("Content-Length", "11").with_body())?;
+/// bytes.extend(handshake.reject_data(b"try ")?);
+/// bytes.extend(handshake.finish_rejection(b"later\r\n")?);
+/// assert!(bytes.ends_with(b"\r\n\r\ntry later\r\n"));
 /// # Ok::<(), websocket_sync::protocol::LocalProtocolError>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]

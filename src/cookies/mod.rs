@@ -79,6 +79,8 @@ impl CookieJar {
     /// let jar = CookieJar::load("cookies.txt")?;
     /// let ws = ConnectOptions::new().cookie_jar(&jar).connect("wss://shop.example/feed")?;
     /// jar.save("cookies.txt")?;
+    /// // With those that end with the session, too.
+    /// jar.save_all("all-cookies.txt")?;
     /// # Ok::<(), websocket_sync::Error>(())
     /// ```
     #[doc(alias = "MozillaCookieJar")]

@@ -18,6 +18,23 @@ pub(crate) type Dial = dyn Fn(&Hop) -> io::Result<Box<dyn Transport>> + Send + S
 /// A server that an opening is to be connected to: the one of the URL, or where a redirect leads.
 ///
 /// Handed to a hook of [`ConnectOptions::dial_with`].
+///
+/// ```no_run
+/// use std::io;
+/// use std::net::TcpStream;
+///
+/// use websocket_sync::{ConnectOptions, Hop};
+///
+/// fn dial(hop: &Hop) -> io::Result<TcpStream> {
+///     if hop.socket_path().is_some() || hop.zone().is_some() || !hop.is_secure() {
+///         return Err(io::Error::other(format!("{} is not for this tunnel", hop.url())));
+///     }
+///     TcpStream::connect((hop.host(), hop.port()))
+/// }
+///
+/// let ws = ConnectOptions::new().dial_with(dial).connect("wss://feed.example/")?;
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Hop {
     target: Target,

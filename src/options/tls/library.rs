@@ -88,6 +88,16 @@ pub(crate) struct Ready {
 /// let config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
 /// let ready = TlsOptions::new().rustls_config(std::sync::Arc::new(config));
 /// # }
+///
+/// // For a server: with its certificate.
+/// # #[cfg(feature = "native-tls")]
+/// fn server(identity: native_tls::Identity) -> native_tls::Result<TlsOptions> {
+///     Ok(TlsOptions::new().acceptor(native_tls::TlsAcceptor::new(identity)?))
+/// }
+/// # #[cfg(feature = "rustls")]
+/// fn rustls_server(config: rustls::ServerConfig) -> TlsOptions {
+///     TlsOptions::new().rustls_server_config(std::sync::Arc::new(config))
+/// }
 /// # Ok(())
 /// # }
 /// ```

@@ -50,7 +50,24 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
 ///
-/// With `poll`, see the example `opening` of this crate.
+/// A loop that waits polls the sources, and is woken:
+///
+/// ```no_run
+/// # fn poll(_: &[websocket_sync::Source], _: Option<std::time::Instant>) {}
+/// # fn wake_the_loop() {}
+/// use websocket_sync::ConnectOptions;
+///
+/// let mut opening = ConnectOptions::new().start("wss://feed.example/")?.on_wake(wake_the_loop);
+/// let ws = loop {
+///     if let Some(ws) = opening.step()? {
+///         break ws;
+///     }
+///     poll(&opening.sources(), opening.next_step());
+/// };
+/// # Ok::<(), websocket_sync::Error>(())
+/// ```
+///
+/// The example `opening` of this crate does so with `poll(2)`.
 pub struct Opening {
     options: ConnectOptions,
     timeouts: Timeouts,
@@ -207,12 +224,12 @@ impl Wake for WeakHook {
 }
 
 impl ConnectOptions {
-    /// Begins to open a connection from an event loop: nothing is waited for, here and in the steps that follow.
+    /// Begins to open a connection from an event loop: neither this call nor the steps that follow block. See [`Opening`].
     ///
     /// # Errors
     ///
-    /// [`Error::Url`](crate::Error::Url) and [`Error::Options`](crate::Error::Options) for what was asked. All else is told by
-    /// [`Opening::step`].
+    /// [`Error::Url`](crate::Error::Url) and [`Error::Options`](crate::Error::Options) for an invalid URL or option.
+    /// [`Opening::step`] returns all other errors.
     pub fn start(&self, url: &str) -> Result<Opening> {
         self.start_with(url, HelperLock::default())
     }

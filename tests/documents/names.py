@@ -2,8 +2,8 @@
 """Prints the public names of Python's websocket-client or wsproto, one a line, for docs/MIGRATING.md to have a row for each.
 
     python3 -m venv venv && venv/bin/pip install websocket-client==1.9.2 wsproto==1.3.2
-    venv/bin/python tests/migrating/names.py websocket > tests/migrating/websocket-client-1.9.2.txt
-    venv/bin/python tests/migrating/names.py wsproto > tests/migrating/wsproto-1.3.2.txt
+    venv/bin/python tests/documents/names.py websocket > tests/documents/websocket-client-1.9.2.txt
+    venv/bin/python tests/documents/names.py wsproto > tests/documents/wsproto-1.3.2.txt
 
 The names are read from the source, not imported: functions, classes, their methods and attributes, constants, the parameters of
 those that take options, and the keys of websocket-client's dictionaries `options` and `sslopt`.

@@ -1,11 +1,9 @@
 //! docs/MIGRATING.md: each public name of websocket-client and wsproto has its row, each row says what there is now, what it names
 //! exists, and each option is called by an example that is compiled.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+
+use crate::{documentation, examples, read, sources};
 
 /// The public names of a version of a Python package, as `names.py` prints them, such as `_core.WebSocket.recv`.
 const WEBSOCKET_CLIENT: &str = include_str!("websocket-client-1.9.2.txt");
@@ -15,27 +13,6 @@ const WSPROTO: &str = include_str!("wsproto-1.3.2.txt");
 const FOREIGN: &str = "Arc Display Duration ZERO Some None drop for in mut ws
     native_tls TlsConnector rustls ClientConfig log error warn info debug log_enabled
     ws_proxy wss_proxy all_proxy socks";
-
-fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
-
-/// The library's sources.
-fn sources() -> Vec<String> {
-    fn collect(directory: &Path, all: &mut Vec<String>) {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("src/bin") {
-                collect(&path, all);
-            } else if path.is_file() {
-                all.push(fs::read_to_string(path).unwrap());
-            }
-        }
-    }
-    let mut all = Vec::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
-    all
-}
 
 /// The parts on websocket-client, without that on its program, and on wsproto.
 fn parts(document: &str) -> (String, &str) {
@@ -94,7 +71,7 @@ fn words(code: &str) -> Vec<Word<'_>> {
 /// The names that the library's sources declare for everybody: items, variants, fields, and what traits demand.
 fn declared() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for source in sources() {
+    for (_, source) in sources() {
         let mut container = "";
         for line in source.lines() {
             if line.starts_with("pub enum ") || line.starts_with("pub trait ") {
@@ -117,33 +94,6 @@ fn declared() -> BTreeSet<String> {
         }
     }
     names
-}
-
-/// The lines of the examples in Markdown that are compiled.
-fn examples(markdown: &str) -> String {
-    let mut compiled = String::new();
-    // Within an example: whether it is compiled.
-    let mut example = None;
-    for line in markdown.lines() {
-        match line.trim_start().strip_prefix("```") {
-            Some(_) if example.is_some() => example = None,
-            Some(fence) => {
-                example = Some(fence.split(',').all(|word| matches!(word, "" | "rust" | "no_run" | "should_panic")));
-            }
-            None if example == Some(true) => compiled = compiled + line + "\n",
-            None => {}
-        }
-    }
-    compiled
-}
-
-/// The comments of a source that are documentation.
-fn documentation(source: &str) -> String {
-    let comments = source.lines().filter_map(|line| {
-        let line = line.trim_start();
-        line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))
-    });
-    comments.collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -208,7 +158,7 @@ fn every_option_is_called_by_an_example() {
     let document = read("docs/MIGRATING.md");
     let (client, wsproto) = parts(&document);
     let mut compiled = examples(&document) + &examples(&read("README.md"));
-    for source in sources() {
+    for (_, source) in sources() {
         compiled += &examples(&documentation(&source));
     }
     let mut options = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, as one type.
+//! All errors of the crate, as one type.
 
 #[cfg(feature = "json")]
 mod json;
@@ -21,12 +21,12 @@ use crate::protocol::{CloseCode, CloseFrame, Escaped, LocalProtocolError, Protoc
 pub use crate::url::ProxyUrlError;
 use crate::url::UrlError;
 
-/// The result of everything in this crate that can fail.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
 ///
-/// A display shows its own level only; what lies beneath is the [`source`](std::error::Error::source).
+/// `Display` shows this error alone; its cause is the [`source`](std::error::Error::source).
 ///
 /// ```
 /// use websocket_sync::{Error, create_connection};
@@ -34,6 +34,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// let error = create_connection("http://example.com/").unwrap_err();
 /// assert!(matches!(error, Error::Url(_)));
 /// assert!(!error.is_retryable());
+/// assert!(!error.is_timeout() && !error.is_closed());
 /// ```
 #[derive(Debug, Error)]
 #[doc(alias = "WebSocketException")]
@@ -47,11 +48,11 @@ pub enum Error {
     #[doc(alias = "WebSocketConnectionClosedException")]
     #[error("connection is closed: {0}")]
     Closed(Box<CloseInfo>),
-    /// A cookie that must not be kept for the host that it was to come from.
+    /// A cookie that the host must not set.
     #[error("cookie refused: {0}")]
     Cookie(CookieError),
-    /// What was to be sent without waiting found no room: too much waits to be sent already, or another thread is in the midst of
-    /// a send that waits. Nothing of it was sent, the connection goes on.
+    /// A message could not be sent without waiting: too much waits to be sent already, or another thread is in the middle of a send
+    /// that waits. Nothing of it was sent, the connection goes on.
     #[error("no room for what was to be sent without waiting")]
     Full,
     /// The server answered the opening handshake with something that RFC 6455 does not allow.
@@ -60,7 +61,7 @@ pub enum Error {
     /// The network failed while the connection was made.
     #[error("{phase} failed")]
     Io {
-        /// What was going on.
+        /// The phase in which it failed.
         phase: Phase,
         /// What the operating system said.
         #[source]
@@ -71,18 +72,19 @@ pub enum Error {
     #[cfg(feature = "json")]
     #[error(transparent)]
     Json(Box<JsonError>),
-    /// An option that cannot be met, such as a CA file that cannot be read.
+    /// An option that is invalid or cannot be used, such as a CA file that cannot be read.
     #[error("option {}", .0.option)]
     Options(#[source] Box<OptionsError>),
-    /// An error that is not ours: of a reader whose bytes were to be sent, of a callback.
+    /// An error of the user's code: of a reader whose bytes were to be sent, of a callback.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
-    /// The peer broke the protocol or went over a limit. It is told with a Close frame if one can still be sent; the connection is over.
+    /// The peer broke the protocol or went over a limit. It gets a Close frame with the code for that if one can still be sent; the
+    /// connection is over.
     #[doc(alias = "WebSocketProtocolException")]
     #[doc(alias = "WebSocketPayloadException")]
     #[error("peer violated the protocol: {0}")]
     Protocol(ProtocolError),
-    /// The proxy does not connect to the server, or there is no proxy where one should be.
+    /// The proxy did not connect to the server, or could not be reached.
     #[doc(alias = "WebSocketProxyException")]
     #[error(transparent)]
     Proxy(Box<ProxyError>),
@@ -97,19 +99,19 @@ pub enum Error {
     #[doc(alias = "WebSocketTimeoutException")]
     #[error("{0} timed out")]
     Timeout(Phase),
-    /// TLS failed while the connection was made: the two did not come to terms, or one does not trust the other.
+    /// The TLS handshake failed: no version or cipher suite in common, or a certificate that is not trusted.
     #[error("TLS with {:?} failed{}", .0.host, .0.hint())]
     Tls(#[source] Box<TlsError>),
     /// The URL is not one that a WebSocket can be opened to.
     #[error("invalid URL: {0}")]
     Url(UrlError),
-    /// A call that the protocol does not allow: nothing of it was sent, the connection goes on.
+    /// A call that the protocol does not allow at this moment, or with these arguments. Nothing was sent, the connection goes on.
     #[error("{0}")]
     Usage(LocalProtocolError),
 }
 
 impl Error {
-    /// An error of another library, to be returned where an error of this crate is wanted: from a callback, from a closure.
+    /// Wraps an error of another library, to be returned where this type is expected: from a callback, from a closure.
     ///
     /// ```
     /// use websocket_sync::Error;
@@ -130,8 +132,8 @@ impl Error {
         }
     }
 
-    /// Whether time ran out. The connection still stands after a receive that timed out, and after a send of which no byte had
-    /// left.
+    /// Whether a timeout or a deadline has passed. The connection goes on after a receive that timed out, and after a send of which no
+    /// byte had left.
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout(_))
     }
@@ -146,8 +148,8 @@ impl Error {
         self.retry() != Retry::Never
     }
 
-    /// Whether another attempt to connect is worth it, and how soon: the one list of this crate, by which
-    /// [`Reconnect`](crate::Reconnect) decides, too. It has a table of all errors.
+    /// Whether another attempt to connect is worth it, and how soon. [`Reconnect`](crate::Reconnect) decides by this, too, and has a
+    /// table of all errors.
     ///
     /// ```
     /// use websocket_sync::{Error, Phase, Retry, create_connection};
@@ -239,11 +241,11 @@ fn text_of(error: &dyn std::error::Error) -> String {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Retry {
-    /// It is: what failed may work the next time.
+    /// Try again soon: it may work the next time.
     Soon,
-    /// It is, but not soon: only somebody else can mend it, such as a token, a certificate or a path.
+    /// Try again, but with a long delay: somebody has to mend something first, such as a token, a certificate or a path.
     Slowly,
-    /// Only this side can change it, or has ended it: the URL, the options, a call, a close.
+    /// Do not try again: only a change on this side can help (the URL, an option, a call), or this side has closed.
     Never,
 }
 
@@ -264,7 +266,7 @@ impl From<io::Error> for Error {
     }
 }
 
-/// For those who stream through `io::Read` and `io::Write`: the kind says whether time ran out or the connection ended.
+/// For streaming through `io::Read` and `io::Write`: the kind says whether a timeout has passed or the connection has ended.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         let kind = match error {
@@ -326,7 +328,7 @@ impl From<UrlError> for Error {
     }
 }
 
-/// What was going on when time ran out.
+/// A phase of an operation, in which a timeout has passed or the network has failed.
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Phase {
@@ -336,7 +338,7 @@ pub enum Phase {
     /// Making the TCP connection.
     #[error("connecting")]
     Connect,
-    /// Having a proxy make the connection.
+    /// The handshake with a proxy.
     #[error("proxy handshake")]
     Proxy,
     /// The TLS handshake.
@@ -356,7 +358,7 @@ pub enum Phase {
     Close,
 }
 
-/// How a connection ended. In a display, what is no plain text in the peer's reason is escaped.
+/// How a connection ended. `Display` escapes control characters in the peer's reason.
 ///
 /// ```
 /// # use websocket_sync::{Error, WebSocket};
@@ -374,10 +376,10 @@ pub enum Phase {
 #[error("{}{}{}, {cause}", .code, if .reason.is_empty() { "" } else { ": " }, Escaped::new(.reason))]
 #[non_exhaustive]
 pub struct CloseInfo {
-    /// The code of the peer's Close frame; 1005 for one without a code, 1006 where none came. Ours while this side is closing, after a
-    /// violation, and after a message that was not finished.
+    /// The code of the peer's Close frame; 1005 for one without a code, 1006 where none was received. The code of our own Close while
+    /// this side is closing, after a violation, and after a message that was not finished.
     pub code: CloseCode,
-    /// The reason that came with the code, as it came; empty when there was none.
+    /// The reason that was received with the code, not escaped; empty when there was none.
     pub reason: String,
     /// Who ended the connection, and how.
     pub cause: CloseCause,
@@ -399,8 +401,8 @@ impl CloseInfo {
         Self::new(theirs.code, &theirs.reason, cause)
     }
 
-    /// Whether the peer has closed with a Close frame that breaks no rule (RFC 6455, section 7.1.4). Ours may not have left, if
-    /// nothing could be sent any more.
+    /// Whether a valid Close frame of the peer was received (RFC 6455, section 7.1.4). Our own may not have left, if nothing could be
+    /// sent any more.
     pub const fn is_clean(&self) -> bool {
         matches!(self.cause, CloseCause::Local | CloseCause::Remote)
     }
@@ -439,22 +441,22 @@ pub enum CloseCause {
     /// The peer began the closing handshake.
     #[error("closed by the peer")]
     Remote,
-    /// This side has closed, and the peer's answer has not come yet; it can be received.
+    /// This side has sent a Close, and the peer's answer has not been received yet; receive to get it.
     #[error("this side is closing")]
     Closing,
-    /// This side closed, and no answer came in time.
+    /// This side sent a Close, and no answer was received in time.
     #[error("closed by this side, without an answer")]
     Unanswered,
-    /// This side gave the connection up without waiting for a closing handshake.
+    /// This side ended the connection without a closing handshake.
     #[error("aborted by this side")]
     Aborted,
     /// The peer broke a rule, and this side ended the connection.
     #[error("peer violated the protocol: {0}")]
     Violation(ProtocolError),
-    /// A message of which a part was sent could not be finished, for this reason.
+    /// A part of a message was sent and the rest could not be, for this reason.
     #[error("a message was not finished: {0}")]
     Unfinished(LocalProtocolError),
-    /// A frame could not be written whole, so that nothing can follow it, and the peer did not say why.
+    /// Only a part of a frame was written, so that nothing can follow it, and the peer sent no Close.
     #[error("a frame was sent in part")]
     TornFrame,
     /// The connection ended without a Close frame.
@@ -463,7 +465,7 @@ pub enum CloseCause {
     /// The peer sent nothing at all for the [ping timeout](crate::WebSocketApp::ping_timeout) after a ping.
     #[error("no answer to a ping")]
     PingTimeout,
-    /// The opening was called off with [`Cancellation::cancel`](crate::Cancellation::cancel).
+    /// The opening was cancelled with [`Cancellation::cancel`](crate::Cancellation::cancel).
     #[error("opening was cancelled")]
     Cancelled,
     /// There never was a connection.
@@ -482,7 +484,7 @@ pub struct AddressError {
     pub problem: io::Error,
 }
 
-/// Why a cookie is not kept. What it says is not shown.
+/// Why a cookie is not stored. `Display` shows nothing of the cookie.
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum CookieError {
@@ -501,7 +503,7 @@ pub enum CookieError {
     /// A `Domain` below which hosts belong to different owners (RFC 6265, section 5.3, step 5).
     #[error("its Domain is a public suffix")]
     PublicSuffix,
-    /// One that is `Secure`, or is in the way of one, over a connection without TLS (RFC 6265bis, section 5.7).
+    /// A `Secure` cookie, or one that would hide a `Secure` one, over a connection without TLS (RFC 6265bis, section 5.7).
     #[error("it is Secure, or hides one that is, and came without TLS")]
     Secure,
     /// No `name=value` (RFC 6265, section 5.2).
@@ -515,7 +517,7 @@ pub enum CookieError {
     },
 }
 
-/// An option that cannot be met.
+/// An option that is invalid or cannot be used.
 #[derive(Debug, Error)]
 #[error("{problem}")]
 #[non_exhaustive]

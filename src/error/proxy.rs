@@ -11,7 +11,7 @@ use crate::url::ProxyUrlError;
 
 /// Why a proxy does not connect to the server.
 ///
-/// No display of it shows a user, a password or a URL.
+/// `Display` shows no user, no password and no URL.
 ///
 /// ```
 /// use websocket_sync::{ConnectOptions, Error, ProxyError, ProxyUrlError};
@@ -37,10 +37,10 @@ pub enum ProxyError {
         #[source]
         problem: io::Error,
     },
-    /// User and password are such that the proxy's protocol cannot carry them.
+    /// The proxy's protocol cannot carry this user and password.
     #[error("user and password for the proxy: {0}")]
     Credentials(&'static str),
-    /// Bytes came from the proxy that nobody can have asked for: the server has heard nothing yet.
+    /// Bytes followed the proxy's answer before anything was sent to the server.
     #[error("bytes follow the proxy's answer before anything was sent to the server")]
     EarlyBytes,
     /// The connection ended before the proxy had answered.
@@ -49,13 +49,13 @@ pub enum ProxyError {
     /// A header field for the proxy that must not be sent.
     #[error("header field for the proxy: {0}")]
     Header(LocalProtocolError),
-    /// The answer of an HTTP proxy is none, or has more than 16 KiB.
+    /// The answer of an HTTP proxy is malformed, or larger than 16 KiB.
     #[error("proxy's answer is malformed: {0}")]
     Http(HandshakeError),
     /// An HTTP proxy answered `CONNECT` with something else than 2xx.
     #[error("proxy refused: {0}")]
     Refused(Box<Refusal>),
-    /// A SOCKS proxy says no (RFC 1928, section 6, for version 5).
+    /// A SOCKS proxy refused (RFC 1928, section 6, for version 5).
     #[error("proxy refused: SOCKS{version} reply {code}, {}", socks_words(*.version, *.code))]
     Socks {
         /// The version of the protocol: 4 or 5.
@@ -63,13 +63,13 @@ pub enum ProxyError {
         /// The code of the reply: 1 to 255 in version 5, 91 to 93 in version 4.
         code: u8,
     },
-    /// The answer of a SOCKS proxy is none.
+    /// The answer of a SOCKS proxy is malformed.
     #[error("proxy's answer is malformed: {0}")]
     SocksSyntax(&'static str),
-    /// The server's name or address is one that the proxy's protocol cannot carry.
+    /// The proxy's protocol cannot carry the server's name or address.
     #[error("proxy cannot be told the server's address: {0}")]
     Target(&'static str),
-    /// What was given as a proxy is none.
+    /// The URL of the proxy is invalid.
     #[error("{} is not the URL of a proxy: {problem}", .variable.unwrap_or("option proxy"))]
     Url {
         /// The variable of the environment that holds it, if it comes from there.

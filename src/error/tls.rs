@@ -23,56 +23,56 @@ const MAX_SHOWN: usize = 1024;
 #[error("{}", Escaped::up_to(MAX_SHOWN, &.problem.to_string()))]
 #[non_exhaustive]
 pub struct TlsError {
-    /// The name that the certificate was to be for.
+    /// The name that the certificate has to be for.
     pub host: String,
-    /// What it comes to.
+    /// The kind of failure.
     pub kind: TlsErrorKind,
     /// What the TLS library said.
     pub problem: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// What a failure of TLS comes to. Rustls says it precisely; what native-tls says is told by its words, and is
-/// [`Other`](Self::Other) where they are not known.
+/// The kind of a TLS failure. With rustls it is precise; with native-tls it is read from the message of the library, and is
+/// [`Other`](Self::Other) for a message that is not known.
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TlsErrorKind {
-    /// The certificate, or one above it, was valid once.
+    /// The certificate, or one of its issuers, has expired.
     #[error("the certificate has expired, or a clock is wrong")]
     Expired,
-    /// The certificate, or one above it, will be valid later.
+    /// The certificate, or one of its issuers, is not valid yet.
     #[error("the certificate is not valid yet, or a clock is wrong")]
     NotYetValid,
-    /// The certificate does not come from an authority that is trusted: it is self-signed, the server does not send those
-    /// between it and the authority, or nobody knows that authority.
+    /// The certificate is not issued by a trusted authority: it is self-signed, the server does not send the intermediate
+    /// certificates, or the authority is unknown.
     #[error("the certificate's issuer is not trusted; TlsOptions::ca_certs names one")]
     UnknownIssuer,
-    /// The certificate is valid, for others.
+    /// The certificate is for another name.
     #[error("the certificate is for another name")]
     WrongName,
-    /// The certificate was called back.
+    /// The certificate was revoked.
     #[error("the certificate was revoked")]
     Revoked,
     /// A signature is wrong: the certificate is a forgery, or the server does not have its key.
     #[error("a signature of the certificate or of the handshake is wrong")]
     BadSignature,
-    /// The certificate is not good for a reason of its own: it is not for servers, or not well-formed.
+    /// The certificate is not acceptable for another reason: it is not for servers, or not well-formed.
     #[error("the certificate is not acceptable")]
     InvalidCertificate,
     /// The server's key is none of [`TlsOptions::pin_sha256`](crate::TlsOptions::pin_sha256).
     #[error("the server's key is none of those that are pinned")]
     PinMismatch,
-    /// The two have no version of TLS in common.
+    /// The two sides have no version of TLS in common.
     #[error("no version of TLS in common, 1.2 is the oldest")]
     ProtocolVersion,
-    /// The two have no protocol of [`TlsOptions::alpn`](crate::TlsOptions::alpn) in common, or the server picked one that was
+    /// The two sides have no protocol of [`TlsOptions::alpn`](crate::TlsOptions::alpn) in common, or the server picked one that was
     /// not offered.
     #[error("no application protocol in common (ALPN)")]
     ApplicationProtocol,
-    /// The peer gave up and said why (RFC 8446, section 6): 40 that nothing offered suits it, 42 to 49 that it does not like
-    /// our certificate, 112 that it does not know the name, 116 that it wants a certificate.
+    /// The peer ended the handshake with an alert (RFC 8446, section 6): 40 for no parameters in common, 42 to 49 for a client
+    /// certificate that it does not accept, 112 for an unknown name, 116 for a client certificate that is missing.
     #[error("the peer gave up with alert {0}{name}", name = alert(*.0))]
     Alert(u8),
-    /// What came is not TLS.
+    /// The answer is not TLS.
     #[error("the server does not speak TLS on this port")]
     NotTls,
     /// Something else.

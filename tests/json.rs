@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
+use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use websocket_sync::protocol::Role;
-use websocket_sync::{ConnectOptions, Error, JsonError, Message, Retry, WebSocket};
+use websocket_sync::{ConnectOptions, Error, JsonError, Message, Retry, WebSocket, WebSocketApp};
 
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 struct Tick {
@@ -90,6 +91,34 @@ fn what_json_cannot_express_is_not_sent() {
     }
     client.send_text("next").unwrap();
     assert_eq!(server.recv().unwrap(), Message::from("next"));
+}
+
+#[test]
+fn an_app_sends_and_reads_json_and_its_error_handler_gets_what_is_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let mut client = WebSocket::accept(listener.accept().unwrap().0).unwrap();
+        let subscription = client.recv_json::<Value>().unwrap();
+        client.send_json(&tick()).unwrap();
+        client.send_text("maintenance at noon").unwrap();
+        client.close().unwrap();
+        subscription
+    });
+    let (mut ticks, mut errors) = (Vec::new(), Vec::new());
+    let closed = WebSocketApp::new(&*url)
+        .on_open(|app| app.send_json(&json!({"subscribe": "ticks"})))
+        .on_message(|_, message| {
+            ticks.push(message.json::<Tick>()?);
+            Ok::<(), Error>(())
+        })
+        .on_error(|_, error| errors.push(error.to_string()))
+        .run_forever();
+    assert_eq!(server.join().unwrap(), json!({"subscribe": "ticks"}));
+    assert!(closed.unwrap().is_clean());
+    assert_eq!(ticks, [tick()]);
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].contains("message is not the JSON that was expected: expected value at line 1"), "{errors:?}");
 }
 
 #[test]

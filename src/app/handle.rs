@@ -8,6 +8,8 @@ use super::facts::{Closed, Statistics};
 use super::ping_thread::KeepaliveTarget;
 use super::shared::{Link, Shared};
 use crate::error::{CloseInfo, Result};
+#[cfg(feature = "json")]
+use crate::message::to_json;
 use crate::message::{Message, MessageRef};
 use crate::websocket::Sender;
 use crate::websocket::{ActivitySnapshot, CloseCode, Opcode, PingStatus, Response, check_close, not_connected};
@@ -60,6 +62,36 @@ impl Handle {
     #[doc(alias = "send_bytes")]
     pub fn send_binary(&self, bytes: &[u8]) -> Result<()> {
         self.shared.send(self.bound, bytes.into())
+    }
+
+    /// Sends a value as JSON, in a text message, or puts it into the outbox (feature `json`).
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](Self::send_text); [`Error::Json`](crate::Error::Json) for a value that JSON cannot express.
+    ///
+    /// ```no_run
+    /// use websocket_sync::WebSocketApp;
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Tick {
+    ///     symbol: String,
+    ///     price: f64,
+    /// }
+    ///
+    /// WebSocketApp::new("wss://feed.example/")
+    ///     .on_open(|app| app.send_json(&serde_json::json!({"subscribe": "ticks"})))
+    ///     .on_message(|_, message| {
+    ///         let tick: Tick = message.json()?;
+    ///         println!("{} {}", tick.symbol, tick.price);
+    ///         Ok::<(), websocket_sync::Error>(())
+    ///     })
+    ///     .run_forever()?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn send_json<T: serde::Serialize + ?Sized>(&self, value: &T) -> Result<()> {
+        self.send_text(&to_json(value)?)
     }
 
     /// Sends a payload as a whole message or a control frame.

@@ -1,4 +1,4 @@
-//! What travels: a message, owned or borrowed. Control frames are no messages; they are handled inside the connection.
+//! Messages, owned or borrowed. Control frames are not messages; the connection handles them.
 
 #[cfg(feature = "json")]
 use serde::{Deserialize, Serialize};

@@ -21,7 +21,7 @@ use self::store::Store;
 use crate::error::Result;
 use crate::url::Target;
 
-/// Cookies that servers have set, to be sent back to them (RFC 6265): a jar that belongs to whoever made it, and to nobody else.
+/// A cookie jar (RFC 6265): stores the cookies that servers set, and sends them back.
 ///
 /// Clones are the same jar, which may be used from any thread. Given to
 /// [`ConnectOptions::cookie_jar`](crate::ConnectOptions::cookie_jar) it takes part in each opening handshake; an HTTP client that

@@ -1,5 +1,4 @@
-//! What is said to a server beside what the handshake itself says: header fields, cookies, a proof of who asks; and how far redirects are
-//! followed.
+//! The options of the opening handshake: header fields, cookies, subprotocols, authentication, redirects.
 
 use std::sync::Arc;
 
@@ -28,7 +27,7 @@ use crate::url::Target;
 ///     .connect("wss://feed.example/")?;
 /// println!("{:?}", ws.subprotocol());
 ///
-/// // For servers and proxies with peculiar demands.
+/// // For unusual servers and proxies.
 /// let peculiar = ConnectOptions::new().suppress_origin().connection("keep-alive, Upgrade").host("backend.example");
 /// let without_host = ConnectOptions::new().suppress_host();
 /// # Ok::<(), websocket_sync::Error>(())
@@ -36,12 +35,12 @@ use crate::url::Target;
 impl ConnectOptions {
     /// A header field of the opening handshake. Can be called again for more.
     ///
-    /// One that the handshake has by itself, such as `Host`, `Origin`, `Cookie`, `Connection`, `Authorization` or
-    /// `Sec-WebSocket-Protocol`, takes the place of that one, whatever its case. `Sec-WebSocket-Key`, `-Version`, `-Accept` and
-    /// `-Extensions` are the handshake's own and refused. An empty value is sent as such.
+    /// A field that the handshake also sends by itself, such as `Host`, `Origin`, `Cookie`, `Connection`, `Authorization` or
+    /// `Sec-WebSocket-Protocol`, replaces that one; case does not matter. `Sec-WebSocket-Key`, `-Version`, `-Accept` and `-Extensions`
+    /// cannot be set: they are refused. An empty value is sent as such.
     ///
-    /// A redirect takes it to another scheme, host or port only if it is `User-Agent`, `Connection`, `Accept` or one that begins
-    /// with `Accept-`; `Sec-WebSocket-Protocol` where [`redirect_subprotocols`](Self::redirect_subprotocols) says so.
+    /// After a redirect to another scheme, host or port, only `User-Agent`, `Connection`, `Accept` and fields that begin with
+    /// `Accept-` are sent, and `Sec-WebSocket-Protocol` if [`redirect_subprotocols`](Self::redirect_subprotocols) is set.
     ///
     /// Default: none.
     pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -90,7 +89,7 @@ impl ConnectOptions {
     /// let jar = CookieJar::new();
     /// let options = ConnectOptions::new().cookie_jar(&jar);
     /// let first = options.connect("wss://shop.example/feed")?;
-    /// // Says who it is with what the first was given.
+    /// // It sends the session cookie that the first one got.
     /// let second = options.connect("wss://shop.example/feed")?;
     /// # Ok::<(), websocket_sync::Error>(())
     /// ```
@@ -164,8 +163,8 @@ impl ConnectOptions {
         self.with(|settings| settings.public_subprotocols = names)
     }
 
-    /// Whether a redirect takes the subprotocols to another scheme, host or port. A server there that chooses one that was not
-    /// offered is refused.
+    /// Whether the subprotocols are offered after a redirect to another scheme, host or port, too. Otherwise a server there that
+    /// chooses one is refused, since none was offered.
     ///
     /// Default: false.
     pub fn redirect_subprotocols(self, are_taken: bool) -> Self {
@@ -241,12 +240,14 @@ impl ConnectOptions {
     /// [`Error::Redirect`](crate::Error::Redirect). With 0 none is followed: a redirect is then an
     /// [`Error::Refused`](crate::Error::Refused), as it is with [`connect_over`](Self::connect_over), whose stream is used up.
     ///
-    /// `http` and `https` stand for `ws` and `wss`. A redirect never leads from `wss` to `ws`, to a Unix socket, or to a URL that was
-    /// asked before. What is secret stays with the scheme, host and port of the URL that was given: header fields but for a
-    /// few that are harmless ([`header`](Self::header) lists them), subprotocols, cookies, credentials, overridden `Host` and `Origin`, and of
-    /// [TLS](crate::TlsOptions) the overridden name and the client's certificate, unless a ready connector has one. User and password
-    /// in a `Location` are not used. What is trusted goes along: authorities, pins, and what `danger_accept_…` accepts. Another origin
-    /// may lead back to the first, to whatever path it likes, and that is told the secrets again.
+    /// `http` and `https` in a `Location` stand for `ws` and `wss`. A redirect from `wss` to `ws`, to a Unix socket, or to a URL that was
+    /// requested before is refused.
+    ///
+    /// Secrets are sent to the origin (scheme, host and port) of the URL that was given, and to no other: header fields (but for
+    /// the harmless ones that [`header`](Self::header) lists), subprotocols, cookies, credentials, `Host` and `Origin` that were set, and
+    /// of [TLS](crate::TlsOptions) the server name that was set and the client's certificate, unless a ready connector has one. User
+    /// and password in a `Location` are not used. Trust settings apply to every origin: authorities, pins, `danger_accept_…`. If another
+    /// origin redirects back to the first one, to any path there, the secrets are sent there again.
     ///
     /// Default: 3.
     pub fn redirect_limit(self, redirects: usize) -> Self {

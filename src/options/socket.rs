@@ -103,10 +103,10 @@ impl SocketOptions {
         Self { nodelay: false, ..self }
     }
 
-    /// After `idle` without a byte the system asks the peer whether it is there, then every `interval`, and takes the
-    /// connection for lost after `count` questions without an answer. Whole seconds. It does not ask while data is on its way: that the
-    /// peer has vanished is then found as [`user_timeout`](Self::user_timeout) says, which on Linux also takes the place of the count
-    /// where it is set.
+    /// TCP keepalive: after `idle` without a byte the system probes the peer every `interval`, and ends the connection after `count`
+    /// probes without an answer. Whole seconds. It does not probe while data waits to be acknowledged: then
+    /// [`user_timeout`](Self::user_timeout) says how a peer that vanished is detected; on Linux it also replaces the count where it is
+    /// set.
     ///
     /// Default: 30 s, 10 s, 3.
     #[doc(alias = "SO_KEEPALIVE")]
@@ -117,19 +117,18 @@ impl SocketOptions {
         Self { keepalive: Some(TcpKeepaliveOptions { idle, interval, count }), ..self }
     }
 
-    /// Does not ask a silent peer whether it is there.
+    /// Turns TCP keepalive off.
     ///
-    /// Default: it is asked.
+    /// Default: it is on.
     pub fn without_keepalive(self) -> Self {
         Self { keepalive: None, ..self }
     }
 
-    /// Takes the connection for lost when data has waited for so long, in one of two ways (`TCP_USER_TIMEOUT`, on Linux): it was sent and
-    /// not acknowledged, or it could not be sent since the peer's receive window is full. The second way also ends the connection of a
-    /// peer that is alive, acknowledges each window probe and merely does not read: one that is stopped in a debugger, collects
-    /// garbage or has much to do. So let it be longer than any pause that a peer may make.
+    /// Ends the connection when data has waited for this long (`TCP_USER_TIMEOUT`, on Linux): sent and not acknowledged, or not sent
+    /// because the peer's receive window is full. The second case also hits a peer that is alive and only does not read: stopped in a
+    /// debugger, collecting garbage, busy. So choose a time longer than any pause of the peer.
     ///
-    /// What else tells that a peer has vanished: [`ping_timeout`](crate::WebSocketApp::ping_timeout) of an app and a
+    /// Other ways to detect a peer that vanished: [`ping_timeout`](crate::WebSocketApp::ping_timeout) of an app and a
     /// [receive timeout](crate::ConnectOptions::recv_timeout), at once and on every system; [`keepalive`](Self::keepalive), but only while
     /// nothing that was sent is unacknowledged.
     ///
@@ -139,15 +138,16 @@ impl SocketOptions {
         Self { user_timeout: Some(timeout), ..self }
     }
 
-    /// Leaves it to the system how long data may go without being acknowledged. This is the default: it takes a
-    /// [`user_timeout`](Self::user_timeout) back.
+    /// Undoes [`user_timeout`](Self::user_timeout): the system decides how long data may go without being acknowledged.
+    ///
+    /// Default: this.
     pub fn without_user_timeout(self) -> Self {
         Self { user_timeout: None, ..self }
     }
 
     /// The size of the system's receive buffer, in bytes (`SO_RCVBUF`).
     ///
-    /// Default: the system finds it, and does so better than a fixed number.
+    /// Default: the system adapts it to the connection, which is better than a fixed size.
     #[doc(alias = "SO_RCVBUF")]
     pub fn recv_buffer_size(self, bytes: usize) -> Self {
         Self { recv_buffer_size: Some(bytes), ..self }
@@ -155,7 +155,7 @@ impl SocketOptions {
 
     /// The size of the system's send buffer, in bytes (`SO_SNDBUF`).
     ///
-    /// Default: the system finds it.
+    /// Default: the system adapts it to the connection.
     #[doc(alias = "SO_SNDBUF")]
     pub fn send_buffer_size(self, bytes: usize) -> Self {
         Self { send_buffer_size: Some(bytes), ..self }

@@ -1,44 +1,44 @@
-//! What is told to a sink, and how it reads.
+//! The records that a trace sink gets, and their text.
 
 use std::fmt;
 
 use crate::protocol::{FrameHeader, Rsv};
 
-/// Something that went over a wire. `Display` is one or more lines in the manner of websocket-client.
+/// A head or a frame that was sent or received. `Display` is one or more lines, in the form of websocket-client.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TraceRecord<'a> {
-    /// Which connection it was, counted from 1 in the order of their openings. Redirects and proxies belong to the opening.
+    /// The number of the connection, from 1 in the order of opening. Redirects and proxies belong to the opening.
     pub connection: u64,
-    /// Where it went.
+    /// Whether it was sent or received.
     pub direction: TraceDirection,
-    /// What it was.
+    /// What was sent or received.
     pub event: TraceEvent<'a>,
 }
 
-/// Where something went.
+/// Whether something was sent or received.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "there are two directions")]
 pub enum TraceDirection {
-    /// From here to the peer.
+    /// By this side.
     Sent,
-    /// From the peer to here.
+    /// From the peer.
     Received,
 }
 
-/// What went over a wire.
+/// What was sent or received.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum TraceEvent<'a> {
-    /// The head of a request, line by line: of a handshake, or `CONNECT` for a proxy. What may be secret is left out.
+    /// The head of a request, line by line: of a handshake, or `CONNECT` for a proxy. Values that may be secret are left out.
     #[doc(alias = "dump")]
     Request(&'a str),
     /// The head of an answer, the same way.
     Response(&'a str),
-    /// A frame: told when its end has passed.
+    /// A frame. The record is made when its last byte was sent or received.
     #[doc(alias = "trace")]
     Frame(TraceFrame<'a>),
-    /// Bytes where a frame should begin and that are none; what follows them is not told.
+    /// Bytes that are no frame, where a frame should begin. Nothing is traced after them.
     Malformed(&'a [u8]),
 }
 
@@ -46,7 +46,7 @@ pub enum TraceEvent<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TraceFrame<'a> {
-    /// What stands before the payload: whether it is the last fragment, the opcode, how long the whole payload is.
+    /// The header: whether it is the last fragment, the opcode, the length of the whole payload.
     pub header: FrameHeader,
     /// The first 1,024 bytes of the payload, unmasked. With [`Rsv::RSV1`] the message is compressed.
     pub payload: &'a [u8],

@@ -1,4 +1,4 @@
-//! Whether there is a trace, and who is told.
+//! Turning the trace on and off, and its sink.
 
 use std::cell::Cell;
 use std::io::{self, Write};
@@ -19,13 +19,13 @@ thread_local! {
     static IN_SINK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What is told of everything that passes; see [`enable_trace`]. Closures are sinks, too.
+/// Gets a record of each head and each frame; see [`enable_trace`]. Closures are sinks, too.
 ///
-/// It is called on the thread that sends or receives, while that has its turn. So it must not wait, and must not use the connection.
-/// One that panics is called no more: the trace ends.
+/// It is called on the thread that sends or receives, while others wait for that. So it must not block, and must not use the
+/// connection. If it panics, the trace ends.
 #[doc(alias = "handler")]
 pub trait TraceSink: Send + Sync {
-    /// Takes note of a head or a frame.
+    /// Handles a record.
     fn record(&self, record: &TraceRecord<'_>);
 }
 
@@ -49,13 +49,13 @@ pub struct TraceToStderr;
 
 impl TraceSink for TraceToStderr {
     fn record(&self, record: &TraceRecord<'_>) {
-        // Whoever has closed the stream does not want to know.
+        // A stream that is closed is not worth an error.
         let _ = writeln!(io::stderr().lock(), "{record}");
     }
 }
 
-/// From now on tells `sink` of the opening handshakes, the proxies' included, and of each frame that is sent or received, by
-/// every connection of this process, those included that are open already. A sink that was there before is replaced.
+/// Traces every connection of this process, also those that are open already: `sink` gets the heads of opening handshakes,
+/// also with proxies, and each frame that is sent or received. It replaces the sink that was there before.
 ///
 /// Header fields are shown only if they are known to hold no secrets, subprotocols only if they are registered or
 /// [public](crate::ConnectOptions::public_subprotocols); queries, userinfo and authorization never are. Of the payloads

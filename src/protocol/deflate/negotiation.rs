@@ -14,11 +14,11 @@ const CLIENT_TAKEOVER: &str = "client_no_context_takeover";
 const SERVER_WINDOW: &str = "server_max_window_bits";
 const CLIENT_WINDOW: &str = "client_max_window_bits";
 
-/// permessage-deflate (RFC 7692): what is said of it in the opening handshake, and what comes of that.
+/// permessage-deflate (RFC 7692): its negotiation in the opening handshake, and the compressors that follow from it.
 ///
-/// For a [`Connection`](crate::protocol::Connection), hand it to the
-/// [builder](crate::protocol::ConnectionBuilder::extension). Whoever drives the halves asks it for an
-/// [`inflater`](Self::inflater) and a [`deflater`](Self::deflater) once it is agreed upon.
+/// For a [`Connection`](crate::protocol::Connection), give it to the
+/// [builder](crate::protocol::ConnectionBuilder::extension). A driver of the two halves takes an [`inflater`](Self::inflater) and a
+/// [`deflater`](Self::deflater) from it once it is agreed upon.
 ///
 /// ```
 /// use websocket_sync::protocol::{

@@ -70,7 +70,7 @@
 //! | `rustls` | `wss://` by rustls: [`TlsBackend::Rustls`] |
 //! | `json` | JSON messages by serde |
 //! | `cookies` | a cookie jar |
-//! | `mio` | `ManyApps` |
+//! | `mio` | `ManyApps`: many apps on one thread |
 //! | `cli` | the program `wsdump`; nothing for the library |
 //! | `deflate` (default) | nothing: compression is always compiled in |
 

@@ -129,3 +129,8 @@ pub use crate::websocket::{
 };
 /// The sockets that [`SocketOptions::configure`] hands out.
 pub use socket2;
+
+/// The recipes are tests.
+#[cfg(all(doctest, feature = "json", feature = "mio", feature = "test-kit"))]
+#[doc = include_str!("../docs/COOKBOOK.md")]
+struct Cookbook;

@@ -26,6 +26,7 @@ use crate::options::Hook;
 /// | the proxy was not reached, was overloaded, or broke a rule | [`Proxy`](Error::Proxy) | soon | `on_error` |
 /// | the proxy does not want to | [`Proxy`](Error::Proxy) | slowly | `on_error` |
 /// | the function given to `connect_with`, a [`header_provider`](crate::ConnectOptions::header_provider) | [`Other`](Error::Other), [`Full`](Error::Full) | soon | `on_error` |
+/// | a message that is not the JSON that the function given to `connect_with` expected | `Json` (feature `json`) | soon | `on_error` |
 /// | the URL, the proxy's, an option, a call, a cookie, an address that makes no sense to the system | [`Url`](Error::Url), [`Options`](Error::Options), [`Usage`](Error::Usage), [`Cookie`](Error::Cookie), [`Proxy`](Error::Proxy), [`Io`](Error::Io) | never | `on_error`, `on_close` |
 /// | this side has ended it | [`Closed`](Error::Closed) | never | `on_close` |
 ///

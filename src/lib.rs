@@ -38,6 +38,7 @@
 //! | use an event loop of your own | [`ConnectOptions::start`], [`WebSocket::try_recv`], [`WebSocket::try_send_text`] |
 //! | serve clients | [`WebSocket::accept`], [`ConnectOptions::accept`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::dial_with`], [`ConnectOptions::from_open`] |
+//! | test what is built on this crate | `test_kit` (feature `test-kit`) |
 //! | have the protocol without I/O | [`protocol`]: both roles |
 //!
 //! Names of Python's `websocket-client` and `wsproto` are found by the search above; `docs/MIGRATING.md` in the repository has a table
@@ -88,6 +89,8 @@ mod net;
 mod options;
 pub mod protocol;
 mod sync;
+#[cfg(feature = "test-kit")]
+pub mod test_kit;
 mod timings;
 mod trace;
 mod url;

@@ -151,6 +151,20 @@ const ROOMS: &[Room] = &[
         not_std: &["std::net", "std::os::linux", "std::os::unix"],
     },
     Room {
+        // What users see of frames and transports; sockets and TLS are its own. What it tests it does not use.
+        modules: &["test_kit"],
+        uses: &[
+            "message",
+            "net::Interest",
+            "net::Transport",
+            "options::TlsOptions",
+            "protocol",
+            "trace::TraceDirection",
+        ],
+        crates: &["native_tls", "rustls", "socket2", "thiserror"],
+        not_std: &["std::env", "std::fs", "std::process"],
+    },
+    Room {
         // A program of its own: of this crate it sees what everybody sees. Sockets and terminals it opens by std and by crates.
         modules: &["bin"],
         uses: &[],

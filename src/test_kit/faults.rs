@@ -1,0 +1,617 @@
+//! Faults of a transport: reads, writes and waits that fail, are cut, come late or not at all, by plan or by seed.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::net::{Interest, Transport};
+
+/// Makes faulty [transports](Transport) of good ones: by [plan](Self::on), the n-th operation meets this fault; by
+/// [seed](Self::seeded), faults that look like chance and are the same for the same seed. Its clones are the same.
+///
+/// A connection whose third write fails; the first is the request of the opening handshake:
+///
+/// ```
+/// use std::net::TcpStream;
+///
+/// use websocket_sync::ConnectOptions;
+/// use websocket_sync::test_kit::{Fault, FaultInjector, Operation, TestServer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = TestServer::start(|peer| {
+///     peer.accept()?;
+///     peer.expect_text("first")?;
+///     peer.expect_end()
+/// })?;
+/// let faults = FaultInjector::new().on(Operation::Write, 3, Fault::Reset);
+/// let stream = faults.wrap(TcpStream::connect(server.address())?);
+/// let ws = ConnectOptions::new().connect_over(stream, server.url())?;
+/// ws.send_text("first")?;
+/// assert!(ws.send_text("second").is_err());
+/// assert_eq!(faults.to_string(), "transport 1: write 3: reset");
+/// drop(ws);
+/// server.finish()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// For an app, [`dial_with`](crate::ConnectOptions::dial_with) wraps each of its connections. A planned fault strikes once: on the first
+/// transport that comes so far.
+///
+/// The seed, and what has struck, is in the text of the injector (`Display`), and on standard error where a test panics that holds one.
+///
+/// What waits in a loop by descriptor would not see the faults, so a faulty transport has [none](Transport::as_fd).
+#[derive(Clone)]
+pub struct FaultInjector(Arc<Injection>);
+
+/// What a fault strikes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a transport has no other operations that can fail")]
+pub enum Operation {
+    /// [`Transport::try_read`] where there is something to read, be it the end.
+    Read,
+    /// [`Transport::try_write`] where there is room.
+    Write,
+    /// [`Transport::wait`]. How many there are depends on the network and the machine.
+    Wait,
+}
+
+/// What an operation does instead of what it should.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use websocket_sync::test_kit::{Fault, FaultInjector, Operation};
+///
+/// let faults = FaultInjector::new()
+///     .on(Operation::Read, 2, Fault::Delay(Duration::from_millis(50)))
+///     .on(Operation::Write, 4, Fault::Torn(3));
+/// assert!(faults.struck().is_empty()); // there is no transport yet
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// EINTR: it is called again.
+    Interrupted,
+    /// EAGAIN, although there is something or room; a wait ends although there is not.
+    WouldBlock,
+    /// Passes on so many bytes and no more, at least 1.
+    Short(usize),
+    /// The direction is blocked for so long.
+    Delay(Duration),
+    /// The direction is blocked until a wait for it has reached its deadline, and for the last try after that.
+    Timeout,
+    /// Passes on so many bytes; then the connection is reset.
+    Torn(usize),
+    /// ECONNRESET, now and ever after; the peer sees the connection end.
+    Reset,
+    /// The end of the stream, now and ever after; a write fails with EPIPE.
+    Eof,
+    /// This error, once.
+    Error(ErrorKind),
+}
+
+/// A fault that has struck.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct StruckFault {
+    /// Which of the injector's transports; the first is 1.
+    pub transport: usize,
+    /// What it has struck.
+    pub operation: Operation,
+    /// Which of these operations of the transport; the first is 1.
+    pub number: usize,
+    /// What has happened.
+    pub fault: Fault,
+}
+
+struct Injection {
+    seeded: Option<Seeded>,
+    state: Mutex<InjectionState>,
+}
+
+#[derive(Default)]
+struct InjectionState {
+    planned: Vec<(Operation, usize, Fault)>,
+    struck: Vec<StruckFault>,
+    transports: usize,
+    /// A panic has told what has struck.
+    is_told: bool,
+}
+
+impl FaultInjector {
+    /// One that has no fault planned.
+    pub fn new() -> Self {
+        Self::with(None)
+    }
+
+    /// Faults by seed: one operation in 16 meets one, and one fault in 16 ends the connection.
+    ///
+    /// The n-th read of the m-th transport meets the same fault in each run; so does the n-th write. Into how many reads a stream is
+    /// cut may depend on the network.
+    pub fn seeded(seed: u64) -> Self {
+        Self::with(Some(Seeded { seed, severity: Severity::Any }))
+    }
+
+    /// Faults by seed that no connection notices but by the time it takes: [`Interrupted`](Fault::Interrupted),
+    /// [`WouldBlock`](Fault::WouldBlock), [`Short`](Fault::Short), [`Delay`](Fault::Delay) of at most 3 ms.
+    ///
+    /// ```
+    /// use std::net::TcpStream;
+    ///
+    /// use websocket_sync::ConnectOptions;
+    /// use websocket_sync::test_kit::{FaultInjector, TestServer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// for seed in 1..=3 {
+    ///     let server = TestServer::start(|peer| {
+    ///         peer.accept()?;
+    ///         peer.echo()
+    ///     })?;
+    ///     let faults = FaultInjector::harmless(seed);
+    ///     let stream = faults.wrap(TcpStream::connect(server.address())?);
+    ///     let mut ws = ConnectOptions::new().connect_over(stream, server.url())?;
+    ///     ws.send_text("there and back")?;
+    ///     assert_eq!(ws.recv()?.as_text(), Some("there and back"));
+    ///     ws.close()?;
+    ///     server.finish()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn harmless(seed: u64) -> Self {
+        Self::with(Some(Seeded { seed, severity: Severity::Harmless }))
+    }
+
+    fn with(seeded: Option<Seeded>) -> Self {
+        Self(Arc::new(Injection { seeded, state: Mutex::default() }))
+    }
+
+    /// Plans a fault for the n-th operation of its kind; the first is 1. An operation that a fault has kept is still the n-th when it is
+    /// called again. Two faults for the same operation strike two transports.
+    #[must_use]
+    pub fn on(self, operation: Operation, number: usize, fault: Fault) -> Self {
+        self.0.state().planned.push((operation, number, fault));
+        self
+    }
+
+    /// A transport that does what this one does, but for the faults.
+    pub fn wrap(&self, transport: impl Into<Box<dyn Transport>>) -> FaultyTransport {
+        let mut state = self.0.state();
+        state.transports += 1;
+        let number = state.transports;
+        drop(state);
+        FaultyTransport {
+            inner: transport.into(),
+            injection: Arc::clone(&self.0),
+            number,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// What has struck so far.
+    pub fn struck(&self) -> Vec<StruckFault> {
+        self.0.state().struck.clone()
+    }
+
+    /// The seed, if there is one.
+    pub fn seed(&self) -> Option<u64> {
+        self.0.seeded.map(|seeded| seeded.seed)
+    }
+}
+
+impl Default for FaultInjector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// `seed 7: transport 1: write 3: reset, read 9: torn after 5 bytes`
+impl fmt::Display for FaultInjector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(seed) = self.seed() {
+            write!(f, "seed {seed}: ")?;
+        }
+        let struck = self.struck();
+        if struck.is_empty() {
+            return f.write_str("nothing has struck");
+        }
+        let mut transport = None;
+        for (index, fault) in struck.iter().enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            if transport != Some(fault.transport) {
+                write!(f, "transport {}: ", fault.transport)?;
+                transport = Some(fault.transport);
+            }
+            write!(f, "{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for FaultInjector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FaultInjector({self})")
+    }
+}
+
+impl Drop for FaultInjector {
+    fn drop(&mut self) {
+        if thread::panicking() && !std::mem::replace(&mut self.0.state().is_told, true) {
+            eprintln!("faults were injected: {self}");
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Wait => "wait",
+        })
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::WouldBlock => f.write_str("would block"),
+            Self::Short(bytes) => write!(f, "cut to {bytes} bytes"),
+            Self::Delay(delay) => write!(f, "late by {delay:?}"),
+            Self::Timeout => f.write_str("timed out"),
+            Self::Torn(bytes) => write!(f, "torn after {bytes} bytes"),
+            Self::Reset => f.write_str("reset"),
+            Self::Eof => f.write_str("end of the stream"),
+            Self::Error(kind) => write!(f, "{kind}"),
+        }
+    }
+}
+
+/// `write 3: reset`
+impl fmt::Display for StruckFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.operation, self.number, self.fault)
+    }
+}
+
+impl Injection {
+    fn state(&self) -> MutexGuard<'_, InjectionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The fault that this operation meets.
+    fn strike(&self, transport: usize, operation: Operation, number: usize) -> Option<Fault> {
+        let mut state = self.state();
+        let planned = state.planned.iter().position(|&(planned, at, _)| (planned, at) == (operation, number));
+        let fault = match planned {
+            Some(planned) => state.planned.remove(planned).2,
+            None => self.seeded?.fault(transport, operation, number)?,
+        };
+        state.struck.push(StruckFault { transport, operation, number, fault });
+        Some(fault)
+    }
+
+    /// An error that says where it comes from.
+    fn error(&self, kind: ErrorKind, struck: &str) -> io::Error {
+        match self.seeded {
+            None => io::Error::new(kind, format!("injected fault: {struck}")),
+            Some(Seeded { seed, .. }) => io::Error::new(kind, format!("injected fault: {struck} (seed {seed})")),
+        }
+    }
+}
+
+/// Faults by seed.
+#[derive(Clone, Copy)]
+struct Seeded {
+    seed: u64,
+    severity: Severity,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Severity {
+    Harmless,
+    Any,
+}
+
+impl Seeded {
+    /// Drawn from the seed and from which operation it is, so that threads that run beside each other change nothing.
+    fn fault(self, transport: usize, operation: Operation, number: usize) -> Option<Fault> {
+        let place = (transport as u64) << 48 ^ (operation as u64) << 40 ^ number as u64;
+        let drawn = mix(mix(self.seed) ^ place);
+        if !drawn.is_multiple_of(16) {
+            return None;
+        }
+        let (ends, kind, size) = (drawn >> 8 & 0xF, drawn >> 16, (drawn >> 32) as usize);
+        if ends == 0 && self.severity == Severity::Any {
+            return Some(match kind % 3 {
+                0 => Fault::Reset,
+                1 => Fault::Eof,
+                _ => Fault::Torn(size % 64),
+            });
+        }
+        Some(match kind % 4 {
+            0 => Fault::Interrupted,
+            1 => Fault::WouldBlock,
+            2 => Fault::Short(1 + size % 64),
+            _ => Fault::Delay(Duration::from_micros(size as u64 % 3000)),
+        })
+    }
+}
+
+/// A step of SplitMix64.
+const fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+/// What [`FaultInjector::wrap`] makes.
+pub struct FaultyTransport {
+    inner: Box<dyn Transport>,
+    injection: Arc<Injection>,
+    number: usize,
+    state: Mutex<TransportState>,
+    /// A blocked direction may be free.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct TransportState {
+    reading: DirectionState,
+    writing: DirectionState,
+    waits: usize,
+    end: Option<TransportEnd>,
+}
+
+#[derive(Debug, Default)]
+struct DirectionState {
+    /// How many operations have passed, whole or cut.
+    passed: usize,
+    /// The operation that a fault has kept from passing.
+    kept: Option<usize>,
+    blocked: Option<Blocked>,
+    is_shut: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Blocked {
+    Until(Instant),
+    /// Until a wait has reached its deadline.
+    UntilDeadline,
+    /// A wait has reached its deadline, and nobody has tried again or waited anew.
+    ForLastTry,
+}
+
+/// How a fault has ended the connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum TransportEnd {
+    Reset,
+    Eof,
+}
+
+impl TransportState {
+    const fn direction(&mut self, interest: Interest) -> &mut DirectionState {
+        match interest {
+            Interest::Read => &mut self.reading,
+            Interest::Write => &mut self.writing,
+        }
+    }
+}
+
+impl DirectionState {
+    /// Whether it is blocked now.
+    fn is_blocked(&mut self) -> bool {
+        if self.is_shut || matches!(self.blocked, Some(Blocked::Until(end)) if Instant::now() >= end) {
+            self.blocked = None;
+        }
+        self.blocked.is_some()
+    }
+}
+
+impl FaultyTransport {
+    fn state(&self) -> MutexGuard<'_, TransportState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or writes at most `length` bytes by `call`, which gets how many it may.
+    fn pass(
+        &self,
+        interest: Interest,
+        length: usize,
+        call: impl FnOnce(usize) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let operation = match interest {
+            Interest::Read => Operation::Read,
+            Interest::Write => Operation::Write,
+        };
+        let mut state = self.state();
+        if let Some(end) = state.end {
+            return self.ended(end, interest);
+        }
+        let direction = state.direction(interest);
+        // Not an operation: how often nothing is there, or no room, depends on the network.
+        let is_last_try = direction.blocked.take_if(|blocked| matches!(blocked, Blocked::ForLastTry)).is_some();
+        if is_last_try || direction.is_blocked() || !self.inner.wait(interest, Some(Instant::now()))? {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let number = direction.passed + 1;
+        // An operation that is called again, since a fault has kept it, meets no other.
+        let is_free = direction.kept == Some(number);
+        let struck = if is_free { None } else { self.injection.strike(self.number, operation, number) };
+        match struck {
+            None | Some(Fault::Short(_)) => direction.passed = number,
+            Some(_) => direction.kept = Some(number),
+        }
+        let Some(fault) = struck else {
+            drop(state);
+            return call(length);
+        };
+        match fault {
+            Fault::Interrupted => Err(ErrorKind::Interrupted.into()),
+            Fault::WouldBlock => Err(ErrorKind::WouldBlock.into()),
+            Fault::Short(bytes) => {
+                drop(state);
+                call(length.min(bytes.max(1)))
+            }
+            Fault::Delay(delay) => {
+                direction.blocked = Some(Blocked::Until(Instant::now() + delay));
+                Err(ErrorKind::WouldBlock.into())
+            }
+            Fault::Timeout => {
+                direction.blocked = Some(Blocked::UntilDeadline);
+                Err(ErrorKind::WouldBlock.into())
+            }
+            Fault::Torn(bytes) => {
+                state.end = Some(TransportEnd::Reset);
+                let passed =
+                    if bytes == 0 { self.ended(TransportEnd::Reset, interest) } else { call(length.min(bytes)) };
+                self.end(state);
+                passed
+            }
+            Fault::Reset => {
+                state.end = Some(TransportEnd::Reset);
+                self.end(state);
+                self.ended(TransportEnd::Reset, interest)
+            }
+            Fault::Eof => {
+                state.end = Some(TransportEnd::Eof);
+                self.end(state);
+                self.ended(TransportEnd::Eof, interest)
+            }
+            Fault::Error(kind) => Err(self.error(kind, operation, number)),
+        }
+    }
+
+    /// Ends the transport beneath, and the waits for this one.
+    fn end(&self, state: MutexGuard<'_, TransportState>) {
+        drop(state);
+        let _ = self.inner.shutdown(Shutdown::Both);
+        self.changed.notify_all();
+    }
+
+    /// What an operation says after the end.
+    fn ended(&self, end: TransportEnd, interest: Interest) -> io::Result<usize> {
+        match (end, interest) {
+            (TransportEnd::Reset, _) => Err(self.injection.error(ErrorKind::ConnectionReset, "reset")),
+            (TransportEnd::Eof, Interest::Read) => Ok(0),
+            (TransportEnd::Eof, Interest::Write) => {
+                Err(self.injection.error(ErrorKind::BrokenPipe, "end of the stream"))
+            }
+        }
+    }
+
+    fn error(&self, kind: ErrorKind, operation: Operation, number: usize) -> io::Error {
+        self.injection.error(kind, &format!("{operation} {number}"))
+    }
+
+    /// Waits until the direction is not blocked; what the wait says where it ends before.
+    fn wait_unblocked(&self, interest: Interest, deadline: Option<Instant>) -> Option<bool> {
+        let mut state = self.state();
+        state.direction(interest).blocked.take_if(|blocked| matches!(blocked, Blocked::ForLastTry));
+        loop {
+            if state.end.is_some() {
+                return Some(true);
+            }
+            let direction = state.direction(interest);
+            if !direction.is_blocked() {
+                return None;
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                if matches!(direction.blocked, Some(Blocked::UntilDeadline)) {
+                    direction.blocked = Some(Blocked::ForLastTry);
+                }
+                return Some(false);
+            }
+            let until = match (direction.blocked, deadline) {
+                (Some(Blocked::Until(end)), Some(deadline)) => Some(end.min(deadline)),
+                (Some(Blocked::Until(end)), None) => Some(end),
+                (_, deadline) => deadline,
+            };
+            state = match until {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(now);
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+impl Transport for FaultyTransport {
+    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.pass(Interest::Read, buf.len(), |length| self.inner.try_read(&mut buf[..length]))
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.pass(Interest::Write, buf.len(), |length| self.inner.try_write(&buf[..length]))
+    }
+
+    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
+        let mut state = self.state();
+        state.waits += 1;
+        let number = state.waits;
+        match self.injection.strike(self.number, Operation::Wait, number) {
+            None | Some(Fault::Short(_)) => {}
+            Some(Fault::Interrupted) => return Err(ErrorKind::Interrupted.into()),
+            Some(Fault::WouldBlock) => return Ok(true),
+            Some(Fault::Delay(delay)) => {
+                state.direction(interest).blocked = Some(Blocked::Until(Instant::now() + delay));
+            }
+            Some(Fault::Timeout) => state.direction(interest).blocked = Some(Blocked::UntilDeadline),
+            Some(Fault::Torn(_) | Fault::Reset) => {
+                state.end = Some(TransportEnd::Reset);
+                self.end(state);
+                return Err(self.error(ErrorKind::ConnectionReset, Operation::Wait, number));
+            }
+            Some(Fault::Eof) => {
+                state.end = Some(TransportEnd::Eof);
+                self.end(state);
+                return Ok(true);
+            }
+            Some(Fault::Error(kind)) => return Err(self.error(kind, Operation::Wait, number)),
+        }
+        drop(state);
+        match self.wait_unblocked(interest, deadline) {
+            Some(waited) => Ok(waited),
+            None => self.inner.wait(interest, deadline),
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        let mut state = self.state();
+        state.reading.is_shut |= how != Shutdown::Write;
+        state.writing.is_shut |= how != Shutdown::Read;
+        drop(state);
+        self.changed.notify_all();
+        self.inner.shutdown(how)
+    }
+
+    fn local_addr(&self) -> Option<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    fn peer_addr(&self) -> Option<SocketAddr> {
+        self.inner.peer_addr()
+    }
+}
+
+impl fmt::Debug for FaultyTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyTransport")
+            .field("inner", &self.inner)
+            .field("number", &self.number)
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

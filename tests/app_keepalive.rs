@@ -253,7 +253,7 @@ fn a_large_message_that_makes_progress_keeps_the_connection() {
                 while length < LENGTH {
                     let mut piece = [0; 1024];
                     thread::sleep(ms(20));
-                    length += Read::read(&mut peer.socket(), &mut piece).unwrap();
+                    length += Read::read(&mut &*peer.socket(), &mut piece).unwrap();
                 }
                 peer
             }),

@@ -188,7 +188,7 @@ fn a_large_message_that_leaves_slowly_is_none_of_death() {
             let mut piece = [0; 4096];
             while length < LENGTH {
                 thread::sleep(ms(20));
-                length += peer.socket().read(&mut piece).unwrap();
+                length += (&*peer.socket()).read(&mut piece).unwrap();
             }
             // The rest of it, and the pings that have waited.
             peer.say(frame(0x88, b"\x03\xe8"));

@@ -131,7 +131,7 @@ fn a_certificate_that_is_not_trusted_is_tried_again_slowly_or_not_at_all_where_t
     bounded(10, || {
         let config = tls_peer::self_signed("127.0.0.1").server(&rustls::version::TLS13);
         let (url, server) = serve_again(move |number, peer| {
-            tls_peer::accept(Arc::clone(&config), peer.socket()).unwrap_err();
+            tls_peer::accept(Arc::clone(&config), &*peer.socket()).unwrap_err();
             number < 3
         });
         let url = url.replace("ws:", "wss:");

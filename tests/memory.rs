@@ -63,7 +63,7 @@ fn converse(script: impl FnOnce(&Peer) -> io::Result<()> + Send + 'static) {
         // It may be told to stop.
         let _ = script(&peer);
         let _ = peer.socket().shutdown(Shutdown::Write);
-        while peer.socket().read(&mut [0; 4096]).is_ok_and(|length| length > 0) {}
+        while (&*peer.socket()).read(&mut [0; 4096]).is_ok_and(|length| length > 0) {}
     });
     receive_all(&mut ws);
     drop(ws);

@@ -323,7 +323,7 @@ fn a_send_that_times_out_behind_the_tail_of_another_tears_nothing() {
             // Enough for a part of the tail to leave while the other one waits.
             thread::sleep(ms(100));
             let mut some = vec![0; 30_000];
-            peer.socket().read_exact(&mut some).unwrap();
+            (&*peer.socket()).read_exact(&mut some).unwrap();
             thread::sleep(ms(400));
             let rest: Vec<u8> = peer.rest();
             [some, rest].concat()

@@ -429,6 +429,9 @@ fn a_recording_has_heads_frames_and_what_was_cut() {
     assert_eq!((binary.direction, &binary.frame), (received, &Frame::new(Opcode::Binary, [7; 300])));
     assert!(text.mask.is_some() && binary.mask.is_none() && text.at <= binary.at);
     assert_eq!(recording.rest(received), b"\x82\x05ab");
+    let shown = recording.to_string();
+    let first = shown.lines().next().unwrap();
+    assert!(first.starts_with("sent after ") && first.ends_with(r#": fin=1 opcode=1 data="hello""#), "{first}");
     assert_eq!(recording.bytes(received), theirs.bytes(sent));
     assert!(!recording.is_truncated(received));
 }
@@ -561,7 +564,7 @@ fn a_blocked_direction_is_freed_by_a_shutdown() {
 #[test]
 fn each_fault_has_the_effect_that_it_is_named_for() {
     let goes_on = [Fault::Interrupted, Fault::WouldBlock, Fault::Short(1), Fault::Delay(ms(1))];
-    let ends = [Fault::Torn(0), Fault::Torn(2), Fault::Reset, Fault::Eof, Fault::Error(io::ErrorKind::TimedOut)];
+    let ends = [Fault::Torn(0), Fault::Torn(2), Fault::Reset, Fault::Eof, Fault::Overrun];
     for operation in [Operation::Read, Operation::Write, Operation::Wait] {
         for (fault, is_harmless) in goes_on.map(|fault| (fault, true)).into_iter().chain(ends.map(|f| (f, false))) {
             // What ends a wait says so in the call that reads or writes next.
@@ -578,12 +581,40 @@ fn each_fault_has_the_effect_that_it_is_named_for() {
                 // So many waits there may not have been.
                 true => assert_eq!((operation, exchanged.is_ok()), (Operation::Wait, true), "{fault:?}"),
                 false if is_harmless => exchanged.unwrap_or_else(|error| panic!("{faults}: {error}")),
-                false if fault == Fault::Error(io::ErrorKind::TimedOut) => {}
+                false if (operation, fault) == (Operation::Wait, Fault::Overrun) => exchanged.unwrap(),
                 false => assert!(exchanged.is_err(), "{faults}"),
             }
             drop(server);
         }
     }
+}
+
+#[test]
+fn a_read_that_is_cut_to_nothing_is_the_end() {
+    let faults = FaultInjector::new().on(Operation::Read, 2, Fault::Short(0));
+    let (server, ws) = echoing(&faults, &short_timeouts());
+    let mut ws = ws.unwrap();
+    ws.send_text("its echo is not read").unwrap();
+    assert_eq!(
+        ws.recv().unwrap_err().close_info().map(|info| info.cause),
+        Some(CloseCause::Lost(io::ErrorKind::UnexpectedEof))
+    );
+    drop(ws);
+    server.finish().unwrap();
+}
+
+#[test]
+fn each_operation_can_be_cut() {
+    let faults =
+        FaultInjector::new().on_each(Operation::Read, Fault::Short(1)).on_each(Operation::Write, Fault::Short(1));
+    let (server, ws) = echoing(&faults, &ConnectOptions::new());
+    let mut ws = ws.unwrap();
+    ws.send_text("byte by byte").unwrap();
+    assert_eq!(ws.recv().unwrap().as_text(), Some("byte by byte"));
+    ws.close().unwrap();
+    server.finish().unwrap();
+    assert!(faults.struck().is_empty());
+    assert_eq!(faults.to_string(), "nothing has struck");
 }
 
 /// What strikes the first operations of a transport, in the order of the operations.

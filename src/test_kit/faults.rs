@@ -78,7 +78,7 @@ pub enum Fault {
     Interrupted,
     /// EAGAIN, although there is something or room; a wait ends although there is not.
     WouldBlock,
-    /// Passes on so many bytes and no more, at least 1.
+    /// Passes on so many bytes and no more. With 0, a read says that the stream has ended, and a write that nothing was written, once.
     Short(usize),
     /// The direction is blocked for so long.
     Delay(Duration),
@@ -92,6 +92,8 @@ pub enum Fault {
     Eof,
     /// This error, once.
     Error(ErrorKind),
+    /// Passes nothing on, and claims one byte more than there was room for, which no transport may do.
+    Overrun,
 }
 
 /// A fault that has struck.
@@ -116,6 +118,8 @@ struct Injection {
 #[derive(Default)]
 struct InjectionState {
     planned: Vec<(Operation, usize, Fault)>,
+    /// What every operation of a kind meets.
+    each: Vec<(Operation, Fault)>,
     struck: Vec<StruckFault>,
     transports: usize,
     /// A panic has told what has struck.
@@ -178,6 +182,34 @@ impl FaultInjector {
         self
     }
 
+    /// Plans a fault for each operation of this kind that meets no other. It is not among those that [struck](Self::struck).
+    ///
+    /// ```
+    /// use std::net::TcpStream;
+    ///
+    /// use websocket_sync::ConnectOptions;
+    /// use websocket_sync::test_kit::{Fault, FaultInjector, Operation, TestServer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::start(|peer| {
+    ///     peer.accept()?;
+    ///     peer.send_text("a byte at a time")
+    /// })?;
+    /// let faults = FaultInjector::new().on_each(Operation::Read, Fault::Short(1));
+    /// let stream = faults.wrap(TcpStream::connect(server.address())?);
+    /// let mut ws = ConnectOptions::new().connect_over(stream, server.url())?;
+    /// assert_eq!(ws.recv()?.as_text(), Some("a byte at a time"));
+    /// # drop(ws);
+    /// server.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn on_each(self, operation: Operation, fault: Fault) -> Self {
+        self.0.state().each.push((operation, fault));
+        self
+    }
+
     /// A transport that does what this one does, but for the faults.
     pub fn wrap(&self, transport: impl Into<Box<dyn Transport>>) -> FaultyTransport {
         let mut state = self.0.state();
@@ -193,7 +225,7 @@ impl FaultInjector {
         }
     }
 
-    /// What has struck so far.
+    /// What has struck so far: the first 10,000 faults.
     pub fn struck(&self) -> Vec<StruckFault> {
         self.0.state().struck.clone()
     }
@@ -271,6 +303,7 @@ impl fmt::Display for Fault {
             Self::Reset => f.write_str("reset"),
             Self::Eof => f.write_str("end of the stream"),
             Self::Error(kind) => write!(f, "{kind}"),
+            Self::Overrun => f.write_str("claimed too much"),
         }
     }
 }
@@ -289,13 +322,19 @@ impl Injection {
 
     /// The fault that this operation meets.
     fn strike(&self, transport: usize, operation: Operation, number: usize) -> Option<Fault> {
+        const MOST: usize = 10_000;
         let mut state = self.state();
         let planned = state.planned.iter().position(|&(planned, at, _)| (planned, at) == (operation, number));
         let fault = match planned {
-            Some(planned) => state.planned.remove(planned).2,
-            None => self.seeded?.fault(transport, operation, number)?,
+            Some(planned) => Some(state.planned.remove(planned).2),
+            None => self.seeded.and_then(|seeded| seeded.fault(transport, operation, number)),
         };
-        state.struck.push(StruckFault { transport, operation, number, fault });
+        let Some(fault) = fault else {
+            return state.each.iter().find(|(each, _)| *each == operation).map(|(_, fault)| *fault);
+        };
+        if state.struck.len() < MOST {
+            state.struck.push(StruckFault { transport, operation, number, fault });
+        }
         Some(fault)
     }
 
@@ -458,9 +497,10 @@ impl FaultyTransport {
         match fault {
             Fault::Interrupted => Err(ErrorKind::Interrupted.into()),
             Fault::WouldBlock => Err(ErrorKind::WouldBlock.into()),
+            Fault::Short(0) => Ok(0),
             Fault::Short(bytes) => {
                 drop(state);
-                call(length.min(bytes.max(1)))
+                call(length.min(bytes))
             }
             Fault::Delay(delay) => {
                 direction.blocked = Some(Blocked::Until(Instant::now() + delay));
@@ -488,6 +528,7 @@ impl FaultyTransport {
                 self.ended(TransportEnd::Eof, interest)
             }
             Fault::Error(kind) => Err(self.error(kind, operation, number)),
+            Fault::Overrun => Ok(length + 1),
         }
     }
 
@@ -562,7 +603,7 @@ impl Transport for FaultyTransport {
         state.waits += 1;
         let number = state.waits;
         match self.injection.strike(self.number, Operation::Wait, number) {
-            None | Some(Fault::Short(_)) => {}
+            None | Some(Fault::Short(_) | Fault::Overrun) => {}
             Some(Fault::Interrupted) => return Err(ErrorKind::Interrupted.into()),
             Some(Fault::WouldBlock) => return Ok(true),
             Some(Fault::Delay(delay)) => {

@@ -1,5 +1,6 @@
 //! What was on the wire of a connection, as bytes and as frames.
 
+use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
@@ -183,6 +184,24 @@ impl Recording {
 
     fn wire(&self) -> MutexGuard<'_, Wire> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Its frames, one a line.
+impl fmt::Display for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.frames().iter().try_for_each(|frame| writeln!(f, "{frame}"))
+    }
+}
+
+/// `received after 1.2ms: fin=1 opcode=1 data="hello"`
+impl fmt::Display for RecordedFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = match self.direction {
+            TraceDirection::Sent => "sent",
+            TraceDirection::Received => "received",
+        };
+        write!(f, "{direction} after {:?}: {}", self.at, self.frame)
     }
 }
 

@@ -415,7 +415,7 @@ impl Connection {
         if state.is_dropped {
             return Err(PeerError::other("the server was dropped"));
         }
-        state.sockets.push(peer.socket());
+        state.sockets.push(peer.weak_socket());
         drop(state);
         if self.security == Security::Tls {
             peer.accept_tls()?;

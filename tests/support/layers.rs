@@ -16,10 +16,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
-use websocket_sync::protocol::FrameHeader;
+use websocket_sync::protocol::{FrameHeader, Role};
+use websocket_sync::test_kit::Peer;
 use websocket_sync::{ConnectOptions, TlsBackend, TlsOptions, WebSocket};
 
-use crate::support::{Heard, answer_to, by_deadline, join, ms, parse};
+use crate::support::{Heard, PATIENCE, answer_to, by_deadline, expect, join, ms, parse, rest_of, sent};
 use crate::tls_peer;
 
 /// What the bytes pass through.
@@ -58,24 +59,14 @@ pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
     (ours, listener.accept().unwrap().0)
 }
 
-trait Wire: Read + Write + Send {}
-
-impl<T: Read + Write + Send> Wire for T {}
-
 /// The server's end of a connection.
-pub(crate) struct Server {
-    wire: Box<dyn Wire>,
-    socket: Socket,
-    unread: Vec<u8>,
-}
+pub(crate) struct Server(Peer);
 
 impl Server {
     fn new(wire: impl Read + Write + Send + 'static, socket: Socket) -> Self {
-        let patience = Some(Duration::from_secs(20));
-        socket.set_read_timeout(patience).unwrap();
-        socket.set_write_timeout(patience).unwrap();
-        let _ = socket.set_tcp_nodelay(true);
-        Self { wire: Box::new(wire), socket, unread: Vec::new() }
+        let mut peer = Peer::layered(wire, socket, Role::Server).unwrap();
+        peer.set_timeout(PATIENCE);
+        Self(peer)
     }
 
     /// Answers the request with 101, and says `more` in the same segment.
@@ -92,12 +83,7 @@ impl Server {
     }
 
     pub(crate) fn head(&mut self) -> String {
-        loop {
-            if let Some(end) = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                return String::from_utf8(self.unread.drain(..end + 4).collect()).unwrap();
-            }
-            assert_ne!(self.read().unwrap(), 0, "ended inside a head");
-        }
+        String::from_utf8(expect(self.0.expect_head())).unwrap()
     }
 
     #[track_caller]
@@ -106,59 +92,34 @@ impl Server {
     }
 
     pub(crate) fn try_say(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.wire.write_all(bytes.as_ref())?;
-        self.wire.flush()
+        sent(self.0.send_bytes(bytes))
     }
 
     /// The next frame of a client.
     #[track_caller]
     pub(crate) fn frame(&mut self) -> Heard {
-        loop {
-            if let Some((frame, length)) = parse(&self.unread) {
-                self.unread.drain(..length);
-                return frame;
-            }
-            match self.read() {
-                Ok(0) => panic!("the end, not a frame"),
-                Ok(_) => {}
-                Err(error) => panic!("{error}, not a frame"),
-            }
-        }
+        expect(self.0.expect_with("a frame", |bytes| Ok(parse(bytes))))
     }
 
     /// The next frame, or `None` where the connection ends before it is whole.
     #[track_caller]
     pub(crate) fn frame_or_end(&mut self) -> Option<Heard> {
-        loop {
-            if let Some((frame, length)) = parse(&self.unread) {
-                self.unread.drain(..length);
-                return Some(frame);
-            }
-            if !self.read().is_ok_and(|length| length > 0) {
-                return None;
-            }
-        }
+        self.0.expect_with("a frame", |bytes| Ok(parse(bytes))).ok()
     }
 
     /// The first byte of the next frame, and the length of its payload, which is not looked at.
     #[track_caller]
     pub(crate) fn frame_length(&mut self) -> (u8, usize) {
-        loop {
-            if let Some((header, start)) = FrameHeader::parse(&self.unread).unwrap() {
-                let (length, first) = (usize::try_from(header.len).unwrap(), self.unread[0]);
-                self.take(start + length);
-                self.unread.drain(..start + length);
-                return (first, length);
-            }
-            assert_ne!(self.read().unwrap(), 0, "the end, not a frame");
-        }
+        expect(self.0.expect_with("a frame", |bytes| {
+            let Some((header, start)) = FrameHeader::parse(bytes)? else { return Ok(None) };
+            let length = usize::try_from(header.len).unwrap();
+            Ok((bytes.len() >= start + length).then(|| ((bytes[0], length), start + length)))
+        }))
     }
 
     /// Reads until so many bytes have come that are not looked at.
     pub(crate) fn take(&mut self, length: usize) {
-        while self.unread.len() < length {
-            assert_ne!(self.read().unwrap(), 0, "ended");
-        }
+        expect(self.0.expect_with("bytes", |bytes| Ok((bytes.len() >= length).then_some(((), 0)))));
     }
 
     /// Skips messages and pings until a Close; its code, 1005 for none.
@@ -174,20 +135,12 @@ impl Server {
 
     /// Everything until the connection ends, however it does.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        while self.read().is_ok_and(|length| length > 0) {}
-        std::mem::take(&mut self.unread)
+        rest_of(&mut self.0)
     }
 
     /// Makes of the end a reset.
-    pub(crate) fn reset(self) {
-        self.socket.set_linger(Some(Duration::ZERO)).unwrap();
-    }
-
-    fn read(&mut self) -> io::Result<usize> {
-        let mut chunk = [0; 64 * 1024];
-        let length = self.wire.read(&mut chunk)?;
-        self.unread.extend_from_slice(&chunk[..length]);
-        Ok(length)
+    pub(crate) fn reset(mut self) {
+        self.0.reset().unwrap();
     }
 }
 

@@ -1,16 +1,18 @@
-//! A peer that follows a script, over loopback: it says what the test says, when the test says it, and asserts what it hears.
+//! A peer that follows a script, over loopback: it says what the test says, when the test says it, and asserts what it hears. It is that
+//! of the test kit, with panics for errors.
 //!
-//! Nothing here is taken from the crate but the accept key: frames are read by a parser of the tests' own.
+//! Frames are read by a parser of the tests' own, not by that of the crate.
 
 #![allow(dead_code, reason = "each file of tests needs a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub(crate) mod site;
 
-use std::io::{self, Read};
+use std::cell::{Ref, RefCell};
+use std::io;
 #[cfg(target_os = "linux")]
 use std::net::IpAddr;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -19,11 +21,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use socket2::Socket;
+use websocket_sync::protocol::Role;
 use websocket_sync::protocol::handshake::accept_for;
+use websocket_sync::test_kit::{self, PeerError};
 use websocket_sync::{CloseInfo, ConnectOptions, Error, Phase, Sender, WebSocket};
 
 /// How long a peer waits for what its script expects: far longer than it takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a call may take beyond its deadline. Under wine each system call goes through another process.
 pub(crate) const SLACK: Duration = Duration::from_millis(if cfg!(windows) { 300 } else { 100 });
@@ -251,19 +255,13 @@ pub(crate) type Heard = (u8, Vec<u8>);
 
 /// The other end of a connection: a server, unless the test makes a client of it.
 #[derive(Debug)]
-pub(crate) struct Peer {
-    socket: Socket,
-    unread: Vec<u8>,
-}
+pub(crate) struct Peer(RefCell<test_kit::Peer>);
 
 impl Peer {
     pub(crate) fn new(socket: impl Into<Socket>) -> Self {
-        let socket = socket.into();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
-        // A Unix socket has no such option.
-        let _ = socket.set_tcp_nodelay(true);
-        Self { socket, unread: Vec::new() }
+        let mut peer = test_kit::Peer::over(socket, Role::Server).unwrap();
+        peer.set_timeout(PATIENCE);
+        Self(RefCell::new(peer))
     }
 
     /// Reads a request and answers it with 101.
@@ -279,12 +277,8 @@ impl Peer {
 
     /// The same where it need not be UTF-8.
     pub(crate) fn head_bytes(&mut self) -> Vec<u8> {
-        loop {
-            if let Some(end) = self.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-                return self.unread.drain(..end + 4).collect();
-            }
-            assert_ne!(self.read(), 0, "ended inside a head: {:?}", self.unread.escape_ascii().to_string());
-        }
+        let peer = self.0.get_mut();
+        peer.expect_head().unwrap_or_else(|error| panic!("{error}: {:?}", peer.unread().escape_ascii().to_string()))
     }
 
     pub(crate) fn say(&self, bytes: impl AsRef<[u8]>) {
@@ -293,12 +287,7 @@ impl Peer {
 
     /// The same to somebody who may have gone.
     pub(crate) fn try_say(&self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        let mut rest = bytes.as_ref();
-        while !rest.is_empty() {
-            let sent = self.socket.send(rest)?;
-            rest = &rest[sent..];
-        }
-        Ok(())
+        sent(self.0.borrow_mut().send_bytes(bytes))
     }
 
     /// Says the same again and again until nobody listens any more, or `times` is reached.
@@ -314,23 +303,14 @@ impl Peer {
 
     /// Says one byte at a time, with a pause before each, until all is said or nobody listens.
     pub(crate) fn drip(&self, bytes: impl AsRef<[u8]>, pause: Duration) {
-        for byte in bytes.as_ref() {
-            thread::sleep(pause);
-            if self.try_say([*byte]).is_err() {
-                return;
-            }
-        }
+        thread::sleep(pause);
+        let _ = self.0.borrow_mut().send_in_chunks(bytes, 1, pause);
     }
 
     /// Expects exactly these bytes next.
     #[track_caller]
     pub(crate) fn hear(&mut self, expected: impl AsRef<[u8]>) {
-        let expected = expected.as_ref();
-        while self.unread.len() < expected.len() {
-            assert_ne!(self.read(), 0, "ended, and {:02x?} came, not {expected:02x?}", self.unread);
-        }
-        let heard: Vec<u8> = self.unread.drain(..expected.len()).collect();
-        assert!(heard == expected, "{heard:02x?} came, not {expected:02x?}");
+        expect(self.0.get_mut().expect_bytes(expected));
     }
 
     /// The next frame, of a client: masked, its length in the shortest form.
@@ -342,15 +322,10 @@ impl Peer {
     /// The next frame, or `None` where the connection ends between two.
     #[track_caller]
     pub(crate) fn frame_or_end(&mut self) -> Option<Heard> {
-        loop {
-            if let Some((frame, length)) = parse(&self.unread) {
-                self.unread.drain(..length);
-                return Some(frame);
-            }
-            if self.read() == 0 {
-                assert!(self.unread.is_empty(), "ended inside a frame: {:02x?}", self.unread);
-                return None;
-            }
+        let peer = self.0.get_mut();
+        match peer.expect_with("a frame, or the end of the connection between two", |bytes| Ok(parse(bytes))) {
+            Err(PeerError::Ended { source: None, .. }) if peer.unread().is_empty() => None,
+            frame => Some(expect(frame)),
         }
     }
 
@@ -371,7 +346,7 @@ impl Peer {
     pub(crate) fn end(mut self) -> u16 {
         let code = self.close_code();
         let _ = self.try_say([0x88, 2, (code >> 8) as u8, code as u8]);
-        let _ = self.socket.shutdown(Shutdown::Write);
+        let _ = self.0.get_mut().shutdown_write();
         let rest = self.rest();
         assert!(rest.is_empty(), "after the Close came {rest:02x?}");
         code
@@ -387,37 +362,52 @@ impl Peer {
 
     /// Everything until the connection ends, however it does.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
-        while self.try_read().is_ok_and(|length| length > 0) {}
-        std::mem::take(&mut self.unread)
+        rest_of(self.0.get_mut())
     }
 
     /// Ends what this side says; it still listens.
     pub(crate) fn fall_silent(&self) {
-        self.socket.shutdown(Shutdown::Write).unwrap();
+        self.0.borrow_mut().shutdown_write().unwrap();
     }
 
     /// Makes of the end a reset.
     pub(crate) fn reset(self) {
-        self.socket.set_linger(Some(Duration::ZERO)).unwrap();
+        self.0.into_inner().reset().unwrap();
     }
 
-    pub(crate) fn socket(&self) -> &Socket {
-        &self.socket
+    pub(crate) fn socket(&self) -> Ref<'_, Socket> {
+        Ref::map(self.0.borrow(), |peer| peer.socket().unwrap())
     }
+}
 
-    #[track_caller]
-    fn read(&mut self) -> usize {
-        match self.try_read() {
-            Ok(length) => length,
-            Err(error) => panic!("{error}; so far {} bytes came", self.unread.len()),
+/// What a call of the kit's peer gives; its error becomes a panic.
+#[track_caller]
+pub(crate) fn expect<T>(result: Result<T, PeerError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What came of sending, in the words of std.
+pub(crate) fn sent(result: Result<(), PeerError>) -> io::Result<()> {
+    result.map_err(|error| match error {
+        PeerError::Ended { source: Some(error), .. } => error,
+        PeerError::Timeout { .. } => io::ErrorKind::TimedOut.into(),
+        other => io::Error::other(other),
+    })
+}
+
+/// Everything that a peer of the kit receives until the connection ends, however it does.
+pub(crate) fn rest_of(peer: &mut test_kit::Peer) -> Vec<u8> {
+    loop {
+        let before = peer.unread().len();
+        match peer.read_to_end() {
+            Ok(rest) => return rest,
+            // It goes on for longer than a peer waits for one thing.
+            Err(PeerError::Timeout { .. }) if peer.unread().len() > before => {}
+            Err(_) => return peer.unread().to_vec(),
         }
-    }
-
-    fn try_read(&mut self) -> io::Result<usize> {
-        let mut piece = [0; 64 * 1024];
-        let length = self.socket.read(&mut piece)?;
-        self.unread.extend_from_slice(&piece[..length]);
-        Ok(length)
     }
 }
 

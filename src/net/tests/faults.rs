@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::Shutdown;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,81 +12,20 @@ use crate::net::deadline::{Deadline, SendDeadline};
 use crate::net::stream::Stream;
 use crate::net::transport::{Interest, Transport};
 use crate::options::TlsOptions;
+use crate::test_kit::{Fault, FaultInjector, FaultyTransport, Operation};
 
-/// What a transport does once instead of what it should.
-#[derive(Clone, Copy, Debug)]
-enum Fault {
-    Interrupted,
-    WouldBlock,
-    TimedOut,
-    Reset,
-    End,
-    /// Claims more than there was room for.
-    Lie,
-    OneByte,
-}
-
-const FAULTS: [Fault; 7] =
-    [Fault::Interrupted, Fault::WouldBlock, Fault::TimedOut, Fault::Reset, Fault::End, Fault::Lie, Fault::OneByte];
-
-/// Passes everything on to `inner`, save for the operation with the number `at`, counted over reads and writes
-/// together. With `step` it passes on so many bytes at a time.
-#[derive(Debug)]
-struct Faulty {
-    inner: Box<dyn Transport>,
-    fault: Fault,
-    at: Option<usize>,
-    step: usize,
-    count: Arc<Mutex<usize>>,
-}
-
-impl Faulty {
-    fn strike(&self) -> Option<Fault> {
-        let mut count = self.count.lock().unwrap();
-        *count += 1;
-        (self.at == Some(*count - 1)).then_some(self.fault)
-    }
-
-    fn act(fault: Fault, len: usize) -> io::Result<usize> {
-        match fault {
-            Fault::Interrupted => Err(io::ErrorKind::Interrupted.into()),
-            Fault::WouldBlock => Err(io::ErrorKind::WouldBlock.into()),
-            Fault::TimedOut => Err(io::ErrorKind::TimedOut.into()),
-            Fault::Reset => Err(io::ErrorKind::ConnectionReset.into()),
-            Fault::End => Ok(0),
-            Fault::Lie => Ok(len + 1),
-            Fault::OneByte => unreachable!(),
-        }
-    }
-}
-
-impl Transport for Faulty {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = buf.len().min(self.step);
-        match self.strike() {
-            None => self.inner.try_read(&mut buf[..n]),
-            Some(Fault::OneByte) => self.inner.try_read(&mut buf[..1]),
-            Some(fault) => Self::act(fault, buf.len()),
-        }
-    }
-
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let n = buf.len().min(self.step);
-        match self.strike() {
-            None => self.inner.try_write(&buf[..n]),
-            Some(Fault::OneByte) => self.inner.try_write(&buf[..1]),
-            Some(fault) => Self::act(fault, buf.len()),
-        }
-    }
-
-    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        self.inner.wait(interest, deadline)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.inner.shutdown(how)
-    }
-}
+/// Each kind of fault, but those that take time.
+const FAULTS: [Fault; 9] = [
+    Fault::Interrupted,
+    Fault::WouldBlock,
+    Fault::Error(io::ErrorKind::TimedOut),
+    Fault::Error(io::ErrorKind::ConnectionReset),
+    Fault::Reset,
+    Fault::Eof,
+    Fault::Overrun,
+    Fault::Short(0),
+    Fault::Short(1),
+];
 
 /// Reads from a script, one entry per call; writes nowhere. Each wait is in vain, and takes no time.
 #[derive(Debug)]
@@ -189,12 +128,10 @@ fn what_would_have_to_wait_is_nothing_written() {
 }
 
 /// How an exchange over TLS ended: an error of the handshake or of the stream, or what came back.
-fn exchange(fault: Fault, at: Option<usize>, step: usize, setup: &Setup) -> (Result<Vec<u8>, String>, usize) {
+fn exchange(faults: &FaultInjector, setup: &Setup) -> Result<Vec<u8>, String> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let inner = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (theirs, _) = listener.accept().unwrap();
-    let count = Arc::new(Mutex::new(0));
-    let faulty = Faulty { inner: inner.into(), fault, at, step, count: Arc::clone(&count) };
     let serving = setup.serving.clone();
     let server = thread::spawn(move || {
         let theirs = Stream::from(<Box<dyn Transport>>::from(theirs));
@@ -206,10 +143,9 @@ fn exchange(fault: Fault, at: Option<usize>, step: usize, setup: &Setup) -> (Res
             }
         }
     });
-    let result = talk(faulty, setup);
+    let result = talk(faults.wrap(inner), setup);
     server.join().unwrap();
-    let count = *count.lock().unwrap();
-    (result, count)
+    result
 }
 
 /// Both sides' options.
@@ -232,7 +168,7 @@ fn setups() -> Vec<Setup> {
     servers.into_iter().zip(clients).map(|(serving, options)| Setup { serving, options }).collect()
 }
 
-fn talk(faulty: Faulty, setup: &Setup) -> Result<Vec<u8>, String> {
+fn talk(faulty: FaultyTransport, setup: &Setup) -> Result<Vec<u8>, String> {
     let stream = Stream::from(<Box<dyn Transport>>::from(faulty));
     let stream = connect_tls(stream, &setup.options, "localhost", long()).map_err(|error| error.to_string())?;
     let message = pattern(2000);
@@ -259,25 +195,33 @@ fn every_fault_at_every_operation_is_survived_or_told() {
 }
 
 fn strike_everywhere(fault: Fault, setup: &Setup) {
-    for at in 0.. {
-        let (result, count) = exchange(fault, Some(at), usize::MAX, setup);
-        match (&result, fault) {
-            (Ok(back), _) => assert_eq!(*back, pattern(2000), "{fault:?} at {at}"),
-            (Err(_), Fault::Interrupted | Fault::OneByte) => panic!("{fault:?} at {at}: {result:?}"),
-            (Err(_), _) => {}
+    for operation in [Operation::Read, Operation::Write] {
+        for at in 1.. {
+            let faults = FaultInjector::new().on(operation, at, fault);
+            let result = exchange(&faults, setup);
+            match (&result, fault) {
+                (Ok(back), _) => assert_eq!(*back, pattern(2000), "{faults}"),
+                (Err(_), Fault::Interrupted | Fault::Short(1)) => panic!("{faults}: {result:?}"),
+                (Err(_), _) => {}
+            }
+            if faults.struck().is_empty() {
+                // In the handshake alone are several of each.
+                assert!(at > 2, "only {at} of {operation}");
+                break;
+            }
+            assert!(at < 200, "{fault:?} does not end");
         }
-        if count <= at {
-            break;
-        }
-        assert!(at < 200, "{fault:?} does not end");
     }
 }
 
 #[test]
 fn tls_works_a_byte_at_a_time() {
     for setup in setups() {
-        let (result, count) = exchange(Fault::OneByte, None, 1, &setup);
+        let byte = Fault::Short(1);
+        let faults = FaultInjector::new().on_each(Operation::Read, byte).on_each(Operation::Write, byte);
+        let faults = faults.on(Operation::Write, 2000, byte).on(Operation::Read, 2000, byte);
+        let result = exchange(&faults, &setup);
         assert_eq!(result, Ok(pattern(2000)));
-        assert!(count > 4000);
+        assert_eq!(faults.struck().len(), 2, "there were more than 4,000 operations");
     }
 }

@@ -32,6 +32,7 @@ impl Link {
     /// Over a stream of the user's own, whose reads and writes have the timeouts of the socket.
     pub(super) fn layered(stream: impl Read + Write + Send + 'static, socket: Socket) -> io::Result<Self> {
         let Self { socket, deadline, .. } = Self::plain(socket)?;
+        let stream = LayeredStream { stream, socket: Arc::clone(&socket), deadline: deadline.clone() };
         Ok(Self { stream: Box::new(stream), socket, deadline })
     }
 
@@ -75,8 +76,6 @@ impl Link {
         mut call: impl FnMut(&mut dyn ByteStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.deadline.set(until);
-        // For a stream of the user's own.
-        self.deadline.apply(&self.socket)?;
         loop {
             match call(&mut *self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -115,13 +114,10 @@ impl Deadline {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
-    /// Sets what is left as the socket's timeouts.
-    fn apply(&self, socket: &Socket) -> io::Result<()> {
+    /// What is left until then, as a timeout for a socket: zero would be none.
+    fn left(&self) -> Option<Duration> {
         let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A timeout of zero would be none.
-        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        socket.set_read_timeout(Some(left))?;
-        socket.set_write_timeout(Some(left))
+        Some(until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)))
     }
 }
 
@@ -134,18 +130,51 @@ struct SocketStream {
 
 impl Read for SocketStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.deadline.apply(&self.socket)?;
+        self.socket.set_read_timeout(self.deadline.left())?;
         (&*self.socket).read(buf)
     }
 }
 
 impl Write for SocketStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.deadline.apply(&self.socket)?;
+        self.socket.set_write_timeout(self.deadline.left())?;
         (&*self.socket).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A stream of the user's own, which has the socket to itself.
+struct LayeredStream<S> {
+    stream: S,
+    socket: Arc<Socket>,
+    deadline: Deadline,
+}
+
+impl<S> LayeredStream<S> {
+    /// Either call of the stream may read and write.
+    fn ready(&mut self) -> io::Result<&mut S> {
+        let left = self.deadline.left();
+        self.socket.set_read_timeout(left)?;
+        self.socket.set_write_timeout(left)?;
+        Ok(&mut self.stream)
+    }
+}
+
+impl<S: Read> Read for LayeredStream<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.ready()?.read(buf)
+    }
+}
+
+impl<S: Write> Write for LayeredStream<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.ready()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.ready()?.flush()
     }
 }

@@ -188,8 +188,8 @@ impl Peer {
         self.finish = finish;
     }
 
-    /// The socket, for as long as the peer has it.
-    pub(super) fn socket(&self) -> Weak<Socket> {
+    /// The same for others, for as long as the peer has it.
+    pub(super) fn weak_socket(&self) -> Weak<Socket> {
         self.link.as_ref().map(|link| Arc::downgrade(link.socket())).unwrap_or_default()
     }
 
@@ -201,6 +201,17 @@ impl Peer {
     /// Records what is sent and received from now on. The peers of a [`TestServer`](super::TestServer) record from the beginning.
     pub fn record(&mut self, recording: &Recording) {
         self.recording = Some(recording.clone());
+    }
+
+    /// The socket beneath, to set its options, or to read and write past the peer; `None` once this side has ended the connection. Its
+    /// timeouts are set anew by each call of the peer.
+    pub fn socket(&self) -> Option<&Socket> {
+        self.link.as_ref().map(|link| &**link.socket())
+    }
+
+    /// What was received and not looked at.
+    pub fn unread(&self) -> &[u8] {
+        &self.unread
     }
 
     /// Which end of the connection this is.

@@ -76,7 +76,7 @@ pub(crate) fn serve<T: Send + 'static>(serve: impl FnOnce(TcpStream) -> T + Send
 /// A server whose TLS and WebSocket are not this crate's. Says how the TLS handshake went.
 pub(crate) fn serve_websocket(
     config: Arc<ServerConfig>,
-    session: impl FnOnce(TlsWebSocket<TcpStream>) + Send + 'static,
+    session: impl FnOnce(TlsWebSocket) + Send + 'static,
 ) -> (String, JoinHandle<Result<Seen, String>>) {
     serve(move |socket| {
         let tls = accept(config, socket).map_err(|error| error.to_string())?;

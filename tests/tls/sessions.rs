@@ -130,7 +130,7 @@ fn an_end_without_a_close_frame_is_a_loss_with_and_without_close_notify(tls: Tls
         let (url, _server) = serve_websocket(authority.server("localhost"), move |mut ws| {
             ws.send_text("whole");
             if close_notify {
-                send_close_notify(ws.tls());
+                send_close_notify(&mut ws.tls());
             }
         });
         let mut ws = trusting(&tls, &authority).connect(&url).unwrap();
@@ -183,8 +183,8 @@ fn an_idle_connection_that_had_small_messages_holds_little_memory(tls: TlsOption
 /// Each asks for an answer (RFC 8446, section 4.6.3); answers that nobody reads must not pile up.
 fn a_peer_that_asks_for_new_keys_without_end_and_does_not_listen_is_left(tls: TlsOptions) {
     let authority = Authority::new();
-    let (url, server) = serve_websocket(authority.server("localhost"), |mut ws| {
-        let tls = ws.tls();
+    let (url, server) = serve_websocket(authority.server("localhost"), |ws| {
+        let mut tls = ws.tls();
         for _ in 0..1_000_000 {
             if tls.conn.refresh_traffic_keys().is_err() || tls.flush().is_err() {
                 return;

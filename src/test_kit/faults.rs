@@ -275,7 +275,10 @@ impl fmt::Debug for FaultInjector {
 
 impl Drop for FaultInjector {
     fn drop(&mut self) {
-        if thread::panicking() && !std::mem::replace(&mut self.0.state().is_told, true) {
+        if !thread::panicking() || self.0.seeded.is_none() && self.struck().is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.0.state().is_told, true) {
             eprintln!("faults were injected: {self}");
         }
     }
@@ -430,6 +433,12 @@ enum Blocked {
     ForLastTry,
 }
 
+impl Blocked {
+    fn by(delay: Duration) -> Self {
+        Instant::now().checked_add(delay).map_or(Self::UntilDeadline, Self::Until)
+    }
+}
+
 /// How a fault has ended the connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum TransportEnd {
@@ -503,7 +512,7 @@ impl FaultyTransport {
                 call(length.min(bytes))
             }
             Fault::Delay(delay) => {
-                direction.blocked = Some(Blocked::Until(Instant::now() + delay));
+                direction.blocked = Some(Blocked::by(delay));
                 Err(ErrorKind::WouldBlock.into())
             }
             Fault::Timeout => {
@@ -607,7 +616,7 @@ impl Transport for FaultyTransport {
             Some(Fault::Interrupted) => return Err(ErrorKind::Interrupted.into()),
             Some(Fault::WouldBlock) => return Ok(true),
             Some(Fault::Delay(delay)) => {
-                state.direction(interest).blocked = Some(Blocked::Until(Instant::now() + delay));
+                state.direction(interest).blocked = Some(Blocked::by(delay));
             }
             Some(Fault::Timeout) => state.direction(interest).blocked = Some(Blocked::UntilDeadline),
             Some(Fault::Torn(_) | Fault::Reset) => {

@@ -1,7 +1,5 @@
 //! Frames and messages of a scripted peer.
 
-use std::time::Instant;
-
 use super::{Peer, shown};
 use crate::message::{Message, MessageKind};
 use crate::protocol::{CloseCode, CloseFrame, Frame, FrameHeader, Opcode, ProtocolError, Role, mask};
@@ -73,6 +71,43 @@ impl Peer {
 
     /// Expects a frame, of data or control.
     ///
+    /// ```
+    /// use websocket_sync::protocol::CloseCode;
+    /// use websocket_sync::test_kit::TestServer;
+    /// use websocket_sync::{Frame, Message, Opcode, create_connection};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::start(|peer| {
+    ///     peer.accept()?;
+    ///     assert_eq!(peer.expect_frame()?, Frame::new(Opcode::Ping, "are you there?"));
+    ///     peer.send_pong("are you there?")?;
+    ///     peer.expect_binary([1, 2, 3])?;
+    ///     assert_eq!(peer.expect_message()?, Message::Text("in order".to_owned()));
+    ///
+    ///     peer.send_ping("and you?")?;
+    ///     peer.send_frame(&Frame::new(Opcode::Binary, [4]).fragment())?;
+    ///     peer.send_frame(&Frame::new(Opcode::Continuation, [5]))?;
+    ///     peer.send_binary([6])?;
+    ///     assert_eq!(peer.expect_pong()?, b"and you?");
+    ///     peer.send_close(4000, "enough")?;
+    ///     assert_eq!(peer.expect_close(4000)?.code, CloseCode(4000));
+    ///     peer.shutdown_write()?;
+    ///     assert_eq!(peer.next_frame()?, None);
+    ///     Ok(())
+    /// })?;
+    /// let mut ws = create_connection(server.url())?;
+    /// ws.ping("are you there?")?;
+    /// ws.send_binary(&[1, 2, 3])?;
+    /// ws.send_text("in order")?;
+    /// assert_eq!(ws.recv()?, Message::Binary(vec![4, 5]));
+    /// assert_eq!(ws.recv()?, Message::Binary(vec![6]));
+    /// assert_eq!(ws.recv().unwrap_err().close_info().map(|info| info.reason.as_str()), Some("enough"));
+    /// drop(ws);
+    /// server.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`PeerError::Protocol`] for a header that breaks a rule, or the wrong masking for the role of the other side; the reserved bits are
@@ -88,7 +123,7 @@ impl Peer {
     /// As for [`expect_frame`](Self::expect_frame); [`PeerError::Ended`] inside a frame.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, PeerError> {
         if self.unread.is_empty() {
-            let until = Instant::now() + self.timeout;
+            let until = self.deadline();
             match self.receive(until) {
                 Ok(0) => return Ok(None),
                 Ok(_) => {}
@@ -173,6 +208,28 @@ impl Peer {
     }
 
     /// Expects a ping; its payload. It is not answered.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use websocket_sync::WebSocketApp;
+    /// use websocket_sync::test_kit::TestServer;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // Answers one ping, and no other.
+    /// let server = TestServer::start(|peer| {
+    ///     peer.accept()?;
+    ///     let payload = peer.expect_ping()?;
+    ///     peer.send_pong(payload)?;
+    ///     peer.expect_ping()?;
+    ///     peer.stall(Duration::from_secs(60))
+    /// })?;
+    /// let app = WebSocketApp::new(server.url()).ping_interval(Duration::from_millis(60));
+    /// app.ping_timeout(Duration::from_millis(50)).run_forever().unwrap_err();
+    /// server.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -42,6 +42,25 @@ impl Peer {
     /// The same with a subprotocol, extensions or header fields. An extension that is agreed to is not applied: frames are sent and
     /// received as they are.
     ///
+    /// ```
+    /// use websocket_sync::protocol::handshake::{Acceptance, ClientRequest};
+    /// use websocket_sync::test_kit::{Peer, TestServer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::start(|peer| {
+    ///     let request = peer.accept_with(&Acceptance::default().subprotocol("chat.v2"))?;
+    ///     assert_eq!(request.subprotocols, ["chat.v2", "chat.v1"]);
+    ///     peer.echo()
+    /// })?;
+    /// let mut client = Peer::connect(server.address())?;
+    /// let request = ClientRequest::new("localhost", "/").subprotocols(["chat.v2", "chat.v1"]);
+    /// assert_eq!(client.open_with(&request)?.subprotocol.as_deref(), Some("chat.v2"));
+    /// client.close(1000)?;
+    /// server.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`PeerError::Usage`] where the request does not offer what is accepted, and as for [`accept`](Self::accept).

@@ -178,7 +178,7 @@ impl Peer {
 
     fn with_tls(&mut self, handshake: fn(Link, Instant) -> Result<Link, PeerError>) -> Result<(), PeerError> {
         if let Some(link) = self.link.take() {
-            self.link = Some(handshake(link, Instant::now() + self.timeout)?);
+            self.link = Some(handshake(link, self.deadline())?);
         }
         Ok(())
     }
@@ -193,12 +193,28 @@ impl Peer {
         self.link.as_ref().map(|link| Arc::downgrade(link.socket())).unwrap_or_default()
     }
 
-    /// How long each call waits from now on. Default: 10 s.
+    /// How long each call waits from now on; at most a day. Default: 10 s.
     pub const fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
 
     /// Records what is sent and received from now on. The peers of a [`TestServer`](super::TestServer) record from the beginning.
+    ///
+    /// ```
+    /// use websocket_sync::TraceDirection;
+    /// use websocket_sync::test_kit::{Peer, Recording, TestServer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::start(|peer| peer.expect_request().map(drop))?;
+    /// let mut client = Peer::connect(server.address())?;
+    /// let recording = Recording::new();
+    /// client.record(&recording);
+    /// client.open("/").unwrap_err(); // nobody answers
+    /// server.finish()?;
+    /// assert_eq!(recording.bytes(TraceDirection::Received), b"");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn record(&mut self, recording: &Recording) {
         self.recording = Some(recording.clone());
     }
@@ -227,7 +243,7 @@ impl Peer {
     pub fn send_bytes(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), PeerError> {
         const EXPECTED: &str = "room for what is sent";
         let mut rest = bytes.as_ref();
-        let until = Instant::now() + self.timeout;
+        let until = self.deadline();
         while !rest.is_empty() {
             let link = self.link.as_mut().ok_or_else(|| ended(EXPECTED, None))?;
             let sent = link.write(rest, until).map_err(|error| self.failed(EXPECTED, error))?;
@@ -272,6 +288,32 @@ impl Peer {
     }
 
     /// Expects exactly these bytes next.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use websocket_sync::protocol::Role;
+    /// use websocket_sync::test_kit::{Peer, TestServer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::start(|peer| {
+    ///     peer.expect_bytes("PING\r\n")?;
+    ///     peer.send_bytes("PONG\r\n")?;
+    ///     peer.expect_end()
+    /// })?;
+    /// let mut client = Peer::connect(server.address())?;
+    /// assert_eq!(client.role(), Role::Client);
+    /// client.set_timeout(Duration::from_secs(1));
+    /// client.socket().expect("it is open").set_tcp_nodelay(true)?;
+    /// client.send_bytes("PING\r\n")?;
+    /// client.expect_bytes("PO")?;
+    /// client.shutdown_write()?;
+    /// assert_eq!(client.read_to_end()?, b"NG\r\n");
+    /// assert_eq!(client.unread(), b"");
+    /// server.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -318,7 +360,7 @@ impl Peer {
         expected: &str,
         mut parse: impl FnMut(&[u8]) -> Result<Option<(T, usize)>, PeerError>,
     ) -> Result<T, PeerError> {
-        let until = Instant::now() + self.timeout;
+        let until = self.deadline();
         loop {
             if let Some((found, length)) = parse(&self.unread)? {
                 self.unread.drain(..length.min(self.unread.len()));
@@ -352,7 +394,7 @@ impl Peer {
     /// [`PeerError::Timeout`] where it does not; [`PeerError::TooLong`].
     pub fn read_to_end(&mut self) -> Result<Vec<u8>, PeerError> {
         let mut is_ended = false;
-        let until = Instant::now() + self.timeout;
+        let until = self.deadline();
         while !is_ended {
             is_ended = match self.receive(until) {
                 Ok(length) => length == 0,
@@ -407,10 +449,16 @@ impl Peer {
         if self.link.as_ref().is_none_or(|link| link.shutdown_write().is_err()) {
             return;
         }
-        let until = Instant::now() + self.timeout;
+        let until = self.deadline();
         while self.receive(until).is_ok_and(|length| length > 0) {
             self.unread.clear();
         }
+    }
+
+    /// When a call that begins now has to end.
+    fn deadline(&self) -> Instant {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Instant::now() + self.timeout.min(DAY)
     }
 
     /// Reads once; 0 at the end.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{Fault, Injection, Operation};
 use crate::net::{Interest, Transport};
 
-/// What [`FaultInjector::wrap`] makes.
+/// What [`FaultInjector::wrap`](super::FaultInjector::wrap) makes.
 pub struct FaultyTransport {
     inner: Box<dyn Transport>,
     injection: Arc<Injection>,

@@ -116,6 +116,16 @@ fn the_first_connection_that_failed_is_told() {
     assert_eq!(server.finish().unwrap_err().to_string(), "connection 2: second");
 }
 
+#[test]
+fn a_failure_is_told_although_other_scripts_have_no_connection() {
+    let start = Instant::now();
+    let server = TestServer::builder().connection(|_| Err(PeerError::other("at once"))).connection(|_| Ok(()));
+    let server = server.start().unwrap();
+    let _ = create_connection(server.url());
+    assert_eq!(server.finish().unwrap_err().to_string(), "connection 1: at once");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
 // Nothing hangs.
 
 #[test]

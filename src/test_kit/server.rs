@@ -133,7 +133,8 @@ impl TestServer {
         self.shared.state().recordings.clone()
     }
 
-    /// Waits until a connection has come for each script, and until all scripts have ended; those that [stall](Peer::stall) end then.
+    /// Waits until a connection has come for each script, unless one has failed already, and until all scripts that were begun have
+    /// ended; those that [stall](Peer::stall) end then.
     ///
     /// # Errors
     ///
@@ -297,9 +298,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until each script has its connection; how many have none.
+    /// Waits until each script has its connection, or one has failed; how many have none.
     fn wait_for_scripts(&self, longest: Duration) -> usize {
-        let state = self.changed.wait_timeout_while(self.state(), longest, |state| !state.scripts.is_empty());
+        let is_waiting = |state: &mut State| !state.scripts.is_empty() && state.failures.is_empty();
+        let state = self.changed.wait_timeout_while(self.state(), longest, is_waiting);
         state.unwrap_or_else(PoisonError::into_inner).0.scripts.len()
     }
 
@@ -334,6 +336,7 @@ impl Acceptor {
             match self.listener.accept() {
                 Ok((_, from)) if self.shared.state().waker == Some(from) => break,
                 Ok((stream, _)) => self.begin(stream),
+                Err(_) if self.shared.finish.is_set() => break,
                 // Such as too many descriptors: they may become fewer.
                 Err(_) => thread::sleep(Duration::from_millis(1)),
             }

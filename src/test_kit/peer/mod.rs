@@ -518,6 +518,10 @@ impl FinishSignal {
         self.0.1.notify_all();
     }
 
+    pub(super) fn is_set(&self) -> bool {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wait(&self, longest: Duration) {
         let finished = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.1.wait_timeout_while(finished, longest, |finished| !*finished);

@@ -132,7 +132,9 @@ fn a_failure_is_told_although_other_scripts_have_no_connection() {
 fn a_server_that_is_dropped_ends_its_scripts_and_waits_for_nothing() {
     let (tell, told) = std::sync::mpsc::channel();
     let start = Instant::now();
+    // On Windows the end of a connection does not wake a thread of this side that waits for it.
     let server = TestServer::builder()
+        .timeout(ms(if cfg!(windows) { 1000 } else { 60_000 }))
         .connection({
             let tell = tell.clone();
             move |peer| {
@@ -175,6 +177,20 @@ fn a_peer_that_is_not_read_times_out() {
     let failed = client.send_bytes(vec![0; 64 << 20]).unwrap_err();
     assert!(matches!(failed, PeerError::Timeout { .. }), "{failed}");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn bytes_that_trickle_do_not_extend_a_wait() {
+    let (mut client, mut server) = peers();
+    server.set_timeout(ms(100));
+    let trickle = thread::spawn(move || client.send_in_chunks(vec![b'x'; 200], 1, ms(5)));
+    let start = Instant::now();
+    let failed = server.expect_head().unwrap_err();
+    assert!(matches!(failed, PeerError::Timeout { .. }), "{failed}");
+    assert!((ms(100)..ms(600)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(!server.unread().is_empty());
+    drop(server);
+    let _ = trickle.join().unwrap();
 }
 
 #[test]
@@ -277,6 +293,8 @@ fn nothing_beyond_loopback_is_reached() {
     server.finish().unwrap();
 }
 
+/// Wine ends such a connection in order.
+#[cfg(not(windows))]
 #[test]
 fn a_reset_is_one() {
     let server = TestServer::start(|peer| {
@@ -291,7 +309,6 @@ fn a_reset_is_one() {
     let request = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
-    // On Linux the reset discards what had arrived.
     let ended = io::Read::read_to_end(&mut stream, &mut Vec::new());
     assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     server.finish().unwrap();

@@ -77,6 +77,10 @@ impl Link {
     ) -> io::Result<usize> {
         self.deadline.set(until);
         loop {
+            // Also where bytes come, or leave, one after the other.
+            if Instant::now() >= until {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             match call(&mut *self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(io::ErrorKind::TimedOut.into()),

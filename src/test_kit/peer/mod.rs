@@ -193,7 +193,7 @@ impl Peer {
         self.link.as_ref().map(|link| Arc::downgrade(link.socket())).unwrap_or_default()
     }
 
-    /// How long each call waits from now on; at most a day. Default: 10 s.
+    /// How long each call waits from now on, a millisecond at least and a day at most. Default: 10 s.
     pub const fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
     }
@@ -458,7 +458,7 @@ impl Peer {
     /// When a call that begins now has to end.
     fn deadline(&self) -> Instant {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-        Instant::now() + self.timeout.min(DAY)
+        Instant::now() + self.timeout.clamp(Duration::from_millis(1), DAY)
     }
 
     /// Reads once; 0 at the end.

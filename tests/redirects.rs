@@ -6,7 +6,6 @@ mod support;
 #[path = "support/tls_peer.rs"]
 mod tls_peer;
 
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -16,6 +15,8 @@ use rustls::ServerConfig;
 use support::site::{Site, fields, found, open, path, status};
 use support::{at_once, bounded, by_deadline, ms};
 use tls_peer::{Authority, Validity, accept};
+use websocket_sync::protocol::Role;
+use websocket_sync::test_kit::Peer;
 use websocket_sync::{
     Cancellation, CloseCause, ConnectOptions, Error, Phase, RedirectError, RedirectProblem, TlsOptions, UrlError,
     WebSocket,
@@ -390,18 +391,13 @@ fn serve_tls(
     let server = thread::spawn(move || {
         let socket = listener.accept().unwrap().0;
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let Ok(mut tls) = accept(config, socket) else { return String::new() };
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            tls.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        let head = String::from_utf8(head).unwrap();
-        tls.write_all(answer(&head).as_bytes()).unwrap();
-        tls.flush().unwrap();
+        let below = socket.try_clone().unwrap();
+        let Ok(tls) = accept(config, socket) else { return String::new() };
+        let mut peer = Peer::layered(tls, below, Role::Server).unwrap();
+        let head = String::from_utf8(peer.expect_head().unwrap()).unwrap();
+        peer.send_bytes(answer(&head)).unwrap();
         // The client ends it.
-        let _ = tls.read(&mut [0; 64]);
+        let _ = peer.expect_with("a Close, or the end", |bytes| Ok((!bytes.is_empty()).then_some(((), 0))));
         head
     });
     (port, server)

@@ -45,31 +45,31 @@ use crate::trace::TraceDirection;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Recording(Arc<Mutex<Wire>>);
+pub struct Recording(Arc<Mutex<RecordedBytes>>);
 
 /// How many bytes of each direction are kept.
 const LIMIT: usize = 16 << 20;
 
 #[derive(Debug)]
-struct Wire {
+struct RecordedBytes {
     began: Instant,
-    sent: Lane,
-    received: Lane,
+    sent: RecordedDirection,
+    received: RecordedDirection,
     /// How many chunks were noted, in both directions.
     chunks: usize,
 }
 
 /// One direction.
 #[derive(Debug, Default)]
-struct Lane {
+struct RecordedDirection {
     bytes: Vec<u8>,
-    chunks: Vec<Chunk>,
+    chunks: Vec<RecordedChunk>,
     is_truncated: bool,
 }
 
 /// The bytes of one read or write.
 #[derive(Clone, Copy, Debug)]
-struct Chunk {
+struct RecordedChunk {
     /// Where it ends among the bytes of its direction.
     end: usize,
     /// Its place among the chunks of both directions.
@@ -94,7 +94,12 @@ pub struct RecordedFrame {
 impl Recording {
     /// A recording that begins now.
     pub fn new() -> Self {
-        let wire = Wire { began: Instant::now(), sent: Lane::default(), received: Lane::default(), chunks: 0 };
+        let wire = RecordedBytes {
+            began: Instant::now(),
+            sent: RecordedDirection::default(),
+            received: RecordedDirection::default(),
+            chunks: 0,
+        };
         Self(Arc::new(Mutex::new(wire)))
     }
 
@@ -127,14 +132,14 @@ impl Recording {
 
     /// All bytes of one direction.
     pub fn bytes(&self, direction: TraceDirection) -> Vec<u8> {
-        self.wire().lane(direction).bytes.clone()
+        self.wire().direction(direction).bytes.clone()
     }
 
     /// The heads of HTTP messages before the frames of one direction: a request, or a response with what came before it; empty where
     /// there is none.
     pub fn head(&self, direction: TraceDirection) -> Vec<u8> {
         let wire = self.wire();
-        let bytes = &wire.lane(direction).bytes;
+        let bytes = &wire.direction(direction).bytes;
         bytes[..head_length(bytes)].to_vec()
     }
 
@@ -144,7 +149,7 @@ impl Recording {
         let wire = self.wire();
         let mut frames: Vec<_> = [TraceDirection::Sent, TraceDirection::Received]
             .into_iter()
-            .flat_map(|direction| wire.lane(direction).frames(direction).0)
+            .flat_map(|direction| wire.direction(direction).frames(direction).0)
             .collect();
         frames.sort_by_key(|(number, _)| *number);
         frames.into_iter().map(|(_, frame)| frame).collect()
@@ -154,13 +159,13 @@ impl Recording {
     /// frame.
     pub fn rest(&self, direction: TraceDirection) -> Vec<u8> {
         let wire = self.wire();
-        let lane = wire.lane(direction);
-        lane.bytes[lane.frames(direction).1..].to_vec()
+        let recorded = wire.direction(direction);
+        recorded.bytes[recorded.frames(direction).1..].to_vec()
     }
 
     /// Whether there was more in this direction than is kept.
     pub fn is_truncated(&self, direction: TraceDirection) -> bool {
-        self.wire().lane(direction).is_truncated
+        self.wire().direction(direction).is_truncated
     }
 
     pub(super) fn note(&self, direction: TraceDirection, bytes: &[u8]) {
@@ -170,19 +175,19 @@ impl Recording {
         let mut wire = self.wire();
         let (number, at) = (wire.chunks, wire.began.elapsed());
         wire.chunks += 1;
-        let lane = match direction {
+        let recorded = match direction {
             TraceDirection::Sent => &mut wire.sent,
             TraceDirection::Received => &mut wire.received,
         };
-        let kept = bytes.len().min(LIMIT - lane.bytes.len());
-        lane.is_truncated |= kept < bytes.len();
-        lane.bytes.extend_from_slice(&bytes[..kept]);
+        let kept = bytes.len().min(LIMIT - recorded.bytes.len());
+        recorded.is_truncated |= kept < bytes.len();
+        recorded.bytes.extend_from_slice(&bytes[..kept]);
         if kept > 0 {
-            lane.chunks.push(Chunk { end: lane.bytes.len(), number, at });
+            recorded.chunks.push(RecordedChunk { end: recorded.bytes.len(), number, at });
         }
     }
 
-    fn wire(&self) -> MutexGuard<'_, Wire> {
+    fn wire(&self) -> MutexGuard<'_, RecordedBytes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -211,8 +216,8 @@ impl Default for Recording {
     }
 }
 
-impl Wire {
-    const fn lane(&self, direction: TraceDirection) -> &Lane {
+impl RecordedBytes {
+    const fn direction(&self, direction: TraceDirection) -> &RecordedDirection {
         match direction {
             TraceDirection::Sent => &self.sent,
             TraceDirection::Received => &self.received,
@@ -220,7 +225,7 @@ impl Wire {
     }
 }
 
-impl Lane {
+impl RecordedDirection {
     /// Each frame with the number of the chunk that completed it; where they end.
     fn frames(&self, direction: TraceDirection) -> (Vec<(usize, RecordedFrame)>, usize) {
         let mut frames = Vec::new();

@@ -24,7 +24,7 @@ use crate::protocol::Role;
 /// server that is dropped without it ends all its connections, and waits for nothing; on Windows a script that waits just then goes on
 /// to the end of its timeout.
 ///
-/// A peer that ends its script has sent what it has sent: the connection ends in order behind it, unless the script
+/// What a script has sent arrives, also where the script ends at once: its connection then ends in order, unless the script
 /// [resets](Peer::reset) it.
 ///
 /// ```
@@ -53,7 +53,7 @@ pub struct TestServer {
     address: SocketAddr,
     url: String,
     timeout: Duration,
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
 }
 
 /// What a [`TestServer`] does, before it is started.
@@ -240,7 +240,7 @@ impl TestServerBuilder {
         };
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(ServerShared::default());
         shared.state().scripts = self.scripts;
         let acceptor = Acceptor {
             listener,
@@ -267,15 +267,15 @@ impl fmt::Debug for TestServerBuilder {
 
 /// What the threads of a server share.
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct ServerShared {
+    state: Mutex<ServerState>,
     /// A script was taken, or has ended.
     changed: Condvar,
     finish: FinishSignal,
 }
 
 #[derive(Default)]
-struct State {
+struct ServerState {
     /// Those for which no connection has come.
     scripts: VecDeque<Script>,
     recordings: Vec<Recording>,
@@ -294,21 +294,21 @@ struct State {
     waker: Option<SocketAddr>,
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl ServerShared {
+    fn state(&self) -> MutexGuard<'_, ServerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until each script has its connection, or one has failed; how many have none.
     fn wait_for_scripts(&self, longest: Duration) -> usize {
-        let is_waiting = |state: &mut State| !state.scripts.is_empty() && state.failures.is_empty();
+        let is_waiting = |state: &mut ServerState| !state.scripts.is_empty() && state.failures.is_empty();
         let state = self.changed.wait_timeout_while(self.state(), longest, is_waiting);
         state.unwrap_or_else(PoisonError::into_inner).0.scripts.len()
     }
 
     /// Waits until no connection is accepted any more and each script has ended.
-    fn wait_for_ends(&self, longest: Duration) -> MutexGuard<'_, State> {
-        let is_over = |state: &State| state.has_listened && state.ended == state.recordings.len();
+    fn wait_for_ends(&self, longest: Duration) -> MutexGuard<'_, ServerState> {
+        let is_over = |state: &ServerState| state.has_listened && state.ended == state.recordings.len();
         let state = self.changed.wait_timeout_while(self.state(), longest, |state| !is_over(state));
         state.unwrap_or_else(PoisonError::into_inner).0
     }
@@ -330,7 +330,7 @@ struct Acceptor {
     every: Option<RepeatedScript>,
     security: Security,
     timeout: Duration,
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
 }
 
 impl Acceptor {
@@ -367,7 +367,7 @@ impl Acceptor {
         let number = state.recordings.len();
         drop(state);
         self.shared.changed.notify_all();
-        let connection = Connection {
+        let connection = ScriptedConnection {
             number,
             security: self.security,
             timeout: self.timeout,
@@ -381,7 +381,7 @@ impl Acceptor {
     }
 }
 
-impl Shared {
+impl ServerShared {
     fn end(&self, connection: usize, result: Result<(), PeerError>) {
         let mut state = self.state();
         state.ended += 1;
@@ -392,15 +392,15 @@ impl Shared {
 }
 
 /// A connection with a script of its own.
-struct Connection {
+struct ScriptedConnection {
     number: usize,
     security: Security,
     timeout: Duration,
     recording: Recording,
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
 }
 
-impl Connection {
+impl ScriptedConnection {
     fn run(self, stream: TcpStream, script: Script) {
         let mut peer = match self.peer(stream) {
             Ok(peer) => peer,

@@ -11,20 +11,20 @@ use crate::test_kit::error::PeerError;
 use crate::test_kit::tls::{self, ByteStream};
 
 /// A connection, and when its next call has to end.
-pub(super) struct Link {
+pub(super) struct PeerLink {
     stream: Box<dyn ByteStream>,
     socket: Arc<Socket>,
-    deadline: Deadline,
+    deadline: CallDeadline,
 }
 
-impl Link {
+impl PeerLink {
     /// Over a socket itself.
     pub(super) fn plain(socket: Socket) -> io::Result<Self> {
         socket.set_nonblocking(false)?;
         // A Unix socket has no such option.
         let _ = socket.set_tcp_nodelay(true);
         let socket = Arc::new(socket);
-        let deadline = Deadline::default();
+        let deadline = CallDeadline::default();
         let stream = SocketStream { socket: Arc::clone(&socket), deadline: deadline.clone() };
         Ok(Self { stream: Box::new(stream), socket, deadline })
     }
@@ -105,15 +105,15 @@ impl Link {
 
 /// When the calls on a socket have to end; shared with the stream that TLS has for its own.
 #[derive(Clone, Debug)]
-struct Deadline(Arc<Mutex<Instant>>);
+struct CallDeadline(Arc<Mutex<Instant>>);
 
-impl Default for Deadline {
+impl Default for CallDeadline {
     fn default() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 }
 
-impl Deadline {
+impl CallDeadline {
     fn set(&self, until: Instant) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
@@ -129,7 +129,7 @@ impl Deadline {
 #[derive(Debug)]
 struct SocketStream {
     socket: Arc<Socket>,
-    deadline: Deadline,
+    deadline: CallDeadline,
 }
 
 impl Read for SocketStream {
@@ -154,7 +154,7 @@ impl Write for SocketStream {
 struct LayeredStream<S> {
     stream: S,
     socket: Arc<Socket>,
-    deadline: Deadline,
+    deadline: CallDeadline,
 }
 
 impl<S> LayeredStream<S> {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub(super) use self::frames::take_payload;
-use self::link::Link;
+use self::link::PeerLink;
 use super::error::PeerError;
 use super::recording::Recording;
 use crate::protocol::Role;
@@ -58,7 +58,7 @@ use crate::trace::TraceDirection;
 pub struct Peer {
     role: Role,
     /// `None` when this side has ended it.
-    link: Option<Link>,
+    link: Option<PeerLink>,
     /// What was received and not looked at.
     unread: Vec<u8>,
     timeout: Duration,
@@ -96,7 +96,7 @@ impl Peer {
     ///
     /// What the operating system says.
     pub fn over(socket: impl Into<Socket>, role: Role) -> io::Result<Self> {
-        Ok(Self::new(Link::plain(socket.into())?, role))
+        Ok(Self::new(PeerLink::plain(socket.into())?, role))
     }
 
     /// The same over a stream that lies over the socket, such as TLS of another library. Where the stream waits, it waits for the socket:
@@ -124,7 +124,7 @@ impl Peer {
         socket: impl Into<Socket>,
         role: Role,
     ) -> io::Result<Self> {
-        Ok(Self::new(Link::layered(stream, socket.into())?, role))
+        Ok(Self::new(PeerLink::layered(stream, socket.into())?, role))
     }
 
     /// A client that connects to a server under test. [`open`](Self::open) makes the opening handshake.
@@ -156,11 +156,11 @@ impl Peer {
     /// [`PeerError::NoTlsLibrary`], [`PeerError::Tls`], and as for [`connect`](Self::connect).
     pub fn connect_tls(address: SocketAddr) -> Result<Self, PeerError> {
         let mut peer = Self::connect(address)?;
-        peer.with_tls(Link::connect_tls)?;
+        peer.with_tls(PeerLink::connect_tls)?;
         Ok(peer)
     }
 
-    fn new(link: Link, role: Role) -> Self {
+    fn new(link: PeerLink, role: Role) -> Self {
         Self {
             role,
             link: Some(link),
@@ -173,10 +173,10 @@ impl Peer {
 
     /// Makes the TLS handshake of a server.
     pub(super) fn accept_tls(&mut self) -> Result<(), PeerError> {
-        self.with_tls(Link::accept_tls)
+        self.with_tls(PeerLink::accept_tls)
     }
 
-    fn with_tls(&mut self, handshake: fn(Link, Instant) -> Result<Link, PeerError>) -> Result<(), PeerError> {
+    fn with_tls(&mut self, handshake: fn(PeerLink, Instant) -> Result<PeerLink, PeerError>) -> Result<(), PeerError> {
         if let Some(link) = self.link.take() {
             self.link = Some(handshake(link, self.deadline())?);
         }

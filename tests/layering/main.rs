@@ -445,6 +445,7 @@ mod the_test_itself {
             "#[cfg(test)]\n#[allow(dead_code)]\npub(crate) fn f<A, B>() { std::fs::read(\"x\"); }",
             "#[cfg(test)]\nuse std::{io, net::{TcpStream}};\n#[cfg(test)] use std::net;",
             "#[cfg(test)]\nconst X: Y = Y { a: std::fs::b };",
+            "#[cfg(all(doctest, unix))]\n#[doc = include_str!(\"x.md\")]\nstruct X(std::fs::File);",
             "use crate::message::Message; use super::frame; use simdutf8::basic; use std::fmt::Write;",
             "fn f(url: &str, rand: u8) { url.len(); self.net.fs(); }",
             "use crate::protocol::mask; mod net {} fn f() { mask::apply(); }",

@@ -234,7 +234,8 @@ pub(crate) fn without_tests(tokens: Vec<Token>) -> Vec<Token> {
     while at < tokens.len() {
         let attribute = if text(at) == "#" && text(at + 1) == "[" { end_of_group(&tokens, at + 1) } else { at };
         let words: Vec<_> = (at..attribute).map(text).collect();
-        if words.contains(&"cfg") && words.contains(&"test") && !words.contains(&"not") {
+        let is_of_tests = words.contains(&"test") || words.contains(&"doctest");
+        if words.contains(&"cfg") && is_of_tests && !words.contains(&"not") {
             at = end_of_item(&tokens, attribute);
         } else {
             kept.push(tokens[at].clone());

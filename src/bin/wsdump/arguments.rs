@@ -1,16 +1,19 @@
-//! What is asked for: the flags of Python's wsdump with the same meaning, and more.
+//! The command line: the flags of Python's wsdump with the same meaning and more, and what is made from them: help, a man page and
+//! completions.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
 
-use crate::exit::Exit;
+use crate::ending::{Exit, Failure};
+use crate::output::Output;
 
 /// A WebSocket from the shell: shows what comes, sends what is typed or piped in.
 #[derive(Parser)]
-#[command(name = "wsdump", version, max_term_width = 100, after_help = Exit::TABLE, after_long_help = teaching())]
+#[command(name = "wsdump", version, max_term_width = 100, after_help = Exit::TABLE, after_long_help = help_tail())]
 pub(crate) struct Arguments {
     /// The server: ws://, wss://, ws+unix:// or wss+unix://
     #[arg(value_name = "URL")]
@@ -151,7 +154,7 @@ pub(crate) struct Arguments {
     pub(crate) bench_size: u32,
     /// Print what this shell needs to complete these flags
     #[arg(long, value_name = "SHELL", exclusive = true, help_heading = OTHER)]
-    pub(crate) completions: Option<clap_complete::Shell>,
+    pub(crate) completions: Option<Shell>,
     /// Print the man page
     #[arg(long, exclusive = true, help_heading = OTHER)]
     pub(crate) man: bool,
@@ -195,7 +198,7 @@ pub(crate) enum Bench {
 impl Arguments {
     /// What the command line asks for; ends the program where it cannot be meant, and for `--help` and `--version`.
     pub(crate) fn from_command_line() -> Self {
-        let mut arguments = Self::parse_from(spell_out(std::env::args_os()));
+        let mut arguments = Self::parse_from(expand_verbose(std::env::args_os()));
         arguments.take_url_from_subprotocols();
         arguments
     }
@@ -209,29 +212,29 @@ impl Arguments {
 }
 
 /// Python's `-v 2` as `-v -v`, and the same for its other spellings; an argument behind `-v` that is no number is left alone.
-fn spell_out(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut spelled: Vec<OsString> = Vec::new();
+fn expand_verbose(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut expanded: Vec<OsString> = Vec::new();
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
         if text == "--" {
-            spelled.push(argument);
-            spelled.extend(arguments.by_ref());
+            expanded.push(argument);
+            expanded.extend(arguments.by_ref());
             break;
         }
         if let Some(level) = text.strip_prefix("--verbose=").or_else(|| text.strip_prefix("-v")).and_then(level) {
-            spelled.extend(std::iter::repeat_n("-v".into(), level));
+            expanded.extend(std::iter::repeat_n("-v".into(), level));
             continue;
         }
         if text == "-v" || text == "--verbose" {
             let next = arguments.next_if(|next| next.to_str().and_then(level).is_some());
             let level = next.and_then(|next| level(next.to_str()?)).unwrap_or(1);
-            spelled.extend(std::iter::repeat_n("-v".into(), level));
+            expanded.extend(std::iter::repeat_n("-v".into(), level));
             continue;
         }
-        spelled.push(argument);
+        expanded.push(argument);
     }
-    spelled
+    expanded
 }
 
 /// The level that a value of Python's `-v` stands for: a number, or a `v` for each one beyond the first.
@@ -256,7 +259,7 @@ fn positive_seconds(value: &str) -> Result<Duration, String> {
 }
 
 /// What stands below the flags.
-fn teaching() -> String {
+fn help_tail() -> String {
     format!("{EXAMPLES}\n\n{PROMPT}\n\n{}", Exit::TABLE)
 }
 
@@ -293,15 +296,45 @@ Examples:
   How fast is it?
       wsdump --bench --bench-size 1000 wss://echo.example/";
 
+/// The man page, in roff.
+///
+/// # Errors
+///
+/// None that is known: it is made in memory.
+pub(crate) fn man_page() -> Result<Vec<u8>, Failure> {
+    let mut page = Vec::new();
+    let made = clap_mangen::Man::new(Arguments::command()).render(&mut page);
+    made.map(|()| page).map_err(|error| Failure::local("the man page", error))
+}
+
+/// What a shell needs to complete the flags.
+pub(crate) fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "wsdump", &mut script);
+    script
+}
+
+/// Puts a document out.
+///
+/// # Errors
+///
+/// What the system says.
+pub(crate) fn print(document: Vec<u8>) -> Result<Exit, Failure> {
+    match Output::standard().bytes(&document) {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Success),
+        Err(error) => Err(Failure::local("output", error)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
     use clap::CommandFactory;
 
-    use super::*;
-
-    fn spelled(arguments: &[&str]) -> String {
-        let spelled = spell_out(arguments.iter().map(OsString::from));
-        spelled.iter().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+    fn expanded(arguments: &[&str]) -> String {
+        let expanded = expand_verbose(arguments.iter().map(OsString::from));
+        expanded.iter().map(|argument| argument.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -328,7 +361,7 @@ mod tests {
         ];
         for (given, expected) in table {
             let given: Vec<&str> = given.split(' ').collect();
-            assert_eq!(spelled(&given), expected, "{given:?}");
+            assert_eq!(expanded(&given), expected, "{given:?}");
         }
     }
 

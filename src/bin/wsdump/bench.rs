@@ -6,13 +6,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use websocket_sync::{MessageRef, Sender, WebSocket};
+use websocket_sync::{MessageRef, WebSocket};
 
 use crate::arguments::{Arguments, Bench};
 use crate::connect::Destination;
 use crate::console::Console;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::ending::{Exit, Failure};
 
 /// How many messages of a flood may be under way.
 const UNDER_WAY: usize = 65_536;
@@ -74,7 +73,7 @@ fn flood(ws: &mut WebSocket, payload: &[u8], messages: usize) -> Result<Vec<Dura
         for _ in 0..messages {
             if let Err(failure) = receive(ws, payload) {
                 // Wakes the thread that sends.
-                abort(&ws.sender());
+                ws.sender().abort();
                 return Err(failure);
             }
             let Ok(begun) = begun.recv() else {
@@ -84,10 +83,6 @@ fn flood(ws: &mut WebSocket, payload: &[u8], messages: usize) -> Result<Vec<Dura
         }
         Ok(times)
     })
-}
-
-fn abort(sender: &Sender) {
-    sender.abort();
 }
 
 fn receive(ws: &mut WebSocket, payload: &[u8]) -> Result<(), Failure> {

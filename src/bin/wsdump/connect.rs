@@ -7,7 +7,7 @@ use std::path::Path;
 use websocket_sync::{ConnectOptions, CookieJar, DeflateOptions, Proxy, Reconnect, TlsBackend, TlsOptions, TlsVersion};
 
 use crate::arguments::{Arguments, TlsLibrary, TlsMin};
-use crate::failure::Failure;
+use crate::ending::Failure;
 
 /// What is connected to, and how.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Destination {
             options = options.cookie_jar(jar);
         }
         let Some(path) = &arguments.unix_socket else { return Ok(Self { url, options, cookie_jar }) };
-        let there = Behind::new(&url, path)?;
+        let there = UnixTarget::new(&url, path)?;
         options = options.host(there.host);
         if arguments.server_name.is_none() {
             options = options.tls(tls(arguments).server_hostname(there.name));
@@ -105,7 +105,7 @@ fn tls(arguments: &Arguments) -> TlsOptions {
 }
 
 /// A server behind a Unix socket.
-struct Behind<'a> {
+struct UnixTarget<'a> {
     /// The URL of socket and resource.
     url: String,
     /// The host and port of the URL that was given: what the server is told.
@@ -114,7 +114,7 @@ struct Behind<'a> {
     name: &'a str,
 }
 
-impl<'a> Behind<'a> {
+impl<'a> UnixTarget<'a> {
     fn new(url: &'a str, path: &Path) -> Result<Self, Failure> {
         let Some((scheme @ ("ws" | "wss"), rest)) = url.split_once("://") else {
             return Err(Failure::Usage("--unix-socket goes with ws:// and wss://".to_owned()));
@@ -218,10 +218,10 @@ mod tests {
             ("wss://[::1]:9/x", "wss+unix:///run/a%3Ab.sock:/x", "[::1]:9", "::1"),
         ];
         for (url, expected, host, name) in table {
-            let there = Behind::new(url, Path::new("/run/a:b.sock")).unwrap_or_else(|failure| panic!("{failure}"));
+            let there = UnixTarget::new(url, Path::new("/run/a:b.sock")).unwrap_or_else(|failure| panic!("{failure}"));
             assert_eq!((there.url.as_str(), there.host, there.name), (expected, host, name));
         }
-        assert!(Behind::new("http://h/", Path::new("/s")).is_err());
-        assert!(Behind::new("ws://u:p@h/", Path::new("/s")).is_err());
+        assert!(UnixTarget::new("http://h/", Path::new("/s")).is_err());
+        assert!(UnixTarget::new("ws://u:p@h/", Path::new("/s")).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Where things are shown, for all threads: what comes on standard output, notes on standard error, both above the prompt
+//! Where things are printed, for all threads: messages on standard output, notes on standard error, both above the prompt
 //! while there is one.
 
 use std::cell::Cell;
@@ -9,17 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustyline::ExternalPrinter;
-use websocket_sync::{Closed, Error, Opcode, Timings, WebSocket};
+use websocket_sync::{Closed, Error, Opcode, Timings, TraceRecord, WebSocket, enable_trace};
 
 use crate::arguments::Arguments;
-use crate::escape::{escape, escape_line};
-use crate::exit::Exit;
-use crate::failure::{Failure, describe};
+use crate::ending::{Exit, Failure, describe};
+use crate::format::{Format, escape, escape_line};
 use crate::json;
-use crate::line::Format;
-use crate::output::Output;
-use crate::progress::Progress;
-use crate::terminal;
+use crate::output::{Output, Progress, leave_prompt};
 
 /// Where things are shown. Clones are the same console.
 #[derive(Clone)]
@@ -44,7 +40,7 @@ struct Screen {
 
 thread_local! {
     /// Whether the editor of the prompt runs on this thread.
-    static EDITS: Cell<bool> = const { Cell::new(false) };
+    static IS_EDITOR_THREAD: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What becomes of a message.
@@ -117,7 +113,7 @@ impl Console {
         match self.0.style {
             Style::Payload if opcode.is_control() => {
                 if self.0.format.kinds {
-                    self.note(escape_line(&self.0.format.line(opcode, payload, self.0.began.elapsed())));
+                    self.print_note(escape_line(&self.0.format.line(opcode, payload, self.0.began.elapsed())));
                 }
                 Ok(())
             }
@@ -137,17 +133,17 @@ impl Console {
     }
 
     /// Shows a pong, and how long it took if it is an answer.
-    pub(crate) fn pong(&self, payload: &[u8], round_trip: Option<Duration>, asker: Asker) -> io::Result<()> {
+    pub(crate) fn pong(&self, payload: &[u8], round_trip: Option<Duration>, origin: PingOrigin) -> io::Result<()> {
         let seconds = round_trip.map(|time| time.as_secs_f64());
         if self.0.style == Style::Json {
             return self.print(json::frame(Opcode::Pong, payload, seconds, self.at()));
         }
-        match asker {
-            Asker::Keepalive => {}
-            Asker::User => self.frame(Opcode::Pong, payload)?,
+        match origin {
+            PingOrigin::Keepalive => {}
+            PingOrigin::User => self.frame(Opcode::Pong, payload)?,
         }
         if let Some(seconds) = seconds {
-            self.note(format_args!("Round trip: {:.3} ms", seconds * 1000.0));
+            self.print_note(format_args!("Round trip: {:.3} ms", seconds * 1000.0));
         }
         Ok(())
     }
@@ -155,7 +151,7 @@ impl Console {
     /// Shows that a connection is open, and where redirects led.
     pub(crate) fn opened(&self, ws: &WebSocket) -> io::Result<()> {
         for url in ws.redirects() {
-            self.note(format_args!("Redirected to {url}"));
+            self.print_note(format_args!("Redirected to {url}"));
         }
         if self.0.style == Style::Json {
             return self.print(json::opened(ws, self.at()));
@@ -167,13 +163,13 @@ impl Console {
         if ws.deflate().is_some() {
             said += ", compressed";
         }
-        self.note(said);
+        self.print_note(said);
         Ok(())
     }
 
     /// Shows how long each phase of the opening took: with `-v 2`.
     pub(crate) fn opening(&self, ws: &WebSocket) {
-        self.note(ws.timings().map(phases).unwrap_or_default());
+        self.print_note(ws.timings().map(phases).unwrap_or_default());
     }
 
     /// Shows how a connection ended, and whether another one follows.
@@ -183,9 +179,9 @@ impl Console {
             let line = json::closed(closed.code, &closed.reason, &closed.cause.to_string(), reconnect, self.at());
             return self.print(line);
         }
-        self.note(end(closed));
+        self.print_note(end(closed));
         if let Some(delay) = closed.reconnect {
-            self.note(format_args!("Connects again in {:.1} s", delay.as_secs_f64()));
+            self.print_note(format_args!("Connects again in {:.1} s", delay.as_secs_f64()));
         }
         Ok(())
     }
@@ -205,7 +201,7 @@ impl Console {
         match self.0.style {
             Style::Json => self.print(json::error(&describe(error), self.at())),
             Style::Plain | Style::Marked | Style::Payload => {
-                self.note(describe(error));
+                self.print_note(describe(error));
                 Ok(())
             }
         }
@@ -214,7 +210,7 @@ impl Console {
     /// Shows why the program ends with an error although the connection was closed, where no note has said so.
     pub(crate) fn explain(&self, closed: &Closed) {
         match self.0.notes {
-            Notes::Silent => self.say(&format!("wsdump: {}", escape(&end(closed)))),
+            Notes::Silent => self.print_error_line(&format!("wsdump: {}", escape(&end(closed)))),
             Notes::Shown => {}
         }
     }
@@ -223,22 +219,22 @@ impl Console {
     pub(crate) fn report(&self, failure: &Failure) -> Exit {
         match failure {
             Failure::NobodyReads => {}
-            failure => self.say(&failure.to_string()),
+            failure => self.print_error_line(&failure.to_string()),
         }
         failure.exit()
     }
 
     /// Shows what is said to the user and is no message. It cannot do anything to a terminal.
-    pub(crate) fn note(&self, words: impl Display) {
+    pub(crate) fn print_note(&self, words: impl Display) {
         match self.0.notes {
-            Notes::Shown => self.say(&escape(&words.to_string())),
+            Notes::Shown => self.print_error_line(&escape(&words.to_string())),
             Notes::Silent => {}
         }
     }
 
     /// Shows what a script may have to read, also where notes are silent.
-    pub(crate) fn insist(&self, words: impl Display) {
-        self.say(&escape(&words.to_string()));
+    pub(crate) fn print_always(&self, words: impl Display) {
+        self.print_error_line(&escape(&words.to_string()));
     }
 
     /// Shows a line of a prompt, of a server or of a measurement on standard output.
@@ -258,13 +254,13 @@ impl Console {
 
     /// Shows everything above a prompt from now on. To be called on the thread of its editor.
     pub(crate) fn attach(&self, printer: Box<dyn ExternalPrinter + Send>) {
-        EDITS.set(true);
+        IS_EDITOR_THREAD.set(true);
         self.screen().printer = Some(printer);
     }
 
     /// There is no prompt any more. To be called on the same thread.
     pub(crate) fn detach(&self) {
-        EDITS.set(false);
+        IS_EDITOR_THREAD.set(false);
         self.screen().printer = None;
     }
 
@@ -277,7 +273,7 @@ impl Console {
             above_prompt(&mut screen.printer, "\x1b[1A");
         }
         if screen.printer.take().is_some() {
-            terminal::leave_prompt();
+            leave_prompt();
         }
     }
 
@@ -302,8 +298,8 @@ impl Console {
         }
     }
 
-    fn say(&self, words: &str) {
-        if EDITS.get() {
+    fn print_error_line(&self, words: &str) {
+        if IS_EDITOR_THREAD.get() {
             // The editor does not run now, and who holds the screen may be waiting for it.
             let _ = writeln!(io::stderr(), "{words}");
             return;
@@ -340,7 +336,7 @@ fn phases(timings: Timings) -> String {
 
 /// Who sent the ping that a pong is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Asker {
+pub(crate) enum PingOrigin {
     /// The app, by itself.
     Keepalive,
     /// The user, or nobody.
@@ -360,4 +356,10 @@ fn above_prompt(printer: &mut Option<Box<dyn ExternalPrinter + Send>>, line: &st
         },
         None => Printed::No,
     }
+}
+
+/// Has heads and frames shown. The library leaves out what may be secret in them.
+pub(crate) fn start_trace(console: &Console) {
+    let console = console.clone();
+    enable_trace(move |record: &TraceRecord<'_>| console.print_note(record));
 }

@@ -10,29 +10,27 @@ use websocket_sync::{CloseCode, Error, Handle, Message, MessageKind, Opcode, Pha
 
 use crate::arguments::Arguments;
 use crate::console::Console;
-use crate::events::Problem;
-use crate::failure::Failure;
+use crate::ending::Failure;
+use crate::output::{Metered, Progress, enlarge};
+use crate::prompt::{Prompt, PromptEnd};
+use crate::recording::{Recorder, Replay, Side};
+use crate::session::{FirstFailure, Pings};
+
 #[cfg(unix)]
-use crate::output::enlarge;
-use crate::pings::Pings;
-use crate::progress::{Metered, Progress};
-use crate::prompt::{Ended, Prompt};
-use crate::record::{Recorder, Side};
-use crate::replay::Replay;
 
 /// The longest line that is read, in bytes: holds the longest message that the server may send, in base64 too.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024 * 3 / 2;
 /// What a binary message of piped bytes has at most.
-const PIECE: usize = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 /// How long a closing handshake may take.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The thread that sends.
 pub(crate) struct Input {
-    pub(crate) speaker: Speaker,
+    pub(crate) sender: InputSender,
     pub(crate) source: Source,
     pub(crate) text: Option<String>,
-    pub(crate) eof: Eof,
+    pub(crate) eof: EndOfInput,
 }
 
 /// Where the input comes from.
@@ -46,7 +44,7 @@ pub(crate) enum Source {
 
 /// What the end of the input is followed by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Eof {
+pub(crate) enum EndOfInput {
     /// Closing, after so long.
     CloseAfter(Duration),
     /// Nothing: messages are waited for.
@@ -73,19 +71,21 @@ impl Source {
     }
 
     /// Sends until it ends; returns what follows that, which is `eof` unless somebody at a prompt has had enough.
-    fn send_all(self, speaker: &Speaker, eof: Eof) -> Result<Eof, Failure> {
+    fn send_all(self, sender: &InputSender, eof: EndOfInput) -> Result<EndOfInput, Failure> {
         match self {
             Self::Prompt(prompt) => {
-                return Ok(match (prompt.run(speaker)?, eof) {
-                    (Ended::Input, Eof::CloseAfter(wait)) => Eof::CloseAfter(wait),
-                    (Ended::Input, Eof::Stay) | (Ended::Interrupted, _) => Eof::CloseAfter(Duration::ZERO),
+                return Ok(match (prompt.run(sender)?, eof) {
+                    (PromptEnd::Input, EndOfInput::CloseAfter(wait)) => EndOfInput::CloseAfter(wait),
+                    (PromptEnd::Input, EndOfInput::Stay) | (PromptEnd::Interrupted, _) => {
+                        EndOfInput::CloseAfter(Duration::ZERO)
+                    }
                 });
             }
-            Self::Lines => lines(speaker)?,
-            Self::Bytes => bytes(speaker)?,
+            Self::Lines => lines(sender)?,
+            Self::Bytes => bytes(sender)?,
             Self::Replay(replay) => replay.play(|message| match message {
-                Message::Text(text) => speaker.text(text),
-                Message::Binary(bytes) => speaker.binary(bytes),
+                Message::Text(text) => sender.text(text),
+                Message::Binary(bytes) => sender.binary(bytes),
             })?,
             Self::Nothing => {}
         }
@@ -93,7 +93,7 @@ impl Source {
     }
 }
 
-impl Eof {
+impl EndOfInput {
     pub(crate) fn new(arguments: &Arguments) -> Self {
         match arguments.eof_wait {
             Some(wait) => Self::CloseAfter(wait),
@@ -106,31 +106,31 @@ impl Eof {
 impl Input {
     /// Sends until the input ends, then closes.
     pub(crate) fn run(self) {
-        let Self { speaker, source, text, eof } = self;
-        match text.map_or(Ok(()), |text| speaker.text(&text)).and_then(|()| source.send_all(&speaker, eof)) {
-            Ok(Eof::Stay) => {}
-            Ok(Eof::CloseAfter(wait)) => {
+        let Self { sender, source, text, eof } = self;
+        match text.map_or(Ok(()), |text| sender.text(&text)).and_then(|()| source.send_all(&sender, eof)) {
+            Ok(EndOfInput::Stay) => {}
+            Ok(EndOfInput::CloseAfter(wait)) => {
                 thread::sleep(wait);
-                speaker.finish();
+                sender.finish();
             }
             // How the connection ended is told by the run.
             Err(Failure::WebSocket(Error::Closed(_))) => {}
             Err(failure) => {
-                speaker.problem.note(failure);
-                speaker.finish();
+                sender.failure.print_note(failure);
+                sender.finish();
             }
         }
     }
 }
 
-fn lines(speaker: &Speaker) -> Result<(), Failure> {
-    let mut input = BufReader::with_capacity(PIECE, io::stdin());
+fn lines(sender: &InputSender) -> Result<(), Failure> {
+    let mut input = BufReader::with_capacity(CHUNK, io::stdin());
     let mut line = Vec::new();
     while read_line(&mut input, &mut line).map_err(unreadable)? {
         let Ok(text) = str::from_utf8(&line) else {
             return Err(Failure::Local("standard input: a line that is not UTF-8; --binary sends bytes".to_owned()));
         };
-        speaker.text(text)?;
+        sender.text(text)?;
     }
     Ok(())
 }
@@ -157,14 +157,14 @@ pub(crate) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Res
     Ok(true)
 }
 
-fn bytes(speaker: &Speaker) -> Result<(), Failure> {
+fn bytes(sender: &InputSender) -> Result<(), Failure> {
     // Not through the buffer of std, which reads less at a time.
     let mut input = unbuffered();
-    let mut piece = vec![0; PIECE];
+    let mut chunk = vec![0; CHUNK];
     loop {
-        match input.read(&mut piece) {
+        match input.read(&mut chunk) {
             Ok(0) => return Ok(()),
-            Ok(length) => speaker.binary(&piece[..length])?,
+            Ok(length) => sender.binary(&chunk[..length])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(unreadable(error)),
         }
@@ -189,25 +189,25 @@ fn unreadable(error: io::Error) -> Failure {
 
 /// Sends on the connection that is open; where another one is being made, waits for it.
 #[derive(Clone)]
-pub(crate) struct Speaker {
+pub(crate) struct InputSender {
     pub(crate) handle: Handle,
     pub(crate) console: Console,
     pub(crate) recorder: Option<Recorder>,
-    pub(crate) problem: Problem,
-    pub(crate) loss: Loss,
+    pub(crate) failure: FirstFailure,
+    pub(crate) offline: OfflinePolicy,
     pub(crate) pings: Pings,
 }
 
 /// What a message that finds no connection does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Loss {
+pub(crate) enum OfflinePolicy {
     /// It waits for the next one.
-    Waits,
+    Wait,
     /// It fails.
-    Fails,
+    Fail,
 }
 
-impl Speaker {
+impl InputSender {
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         self.record("text", text.as_bytes())?;
         self.send(|| self.handle.send_text(text))
@@ -247,20 +247,20 @@ impl Speaker {
     /// Closes in order: what the server has sent before it heard of that is still shown.
     pub(crate) fn finish(&self) {
         let Some(sender) = self.handle.sender() else {
-            if self.loss == Loss::Waits && self.handle.is_running() {
-                self.problem.note(Failure::Local("the input ended while there was no connection".to_owned()));
+            if self.offline == OfflinePolicy::Wait && self.handle.is_running() {
+                self.failure.print_note(Failure::Local("the input ended while there was no connection".to_owned()));
             }
             self.handle.stop();
             return;
         };
         let begun = sender.send_close(CloseCode::NORMAL, "");
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CLOSE_TIMEOUT;
         while begun.is_ok() && self.handle.is_running() && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
         if self.handle.is_running() {
             if begun.is_ok() {
-                self.problem.note(Failure::WebSocket(Error::Timeout(Phase::Close)));
+                self.failure.print_note(Failure::WebSocket(Error::Timeout(Phase::Close)));
             }
             sender.abort();
         }
@@ -269,7 +269,7 @@ impl Speaker {
     fn send(&self, mut attempt: impl FnMut() -> websocket_sync::Result<()>) -> Result<(), Failure> {
         loop {
             match attempt() {
-                Err(Error::Closed(_)) if self.loss == Loss::Waits && self.handle.is_running() => {
+                Err(Error::Closed(_)) if self.offline == OfflinePolicy::Wait && self.handle.is_running() => {
                     thread::sleep(Duration::from_millis(20));
                 }
                 result => return Ok(result?),

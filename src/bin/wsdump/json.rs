@@ -1,4 +1,4 @@
-//! Events as JSON, one object a line.
+//! SessionHandler as JSON, one object a line.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -3,49 +3,33 @@
 //!
 //! | | |
 //! |---|---|
-//! | `arguments`, `connect` | what is asked for, and the options that this comes to |
-//! | `session`, `events` | a dialogue: what comes is shown |
-//! | `input`, `prompt`, `command` | what is sent: lines, bytes, a prompt |
-//! | `line`, `json`, `hex`, `repr`, `unpack`, `escape` | what comes, as a line |
-//! | `console`, `output`, `progress`, `trace` | where it is shown |
-//! | `record`, `replay`, `listen`, `bench`, `documents` | what else it does |
-//! | `exit`, `failure`, `signals` | how it ends |
+//! | `arguments`, `connect` | the command line, and the options that it comes to |
+//! | `session` | a dialogue with a server |
+//! | `input`, `prompt` | what is sent: lines, bytes, files, what is typed |
+//! | `console`, `output`, `format`, `json` | what comes, printed |
+//! | `recording`, `server`, `bench` | `--record` and `--replay`, `--listen`, `--bench` |
+//! | `ending` | exit codes, errors in words, signals |
 
 mod arguments;
 mod bench;
-mod command;
 mod connect;
 mod console;
-mod documents;
-mod escape;
-mod events;
-mod exit;
-mod failure;
-mod hex;
+mod ending;
+mod format;
 mod input;
 mod json;
-mod line;
-mod listen;
 mod output;
-mod pings;
-mod progress;
 mod prompt;
-mod record;
-mod replay;
-mod repr;
+mod recording;
+mod server;
 mod session;
-mod signals;
-mod terminal;
-mod trace;
-mod unpack;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::arguments::Arguments;
 use crate::console::Console;
-use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::ending::{Exit, Failure};
 
 fn main() -> ExitCode {
     let began = Instant::now();
@@ -55,7 +39,7 @@ fn main() -> ExitCode {
         Err(failure) => return failure.report(&mut std::io::stderr()).into(),
     };
     if arguments.verbose > 1 {
-        trace::start(&console);
+        console::start_trace(&console);
     }
     let exit = match run(&arguments, &console) {
         Ok(exit) => exit,
@@ -68,16 +52,16 @@ fn main() -> ExitCode {
 /// Does what is asked for.
 fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
     if let Some(shell) = arguments.completions {
-        return documents::print(documents::completions(shell));
+        return arguments::print(arguments::completions(shell));
     }
     if arguments.man {
-        return documents::print(documents::man_page()?);
+        return arguments::print(arguments::man_page()?);
     }
     if let Some(address) = &arguments.listen {
-        return listen::serve(address, arguments, console);
+        return server::serve(address, arguments, console);
     }
     match arguments.bench {
         Some(how) => bench::measure(how, arguments, console),
-        None => session::talk(arguments, console),
+        None => session::run_session(arguments, console),
     }
 }

@@ -1,8 +1,11 @@
-//! Standard output and files, without a buffer that would hold back what has come.
+//! Standard output, files, the progress bar and the state of the terminal.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// Where the payloads or lines go.
 pub(crate) struct Output(Box<dyn Write + Send>);
@@ -31,7 +34,7 @@ impl Output {
         self.0.flush()
     }
 
-    /// Writes a line in one piece, so that a reader gets no half of it.
+    /// Writes a line in one chunk, so that a reader gets no half of it.
     pub(crate) fn line(&mut self, mut line: String) -> io::Result<()> {
         line.push('\n');
         self.bytes(line.as_bytes())
@@ -50,3 +53,113 @@ pub(crate) fn enlarge(pipe: impl std::os::fd::AsFd) {
 /// Elsewhere pipes are as they are.
 #[cfg(all(unix, not(target_os = "linux")))]
 pub(crate) fn enlarge(_: impl std::os::fd::AsFd) {}
+
+/// What is over sooner needs no bar.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How far something is: on standard error, if that is a terminal.
+pub(crate) struct Progress {
+    began: Instant,
+    /// How many bytes there are, if that is known.
+    total: Option<u64>,
+    done: u64,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    pub(crate) fn new(total: Option<u64>) -> Self {
+        Self { began: Instant::now(), total, done: 0, bar: None }
+    }
+
+    /// So many bytes more are done.
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.done += bytes as u64;
+        if self.bar.is_none() && self.began.elapsed() > SOON {
+            self.bar = Some(bar(self.total));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.done);
+        }
+    }
+}
+
+fn bar(total: Option<u64>) -> ProgressBar {
+    const KNOWN: &str = "{wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
+    const UNKNOWN: &str = "{spinner} {binary_bytes} {binary_bytes_per_sec}";
+    let (bar, template) = match total {
+        Some(total) => (ProgressBar::new(total), KNOWN),
+        None => (ProgressBar::new_spinner(), UNKNOWN),
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Shows how much of a reader has been read.
+pub(crate) struct Metered<R> {
+    pub(crate) reader: R,
+    pub(crate) progress: Progress,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.reader.read(buffer)?;
+        self.progress.advance(length);
+        Ok(length)
+    }
+}
+
+/// The terminal as it was: a prompt changes it, and may be left in the middle of a line.
+#[cfg(unix)]
+mod terminal {
+    use std::io::{Write, stdin, stdout};
+    use std::sync::OnceLock;
+
+    use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+    static BEFORE: OnceLock<Termios> = OnceLock::new();
+
+    pub(crate) fn remember_terminal() {
+        if let Ok(attributes) = tcgetattr(stdin()) {
+            BEFORE.get_or_init(|| attributes);
+        }
+    }
+
+    pub(crate) fn restore_terminal() {
+        if let Some(attributes) = BEFORE.get() {
+            // A terminal that is gone needs nothing.
+            let _ = tcsetattr(stdin(), OptionalActions::Now, attributes);
+        }
+    }
+
+    pub(crate) fn leave_prompt() {
+        restore_terminal();
+        let mut terminal = stdout();
+        // Clears its line, and ends bracketed paste.
+        let _ = terminal.write_all(b"\r\x1b[K\x1b[?2004l").and_then(|()| terminal.flush());
+    }
+}
+
+#[cfg(unix)]
+pub(crate) use self::terminal::{leave_prompt, remember_terminal, restore_terminal};
+
+/// The console of Windows is restored by the system.
+#[cfg(not(unix))]
+pub(crate) const fn remember_terminal() {}
+
+/// The same.
+#[cfg(not(unix))]
+pub(crate) const fn restore_terminal() {}
+
+/// The same.
+#[cfg(not(unix))]
+pub(crate) const fn leave_prompt() {}

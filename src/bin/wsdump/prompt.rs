@@ -1,18 +1,17 @@
-//! A prompt with a history, above which things can be shown while a line is typed.
+//! The prompt: a line editor with history and commands, above which messages are printed while a line is typed.
 
 use std::path::PathBuf;
 
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
-use websocket_sync::{Error, MessageKind};
+use websocket_sync::{CloseCode, Error, MessageKind};
 
 use crate::arguments::{Arguments, PROMPT};
-use crate::command::Command;
-use crate::failure::Failure;
-use crate::input::Speaker;
-use crate::signals;
-use crate::terminal;
+use crate::ending::{Failure, note_interrupt};
+use crate::format::parse_hex;
+use crate::input::InputSender;
+use crate::output::{remember_terminal, restore_terminal};
 
 /// A prompt.
 pub(crate) struct Prompt {
@@ -24,7 +23,7 @@ pub(crate) struct Prompt {
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Ended {
+pub(crate) enum PromptEnd {
     /// With Ctrl-D.
     Input,
     /// With Ctrl-C.
@@ -42,32 +41,32 @@ impl Prompt {
     /// # Errors
     ///
     /// What the terminal or the file of the history fails with. What goes wrong with a single line is shown.
-    pub(crate) fn run(self, speaker: &Speaker) -> Result<Ended, Failure> {
-        terminal::remember();
-        let ended = self.read_lines(speaker);
+    pub(crate) fn run(self, sender: &InputSender) -> Result<PromptEnd, Failure> {
+        remember_terminal();
+        let ended = self.read_lines(sender);
         // The editor is gone, and with it what showed lines above it.
-        speaker.console.detach();
-        terminal::restore();
+        sender.console.detach();
+        restore_terminal();
         ended
     }
 
-    fn read_lines(&self, speaker: &Speaker) -> Result<Ended, Failure> {
+    fn read_lines(&self, sender: &InputSender) -> Result<PromptEnd, Failure> {
         let config = Config::builder().auto_add_history(true).build();
         let mut editor: Editor<(), FileHistory> = Editor::with_config(config).map_err(no_prompt)?;
         if let Some(path) = self.history.as_deref().filter(|path| path.exists()) {
             editor.load_history(path).map_err(|error| Failure::local(path.display(), error))?;
         }
-        speaker.console.attach(Box::new(editor.create_external_printer().map_err(no_prompt)?));
+        sender.console.attach(Box::new(editor.create_external_printer().map_err(no_prompt)?));
         loop {
             match editor.readline("> ") {
                 Ok(line) => {
                     self.remember(&mut editor)?;
-                    self.obey(&line, speaker)?;
+                    self.execute(&line, sender)?;
                 }
-                Err(ReadlineError::Eof) => return Ok(Ended::Input),
+                Err(ReadlineError::Eof) => return Ok(PromptEnd::Input),
                 Err(ReadlineError::Interrupted) => {
-                    signals::note();
-                    return Ok(Ended::Interrupted);
+                    note_interrupt();
+                    return Ok(PromptEnd::Interrupted);
                 }
                 Err(error) => return Err(no_prompt(error)),
             }
@@ -83,19 +82,19 @@ impl Prompt {
     }
 
     /// Does what a line asks for. Only the end of the connection is an error here.
-    fn obey(&self, line: &str, speaker: &Speaker) -> Result<(), Failure> {
+    fn execute(&self, line: &str, sender: &InputSender) -> Result<(), Failure> {
         let done = match Command::parse(line) {
             Command::Text(text) => match self.kind {
-                MessageKind::Text => speaker.text(text),
-                MessageKind::Binary => speaker.binary(text.as_bytes()),
+                MessageKind::Text => sender.text(text),
+                MessageKind::Binary => sender.binary(text.as_bytes()),
             },
-            Command::Binary(bytes) => speaker.binary(&bytes),
-            Command::File(kind, path) => speaker.file(kind, &path),
-            Command::Ping(payload) => speaker.ping(payload),
-            Command::Pong(payload) => speaker.pong(payload),
-            Command::Close(code, reason) => speaker.close(code, reason),
+            Command::Binary(bytes) => sender.binary(&bytes),
+            Command::File(kind, path) => sender.file(kind, &path),
+            Command::Ping(payload) => sender.ping(payload),
+            Command::Pong(payload) => sender.pong(payload),
+            Command::Close(code, reason) => sender.close(code, reason),
             Command::Help => {
-                speaker.console.insist(PROMPT);
+                sender.console.print_always(PROMPT);
                 Ok(())
             }
             Command::Wrong(why) => Err(Failure::Usage(why)),
@@ -103,7 +102,7 @@ impl Prompt {
         match done {
             Err(Failure::WebSocket(Error::Closed(info))) => Err(Failure::WebSocket(Error::Closed(info))),
             Err(failure) => {
-                speaker.console.insist(&failure);
+                sender.console.print_always(&failure);
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -113,4 +112,89 @@ impl Prompt {
 
 fn no_prompt(error: ReadlineError) -> Failure {
     Failure::local("the prompt", error)
+}
+
+/// What a line at the prompt asks for.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Command<'a> {
+    Text(&'a str),
+    Binary(Vec<u8>),
+    File(MessageKind, PathBuf),
+    Ping(&'a str),
+    Pong(&'a str),
+    Close(CloseCode, &'a str),
+    Help,
+    /// It cannot be meant: why.
+    Wrong(String),
+}
+
+impl<'a> Command<'a> {
+    /// A line that begins with a slash is a command, with two a text that begins with one.
+    pub(crate) fn parse(line: &'a str) -> Self {
+        let Some(command) = line.strip_prefix('/') else { return Self::Text(line) };
+        if command.starts_with('/') {
+            return Self::Text(command);
+        }
+        let (name, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let rest = rest.trim_start();
+        match (name, rest.strip_prefix('@')) {
+            ("text", Some(path)) => Self::File(MessageKind::Text, path.into()),
+            ("text", None) => Self::Text(rest),
+            ("binary", Some(path)) => Self::File(MessageKind::Binary, path.into()),
+            ("binary", None) => match parse_hex(rest) {
+                Some(bytes) => Self::Binary(bytes),
+                None => Self::Wrong("/binary takes @FILE or pairs of hexadecimal digits".to_owned()),
+            },
+            ("ping", _) => Self::Ping(rest),
+            ("pong", _) => Self::Pong(rest),
+            ("close", _) => Self::close(rest),
+            ("help", _) => Self::Help,
+            _ => Self::Wrong(format!(
+                "there is no /{name}; /help lists what there is, and // begins a text with a slash"
+            )),
+        }
+    }
+
+    fn close(rest: &'a str) -> Self {
+        if rest.is_empty() {
+            return Self::Close(CloseCode::NORMAL, "");
+        }
+        let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        match code.parse() {
+            Ok(code) => Self::Close(CloseCode(code), reason.trim()),
+            Err(_) => Self::Wrong("/close takes a code and a reason, such as /close 1000 bye".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_texts_and_commands() {
+        let table = [
+            ("hello", Command::Text("hello")),
+            ("", Command::Text("")),
+            (" /ping", Command::Text(" /ping")),
+            ("//etc/hosts", Command::Text("/etc/hosts")),
+            ("/text  /ping", Command::Text("/ping")),
+            ("/text @a b", Command::File(MessageKind::Text, "a b".into())),
+            ("/binary @photo.jpg", Command::File(MessageKind::Binary, "photo.jpg".into())),
+            ("/binary 00 ff", Command::Binary(vec![0, 255])),
+            ("/ping", Command::Ping("")),
+            ("/ping are you there", Command::Ping("are you there")),
+            ("/pong x", Command::Pong("x")),
+            ("/close", Command::Close(CloseCode::NORMAL, "")),
+            ("/close 4000", Command::Close(CloseCode(4000), "")),
+            ("/close 1000 bye bye", Command::Close(CloseCode::NORMAL, "bye bye")),
+            ("/help", Command::Help),
+        ];
+        for (line, expected) in table {
+            assert_eq!(Command::parse(line), expected, "{line:?}");
+        }
+        for line in ["/", "/pin", "/close now", "/close 99999", "/binary photo.jpg", "/binary 123"] {
+            assert!(matches!(Command::parse(line), Command::Wrong(_)), "{line}");
+        }
+    }
 }

@@ -1,8 +1,15 @@
-//! How the program ends: a code for each cause, so that scripts need not read what people are told.
+//! How the program ends: exit codes, what is said of a failure, and signals.
 
-use std::process::ExitCode;
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::process::{self, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use websocket_sync::{CloseCause, CloseCode, Closed, Error, Phase, ProxyError};
+use websocket_sync::{CloseCause, CloseCode, Closed, Error, Phase, ProxyError, Refusal};
+
+use crate::format::escape;
+use crate::output::restore_terminal;
 
 /// Why the program ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -86,6 +93,123 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// With the connection.
+    WebSocket(Error),
+    /// With something of this side, such as a file.
+    Local(String),
+    /// With the command line.
+    Usage(String),
+    /// Nobody reads what is put out any more, which is no failure and not worth a word.
+    NobodyReads,
+}
+
+impl Failure {
+    pub(crate) fn local(what: impl std::fmt::Display, why: impl std::fmt::Display) -> Self {
+        Self::Local(format!("{what}: {why}"))
+    }
+
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::WebSocket(error) => Exit::of(error),
+            Self::Local(_) => Exit::Local,
+            Self::Usage(_) => Exit::Usage,
+            Self::NobodyReads => Exit::Success,
+        }
+    }
+
+    /// Tells about it where nothing has been set up for that yet.
+    pub(crate) fn report(&self, to: &mut dyn Write) -> Exit {
+        // There is nowhere else to say that this failed.
+        let _ = writeln!(to, "{self}");
+        self.exit()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::WebSocket(error)
+    }
+}
+
+/// Several lines, where the server said more than a status. What it said cannot do anything to a terminal.
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("wsdump: ")?;
+        match self {
+            Self::NobodyReads => f.write_str("nobody reads the output"),
+            Self::WebSocket(error) => f.write_str(&describe(error)),
+            Self::Local(failure) | Self::Usage(failure) => f.write_str(&escape(failure)),
+        }
+    }
+}
+
+/// The error with what lies beneath it, and what a server or proxy that refused has said.
+pub(crate) fn describe(error: &Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(said, ": {cause}");
+        source = cause.source();
+    }
+    let mut said = escape(&said).into_owned();
+    match error {
+        Error::Refused(refusal) => describe_refusal(&mut said, refusal),
+        Error::Proxy(error) => {
+            if let ProxyError::Refused(refusal) = &**error {
+                describe_refusal(&mut said, refusal);
+            }
+        }
+        Error::Redirect(error) => {
+            for url in &error.urls {
+                let _ = write!(said, "\n  asked {}", escape(url));
+            }
+        }
+        _ => {}
+    }
+    said
+}
+
+/// Header fields and body, each line by itself.
+fn describe_refusal(said: &mut String, refusal: &Refusal) {
+    // What cookies hold is a secret.
+    for (name, value) in refusal.headers.iter() {
+        let value = String::from_utf8_lossy(value);
+        let value = if name == "set-cookie" { "(not shown)" } else { &*value };
+        let _ = write!(said, "\n  {}: {}", escape(name), escape(value));
+    }
+    let body = String::from_utf8_lossy(&refusal.body);
+    for line in body.lines() {
+        let _ = write!(said, "\n  {}", escape(line));
+    }
+}
+
+/// Whether the program was asked to end, by a signal or by Ctrl-C at the prompt.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Calls this on a thread of its own when the program is asked to end; it must not wait. Asked again, the program ends at once.
+///
+/// # Errors
+///
+/// What the system says.
+pub(crate) fn on_signal(mut end: impl FnMut() + Send + 'static) -> Result<(), Failure> {
+    ctrlc::set_handler(move || {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            restore_terminal();
+            process::exit(Exit::Interrupted as i32);
+        }
+        end();
+    })
+    .map_err(|error| Failure::local("signals", error))
+}
+
+/// Notes that the program was asked to end, at a prompt, where Ctrl-C is a key and no signal.
+pub(crate) fn note_interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -1,19 +1,71 @@
-//! A recording, played again.
+//! Recordings: what is sent and received written down with its times, and one side of that sent again.
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use websocket_sync::Message;
 
-use crate::failure::Failure;
+use crate::ending::Failure;
 use crate::input::read_line;
-use crate::record::Side;
+use crate::json::insert_payload;
+use crate::output::Output;
+
+/// A recording: a JSON object a line, such as `{"at":0.5,"from":"client","kind":"text","text":"hello"}`. Clones write to the
+/// same file.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    began: Instant,
+    output: Arc<Mutex<Output>>,
+}
+
+/// Who sent a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Side {
+    Client,
+    Server,
+}
+
+impl Side {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        }
+    }
+}
+
+impl Recorder {
+    /// Makes the file.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
+        let output = Output::file(path).map_err(|error| Failure::local(path.display(), error))?;
+        Ok(Self { began: Instant::now(), output: Arc::new(Mutex::new(output)) })
+    }
+
+    /// Writes a message down.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(crate) fn message(&self, from: Side, kind: &str, payload: &[u8]) -> std::io::Result<()> {
+        let mut object = Map::new();
+        object.insert("at".to_owned(), json!(self.began.elapsed().as_secs_f64()));
+        object.insert("from".to_owned(), json!(from.as_str()));
+        object.insert("kind".to_owned(), json!(kind));
+        insert_payload(&mut object, payload);
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).line(Value::Object(object).to_string())
+    }
+}
 
 /// What one side sent.
 pub(crate) struct Replay {

@@ -1,4 +1,4 @@
-//! The other end: a server for tests that sends back what it gets, passes it on, or plays a recording.
+//! `--listen`: a server for tests that sends back what it gets, passes it on to the other clients, or replays a recording.
 
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
@@ -8,27 +8,23 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-
 use websocket_sync::{CloseCode, ConnectOptions, Error, MessageRef, Opcode, Sender, WebSocket};
 
 use crate::arguments::Arguments;
 use crate::connect;
 use crate::console::Console;
-use crate::exit::Exit;
-use crate::failure::{Failure, describe};
-use crate::record::{Recorder, Side};
-use crate::replay::Replay;
-use crate::signals;
+use crate::ending::{Exit, Failure, describe, on_signal};
+use crate::recording::{Recorder, Replay, Side};
 
 /// How many clients there may be at once.
-const MOST: usize = 1024;
+const MAX_CLIENTS: usize = 1024;
 /// How long clients have to answer the last Close.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A server.
 struct Server {
     options: ConnectOptions,
-    part: Part,
+    mode: ServerMode,
     console: Console,
     shows: Shows,
     recorder: Option<Recorder>,
@@ -39,7 +35,7 @@ struct Server {
 }
 
 /// What it does.
-enum Part {
+enum ServerMode {
     Echo,
     Broadcast,
     Replay(PathBuf),
@@ -58,26 +54,26 @@ enum Shows {
 ///
 /// An address that cannot be listened on; a file that cannot be made or read.
 pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
-    let part = match &arguments.replay {
+    let mode = match &arguments.replay {
         Some(path) => {
             // Whether it is there is known before the first client comes.
             Replay::open(path, Side::Server)?;
-            Part::Replay(path.clone())
+            ServerMode::Replay(path.clone())
         }
-        None if arguments.broadcast => Part::Broadcast,
-        None => Part::Echo,
+        None if arguments.broadcast => ServerMode::Broadcast,
+        None => ServerMode::Echo,
     };
     let listener = TcpListener::bind(address).map_err(|error| Failure::local(address, error))?;
     let local = listener.local_addr().map_err(|error| Failure::local(address, error))?;
     let (end, ended) = mpsc::sync_channel(1);
     let asked = end.clone();
     // It may have been told already.
-    signals::handle(move || {
+    on_signal(move || {
         let _ = asked.try_send(());
     })?;
     let server = Arc::new(Server {
         options: connect::common(arguments).open_timeout(arguments.connect_timeout),
-        part,
+        mode,
         console: console.clone(),
         shows: if arguments.verbose > 0 || arguments.json { Shows::Everything } else { Shows::Nothing },
         recorder: arguments.record.as_deref().map(Recorder::new).transpose()?,
@@ -85,7 +81,7 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
         wanted: arguments.max_messages.map(AtomicU64::new),
         end,
     });
-    console.insist(format_args!("Listening on ws://{local}/"));
+    console.print_always(format_args!("Listening on ws://{local}/"));
     let accepting = Arc::clone(&server);
     thread::spawn(move || accepting.accept_all(&listener));
     // There is a sender as long as there is a server.
@@ -99,11 +95,11 @@ impl Server {
         for (number, stream) in (0..).zip(listener.incoming()) {
             let server = Arc::clone(self);
             match stream {
-                Ok(_) if self.clients().len() >= MOST => self.console.note("too many clients"),
-                Ok(stream) => drop(thread::spawn(move || server.attend(number, stream))),
+                Ok(_) if self.clients().len() >= MAX_CLIENTS => self.console.print_note("too many clients"),
+                Ok(stream) => drop(thread::spawn(move || server.serve_client(number, stream))),
                 // Such as no more file descriptors: some may be given back.
                 Err(error) => {
-                    self.console.note(error);
+                    self.console.print_note(error);
                     thread::sleep(Duration::from_millis(100));
                 }
             }
@@ -111,25 +107,25 @@ impl Server {
     }
 
     /// Serves a client until its end.
-    fn attend(&self, number: u64, stream: TcpStream) {
+    fn serve_client(&self, number: u64, stream: TcpStream) {
         let who = stream.peer_addr().map_or_else(|_| format!("client {number}"), |address| address.to_string());
         let served = self.options.accept(stream).map_err(Failure::from).and_then(|ws| {
-            self.console.note(format_args!("{who}: connected"));
+            self.console.print_note(format_args!("{who}: connected"));
             self.clients().insert(number, ws.sender());
-            let served = self.talk(number, ws);
+            let served = self.run_session(number, ws);
             self.clients().remove(&number);
             served
         });
         match served {
-            Ok(()) => self.console.note(format_args!("{who}: served")),
-            Err(Failure::WebSocket(error)) => self.console.note(format_args!("{who}: {}", describe(&error))),
-            Err(failure) => self.console.note(format_args!("{who}: {failure}")),
+            Ok(()) => self.console.print_note(format_args!("{who}: served")),
+            Err(Failure::WebSocket(error)) => self.console.print_note(format_args!("{who}: {}", describe(&error))),
+            Err(failure) => self.console.print_note(format_args!("{who}: {failure}")),
         }
     }
 
-    fn talk(&self, number: u64, mut ws: WebSocket) -> Result<(), Failure> {
+    fn run_session(&self, number: u64, mut ws: WebSocket) -> Result<(), Failure> {
         let sender = ws.sender();
-        if let Part::Replay(path) = &self.part {
+        if let ServerMode::Replay(path) = &self.mode {
             let replay = Replay::open(path, Side::Server)?;
             let playing = sender.clone();
             // What the client says meanwhile is heard, its pings are answered.
@@ -143,21 +139,21 @@ impl Server {
         }
         loop {
             let message = ws.recv_ref()?;
-            self.note(Side::Client, message)?;
-            match self.part {
-                Part::Echo => {
+            self.print_note(Side::Client, message)?;
+            match self.mode {
+                ServerMode::Echo => {
                     self.note_echo(message)?;
                     send(&sender, message)?;
                 }
-                Part::Broadcast => self.pass_on(number, message),
-                Part::Replay(_) => {}
+                ServerMode::Broadcast => self.broadcast(number, message),
+                ServerMode::Replay(_) => {}
             }
             self.count();
         }
     }
 
     /// Sends to all others. One that does not keep up is left behind: nobody waits for it.
-    fn pass_on(&self, from: u64, message: MessageRef<'_>) {
+    fn broadcast(&self, from: u64, message: MessageRef<'_>) {
         for (_, client) in self.clients().iter().filter(|(number, _)| **number != from) {
             let sent = match message {
                 MessageRef::Text(text) => client.try_send_text(text),
@@ -170,7 +166,7 @@ impl Server {
     }
 
     /// Shows and records what a client has sent.
-    fn note(&self, from: Side, message: MessageRef<'_>) -> Result<(), Failure> {
+    fn print_note(&self, from: Side, message: MessageRef<'_>) -> Result<(), Failure> {
         self.record(from, message)?;
         if self.shows == Shows::Everything {
             let shown = self.console.frame(Opcode::from(message.kind()), message.as_bytes());
@@ -203,7 +199,7 @@ impl Server {
             // One that does not read is given up below.
             let _ = client.try_close(CloseCode::GOING_AWAY, "");
         }
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CLOSE_TIMEOUT;
         while !self.clients().is_empty() && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }

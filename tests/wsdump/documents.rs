@@ -90,11 +90,13 @@ fn it_says_its_version() {
 #[test]
 fn every_flag_is_tested() {
     let tests = concat!(
+        include_str!("answers.rs"),
         include_str!("endings.rs"),
         include_str!("flags_of_python.rs"),
         include_str!("listening.rs"),
         include_str!("more_flags.rs"),
         include_str!("prompt.rs"),
+        include_str!("reconnecting.rs"),
         include_str!("recordings.rs"),
         include_str!("tls.rs"),
         "--help --version --man --completions ",

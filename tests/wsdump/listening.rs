@@ -54,7 +54,7 @@ fn both_ends_talk_to_each_other() {
     assert_eq!((said.code, said.out.as_str()), (0, "one\ntwo\nthree\n"), "{said:?}");
     let served = server.end();
     assert_eq!(served.code, 0, "{served:?}");
-    assert_eq!(served.out, "< text: one\n< text: two\n< text: three\n");
+    assert_eq!(served.out, "text: one\ntext: two\ntext: three\n");
     assert!(served.err.contains(": connected"), "{}", served.err);
 }
 
@@ -118,9 +118,9 @@ fn subprotocols_and_compression_are_agreed_on_when_they_are_asked_for() {
 fn compression_is_offered_and_said_to_be_agreed_on() {
     let server = Server::new(&["--compress"]);
     let said = wsdump_with("hello\n", &[&server.url, "--compress"]);
-    assert!(said.out.ends_with("< hello\n") && said.err.contains(", compressed"), "{said:?}");
+    assert!(said.out.ends_with("hello\n") && said.err.contains(", compressed"), "{said:?}");
     let said = wsdump_with("hello\n", &[&server.url]);
-    assert!(said.out.ends_with("< hello\n") && !said.err.contains(", compressed"), "{said:?}");
+    assert!(said.out.ends_with("hello\n") && !said.err.contains(", compressed"), "{said:?}");
     server.stop();
 }
 
@@ -188,4 +188,58 @@ fn a_bench_against_a_server_that_does_not_echo_fails_in_words() {
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.err.contains("sends back"), "{}", said.err);
     script.join();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_broadcast_of_large_messages_reaches_the_others() {
+    let server = Server::new(&["--broadcast"]);
+    let mut clients = [(); 2].map(|()| create_connection(&server.url).unwrap());
+    std::thread::sleep(ms(300));
+    clients[0].send_binary(&vec![7; 2_000_000]).unwrap();
+    clients[0].send_text("behind it").unwrap();
+    assert_eq!(clients[1].recv_timeout(ms(10_000)).unwrap().as_bytes().len(), 2_000_000);
+    assert_eq!(clients[1].recv_timeout(ms(10_000)).unwrap(), Message::from("behind it"));
+    drop(clients);
+    assert_eq!(server.stop().code, 0);
+}
+
+/// One that does not read is left behind, and that is told, with or without notes.
+#[cfg(unix)]
+#[test]
+fn a_client_that_a_broadcast_leaves_behind_is_told_of() {
+    let server = Server::new(&["-r", "--broadcast", "--max-message-size", "1000000"]);
+    let speaker = create_connection(&server.url).unwrap();
+    let silent = create_connection(&server.url).unwrap();
+    std::thread::sleep(ms(300));
+    for _ in 0..30 {
+        speaker.send_binary(&vec![7; 900_000]).unwrap();
+    }
+    std::thread::sleep(ms(300));
+    drop((speaker, silent));
+    let said = server.stop();
+    assert!(said.err.contains("does not keep up"), "{}", said.err);
+}
+
+/// Clients count from the moment when they connect.
+#[cfg(target_os = "linux")]
+#[test]
+fn clients_that_say_nothing_count_too() {
+    let server = Server::new(&["-r"]);
+    let address = server.url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+    let mut mute = Vec::new();
+    for _ in 0..1200 {
+        // This process may have no more descriptors.
+        let Ok(stream) = std::net::TcpStream::connect(&address) else { break };
+        mute.push(stream);
+    }
+    if mute.len() < 1200 {
+        return;
+    }
+    std::thread::sleep(ms(500));
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let threads: usize = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap().trim().parse().unwrap();
+    assert!(threads <= 1030, "{threads}");
+    drop(mute);
+    server.stop();
 }

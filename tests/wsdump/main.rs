@@ -3,13 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod answers;
 mod documents;
 mod endings;
 mod flags_of_python;
 mod listening;
+mod meaningless_options;
 mod more_flags;
 #[cfg(unix)]
 mod prompt;
+mod reconnecting;
 mod recordings;
 mod shell;
 #[path = "../support/mod.rs"]

@@ -316,6 +316,61 @@ fn files_that_take_longer_than_a_second_have_a_bar() {
     assert_eq!(std::fs::read(&file).unwrap().len(), 14 * 1024);
 }
 
+#[test]
+fn files_that_are_sent_are_recorded() {
+    let (text, bytes, record) =
+        (tempfile("sent.txt", b"as text"), tempfile("sent.bin", b"\x00\xff"), tempfile("sent", b""));
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url, "--record", &record]);
+    terminal.see("< hello");
+    terminal.type_in(&format!("/text @{text}\r"));
+    terminal.see("< as text");
+    terminal.type_in(&format!("/binary @{bytes}\r"));
+    terminal.see("< b'\\x00\\xff'");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+    let recorded = std::fs::read_to_string(&record).unwrap();
+    let from_client = recorded.lines().filter(|line| line.contains("\"client\"")).count();
+    assert_eq!(from_client, 2, "{recorded}");
+    assert!(recorded.contains("\"text\":\"as text\"") && recorded.contains("\"base64\":\"AP8=\""), "{recorded}");
+}
+
+/// A code of one's own choice is no error, though a server that closes with one is.
+#[test]
+fn a_close_with_a_code_of_ones_own_is_no_error() {
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("< hello");
+    terminal.type_in("/close 4001 mine\r");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+}
+
+/// When the server closes at any moment, the cursor is at the beginning of an empty line.
+#[test]
+fn the_prompt_never_stays_behind() {
+    for pause in [0, 0, 1, 3, 10, 30, 100, 100, 300] {
+        let (url, script) = serve(move |mut peer| {
+            peer.accept();
+            thread::sleep(Duration::from_millis(pause));
+            peer.say(frame(0x88, b"\x03\xe8bye"));
+            peer.rest();
+        });
+        let mut terminal = Terminal::new(&[&url]);
+        assert_eq!(terminal.child.wait().unwrap().code(), Some(0));
+        script.join();
+        while let Ok(chunk) = terminal.pieces.recv_timeout(Duration::from_millis(50)) {
+            terminal.all.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        let last = terminal.all.rsplit('\n').next().unwrap();
+        let shown = last.rsplit("\x1b[K").next().unwrap().replace("\x1b[?2004l", "");
+        assert!(!shown.contains('>'), "{pause}: {last:?} of {:?}", terminal.all);
+        let modes = tcgetattr(&terminal.theirs).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO), "left raw: {modes:?}");
+    }
+}
+
 /// A file with these bytes, for this test only.
 fn tempfile(name: &str, bytes: &[u8]) -> String {
     let path = std::env::temp_dir().join(format!("wsdump-{name}-{}", std::process::id()));

@@ -54,7 +54,7 @@ fn what_was_recorded_can_be_played_by_either_side() {
 fn pauses_are_kept() {
     let file = path("pauses");
     let line = |at: f64| format!("{{\"at\":{at},\"from\":\"client\",\"kind\":\"text\",\"text\":\"x\"}}\n");
-    fs::write(&file, line(5.0) + &line(5.2) + &line(5.4)).unwrap();
+    fs::write(&file, line(0.0) + &line(0.2) + &line(0.4)).unwrap();
     let server = Server::new(&["-r", "--max-messages", "3"]);
     let (said, took) = timed(|| wsdump(&["-r", "--replay", &file, &server.url]));
     assert_eq!(said.out, "x\nx\nx\n", "{said:?}");
@@ -74,4 +74,56 @@ fn what_is_no_recording_is_told_by_its_line() {
     assert_eq!((said.code, script.join()), (1, 1000), "{said:?}");
     assert!(said.err.contains("line 2: not a line of a recording"), "{}", said.err);
     assert_eq!(wsdump(&["--listen", "127.0.0.1:0", "--replay", "no-such-file"]).code, 1);
+}
+
+/// The client said nothing until it was asked.
+#[test]
+fn the_pause_before_the_first_message_of_a_side_is_kept() {
+    let file = path("first-pause");
+    let line = |at: f64, from: &str| format!("{{\"at\":{at},\"from\":\"{from}\",\"kind\":\"text\",\"text\":\"x\"}}\n");
+    fs::write(&file, line(0.0, "server") + &line(0.6, "client")).unwrap();
+    let server = Server::new(&["-r", "--max-messages", "1"]);
+    let (said, took) = timed(|| wsdump(&["-r", "--replay", &file, &server.url]));
+    assert_eq!(said.out, "x\n", "{said:?}");
+    assert!(took.as_millis() >= 600, "{took:?}");
+    server.end();
+}
+
+/// Times are those since the connection was open: how long it took to be made does not belong to the conversation.
+#[test]
+fn times_begin_with_the_connection() {
+    let file = path("begin");
+    let (url, script) = serve(|mut peer| {
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        peer.accept();
+        peer.say(frame(0x81, "hello"));
+        peer.end();
+    });
+    wsdump(&["-r", "--record", &file, "--max-messages", "1", &url]);
+    script.join();
+    let entry: serde_json::Value = serde_json::from_str(fs::read_to_string(&file).unwrap().trim()).unwrap();
+    assert!(entry["at"].as_f64().unwrap() < 0.5, "{entry}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_broadcast_is_recorded_and_can_be_replayed() {
+    let file = path("broadcast");
+    let server = Server::new(&["--broadcast", "--record", &file]);
+    let mut clients = [(); 2].map(|()| websocket_sync::create_connection(&server.url).unwrap());
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    clients[0].send_text("to all").unwrap();
+    assert_eq!(clients[1].recv().unwrap().as_bytes(), b"to all");
+    drop(clients);
+    server.stop();
+    let recorded = fs::read_to_string(&file).unwrap();
+    let sides: Vec<&str> =
+        recorded.lines().map(|line| if line.contains("\"client\"") { "client" } else { "server" }).collect();
+    assert_eq!(sides, ["client", "server"], "{recorded}");
+    let server = Server::new(&["-r", "--replay", &file, "--record", &path("again")]);
+    let said = wsdump(&["-r", "--no-input", &server.url]);
+    assert_eq!((said.code, said.out.as_str()), (0, "to all\n"), "{said:?}");
+    server.stop();
+    // What is replayed is sent, so it is recorded, too.
+    assert!(fs::read_to_string(path("again")).unwrap().contains("to all"));
 }

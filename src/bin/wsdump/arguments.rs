@@ -5,7 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use clap_complete::Shell;
 
 use crate::ending::{Exit, Failure};
@@ -91,13 +93,16 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "LIBRARY", help_heading = TLS)]
     pub(crate) tls_library: Option<TlsLibrary>,
 
-    /// Send this text when the connection is open
-    #[arg(short, long, help_heading = SENDING)]
-    pub(crate) text: Option<String>,
-    /// How many seconds to wait for what may still come when the input has ended, before closing. With --max-messages and
-    /// without this, those are waited for
+    /// Send this text when a connection is open, before anything else; can be repeated
+    #[arg(short, long, allow_hyphen_values = true, help_heading = SENDING)]
+    pub(crate) text: Vec<String>,
+    /// Close so many seconds after the end of the input, whatever comes. Without it, close when no message has come for 1
+    /// second, at most 10 seconds after the end; with --max-messages, when those have come
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = SENDING)]
     pub(crate) eof_wait: Option<Duration>,
+    /// Close when no message has come for so many seconds after the end of the input, instead of 1
+    #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, conflicts_with = "eof_wait", help_heading = SENDING)]
+    pub(crate) eof_silence: Option<Duration>,
     /// Read no input, and stay until the server closes
     #[arg(long, conflicts_with = "replay", help_heading = SENDING)]
     pub(crate) no_input: bool,
@@ -198,7 +203,11 @@ pub(crate) enum Bench {
 impl Arguments {
     /// What the command line asks for; ends the program where it cannot be meant, and for `--help` and `--version`.
     pub(crate) fn from_command_line() -> Self {
-        let mut arguments = Self::parse_from(expand_verbose(std::env::args_os()));
+        let matches = Self::command().get_matches_from(expand_verbose(std::env::args_os()));
+        if let Some(problem) = without_effect(&matches) {
+            Self::command().error(ErrorKind::ArgumentConflict, problem).exit();
+        }
+        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         arguments.take_url_from_subprotocols();
         arguments
     }
@@ -209,6 +218,90 @@ impl Arguments {
             self.url = self.subprotocols.pop();
         }
     }
+}
+
+/// What has an effect with `--listen`.
+const FOR_SERVERS: &[&str] = &[
+    "listen",
+    "broadcast",
+    "binary",
+    "compress",
+    "connect_timeout",
+    "hex",
+    "json",
+    "max_message_size",
+    "max_messages",
+    "output",
+    "raw",
+    "record",
+    "replay",
+    "subprotocols",
+    "timings",
+    "verbose",
+];
+
+/// What has none with `--bench`.
+const NOT_FOR_BENCHES: &[&str] = &[
+    "binary",
+    "eof_silence",
+    "eof_wait",
+    "hex",
+    "history",
+    "max_messages",
+    "no_input",
+    "output",
+    "ping_interval",
+    "raw",
+    "reconnect",
+    "record",
+    "replay",
+    "text",
+    "timings",
+];
+
+/// Pairs of which the first has no effect with the second.
+const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("broadcast", "replay"),
+    ("ca", "nocert"),
+    ("hex", "output"),
+    ("history", "no_input"),
+    ("history", "raw"),
+    ("history", "replay"),
+    ("json", "output"),
+    ("proxy", "unix_socket"),
+    ("raw", "json"),
+    ("timings", "output"),
+];
+
+/// Pairs of which the first has no effect without the second.
+const ONLY_WITH: &[(&str, &str)] = &[("bench_messages", "bench"), ("bench_size", "bench")];
+
+/// Which option that was given would do nothing, in words.
+fn without_effect(matches: &ArgMatches) -> Option<String> {
+    let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let flag = |id: &str| format!("'--{}'", id.replace('_', "-"));
+    let given = || matches.ids().map(clap::Id::as_str).filter(|id| is_given(id));
+    if is_given("listen")
+        && let Some(id) = given().find(|id| !FOR_SERVERS.contains(id) && *id != "url" && *id != "Arguments")
+    {
+        return Some(format!("{} does nothing with '--listen'", flag(id)));
+    }
+    if is_given("listen") && !is_given("verbose") && !is_given("json") && !is_given("output") {
+        let shows = ["binary", "hex", "timings"].into_iter().find(|id| is_given(id));
+        if let Some(id) = shows {
+            return Some(format!("{} does nothing with '--listen' without '--verbose'", flag(id)));
+        }
+    }
+    if is_given("bench")
+        && let Some(id) = given().find(|id| NOT_FOR_BENCHES.contains(id))
+    {
+        return Some(format!("{} does nothing with '--bench'", flag(id)));
+    }
+    if let Some((id, with)) = WITHOUT_EFFECT.iter().find(|(id, with)| is_given(id) && is_given(with)) {
+        return Some(format!("{} does nothing with {}", flag(id), flag(with)));
+    }
+    let (id, with) = ONLY_WITH.iter().find(|(id, with)| is_given(id) && !is_given(with))?;
+    Some(format!("{} does nothing without {}", flag(id), flag(with)))
 }
 
 /// Python's `-v 2` as `-v -v`, and the same for its other spellings; an argument behind `-v` that is no number is left alone.

@@ -9,7 +9,7 @@ use serde_json::json;
 use websocket_sync::{MessageRef, WebSocket};
 
 use crate::arguments::{Arguments, Bench};
-use crate::connect::Destination;
+use crate::connect::{Destination, FileValues, with_file_values};
 use crate::console::Console;
 use crate::ending::{Exit, Failure};
 
@@ -25,6 +25,7 @@ const WIDTH: u64 = 50;
 /// Whatever ends the connection; a server that sends back something else.
 pub(crate) fn measure(how: Bench, arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
     let Destination { url, options, .. } = Destination::new(arguments)?;
+    let options = with_file_values(options, arguments, &FileValues::default())?;
     let mut ws = options.recv_timeout(arguments.connect_timeout).connect(&url)?;
     let payload: Vec<u8> = (0..arguments.bench_size).map(|index| index as u8).collect();
     let messages = arguments.bench_messages as usize;

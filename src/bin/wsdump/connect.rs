@@ -1,10 +1,15 @@
 //! The options of the connection that the arguments come to.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use websocket_sync::{ConnectOptions, CookieJar, DeflateOptions, Proxy, Reconnect, TlsBackend, TlsOptions, TlsVersion};
+use websocket_sync::{
+    ConnectOptions, CookieJar, DeflateOptions, Error, Proxy, Reconnect, Retry, TlsBackend, TlsOptions, TlsVersion,
+};
 
 use crate::arguments::{Arguments, TlsLibrary, TlsMin};
 use crate::ending::Failure;
@@ -30,21 +35,12 @@ impl Destination {
         let mut options = common(arguments)
             .open_timeout(arguments.connect_timeout)
             .redirect_limit(arguments.max_redirects)
-            .headers(header_fields(arguments)?)
             .tls(tls(arguments));
         if let Some(proxy) = &arguments.proxy {
             options = options.proxy(Proxy::new(proxy));
         }
         if let Some(origin) = &arguments.origin {
             options = options.origin(origin);
-        }
-        if let Some(who) = &arguments.user {
-            let who = literal_or_file(who)?;
-            let (name, password) = who.split_once(':').unwrap_or((&who, ""));
-            options = options.credentials(name, password);
-        }
-        if let Some(cookie) = &arguments.cookie {
-            options = options.cookie(literal_or_file(cookie)?);
         }
         let cookie_jar = arguments.cookie_jar.as_deref().map(load_cookies).transpose()?;
         if let Some(jar) = &cookie_jar {
@@ -60,6 +56,28 @@ impl Destination {
     }
 }
 
+/// Adds what may come from files: header fields, cookies, user and password.
+///
+/// # Errors
+///
+/// A header field that is none, a file that cannot be read.
+pub(crate) fn with_file_values(
+    mut options: ConnectOptions,
+    arguments: &Arguments,
+    values: &FileValues,
+) -> Result<ConnectOptions, Failure> {
+    options = options.headers(header_fields(arguments, values)?);
+    if let Some(who) = &arguments.user {
+        let who = values.literal_or_file(who)?;
+        let (name, password) = who.split_once(':').unwrap_or((&who, ""));
+        options = options.credentials(name, password);
+    }
+    if let Some(cookie) = &arguments.cookie {
+        options = options.cookie(values.literal_or_file(cookie)?);
+    }
+    Ok(options)
+}
+
 /// What both ends of a connection have.
 pub(crate) fn common(arguments: &Arguments) -> ConnectOptions {
     let most = arguments.max_message_size;
@@ -68,12 +86,79 @@ pub(crate) fn common(arguments: &Arguments) -> ConnectOptions {
     if arguments.compress { options.deflate(DeflateOptions::new()) } else { options }
 }
 
-/// When a connection that was lost is made again.
-pub(crate) fn reconnect(arguments: &Arguments) -> Reconnect {
-    match arguments.reconnect {
-        None => Reconnect::never(),
-        // The first attempt counts, too.
-        Some(times) => Reconnect::backoff().stop_on_refusal().max_attempts(times.saturating_add(1)),
+/// How long a connection has to stand until the count of attempts begins anew.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// When a connection that was lost is made again, and how often in a row. Clones are the same limit.
+#[derive(Clone)]
+pub(crate) struct RetryLimit {
+    /// How many attempts may follow a stable connection, or the first attempt.
+    most: u32,
+    retries: Arc<Mutex<Retries>>,
+}
+
+#[derive(Default)]
+struct Retries {
+    /// Since a connection last was stable.
+    made: u32,
+    opened: Option<Instant>,
+    /// In how long at most the next attempt follows.
+    planned: Option<Duration>,
+    is_stopped: bool,
+}
+
+impl RetryLimit {
+    pub(crate) fn new(most: Option<u32>) -> Self {
+        Self { most: most.unwrap_or(0), retries: Arc::default() }
+    }
+
+    /// The policy for the app.
+    pub(crate) fn policy(&self) -> Reconnect {
+        if self.most == 0 {
+            return Reconnect::never();
+        }
+        let limit = self.clone();
+        let decide = move |_: &Error, default| limit.decide(default);
+        Reconnect::backoff().stable_after(STABLE).stop_on_refusal().retry_if(decide)
+    }
+
+    /// An attempt begins.
+    pub(crate) fn attempt(&self) {
+        self.retries().planned = None;
+    }
+
+    /// It has succeeded.
+    pub(crate) fn opened(&self) {
+        self.retries().opened = Some(Instant::now());
+    }
+
+    /// No further attempt follows.
+    pub(crate) fn stop(&self) {
+        self.retries().is_stopped = true;
+    }
+
+    /// Whether another attempt follows what has just failed, and in how long at most.
+    pub(crate) fn planned(&self) -> Option<Duration> {
+        self.retries().planned
+    }
+
+    fn decide(&self, default: Retry) -> Retry {
+        let mut retries = self.retries();
+        if retries.opened.take().is_some_and(|opened| opened.elapsed() >= STABLE) {
+            retries.made = 0;
+        }
+        retries.planned = None;
+        if default == Retry::Never || retries.is_stopped || retries.made >= self.most {
+            return Retry::Never;
+        }
+        // The longest delay of the back-off, which draws a share of it.
+        retries.planned = Some(Duration::from_secs(1 << retries.made.min(6)).min(Duration::from_secs(60)));
+        retries.made += 1;
+        default
+    }
+
+    fn retries(&self) -> MutexGuard<'_, Retries> {
+        self.retries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,13 +234,13 @@ fn percent_encode(path: &str) -> String {
 }
 
 /// The fields of `--headers`, then those of `-H`.
-fn header_fields(arguments: &Arguments) -> Result<Vec<(String, String)>, Failure> {
+fn header_fields(arguments: &Arguments, values: &FileValues) -> Result<Vec<(String, String)>, Failure> {
     let mut fields = Vec::new();
     for field in arguments.headers.iter().flat_map(|fields| fields.split(',')) {
         fields.push(header_field(field)?);
     }
     for given in &arguments.header {
-        let lines = literal_or_file(given)?;
+        let lines = values.literal_or_file(given)?;
         for line in lines.lines().filter(|line| !line.trim().is_empty()) {
             fields.push(header_field(line)?);
         }
@@ -171,15 +256,45 @@ fn header_field(field: &str) -> Result<(String, String), Failure> {
     }
 }
 
-/// The value itself, or with `@` in front what the file of that name holds.
-fn literal_or_file(value: &str) -> Result<String, Failure> {
-    match value.strip_prefix('@') {
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| Failure::local(path, error))?;
-            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+/// Values of arguments that come from files: `@FILE`, and `@-` for standard input. A file is read for each connection, as a secret
+/// may be renewed; what can be read once only, such as a pipe, is kept.
+#[derive(Default)]
+pub(crate) struct FileValues(Mutex<HashMap<PathBuf, String>>);
+
+impl FileValues {
+    /// The value itself, or what the file holds that it names.
+    fn literal_or_file(&self, value: &str) -> Result<String, Failure> {
+        let Some(path) = value.strip_prefix('@') else { return Ok(value.to_owned()) };
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = kept.get(Path::new(path)) {
+            return Ok(text.clone());
         }
-        None => Ok(value.to_owned()),
+        let text = read_value(path).map_err(|error| Failure::local(path, error))?;
+        let text = text.trim_end_matches(['\r', '\n']).to_owned();
+        if path == STANDARD_INPUT || !Path::new(path).is_file() {
+            kept.insert(path.into(), text.clone());
+        }
+        Ok(text)
     }
+
+    /// Whether a value took all of standard input, which leaves nothing to send.
+    pub(crate) fn has_read_standard_input(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(Path::new(STANDARD_INPUT))
+    }
+}
+
+/// The name that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+/// How much a file of header fields, of a password or of cookies may hold.
+const MAX_VALUE: u64 = 1024 * 1024;
+
+fn read_value(path: &str) -> io::Result<String> {
+    let mut text = String::new();
+    let length = match path {
+        STANDARD_INPUT => io::stdin().take(MAX_VALUE + 1).read_to_string(&mut text)?,
+        path => File::open(path)?.take(MAX_VALUE + 1).read_to_string(&mut text)?,
+    };
+    if length as u64 > MAX_VALUE { Err(io::Error::other("larger than a megabyte")) } else { Ok(text) }
 }
 
 fn load_cookies(path: &Path) -> Result<CookieJar, Failure> {
@@ -203,10 +318,12 @@ mod tests {
     #[test]
     fn header_fields_are_split_and_stripped() {
         let given = arguments(&["ws://h", "--headers", "A: 1,B:2 ", "-H", "C: 3, 4", "-H", "D:5:6"]);
-        let fields = header_fields(&given).unwrap_or_else(|failure| panic!("{failure}"));
+        let fields = header_fields(&given, &FileValues::default()).unwrap_or_else(|failure| panic!("{failure}"));
         let expected = [("A", "1"), ("B", "2"), ("C", "3, 4"), ("D", "5:6")];
         assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let Err(failure) = header_fields(&arguments(&["ws://h", "-H", "s3cret"])) else { panic!("accepted") };
+        let Err(failure) = header_fields(&arguments(&["ws://h", "-H", "s3cret"]), &FileValues::default()) else {
+            panic!("accepted")
+        };
         assert!(!failure.to_string().contains("s3cret"), "{failure}");
     }
 

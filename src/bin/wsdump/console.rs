@@ -5,14 +5,15 @@ use std::cell::Cell;
 use std::env;
 use std::fmt::{Arguments as Words, Display};
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustyline::ExternalPrinter;
-use websocket_sync::{Closed, Error, Opcode, Timings, TraceRecord, WebSocket, enable_trace};
+use websocket_sync::{CloseCause, CloseCode, Closed, Error, Opcode, Timings, TraceRecord, WebSocket, enable_trace};
 
 use crate::arguments::Arguments;
-use crate::ending::{Exit, Failure, describe};
+use crate::ending::{Exit, Failure, HintContext, describe};
 use crate::format::{Format, escape, escape_line};
 use crate::json;
 use crate::output::{Output, Progress, leave_prompt};
@@ -27,6 +28,10 @@ struct Shared {
     format: Format,
     colour: Colour,
     notes: Notes,
+    hints: HintContext,
+    has_prompt: bool,
+    /// Whether the user wants to leave, and see no more messages.
+    discards: AtomicBool,
     screen: Mutex<Screen>,
 }
 
@@ -85,7 +90,7 @@ impl Console {
             Style::Payload
         } else if arguments.json {
             Style::Json
-        } else if arguments.raw {
+        } else if arguments.raw || !is_terminal {
             Style::Plain
         } else {
             Style::Marked
@@ -104,12 +109,18 @@ impl Console {
             format,
             colour: if is_coloured { Colour::Blue } else { Colour::None },
             notes: if is_quiet { Notes::Silent } else { Notes::Shown },
+            hints: HintContext::new(arguments),
+            has_prompt: style == Style::Marked,
+            discards: AtomicBool::new(false),
             screen: Mutex::new(Screen { output, progress, printer: None }),
         })))
     }
 
     /// Shows a message or a control frame.
     pub(crate) fn frame(&self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        if self.0.discards.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         match self.0.style {
             Style::Payload if opcode.is_control() => {
                 if self.0.format.kinds {
@@ -122,7 +133,7 @@ impl Console {
                 if let Some(progress) = &mut screen.progress {
                     progress.advance(payload.len());
                 }
-                screen.output.bytes(payload)
+                screen.output.bytes_until(payload, &self.0.discards)
             }
             Style::Json => self.print(json::frame(opcode, payload, None, self.at())),
             Style::Plain | Style::Marked => {
@@ -172,18 +183,30 @@ impl Console {
         self.print_note(ws.timings().map(phases).unwrap_or_default());
     }
 
-    /// Shows how a connection ended, and whether another one follows.
-    pub(crate) fn closed(&self, closed: &Closed) -> io::Result<()> {
-        if self.0.style == Style::Json {
-            let reconnect = closed.reconnect.map(|delay| delay.as_secs_f64());
-            let line = json::closed(closed.code, &closed.reason, &closed.cause.to_string(), reconnect, self.at());
-            return self.print(line);
+    /// Says how to leave: on a terminal beside the messages, which alone go to a pipe.
+    pub(crate) fn greet(&self) -> io::Result<()> {
+        const GREETING: &str = "Press Ctrl+C to quit";
+        if self.0.style == Style::Marked {
+            return self.print_words(format_args!("{GREETING}"));
         }
-        self.print_note(end(closed));
-        if let Some(delay) = closed.reconnect {
-            self.print_note(format_args!("Connects again in {:.1} s", delay.as_secs_f64()));
-        }
+        self.print_note(GREETING);
         Ok(())
+    }
+
+    /// Shows the end of a connection as JSON.
+    pub(crate) fn json_closed(&self, closed: &Closed) -> io::Result<()> {
+        let reconnect = closed.reconnect.map(|delay| delay.as_secs_f64());
+        self.print(json::closed(closed.code, &closed.reason, &closed.cause.to_string(), reconnect, self.at()))
+    }
+
+    /// Shows a failure as JSON, and in how long at most another attempt follows.
+    pub(crate) fn json_error(&self, error: &Error, delay: Option<Duration>) -> io::Result<()> {
+        self.print(json::error(&describe(error), delay.map(|delay| delay.as_secs_f64()), self.at()))
+    }
+
+    /// Shows how a connection ended that this side would have closed with a code.
+    pub(crate) fn note_end(&self, closed: &Closed, ours: CloseCode) {
+        self.print_note(describe_end(closed, ours));
     }
 
     /// Shows the peer's Close as a line: with `-v`.
@@ -196,21 +219,18 @@ impl Console {
         self.frame(Opcode::Close, said.as_bytes())
     }
 
-    /// Shows a failure that another attempt follows.
-    pub(crate) fn failed(&self, error: &Error) -> io::Result<()> {
-        match self.0.style {
-            Style::Json => self.print(json::error(&describe(error), self.at())),
-            Style::Plain | Style::Marked | Style::Payload => {
-                self.print_note(describe(error));
-                Ok(())
-            }
+    /// Shows a failure that another attempt follows, and in how long at most if that is known.
+    pub(crate) fn note_failure(&self, error: &Error, delay: Option<Duration>) {
+        self.print_note(describe(error));
+        if let Some(delay) = delay {
+            self.print_note(format_args!("Connects again in at most {} s", delay.as_secs()));
         }
     }
 
     /// Shows why the program ends with an error although the connection was closed, where no note has said so.
-    pub(crate) fn explain(&self, closed: &Closed) {
+    pub(crate) fn explain(&self, closed: &Closed, ours: CloseCode) {
         match self.0.notes {
-            Notes::Silent => self.print_error_line(&format!("wsdump: {}", escape(&end(closed)))),
+            Notes::Silent => self.print_error_line(&format!("wsdump: {}", escape(&describe_end(closed, ours)))),
             Notes::Shown => {}
         }
     }
@@ -219,6 +239,12 @@ impl Console {
     pub(crate) fn report(&self, failure: &Failure) -> Exit {
         match failure {
             Failure::NobodyReads => {}
+            Failure::WebSocket(error) => {
+                self.print_error_line(&failure.to_string());
+                if let Some(hint) = self.0.hints.hint(error) {
+                    self.print_error_line(&format!("  {hint}"));
+                }
+            }
             failure => self.print_error_line(&failure.to_string()),
         }
         failure.exit()
@@ -242,9 +268,14 @@ impl Console {
         self.print(words.to_string())
     }
 
-    /// Whether messages are marked, as at a prompt.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.0.style == Style::Marked
+    /// Whether there is a prompt, if standard input is a terminal.
+    pub(crate) fn has_prompt(&self) -> bool {
+        self.0.has_prompt
+    }
+
+    /// Shows no more messages, not even the rest of one that is being written.
+    pub(crate) fn discard_messages(&self) {
+        self.0.discards.store(true, Ordering::Relaxed);
     }
 
     /// Whether messages are JSON.
@@ -273,7 +304,7 @@ impl Console {
             above_prompt(&mut screen.printer, "\x1b[1A");
         }
         if screen.printer.take().is_some() {
-            leave_prompt();
+            leave_prompt(&mut screen.output);
         }
     }
 
@@ -294,7 +325,7 @@ impl Console {
         let mut screen = self.screen();
         match above_prompt(&mut screen.printer, &line) {
             Printed::Yes => Ok(()),
-            Printed::No => screen.output.line(line),
+            Printed::No => screen.output.line_until(line, &self.0.discards),
         }
     }
 
@@ -316,9 +347,14 @@ impl Console {
     }
 }
 
-fn end(closed: &Closed) -> String {
+/// How a connection ended. A code in answer to ours that is another one is the server's own: the two have crossed.
+fn describe_end(closed: &Closed, ours: CloseCode) -> String {
     let gap = if closed.reason.is_empty() { "" } else { ": " };
-    format!("connection is over, {}: {}{gap}{}", closed.cause, closed.code, escape_line(&closed.reason))
+    let by = match closed.cause {
+        CloseCause::Local if closed.code != ours => "closed by both sides, the server with".to_owned(),
+        cause => cause.to_string() + ":",
+    };
+    format!("connection is over, {by} {}{gap}{}", closed.code, escape_line(&closed.reason))
 }
 
 /// How long each phase of the opening took.

@@ -6,8 +6,11 @@ use std::io::Write;
 use std::process::{self, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use websocket_sync::{CloseCause, CloseCode, Closed, Error, Phase, ProxyError, Refusal};
+use websocket_sync::protocol::ProtocolError;
+use websocket_sync::protocol::handshake::HandshakeError;
+use websocket_sync::{CloseCause, CloseCode, Closed, Error, Phase, ProxyError, Refusal, TlsErrorKind};
 
+use crate::arguments::Arguments;
 use crate::format::escape;
 use crate::output::restore_terminal;
 
@@ -51,7 +54,7 @@ Exit codes:
     pub(crate) fn of(error: &Error) -> Self {
         match error {
             Error::Address(_) => Self::Address,
-            Error::Closed(info) => Self::of_end(info.code, info.cause),
+            Error::Closed(info) => Self::of_end(info.code, info.cause, CloseCode::NORMAL),
             Error::Cookie(_) | Error::Options(_) | Error::Url(_) | Error::Usage(_) => Self::Usage,
             Error::Handshake(_) | Error::Redirect(_) | Error::Refused(_) => Self::Refused,
             Error::Io { phase: Phase::Tls, .. } => Self::Tls,
@@ -69,14 +72,17 @@ Exit codes:
         }
     }
 
-    /// What the end of an app's connection comes to.
-    pub(crate) fn of_closed(closed: &Closed) -> Self {
-        Self::of_end(closed.code, closed.cause)
+    /// What the end of an app's connection comes to, where this side closes with that code, if it does.
+    pub(crate) fn of_closed(closed: &Closed, ours: CloseCode) -> Self {
+        Self::of_end(closed.code, closed.cause, ours)
     }
 
-    fn of_end(code: CloseCode, cause: CloseCause) -> Self {
+    /// A server that answers a Close repeats its code (RFC 6455, section 5.5.1): another one is that of a Close of its own, which
+    /// has crossed ours.
+    fn of_end(code: CloseCode, cause: CloseCause, ours: CloseCode) -> Self {
         match cause {
-            CloseCause::Remote => match code {
+            CloseCause::Local if code == ours => Self::Success,
+            CloseCause::Local | CloseCause::Remote => match code {
                 CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS_RECEIVED => Self::Success,
                 _ => Self::ClosedWithError,
             },
@@ -150,8 +156,16 @@ impl std::fmt::Display for Failure {
 
 /// The error with what lies beneath it, and what a server or proxy that refused has said.
 pub(crate) fn describe(error: &Error) -> String {
-    let mut said = error.to_string();
-    let mut source = error.source();
+    let (mut said, mut source) = match error {
+        Error::Options(error) => (format!("{}: {}", flag_of(error.option), in_flags(&error.problem)), None),
+        Error::Protocol(
+            violation @ (ProtocolError::FrameTooBig { limit } | ProtocolError::MessageTooBig { limit }),
+        ) => {
+            let what = if matches!(violation, ProtocolError::FrameTooBig { .. }) { "frame" } else { "message" };
+            (format!("the server sent a {what} of more than {limit} bytes; --max-message-size allows more"), None)
+        }
+        error => (in_flags(&error.to_string()), error.source()),
+    };
     while let Some(cause) = source {
         let _ = write!(said, ": {cause}");
         source = cause.source();
@@ -172,6 +186,65 @@ pub(crate) fn describe(error: &Error) -> String {
         _ => {}
     }
     said
+}
+
+/// The flag for an option of the library.
+fn flag_of(option: &str) -> &str {
+    match option {
+        "alpn" | "backend" | "cipher_suites" | "key_log" | "max_version" => option,
+        "ca_certs" | "system_roots" => "--ca",
+        "client_cert" => "--cert",
+        "credentials" => "--user",
+        "min_version" => "--tls-min",
+        "ping_payload" | "ping_timeout" => "--ping-interval",
+        "server_hostname" => "--server-name",
+        option => option,
+    }
+}
+
+/// The library's advice in terms of flags.
+fn in_flags(said: &str) -> String {
+    said.replace("TlsOptions::ca_certs names one", "--ca FILE names one, -n accepts any certificate")
+        .replace("TlsOptions::ca_certs", "--ca")
+}
+
+/// What is known of a connection that fails, from which advice follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HintContext {
+    is_tls: bool,
+    has_certificate: bool,
+}
+
+impl HintContext {
+    pub(crate) fn new(arguments: &Arguments) -> Self {
+        let is_tls = arguments.url.as_deref().is_some_and(|url| url.starts_with("wss"));
+        Self { is_tls, has_certificate: arguments.cert.is_some() }
+    }
+
+    /// What may help.
+    pub(crate) fn hint(self, error: &Error) -> Option<&'static str> {
+        const WSS: &str = "the server seems to speak TLS on this port: try wss://";
+        const WS: &str = "if the server does not use TLS, try ws://";
+        const CERTIFICATE: &str = "if the server asks for a client certificate: --cert FILE shows one";
+        match error {
+            Error::Tls(error) => match error.kind {
+                TlsErrorKind::NotTls => Some(WS),
+                TlsErrorKind::Alert(40 | 42..=49 | 116) if !self.has_certificate => Some(CERTIFICATE),
+                _ => None,
+            },
+            Error::Handshake(error) => match **error {
+                HandshakeError::Eof if self.is_tls && !self.has_certificate => Some(CERTIFICATE),
+                HandshakeError::Eof | HandshakeError::NotHttp if !self.is_tls => Some(WSS),
+                _ => None,
+            },
+            Error::Io { .. } if self.is_tls && !self.has_certificate => Some(CERTIFICATE),
+            Error::Refused(refusal) if !self.is_tls && refusal.status == 400 => {
+                let body = String::from_utf8_lossy(&refusal.body);
+                body.contains("HTTPS").then_some(WSS)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Header fields and body, each line by itself.
@@ -220,6 +293,8 @@ mod tests {
     fn the_end_of_a_connection_is_told_by_who_ended_it_and_how() {
         let table = [
             (CloseCause::Local, 1000, Exit::Success),
+            (CloseCause::Local, 1001, Exit::Success),
+            (CloseCause::Local, 4003, Exit::ClosedWithError),
             (CloseCause::Remote, 1000, Exit::Success),
             (CloseCause::Remote, 1001, Exit::Success),
             (CloseCause::Remote, 1005, Exit::Success),
@@ -231,7 +306,7 @@ mod tests {
             (CloseCause::Lost(std::io::ErrorKind::ConnectionReset), 1006, Exit::Lost),
         ];
         for (cause, code, expected) in table {
-            assert_eq!(Exit::of_end(CloseCode(code), cause), expected, "{cause} {code}");
+            assert_eq!(Exit::of_end(CloseCode(code), cause, CloseCode::NORMAL), expected, "{cause} {code}");
         }
     }
 

@@ -45,7 +45,7 @@ impl Format {
         if matches!(opcode, Opcode::Text | Opcode::Close)
             && let Ok(text) = str::from_utf8(payload)
         {
-            return Cow::Borrowed(text);
+            return if opcode == Opcode::Close { Cow::Owned(escape_line(text)) } else { Cow::Borrowed(text) };
         }
         if self.hex && opcode == Opcode::Binary {
             return Cow::Owned(hex_dump(payload));
@@ -130,6 +130,21 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
             character if !is_dangerous(character) => escaped.push(character),
             character if (character as u32) < 0x100 => escaped.push_str(&format!("\\x{:02x}", character as u32)),
             character => escaped.push_str(&format!("\\u{:04x}", character as u32)),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// The same inside of JSON, whose own escapes stand for the same characters.
+pub(crate) fn escape_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_dangerous) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        match character {
+            character if is_dangerous(character) => escaped.push_str(&format!("\\u{:04x}", character as u32)),
+            character => escaped.push(character),
         }
     }
     Cow::Owned(escaped)

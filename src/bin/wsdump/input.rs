@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use websocket_sync::{CloseCode, Error, Handle, Message, MessageKind, Opcode, Phase};
 
 use crate::arguments::Arguments;
+use crate::connect::FileValues;
 use crate::console::Console;
 use crate::ending::Failure;
 use crate::output::{Metered, Progress, enlarge};
 use crate::prompt::{Prompt, PromptEnd};
 use crate::recording::{Recorder, Replay, Side};
-use crate::session::{FirstFailure, Pings};
+use crate::session::{Interruption, SessionState};
 
 #[cfg(unix)]
 
@@ -22,6 +23,8 @@ use crate::session::{FirstFailure, Pings};
 const LONGEST_LINE: u64 = 64 * 1024 * 1024 * 3 / 2;
 /// What a binary message of piped bytes has at most.
 const CHUNK: usize = 64 * 1024;
+/// The largest file that is recorded: a line of a recording has to hold it in base64.
+const MAX_RECORDED: u64 = LONGEST_LINE / 3 * 2;
 /// How long a closing handshake may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -29,8 +32,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) struct Input {
     pub(crate) sender: InputSender,
     pub(crate) source: Source,
-    pub(crate) text: Option<String>,
-    pub(crate) eof: EndOfInput,
+    pub(crate) end: EndOfInput,
 }
 
 /// Where the input comes from.
@@ -47,6 +49,8 @@ pub(crate) enum Source {
 pub(crate) enum EndOfInput {
     /// Closing, after so long.
     CloseAfter(Duration),
+    /// Closing, when no message has come for `silence`, but after `longest` in any case.
+    CloseAfterSilence { silence: Duration, longest: Duration },
     /// Nothing: messages are waited for.
     Stay,
 }
@@ -55,32 +59,38 @@ impl Source {
     /// # Errors
     ///
     /// A recording that cannot be opened.
-    pub(crate) fn new(arguments: &Arguments, console: &Console) -> Result<Self, Failure> {
-        if let Some(path) = &arguments.replay {
-            return Replay::open(path, Side::Client).map(Self::Replay);
-        }
-        Ok(if arguments.no_input {
+    pub(crate) fn new(arguments: &Arguments, console: &Console, values: &FileValues) -> Result<Self, Failure> {
+        let source = if let Some(path) = &arguments.replay {
+            Self::Replay(Replay::open(path, Side::Client)?)
+        } else if arguments.no_input || values.has_read_standard_input() {
             Self::Nothing
-        } else if console.is_marked() && io::stdin().is_terminal() && io::stdout().is_terminal() {
+        } else if console.has_prompt() && io::stdin().is_terminal() && io::stdout().is_terminal() {
             Self::Prompt(Prompt::new(arguments))
         } else if arguments.binary {
             Self::Bytes
         } else {
             Self::Lines
-        })
+        };
+        match source {
+            Self::Prompt(_) => Ok(source),
+            _ if arguments.history.is_some() => {
+                Err(Failure::Usage("--history is for the prompt, and there is none without a terminal".to_owned()))
+            }
+            _ => Ok(source),
+        }
     }
 
-    /// Sends until it ends; returns what follows that, which is `eof` unless somebody at a prompt has had enough.
-    fn send_all(self, sender: &InputSender, eof: EndOfInput) -> Result<EndOfInput, Failure> {
+    /// Sends until it ends; returns what follows that, which is `end` unless somebody at a prompt has had enough.
+    fn send_all(self, sender: &InputSender, end: EndOfInput) -> Result<EndOfInput, Failure> {
         match self {
-            Self::Prompt(prompt) => {
-                return Ok(match (prompt.run(sender)?, eof) {
-                    (PromptEnd::Input, EndOfInput::CloseAfter(wait)) => EndOfInput::CloseAfter(wait),
-                    (PromptEnd::Input, EndOfInput::Stay) | (PromptEnd::Interrupted, _) => {
-                        EndOfInput::CloseAfter(Duration::ZERO)
-                    }
-                });
-            }
+            Self::Prompt(prompt) => match prompt.run(sender)? {
+                PromptEnd::Input if end == EndOfInput::Stay => return Ok(EndOfInput::CloseAfter(Duration::ZERO)),
+                PromptEnd::Input => {}
+                PromptEnd::Interrupted => {
+                    sender.interruption.begin();
+                    return Ok(EndOfInput::Stay);
+                }
+            },
             Self::Lines => lines(sender)?,
             Self::Bytes => bytes(sender)?,
             Self::Replay(replay) => replay.play(|message| match message {
@@ -89,16 +99,25 @@ impl Source {
             })?,
             Self::Nothing => {}
         }
-        Ok(eof)
+        Ok(end)
     }
 }
 
+/// How long a server has to be silent before what it has said is taken for all of its answer.
+const SILENCE: Duration = Duration::from_secs(1);
+/// How long answers are waited for at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 impl EndOfInput {
-    pub(crate) fn new(arguments: &Arguments) -> Self {
-        match arguments.eof_wait {
-            Some(wait) => Self::CloseAfter(wait),
-            None if arguments.no_input || arguments.max_messages.is_some() => Self::Stay,
-            None => Self::CloseAfter(Duration::ZERO),
+    pub(crate) fn new(arguments: &Arguments, source: &Source) -> Self {
+        let after = |silence| Self::CloseAfterSilence { silence, longest: LONGEST_WAIT.max(silence) };
+        match (arguments.eof_wait, arguments.eof_silence, source) {
+            (Some(wait), _, _) => Self::CloseAfter(wait),
+            (None, Some(silence), _) => after(silence),
+            (None, None, _) if arguments.no_input || arguments.max_messages.is_some() => Self::Stay,
+            // Whoever ends a prompt has seen the answers.
+            (None, None, Source::Prompt(_)) => Self::CloseAfter(Duration::ZERO),
+            (None, None, _) => after(SILENCE),
         }
     }
 }
@@ -106,17 +125,21 @@ impl EndOfInput {
 impl Input {
     /// Sends until the input ends, then closes.
     pub(crate) fn run(self) {
-        let Self { sender, source, text, eof } = self;
-        match text.map_or(Ok(()), |text| sender.text(&text)).and_then(|()| source.send_all(&sender, eof)) {
+        let Self { sender, source, end } = self;
+        match source.send_all(&sender, end) {
             Ok(EndOfInput::Stay) => {}
             Ok(EndOfInput::CloseAfter(wait)) => {
-                thread::sleep(wait);
+                sender.handle.wait_end(wait);
+                sender.finish();
+            }
+            Ok(EndOfInput::CloseAfterSilence { silence, longest }) => {
+                sender.wait_for_silence(silence, longest);
                 sender.finish();
             }
             // How the connection ended is told by the run.
             Err(Failure::WebSocket(Error::Closed(_))) => {}
             Err(failure) => {
-                sender.failure.print_note(failure);
+                sender.state.failure.set(failure);
                 sender.finish();
             }
         }
@@ -193,9 +216,9 @@ pub(crate) struct InputSender {
     pub(crate) handle: Handle,
     pub(crate) console: Console,
     pub(crate) recorder: Option<Recorder>,
-    pub(crate) failure: FirstFailure,
+    pub(crate) state: SessionState,
+    pub(crate) interruption: Interruption,
     pub(crate) offline: OfflinePolicy,
-    pub(crate) pings: Pings,
 }
 
 /// What a message that finds no connection does.
@@ -207,6 +230,7 @@ pub(crate) enum OfflinePolicy {
     Fail,
 }
 
+/// Sending.
 impl InputSender {
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         self.record("text", text.as_bytes())?;
@@ -219,7 +243,7 @@ impl InputSender {
     }
 
     pub(crate) fn ping(&self, payload: &str) -> Result<(), Failure> {
-        self.pings.sent(payload.as_bytes(), Instant::now());
+        self.state.pings.sent(payload.as_bytes(), Instant::now());
         self.send(|| self.handle.ping(payload))
     }
 
@@ -227,53 +251,43 @@ impl InputSender {
         self.send(|| self.handle.send(payload, Opcode::Pong))
     }
 
-    /// Sends a file as one message.
+    /// Sends a file as one message. A recording needs it in memory, and with it in bounds.
     pub(crate) fn file(&self, kind: MessageKind, path: &Path) -> Result<(), Failure> {
         let unreadable = |error| Failure::local(path.display(), error);
-        let file = File::open(path).map_err(unreadable)?;
+        let mut file = File::open(path).map_err(unreadable)?;
+        if self.recorder.is_some() {
+            let mut bytes = Vec::new();
+            file.take(MAX_RECORDED + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+            if bytes.len() as u64 > MAX_RECORDED {
+                return Err(Failure::local(path.display(), "too large to be recorded"));
+            }
+            return match kind {
+                MessageKind::Binary => self.binary(&bytes),
+                MessageKind::Text => match str::from_utf8(&bytes) {
+                    Ok(text) => self.text(text),
+                    Err(error) => Err(Failure::local(path.display(), error)),
+                },
+            };
+        }
         let length = file.metadata().ok().filter(|about| about.is_file()).map(|about| about.len());
-        let sender = self.handle.sender();
-        let Some(sender) = sender else { return Err(Failure::Local("there is no connection".to_owned())) };
-        let progress = Progress::new(length);
-        sender.send_reader(kind, Metered { reader: file, progress }, length)?;
-        Ok(())
-    }
-
-    /// Closes with this code, and does not show what still comes.
-    pub(crate) fn close(&self, code: CloseCode, reason: &str) -> Result<(), Failure> {
-        Ok(self.handle.close_with(code, reason)?)
-    }
-
-    /// Closes in order: what the server has sent before it heard of that is still shown.
-    pub(crate) fn finish(&self) {
         let Some(sender) = self.handle.sender() else {
-            if self.offline == OfflinePolicy::Wait && self.handle.is_running() {
-                self.failure.print_note(Failure::Local("the input ended while there was no connection".to_owned()));
-            }
-            self.handle.stop();
-            return;
+            return Err(Failure::Local("there is no connection".to_owned()));
         };
-        let begun = sender.send_close(CloseCode::NORMAL, "");
-        let until = Instant::now() + CLOSE_TIMEOUT;
-        while begun.is_ok() && self.handle.is_running() && Instant::now() < until {
-            thread::sleep(Duration::from_millis(5));
-        }
-        if self.handle.is_running() {
-            if begun.is_ok() {
-                self.failure.print_note(Failure::WebSocket(Error::Timeout(Phase::Close)));
-            }
-            sender.abort();
-        }
+        let progress = Progress::new(length);
+        sender.send_reader(kind, Metered { reader: &mut file, progress }, length)?;
+        Ok(())
     }
 
     fn send(&self, mut attempt: impl FnMut() -> websocket_sync::Result<()>) -> Result<(), Failure> {
         loop {
-            match attempt() {
-                Err(Error::Closed(_)) if self.offline == OfflinePolicy::Wait && self.handle.is_running() => {
-                    thread::sleep(Duration::from_millis(20));
+            let can_wait = self.offline == OfflinePolicy::Wait && self.handle.is_running();
+            if !can_wait || self.state.is_ready() {
+                match attempt() {
+                    Err(Error::Closed(_)) if can_wait => {}
+                    result => return Ok(result?),
                 }
-                result => return Ok(result?),
             }
+            thread::sleep(Duration::from_millis(20));
         }
     }
 
@@ -284,5 +298,63 @@ impl InputSender {
                 .map_err(|error| Failure::local("the file of --record", error)),
             None => Ok(()),
         }
+    }
+}
+
+/// Ending.
+impl InputSender {
+    /// Closes with this code, and does not show what still comes.
+    pub(crate) fn close(&self, code: CloseCode, reason: &str) -> Result<(), Failure> {
+        let before = self.state.close_code();
+        self.state.set_close_code(code);
+        self.handle.close_with(code, reason).inspect_err(|_| self.state.set_close_code(before))?;
+        Ok(())
+    }
+
+    /// Waits until no message has come for `silence`, until `longest` is over, which is told, or until the run is.
+    fn wait_for_silence(&self, silence: Duration, longest: Duration) {
+        const STEP: Duration = Duration::from_millis(20);
+        let received = || self.handle.statistics().messages_received;
+        let began = Instant::now();
+        let (mut last, mut since) = (received(), began);
+        while since.elapsed() < silence {
+            if began.elapsed() >= longest {
+                self.console.print_always(format_args!(
+                    "Closing, although messages still come {:.0} s after the end of the input; --eof-wait N waits N seconds",
+                    longest.as_secs_f64(),
+                ));
+                return;
+            }
+            if self.handle.wait_end(STEP.min(silence)).is_some() {
+                return;
+            }
+            let now = received();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+        }
+    }
+
+    /// Ends the run in order: what the server has sent before it heard of the Close is still shown, and no other connection
+    /// follows.
+    pub(crate) fn finish(&self) {
+        self.state.retries.stop();
+        let until = Instant::now() + CLOSE_TIMEOUT;
+        let Some(sender) = self.handle.sender() else {
+            if self.offline == OfflinePolicy::Wait && self.handle.is_running() {
+                self.state.failure.set(Failure::Local("the input ended while there was no connection".to_owned()));
+            }
+            self.handle.stop();
+            return;
+        };
+        let begun = sender.send_close(CloseCode::NORMAL, "");
+        if self.handle.wait_end(until.saturating_duration_since(Instant::now())).is_some() {
+            return;
+        }
+        if begun.is_ok() {
+            self.state.failure.set(Failure::WebSocket(Error::Timeout(Phase::Close)));
+        }
+        sender.abort();
+        self.handle.stop();
     }
 }

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use websocket_sync::{CloseCode, Opcode, WebSocket};
 
+use crate::format::escape_json;
+
 /// An event of this kind, to be filled.
 fn event(kind: &str, at: f64) -> Map<String, Value> {
     let mut object = Map::new();
@@ -14,7 +16,7 @@ fn event(kind: &str, at: f64) -> Map<String, Value> {
 }
 
 fn line(object: Map<String, Value>) -> String {
-    Value::Object(object).to_string()
+    escape_json(&Value::Object(object).to_string()).into_owned()
 }
 
 /// A connection is open.
@@ -49,10 +51,13 @@ pub(crate) fn closed(code: CloseCode, reason: &str, cause: &str, reconnect: Opti
     line(object)
 }
 
-/// Something has failed.
-pub(crate) fn error(description: &str, at: f64) -> String {
+/// Something has failed; the next attempt follows in at most so many seconds.
+pub(crate) fn error(description: &str, reconnects_within: Option<f64>, at: f64) -> String {
     let mut object = event("error", at);
     object.insert("error".to_owned(), json!(description));
+    if let Some(seconds) = reconnects_within {
+        object.insert("reconnects_within".to_owned(), json!(seconds));
+    }
     line(object)
 }
 

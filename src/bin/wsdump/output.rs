@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -34,10 +35,28 @@ impl Output {
         self.0.flush()
     }
 
-    /// Writes a line in one chunk, so that a reader gets no half of it.
+    /// Writes it until `stop` is set: a terminal that is slow, or a pipe that nobody empties, keeps nobody from leaving.
+    pub(crate) fn bytes_until(&mut self, bytes: &[u8], stop: &AtomicBool) -> io::Result<()> {
+        const CHUNK: usize = 1024 * 1024;
+        for chunk in bytes.chunks(CHUNK) {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            self.0.write_all(chunk)?;
+        }
+        self.0.flush()
+    }
+
+    /// Writes a line in one piece, so that a reader gets no half of it.
     pub(crate) fn line(&mut self, mut line: String) -> io::Result<()> {
         line.push('\n');
         self.bytes(line.as_bytes())
+    }
+
+    /// The same until `stop` is set.
+    pub(crate) fn line_until(&mut self, mut line: String, stop: &AtomicBool) -> io::Result<()> {
+        line.push('\n');
+        self.bytes_until(line.as_bytes(), stop)
     }
 }
 
@@ -121,31 +140,40 @@ impl<R: Read> Read for Metered<R> {
 /// The terminal as it was: a prompt changes it, and may be left in the middle of a line.
 #[cfg(unix)]
 mod terminal {
-    use std::io::{Write, stdin, stdout};
+    use std::fs::File;
+    use std::io::stdin;
+    use std::os::fd::{AsFd, OwnedFd};
     use std::sync::OnceLock;
 
+    use rustix::stdio::{dup2_stdin, dup2_stdout};
     use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-    static BEFORE: OnceLock<Termios> = OnceLock::new();
+    use super::Output;
+
+    static BEFORE: OnceLock<(OwnedFd, Termios)> = OnceLock::new();
 
     pub(crate) fn remember_terminal() {
-        if let Ok(attributes) = tcgetattr(stdin()) {
-            BEFORE.get_or_init(|| attributes);
+        if let (Ok(attributes), Ok(terminal)) = (tcgetattr(stdin()), stdin().as_fd().try_clone_to_owned()) {
+            BEFORE.get_or_init(|| (terminal, attributes));
         }
     }
 
     pub(crate) fn restore_terminal() {
-        if let Some(attributes) = BEFORE.get() {
+        if let Some((terminal, attributes)) = BEFORE.get() {
             // A terminal that is gone needs nothing.
-            let _ = tcsetattr(stdin(), OptionalActions::Now, attributes);
+            let _ = tcsetattr(terminal, OptionalActions::Now, attributes);
         }
     }
 
-    pub(crate) fn leave_prompt() {
+    /// Takes the terminal away from the editor of the prompt, whose thread cannot be stopped, and leaves its line empty.
+    pub(crate) fn leave_prompt(output: &mut Output) {
+        if let Ok(nothing) = File::options().read(true).write(true).open("/dev/null") {
+            // What the editor would still write or change goes nowhere.
+            let _ = dup2_stdout(&nothing).and_then(|()| dup2_stdin(&nothing));
+        }
         restore_terminal();
-        let mut terminal = stdout();
         // Clears its line, and ends bracketed paste.
-        let _ = terminal.write_all(b"\r\x1b[K\x1b[?2004l").and_then(|()| terminal.flush());
+        let _ = output.bytes(b"\r\x1b[K\x1b[?2004l");
     }
 }
 
@@ -162,4 +190,4 @@ pub(crate) const fn restore_terminal() {}
 
 /// The same.
 #[cfg(not(unix))]
-pub(crate) const fn leave_prompt() {}
+pub(crate) const fn leave_prompt(_: &mut Output) {}

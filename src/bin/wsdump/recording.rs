@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,8 @@ use crate::output::Output;
 /// same file.
 #[derive(Clone)]
 pub(crate) struct Recorder {
-    began: Instant,
+    /// When the first connection was open: times count from there.
+    began: Arc<OnceLock<Instant>>,
     output: Arc<Mutex<Output>>,
 }
 
@@ -49,7 +50,12 @@ impl Recorder {
     /// What the system says.
     pub(crate) fn new(path: &Path) -> Result<Self, Failure> {
         let output = Output::file(path).map_err(|error| Failure::local(path.display(), error))?;
-        Ok(Self { began: Instant::now(), output: Arc::new(Mutex::new(output)) })
+        Ok(Self { began: Arc::default(), output: Arc::new(Mutex::new(output)) })
+    }
+
+    /// A connection is open: the first one begins the recording.
+    pub(crate) fn begin(&self) {
+        self.began.get_or_init(Instant::now);
     }
 
     /// Writes a message down.
@@ -59,7 +65,7 @@ impl Recorder {
     /// What the system says.
     pub(crate) fn message(&self, from: Side, kind: &str, payload: &[u8]) -> std::io::Result<()> {
         let mut object = Map::new();
-        object.insert("at".to_owned(), json!(self.began.elapsed().as_secs_f64()));
+        object.insert("at".to_owned(), json!(self.began.get_or_init(Instant::now).elapsed().as_secs_f64()));
         object.insert("from".to_owned(), json!(from.as_str()));
         object.insert("kind".to_owned(), json!(kind));
         insert_payload(&mut object, payload);
@@ -91,17 +97,15 @@ impl Replay {
         Ok(Self { path: path.to_owned(), lines: BufReader::new(file), number: 0, side })
     }
 
-    /// Sends what the side sent, with the pauses that there were.
+    /// Sends what the side sent, when it did, counted from now.
     ///
     /// # Errors
     ///
     /// A file that cannot be read or is no recording, and what `send` fails with.
     pub(crate) fn play(mut self, mut send: impl FnMut(&Message) -> Result<(), Failure>) -> Result<(), Failure> {
         let began = Instant::now();
-        let mut first = None;
         while let Some(entry) = self.next()? {
-            let since = entry.at.saturating_sub(*first.get_or_insert(entry.at));
-            thread::sleep(since.saturating_sub(began.elapsed()));
+            thread::sleep(entry.at.saturating_sub(began.elapsed()));
             send(&entry.message)?;
         }
         Ok(())

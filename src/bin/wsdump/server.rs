@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -28,10 +28,35 @@ struct Server {
     console: Console,
     shows: Shows,
     recorder: Option<Recorder>,
-    clients: Mutex<HashMap<u64, Sender>>,
+    /// How many there are, from the moment when they connect.
+    connections: AtomicUsize,
+    /// Those whose opening handshake is done.
+    clients: Mutex<HashMap<u64, Client>>,
     /// How many messages are still wanted, if there is an end to that.
     wanted: Option<AtomicU64>,
     end: SyncSender<()>,
+}
+
+/// A client that is served.
+struct Client {
+    name: String,
+    sender: Sender,
+}
+
+/// A client that counts, as long as this lives.
+struct Counted(Arc<Server>);
+
+impl Counted {
+    fn new(server: Arc<Server>) -> Self {
+        server.connections.fetch_add(1, Ordering::AcqRel);
+        Self(server)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// What it does.
@@ -72,16 +97,27 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
         let _ = asked.try_send(());
     })?;
     let server = Arc::new(Server {
-        options: connect::common(arguments).open_timeout(arguments.connect_timeout),
+        // What a broadcast queues for a client has room for the largest message that may come.
+        options: connect::common(arguments)
+            .open_timeout(arguments.connect_timeout)
+            .max_unsent(arguments.max_message_size.saturating_add(1 << 20)),
         mode,
         console: console.clone(),
-        shows: if arguments.verbose > 0 || arguments.json { Shows::Everything } else { Shows::Nothing },
+        shows: if arguments.verbose > 0 || arguments.json || arguments.output.is_some() {
+            Shows::Everything
+        } else {
+            Shows::Nothing
+        },
         recorder: arguments.record.as_deref().map(Recorder::new).transpose()?,
+        connections: AtomicUsize::new(0),
         clients: Mutex::default(),
         wanted: arguments.max_messages.map(AtomicU64::new),
         end,
     });
     console.print_always(format_args!("Listening on ws://{local}/"));
+    if arguments.max_messages == Some(0) {
+        return Ok(Exit::Success);
+    }
     let accepting = Arc::clone(&server);
     thread::spawn(move || accepting.accept_all(&listener));
     // There is a sender as long as there is a server.
@@ -95,8 +131,16 @@ impl Server {
         for (number, stream) in (0..).zip(listener.incoming()) {
             let server = Arc::clone(self);
             match stream {
-                Ok(_) if self.clients().len() >= MAX_CLIENTS => self.console.print_note("too many clients"),
-                Ok(stream) => drop(thread::spawn(move || server.serve_client(number, stream))),
+                Ok(_) if self.connections.load(Ordering::Acquire) >= MAX_CLIENTS => {
+                    self.console.print_note("too many clients");
+                }
+                Ok(stream) => {
+                    let counted = Counted::new(server);
+                    let started = thread::Builder::new().spawn(move || counted.0.serve_client(number, stream));
+                    if let Err(error) = started {
+                        self.console.print_note(format_args!("a client is turned away: {error}"));
+                    }
+                }
                 // Such as no more file descriptors: some may be given back.
                 Err(error) => {
                     self.console.print_note(error);
@@ -111,7 +155,10 @@ impl Server {
         let who = stream.peer_addr().map_or_else(|_| format!("client {number}"), |address| address.to_string());
         let served = self.options.accept(stream).map_err(Failure::from).and_then(|ws| {
             self.console.print_note(format_args!("{who}: connected"));
-            self.clients().insert(number, ws.sender());
+            if let Some(recorder) = &self.recorder {
+                recorder.begin();
+            }
+            self.clients().insert(number, Client { name: who.clone(), sender: ws.sender() });
             let served = self.run_session(number, ws);
             self.clients().remove(&number);
             served
@@ -127,11 +174,17 @@ impl Server {
         let sender = ws.sender();
         if let ServerMode::Replay(path) = &self.mode {
             let replay = Replay::open(path, Side::Server)?;
-            let playing = sender.clone();
+            let (playing, recorder) = (sender.clone(), self.recorder.clone());
             // What the client says meanwhile is heard, its pings are answered.
             thread::spawn(move || {
-                let played =
-                    replay.play(|message| Ok(playing.send(message.as_bytes(), message.kind().into()).map(drop)?));
+                let played = replay.play(|message| {
+                    if let Some(recorder) = &recorder {
+                        let kind = Opcode::from(message.kind()).to_string();
+                        let recorded = recorder.message(Side::Server, &kind, message.as_bytes());
+                        recorded.map_err(|error| Failure::local("recording", error))?;
+                    }
+                    Ok(playing.send(message.as_bytes(), message.kind().into()).map(drop)?)
+                });
                 let code = if played.is_ok() { CloseCode::NORMAL } else { CloseCode::INTERNAL_ERROR };
                 // A client that is gone needs no Close.
                 let _ = playing.send_close(code, "");
@@ -142,10 +195,13 @@ impl Server {
             self.print_note(Side::Client, message)?;
             match self.mode {
                 ServerMode::Echo => {
-                    self.note_echo(message)?;
+                    self.record(Side::Server, message)?;
                     send(&sender, message)?;
                 }
-                ServerMode::Broadcast => self.broadcast(number, message),
+                ServerMode::Broadcast => {
+                    self.record(Side::Server, message)?;
+                    self.broadcast(number, message);
+                }
                 ServerMode::Replay(_) => {}
             }
             self.count();
@@ -156,11 +212,20 @@ impl Server {
     fn broadcast(&self, from: u64, message: MessageRef<'_>) {
         for (_, client) in self.clients().iter().filter(|(number, _)| **number != from) {
             let sent = match message {
-                MessageRef::Text(text) => client.try_send_text(text),
-                MessageRef::Binary(bytes) => client.try_send_binary(bytes),
+                MessageRef::Text(text) => client.sender.try_send_text(text),
+                MessageRef::Binary(bytes) => client.sender.try_send_binary(bytes),
             };
-            if let Err(Error::Full) = sent {
-                client.abort();
+            match sent {
+                // One that is gone is told of by its own thread.
+                Ok(_) | Err(Error::Closed(_)) => {}
+                Err(Error::Full) => {
+                    self.console.print_always(format_args!("{}: does not keep up, and is left behind", client.name));
+                    client.sender.abort();
+                }
+                Err(error) => {
+                    self.console.print_always(format_args!("{}: {}", client.name, describe(&error)));
+                    client.sender.abort();
+                }
             }
         }
     }
@@ -173,10 +238,6 @@ impl Server {
             shown.map_err(|error| Failure::local("output", error))?;
         }
         Ok(())
-    }
-
-    fn note_echo(&self, message: MessageRef<'_>) -> Result<(), Failure> {
-        self.record(Side::Server, message)
     }
 
     fn record(&self, from: Side, message: MessageRef<'_>) -> Result<(), Failure> {
@@ -195,9 +256,9 @@ impl Server {
 
     /// Tells all clients that the server goes away, and gives them time to answer.
     fn close_all(&self) {
-        for client in self.clients().values() {
+        for Client { sender, .. } in self.clients().values() {
             // One that does not read is given up below.
-            let _ = client.try_close(CloseCode::GOING_AWAY, "");
+            let _ = sender.try_close(CloseCode::GOING_AWAY, "");
         }
         let until = Instant::now() + CLOSE_TIMEOUT;
         while !self.clients().is_empty() && Instant::now() < until {
@@ -205,7 +266,7 @@ impl Server {
         }
     }
 
-    fn clients(&self) -> MutexGuard<'_, HashMap<u64, Sender>> {
+    fn clients(&self) -> MutexGuard<'_, HashMap<u64, Client>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,76 +2,79 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use websocket_sync::{
-    CloseCause, CloseCode, Closed, Error, Handle, Handler, MessageKind, MessageRef, Opcode, Result, WebSocket,
-    WebSocketApp,
+    CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Handler, MessageKind, MessageRef, Opcode, Phase,
+    Result, WebSocket, WebSocketApp,
 };
 
 use crate::arguments::Arguments;
-use crate::connect::{self, Destination};
+use crate::connect::{Destination, FileValues, RetryLimit, with_file_values};
 use crate::console::{Console, PingOrigin};
 use crate::ending::{Exit, Failure, on_signal};
 use crate::input::{EndOfInput, Input, InputSender, OfflinePolicy, Source};
+use crate::output::restore_terminal;
 use crate::recording::{Recorder, Side};
 
-/// Talks to a server until one of the two has had enough.
+/// How long a closing handshake may take when the user wants to leave.
+const INTERRUPT_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// Talks to a server until one of the two ends it.
 ///
 /// # Errors
 ///
 /// Whatever it ends with that is no close in order.
 pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
+    let values = FileValues::default();
     let Destination { url, options, cookie_jar } = Destination::new(arguments)?;
+    // What is wrong with them is found before the first attempt.
+    with_file_values(ConnectOptions::new(), arguments, &values)?;
+    let source = Source::new(arguments, console, &values)?;
     let recorder = arguments.record.as_deref().map(Recorder::new).transpose()?;
-    let failure = FirstFailure::default();
-    let (shown, unshown, verbose) = (console.clone(), failure.clone(), arguments.verbose);
-    let mut app = WebSocketApp::new(url).options(options).reconnect(connect::reconnect(arguments)).connect_with(
-        move |attempt, options| {
-            let ws = options.connect(attempt.url)?;
-            show_opened(&shown, &unshown, &ws, verbose)?;
+    let state = SessionState::new(arguments);
+    let mut app =
+        WebSocketApp::new(url).options(options).reconnect(state.retries.policy()).connect_with(|attempt, options| {
+            state.retries.attempt();
+            let ws = with_file_values(options, arguments, &values).map_err(into_error)?.connect(attempt.url)?;
+            print_opened(console, &state, &ws, arguments.verbose)?;
             Ok(ws)
-        },
-    );
+        });
     if let Some(interval) = arguments.ping_interval {
         app = app.ping_interval(interval).ping_timeout(interval);
     }
     let handle = app.handle();
-    let closing = handle.clone();
-    on_signal(move || {
-        let closing = closing.clone();
-        thread::spawn(move || closing.close());
-    })?;
-    let sender = InputSender {
-        handle,
-        console: console.clone(),
-        recorder: recorder.clone(),
-        failure: failure.clone(),
-        offline: if arguments.reconnect.is_some() { OfflinePolicy::Wait } else { OfflinePolicy::Fail },
-        pings: Pings::default(),
-    };
+    let interruption = Interruption { handle: handle.clone(), console: console.clone(), state: state.clone() };
+    let signalled = interruption.clone();
+    on_signal(move || signalled.begin())?;
     let input = Input {
-        sender,
-        source: Source::new(arguments, console)?,
-        text: arguments.text.clone(),
-        eof: EndOfInput::new(arguments),
+        sender: InputSender {
+            handle,
+            console: console.clone(),
+            recorder: recorder.clone(),
+            state: state.clone(),
+            interruption,
+            offline: if arguments.reconnect.is_some() { OfflinePolicy::Wait } else { OfflinePolicy::Fail },
+        },
+        end: EndOfInput::new(arguments, &source),
+        source,
     };
-    let keepalive = if arguments.ping_interval.is_some() { Keepalive::Sent } else { Keepalive::None };
-    let events =
-        SessionHandler::new(console.clone(), recorder, failure.clone(), input, arguments.max_messages, keepalive);
-    let ended = app.handler(events).run_forever();
+    let handler = SessionHandler::new(arguments, console.clone(), recorder, state.clone(), input);
+    let ended = app.handler(handler).run_forever();
     if let (Some(jar), Some(path)) = (cookie_jar, &arguments.cookie_jar) {
         jar.save_all(path).map_err(|error| Failure::local(path.display(), error))?;
     }
-    match (failure.take(), ended) {
+    match (state.failure.take(), ended) {
         (Some(failure), _) => Err(failure),
         (None, Ok(closed)) => {
-            let exit = Exit::of_closed(&closed);
+            let exit = Exit::of_closed(&closed, state.close_code());
             match exit {
                 Exit::Success | Exit::Interrupted => {}
-                _ => console.explain(&closed),
+                _ => console.explain(&closed, state.close_code()),
             }
             Ok(exit)
         }
@@ -79,59 +82,150 @@ pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Ex
     }
 }
 
-/// The callbacks of a dialogue.
-pub(crate) struct SessionHandler {
-    console: Console,
-    recorder: Option<Recorder>,
-    failure: FirstFailure,
-    /// What is started when the connection is open for the first time.
-    input: Option<Input>,
-    /// How many messages are still wanted.
-    wanted: Option<u64>,
-    keepalive: Keepalive,
-    pings: Pings,
-    offline: OfflinePolicy,
+/// What the threads of a session share. Clones are the same session.
+#[derive(Clone)]
+pub(crate) struct SessionState {
+    pub(crate) failure: FirstFailure,
+    pub(crate) pings: Pings,
+    pub(crate) retries: RetryLimit,
+    /// Whether the input may be sent: the connection is open, and the texts of `--text` have left.
+    is_ready: Arc<AtomicBool>,
+    /// The code that this side closes with.
+    close_code: Arc<AtomicU16>,
+}
+
+impl SessionState {
+    fn new(arguments: &Arguments) -> Self {
+        Self {
+            failure: FirstFailure::default(),
+            pings: Pings::default(),
+            retries: RetryLimit::new(arguments.reconnect),
+            is_ready: Arc::default(),
+            close_code: Arc::new(AtomicU16::new(CloseCode::NORMAL.0)),
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn close_code(&self) -> CloseCode {
+        CloseCode(self.close_code.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_close_code(&self, code: CloseCode) {
+        self.close_code.store(code.0, Ordering::Release);
+    }
 }
 
 /// What ends the program from within: the first thing that failed here.
 #[derive(Clone, Default)]
 pub(crate) struct FirstFailure(Arc<Mutex<Option<Failure>>>);
 
-/// Whether pings are sent by themselves.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Keepalive {
-    Sent,
-    None,
-}
-
 impl FirstFailure {
-    /// Notes what failed, unless something has failed before.
-    pub(crate) fn print_note(&self, failure: Failure) {
+    /// Keeps what failed, unless something has failed before.
+    pub(crate) fn set(&self, failure: Failure) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
     }
 
-    pub(crate) fn take(&self) -> Option<Failure> {
+    fn take(&self) -> Option<Failure> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
+/// Ends a session at the user's wish: what comes is not shown any more, and the server has little time to answer the Close.
+#[derive(Clone)]
+pub(crate) struct Interruption {
+    handle: Handle,
+    console: Console,
+    state: SessionState,
+}
+
+impl Interruption {
+    /// Returns at once.
+    pub(crate) fn begin(&self) {
+        self.console.discard_messages();
+        self.state.retries.stop();
+        let (closing, waiting) = (self.handle.clone(), self.clone());
+        thread::spawn(move || closing.close());
+        thread::spawn(move || waiting.enforce());
+    }
+
+    fn enforce(&self) {
+        if self.handle.wait_end(INTERRUPT_TIMEOUT).is_some() {
+            return;
+        }
+        self.state.failure.set(Failure::WebSocket(Error::Timeout(Phase::Close)));
+        if let Some(sender) = self.handle.sender() {
+            sender.abort();
+        }
+        if self.handle.wait_end(INTERRUPT_TIMEOUT / 5).is_some() {
+            return;
+        }
+        // Whoever reads the output does not read: the thread that writes it cannot be waited for.
+        restore_terminal();
+        eprintln!("wsdump: {}", Error::Timeout(Phase::Close));
+        process::exit(Exit::Timeout as i32);
+    }
+}
+
+/// The callbacks of a session.
+struct SessionHandler {
+    console: Console,
+    recorder: Option<Recorder>,
+    state: SessionState,
+    /// What is sent first on each connection.
+    texts: Vec<String>,
+    /// What is started when the connection is open for the first time.
+    input: Option<Input>,
+    /// How many messages are still wanted.
+    wanted: Option<u64>,
+    keepalive: Keepalive,
+    connection: Connection,
+}
+
+/// Whether pings are sent by themselves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Keepalive {
+    Sent,
+    None,
+}
+
+/// What has been told of the connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Connection {
+    /// There is none.
+    None,
+    Open,
+    /// Why it is over has been printed.
+    FailureTold,
+}
+
 impl SessionHandler {
-    pub(crate) fn new(
+    fn new(
+        arguments: &Arguments,
         console: Console,
         recorder: Option<Recorder>,
-        failure: FirstFailure,
+        state: SessionState,
         input: Input,
-        wanted: Option<u64>,
-        keepalive: Keepalive,
     ) -> Self {
-        let (pings, offline) = (input.sender.pings.clone(), input.sender.offline);
-        Self { console, recorder, failure, input: Some(input), wanted, keepalive, pings, offline }
+        Self {
+            console,
+            recorder,
+            state,
+            texts: arguments.text.clone(),
+            input: Some(input),
+            wanted: arguments.max_messages,
+            keepalive: if arguments.ping_interval.is_some() { Keepalive::Sent } else { Keepalive::None },
+            connection: Connection::None,
+        }
     }
 
     /// Ends the run where something could not be shown: 1001, as this side goes away.
     fn shown(&self, app: &Handle, result: io::Result<()>) -> Result<()> {
         let Err(error) = result else { return Ok(()) };
-        self.failure.print_note(not_shown(error));
+        self.state.failure.set(not_shown(error));
+        self.state.set_close_code(CloseCode::GOING_AWAY);
         app.close_with(CloseCode::GOING_AWAY, "")
     }
 
@@ -146,8 +240,25 @@ impl SessionHandler {
         self.console.frame(opcode, message.as_bytes())
     }
 
+    fn send_first_texts(&self, app: &Handle) -> Result<()> {
+        for text in &self.texts {
+            if let Some(recorder) = &self.recorder {
+                self.shown(app, recorder.message(Side::Client, "text", text.as_bytes()))?;
+            }
+            app.send_text(text)?;
+        }
+        Ok(())
+    }
+
+    fn start_input(&mut self, app: &Handle) -> Result<()> {
+        let Some(input) = self.input.take() else { return Ok(()) };
+        self.shown(app, self.console.greet())?;
+        let started = Builder::new().name("wsdump-input".to_owned()).spawn(move || input.run());
+        self.shown(app, started.map(drop))
+    }
+
     /// Who sent the ping that a pong answers: the app's own have their number as 8 bytes.
-    fn origin(&self, payload: &[u8]) -> PingOrigin {
+    fn ping_origin(&self, payload: &[u8]) -> PingOrigin {
         match (self.keepalive, payload) {
             (Keepalive::Sent, [0, 0, 0, 0, _, _, _, _]) => PingOrigin::Keepalive,
             _ => PingOrigin::User,
@@ -157,12 +268,18 @@ impl SessionHandler {
 
 impl Handler for SessionHandler {
     fn on_open(&mut self, app: &Handle) -> Result<()> {
-        let Some(input) = self.input.take() else { return Ok(()) };
-        if self.console.is_marked() {
-            self.shown(app, self.console.print_words(format_args!("Press Ctrl+C to quit")))?;
+        self.connection = Connection::Open;
+        self.state.retries.opened();
+        self.state.pings.forget();
+        if let Some(recorder) = &self.recorder {
+            recorder.begin();
         }
-        let started = Builder::new().name("wsdump-input".to_owned()).spawn(move || input.run());
-        self.shown(app, started.map(drop))
+        self.send_first_texts(app)?;
+        if self.wanted == Some(0) {
+            return app.close();
+        }
+        self.state.is_ready.store(true, Ordering::Release);
+        self.start_input(app)
     }
 
     fn on_message(&mut self, app: &Handle, message: MessageRef<'_>) -> Result<()> {
@@ -177,44 +294,74 @@ impl Handler for SessionHandler {
     }
 
     fn on_pong(&mut self, app: &Handle, payload: &[u8]) -> Result<()> {
-        let origin = self.origin(payload);
+        let origin = self.ping_origin(payload);
         let round_trip = match origin {
             PingOrigin::Keepalive => app.statistics().latency.map(|latency| latency.last),
-            PingOrigin::User => self.pings.answered(payload, Instant::now()),
+            PingOrigin::User => self.state.pings.answered(payload, Instant::now()),
         };
         self.shown(app, self.console.pong(payload, round_trip, origin))
     }
 
-    /// The last failure is what the run ends with, and is told then: those before it are told here, and all of them to
-    /// machines.
+    /// What ends the run is told when it is over, and the end of a connection by `on_close`: here all else. A machine is told
+    /// everything here.
     fn on_error(&mut self, app: &Handle, error: &Error) -> Result<()> {
-        match self.offline {
-            OfflinePolicy::Fail if !self.console.is_json() => Ok(()),
-            OfflinePolicy::Fail | OfflinePolicy::Wait => self.shown(app, self.console.failed(error)),
+        let was_open = self.connection == Connection::Open;
+        let planned = self.state.retries.planned();
+        let delay = planned.filter(|_| !was_open);
+        if self.console.is_json() {
+            return self.shown(app, self.console.json_error(error, delay));
         }
+        if planned.is_none() || (was_open && error.is_closed()) {
+            return Ok(());
+        }
+        self.console.note_failure(error, delay);
+        if was_open {
+            self.connection = Connection::FailureTold;
+        }
+        Ok(())
     }
 
     fn on_close(&mut self, app: &Handle, closed: &Closed) -> Result<()> {
+        self.state.is_ready.store(false, Ordering::Release);
+        let connection = std::mem::replace(&mut self.connection, Connection::None);
         if closed.cause == CloseCause::Remote {
             self.shown(app, self.console.peer_closed(closed))?;
         }
         match closed.cause {
-            CloseCause::NotConnected | CloseCause::Cancelled => Ok(()),
-            _ => self.shown(app, self.console.closed(closed)),
+            CloseCause::NotConnected | CloseCause::Cancelled => return Ok(()),
+            _ if self.console.is_json() => return self.shown(app, self.console.json_closed(closed)),
+            _ => {}
         }
+        let is_told_later = !closed.is_clean() && closed.reconnect.is_none();
+        if connection != Connection::FailureTold && !is_told_later {
+            self.console.note_end(closed, self.state.close_code());
+        }
+        if let Some(delay) = closed.reconnect {
+            self.console.print_note(format_args!("Connects again in {:.1} s", delay.as_secs_f64()));
+        }
+        Ok(())
     }
 }
 
 /// Shows that a connection is open.
-pub(crate) fn show_opened(console: &Console, failure: &FirstFailure, ws: &WebSocket, verbose: u8) -> Result<()> {
+fn print_opened(console: &Console, state: &SessionState, ws: &WebSocket, verbose: u8) -> Result<()> {
     if verbose > 1 {
         console.opening(ws);
     }
     console.opened(ws).map_err(|error| {
         let kind = error.kind();
-        failure.print_note(not_shown(error));
+        state.failure.set(not_shown(error));
         Error::other(io::Error::from(kind))
     })
+}
+
+/// A failure of this side as one of an attempt to connect, after which another one may follow.
+fn into_error(failure: Failure) -> Error {
+    match failure {
+        Failure::WebSocket(error) => error,
+        Failure::Local(what) | Failure::Usage(what) => Error::other(what),
+        Failure::NobodyReads => Error::other("nobody reads the output"),
+    }
 }
 
 /// What it means that something could not be put out.
@@ -225,10 +372,10 @@ fn not_shown(error: io::Error) -> Failure {
     }
 }
 
-/// How many are waited for at most; older ones are forgotten.
+/// How many pings are waited for at most; older ones are forgotten.
 const MAX_UNANSWERED: usize = 64;
 
-/// Pings that were not answered yet. Clones know the same ones.
+/// The user's pings that were not answered yet. Clones know the same ones.
 #[derive(Clone, Default)]
 pub(crate) struct Pings(Arc<Mutex<Unanswered>>);
 
@@ -250,6 +397,11 @@ impl Pings {
         let index = pings.iter().position(|(sent, _)| sent == payload)?;
         let (_, since) = pings.drain(..=index).next_back()?;
         Some(now.saturating_duration_since(since))
+    }
+
+    /// A new connection answers none of those that were sent on the one before it.
+    fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -275,5 +427,13 @@ mod tests {
         let pings = Pings::default();
         (0..1000).for_each(|_| pings.sent(b"", Instant::now()));
         assert_eq!(pings.0.lock().map_or(0, |pings| pings.len()), MAX_UNANSWERED);
+    }
+
+    #[test]
+    fn pings_are_those_of_one_connection() {
+        let pings = Pings::default();
+        pings.sent(b"a", Instant::now());
+        pings.forget();
+        assert_eq!(pings.answered(b"a", Instant::now()), None);
     }
 }

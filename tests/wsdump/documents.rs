@@ -56,7 +56,10 @@ fn help_teaches_by_example_and_lists_exit_codes() {
         assert!(help.contains(expected), "{expected:?} in {help}");
     }
     let page = wsdump(&["--man"]).out;
-    assert!(page.contains("Examples:") && page.contains("Exit codes:"), "{page}");
+    for section in [".SH \"EXAMPLES\"", ".SH \"PROMPT\"", ".SH \"EXIT STATUS\"", ".SH OPTIONS"] {
+        assert!(page.contains(section), "{section} in {page}");
+    }
+    assert!(!page.contains("EXTRA"));
     let short = wsdump(&["-h"]).out;
     assert!(short.lines().count() < help.lines().count() && short.contains("Exit codes:"));
 }
@@ -92,6 +95,7 @@ fn every_flag_is_tested() {
     let tests = concat!(
         include_str!("answers.rs"),
         include_str!("endings.rs"),
+        include_str!("familiar_flags.rs"),
         include_str!("flags_of_python.rs"),
         include_str!("listening.rs"),
         include_str!("more_flags.rs"),
@@ -106,5 +110,26 @@ fn every_flag_is_tested() {
             tests.contains(&format!("\"--{flag}")) || tests.contains(&format!("--{flag} ")),
             "--{flag} has no test"
         );
+    }
+}
+
+/// `-h` is for a screen of 24 lines with 80 columns, and no line of an example is wrapped.
+#[test]
+fn help_fits_the_screen_and_leaves_examples_whole() {
+    let short = wsdump(&["-h"]).out;
+    assert!(short.lines().count() <= 24, "{}", short.lines().count());
+    assert!(short.lines().all(|line| line.len() <= 80), "{short}");
+    let long = wsdump(&["--help"]).out;
+    let (examples, options) =
+        (long.find("Examples:").unwrap(), long.find("Options:").or(long.find("Connecting:")).unwrap());
+    assert!(examples < options, "{long}");
+    let ours = long[examples..].lines().skip(1).take_while(|line| !line.is_empty());
+    for line in ours.filter(|line| line.starts_with("      ")) {
+        assert!(line.len() <= 80, "{line}");
+        let command = line.trim_start();
+        assert!(command.contains("wsdump"), "{command:?} is a piece of an example");
+    }
+    for stilted in ["WHO", "HOW", "cannot be meant", "nobody asked for", "answer is none"] {
+        assert!(!long.contains(stilted), "{stilted:?}");
     }
 }

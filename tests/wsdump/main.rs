@@ -6,6 +6,7 @@
 mod answers;
 mod documents;
 mod endings;
+mod familiar_flags;
 mod flags_of_python;
 mod listening;
 mod meaningless_options;

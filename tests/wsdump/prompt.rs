@@ -347,6 +347,27 @@ fn a_close_with_a_code_of_ones_own_is_no_error() {
     script.join();
 }
 
+#[test]
+fn a_password_is_asked_for_and_not_shown() {
+    let site = crate::support::site::Site::new(|head| {
+        if crate::support::site::fields(head, "Authorization").is_empty() {
+            crate::support::site::status("401 Who", "WWW-Authenticate: Basic realm=\"x\"\r\n")
+        } else {
+            crate::support::site::open(head)
+        }
+    });
+    let url = site.url("/");
+    let mut terminal = Terminal::new(&["-r", "--user", "me", "--no-input", "--eof-wait", "0", &url]);
+    terminal.see("Password for me: ");
+    terminal.ours.write_all(b"p:x\x7fw\r").unwrap();
+    terminal.child.wait().unwrap();
+    let last = site.heads().pop().unwrap();
+    assert_eq!(crate::support::site::fields(&last, "Authorization"), ["Basic bWU6cDp3"]);
+    assert!(!terminal.all.contains("p:"), "{:?}", terminal.all);
+    let modes = tcgetattr(&terminal.theirs).unwrap().local_modes;
+    assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO), "left raw: {modes:?}");
+}
+
 /// When the server closes at any moment, the cursor is at the beginning of an empty line.
 #[test]
 fn the_prompt_never_stays_behind() {

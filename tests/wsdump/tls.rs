@@ -130,3 +130,43 @@ fn the_library_can_be_said_and_has_to_be_built_in() {
         assert_eq!(server.join().unwrap().is_ok(), code == 0);
     }
 }
+
+/// TLS 1.3 lets a client finish before the server has looked at its certificate.
+#[test]
+fn a_certificate_that_is_missing_is_hinted_at() {
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let ca = file("ca-missing", &servers.pem);
+    for version in [&TLS12, &TLS13] {
+        let config = servers.leaf("localhost", Validity::Now).config(&[version], Some(&clients));
+        let (port, server) = serve(config);
+        let said = wsdump(&["-r", "--ca", &ca, &format!("wss://localhost:{port}/")]);
+        server.join().unwrap().unwrap_err();
+        assert!(matches!(said.code, 5 | 7), "{said:?}");
+        assert!(said.err.contains("--cert FILE"), "{}", said.err);
+    }
+}
+
+/// Only rustls writes keys down: with it the variable works, without it that is told.
+#[cfg(feature = "rustls")]
+#[test]
+fn keys_are_logged_where_the_variable_says_so() {
+    let authority = Authority::new();
+    let leaf = authority.leaf("localhost", Validity::Now);
+    let ca = file("ca-keys", &authority.pem);
+    let keys = file("keys", "");
+    for library in ["rustls", "native-tls"] {
+        if library == "native-tls" && !cfg!(feature = "native-tls") {
+            continue;
+        }
+        let (port, server) = serve(leaf.config(&[&TLS13], None));
+        let url = format!("wss://localhost:{port}/");
+        let mut command = crate::shell::command(&["--ca", &ca, "--tls-library", library, &url, "--eof-wait", "0"]);
+        let said = crate::shell::end_of(command.env("SSLKEYLOGFILE", &keys).spawn().unwrap());
+        server.join().unwrap().unwrap();
+        let logged = fs::read_to_string(&keys).unwrap();
+        fs::write(&keys, "").unwrap();
+        let is_rustls = library == "rustls";
+        assert_eq!(logged.contains("CLIENT_TRAFFIC_SECRET_0"), is_rustls, "{library}: {said:?}");
+        assert_eq!(said.err.contains("--tls-library rustls"), !is_rustls, "{library}: {said:?}");
+    }
+}

@@ -2,154 +2,170 @@
 //! completions.
 
 use std::ffi::OsString;
+use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use websocket_sync::CloseCode;
 
 use crate::ending::{Exit, Failure};
 use crate::output::Output;
 
-/// A WebSocket from the shell: shows what comes, sends what is typed or piped in.
+/// Talk to WebSocket servers from a shell.
 #[derive(Parser)]
-#[command(name = "wsdump", version, max_term_width = 100, after_help = Exit::TABLE, after_long_help = help_tail())]
+#[command(name = "wsdump", version, max_term_width = 100)]
 pub(crate) struct Arguments {
-    /// The server: ws://, wss://, ws+unix:// or wss+unix://
-    #[arg(value_name = "URL")]
+    /// The server: ws://, wss://, ws+unix:// or wss+unix://. Without a scheme it is ws:// for this machine and wss:// for
+    /// others
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) url: Option<String>,
 
-    /// Go through a proxy: http://user:password@host:port, https, socks5h, socks5, socks4a or socks4. Without it, the
-    /// environment is asked (http_proxy, https_proxy, all_proxy, no_proxy)
-    #[arg(short, long, value_name = "URL", help_heading = CONNECTING)]
+    /// Use this proxy: http, https, socks5h, socks5, socks4a or socks4://user:password@host:port. Without it, the proxy that
+    /// the environment names is used (http_proxy, https_proxy, all_proxy, no_proxy)
+    #[arg(short, long, value_name = "URL", value_hint = ValueHint::Url, help_heading = CONNECTING)]
     pub(crate) proxy: Option<String>,
-    /// A header field, 'Name: value'; can be repeated. @FILE reads fields from a file, one a line, which keeps secrets out
-    /// of the list of processes
+    /// Send this header field, 'Name: value'; can be repeated. @FILE reads fields from a file, one a line, and for each
+    /// connection anew; @- reads them from standard input. Both keep secrets out of the list of processes
     #[arg(short = 'H', long = "header", value_name = "FIELD", help_heading = CONNECTING)]
     pub(crate) header: Vec<String>,
-    /// Header fields, separated by commas; for values with commas there is -H
+    /// Send these header fields, separated by commas; for values with commas there is -H
     #[arg(long, value_name = "FIELDS", help_heading = CONNECTING)]
     pub(crate) headers: Option<String>,
-    /// The header field Origin
+    /// Send this Origin field instead of that of the URL
     #[arg(short, long, help_heading = CONNECTING)]
     pub(crate) origin: Option<String>,
-    /// Subprotocols to offer, best first
-    #[arg(short, long, num_args = 0.., value_name = "NAME", help_heading = CONNECTING)]
+    /// Send no Origin field, as programs that are no browsers do
+    #[arg(long, conflicts_with = "origin", help_heading = CONNECTING)]
+    pub(crate) no_origin: bool,
+    /// Offer these subprotocols, the best first; with --listen, accept them
+    #[arg(short, long, num_args = 0.., value_delimiter = ',', value_name = "NAME", help_heading = CONNECTING)]
     pub(crate) subprotocols: Vec<String>,
-    /// User and password, NAME:PASSWORD, for a server that asks for them (Basic or Digest); @FILE reads them from a file
-    #[arg(short, long, value_name = "WHO", help_heading = CONNECTING)]
+    /// User and password for a server that asks for them (Basic or Digest). NAME alone asks for the password at the
+    /// terminal; @FILE and @- read both
+    #[arg(short, long, value_name = "NAME:PASSWORD", help_heading = CONNECTING)]
     pub(crate) user: Option<String>,
-    /// Cookies, 'a=1; b=2'; @FILE reads them from a file
+    /// Send these cookies, 'a=1; b=2'; @FILE and @- read them
     #[arg(long, value_name = "COOKIES", help_heading = CONNECTING)]
     pub(crate) cookie: Option<String>,
-    /// Keep cookies in this file, in the form of curl's cookies.txt; it is made if it is not there
+    /// Keep cookies in this file, in the format of curl's cookies.txt; it is created if it does not exist
     #[arg(long, value_name = "FILE", help_heading = CONNECTING)]
     pub(crate) cookie_jar: Option<PathBuf>,
-    /// How many redirects to follow
+    /// Follow at most N redirects
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = CONNECTING)]
     pub(crate) max_redirects: usize,
-    /// Connect to this Unix socket; the URL still says what to ask for, and of whom
+    /// Connect to this Unix socket; the server is told the host of the URL
     #[arg(long, value_name = "PATH", help_heading = CONNECTING)]
     pub(crate) unix_socket: Option<PathBuf>,
-    /// How long connecting may take, in seconds, all of it
+    /// Give up connecting after so many seconds, all steps together
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = positive_seconds, help_heading = CONNECTING)]
     pub(crate) connect_timeout: Duration,
-    /// The longest message to accept, in bytes
+    /// Accept messages of at most so many bytes
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, help_heading = CONNECTING)]
     pub(crate) max_message_size: usize,
     /// Offer compression (permessage-deflate); with --listen, accept it
     #[arg(long, help_heading = CONNECTING)]
     pub(crate) compress: bool,
-    /// Connect again when the connection is lost, after 1 s, 2 s, 4 s and so on up to a minute, or a random part of it; at
-    /// most N times in a row, if N is given
+    /// Connect again when the connection is lost or closed by the server, after 1, 2, 4 ... 60 seconds or a random part of
+    /// that; at most N times in a row
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "4294967295", help_heading = CONNECTING)]
     pub(crate) reconnect: Option<u32>,
-    /// Send a ping every so many seconds and show how long its answer took; a server from which nothing at all comes for
-    /// as long again is given up
+    /// Send a ping every so many seconds and show how long the answer took. A server that sends nothing for as long again is
+    /// given up
     #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, help_heading = CONNECTING)]
     pub(crate) ping_interval: Option<Duration>,
+    /// Close after so many seconds, whatever goes on
+    #[arg(short, long, value_name = "SECONDS", value_parser = positive_seconds, help_heading = CONNECTING)]
+    pub(crate) max_time: Option<Duration>,
 
-    /// Accept any certificate of the server, for any name
-    #[arg(short, long, help_heading = TLS)]
+    /// Accept any certificate, for any host name
+    #[arg(short, long, visible_alias = "insecure", visible_short_alias = 'k', help_heading = TLS)]
     pub(crate) nocert: bool,
-    /// Trust the authorities in this PEM file, in place of the system's
-    #[arg(long, value_name = "FILE", help_heading = TLS)]
+    /// Trust the authorities in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE", visible_alias = "cacert", help_heading = TLS)]
     pub(crate) ca: Vec<PathBuf>,
-    /// Show this certificate to a server that asks: a PEM file, with its key in --key or in the same file
+    /// Show this certificate to a server that asks for one: a PEM file
     #[arg(long, value_name = "FILE", help_heading = TLS)]
     pub(crate) cert: Option<PathBuf>,
-    /// The key of --cert
+    /// The key of --cert, if it is not in the same file
     #[arg(long, value_name = "FILE", requires = "cert", help_heading = TLS)]
     pub(crate) key: Option<PathBuf>,
-    /// The name that the certificate has to be for, if it is not that of the URL
-    #[arg(long, value_name = "NAME", help_heading = TLS)]
+    /// Expect a certificate for this name instead of the host in the URL
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Hostname, help_heading = TLS)]
     pub(crate) server_name: Option<String>,
-    /// The oldest version of TLS to speak
+    /// Use at least this version of TLS
     #[arg(long, value_name = "VERSION", help_heading = TLS)]
     pub(crate) tls_min: Option<TlsMin>,
-    /// The library that speaks TLS, among those that this program was built with
+    /// Use this TLS library, if the program was built with it. With rustls, keys are written to the file that the variable
+    /// SSLKEYLOGFILE names
     #[arg(long, value_name = "LIBRARY", help_heading = TLS)]
     pub(crate) tls_library: Option<TlsLibrary>,
 
-    /// Send this text when a connection is open, before anything else; can be repeated
+    /// Send this text first on each connection; can be repeated
     #[arg(short, long, allow_hyphen_values = true, help_heading = SENDING)]
     pub(crate) text: Vec<String>,
-    /// Close so many seconds after the end of the input, whatever comes. Without it, close when no message has come for 1
-    /// second, at most 10 seconds after the end; with --max-messages, when those have come
+    /// Close so many seconds after the end of the input. Without it, close when no message has come for 1 second, but at most
+    /// 10 seconds after the end; with --max-messages, when those have come; at the prompt, at once
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = SENDING)]
     pub(crate) eof_wait: Option<Duration>,
-    /// Close when no message has come for so many seconds after the end of the input, instead of 1
+    /// After the end of the input, close when no message has come for so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, conflicts_with = "eof_wait", help_heading = SENDING)]
     pub(crate) eof_silence: Option<Duration>,
+    /// Close with this code and reason, such as 4000:bye, instead of 1000
+    #[arg(long, value_name = "CODE[:REASON]", value_parser = close_request, help_heading = SENDING)]
+    pub(crate) close: Option<CloseRequest>,
     /// Read no input, and stay until the server closes
     #[arg(long, conflicts_with = "replay", help_heading = SENDING)]
     pub(crate) no_input: bool,
-    /// Bytes instead of lines: what is piped in is sent in binary messages of up to 64 KiB, and with --raw or in a pipe what
-    /// comes is put out as it is
+    /// Send the input as bytes, in binary messages of up to 64 KiB, instead of lines. With --raw or in a pipe, what comes is
+    /// written as it is, too
     #[arg(short, long, help_heading = SENDING)]
     pub(crate) binary: bool,
     /// Keep what is typed at the prompt in this file, for the next time
     #[arg(long, value_name = "FILE", help_heading = SENDING)]
     pub(crate) history: Option<PathBuf>,
-    /// Send what the client sent in this recording, with the same pauses; with --listen, what the server sent, to each client
+    /// Send what the client sent in this recording, at the same times; with --listen, what the server sent
     #[arg(long, value_name = "FILE", help_heading = SENDING)]
     pub(crate) replay: Option<PathBuf>,
 
-    /// Show what kind of frame came; twice (or -v 2): what goes over the wire, too
+    /// Show the kind of each frame; twice (or -v 2), also what goes over the wire
     #[arg(short, long, action = ArgAction::Count, help_heading = SHOWING)]
     pub(crate) verbose: u8,
-    /// Nothing but what comes: no prompt, no notes, and control characters as they are
+    /// Show messages only: no prompt, no notes, and control characters as they are
     #[arg(short, long, help_heading = SHOWING)]
     pub(crate) raw: bool,
     /// Put the seconds since the start in front of each line
     #[arg(long, help_heading = SHOWING)]
     pub(crate) timings: bool,
-    /// A JSON object for each event, one a line
+    /// Show each event as a JSON object on a line
     #[arg(long, conflicts_with_all = ["hex", "binary", "timings"], help_heading = SHOWING)]
     pub(crate) json: bool,
-    /// Show binary messages as a table of numbers
+    /// Show binary messages in hexadecimal
     #[arg(long, conflicts_with = "binary", help_heading = SHOWING)]
     pub(crate) hex: bool,
-    /// Write the payloads of messages to this file, as they are and without anything in between
+    /// Write the payloads of messages to this file, one behind the other
     #[arg(long, value_name = "FILE", help_heading = SHOWING)]
     pub(crate) output: Option<PathBuf>,
-    /// Record what is sent and received, with times, as JSON, for --replay
+    /// Record all messages, sent and received, with their times, for --replay
     #[arg(long, value_name = "FILE", help_heading = SHOWING)]
     pub(crate) record: Option<PathBuf>,
     /// Close after so many messages
     #[arg(long, value_name = "N", help_heading = SHOWING)]
     pub(crate) max_messages: Option<u64>,
 
-    /// Be a server on this address, such as 127.0.0.1:9001, that sends everything back; port 0 picks a free one
+    /// Be a server that sends everything back, on this address, such as 0.0.0.0:9001; a port alone is on 127.0.0.1, and port
+    /// 0 is any free one
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["url", "bench"], help_heading = OTHER)]
     pub(crate) listen: Option<String>,
     /// With --listen: send everything to all other clients instead
     #[arg(long, requires = "listen", help_heading = OTHER)]
     pub(crate) broadcast: bool,
-    /// Measure a server that sends everything back: one message at a time, or as many as fit
-    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "round-trips", help_heading = OTHER)]
+    /// Measure a server that sends everything back
+    #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "round-trips", help_heading = OTHER)]
     pub(crate) bench: Option<Bench>,
     /// How many messages --bench sends
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000), help_heading = OTHER)]
@@ -157,7 +173,7 @@ pub(crate) struct Arguments {
     /// How many bytes a message of --bench has
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u32).range(..=16_777_216), help_heading = OTHER)]
     pub(crate) bench_size: u32,
-    /// Print what this shell needs to complete these flags
+    /// Print the completions for this shell
     #[arg(long, value_name = "SHELL", exclusive = true, help_heading = OTHER)]
     pub(crate) completions: Option<Shell>,
     /// Print the man page
@@ -169,7 +185,7 @@ const CONNECTING: &str = "Connecting";
 const TLS: &str = "TLS";
 const SENDING: &str = "Sending";
 const SHOWING: &str = "Showing";
-const OTHER: &str = "Other uses";
+const OTHER: &str = "Server, benchmark, documentation";
 
 /// The oldest version of TLS to speak.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -191,7 +207,7 @@ pub(crate) enum TlsLibrary {
     Rustls,
 }
 
-/// What is measured.
+/// What --bench measures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Bench {
     /// How long a message takes there and back.
@@ -201,15 +217,30 @@ pub(crate) enum Bench {
 }
 
 impl Arguments {
-    /// What the command line asks for; ends the program where it cannot be meant, and for `--help` and `--version`.
+    /// What the command line asks for; ends the program where it is wrong, and for `--help` and `--version`.
     pub(crate) fn from_command_line() -> Self {
-        let matches = Self::command().get_matches_from(expand_verbose(std::env::args_os()));
+        let given = expand_verbose(std::env::args_os());
+        let help = if given.iter().any(|argument| argument == "--help") { long_help() } else { SHORT_HELP.to_owned() };
+        let matches = Self::command().help_template(help).try_get_matches_from(given).unwrap_or_else(|mut error| {
+            // Neither a guess at what was meant nor advice on `--` helps those who mistyped a flag.
+            error.remove(ContextKind::Suggested);
+            error.exit()
+        });
         if let Some(problem) = without_effect(&matches) {
             Self::command().error(ErrorKind::ArgumentConflict, problem).exit();
         }
         let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         arguments.take_url_from_subprotocols();
+        if let Some(url) = arguments.url.as_deref().and_then(with_scheme) {
+            eprintln!("No scheme: {url}");
+            arguments.url = Some(url);
+        }
         arguments
+    }
+
+    /// What this side closes with.
+    pub(crate) fn close_request(&self) -> CloseRequest {
+        self.close.clone().unwrap_or(CloseRequest { code: CloseCode::NORMAL, reason: String::new() })
     }
 
     /// `-s a b ws://server/`: the URL is no subprotocol, which has no colon (RFC 6455, section 4.1).
@@ -231,6 +262,7 @@ const FOR_SERVERS: &[&str] = &[
     "json",
     "max_message_size",
     "max_messages",
+    "max_time",
     "output",
     "raw",
     "record",
@@ -243,11 +275,13 @@ const FOR_SERVERS: &[&str] = &[
 /// What has none with `--bench`.
 const NOT_FOR_BENCHES: &[&str] = &[
     "binary",
+    "close",
     "eof_silence",
     "eof_wait",
     "hex",
     "history",
     "max_messages",
+    "max_time",
     "no_input",
     "output",
     "ping_interval",
@@ -351,10 +385,74 @@ fn positive_seconds(value: &str) -> Result<Duration, String> {
     }
 }
 
-/// What stands below the flags.
-fn help_tail() -> String {
-    format!("{EXAMPLES}\n\n{PROMPT}\n\n{}", Exit::TABLE)
+/// A code and a reason to close with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct CloseRequest {
+    pub(crate) code: CloseCode,
+    pub(crate) reason: String,
 }
+
+/// The longest reason: a control frame holds 125 bytes, two of them the code (RFC 6455, section 5.5.1).
+const MAX_REASON: usize = 123;
+
+fn close_request(value: &str) -> Result<CloseRequest, String> {
+    let (code, reason) = value.split_once(':').unwrap_or((value, ""));
+    let code = code.parse().map(CloseCode).map_err(|_| "a code is a number, such as 1000".to_owned())?;
+    if !code.is_sendable() {
+        return Err("a code that can be sent is 1000 to 1003, 1007 to 1014 or 3000 to 4999".to_owned());
+    }
+    if reason.len() > MAX_REASON {
+        return Err(format!("a reason has at most {MAX_REASON} bytes"));
+    }
+    Ok(CloseRequest { code, reason: reason.to_owned() })
+}
+
+/// A URL without a scheme with the one that is meant: TLS, unless nobody else can read what is sent.
+fn with_scheme(url: &str) -> Option<String> {
+    if url.contains("://") || url.is_empty() {
+        return None;
+    }
+    let authority = url.split(['/', '?', '#']).next().unwrap_or(url);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let name = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.split(':').next().unwrap_or(host),
+    };
+    let is_local = name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    Some(format!("{}://{url}", if is_local { "ws" } else { "wss" }))
+}
+
+/// The whole help: examples first, which are not wrapped.
+fn long_help() -> String {
+    format!("{{about}}\n\nUsage: {{usage}}\n\n{EXAMPLES}\n\n{{all-args}}\n\n{PROMPT}\n\n{}\n", Exit::TABLE)
+}
+
+/// What `-h` prints: a screen of 24 lines with 80 columns.
+const SHORT_HELP: &str = "\
+{about}
+
+Usage: wsdump [OPTIONS] URL            wsdump --listen PORT
+
+  -H FIELD            send a header field, 'Name: value', or @FILE
+  -u NAME:PASSWORD    log in                   -s NAME,... offer subprotocols
+  -o ORIGIN           send this Origin         --no-origin send none
+  -p URL              use a proxy              -k          any certificate
+  --ca FILE           trust this authority     --cert FILE show a certificate
+  --reconnect         connect again            --ping-interval SECONDS
+  -t TEXT             send this first          -b            send and show bytes
+  --no-input          only listen              --close CODE[:REASON]
+  -r                  messages only            -v, -vv       say more
+  --json              events as JSON           --hex         bytes as numbers
+  --output FILE       save payloads            --record FILE, --replay FILE
+  --max-messages N    close after N            -m SECONDS    close after so long
+  --listen PORT       be an echo server        --bench       measure one
+
+  echo hello | wsdump -r wss://echo.example/        send it, show the answer
+  wsdump --json --no-input wss://feed.example/ | jq .
+
+Exit codes: 0 closed in order, 2 wrong usage, 3 to 11 what failed; see --help.
+--help explains all options. /help at the prompt lists its commands.
+";
 
 /// What can be said at the prompt.
 pub(crate) const PROMPT: &str = "\
@@ -363,30 +461,31 @@ At the prompt:
   //hello               send one that begins with a slash: /hello
   /text @FILE           send a file as text
   /binary @FILE         send a file as it is; /binary 00ff7a sends these bytes
-  /ping [TEXT]          send a ping, and show how long its answer takes
-  /pong [TEXT]          send a pong that nobody asked for
+  /ping [TEXT]          send a ping, and show how long the answer takes
+  /pong [TEXT]          send a pong
   /close [CODE [WHY]]   close, such as /close 1000 bye
-  /help                 say this";
+  /help                 show this list";
 
 const EXAMPLES: &str = "\
 Examples:
   Talk to a server at a prompt:
       wsdump wss://echo.example/
-  Send a line and show what comes back within a second:
-      echo hello | wsdump -r --eof-wait 1 wss://echo.example/
-  Follow a feed behind a login, as JSON, and for ever:
-      wsdump --json -H @secret-header --reconnect --no-input --ping-interval 20 wss://feed.example/
-  See why a server says no:
+  Send a line and show the answer:
+      echo hello | wsdump -r wss://echo.example/
+  Follow a feed behind a login for ever, as JSON:
+      wsdump --json --no-input --reconnect -H @secret wss://feed.example/
+  Find out why a server refuses:
       wsdump -vv -H 'Origin: https://app.example' wss://app.example/socket
-  Send a file as one message, or save what comes:
-      wsdump wss://files.example/       then: /binary @photo.jpg
+  Send a file as one message:
+      wsdump wss://files.example/       and then: /binary @photo.jpg
+  Save a message:
       wsdump --output photo.jpg --max-messages 1 wss://files.example/photo
-  Both ends of a test in one line:
-      wsdump --listen 127.0.0.1:9001 --max-messages 1 & sleep 1; echo hello | wsdump -r ws://127.0.0.1:9001/
-  Record a session, and have a server play its part again:
+  Both ends of a test:
+      wsdump --listen 9001 & sleep 1; echo hello | wsdump -r localhost:9001
+  Record a session, and play the server's part:
       wsdump --record session.jsonl wss://feed.example/
-      wsdump --listen 127.0.0.1:9001 --replay session.jsonl
-  How fast is it?
+      wsdump --listen 9001 --replay session.jsonl
+  Measure an echo server:
       wsdump --bench --bench-size 1000 wss://echo.example/";
 
 /// The man page, in roff.
@@ -395,9 +494,33 @@ Examples:
 ///
 /// None that is known: it is made in memory.
 pub(crate) fn man_page() -> Result<Vec<u8>, Failure> {
+    render_man_page().map_err(|error| Failure::local("the man page", error))
+}
+
+fn render_man_page() -> io::Result<Vec<u8>> {
+    let man = clap_mangen::Man::new(Arguments::command());
     let mut page = Vec::new();
-    let made = clap_mangen::Man::new(Arguments::command()).render(&mut page);
-    made.map(|()| page).map_err(|error| Failure::local("the man page", error))
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    section(&mut page, "EXAMPLES", body(EXAMPLES));
+    man.render_options_section(&mut page)?;
+    section(&mut page, "PROMPT", body(PROMPT));
+    section(&mut page, "EXIT STATUS", body(Exit::TABLE));
+    man.render_version_section(&mut page)?;
+    Ok(page)
+}
+
+/// A text without its heading.
+fn body(text: &str) -> &str {
+    text.split_once('\n').map_or(text, |(_, body)| body)
+}
+
+/// A section whose lines stay as they are.
+fn section(page: &mut Vec<u8>, heading: &str, text: &str) {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    page.extend_from_slice(format!(".SH \"{heading}\"\n.nf\n{text}\n.fi\n").as_bytes());
 }
 
 /// What a shell needs to complete the flags.
@@ -415,7 +538,7 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
 pub(crate) fn print(document: Vec<u8>) -> Result<Exit, Failure> {
     match Output::standard().bytes(&document) {
         Ok(()) => Ok(Exit::Success),
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Exit::Success),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Exit::Success),
         Err(error) => Err(Failure::local("output", error)),
     }
 }
@@ -465,6 +588,25 @@ mod tests {
             arguments.take_url_from_subprotocols();
             assert_eq!(arguments.url.as_deref(), Some("ws://h/"));
             assert_eq!(arguments.subprotocols, ["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn a_scheme_is_added_to_what_has_none() {
+        let table = [
+            ("localhost:9001/x", Some("ws://localhost:9001/x")),
+            ("127.3.2.1", Some("ws://127.3.2.1")),
+            ("[::1]:80", Some("ws://[::1]:80")),
+            ("me:pw@LOCALHOST", Some("ws://me:pw@LOCALHOST")),
+            ("localhost.evil.example", Some("wss://localhost.evil.example")),
+            ("localhost@evil.example", Some("wss://localhost@evil.example")),
+            ("192.168.0.1", Some("wss://192.168.0.1")),
+            ("h/?to=ws://x", None),
+            ("ws://h", None),
+            ("", None),
+        ];
+        for (url, expected) in table {
+            assert_eq!(with_scheme(url).as_deref(), expected, "{url}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The options of the connection that the arguments come to.
 
 use std::collections::HashMap;
+use std::env;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use websocket_sync::{
 
 use crate::arguments::{Arguments, TlsLibrary, TlsMin};
 use crate::ending::Failure;
+use crate::format::escape_line;
+use crate::output::ask_password;
 
 /// What is connected to, and how.
 #[derive(Debug)]
@@ -42,6 +45,9 @@ impl Destination {
         if let Some(origin) = &arguments.origin {
             options = options.origin(origin);
         }
+        if arguments.no_origin {
+            options = options.suppress_origin();
+        }
         let cookie_jar = arguments.cookie_jar.as_deref().map(load_cookies).transpose()?;
         if let Some(jar) = &cookie_jar {
             options = options.cookie_jar(jar);
@@ -69,8 +75,10 @@ pub(crate) fn with_file_values(
     options = options.headers(header_fields(arguments, values)?);
     if let Some(who) = &arguments.user {
         let who = values.literal_or_file(who)?;
-        let (name, password) = who.split_once(':').unwrap_or((&who, ""));
-        options = options.credentials(name, password);
+        options = match who.split_once(':') {
+            Some((name, password)) => options.credentials(name, password),
+            None => options.credentials(&who, values.password(&who)?),
+        };
     }
     if let Some(cookie) = &arguments.cookie {
         options = options.cookie(values.literal_or_file(cookie)?);
@@ -183,10 +191,30 @@ fn tls(arguments: &Arguments) -> TlsOptions {
         Some(TlsLibrary::Rustls) => tls.backend(TlsBackend::Rustls),
         None => tls,
     };
+    if logs_keys(arguments) {
+        tls = tls.key_log();
+    }
     if arguments.nocert {
         tls = tls.danger_accept_invalid_certs().danger_accept_invalid_hostnames();
     }
     tls
+}
+
+/// Whether the TLS library writes keys to the file that `SSLKEYLOGFILE` names.
+fn logs_keys(arguments: &Arguments) -> bool {
+    let is_rustls = match arguments.tls_library {
+        Some(TlsLibrary::Rustls) => true,
+        Some(TlsLibrary::NativeTls) => false,
+        None => cfg!(not(feature = "native-tls")),
+    };
+    cfg!(feature = "rustls") && is_rustls
+}
+
+/// What to say of `SSLKEYLOGFILE` where it does nothing.
+pub(crate) fn key_log_note(arguments: &Arguments) -> Option<&'static str> {
+    let is_wanted = env::var_os("SSLKEYLOGFILE").is_some_and(|path| !path.is_empty());
+    (is_wanted && !logs_keys(arguments))
+        .then_some("SSLKEYLOGFILE does nothing with this TLS library: --tls-library rustls")
 }
 
 /// A server behind a Unix socket.
@@ -259,13 +287,16 @@ fn header_field(field: &str) -> Result<(String, String), Failure> {
 /// Values of arguments that come from files: `@FILE`, and `@-` for standard input. A file is read for each connection, as a secret
 /// may be renewed; what can be read once only, such as a pipe, is kept.
 #[derive(Default)]
-pub(crate) struct FileValues(Mutex<HashMap<PathBuf, String>>);
+pub(crate) struct FileValues {
+    kept: Mutex<HashMap<PathBuf, String>>,
+    password: Mutex<Option<String>>,
+}
 
 impl FileValues {
     /// The value itself, or what the file holds that it names.
     fn literal_or_file(&self, value: &str) -> Result<String, Failure> {
         let Some(path) = value.strip_prefix('@') else { return Ok(value.to_owned()) };
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(text) = kept.get(Path::new(path)) {
             return Ok(text.clone());
         }
@@ -277,9 +308,21 @@ impl FileValues {
         Ok(text)
     }
 
+    /// The password that is asked for at the terminal, once.
+    fn password(&self, name: &str) -> Result<String, Failure> {
+        let mut password = self.password.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(password) = &*password {
+            return Ok(password.clone());
+        }
+        let asked = ask_password(&format!("Password for {}: ", escape_line(name))).map_err(|error| {
+            Failure::Usage(format!("--user {name}: {error}; {name}: with a colon is a user without a password"))
+        })?;
+        Ok(password.insert(asked).clone())
+    }
+
     /// Whether a value took all of standard input, which leaves nothing to send.
     pub(crate) fn has_read_standard_input(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(Path::new(STANDARD_INPUT))
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).contains_key(Path::new(STANDARD_INPUT))
     }
 }
 

@@ -38,17 +38,17 @@ impl Exit {
 Exit codes:
     0  the connection was closed in order, by either side
     1  something on this side failed, such as a file
-    2  the command line, the URL or an option cannot be meant
+    2  the command line, the URL or the value of an option is wrong
     3  the host name does not resolve
-    4  the server cannot be connected to
-    5  TLS failed, such as over a certificate that is not trusted
+    4  connecting to the server failed
+    5  TLS failed, such as a certificate that is not trusted
     6  the proxy failed or refused
-    7  the server refused the upgrade, or its answer is none
-    8  time ran out, also that for an answer to our Close
+    7  the server refused, or did not answer as a WebSocket server
+    8  time ran out: for connecting, for the answer to our Close, or --max-time
     9  the server broke the protocol
    10  the connection was lost without a Close, or pings were not answered
-   11  the server closed with an error: a code other than 1000, 1001 and none
-  130  Ctrl-C while connecting, or a second one, which does not wait for the closing handshake";
+   11  the server closed with a code other than 1000 and 1001
+  130  Ctrl-C while connecting, or a second one while closing";
 
     /// What a failure of the library comes to.
     pub(crate) fn of(error: &Error) -> Self {
@@ -110,6 +110,8 @@ pub(crate) enum Failure {
     Local(String),
     /// With the command line.
     Usage(String),
+    /// The time of `--max-time` is over.
+    TimeLimit,
     /// Nobody reads what is put out any more, which is no failure and not worth a word.
     NobodyReads,
 }
@@ -124,6 +126,7 @@ impl Failure {
             Self::WebSocket(error) => Exit::of(error),
             Self::Local(_) => Exit::Local,
             Self::Usage(_) => Exit::Usage,
+            Self::TimeLimit => Exit::Timeout,
             Self::NobodyReads => Exit::Success,
         }
     }
@@ -148,6 +151,7 @@ impl std::fmt::Display for Failure {
         f.write_str("wsdump: ")?;
         match self {
             Self::NobodyReads => f.write_str("nobody reads the output"),
+            Self::TimeLimit => f.write_str("time ran out (--max-time)"),
             Self::WebSocket(error) => f.write_str(&describe(error)),
             Self::Local(failure) | Self::Usage(failure) => f.write_str(&escape(failure)),
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use websocket_sync::{CloseCode, Error, Handle, Message, MessageKind, Opcode, Phase};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, CloseRequest};
 use crate::connect::FileValues;
 use crate::console::Console;
 use crate::ending::Failure;
@@ -218,6 +218,8 @@ pub(crate) struct InputSender {
     pub(crate) recorder: Option<Recorder>,
     pub(crate) state: SessionState,
     pub(crate) interruption: Interruption,
+    /// What the end of the input closes with.
+    pub(crate) close: CloseRequest,
     pub(crate) offline: OfflinePolicy,
 }
 
@@ -347,7 +349,7 @@ impl InputSender {
             self.handle.stop();
             return;
         };
-        let begun = sender.send_close(CloseCode::NORMAL, "");
+        let begun = sender.send_close(self.close.code, &self.close.reason);
         if self.handle.wait_end(until.saturating_duration_since(Instant::now())).is_some() {
             return;
         }

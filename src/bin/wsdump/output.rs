@@ -141,14 +141,16 @@ impl<R: Read> Read for Metered<R> {
 #[cfg(unix)]
 mod terminal {
     use std::fs::File;
-    use std::io::stdin;
+    use std::io::{self, Read, Write, stdin};
     use std::os::fd::{AsFd, OwnedFd};
+    use std::process;
     use std::sync::OnceLock;
 
     use rustix::stdio::{dup2_stdin, dup2_stdout};
-    use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+    use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 
     use super::Output;
+    use crate::ending::Exit;
 
     static BEFORE: OnceLock<(OwnedFd, Termios)> = OnceLock::new();
 
@@ -165,6 +167,53 @@ mod terminal {
         }
     }
 
+    /// Asks for a line that is not shown, at the terminal of standard input or the one that controls the process. Ctrl-C ends
+    /// the program.
+    pub(crate) fn ask_password(question: &str) -> io::Result<String> {
+        let terminal = match stdin().as_fd().try_clone_to_owned() {
+            Ok(descriptor) if isatty(&descriptor) => File::from(descriptor),
+            _ => File::options()
+                .read(true)
+                .write(true)
+                .open("/dev/tty")
+                .map_err(|_| io::Error::other("there is no terminal to ask for the password"))?,
+        };
+        let before = tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        tcsetattr(&terminal, OptionalActions::Now, &silent)?;
+        let mut error_output = io::stderr();
+        let _ = error_output.write_all(question.as_bytes()).and_then(|()| error_output.flush());
+        let answer = read_silently(&terminal);
+        tcsetattr(&terminal, OptionalActions::Now, &before)?;
+        let _ = error_output.write_all(b"\n");
+        match answer? {
+            Some(password) => Ok(password),
+            None => process::exit(Exit::Interrupted as i32),
+        }
+    }
+
+    /// Reads up to the end of the line; `None` for Ctrl-C.
+    fn read_silently(mut terminal: &File) -> io::Result<Option<String>> {
+        const INTERRUPT: u8 = 3;
+        const END: u8 = 4;
+        let mut line = Vec::new();
+        let mut byte = [0];
+        loop {
+            match terminal.read(&mut byte)? {
+                0 => break,
+                _ => match byte[0] {
+                    b'\r' | b'\n' | END => break,
+                    INTERRUPT => return Ok(None),
+                    // Backspace takes a whole character.
+                    8 | 0x7F => while line.pop().is_some_and(|byte: u8| byte & 0xC0 == 0x80) {},
+                    byte => line.push(byte),
+                },
+            }
+        }
+        String::from_utf8(line).map(Some).map_err(io::Error::other)
+    }
+
     /// Takes the terminal away from the editor of the prompt, whose thread cannot be stopped, and leaves its line empty.
     pub(crate) fn leave_prompt(output: &mut Output) {
         if let Ok(nothing) = File::options().read(true).write(true).open("/dev/null") {
@@ -178,7 +227,7 @@ mod terminal {
 }
 
 #[cfg(unix)]
-pub(crate) use self::terminal::{leave_prompt, remember_terminal, restore_terminal};
+pub(crate) use self::terminal::{ask_password, leave_prompt, remember_terminal, restore_terminal};
 
 /// The console of Windows is restored by the system.
 #[cfg(not(unix))]
@@ -187,6 +236,12 @@ pub(crate) const fn remember_terminal() {}
 /// The same.
 #[cfg(not(unix))]
 pub(crate) const fn restore_terminal() {}
+
+/// No terminal is asked there.
+#[cfg(not(unix))]
+pub(crate) fn ask_password(_: &str) -> io::Result<String> {
+    Err(io::Error::other("a password cannot be asked for on this system"))
+}
 
 /// The same.
 #[cfg(not(unix))]

@@ -1,10 +1,11 @@
 //! `--listen`: a server for tests that sends back what it gets, passes it on to the other clients, or replays a recording.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -88,6 +89,7 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
         None if arguments.broadcast => ServerMode::Broadcast,
         None => ServerMode::Echo,
     };
+    let address = &*full_address(address);
     let listener = TcpListener::bind(address).map_err(|error| Failure::local(address, error))?;
     let local = listener.local_addr().map_err(|error| Failure::local(address, error))?;
     let (end, ended) = mpsc::sync_channel(1);
@@ -120,10 +122,25 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
     }
     let accepting = Arc::clone(&server);
     thread::spawn(move || accepting.accept_all(&listener));
-    // There is a sender as long as there is a server.
-    let _ = ended.recv();
+    let ended = match arguments.max_time {
+        Some(limit) => ended.recv_timeout(limit),
+        None => ended.recv().map_err(RecvTimeoutError::from),
+    };
     server.close_all();
-    Ok(Exit::Success)
+    match ended {
+        // There is a sender as long as there is a server.
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(Exit::Success),
+        Err(RecvTimeoutError::Timeout) => Err(Failure::TimeLimit),
+    }
+}
+
+/// A port alone is one of this machine.
+fn full_address(address: &str) -> Cow<'_, str> {
+    let port = address.strip_prefix(':').unwrap_or(address);
+    match port.parse::<u16>() {
+        Ok(port) => format!("127.0.0.1:{port}").into(),
+        Err(_) => address.into(),
+    }
 }
 
 impl Server {

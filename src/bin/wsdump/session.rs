@@ -13,8 +13,8 @@ use websocket_sync::{
     Result, WebSocket, WebSocketApp,
 };
 
-use crate::arguments::Arguments;
-use crate::connect::{Destination, FileValues, RetryLimit, with_file_values};
+use crate::arguments::{Arguments, CloseRequest};
+use crate::connect::{Destination, FileValues, RetryLimit, key_log_note, with_file_values};
 use crate::console::{Console, PingOrigin};
 use crate::ending::{Exit, Failure, on_signal};
 use crate::input::{EndOfInput, Input, InputSender, OfflinePolicy, Source};
@@ -35,6 +35,9 @@ pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Ex
     // What is wrong with them is found before the first attempt.
     with_file_values(ConnectOptions::new(), arguments, &values)?;
     let source = Source::new(arguments, console, &values)?;
+    if let Some(note) = key_log_note(arguments) {
+        console.print_note(note);
+    }
     let recorder = arguments.record.as_deref().map(Recorder::new).transpose()?;
     let state = SessionState::new(arguments);
     let mut app =
@@ -51,6 +54,10 @@ pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Ex
     let interruption = Interruption { handle: handle.clone(), console: console.clone(), state: state.clone() };
     let signalled = interruption.clone();
     on_signal(move || signalled.begin())?;
+    if let Some(limit) = arguments.max_time {
+        let late = interruption.clone();
+        thread::spawn(move || late.begin_after(limit));
+    }
     let input = Input {
         sender: InputSender {
             handle,
@@ -58,6 +65,7 @@ pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Ex
             recorder: recorder.clone(),
             state: state.clone(),
             interruption,
+            close: arguments.close_request(),
             offline: if arguments.reconnect.is_some() { OfflinePolicy::Wait } else { OfflinePolicy::Fail },
         },
         end: EndOfInput::new(arguments, &source),
@@ -101,7 +109,7 @@ impl SessionState {
             pings: Pings::default(),
             retries: RetryLimit::new(arguments.reconnect),
             is_ready: Arc::default(),
-            close_code: Arc::new(AtomicU16::new(CloseCode::NORMAL.0)),
+            close_code: Arc::new(AtomicU16::new(arguments.close_request().code.0)),
         }
     }
 
@@ -151,6 +159,14 @@ impl Interruption {
         thread::spawn(move || waiting.enforce());
     }
 
+    /// Waits until a limit of time is over, unless the run is earlier.
+    fn begin_after(&self, limit: Duration) {
+        if self.handle.wait_end(limit).is_none() {
+            self.state.failure.set(Failure::TimeLimit);
+            self.begin();
+        }
+    }
+
     fn enforce(&self) {
         if self.handle.wait_end(INTERRUPT_TIMEOUT).is_some() {
             return;
@@ -180,6 +196,8 @@ struct SessionHandler {
     input: Option<Input>,
     /// How many messages are still wanted.
     wanted: Option<u64>,
+    /// What this side closes with.
+    close: CloseRequest,
     keepalive: Keepalive,
     connection: Connection,
 }
@@ -216,6 +234,7 @@ impl SessionHandler {
             texts: arguments.text.clone(),
             input: Some(input),
             wanted: arguments.max_messages,
+            close: arguments.close_request(),
             keepalive: if arguments.ping_interval.is_some() { Keepalive::Sent } else { Keepalive::None },
             connection: Connection::None,
         }
@@ -276,7 +295,7 @@ impl Handler for SessionHandler {
         }
         self.send_first_texts(app)?;
         if self.wanted == Some(0) {
-            return app.close();
+            return app.close_with(self.close.code, &self.close.reason);
         }
         self.state.is_ready.store(true, Ordering::Release);
         self.start_input(app)
@@ -286,7 +305,7 @@ impl Handler for SessionHandler {
         self.shown(app, self.message(message))?;
         let Some(wanted) = &mut self.wanted else { return Ok(()) };
         *wanted = wanted.saturating_sub(1);
-        if *wanted == 0 { app.close() } else { Ok(()) }
+        if *wanted == 0 { app.close_with(self.close.code, &self.close.reason) } else { Ok(()) }
     }
 
     fn on_ping(&mut self, app: &Handle, payload: &[u8]) -> Result<()> {
@@ -360,7 +379,7 @@ fn into_error(failure: Failure) -> Error {
     match failure {
         Failure::WebSocket(error) => error,
         Failure::Local(what) | Failure::Usage(what) => Error::other(what),
-        Failure::NobodyReads => Error::other("nobody reads the output"),
+        failure @ (Failure::NobodyReads | Failure::TimeLimit) => Error::other(failure.to_string()),
     }
 }
 

@@ -79,7 +79,7 @@ fn line() -> Duration {
         }
     });
     let began = Instant::now();
-    let mut child = wsdump(&["-r", &url]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = wsdump(&["-r", "--max-messages", "1", &url]).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"hello\n").unwrap();
     assert!(child.wait().unwrap().success());
     let took = began.elapsed();
@@ -166,7 +166,7 @@ fn send() -> Duration {
 fn send_from_pipe() -> Duration {
     let (url, server) = sink();
     let began = Instant::now();
-    let mut child = wsdump(&["-rb", &url]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = wsdump(&["-rb", "--eof-wait", "0", &url]).stdin(Stdio::piped()).spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
     let piece = vec![0; MESSAGE];
     for _ in 0..TOTAL / MESSAGE {
@@ -184,7 +184,7 @@ fn send_from_file() -> Duration {
     let path = std::env::temp_dir().join(format!("wsdump-bench-{}", std::process::id()));
     File::create(&path).unwrap().set_len(TOTAL as u64).unwrap();
     let began = Instant::now();
-    let status = wsdump(&["-rb", &url]).stdin(File::open(&path).unwrap()).status().unwrap();
+    let status = wsdump(&["-rb", "--eof-wait", "0", &url]).stdin(File::open(&path).unwrap()).status().unwrap();
     assert!(status.success());
     server.join().unwrap();
     let took = began.elapsed();

@@ -12,12 +12,12 @@ use crate::arguments::{Arguments, CloseRequest};
 use crate::connect::FileValues;
 use crate::console::Console;
 use crate::ending::Failure;
-use crate::output::{Metered, Progress, enlarge};
+#[cfg(unix)]
+use crate::output::enlarge;
+use crate::output::{Metered, Progress};
 use crate::prompt::{Prompt, PromptEnd};
 use crate::recording::{Recorder, Replay, Side};
 use crate::session::{Interruption, SessionState};
-
-#[cfg(unix)]
 
 /// The longest line that is read, in bytes: holds the longest message that the server may send, in base64 too.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024 * 3 / 2;

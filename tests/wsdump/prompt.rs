@@ -129,10 +129,10 @@ fn lines_are_sent_and_answers_are_blue() {
     let (url, script) = echo();
     let mut terminal = Terminal::new(&[&url]);
     terminal.see("Press Ctrl+C to quit");
-    terminal.see("\x1b[34m< hello\x1b[39m");
+    terminal.see("\x1b[38;5;33m< hello\x1b[39m");
     terminal.see("> ");
     terminal.type_in("how are you\r");
-    terminal.see("\x1b[34m< how are you\x1b[39m");
+    terminal.see("\x1b[38;5;33m< how are you\x1b[39m");
     terminal.type_in("\x04");
     assert_eq!(terminal.end(), 0);
     assert_eq!(script.join(), [(0x81, b"how are you".to_vec()), (0x88, b"\x03\xe8".to_vec())]);
@@ -276,7 +276,7 @@ fn no_color_is_honoured() {
         command.env("NO_COLOR", "1");
     });
     let before = terminal.see("< hello");
-    assert!(!before.contains("\x1b[34m"), "{before:?}");
+    assert!(!before.contains("\x1b[38;5;33m"), "{before:?}");
     terminal.type_in("\x04");
     assert_eq!(terminal.end(), 0);
     script.join();
@@ -366,6 +366,138 @@ fn a_password_is_asked_for_and_not_shown() {
     assert!(!terminal.all.contains("p:"), "{:?}", terminal.all);
     let modes = tcgetattr(&terminal.theirs).unwrap().local_modes;
     assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO), "left raw: {modes:?}");
+}
+
+/// A server that says these things, and hears one text before it closes.
+fn teller(messages: Vec<Vec<u8>>) -> (String, Script<Heard>) {
+    serve(move |mut peer: Peer| {
+        peer.accept();
+        for message in messages {
+            peer.say(message);
+        }
+        let heard = peer.frame();
+        peer.say(frame(0x88, b"\x03\xe8"));
+        peer.rest();
+        heard
+    })
+}
+
+#[test]
+fn json_is_shown_by_its_tokens() {
+    let json = r#"{"z":[1,12345678901234567890123,-1.50e+3,{}],"a":{"b":null,"c":"x\u001b\"y"},"e":[],"t":true}"#;
+    let (url, script) = teller(vec![frame(0x81, json), frame(0x81, "{no json"), frame(0x81, "[\"\u{202e}\"]")]);
+    let mut terminal = Terminal::with(&["--pretty", &url], |command| {
+        command.env("NO_COLOR", "1");
+    });
+    let expected = [
+        "< {",
+        "  \"z\": [",
+        "    1,",
+        "    12345678901234567890123,",
+        "    -1.50e+3,",
+        "    {}",
+        "  ],",
+        "  \"a\": {",
+        "    \"b\": null,",
+        "    \"c\": \"x\\u001b\\\"y\"",
+        "  },",
+        "  \"e\": [],",
+        "  \"t\": true",
+        "}",
+        "< {no json",
+        "< [",
+        "  \"\\u202e\"",
+        "]",
+    ];
+    for line in expected {
+        terminal.see(line);
+    }
+    terminal.type_in("enough\r");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+    // Keys, texts and numbers differ in colour.
+    let (url, script) = teller(vec![frame(0x81, "{\"a\":[\"b\",1]}")]);
+    let mut terminal = Terminal::new(&["--pretty", &url]);
+    let key = terminal.see("\"a\"");
+    let text = terminal.see("\"b\"");
+    let number = terminal.see("1");
+    let colour = |shown: &str| shown.rsplit("\x1b[").next().unwrap().split('m').next().unwrap().to_owned();
+    assert!(colour(&key) != colour(&text) && colour(&text) != colour(&number), "{key:?} {text:?} {number:?}");
+    terminal.type_in("enough\r");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+}
+
+#[test]
+fn failures_are_red_and_pongs_are_marked() {
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("< hello");
+    terminal.type_in("/ping x\r");
+    terminal.see("< b'x' (pong)");
+    terminal.type_in("/nonsense\r");
+    terminal.see("\x1b[31mwsdump: there is no /nonsense");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+    let mut terminal = Terminal::new(&["ws://no-such-host.invalid/"]);
+    terminal.see("\x1b[31mwsdump: cannot resolve");
+    assert_eq!(terminal.child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn huge_messages_are_cut_on_a_terminal() {
+    let (text, bytes) = ("é".repeat(500_000), vec![7; 3_000_000]);
+    let (url, script) = teller(vec![frame(0x81, &text), frame(0x82, &bytes), frame(0x81, "behind")]);
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("(1000000 bytes in all)");
+    terminal.see("(3000000 bytes in all)");
+    terminal.see("< behind");
+    assert!(terminal.all.len() < 1_000_000, "{}", terminal.all.len());
+    terminal.type_in("enough\r");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+}
+
+#[test]
+fn there_is_a_prompt_with_json_and_with_a_file_too() {
+    let output = tempfile("prompt-output", b"");
+    for (flags, expected) in [(["--json"].as_slice(), "\"event\":\"pong\""), (&["--output", &output], "Round trip: ")] {
+        let (url, script) = echo();
+        let mut terminal = Terminal::new(&[flags, &[&url]].concat());
+        terminal.see("> ");
+        terminal.type_in("/ping x\r");
+        terminal.see(expected);
+        terminal.type_in("text\r");
+        terminal.type_in("/close\r");
+        assert_eq!(terminal.end(), 0);
+        assert_eq!(script.join()[..2], [(0x89, b"x".to_vec()), (0x81, b"text".to_vec())]);
+    }
+    assert_eq!(std::fs::read(&output).unwrap(), b"hellotext");
+}
+
+#[test]
+fn a_history_has_a_default_file_that_is_for_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    let state = std::env::temp_dir().join(format!("wsdump-state-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&state);
+    let (url, script) = echo();
+    let mut terminal = Terminal::with(&["--history", &url], |command| {
+        command.env("XDG_STATE_HOME", &state);
+    });
+    terminal.see("< hello");
+    terminal.type_in("kept\r");
+    terminal.see("< kept");
+    terminal.type_in(" secret\r");
+    terminal.see("<  secret");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+    let file = state.join("wsdump").join("history");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(kept.contains("kept") && !kept.contains("secret"), "{kept:?}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(state.join("wsdump")).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 /// When the server closes at any moment, the cursor is at the beginning of an empty line.

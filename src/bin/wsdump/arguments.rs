@@ -125,9 +125,10 @@ pub(crate) struct Arguments {
     /// written as it is, too
     #[arg(short, long, help_heading = SENDING)]
     pub(crate) binary: bool,
-    /// Keep what is typed at the prompt in this file, for the next time
+    /// Keep what is typed at the prompt for the next time, but for lines that begin with a blank: in this file, or without one
+    /// in wsdump/history in $XDG_STATE_HOME or ~/.local/state
     #[arg(long, value_name = "FILE", help_heading = SENDING)]
-    pub(crate) history: Option<PathBuf>,
+    pub(crate) history: Option<Option<PathBuf>>,
     /// Send what the client sent in this recording, at the same times; with --listen, what the server sent
     #[arg(long, value_name = "FILE", help_heading = SENDING)]
     pub(crate) replay: Option<PathBuf>,
@@ -144,6 +145,9 @@ pub(crate) struct Arguments {
     /// Show each event as a JSON object on a line
     #[arg(long, conflicts_with_all = ["hex", "binary", "timings"], help_heading = SHOWING)]
     pub(crate) json: bool,
+    /// Show JSON over several lines, and on a terminal with colours
+    #[arg(long, help_heading = SHOWING)]
+    pub(crate) pretty: bool,
     /// Show binary messages in hexadecimal
     #[arg(long, conflicts_with = "binary", help_heading = SHOWING)]
     pub(crate) hex: bool,
@@ -231,11 +235,21 @@ impl Arguments {
         }
         let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         arguments.take_url_from_subprotocols();
+        arguments.take_url_from_history();
         if let Some(url) = arguments.url.as_deref().and_then(with_scheme) {
             eprintln!("No scheme: {url}");
             arguments.url = Some(url);
         }
         arguments
+    }
+
+    /// `--history ws://server/`: the URL is no file where there is no other one.
+    fn take_url_from_history(&mut self) {
+        if self.url.is_none()
+            && let Some(given @ Some(_)) = &mut self.history
+        {
+            self.url = given.take().and_then(|path| path.into_os_string().into_string().ok());
+        }
     }
 
     /// What this side closes with.
@@ -264,6 +278,7 @@ const FOR_SERVERS: &[&str] = &[
     "max_messages",
     "max_time",
     "output",
+    "pretty",
     "raw",
     "record",
     "replay",
@@ -285,6 +300,7 @@ const NOT_FOR_BENCHES: &[&str] = &[
     "no_input",
     "output",
     "ping_interval",
+    "pretty",
     "raw",
     "reconnect",
     "record",
@@ -302,6 +318,8 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("history", "raw"),
     ("history", "replay"),
     ("json", "output"),
+    ("pretty", "json"),
+    ("pretty", "output"),
     ("proxy", "unix_socket"),
     ("raw", "json"),
     ("timings", "output"),
@@ -321,7 +339,7 @@ fn without_effect(matches: &ArgMatches) -> Option<String> {
         return Some(format!("{} does nothing with '--listen'", flag(id)));
     }
     if is_given("listen") && !is_given("verbose") && !is_given("json") && !is_given("output") {
-        let shows = ["binary", "hex", "timings"].into_iter().find(|id| is_given(id));
+        let shows = ["binary", "hex", "pretty", "timings"].into_iter().find(|id| is_given(id));
         if let Some(id) = shows {
             return Some(format!("{} does nothing with '--listen' without '--verbose'", flag(id)));
         }

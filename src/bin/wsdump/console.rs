@@ -14,8 +14,8 @@ use websocket_sync::{CloseCause, CloseCode, Closed, Error, Opcode, Timings, Trac
 
 use crate::arguments::Arguments;
 use crate::ending::{Exit, Failure, HintContext, describe};
-use crate::format::{Format, escape, escape_line};
-use crate::json;
+use crate::format::{Audience, Format, escape, escape_line};
+use crate::json::{self, TokenColours};
 use crate::output::{Output, Progress, leave_prompt};
 
 /// Where things are shown. Clones are the same console.
@@ -26,7 +26,10 @@ struct Shared {
     began: Instant,
     style: Style,
     format: Format,
+    /// Of messages.
     colour: Colour,
+    /// Of what went wrong.
+    failure_colour: Colour,
     notes: Notes,
     hints: HintContext,
     has_prompt: bool,
@@ -63,7 +66,7 @@ enum Style {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Colour {
-    Blue,
+    Shown,
     None,
 }
 
@@ -95,22 +98,24 @@ impl Console {
         } else {
             Style::Marked
         };
+        let is_coloured = is_terminal && wants_colours();
         let format = Format {
             kinds: arguments.verbose > 0,
             times: arguments.timings,
             hex: arguments.hex,
-            escapes: is_terminal && !arguments.raw,
+            audience: if is_terminal && !arguments.raw { Audience::Terminal } else { Audience::Program },
+            pretty: arguments.pretty.then_some(if is_coloured { TokenColours::Shown } else { TokenColours::None }),
         };
-        let is_coloured = is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let is_quiet = (arguments.raw || arguments.json) && arguments.verbose == 0;
         Ok(Self(Arc::new(Shared {
             began,
             style,
             format,
-            colour: if is_coloured { Colour::Blue } else { Colour::None },
+            colour: if is_coloured { Colour::Shown } else { Colour::None },
+            failure_colour: if io::stderr().is_terminal() && wants_colours() { Colour::Shown } else { Colour::None },
             notes: if is_quiet { Notes::Silent } else { Notes::Shown },
             hints: HintContext::new(arguments),
-            has_prompt: style == Style::Marked,
+            has_prompt: !arguments.raw,
             discards: AtomicBool::new(false),
             screen: Mutex::new(Screen { output, progress, printer: None }),
         })))
@@ -130,8 +135,16 @@ impl Console {
             }
             Style::Payload => {
                 let mut screen = self.screen();
-                if let Some(progress) = &mut screen.progress {
-                    progress.advance(payload.len());
+                let Screen { progress, printer, .. } = &mut *screen;
+                if let Some(progress) = progress {
+                    match printer {
+                        None => progress.advance(payload.len()),
+                        Some(_) => {
+                            if let Some(said) = progress.advance_in_words(payload.len()) {
+                                above_prompt(printer, &said);
+                            }
+                        }
+                    }
                 }
                 screen.output.bytes_until(payload, &self.0.discards)
             }
@@ -206,7 +219,10 @@ impl Console {
 
     /// Shows how a connection ended that this side would have closed with a code.
     pub(crate) fn note_end(&self, closed: &Closed, ours: CloseCode) {
-        self.print_note(describe_end(closed, ours));
+        match Exit::of_closed(closed, ours) {
+            Exit::Success | Exit::Interrupted => self.print_note(describe_end(closed, ours)),
+            _ => self.note_in_red(&describe_end(closed, ours)),
+        }
     }
 
     /// Shows the peer's Close as a line: with `-v`.
@@ -221,7 +237,7 @@ impl Console {
 
     /// Shows a failure that another attempt follows, and in how long at most if that is known.
     pub(crate) fn note_failure(&self, error: &Error, delay: Option<Duration>) {
-        self.print_note(describe(error));
+        self.note_in_red(&describe(error));
         if let Some(delay) = delay {
             self.print_note(format_args!("Connects again in at most {} s", delay.as_secs()));
         }
@@ -230,7 +246,7 @@ impl Console {
     /// Shows why the program ends with an error although the connection was closed, where no note has said so.
     pub(crate) fn explain(&self, closed: &Closed, ours: CloseCode) {
         match self.0.notes {
-            Notes::Silent => self.print_error_line(&format!("wsdump: {}", escape(&describe_end(closed, ours)))),
+            Notes::Silent => self.print_in_red(&format!("wsdump: {}", escape(&describe_end(closed, ours)))),
             Notes::Shown => {}
         }
     }
@@ -240,14 +256,33 @@ impl Console {
         match failure {
             Failure::NobodyReads => {}
             Failure::WebSocket(error) => {
-                self.print_error_line(&failure.to_string());
+                self.print_in_red(&failure.to_string());
                 if let Some(hint) = self.0.hints.hint(error) {
                     self.print_error_line(&format!("  {hint}"));
                 }
             }
-            failure => self.print_error_line(&failure.to_string()),
+            failure => self.print_in_red(&failure.to_string()),
         }
         failure.exit()
+    }
+
+    /// Shows what went wrong and ends nothing.
+    pub(crate) fn print_failure(&self, failure: &Failure) {
+        self.print_in_red(&failure.to_string());
+    }
+
+    fn note_in_red(&self, words: &str) {
+        match self.0.notes {
+            Notes::Shown => self.print_in_red(&escape(words)),
+            Notes::Silent => {}
+        }
+    }
+
+    fn print_in_red(&self, words: &str) {
+        match self.0.failure_colour {
+            Colour::Shown => self.print_error_line(&format!("\x1b[31m{words}\x1b[39m")),
+            Colour::None => self.print_error_line(words),
+        }
     }
 
     /// Shows what is said to the user and is no message. It cannot do anything to a terminal.
@@ -304,7 +339,7 @@ impl Console {
             above_prompt(&mut screen.printer, "\x1b[1A");
         }
         if screen.printer.take().is_some() {
-            leave_prompt(&mut screen.output);
+            leave_prompt();
         }
     }
 
@@ -315,7 +350,8 @@ impl Console {
 
     fn mark(&self, line: &str) -> String {
         match (self.0.style, self.0.colour) {
-            (Style::Marked, Colour::Blue) => format!("\x1b[34m< {line}\x1b[39m"),
+            // This blue can be read on black and on white.
+            (Style::Marked, Colour::Shown) => format!("\x1b[38;5;33m< {line}\x1b[39m"),
             (Style::Marked, Colour::None) => format!("< {line}"),
             _ => line.to_owned(),
         }
@@ -345,6 +381,12 @@ impl Console {
     fn screen(&self) -> MutexGuard<'_, Screen> {
         self.0.screen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a terminal is to have colours (no-color.org).
+fn wants_colours() -> bool {
+    let is_dumb = env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    !is_dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// How a connection ended. A code in answer to ours that is another one is the server's own: the two have crossed.

@@ -9,6 +9,8 @@ use flate2::read::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use websocket_sync::Opcode;
 
+use crate::json::{self, TokenColours};
+
 /// How a line is made.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Format {
@@ -18,19 +20,32 @@ pub(crate) struct Format {
     pub(crate) times: bool,
     /// Whether binary messages are a table.
     pub(crate) hex: bool,
-    /// Whether what a terminal would execute is escaped.
-    pub(crate) escapes: bool,
+    /// Who reads it.
+    pub(crate) audience: Audience,
+    /// Whether JSON goes over several lines.
+    pub(crate) pretty: Option<TokenColours>,
 }
+
+/// Who reads the lines.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Audience {
+    /// A program, or somebody who wants it raw: all is as it came.
+    #[default]
+    Program,
+    /// Somebody at a terminal: what a terminal would interpret is escaped, what is huge is cut, pings and pongs are marked.
+    Terminal,
+}
+
+/// How many bytes of a message a terminal is shown.
+const MAX_SHOWN: usize = 64 * 1024;
 
 impl Format {
     /// The line for a frame that came `since` the start, without line feed.
     pub(crate) fn line<'a>(&self, opcode: Opcode, payload: &'a [u8], since: Duration) -> Cow<'a, str> {
-        let mut shown = self.payload(opcode, payload);
-        if self.escapes
-            && let Cow::Owned(escaped) = escape(&shown)
-        {
-            shown = Cow::Owned(escaped);
-        }
+        let mut shown = match self.pretty_json(opcode, payload) {
+            Some(pretty) => Cow::Owned(pretty),
+            None => self.one_line(opcode, payload),
+        };
         if self.kinds {
             shown = Cow::Owned(format!("{opcode}: {shown}"));
         }
@@ -38,6 +53,32 @@ impl Format {
             shown = Cow::Owned(format!("{}: {shown}", since.as_secs_f64()));
         }
         shown
+    }
+
+    fn pretty_json(&self, opcode: Opcode, payload: &[u8]) -> Option<String> {
+        let is_too_long = self.audience == Audience::Terminal && payload.len() > MAX_SHOWN;
+        match (self.pretty, opcode) {
+            (Some(colours), Opcode::Text) if !is_too_long => json::pretty(str::from_utf8(payload).ok()?, colours),
+            _ => None,
+        }
+    }
+
+    fn one_line<'a>(&self, opcode: Opcode, payload: &'a [u8]) -> Cow<'a, str> {
+        if self.audience == Audience::Program {
+            return self.payload(opcode, payload);
+        }
+        let kept = if payload.len() > MAX_SHOWN { cut(opcode, payload) } else { payload };
+        let mut shown = self.payload(opcode, kept);
+        if let Cow::Owned(escaped) = escape(&shown) {
+            shown = Cow::Owned(escaped);
+        }
+        if kept.len() < payload.len() {
+            shown = Cow::Owned(format!("{shown}… ({} bytes in all)", payload.len()));
+        }
+        match opcode {
+            Opcode::Ping | Opcode::Pong if !self.kinds => Cow::Owned(format!("{shown} ({opcode})")),
+            _ => shown,
+        }
     }
 
     /// Text as it is; anything else unpacked if it is packed, and as Python's `repr` if not.
@@ -218,6 +259,15 @@ fn inflate(payload: &[u8], wrapping: Wrapping) -> Option<String> {
     }
 }
 
+/// The beginning of a payload; of text, without half a character.
+fn cut(opcode: Opcode, payload: &[u8]) -> &[u8] {
+    let mut end = MAX_SHOWN.min(payload.len());
+    while opcode == Opcode::Text && end > 0 && payload.get(end).is_some_and(|byte| byte & 0xC0 == 0x80) {
+        end -= 1;
+    }
+    &payload[..end]
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -227,7 +277,7 @@ mod tests {
 
     use super::*;
 
-    const PLAIN: Format = Format { kinds: false, times: false, hex: false, escapes: false };
+    const PLAIN: Format = Format { kinds: false, times: false, hex: false, audience: Audience::Program, pretty: None };
 
     #[test]
     fn lines_are_those_of_python() {
@@ -251,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_nothing_that_it_would_obey() {
-        let format = Format { escapes: true, ..PLAIN };
+        let format = Format { audience: Audience::Terminal, ..PLAIN };
         assert_eq!(format.line(Opcode::Text, b"\x1b[2J", Duration::ZERO), "\\x1b[2J");
         assert_eq!(PLAIN.line(Opcode::Text, b"\x1b[2J", Duration::ZERO), "\x1b[2J");
     }

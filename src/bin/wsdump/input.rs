@@ -65,7 +65,7 @@ impl Source {
         } else if arguments.no_input || values.has_read_standard_input() {
             Self::Nothing
         } else if console.has_prompt() && io::stdin().is_terminal() && io::stdout().is_terminal() {
-            Self::Prompt(Prompt::new(arguments))
+            Self::Prompt(Prompt::new(arguments)?)
         } else if arguments.binary {
             Self::Bytes
         } else {

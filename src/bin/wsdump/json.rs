@@ -70,6 +70,92 @@ pub(crate) fn insert_payload(object: &mut Map<String, Value>, payload: &[u8]) {
     };
 }
 
+/// Whether tokens have colours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum TokenColours {
+    Shown,
+    None,
+}
+
+/// JSON over several lines, its tokens as they came: the order of keys, numbers of any size, escapes. `None` for what is no
+/// object and no array.
+pub(crate) fn pretty(text: &str, colours: TokenColours) -> Option<String> {
+    if !text.trim_start().starts_with(['{', '[']) || serde_json::from_str::<Value>(text).is_err() {
+        return None;
+    }
+    let text = escape_json(text);
+    let mut shown = String::with_capacity(text.len() * 2);
+    let mut depth = 0;
+    let mut rest = text.trim_start();
+    while let Some(first) = rest.chars().next() {
+        let (token, behind) = rest.split_at(token_length(rest));
+        rest = behind.trim_start();
+        match first {
+            '{' | '[' if rest.starts_with(['}', ']']) => shown.push(first),
+            '{' | '[' => {
+                depth += 1;
+                shown.push(first);
+                new_line(&mut shown, depth);
+            }
+            '}' | ']' => {
+                if !shown.ends_with(['{', '[']) {
+                    depth -= 1;
+                    new_line(&mut shown, depth);
+                }
+                shown.push(first);
+            }
+            ',' => {
+                shown.push(',');
+                new_line(&mut shown, depth);
+            }
+            ':' => shown.push_str(": "),
+            _ => push_coloured(&mut shown, token, colour_of(token, rest), colours),
+        }
+    }
+    Some(shown)
+}
+
+/// How long the first token of valid JSON is.
+fn token_length(text: &str) -> usize {
+    let mut bytes = text.bytes().enumerate();
+    match bytes.next() {
+        Some((_, b'"')) => {
+            let mut is_escaped = false;
+            for (index, byte) in bytes {
+                match byte {
+                    b'"' if !is_escaped => return index + 1,
+                    byte => is_escaped = byte == b'\\' && !is_escaped,
+                }
+            }
+            text.len()
+        }
+        Some((_, b'{' | b'}' | b'[' | b']' | b',' | b':')) => 1,
+        _ => text.find(|c: char| matches!(c, ',' | ']' | '}') || c.is_ascii_whitespace()).unwrap_or(text.len()),
+    }
+}
+
+fn new_line(shown: &mut String, depth: usize) {
+    shown.push('\n');
+    shown.extend(std::iter::repeat_n("  ", depth));
+}
+
+/// Of the 256 colours those that can be read on black and on white.
+fn colour_of(token: &str, behind: &str) -> u8 {
+    match token.as_bytes().first() {
+        Some(b'"') if behind.starts_with(':') => 33,
+        Some(b'"') => 28,
+        Some(b'-' | b'0'..=b'9') => 166,
+        _ => 133,
+    }
+}
+
+fn push_coloured(shown: &mut String, token: &str, colour: u8, colours: TokenColours) {
+    match colours {
+        TokenColours::Shown => shown.push_str(&format!("\x1b[38;5;{colour}m{token}\x1b[39m")),
+        TokenColours::None => shown.push_str(token),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +168,26 @@ mod tests {
         assert_eq!(frame(Opcode::Pong, b"", Some(0.25), 0.0), pong);
         let close = r#"{"at":2.0,"cause":"closed by the peer","code":4000,"event":"close","reason":"bye"}"#;
         assert_eq!(closed(CloseCode(4000), "bye", "closed by the peer", None, 2.0), close);
+    }
+
+    #[test]
+    fn json_over_several_lines_has_the_same_tokens() {
+        let table = [
+            ("{}", "{}"),
+            (" [ ] ", "[]"),
+            (
+                r#"{"b":[1.50,-0e5,12345678901234567890],"a":"x,]}\"\\"}"#,
+                "{\n  \"b\": [\n    1.50,\n    -0e5,\n    12345678901234567890\n  ],\n  \"a\": \"x,]}\\\"\\\\\"\n}",
+            ),
+            ("[[],{\"a\":null}]", "[\n  [],\n  {\n    \"a\": null\n  }\n]"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(pretty(text, TokenColours::None).as_deref(), Some(expected));
+        }
+        for text in ["", "1", "\"a\"", "{", "{]", "{1 2}", "[1,]", "hello"] {
+            assert_eq!(pretty(text, TokenColours::None), None, "{text}");
+        }
+        // A string that holds what ends one elsewhere.
+        assert_eq!(pretty("[\"\u{9b}\"]", TokenColours::None).as_deref(), Some("[\n  \"\\u009b\"\n]"));
     }
 }

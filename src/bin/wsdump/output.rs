@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{BinaryBytes, ProgressBar, ProgressStyle};
 
 /// Where the payloads or lines go.
 pub(crate) struct Output(Box<dyn Write + Send>);
@@ -82,12 +82,14 @@ pub(crate) struct Progress {
     /// How many bytes there are, if that is known.
     total: Option<u64>,
     done: u64,
+    /// When it was last told in words, since it began.
+    told: Duration,
     bar: Option<ProgressBar>,
 }
 
 impl Progress {
     pub(crate) fn new(total: Option<u64>) -> Self {
-        Self { began: Instant::now(), total, done: 0, bar: None }
+        Self { began: Instant::now(), total, done: 0, told: Duration::ZERO, bar: None }
     }
 
     /// So many bytes more are done.
@@ -99,6 +101,20 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(self.done);
         }
+    }
+}
+
+impl Progress {
+    /// The same in words, at most once a second: where a prompt has the line that a bar would need.
+    pub(crate) fn advance_in_words(&mut self, bytes: usize) -> Option<String> {
+        self.done += bytes as u64;
+        let since = self.began.elapsed();
+        if since < self.told + SOON {
+            return None;
+        }
+        self.told = since;
+        let rate = (self.done as f64 / since.as_secs_f64()) as u64;
+        Some(format!("{} received, {}/s", BinaryBytes(self.done), BinaryBytes(rate)))
     }
 }
 
@@ -149,7 +165,6 @@ mod terminal {
     use rustix::stdio::{dup2_stdin, dup2_stdout};
     use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 
-    use super::Output;
     use crate::ending::Exit;
 
     static BEFORE: OnceLock<(OwnedFd, Termios)> = OnceLock::new();
@@ -215,14 +230,16 @@ mod terminal {
     }
 
     /// Takes the terminal away from the editor of the prompt, whose thread cannot be stopped, and leaves its line empty.
-    pub(crate) fn leave_prompt(output: &mut Output) {
+    pub(crate) fn leave_prompt() {
         if let Ok(nothing) = File::options().read(true).write(true).open("/dev/null") {
             // What the editor would still write or change goes nowhere.
             let _ = dup2_stdout(&nothing).and_then(|()| dup2_stdin(&nothing));
         }
         restore_terminal();
-        // Clears its line, and ends bracketed paste.
-        let _ = output.bytes(b"\r\x1b[K\x1b[?2004l");
+        if let Some(terminal) = BEFORE.get().and_then(|(terminal, _)| terminal.try_clone().ok()) {
+            // Clears its line, and ends bracketed paste.
+            let _ = File::from(terminal).write_all(b"\r\x1b[K\x1b[?2004l");
+        }
     }
 }
 
@@ -245,4 +262,4 @@ pub(crate) fn ask_password(_: &str) -> io::Result<String> {
 
 /// The same.
 #[cfg(not(unix))]
-pub(crate) const fn leave_prompt(_: &mut Output) {}
+pub(crate) const fn leave_prompt() {}

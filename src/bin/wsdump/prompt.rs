@@ -1,6 +1,11 @@
 //! The prompt: a line editor with history and commands, above which messages are printed while a line is typed.
 
-use std::path::PathBuf;
+use std::env;
+use std::fs::{DirBuilder, File};
+use std::io;
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use rustyline::error::ReadlineError;
 use rustyline::history::FileHistory;
@@ -31,9 +36,20 @@ pub(crate) enum PromptEnd {
 }
 
 impl Prompt {
-    pub(crate) fn new(arguments: &Arguments) -> Self {
+    /// # Errors
+    ///
+    /// A history that cannot be kept.
+    pub(crate) fn new(arguments: &Arguments) -> Result<Self, Failure> {
         let kind = if arguments.binary { MessageKind::Binary } else { MessageKind::Text };
-        Self { history: arguments.history.clone(), kind }
+        let history = match &arguments.history {
+            None => None,
+            Some(Some(path)) => Some(path.clone()),
+            Some(None) => Some(default_history()?),
+        };
+        if let Some(path) = &history {
+            create_private(path).map_err(|error| Failure::local(path.display(), error))?;
+        }
+        Ok(Self { history, kind })
     }
 
     /// Sends what is typed, until Ctrl-D or Ctrl-C.
@@ -51,7 +67,7 @@ impl Prompt {
     }
 
     fn read_lines(&self, sender: &InputSender) -> Result<PromptEnd, Failure> {
-        let config = Config::builder().auto_add_history(true).build();
+        let config = Config::builder().auto_add_history(true).history_ignore_space(true).build();
         let mut editor: Editor<(), FileHistory> = Editor::with_config(config).map_err(no_prompt)?;
         if let Some(path) = self.history.as_deref().filter(|path| path.exists()) {
             editor.load_history(path).map_err(|error| Failure::local(path.display(), error))?;
@@ -102,12 +118,38 @@ impl Prompt {
         match done {
             Err(Failure::WebSocket(Error::Closed(info))) => Err(Failure::WebSocket(Error::Closed(info))),
             Err(failure) => {
-                sender.console.print_always(&failure);
+                sender.console.print_failure(&failure);
                 Ok(())
             }
             Ok(()) => Ok(()),
         }
     }
+}
+
+/// The file of the history in the XDG state folder, which is made if it is not there.
+fn default_history() -> Result<PathBuf, Failure> {
+    let state = match env::var_os("XDG_STATE_HOME").map(PathBuf::from) {
+        Some(path) if path.is_absolute() => path,
+        _ => env::home_dir()
+            .map(|home| home.join(".local").join("state"))
+            .ok_or_else(|| Failure::Usage("--history needs a file, as there is no home directory".to_owned()))?,
+    };
+    let folder = state.join("wsdump");
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    builder.mode(0o700);
+    builder.create(&folder).map_err(|error| Failure::local(folder.display(), error))?;
+    Ok(folder.join("history"))
+}
+
+/// Makes a file that nobody else may read, unless it is there.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    options.open(path).map(drop)
 }
 
 fn no_prompt(error: ReadlineError) -> Failure {

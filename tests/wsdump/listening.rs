@@ -16,7 +16,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(arguments: &[&str]) -> Self {
-        let mut child = command(&[&["--listen", "127.0.0.1:0"], arguments].concat()).spawn().unwrap();
+        Self::at("127.0.0.1:0", arguments)
+    }
+
+    fn at(address: &str, arguments: &[&str]) -> Self {
+        let mut child = command(&[&["--listen", address], arguments].concat()).spawn().unwrap();
         let mut notes = std::io::BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         std::io::BufRead::read_line(&mut notes, &mut line).unwrap();
@@ -242,4 +246,55 @@ fn clients_that_say_nothing_count_too() {
     assert!(threads <= 1030, "{threads}");
     drop(mute);
     server.stop();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_speaks_tls_with_a_certificate() {
+    let authority = crate::tls_peer::Authority::new();
+    let leaf = authority.leaf("localhost", crate::tls_peer::Validity::Now);
+    let file = |name: &str, holds: &str| {
+        let path = std::env::temp_dir().join(format!("wsdump-listen-{name}-{}.pem", std::process::id()));
+        std::fs::write(&path, holds).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (ca, cert, key) = (file("ca", &authority.pem), file("cert", &leaf.cert), file("key", &leaf.key));
+    let both = file("both", &(leaf.cert.clone() + &leaf.key));
+    let libraries = [("rustls", cfg!(feature = "rustls")), ("native-tls", cfg!(feature = "native-tls"))];
+    for (library, _) in libraries.into_iter().filter(|(_, is_built_in)| *is_built_in) {
+        for shown in [["--cert", &*cert, "--key", &key].as_slice(), &["--cert", &both]] {
+            let server = Server::new(&[&["-r", "--tls-library", library], shown].concat());
+            let url = server.url.replace("127.0.0.1", "localhost");
+            assert!(url.starts_with("wss://"), "{url}");
+            let said = wsdump_with("hello\n", &["-r", "--eof-silence", "0.3", "--ca", &ca, &url]);
+            assert_eq!((said.code, said.out.as_str()), (0, "hello\n"), "{library}: {said:?}");
+            server.stop();
+        }
+    }
+    let said = wsdump(&["--listen", "0", "--cert", "no-such-file"]);
+    assert!(said.code == 1 && said.err.contains("no-such-file"), "{said:?}");
+    let said = wsdump(&["--listen", "0", "--cert", &ca, "--key", &ca]);
+    assert!(said.code == 1 && said.err.contains("--cert"), "{said:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_listens_on_a_unix_socket_and_leaves_no_file() {
+    let path = std::env::temp_dir().join(format!("wsdump-listen-{}.sock", std::process::id()));
+    // One that a server has left behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let server = Server::at(path.to_str().unwrap(), &["-r"]);
+    assert_eq!(server.url, format!("ws+unix://{}:/", path.display()));
+    let said = wsdump_with("hello\n", &["-r", "--eof-silence", "0.3", &server.url]);
+    assert_eq!((said.code, said.out.as_str()), (0, "hello\n"), "{said:?}");
+    // One that is in use is left alone.
+    let said = wsdump(&["--listen", path.to_str().unwrap()]);
+    assert_eq!(said.code, 1, "{said:?}");
+    server.stop();
+    assert!(!path.exists());
+    // So is a file that is something else.
+    std::fs::write(&path, "precious").unwrap();
+    let said = wsdump(&["--listen", path.to_str().unwrap()]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
 }

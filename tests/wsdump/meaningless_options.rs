@@ -31,7 +31,6 @@ fn a_server_takes_no_options_of_a_client() {
         "--nocert",
         "--server-name n",
         "--tls-min 1.2",
-        "--tls-library rustls",
         "--max-redirects 1",
         "--eof-wait 1",
         "--eof-silence 1",
@@ -40,6 +39,7 @@ fn a_server_takes_no_options_of_a_client() {
         let flag = option.split(' ').next().unwrap();
         refused(&format!("--listen 127.0.0.1:0 {option}"), flag, "--listen");
     }
+    refused("--listen 127.0.0.1:0 --tls-library rustls", "--tls-library", "--cert");
     refused("--listen 127.0.0.1:0 --broadcast --replay F", "--broadcast", "--replay");
     for option in ["--timings", "--hex"] {
         refused(&format!("--listen 127.0.0.1:0 {option}"), option, "--verbose");

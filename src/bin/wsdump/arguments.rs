@@ -88,7 +88,7 @@ pub(crate) struct Arguments {
     /// Trust the authorities in this PEM file instead of the system's
     #[arg(long, value_name = "FILE", visible_alias = "cacert", help_heading = TLS)]
     pub(crate) ca: Vec<PathBuf>,
-    /// Show this certificate to a server that asks for one: a PEM file
+    /// Show this certificate to a server that asks for one, or with --listen to clients: a PEM file
     #[arg(long, value_name = "FILE", help_heading = TLS)]
     pub(crate) cert: Option<PathBuf>,
     /// The key of --cert, if it is not in the same file
@@ -161,8 +161,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", help_heading = SHOWING)]
     pub(crate) max_messages: Option<u64>,
 
-    /// Be a server that sends everything back, on this address, such as 0.0.0.0:9001; a port alone is on 127.0.0.1, and port
-    /// 0 is any free one
+    /// Be a server that sends everything back, on this address, such as 0.0.0.0:9001. A port alone is on 127.0.0.1, port 0 is
+    /// any free one, and a path with a slash is a Unix socket. With --cert it speaks TLS
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["url", "bench"], help_heading = OTHER)]
     pub(crate) listen: Option<String>,
     /// With --listen: send everything to all other clients instead
@@ -270,10 +270,12 @@ const FOR_SERVERS: &[&str] = &[
     "listen",
     "broadcast",
     "binary",
+    "cert",
     "compress",
     "connect_timeout",
     "hex",
     "json",
+    "key",
     "max_message_size",
     "max_messages",
     "max_time",
@@ -284,6 +286,7 @@ const FOR_SERVERS: &[&str] = &[
     "replay",
     "subprotocols",
     "timings",
+    "tls_library",
     "verbose",
 ];
 
@@ -343,6 +346,9 @@ fn without_effect(matches: &ArgMatches) -> Option<String> {
         if let Some(id) = shows {
             return Some(format!("{} does nothing with '--listen' without '--verbose'", flag(id)));
         }
+    }
+    if is_given("listen") && is_given("tls_library") && !is_given("cert") {
+        return Some(format!("{} does nothing with '--listen' without '--cert'", flag("tls_library")));
     }
     if is_given("bench")
         && let Some(id) = given().find(|id| NOT_FOR_BENCHES.contains(id))

@@ -200,6 +200,64 @@ fn tls(arguments: &Arguments) -> TlsOptions {
     tls
 }
 
+/// The certificate that a server shows, for `--listen --cert`.
+///
+/// # Errors
+///
+/// Files that cannot be read, or do not hold a certificate and its key.
+pub(crate) fn server_tls(arguments: &Arguments) -> Result<Option<TlsOptions>, Failure> {
+    let Some(cert) = &arguments.cert else { return Ok(None) };
+    let read = |path: &Path| std::fs::read(path).map_err(|error| Failure::local(path.display(), error));
+    let (chain, key) = (read(cert)?, read(arguments.key.as_ref().unwrap_or(cert))?);
+    let refused = |problem| Failure::local("--cert", problem);
+    match arguments.tls_library {
+        #[cfg(feature = "rustls")]
+        Some(TlsLibrary::Rustls) | None => with_rustls(&chain, &key).map_err(refused).map(Some),
+        #[cfg(feature = "native-tls")]
+        Some(TlsLibrary::NativeTls) => with_native_tls(&chain, &key).map_err(refused).map(Some),
+        #[cfg(all(feature = "native-tls", not(feature = "rustls")))]
+        None => with_native_tls(&chain, &key).map_err(refused).map(Some),
+        #[allow(unreachable_patterns, reason = "with both libraries none is missing")]
+        _ => {
+            let _ = (chain, key);
+            Err(refused("this program was built without that TLS library".to_owned()))
+        }
+    }
+}
+
+/// With rustls, which speaks TLS 1.3 everywhere.
+#[cfg(feature = "rustls")]
+fn with_rustls(chain: &[u8], key: &[u8]) -> Result<TlsOptions, String> {
+    use rustls::ServerConfig;
+    use rustls::crypto::ring::default_provider;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| format!("the certificate: {error}"))?;
+    if chain.is_empty() {
+        return Err("there is no certificate in the file".to_owned());
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("the key: {error}"))?;
+    ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map(|config| TlsOptions::new().rustls_server_config(Arc::new(config)))
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "native-tls")]
+fn with_native_tls(chain: &[u8], key: &[u8]) -> Result<TlsOptions, String> {
+    // It takes a file that begins with the key.
+    const BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";
+    let start = key.windows(BEGIN.len()).position(|bytes| bytes == BEGIN);
+    let key = start.map_or(key, |start| &key[start..]);
+    native_tls::Identity::from_pkcs8(chain, key)
+        .and_then(native_tls::TlsAcceptor::new)
+        .map(|acceptor| TlsOptions::new().acceptor(acceptor))
+        .map_err(|error| error.to_string())
+}
+
 /// Whether the TLS library writes keys to the file that `SSLKEYLOGFILE` names.
 fn logs_keys(arguments: &Arguments) -> bool {
     let is_rustls = match arguments.tls_library {
@@ -244,8 +302,13 @@ impl<'a> UnixTarget<'a> {
             Some((address, _)) => address,
             None => host.split(':').next().unwrap_or(host),
         };
-        Ok(Self { url: format!("{scheme}+unix://{}:{resource}", percent_encode(path)), host, name })
+        Ok(Self { url: unix_url(scheme, Path::new(path), resource), host, name })
     }
+}
+
+/// The URL of a resource behind a Unix socket. What is not Unicode in its path gets lost.
+pub(crate) fn unix_url(scheme: &str, path: &Path, resource: &str) -> String {
+    format!("{scheme}+unix://{}:{resource}", percent_encode(&path.to_string_lossy()))
 }
 
 /// Encodes what would end the path of a socket, and what no URL has.

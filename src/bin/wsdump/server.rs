@@ -1,15 +1,21 @@
 //! `--listen`: a server for tests that sends back what it gets, passes it on to the other clients, or replays a recording.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::net::{TcpListener, TcpStream};
+use std::io;
+use std::net::TcpListener;
+#[cfg(unix)]
+use std::os::unix::fs::FileTypeExt;
+#[cfg(unix)]
+use std::os::unix::net::{UnixListener, UnixStream};
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use websocket_sync::{CloseCode, ConnectOptions, Error, MessageRef, Opcode, Sender, WebSocket};
+use websocket_sync::{CloseCode, ConnectOptions, Error, MessageRef, Opcode, Sender, Transport, WebSocket};
 
 use crate::arguments::Arguments;
 use crate::connect;
@@ -89,9 +95,17 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
         None if arguments.broadcast => ServerMode::Broadcast,
         None => ServerMode::Echo,
     };
-    let address = &*full_address(address);
-    let listener = TcpListener::bind(address).map_err(|error| Failure::local(address, error))?;
-    let local = listener.local_addr().map_err(|error| Failure::local(address, error))?;
+    let mut options = connect::common(arguments)
+        .open_timeout(arguments.connect_timeout)
+        // What a broadcast queues for a client has room for the largest message that may come.
+        .max_unsent(arguments.max_message_size.saturating_add(1 << 20));
+    if let Some(tls) = connect::server_tls(arguments)? {
+        options = options.tls(tls);
+    }
+    let listener = Listener::bind(address).map_err(|error| Failure::local(address, error))?;
+    let _socket_file = listener.socket_file();
+    let scheme = if arguments.cert.is_some() { "wss" } else { "ws" };
+    let url = listener.url(scheme).map_err(|error| Failure::local(address, error))?;
     let (end, ended) = mpsc::sync_channel(1);
     let asked = end.clone();
     // It may have been told already.
@@ -99,10 +113,7 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
         let _ = asked.try_send(());
     })?;
     let server = Arc::new(Server {
-        // What a broadcast queues for a client has room for the largest message that may come.
-        options: connect::common(arguments)
-            .open_timeout(arguments.connect_timeout)
-            .max_unsent(arguments.max_message_size.saturating_add(1 << 20)),
+        options,
         mode,
         console: console.clone(),
         shows: if arguments.verbose > 0 || arguments.json || arguments.output.is_some() {
@@ -116,7 +127,7 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
         wanted: arguments.max_messages.map(AtomicU64::new),
         end,
     });
-    console.print_always(format_args!("Listening on ws://{local}/"));
+    console.print_always(format_args!("Listening on {url}"));
     if arguments.max_messages == Some(0) {
         return Ok(Exit::Success);
     }
@@ -134,26 +145,18 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
     }
 }
 
-/// A port alone is one of this machine.
-fn full_address(address: &str) -> Cow<'_, str> {
-    let port = address.strip_prefix(':').unwrap_or(address);
-    match port.parse::<u16>() {
-        Ok(port) => format!("127.0.0.1:{port}").into(),
-        Err(_) => address.into(),
-    }
-}
-
 impl Server {
-    fn accept_all(self: &Arc<Self>, listener: &TcpListener) {
-        for (number, stream) in (0..).zip(listener.incoming()) {
+    fn accept_all(self: &Arc<Self>, listener: &Listener) {
+        for number in 0.. {
             let server = Arc::clone(self);
-            match stream {
+            match listener.accept() {
                 Ok(_) if self.connections.load(Ordering::Acquire) >= MAX_CLIENTS => {
                     self.console.print_note("too many clients");
                 }
-                Ok(stream) => {
+                Ok((stream, address)) => {
+                    let name = address.unwrap_or_else(|| format!("client {number}"));
                     let counted = Counted::new(server);
-                    let started = thread::Builder::new().spawn(move || counted.0.serve_client(number, stream));
+                    let started = thread::Builder::new().spawn(move || counted.0.serve_client(number, name, stream));
                     if let Err(error) = started {
                         self.console.print_note(format_args!("a client is turned away: {error}"));
                     }
@@ -168,8 +171,7 @@ impl Server {
     }
 
     /// Serves a client until its end.
-    fn serve_client(&self, number: u64, stream: TcpStream) {
-        let who = stream.peer_addr().map_or_else(|_| format!("client {number}"), |address| address.to_string());
+    fn serve_client(&self, number: u64, who: String, stream: Box<dyn Transport>) {
         let served = self.options.accept(stream).map_err(Failure::from).and_then(|ws| {
             self.console.print_note(format_args!("{who}: connected"));
             if let Some(recorder) = &self.recorder {
@@ -193,7 +195,7 @@ impl Server {
             let replay = Replay::open(path, Side::Server)?;
             let (playing, recorder) = (sender.clone(), self.recorder.clone());
             // What the client says meanwhile is heard, its pings are answered.
-            thread::spawn(move || {
+            let started = thread::Builder::new().spawn(move || {
                 let played = replay.play(|message| {
                     if let Some(recorder) = &recorder {
                         let kind = Opcode::from(message.kind()).to_string();
@@ -206,6 +208,7 @@ impl Server {
                 // A client that is gone needs no Close.
                 let _ = playing.send_close(code, "");
             });
+            started.map_err(|error| Failure::local("a thread", error))?;
         }
         loop {
             let message = ws.recv_ref()?;
@@ -292,5 +295,78 @@ fn send(sender: &Sender, message: MessageRef<'_>) -> Result<usize, Error> {
     match message {
         MessageRef::Text(text) => sender.send_text(text),
         MessageRef::Binary(bytes) => sender.send_binary(bytes),
+    }
+}
+
+/// What clients connect to.
+enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener, PathBuf),
+}
+
+impl Listener {
+    /// An address with a slash is the path of a Unix socket; a port alone is one of this machine.
+    fn bind(address: &str) -> io::Result<Self> {
+        #[cfg(unix)]
+        if address.contains('/') {
+            let path = std::path::absolute(address)?;
+            remove_stale_socket(&path);
+            return UnixListener::bind(&path).map(|listener| Self::Unix(listener, path));
+        }
+        let port = address.strip_prefix(':').unwrap_or(address);
+        match port.parse::<u16>() {
+            Ok(port) => TcpListener::bind(("127.0.0.1", port)),
+            Err(_) => TcpListener::bind(address),
+        }
+        .map(Self::Tcp)
+    }
+
+    /// A stream, and the address of the client if it has one.
+    fn accept(&self) -> io::Result<(Box<dyn Transport>, Option<String>)> {
+        match self {
+            Self::Tcp(listener) => {
+                listener.accept().map(|(stream, address)| (stream.into(), Some(address.to_string())))
+            }
+            #[cfg(unix)]
+            Self::Unix(listener, _) => listener.accept().map(|(stream, _)| (stream.into(), None)),
+        }
+    }
+
+    fn url(&self, scheme: &str) -> io::Result<String> {
+        match self {
+            Self::Tcp(listener) => Ok(format!("{scheme}://{}/", listener.local_addr()?)),
+            #[cfg(unix)]
+            Self::Unix(_, path) => Ok(connect::unix_url(scheme, path, "/")),
+        }
+    }
+
+    /// What removes the file of a Unix socket in the end.
+    fn socket_file(&self) -> Option<SocketFile> {
+        match self {
+            Self::Tcp(_) => None,
+            #[cfg(unix)]
+            Self::Unix(_, path) => Some(SocketFile(path.clone())),
+        }
+    }
+}
+
+/// The file of a Unix socket, as long as its server lives.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Removes the file of a socket that nobody listens on any more, such as that of a server that was killed.
+#[cfg(unix)]
+fn remove_stale_socket(path: &Path) {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        // What is wrong with that is told when the socket is bound.
+        let _ = std::fs::remove_file(path);
     }
 }

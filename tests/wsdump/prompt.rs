@@ -500,6 +500,59 @@ fn a_history_has_a_default_file_that_is_for_nobody_else() {
     assert_eq!(std::fs::metadata(state.join("wsdump")).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+#[test]
+fn a_server_speaks_to_all_clients_or_to_one() {
+    use websocket_sync::{Message, create_connection};
+
+    let record = tempfile("server-prompt", b"");
+    let mut terminal = Terminal::new(&["--listen", "0", "--broadcast", "--record", &record]);
+    terminal.see("Listening on ws://127.0.0.1:");
+    let port = terminal.see("/");
+    let mut clients = [(); 2].map(|()| create_connection(&format!("ws://127.0.0.1:{port}/")).unwrap());
+    terminal.see("client 1");
+    terminal.see("client 2");
+    clients[0].send_text("from one").unwrap();
+    terminal.see("< 1: from one");
+    assert_eq!(clients[1].recv().unwrap(), Message::from("from one"));
+    terminal.type_in("to all\r");
+    for client in &mut clients {
+        assert_eq!(client.recv().unwrap(), Message::from("to all"));
+    }
+    terminal.type_in("/to 2 only two\r");
+    assert_eq!(clients[1].recv().unwrap(), Message::from("only two"));
+    terminal.type_in("/to 9 nobody\r");
+    terminal.see("there is no client 9");
+    terminal.type_in("/clients\r");
+    terminal.see("client 1 (127.0.0.1:");
+    terminal.see("client 2 (127.0.0.1:");
+    terminal.type_in("/binary 00ff\r");
+    for client in &mut clients {
+        assert_eq!(client.recv().unwrap(), Message::Binary(vec![0, 255]));
+    }
+    terminal.type_in("/close 4000 bye\r");
+    for client in &mut clients {
+        let info = crate::support::closed(client.recv());
+        assert_eq!((info.code.0, info.reason.as_str()), (4000, "bye"));
+    }
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    let recorded = std::fs::read_to_string(&record).unwrap();
+    assert!(recorded.contains("to all") && recorded.contains("only two") && recorded.contains("AP8="), "{recorded}");
+}
+
+/// What belongs to a server is told to be so.
+#[test]
+fn a_client_has_no_clients() {
+    let (url, script) = echo();
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("< hello");
+    terminal.type_in("/clients\r");
+    terminal.see("--listen");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.end(), 0);
+    script.join();
+}
+
 /// When the server closes at any moment, the cursor is at the beginning of an empty line.
 #[test]
 fn the_prompt_never_stays_behind() {

@@ -488,6 +488,8 @@ At the prompt:
   /ping [TEXT]          send a ping, and show how long the answer takes
   /pong [TEXT]          send a pong
   /close [CODE [WHY]]   close, such as /close 1000 bye
+  /to N TEXT            with --listen: send a text to client N alone
+  /clients              with --listen: show who is connected
   /help                 show this list";
 
 const EXAMPLES: &str = "\

@@ -121,6 +121,15 @@ impl Console {
         })))
     }
 
+    /// Shows a message of one of several clients: at a prompt, with its number.
+    pub(crate) fn frame_from(&self, client: u64, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        if self.0.style != Style::Marked {
+            return self.frame(opcode, payload);
+        }
+        let line = self.0.format.line(opcode, payload, self.0.began.elapsed());
+        self.print(self.mark(&format!("{client}: {line}")))
+    }
+
     /// Shows a message or a control frame.
     pub(crate) fn frame(&self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
         if self.0.discards.load(Ordering::Relaxed) {

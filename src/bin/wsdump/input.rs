@@ -15,7 +15,7 @@ use crate::ending::Failure;
 #[cfg(unix)]
 use crate::output::enlarge;
 use crate::output::{Metered, Progress};
-use crate::prompt::{Prompt, PromptEnd};
+use crate::prompt::{Prompt, PromptEnd, PromptTarget};
 use crate::recording::{Recorder, Replay, Side};
 use crate::session::{Interruption, SessionState};
 
@@ -232,37 +232,36 @@ pub(crate) enum OfflinePolicy {
     Fail,
 }
 
-/// Sending.
-impl InputSender {
-    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+impl PromptTarget for InputSender {
+    fn console(&self) -> &Console {
+        &self.console
+    }
+
+    fn text(&self, text: &str) -> Result<(), Failure> {
         self.record("text", text.as_bytes())?;
         self.send(|| self.handle.send_text(text))
     }
 
-    pub(crate) fn binary(&self, bytes: &[u8]) -> Result<(), Failure> {
+    fn binary(&self, bytes: &[u8]) -> Result<(), Failure> {
         self.record("binary", bytes)?;
         self.send(|| self.handle.send_binary(bytes))
     }
 
-    pub(crate) fn ping(&self, payload: &str) -> Result<(), Failure> {
+    fn ping(&self, payload: &str) -> Result<(), Failure> {
         self.state.pings.sent(payload.as_bytes(), Instant::now());
         self.send(|| self.handle.ping(payload))
     }
 
-    pub(crate) fn pong(&self, payload: &str) -> Result<(), Failure> {
+    fn pong(&self, payload: &str) -> Result<(), Failure> {
         self.send(|| self.handle.send(payload, Opcode::Pong))
     }
 
     /// Sends a file as one message. A recording needs it in memory, and with it in bounds.
-    pub(crate) fn file(&self, kind: MessageKind, path: &Path) -> Result<(), Failure> {
+    fn file(&self, kind: MessageKind, path: &Path) -> Result<(), Failure> {
         let unreadable = |error| Failure::local(path.display(), error);
         let mut file = File::open(path).map_err(unreadable)?;
         if self.recorder.is_some() {
-            let mut bytes = Vec::new();
-            file.take(MAX_RECORDED + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-            if bytes.len() as u64 > MAX_RECORDED {
-                return Err(Failure::local(path.display(), "too large to be recorded"));
-            }
+            let bytes = read_bounded(&mut file).map_err(unreadable)?;
             return match kind {
                 MessageKind::Binary => self.binary(&bytes),
                 MessageKind::Text => match str::from_utf8(&bytes) {
@@ -280,6 +279,17 @@ impl InputSender {
         Ok(())
     }
 
+    /// Closes with this code, and does not show what still comes.
+    fn close(&self, code: CloseCode, reason: &str) -> Result<(), Failure> {
+        let before = self.state.close_code();
+        self.state.set_close_code(code);
+        self.handle.close_with(code, reason).inspect_err(|_| self.state.set_close_code(before))?;
+        Ok(())
+    }
+}
+
+/// Sending.
+impl InputSender {
     fn send(&self, mut attempt: impl FnMut() -> websocket_sync::Result<()>) -> Result<(), Failure> {
         loop {
             let can_wait = self.offline == OfflinePolicy::Wait && self.handle.is_running();
@@ -303,16 +313,19 @@ impl InputSender {
     }
 }
 
+/// A whole file.
+///
+/// # Errors
+///
+/// What the system says; a file that no recording holds.
+pub(crate) fn read_bounded(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(MAX_RECORDED + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_RECORDED { Err(io::Error::other("too large")) } else { Ok(bytes) }
+}
+
 /// Ending.
 impl InputSender {
-    /// Closes with this code, and does not show what still comes.
-    pub(crate) fn close(&self, code: CloseCode, reason: &str) -> Result<(), Failure> {
-        let before = self.state.close_code();
-        self.state.set_close_code(code);
-        self.handle.close_with(code, reason).inspect_err(|_| self.state.set_close_code(before))?;
-        Ok(())
-    }
-
     /// Waits until no message has come for `silence`, until `longest` is over, which is told, or until the run is.
     fn wait_for_silence(&self, silence: Duration, longest: Duration) {
         const STEP: Duration = Duration::from_millis(20);

@@ -157,13 +157,14 @@ impl<R: Read> Read for Metered<R> {
 #[cfg(unix)]
 mod terminal {
     use std::fs::File;
-    use std::io::{self, Read, Write, stdin};
+    use std::io::{self, Read, Write, stdin, stdout};
     use std::os::fd::{AsFd, OwnedFd};
     use std::process;
     use std::sync::OnceLock;
 
+    use rustix::process::getpgrp;
     use rustix::stdio::{dup2_stdin, dup2_stdout};
-    use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+    use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr};
 
     use crate::ending::Exit;
 
@@ -180,6 +181,12 @@ mod terminal {
             // A terminal that is gone needs nothing.
             let _ = tcsetattr(terminal, OptionalActions::Now, attributes);
         }
+    }
+
+    /// Whether standard input and output are a terminal that this process may use: one in the background is stopped when it
+    /// does. A terminal that does not control the process stops nobody.
+    pub(crate) fn is_foreground() -> bool {
+        isatty(stdin()) && isatty(stdout()) && tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp())
     }
 
     /// Asks for a line that is not shown, at the terminal of standard input or the one that controls the process. Ctrl-C ends
@@ -244,7 +251,7 @@ mod terminal {
 }
 
 #[cfg(unix)]
-pub(crate) use self::terminal::{ask_password, leave_prompt, remember_terminal, restore_terminal};
+pub(crate) use self::terminal::{ask_password, is_foreground, leave_prompt, remember_terminal, restore_terminal};
 
 /// The console of Windows is restored by the system.
 #[cfg(not(unix))]
@@ -253,6 +260,13 @@ pub(crate) const fn remember_terminal() {}
 /// The same.
 #[cfg(not(unix))]
 pub(crate) const fn restore_terminal() {}
+
+/// Jobs are a thing of Unix.
+#[cfg(not(unix))]
+pub(crate) fn is_foreground() -> bool {
+    use std::io::IsTerminal;
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
 
 /// No terminal is asked there.
 #[cfg(not(unix))]

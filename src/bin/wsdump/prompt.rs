@@ -13,10 +13,29 @@ use rustyline::{Config, Editor};
 use websocket_sync::{CloseCode, Error, MessageKind};
 
 use crate::arguments::{Arguments, PROMPT};
+use crate::console::Console;
 use crate::ending::{Failure, note_interrupt};
 use crate::format::parse_hex;
-use crate::input::InputSender;
 use crate::output::{remember_terminal, restore_terminal};
+
+/// What does what is typed.
+pub(crate) trait PromptTarget {
+    fn console(&self) -> &Console;
+    fn text(&self, text: &str) -> Result<(), Failure>;
+    fn binary(&self, bytes: &[u8]) -> Result<(), Failure>;
+    fn file(&self, kind: MessageKind, path: &Path) -> Result<(), Failure>;
+    fn ping(&self, payload: &str) -> Result<(), Failure>;
+    fn pong(&self, payload: &str) -> Result<(), Failure>;
+    fn close(&self, code: CloseCode, reason: &str) -> Result<(), Failure>;
+
+    fn text_to(&self, _client: u64, _text: &str) -> Result<(), Failure> {
+        Err(Failure::Usage("/to is for --listen".to_owned()))
+    }
+
+    fn list_clients(&self) -> Result<(), Failure> {
+        Err(Failure::Usage("/clients is for --listen".to_owned()))
+    }
+}
 
 /// A prompt.
 pub(crate) struct Prompt {
@@ -57,27 +76,27 @@ impl Prompt {
     /// # Errors
     ///
     /// What the terminal or the file of the history fails with. What goes wrong with a single line is shown.
-    pub(crate) fn run(self, sender: &InputSender) -> Result<PromptEnd, Failure> {
+    pub(crate) fn run(self, target: &impl PromptTarget) -> Result<PromptEnd, Failure> {
         remember_terminal();
-        let ended = self.read_lines(sender);
+        let ended = self.read_lines(target);
         // The editor is gone, and with it what showed lines above it.
-        sender.console.detach();
+        target.console().detach();
         restore_terminal();
         ended
     }
 
-    fn read_lines(&self, sender: &InputSender) -> Result<PromptEnd, Failure> {
+    fn read_lines(&self, target: &impl PromptTarget) -> Result<PromptEnd, Failure> {
         let config = Config::builder().auto_add_history(true).history_ignore_space(true).build();
         let mut editor: Editor<(), FileHistory> = Editor::with_config(config).map_err(no_prompt)?;
         if let Some(path) = self.history.as_deref().filter(|path| path.exists()) {
             editor.load_history(path).map_err(|error| Failure::local(path.display(), error))?;
         }
-        sender.console.attach(Box::new(editor.create_external_printer().map_err(no_prompt)?));
+        target.console().attach(Box::new(editor.create_external_printer().map_err(no_prompt)?));
         loop {
             match editor.readline("> ") {
                 Ok(line) => {
                     self.remember(&mut editor)?;
-                    self.execute(&line, sender)?;
+                    self.execute(&line, target)?;
                 }
                 Err(ReadlineError::Eof) => return Ok(PromptEnd::Input),
                 Err(ReadlineError::Interrupted) => {
@@ -98,19 +117,21 @@ impl Prompt {
     }
 
     /// Does what a line asks for. Only the end of the connection is an error here.
-    fn execute(&self, line: &str, sender: &InputSender) -> Result<(), Failure> {
+    fn execute(&self, line: &str, target: &impl PromptTarget) -> Result<(), Failure> {
         let done = match Command::parse(line) {
             Command::Text(text) => match self.kind {
-                MessageKind::Text => sender.text(text),
-                MessageKind::Binary => sender.binary(text.as_bytes()),
+                MessageKind::Text => target.text(text),
+                MessageKind::Binary => target.binary(text.as_bytes()),
             },
-            Command::Binary(bytes) => sender.binary(&bytes),
-            Command::File(kind, path) => sender.file(kind, &path),
-            Command::Ping(payload) => sender.ping(payload),
-            Command::Pong(payload) => sender.pong(payload),
-            Command::Close(code, reason) => sender.close(code, reason),
+            Command::Binary(bytes) => target.binary(&bytes),
+            Command::File(kind, path) => target.file(kind, &path),
+            Command::Ping(payload) => target.ping(payload),
+            Command::Pong(payload) => target.pong(payload),
+            Command::Close(code, reason) => target.close(code, reason),
+            Command::To(client, text) => target.text_to(client, text),
+            Command::Clients => target.list_clients(),
             Command::Help => {
-                sender.console.print_always(PROMPT);
+                target.console().print_always(PROMPT);
                 Ok(())
             }
             Command::Wrong(why) => Err(Failure::Usage(why)),
@@ -118,7 +139,7 @@ impl Prompt {
         match done {
             Err(Failure::WebSocket(Error::Closed(info))) => Err(Failure::WebSocket(Error::Closed(info))),
             Err(failure) => {
-                sender.console.print_failure(&failure);
+                target.console().print_failure(&failure);
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -165,6 +186,10 @@ pub(crate) enum Command<'a> {
     Ping(&'a str),
     Pong(&'a str),
     Close(CloseCode, &'a str),
+    /// Of a server: a text for the client with this number.
+    To(u64, &'a str),
+    /// Of a server.
+    Clients,
     Help,
     /// It cannot be meant: why.
     Wrong(String),
@@ -190,10 +215,20 @@ impl<'a> Command<'a> {
             ("ping", _) => Self::Ping(rest),
             ("pong", _) => Self::Pong(rest),
             ("close", _) => Self::close(rest),
+            ("to", _) => Self::to(rest),
+            ("clients", _) => Self::Clients,
             ("help", _) => Self::Help,
             _ => Self::Wrong(format!(
                 "there is no /{name}; /help lists what there is, and // begins a text with a slash"
             )),
+        }
+    }
+
+    fn to(rest: &'a str) -> Self {
+        let (client, text) = rest.split_once(' ').unwrap_or((rest, ""));
+        match client.parse() {
+            Ok(client) => Self::To(client, text),
+            Err(_) => Self::Wrong("/to takes the number of a client and a text, such as /to 1 hello".to_owned()),
         }
     }
 
@@ -230,12 +265,14 @@ mod tests {
             ("/close", Command::Close(CloseCode::NORMAL, "")),
             ("/close 4000", Command::Close(CloseCode(4000), "")),
             ("/close 1000 bye bye", Command::Close(CloseCode::NORMAL, "bye bye")),
+            ("/to 2 a b", Command::To(2, "a b")),
+            ("/clients", Command::Clients),
             ("/help", Command::Help),
         ];
         for (line, expected) in table {
             assert_eq!(Command::parse(line), expected, "{line:?}");
         }
-        for line in ["/", "/pin", "/close now", "/close 99999", "/binary photo.jpg", "/binary 123"] {
+        for line in ["/", "/pin", "/to x y", "/close now", "/close 99999", "/binary photo.jpg", "/binary 123"] {
             assert!(matches!(Command::parse(line), Command::Wrong(_)), "{line}");
         }
     }

@@ -1,26 +1,28 @@
 //! `--listen`: a server for tests that sends back what it gets, passes it on to the other clients, or replays a recording.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 #[cfg(unix)]
 use std::os::unix::fs::FileTypeExt;
 #[cfg(unix)]
 use std::os::unix::net::{UnixListener, UnixStream};
-#[cfg(unix)]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
-use websocket_sync::{CloseCode, ConnectOptions, Error, MessageRef, Opcode, Sender, Transport, WebSocket};
+use websocket_sync::{CloseCode, ConnectOptions, Error, MessageKind, MessageRef, Opcode, Sender, Transport, WebSocket};
 
 use crate::arguments::Arguments;
 use crate::connect;
 use crate::console::Console;
 use crate::ending::{Exit, Failure, describe, on_signal};
+use crate::input::read_bounded;
+use crate::output::is_foreground;
+use crate::prompt::{Prompt, PromptTarget};
 use crate::recording::{Recorder, Replay, Side};
 
 /// How many clients there may be at once.
@@ -112,11 +114,12 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
     on_signal(move || {
         let _ = asked.try_send(());
     })?;
+    let has_prompt = console.has_prompt() && arguments.replay.is_none() && is_foreground();
     let server = Arc::new(Server {
         options,
         mode,
         console: console.clone(),
-        shows: if arguments.verbose > 0 || arguments.json || arguments.output.is_some() {
+        shows: if arguments.verbose > 0 || arguments.json || arguments.output.is_some() || has_prompt {
             Shows::Everything
         } else {
             Shows::Nothing
@@ -133,6 +136,17 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
     }
     let accepting = Arc::clone(&server);
     thread::spawn(move || accepting.accept_all(&listener));
+    if has_prompt {
+        let speaking = ServerPrompt(Arc::clone(&server));
+        let prompt = Prompt::new(arguments)?;
+        thread::spawn(move || {
+            if let Err(failure) = prompt.run(&speaking) {
+                speaking.0.console.print_failure(&failure);
+            }
+            // Ctrl-C and Ctrl-D alike.
+            let _ = speaking.0.end.try_send(());
+        });
+    }
     let ended = match arguments.max_time {
         Some(limit) => ended.recv_timeout(limit),
         None => ended.recv().map_err(RecvTimeoutError::from),
@@ -147,14 +161,17 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
 
 impl Server {
     fn accept_all(self: &Arc<Self>, listener: &Listener) {
-        for number in 0.. {
+        for number in 1.. {
             let server = Arc::clone(self);
             match listener.accept() {
                 Ok(_) if self.connections.load(Ordering::Acquire) >= MAX_CLIENTS => {
                     self.console.print_note("too many clients");
                 }
                 Ok((stream, address)) => {
-                    let name = address.unwrap_or_else(|| format!("client {number}"));
+                    let name = match address {
+                        Some(address) => format!("client {number} ({address})"),
+                        None => format!("client {number}"),
+                    };
                     let counted = Counted::new(server);
                     let started = thread::Builder::new().spawn(move || counted.0.serve_client(number, name, stream));
                     if let Err(error) = started {
@@ -212,7 +229,7 @@ impl Server {
         }
         loop {
             let message = ws.recv_ref()?;
-            self.print_note(Side::Client, message)?;
+            self.show(number, message)?;
             match self.mode {
                 ServerMode::Echo => {
                     self.record(Side::Server, message)?;
@@ -228,33 +245,35 @@ impl Server {
         }
     }
 
-    /// Sends to all others. One that does not keep up is left behind: nobody waits for it.
+    /// Sends to all others.
     fn broadcast(&self, from: u64, message: MessageRef<'_>) {
         for (_, client) in self.clients().iter().filter(|(number, _)| **number != from) {
-            let sent = match message {
-                MessageRef::Text(text) => client.sender.try_send_text(text),
-                MessageRef::Binary(bytes) => client.sender.try_send_binary(bytes),
-            };
-            match sent {
-                // One that is gone is told of by its own thread.
-                Ok(_) | Err(Error::Closed(_)) => {}
-                Err(Error::Full) => {
-                    self.console.print_always(format_args!("{}: does not keep up, and is left behind", client.name));
-                    client.sender.abort();
-                }
-                Err(error) => {
-                    self.console.print_always(format_args!("{}: {}", client.name, describe(&error)));
-                    client.sender.abort();
-                }
-            }
+            self.send_at_once(client, message);
         }
     }
 
+    /// One that does not keep up is left behind: nobody waits for it.
+    fn send_at_once(&self, client: &Client, message: MessageRef<'_>) {
+        let sent = match message {
+            MessageRef::Text(text) => client.sender.try_send_text(text),
+            MessageRef::Binary(bytes) => client.sender.try_send_binary(bytes),
+        };
+        match sent {
+            // One that is gone is told of by its own thread.
+            Ok(_) | Err(Error::Closed(_)) => return,
+            Err(Error::Full) => {
+                self.console.print_always(format_args!("{}: does not keep up, and is left behind", client.name));
+            }
+            Err(error) => self.console.print_always(format_args!("{}: {}", client.name, describe(&error))),
+        }
+        client.sender.abort();
+    }
+
     /// Shows and records what a client has sent.
-    fn print_note(&self, from: Side, message: MessageRef<'_>) -> Result<(), Failure> {
-        self.record(from, message)?;
+    fn show(&self, from: u64, message: MessageRef<'_>) -> Result<(), Failure> {
+        self.record(Side::Client, message)?;
         if self.shows == Shows::Everything {
-            let shown = self.console.frame(Opcode::from(message.kind()), message.as_bytes());
+            let shown = self.console.frame_from(from, Opcode::from(message.kind()), message.as_bytes());
             shown.map_err(|error| Failure::local("output", error))?;
         }
         Ok(())
@@ -295,6 +314,89 @@ fn send(sender: &Sender, message: MessageRef<'_>) -> Result<usize, Error> {
     match message {
         MessageRef::Text(text) => sender.send_text(text),
         MessageRef::Binary(bytes) => sender.send_binary(bytes),
+    }
+}
+
+/// What is typed at a server goes to all clients, or to one.
+struct ServerPrompt(Arc<Server>);
+
+impl ServerPrompt {
+    fn send_to_all(&self, message: MessageRef<'_>) -> Result<(), Failure> {
+        self.0.record(Side::Server, message)?;
+        for client in self.0.clients().values() {
+            self.0.send_at_once(client, message);
+        }
+        Ok(())
+    }
+
+    /// Sends what is no message.
+    fn each(&self, send: impl Fn(&Sender) -> websocket_sync::Result<()>) -> Result<(), Failure> {
+        for client in self.0.clients().values() {
+            match send(&client.sender) {
+                // One that is gone or does not read hears nothing.
+                Ok(()) | Err(Error::Closed(_) | Error::Full) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PromptTarget for ServerPrompt {
+    fn console(&self) -> &Console {
+        &self.0.console
+    }
+
+    fn text(&self, text: &str) -> Result<(), Failure> {
+        self.send_to_all(MessageRef::Text(text))
+    }
+
+    fn binary(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.send_to_all(MessageRef::Binary(bytes))
+    }
+
+    fn file(&self, kind: MessageKind, path: &Path) -> Result<(), Failure> {
+        let bytes = File::open(path).and_then(|mut file| read_bounded(&mut file));
+        let bytes = bytes.map_err(|error| Failure::local(path.display(), error))?;
+        match kind {
+            MessageKind::Binary => self.binary(&bytes),
+            MessageKind::Text => match str::from_utf8(&bytes) {
+                Ok(text) => self.text(text),
+                Err(error) => Err(Failure::local(path.display(), error)),
+            },
+        }
+    }
+
+    fn ping(&self, payload: &str) -> Result<(), Failure> {
+        self.each(|sender| sender.try_ping(payload))
+    }
+
+    fn pong(&self, payload: &str) -> Result<(), Failure> {
+        self.each(|sender| sender.try_send(payload, Opcode::Pong).map(drop))
+    }
+
+    fn close(&self, code: CloseCode, reason: &str) -> Result<(), Failure> {
+        self.each(|sender| sender.try_close(code, reason))
+    }
+
+    fn text_to(&self, number: u64, text: &str) -> Result<(), Failure> {
+        let clients = self.0.clients();
+        let Some(client) = clients.get(&number) else {
+            return Err(Failure::Usage(format!("there is no client {number}; /clients lists them")));
+        };
+        self.0.record(Side::Server, MessageRef::Text(text))?;
+        self.0.send_at_once(client, MessageRef::Text(text));
+        Ok(())
+    }
+
+    fn list_clients(&self) -> Result<(), Failure> {
+        let clients = self.0.clients();
+        let mut numbers: Vec<_> = clients.iter().collect();
+        numbers.sort_unstable_by_key(|(number, _)| **number);
+        for (_, client) in numbers {
+            self.0.console.print_always(&client.name);
+        }
+        Ok(())
     }
 }
 

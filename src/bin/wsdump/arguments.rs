@@ -553,8 +553,21 @@ fn section(page: &mut Vec<u8>, heading: &str, text: &str) {
 pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "wsdump", &mut script);
-    script
+    match (shell, String::from_utf8(script)) {
+        (Shell::Bash, Ok(script)) => {
+            script.replace(BASH_PREVIOUS, &format!("{BASH_PREVIOUS}{BASH_EQUALS}")).into_bytes()
+        }
+        (_, Ok(script)) => script.into_bytes(),
+        (_, Err(error)) => error.into_bytes(),
+    }
 }
+
+/// Where a script for bash knows the word before the one that is completed.
+const BASH_PREVIOUS: &str = "    prev=\"$3\"\n";
+/// Bash takes the equals sign of `--bench=flood` for a word of its own.
+const BASH_EQUALS: &str = "    if [[ \"${cur}\" == \"=\" ]]; then cur=\"\"; fi
+    if [[ \"${prev}\" == \"=\" ]]; then prev=\"${COMP_WORDS[COMP_CWORD-2]}\"; fi
+";
 
 /// Puts a document out.
 ///

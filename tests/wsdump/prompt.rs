@@ -553,6 +553,23 @@ fn a_client_has_no_clients() {
     script.join();
 }
 
+#[test]
+fn ctrl_c_in_a_flood_ends_within_a_second() {
+    let (url, script) = serve(|mut peer: Peer| {
+        peer.accept();
+        let flood = frame(0x82, vec![7; 1 << 20]);
+        while peer.try_say(&flood).is_ok() {}
+        peer.rest();
+    });
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.see("bytes in all)");
+    terminal.type_in("\x03");
+    let (code, took) = crate::support::timed(|| terminal.end());
+    assert!(matches!(code, 0 | 8), "{code}");
+    assert!(took < Duration::from_millis(2500), "{took:?}");
+    script.join();
+}
+
 /// When the server closes at any moment, the cursor is at the beginning of an empty line.
 #[test]
 fn the_prompt_never_stays_behind() {

@@ -434,6 +434,25 @@ mod tests {
     }
 
     #[test]
+    fn so_many_attempts_follow_each_other_also_after_a_stable_connection() {
+        let limit = RetryLimit::new(Some(2));
+        let decide = || {
+            let retry = limit.decide(Retry::Soon);
+            (retry != Retry::Never).then(|| limit.planned().map_or(0, |delay| delay.as_secs()))
+        };
+        assert_eq!([decide(), decide(), decide()], [Some(1), Some(2), None]);
+        // A connection that is lost soon is no new beginning.
+        limit.opened();
+        assert_eq!((decide(), limit.planned()), (None, None));
+        limit.retries().opened = Instant::now().checked_sub(STABLE);
+        assert_eq!([decide(), decide(), decide()], [Some(1), Some(2), None]);
+        limit.retries().opened = Instant::now().checked_sub(STABLE);
+        limit.stop();
+        assert_eq!(decide(), None);
+        assert_eq!(RetryLimit::new(Some(9)).decide(Retry::Never), Retry::Never);
+    }
+
+    #[test]
     fn a_unix_socket_hides_neither_host_nor_resource() {
         let table = [
             ("ws://h:81/a?b", "ws+unix:///run/a%3Ab.sock:/a?b", "h:81", "h"),

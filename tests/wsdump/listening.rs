@@ -298,3 +298,59 @@ fn a_server_listens_on_a_unix_socket_and_leaves_no_file() {
     assert_eq!(said.code, 1, "{said:?}");
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
 }
+
+/// A server that answers a question, and closes with a code of its own; says what it was asked for.
+#[cfg(unix)]
+fn answerer() -> (String, crate::support::Script<String>) {
+    crate::support::serve(|mut peer| {
+        let head = peer.head();
+        let answer = crate::support::answer_to(&head).replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: chat\r\n\r\n");
+        peer.say(answer);
+        assert_eq!(peer.frame(), (0x81, b"question".to_vec()));
+        peer.say(crate::support::frame(0x82, [1, 2]));
+        peer.say(crate::support::frame(0x88, b"\x0f\xa0bye"));
+        peer.rest();
+        head
+    })
+}
+
+#[cfg(unix)]
+#[test]
+fn a_proxy_shows_and_records_both_directions() {
+    let file = std::env::temp_dir().join(format!("wsdump-proxy-{}.jsonl", std::process::id()));
+    let record = file.to_str().unwrap();
+    let shown = [
+        "1 > question\n1 < b'\\x01\\x02'\n",
+        "\"client\":1,\"event\":\"text\",\"from\":\"client\",\"text\":\"question\"}",
+    ];
+    for (flags, expected) in [["-r"], ["--json"]].iter().zip(shown) {
+        let (url, script) = answerer();
+        let proxied = ["--proxy-to", &url, "--record", record, "-H", "X-Token: 1", "-s", "other,chat"];
+        let server = Server::new(&[flags.as_slice(), &proxied].concat());
+        let mut ws = ConnectOptions::new().subprotocols(["chat"]).connect(&server.url).unwrap();
+        assert_eq!(ws.subprotocol(), Some("chat"));
+        ws.send_text("question").unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::Binary(vec![1, 2]));
+        let info = crate::support::closed(ws.recv());
+        assert_eq!((info.code.0, info.reason.as_str()), (4000, "bye"));
+        let head = script.join();
+        assert_eq!(crate::support::site::fields(&head, "X-Token"), ["1"]);
+        assert_eq!(crate::support::site::fields(&head, "Sec-WebSocket-Protocol"), ["chat"]);
+        let said = server.stop();
+        assert!(said.code == 0 && said.out.contains(expected), "{said:?}");
+        let recorded = std::fs::read_to_string(&file).unwrap();
+        let sides: Vec<bool> = recorded.lines().map(|line| line.contains("\"from\":\"client\"")).collect();
+        assert_eq!(sides, [true, false], "{recorded}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_proxy_whose_server_is_not_there_says_so_to_client_and_user() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::new(&["--proxy-to", &format!("ws://{free}/")]);
+    let info = crate::support::closed(create_connection(&server.url).unwrap().recv());
+    assert_eq!(info.code.0, 1014);
+    let said = server.stop();
+    assert!(said.err.contains("connecting failed"), "{}", said.err);
+}

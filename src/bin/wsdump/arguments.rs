@@ -12,6 +12,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use websocket_sync::CloseCode;
+use websocket_sync::protocol::MAX_CLOSE_REASON;
 
 use crate::ending::{Exit, Failure};
 use crate::output::Output;
@@ -168,6 +169,10 @@ pub(crate) struct Arguments {
     /// With --listen: send everything to all other clients instead
     #[arg(long, requires = "listen", help_heading = OTHER)]
     pub(crate) broadcast: bool,
+    /// With --listen: connect each client to this server instead, and show and record what passes in both directions. The
+    /// options for connecting are for that server, --cert is for the clients
+    #[arg(long, value_name = "URL", requires = "listen", value_hint = ValueHint::Url, help_heading = OTHER)]
+    pub(crate) proxy_to: Option<String>,
     /// Measure a server that sends everything back
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "round-trips", help_heading = OTHER)]
     pub(crate) bench: Option<Bench>,
@@ -236,9 +241,11 @@ impl Arguments {
         let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         arguments.take_url_from_subprotocols();
         arguments.take_url_from_history();
-        if let Some(url) = arguments.url.as_deref().and_then(with_scheme) {
-            eprintln!("No scheme: {url}");
-            arguments.url = Some(url);
+        for url in [&mut arguments.url, &mut arguments.proxy_to] {
+            if let Some(full) = url.as_deref().and_then(with_scheme) {
+                eprintln!("No scheme: {full}");
+                *url = Some(full);
+            }
         }
         arguments
     }
@@ -290,6 +297,24 @@ const FOR_SERVERS: &[&str] = &[
     "verbose",
 ];
 
+/// What has one besides with `--proxy-to`.
+const FOR_PROXIES: &[&str] = &[
+    "ca",
+    "cookie",
+    "header",
+    "headers",
+    "max_redirects",
+    "no_origin",
+    "nocert",
+    "origin",
+    "proxy",
+    "proxy_to",
+    "server_name",
+    "tls_library",
+    "tls_min",
+    "user",
+];
+
 /// What has none with `--bench`.
 const NOT_FOR_BENCHES: &[&str] = &[
     "binary",
@@ -314,9 +339,11 @@ const NOT_FOR_BENCHES: &[&str] = &[
 
 /// Pairs of which the first has no effect with the second.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("broadcast", "proxy_to"),
     ("broadcast", "replay"),
     ("ca", "nocert"),
     ("hex", "output"),
+    ("output", "proxy_to"),
     ("history", "no_input"),
     ("history", "raw"),
     ("history", "replay"),
@@ -325,6 +352,7 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("pretty", "output"),
     ("proxy", "unix_socket"),
     ("raw", "json"),
+    ("replay", "proxy_to"),
     ("timings", "output"),
 ];
 
@@ -336,18 +364,20 @@ fn without_effect(matches: &ArgMatches) -> Option<String> {
     let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
     let flag = |id: &str| format!("'--{}'", id.replace('_', "-"));
     let given = || matches.ids().map(clap::Id::as_str).filter(|id| is_given(id));
+    let is_for_servers = |id: &str| FOR_SERVERS.contains(&id) || (is_given("proxy_to") && FOR_PROXIES.contains(&id));
     if is_given("listen")
-        && let Some(id) = given().find(|id| !FOR_SERVERS.contains(id) && *id != "url" && *id != "Arguments")
+        && let Some(id) = given().find(|id| !is_for_servers(id) && *id != "url" && *id != "Arguments")
     {
         return Some(format!("{} does nothing with '--listen'", flag(id)));
     }
-    if is_given("listen") && !is_given("verbose") && !is_given("json") && !is_given("output") {
+    let is_shown = ["verbose", "json", "output", "proxy_to"].into_iter().any(is_given);
+    if is_given("listen") && !is_shown {
         let shows = ["binary", "hex", "pretty", "timings"].into_iter().find(|id| is_given(id));
         if let Some(id) = shows {
             return Some(format!("{} does nothing with '--listen' without '--verbose'", flag(id)));
         }
     }
-    if is_given("listen") && is_given("tls_library") && !is_given("cert") {
+    if is_given("listen") && is_given("tls_library") && !is_given("cert") && !is_given("proxy_to") {
         return Some(format!("{} does nothing with '--listen' without '--cert'", flag("tls_library")));
     }
     if is_given("bench")
@@ -416,17 +446,14 @@ pub(crate) struct CloseRequest {
     pub(crate) reason: String,
 }
 
-/// The longest reason: a control frame holds 125 bytes, two of them the code (RFC 6455, section 5.5.1).
-const MAX_REASON: usize = 123;
-
 fn close_request(value: &str) -> Result<CloseRequest, String> {
     let (code, reason) = value.split_once(':').unwrap_or((value, ""));
     let code = code.parse().map(CloseCode).map_err(|_| "a code is a number, such as 1000".to_owned())?;
     if !code.is_sendable() {
         return Err("a code that can be sent is 1000 to 1003, 1007 to 1014 or 3000 to 4999".to_owned());
     }
-    if reason.len() > MAX_REASON {
-        return Err(format!("a reason has at most {MAX_REASON} bytes"));
+    if reason.len() > MAX_CLOSE_REASON {
+        return Err(format!("a reason has at most {MAX_CLOSE_REASON} bytes"));
     }
     Ok(CloseRequest { code, reason: reason.to_owned() })
 }
@@ -455,7 +482,7 @@ fn long_help() -> String {
 const SHORT_HELP: &str = "\
 {about}
 
-Usage: wsdump [OPTIONS] URL            wsdump --listen PORT
+Usage: wsdump [OPTIONS] URL            wsdump --listen PORT [--proxy-to URL]
 
   -H FIELD            send a header field, 'Name: value', or @FILE
   -u NAME:PASSWORD    log in                   -s NAME,... offer subprotocols
@@ -511,6 +538,8 @@ Examples:
   Record a session, and play the server's part:
       wsdump --record session.jsonl wss://feed.example/
       wsdump --listen 9001 --replay session.jsonl
+  See what passes between a client and a server:
+      wsdump --listen 9001 --proxy-to wss://feed.example/
   Measure an echo server:
       wsdump --bench --bench-size 1000 wss://echo.example/";
 

@@ -32,7 +32,7 @@ impl Destination {
     ///
     /// A URL that is missing, a header field that is none, a file that cannot be read.
     pub(crate) fn new(arguments: &Arguments) -> Result<Self, Failure> {
-        let Some(url) = arguments.url.clone() else {
+        let Some(url) = arguments.url.clone().or_else(|| arguments.proxy_to.clone()) else {
             return Err(Failure::Usage("a URL is missing; wsdump --help shows examples".to_owned()));
         };
         let mut options = common(arguments)
@@ -175,7 +175,8 @@ fn tls(arguments: &Arguments) -> TlsOptions {
     for path in &arguments.ca {
         tls = tls.ca_certs(path);
     }
-    if let Some(cert) = &arguments.cert {
+    // That of a server is for its clients.
+    if let Some(cert) = arguments.cert.as_ref().filter(|_| arguments.listen.is_none()) {
         tls = tls.client_cert(cert, arguments.key.as_ref().unwrap_or(cert));
     }
     if let Some(name) = &arguments.server_name {

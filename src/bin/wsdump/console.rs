@@ -17,6 +17,7 @@ use crate::ending::{Exit, Failure, HintContext, describe};
 use crate::format::{Audience, Format, escape, escape_line};
 use crate::json::{self, TokenColours};
 use crate::output::{Output, Progress, leave_prompt};
+use crate::recording::Side;
 
 /// Where things are shown. Clones are the same console.
 #[derive(Clone)]
@@ -45,6 +46,12 @@ struct Screen {
     /// What shows lines above the prompt.
     printer: Option<Box<dyn ExternalPrinter + Send>>,
 }
+
+/// What comes: a blue that can be read on black and on white.
+const BLUE: &str = "\x1b[38;5;33m";
+/// What went wrong.
+const RED: &str = "\x1b[31m";
+const DEFAULT: &str = "\x1b[39m";
 
 thread_local! {
     /// Whether the editor of the prompt runs on this thread.
@@ -130,6 +137,22 @@ impl Console {
         self.print(self.mark(&format!("{client}: {line}")))
     }
 
+    /// Shows a message that passes from a client to a server, or back.
+    pub(crate) fn passed(&self, client: u64, from: Side, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        if self.0.style == Style::Json {
+            return self.print(json::passed(client, from, opcode, payload, self.at()));
+        }
+        let line = self.0.format.line(opcode, payload, self.0.began.elapsed());
+        let (arrow, colour) = match from {
+            Side::Client => ('>', Colour::None),
+            Side::Server => ('<', self.0.colour),
+        };
+        match colour {
+            Colour::Shown => self.print(format!("{BLUE}{client} {arrow} {line}{DEFAULT}")),
+            Colour::None => self.print(format!("{client} {arrow} {line}")),
+        }
+    }
+
     /// Shows a message or a control frame.
     pub(crate) fn frame(&self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
         if self.0.discards.load(Ordering::Relaxed) {
@@ -142,27 +165,29 @@ impl Console {
                 }
                 Ok(())
             }
-            Style::Payload => {
-                let mut screen = self.screen();
-                let Screen { progress, printer, .. } = &mut *screen;
-                if let Some(progress) = progress {
-                    match printer {
-                        None => progress.advance(payload.len()),
-                        Some(_) => {
-                            if let Some(said) = progress.advance_in_words(payload.len()) {
-                                above_prompt(printer, &said);
-                            }
-                        }
-                    }
-                }
-                screen.output.bytes_until(payload, &self.0.discards)
-            }
+            Style::Payload => self.payload(payload),
             Style::Json => self.print(json::frame(opcode, payload, None, self.at())),
             Style::Plain | Style::Marked => {
                 let line = self.0.format.line(opcode, payload, self.0.began.elapsed());
                 self.print(self.mark(&line))
             }
         }
+    }
+
+    /// Writes a payload as it is, and shows how much there is by now.
+    fn payload(&self, payload: &[u8]) -> io::Result<()> {
+        let mut screen = self.screen();
+        let Screen { output, progress, printer } = &mut *screen;
+        match (progress, &printer) {
+            (Some(progress), None) => progress.advance(payload.len()),
+            (Some(progress), Some(_)) => {
+                if let Some(said) = progress.advance_in_words(payload.len()) {
+                    above_prompt(printer, &said);
+                }
+            }
+            (None, _) => {}
+        }
+        output.bytes_until(payload, &self.0.discards)
     }
 
     /// Shows a pong, and how long it took if it is an answer.
@@ -289,7 +314,7 @@ impl Console {
 
     fn print_in_red(&self, words: &str) {
         match self.0.failure_colour {
-            Colour::Shown => self.print_error_line(&format!("\x1b[31m{words}\x1b[39m")),
+            Colour::Shown => self.print_error_line(&format!("{RED}{words}{DEFAULT}")),
             Colour::None => self.print_error_line(words),
         }
     }
@@ -359,8 +384,7 @@ impl Console {
 
     fn mark(&self, line: &str) -> String {
         match (self.0.style, self.0.colour) {
-            // This blue can be read on black and on white.
-            (Style::Marked, Colour::Shown) => format!("\x1b[38;5;33m< {line}\x1b[39m"),
+            (Style::Marked, Colour::Shown) => format!("{BLUE}< {line}{DEFAULT}"),
             (Style::Marked, Colour::None) => format!("< {line}"),
             _ => line.to_owned(),
         }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use websocket_sync::{CloseCode, Opcode, WebSocket};
 
 use crate::format::escape_json;
+use crate::recording::Side;
 
 /// An event of this kind, to be filled.
 fn event(kind: &str, at: f64) -> Map<String, Value> {
@@ -36,6 +37,15 @@ pub(crate) fn frame(opcode: Opcode, payload: &[u8], round_trip: Option<f64>, at:
     if let Some(seconds) = round_trip {
         object.insert("round_trip".to_owned(), json!(seconds));
     }
+    line(object)
+}
+
+/// A message has passed from a client of `--proxy-to`, or to it.
+pub(crate) fn passed(client: u64, from: Side, opcode: Opcode, payload: &[u8], at: f64) -> String {
+    let mut object = event(&opcode.to_string(), at);
+    object.insert("client".to_owned(), json!(client));
+    object.insert("from".to_owned(), json!(from.as_str()));
+    insert_payload(&mut object, payload);
     line(object)
 }
 

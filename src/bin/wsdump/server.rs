@@ -14,10 +14,11 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
 use websocket_sync::{CloseCode, ConnectOptions, Error, MessageKind, MessageRef, Opcode, Sender, Transport, WebSocket};
 
 use crate::arguments::Arguments;
-use crate::connect;
+use crate::connect::{self, Destination, FileValues};
 use crate::console::Console;
 use crate::ending::{Exit, Failure, describe, on_signal};
 use crate::input::read_bounded;
@@ -73,6 +74,21 @@ enum ServerMode {
     Echo,
     Broadcast,
     Replay(PathBuf),
+    Proxy(Upstream),
+}
+
+impl ServerMode {
+    fn new(arguments: &Arguments) -> Result<Self, Failure> {
+        if let Some(path) = &arguments.replay {
+            // Whether it is there is known before the first client comes.
+            Replay::open(path, Side::Server)?;
+            return Ok(Self::Replay(path.clone()));
+        }
+        if arguments.proxy_to.is_some() {
+            return Upstream::new(arguments).map(Self::Proxy);
+        }
+        Ok(if arguments.broadcast { Self::Broadcast } else { Self::Echo })
+    }
 }
 
 /// Whether messages are shown.
@@ -88,22 +104,8 @@ enum Shows {
 ///
 /// An address that cannot be listened on; a file that cannot be made or read.
 pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
-    let mode = match &arguments.replay {
-        Some(path) => {
-            // Whether it is there is known before the first client comes.
-            Replay::open(path, Side::Server)?;
-            ServerMode::Replay(path.clone())
-        }
-        None if arguments.broadcast => ServerMode::Broadcast,
-        None => ServerMode::Echo,
-    };
-    let mut options = connect::common(arguments)
-        .open_timeout(arguments.connect_timeout)
-        // What a broadcast queues for a client has room for the largest message that may come.
-        .max_unsent(arguments.max_message_size.saturating_add(1 << 20));
-    if let Some(tls) = connect::server_tls(arguments)? {
-        options = options.tls(tls);
-    }
+    let mode = ServerMode::new(arguments)?;
+    let options = server_options(arguments)?;
     let listener = Listener::bind(address).map_err(|error| Failure::local(address, error))?;
     let _socket_file = listener.socket_file();
     let scheme = if arguments.cert.is_some() { "wss" } else { "ws" };
@@ -114,7 +116,8 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
     on_signal(move || {
         let _ = asked.try_send(());
     })?;
-    let has_prompt = console.has_prompt() && arguments.replay.is_none() && is_foreground();
+    let has_prompt =
+        console.has_prompt() && matches!(mode, ServerMode::Echo | ServerMode::Broadcast) && is_foreground();
     let server = Arc::new(Server {
         options,
         mode,
@@ -137,15 +140,7 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
     let accepting = Arc::clone(&server);
     thread::spawn(move || accepting.accept_all(&listener));
     if has_prompt {
-        let speaking = ServerPrompt(Arc::clone(&server));
-        let prompt = Prompt::new(arguments)?;
-        thread::spawn(move || {
-            if let Err(failure) = prompt.run(&speaking) {
-                speaking.0.console.print_failure(&failure);
-            }
-            // Ctrl-C and Ctrl-D alike.
-            let _ = speaking.0.end.try_send(());
-        });
+        start_prompt(&server, Prompt::new(arguments)?);
     }
     let ended = match arguments.max_time {
         Some(limit) => ended.recv_timeout(limit),
@@ -157,6 +152,29 @@ pub(crate) fn serve(address: &str, arguments: &Arguments, console: &Console) -> 
         Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(Exit::Success),
         Err(RecvTimeoutError::Timeout) => Err(Failure::TimeLimit),
     }
+}
+
+fn server_options(arguments: &Arguments) -> Result<ConnectOptions, Failure> {
+    let options = connect::common(arguments)
+        .open_timeout(arguments.connect_timeout)
+        // What a broadcast queues for a client has room for the largest message that may come.
+        .max_unsent(arguments.max_message_size.saturating_add(1 << 20));
+    Ok(match connect::server_tls(arguments)? {
+        Some(tls) => options.tls(tls),
+        None => options,
+    })
+}
+
+/// The end of the prompt, by Ctrl-C or Ctrl-D, is that of the server.
+fn start_prompt(server: &Arc<Server>, prompt: Prompt) {
+    let target = ServerPrompt(Arc::clone(server));
+    thread::spawn(move || {
+        if let Err(failure) = prompt.run(&target) {
+            target.0.console.print_failure(&failure);
+        }
+        // It may have been told already.
+        let _ = target.0.end.try_send(());
+    });
 }
 
 impl Server {
@@ -207,25 +225,12 @@ impl Server {
     }
 
     fn run_session(&self, number: u64, mut ws: WebSocket) -> Result<(), Failure> {
+        if let ServerMode::Proxy(upstream) = &self.mode {
+            return self.relay(number, ws, upstream);
+        }
         let sender = ws.sender();
         if let ServerMode::Replay(path) = &self.mode {
-            let replay = Replay::open(path, Side::Server)?;
-            let (playing, recorder) = (sender.clone(), self.recorder.clone());
-            // What the client says meanwhile is heard, its pings are answered.
-            let started = thread::Builder::new().spawn(move || {
-                let played = replay.play(|message| {
-                    if let Some(recorder) = &recorder {
-                        let kind = Opcode::from(message.kind()).to_string();
-                        let recorded = recorder.message(Side::Server, &kind, message.as_bytes());
-                        recorded.map_err(|error| Failure::local("recording", error))?;
-                    }
-                    Ok(playing.send(message.as_bytes(), message.kind().into()).map(drop)?)
-                });
-                let code = if played.is_ok() { CloseCode::NORMAL } else { CloseCode::INTERNAL_ERROR };
-                // A client that is gone needs no Close.
-                let _ = playing.send_close(code, "");
-            });
-            started.map_err(|error| Failure::local("a thread", error))?;
+            self.start_replay(path, sender.clone())?;
         }
         loop {
             let message = ws.recv_ref()?;
@@ -239,10 +244,27 @@ impl Server {
                     self.record(Side::Server, message)?;
                     self.broadcast(number, message);
                 }
-                ServerMode::Replay(_) => {}
+                ServerMode::Replay(_) | ServerMode::Proxy(_) => {}
             }
             self.count();
         }
+    }
+
+    /// Plays a recording on a thread of its own: what the client says meanwhile is heard, its pings are answered.
+    fn start_replay(&self, path: &Path, sender: Sender) -> Result<(), Failure> {
+        let replay = Replay::open(path, Side::Server)?;
+        let recorder = self.recorder.clone();
+        let play = move || {
+            let played = replay.play(|message| {
+                record(recorder.as_ref(), Side::Server, message.as_ref())?;
+                Ok(sender.send(message.as_bytes(), message.kind().into()).map(drop)?)
+            });
+            let code = if played.is_ok() { CloseCode::NORMAL } else { CloseCode::INTERNAL_ERROR };
+            // A client that is gone needs no Close.
+            let _ = sender.send_close(code, "");
+        };
+        let started = thread::Builder::new().spawn(play);
+        started.map(drop).map_err(|error| Failure::local("a thread", error))
     }
 
     /// Sends to all others.
@@ -280,9 +302,7 @@ impl Server {
     }
 
     fn record(&self, from: Side, message: MessageRef<'_>) -> Result<(), Failure> {
-        let Some(recorder) = &self.recorder else { return Ok(()) };
-        let kind = Opcode::from(message.kind()).to_string();
-        recorder.message(from, &kind, message.as_bytes()).map_err(|error| Failure::local("recording", error))
+        record(self.recorder.as_ref(), from, message)
     }
 
     /// Ends the server when all messages that are wanted have come.
@@ -310,10 +330,82 @@ impl Server {
     }
 }
 
+fn record(recorder: Option<&Recorder>, from: Side, message: MessageRef<'_>) -> Result<(), Failure> {
+    let Some(recorder) = recorder else { return Ok(()) };
+    let kind = Opcode::from(message.kind()).to_string();
+    recorder.message(from, &kind, message.as_bytes()).map_err(|error| Failure::local("recording", error))
+}
+
 fn send(sender: &Sender, message: MessageRef<'_>) -> Result<usize, Error> {
     match message {
         MessageRef::Text(text) => sender.send_text(text),
         MessageRef::Binary(bytes) => sender.send_binary(bytes),
+    }
+}
+
+/// The server that `--proxy-to` connects clients to.
+struct Upstream {
+    url: String,
+    options: ConnectOptions,
+}
+
+impl Upstream {
+    fn new(arguments: &Arguments) -> Result<Self, Failure> {
+        let Destination { url, options, .. } = Destination::new(arguments)?;
+        let options = connect::with_file_values(options, arguments, &FileValues::default())?;
+        Ok(Self { url, options })
+    }
+
+    /// Connects, with the subprotocol that was agreed on with the client.
+    fn connect(&self, subprotocol: Option<&str>) -> websocket_sync::Result<WebSocket> {
+        self.options.clone().subprotocols(subprotocol).connect(&self.url)
+    }
+}
+
+/// A man in the middle.
+impl Server {
+    /// Connects a client to the server, until one of them closes.
+    fn relay(&self, number: u64, mut client: WebSocket, upstream: &Upstream) -> Result<(), Failure> {
+        let mut server = match upstream.connect(client.subprotocol()) {
+            Ok(server) => server,
+            Err(error) => {
+                // The client may be gone, too.
+                let _ = client.send_close(CloseCode::BAD_GATEWAY, "");
+                return Err(error.into());
+            }
+        };
+        let (to_client, to_server) = (client.sender(), server.sender());
+        thread::scope(|scope| {
+            let down = || self.pass(number, Side::Server, &mut server, &to_client);
+            let down = thread::Builder::new().spawn_scoped(scope, down);
+            let down = down.map_err(|error| Failure::local("a thread", error))?;
+            let up = self.pass(number, Side::Client, &mut client, &to_server);
+            let down = down.join().unwrap_or_else(|_| Err(Failure::Local("a thread has panicked".to_owned())));
+            up.and(down)
+        })
+    }
+
+    /// Passes on what one side says, up to and with its Close.
+    fn pass(&self, number: u64, from: Side, side: &mut WebSocket, to: &Sender) -> Result<(), Failure> {
+        let passed = self.pass_messages(number, from, side, to);
+        let (code, reason) = match &passed {
+            Err(Failure::WebSocket(Error::Closed(info))) if info.code.is_sendable() => (info.code, &*info.reason),
+            _ => (CloseCode::GOING_AWAY, ""),
+        };
+        // The other side may be closed already.
+        let _ = to.send_close(code, reason);
+        passed
+    }
+
+    fn pass_messages(&self, number: u64, from: Side, side: &mut WebSocket, to: &Sender) -> Result<(), Failure> {
+        loop {
+            let message = side.recv_ref()?;
+            self.record(from, message)?;
+            let shown = self.console.passed(number, from, Opcode::from(message.kind()), message.as_bytes());
+            shown.map_err(|error| Failure::local("output", error))?;
+            send(to, message)?;
+            self.count();
+        }
     }
 }
 

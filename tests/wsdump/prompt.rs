@@ -508,9 +508,11 @@ fn a_server_speaks_to_all_clients_or_to_one() {
     let mut terminal = Terminal::new(&["--listen", "0", "--broadcast", "--record", &record]);
     terminal.see("Listening on ws://127.0.0.1:");
     let port = terminal.see("/");
-    let mut clients = [(); 2].map(|()| create_connection(&format!("ws://127.0.0.1:{port}/")).unwrap());
-    terminal.see("client 1");
-    terminal.see("client 2");
+    let mut clients = ["client 1", "client 2"].map(|name| {
+        let client = create_connection(&format!("ws://127.0.0.1:{port}/")).unwrap();
+        terminal.see(name);
+        client
+    });
     clients[0].send_text("from one").unwrap();
     terminal.see("< 1: from one");
     assert_eq!(clients[1].recv().unwrap(), Message::from("from one"));

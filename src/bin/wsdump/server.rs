@@ -208,11 +208,11 @@ impl Server {
     /// Serves a client until its end.
     fn serve_client(&self, number: u64, who: String, stream: Box<dyn Transport>) {
         let served = self.options.accept(stream).map_err(Failure::from).and_then(|ws| {
-            self.console.print_note(format_args!("{who}: connected"));
             if let Some(recorder) = &self.recorder {
                 recorder.begin();
             }
             self.clients().insert(number, Client { name: who.clone(), sender: ws.sender() });
+            self.console.print_note(format_args!("{who}: connected"));
             let served = self.run_session(number, ws);
             self.clients().remove(&number);
             served

@@ -110,7 +110,6 @@ fn a_url_needs_no_scheme() {
     assert!(said.err.contains("No scheme: wss://no-such-host.invalid/path"), "{}", said.err);
 }
 
-#[cfg(unix)]
 #[test]
 fn a_server_needs_no_more_than_a_port() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

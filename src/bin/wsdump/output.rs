@@ -271,7 +271,7 @@ pub(crate) fn is_foreground() -> bool {
 /// No terminal is asked there.
 #[cfg(not(unix))]
 pub(crate) fn ask_password(_: &str) -> io::Result<String> {
-    Err(io::Error::other("a password cannot be asked for on this system"))
+    Err(io::Error::other("there is no terminal that could be asked for the password on this system"))
 }
 
 /// The same.

@@ -1,4 +1,5 @@
-//! `--listen`: a server for tests that sends back what it gets, passes it on to the other clients, or replays a recording.
+//! `--listen`: a server for tests that sends back what it gets, passes it on to the other clients or to another server, or
+//! replays a recording.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -546,6 +547,7 @@ impl Listener {
 }
 
 /// The file of a Unix socket, as long as its server lives.
+#[cfg_attr(not(unix), allow(dead_code, reason = "other systems have none"))]
 struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {

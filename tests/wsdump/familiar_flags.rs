@@ -10,8 +10,8 @@ use crate::support::{Script, frame, ms, serve, timed};
 #[test]
 fn no_origin_is_none() {
     let site = Site::new(open);
-    wsdump(&["-r", &site.url("/"), "--no-origin", "--eof-wait", "0"]);
-    wsdump(&["-r", &site.url("/"), "--eof-wait", "0"]);
+    wsdump(&["-r", &site.url("/"), "--no-origin", "-m", "1"]);
+    wsdump(&["-r", &site.url("/"), "-m", "1"]);
     let heads = site.heads();
     assert_eq!(fields(&heads[0], "Origin"), [""; 0]);
     assert_eq!(fields(&heads[1], "Origin").len(), 1);
@@ -21,7 +21,7 @@ fn no_origin_is_none() {
 #[test]
 fn subprotocols_may_be_separated_by_commas() {
     let site = Site::new(open);
-    wsdump(&["-r", &site.url("/"), "-s", "a,b", "c", "--eof-wait", "0"]);
+    wsdump(&["-r", &site.url("/"), "-s", "a,b", "c", "-m", "1"]);
     assert_eq!(fields(&site.heads()[0], "Sec-WebSocket-Protocol"), ["a,b,c"]);
 }
 

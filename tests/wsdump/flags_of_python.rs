@@ -165,7 +165,7 @@ fn origin_subprotocols_and_headers_are_what_the_server_hears() {
         });
         let arguments: Vec<&str> =
             arguments.iter().map(|&argument| if argument == "URL" { &*url } else { argument }).collect();
-        let said = wsdump(&arguments);
+        let said = wsdump(&[&arguments[..], &["--eof-wait", "0"]].concat());
         assert_eq!(said.code, 0, "{said:?}");
         (script.join(), said.err)
     };

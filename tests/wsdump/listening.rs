@@ -266,7 +266,7 @@ fn a_server_speaks_tls_with_a_certificate() {
             let server = Server::new(&[&["-r", "--tls-library", library], shown].concat());
             let url = server.url.replace("127.0.0.1", "localhost");
             assert!(url.starts_with("wss://"), "{url}");
-            let said = wsdump_with("hello\n", &["-r", "--eof-silence", "0.3", "--ca", &ca, &url]);
+            let said = wsdump_with("hello\n", &["-r", "--max-messages", "1", "--ca", &ca, &url]);
             assert_eq!((said.code, said.out.as_str()), (0, "hello\n"), "{library}: {said:?}");
             server.stop();
         }
@@ -285,7 +285,7 @@ fn a_server_listens_on_a_unix_socket_and_leaves_no_file() {
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let server = Server::at(path.to_str().unwrap(), &["-r"]);
     assert_eq!(server.url, format!("ws+unix://{}:/", path.display()));
-    let said = wsdump_with("hello\n", &["-r", "--eof-silence", "0.3", &server.url]);
+    let said = wsdump_with("hello\n", &["-r", "--max-messages", "1", &server.url]);
     assert_eq!((said.code, said.out.as_str()), (0, "hello\n"), "{said:?}");
     // One that is in use is left alone.
     let said = wsdump(&["--listen", path.to_str().unwrap()]);

@@ -31,7 +31,8 @@ fn secrets_come_from_files() {
         }
     });
     let at = |path: &str| format!("@{path}");
-    let arguments = ["-r", &site.url("/"), "-H", &at(&header), "--user", &at(&user), "--cookie", &at(&cookie)];
+    let arguments =
+        ["-r", &site.url("/"), "-H", &at(&header), "--user", &at(&user), "--cookie", &at(&cookie), "-m", "1"];
     wsdump(&arguments);
     let last = site.heads().pop().unwrap();
     let expected =
@@ -40,7 +41,7 @@ fn secrets_come_from_files() {
         assert_eq!(fields(&last, name), [value], "{last}");
     }
     let site = Site::new(open);
-    wsdump(&["-r", &site.url("/"), "--cookie", "c=3"]);
+    wsdump(&["-r", &site.url("/"), "--cookie", "c=3", "-m", "1"]);
     assert_eq!(fields(&site.heads()[0], "Cookie"), ["c=3"]);
 }
 
@@ -51,7 +52,7 @@ fn cookies_are_kept_in_a_file() {
     let _ = fs::remove_file(jar);
     let site = Site::new(|head| open(head).replace("\r\n\r\n", "\r\nSet-Cookie: session=42; Path=/\r\n\r\n"));
     for _ in 0..2 {
-        wsdump(&["-r", &site.url("/"), "--cookie-jar", jar]);
+        wsdump(&["-r", &site.url("/"), "--cookie-jar", jar, "-m", "1"]);
     }
     let heads = site.heads();
     assert_eq!(fields(&heads[0], "Cookie"), [""; 0]);
@@ -62,7 +63,7 @@ fn cookies_are_kept_in_a_file() {
 #[test]
 fn redirects_are_followed_shown_and_counted() {
     let site = Site::new(|head| if path(head) == "/there" { open(head) } else { found("/there") });
-    let said = wsdump(&[&site.url("/here")]);
+    let said = wsdump(&[&site.url("/here"), "-m", "1"]);
     assert!(said.err.contains(&format!("Redirected to {}", site.url("/there"))), "{said:?}");
     let said = wsdump(&[&site.url("/here"), "--max-redirects", "0"]);
     assert_eq!(said.code, 7, "{said:?}");
@@ -335,7 +336,7 @@ fn json_has_no_character_that_a_terminal_obeys() {
 #[test]
 fn header_fields_come_from_standard_input() {
     let site = Site::new(open);
-    wsdump_with("X-Token: s3cret\nX-Other: 2\n", &["-r", &site.url("/"), "-H", "@-"]);
+    wsdump_with("X-Token: s3cret\nX-Other: 2\n", &["-r", &site.url("/"), "-H", "@-", "-m", "1"]);
     let heads = site.heads();
     assert_eq!((fields(&heads[0], "X-Token"), fields(&heads[0], "X-Other")), (vec!["s3cret"], vec!["2"]));
 }

@@ -131,7 +131,7 @@ fn hang_up(most: usize) -> (String, JoinHandle<usize>) {
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = thread::spawn(move || {
         let (begun, mut count) = (std::time::Instant::now(), 0);
-        while begun.elapsed() < ms(4000) && count < most {
+        while begun.elapsed() < ms(2500) && count < most {
             match listener.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(false).unwrap();

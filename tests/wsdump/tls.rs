@@ -50,7 +50,7 @@ fn who_is_trusted_can_be_said_and_not_be_asked_at_all() {
     let leaf = authority.leaf("localhost", Validity::Now);
     let ca = file("ca", &authority.pem);
     let (port, server) = serve(leaf.config(&[&TLS13], None));
-    greeted(&wsdump(&["-r", "--ca", &ca, &format!("wss://localhost:{port}/")]));
+    greeted(&wsdump(&["-r", "--max-messages", "1", "--ca", &ca, &format!("wss://localhost:{port}/")]));
     server.join().unwrap().unwrap();
 
     let (port, server) = serve(leaf.config(&[&TLS13], None));
@@ -73,10 +73,10 @@ fn the_certificate_may_be_for_another_name_that_is_given() {
     let ca = file("ca-name", &authority.pem);
     let (port, server) = serve(leaf.config(&[&TLS13], None));
     let url = format!("wss://localhost:{port}/");
-    greeted(&wsdump(&["-r", "--ca", &ca, "--server-name", "other.example", &url]));
+    greeted(&wsdump(&["-r", "--max-messages", "1", "--ca", &ca, "--server-name", "other.example", &url]));
     server.join().unwrap().unwrap();
     let (port, server) = serve(leaf.config(&[&TLS13], None));
-    let said = wsdump(&["-r", "--ca", &ca, &format!("wss://localhost:{port}/")]);
+    let said = wsdump(&["-r", "--max-messages", "1", "--ca", &ca, &format!("wss://localhost:{port}/")]);
     assert_eq!(said.code, 5, "{said:?}");
     server.join().unwrap().unwrap_err();
 }
@@ -90,7 +90,9 @@ fn the_client_shows_its_certificate() {
     for shown in [["--cert", &*cert, "--key", &key].as_slice(), &["--cert", &both]] {
         let config = servers.leaf("localhost", Validity::Now).config(&[&TLS13], Some(&clients));
         let (port, server) = serve(config);
-        greeted(&wsdump(&[&["-r", "--ca", &ca, &format!("wss://localhost:{port}/")], shown].concat()));
+        greeted(&wsdump(
+            &[&["-r", "--max-messages", "1", "--ca", &ca, &format!("wss://localhost:{port}/")], shown].concat(),
+        ));
         assert_eq!(server.join().unwrap().unwrap(), Some(client.der()));
     }
 }
@@ -102,7 +104,16 @@ fn the_oldest_version_can_be_said() {
     let ca = file("ca-version", &authority.pem);
     for (version, code) in [("1.2", 0), ("1.3", 5)] {
         let (port, server) = serve(leaf.config(&[&TLS12], None));
-        let said = wsdump(&["-r", "--ca", &ca, "--tls-min", version, &format!("wss://localhost:{port}/")]);
+        let said = wsdump(&[
+            "-r",
+            "--eof-silence",
+            "0.3",
+            "--ca",
+            &ca,
+            "--tls-min",
+            version,
+            &format!("wss://localhost:{port}/"),
+        ]);
         assert_eq!(said.code, code, "{said:?}");
         assert_eq!(server.join().unwrap().is_ok(), code == 0);
     }
@@ -118,7 +129,18 @@ fn the_library_can_be_said_and_has_to_be_built_in() {
     for (library, is_built_in, code) in
         [("native-tls", cfg!(feature = "native-tls"), 0), ("rustls", cfg!(feature = "rustls"), 5)]
     {
-        let run = |port| wsdump(&["-r", "--ca", &ca, "--tls-library", library, &format!("wss://localhost:{port}/")]);
+        let run = |port| {
+            wsdump(&[
+                "-r",
+                "--eof-silence",
+                "0.3",
+                "--ca",
+                &ca,
+                "--tls-library",
+                library,
+                &format!("wss://localhost:{port}/"),
+            ])
+        };
         if !is_built_in {
             let said = run(1);
             assert!(said.code == 2 && said.err.contains(&format!("`{library}`")), "{said:?}");
@@ -139,7 +161,7 @@ fn a_certificate_that_is_missing_is_hinted_at() {
     for version in [&TLS12, &TLS13] {
         let config = servers.leaf("localhost", Validity::Now).config(&[version], Some(&clients));
         let (port, server) = serve(config);
-        let said = wsdump(&["-r", "--ca", &ca, &format!("wss://localhost:{port}/")]);
+        let said = wsdump(&["-r", "--max-messages", "1", "--ca", &ca, &format!("wss://localhost:{port}/")]);
         server.join().unwrap().unwrap_err();
         assert!(matches!(said.code, 5 | 7), "{said:?}");
         assert!(said.err.contains("--cert FILE"), "{}", said.err);

@@ -168,6 +168,7 @@ pub(crate) fn describe(error: &Error) -> String {
             let what = if matches!(violation, ProtocolError::FrameTooBig { .. }) { "frame" } else { "message" };
             (format!("the server sent a {what} of more than {limit} bytes; --max-message-size allows more"), None)
         }
+        Error::Refused(refusal) => (Error::Refused(without_body(refusal)).to_string(), None),
         error => (in_flags(&error.to_string()), error.source()),
     };
     while let Some(cause) = source {
@@ -252,6 +253,13 @@ impl HintContext {
 }
 
 /// Header fields and body, each line by itself.
+/// The body is shown line by line below.
+fn without_body(refusal: &Refusal) -> Box<Refusal> {
+    let mut refusal = refusal.clone();
+    refusal.body.clear();
+    Box::new(refusal)
+}
+
 fn describe_refusal(said: &mut String, refusal: &Refusal) {
     // What cookies hold is a secret.
     for (name, value) in refusal.headers.iter() {

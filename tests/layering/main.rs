@@ -165,7 +165,8 @@ const ROOMS: &[Room] = &[
         not_std: &["std::env", "std::fs", "std::process"],
     },
     Room {
-        // A program of its own: of this crate it sees what everybody sees. Sockets and terminals it opens by std and by crates.
+        // A program of its own: of this crate it sees what everybody sees. Sockets and terminals it opens by std and by crates; the TLS
+        // libraries read the certificate of its server.
         modules: &["bin"],
         uses: &[],
         crates: &[
@@ -176,7 +177,9 @@ const ROOMS: &[Room] = &[
             "ctrlc",
             "flate2",
             "indicatif",
+            "native_tls",
             "rustix",
+            "rustls",
             "rustyline",
             "serde_json",
         ],

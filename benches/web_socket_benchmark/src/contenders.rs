@@ -1,8 +1,8 @@
 //! The same round by each crate: the client sends, the server echoes, the client receives.
 //!
-//! Each works with its own means for whole messages, with buffers of 64 KiB where it has a setting for them, in the way in which its
-//! documentation does it. Each message is checked to be text and to be the one that was sent. Where a crate can gather messages
-//! before it writes, it is there twice: with a write for each message, and gathered.
+//! Each works with its own means for whole messages, in the way in which its documentation does it. Each message is checked to be
+//! text, in UTF-8, and the one that was sent. Where a crate can gather messages before it writes, it is there twice: with a write for
+//! each message, and gathered.
 
 use std::error::Error;
 use std::future::Future;
@@ -17,8 +17,8 @@ use crate::pipe::pipe;
 /// What is sent.
 pub(crate) const MESSAGE: &str = "Hello, World!\n";
 
-/// Of reading and of writing.
-const BUFFER: usize = 64 * 1024;
+/// The buffers of those who have a setting for them: what those of websocket-sync grow to by themselves.
+const BUFFER: usize = 128 * 1024;
 
 /// How long the three parts of a round took.
 #[derive(Clone, Copy, Debug)]

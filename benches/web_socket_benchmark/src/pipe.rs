@@ -84,7 +84,7 @@ impl Transport for End {
 
 impl AsyncRead for End {
     fn poll_read(self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Not `initialize_unfilled`, which would zero the buffer first: `websocket_sync` has it zeroed once.
+        // Copied by `put_slice`, without zeroing the buffer first.
         let mut queue = lock(&self.incoming);
         let rest = &queue.bytes[queue.read..];
         if rest.is_empty() {

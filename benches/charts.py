@@ -317,6 +317,7 @@ def head_of(bench):
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "date": datetime.date.today().isoformat(),
         "versions": ", ".join((*versions, " ".join(compiler.split()[:2]))),
+        "commit": subprocess.run(("git", "rev-parse", "HEAD"), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip(),
         "command": directory + " ".join(bench.command),
     }
 

@@ -84,6 +84,9 @@ mod cancellation;
 #[cfg(feature = "cookies")]
 mod cookies;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
 mod net;
 mod options;

@@ -16,6 +16,8 @@ mod builder;
 mod callbacks;
 mod calling;
 mod facts;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handle;
 mod keepalive;
 mod lifecycle;

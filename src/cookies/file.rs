@@ -157,7 +157,7 @@ fn push_line(text: &mut String, cookie: &Cookie) {
     text.push('\n');
 }
 
-fn from_lines(reader: impl BufRead, now: u64) -> io::Result<Store> {
+pub(super) fn from_lines(reader: impl BufRead, now: u64) -> io::Result<Store> {
     let mut store = Store::default();
     let mut reader = reader.take(MAX_FILE + 1);
     let mut line = Vec::new();

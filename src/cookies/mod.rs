@@ -7,6 +7,8 @@
 mod cookie;
 mod date;
 mod file;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod store;
 
 use std::fmt;

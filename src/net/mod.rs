@@ -29,6 +29,8 @@ pub(crate) mod transport;
 mod wait_mode;
 
 pub(crate) use self::connect::Dialer;
+#[cfg(fuzzing)]
+pub(crate) use self::proxy::fuzzing as fuzzed_socks;
 pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
 pub use self::source::Source;
 pub(crate) use self::stream::Stream;

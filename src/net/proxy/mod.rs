@@ -1,6 +1,8 @@
 //! The way to a server through a proxy: which proxy, and how it is made to connect.
 
 mod choice;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod http;
 mod socks;
 

@@ -95,7 +95,14 @@ pub fn parse_proxy_url(text: &str) -> std::result::Result<ParsedProxyUrl, ProxyU
     let url = ProxyUrl::parse(text)?;
     let shown = format!("{url:?}");
     let credentials = url.credentials.map(|credentials| (credentials.user, credentials.password));
-    Ok(ParsedProxyUrl { scheme: url.scheme.as_str(), host: url.host, zone: url.zone, port: url.port, credentials, shown })
+    Ok(ParsedProxyUrl {
+        scheme: url.scheme.as_str(),
+        host: url.host,
+        zone: url.zone,
+        port: url.port,
+        credentials,
+        shown,
+    })
 }
 
 /// The authorization that answers the challenges in these fields, and whether one of them says `stale`.

@@ -237,8 +237,8 @@ impl Inflater {
     fn inflate(&mut self, mut input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), End> {
         // Several rules may be broken at once; which is told first is the business of another target.
         const ANY: &[u16] = &[1007, 1009];
-        const FLAGS: u32 = inflate_flags::TINFL_FLAG_HAS_MORE_INPUT
-            | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
+        const FLAGS: u32 =
+            inflate_flags::TINFL_FLAG_HAS_MORE_INPUT | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
         loop {
             self.made.resize(self.length + 4096, 0);
             let (status, read, made) = decompress(&mut self.state, input, &mut self.made, self.length, FLAGS);

@@ -150,7 +150,9 @@ fn request_heads() -> Seeds {
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
     let requests = [
         format!("{good}\r\n\u{1}\u{5}"),
-        format!("\r\n{good}Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"),
+        format!(
+            "\r\n{good}Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+        ),
         format!("{good}\r\n").replace("13", "8"),
         format!("{good}\r\n").replace("GET", "POST"),
         format!("{good}Host: other\r\n\r\n"),
@@ -246,7 +248,8 @@ fn challenges() -> Seeds {
         "NTLM TlRMTVNTUAACAAAA/+A\nDigest realm=a",
         "Basic realm=\"a",
     ];
-    let who: [(&[u8], &[u8]); 3] = [(b"Mufasa", b"Circle of Life"), (b"J\xc3\xa4s\xc3\xb8n", b"\xc3\xa9\""), (b"a:b\\", b"")];
+    let who: [(&[u8], &[u8]); 3] =
+        [(b"Mufasa", b"Circle of Life"), (b"J\xc3\xa4s\xc3\xb8n", b"\xc3\xa9\""), (b"a:b\\", b"")];
     let inputs = fields.iter().enumerate().flat_map(|(number, field)| {
         let flags = (number % 2) as u8;
         who.map(|(user, password)| [&[flags], &counted(user)[..], &counted(password), field.as_bytes()].concat())
@@ -261,7 +264,9 @@ fn proxy_answers() -> Seeds {
         b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"a\"\r\nContent-Length: 2\r\n\r\nno",
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
     ];
-    let socks: [(u8, [&[u8]; 3], &[u8]); 8] = [
+    /// Version, host, user and password, and what the proxy says.
+    type Dialogue = (u8, [&'static [u8]; 3], &'static [u8]);
+    let socks: [Dialogue; 8] = [
         (1, [b"10.1.2.3", b"", b""], b"\0\x5a\0\0\0\0\0\0"),
         (1, [b"a.example", b"me", b""], b"\0\x5b\0\0\0\0\0\0"),
         (2, [b"a.example", b"", b""], b"\x05\0\x05\0\0\x01\x7f\0\0\x01\x12\x34"),
@@ -304,8 +309,12 @@ fn driver() -> Seeds {
         b"\x00\x8a\x00",
         b"\x07\x07\x12\x01p\x0a\x03abc\x17\x07",
     ];
-    let scripts: [(&[u8], &[u8]); 4] =
-        [(b"", b""), (b"\x00\x80\x81\x01\xc0\x03", b"\x03\x81\x81\x05"), (b"\xe4\xd0", b"\xd1"), (b"\x02\x80\x80\x0a", b"\x80\x80")];
+    let scripts: [(&[u8], &[u8]); 4] = [
+        (b"", b""),
+        (b"\x00\x80\x81\x01\xc0\x03", b"\x03\x81\x81\x05"),
+        (b"\xe4\xd0", b"\xd1"),
+        (b"\x02\x80\x80\x0a", b"\x80\x80"),
+    ];
     let streams: Vec<&&[u8]> = SERVER_STREAMS.iter().chain(CLIENT_STREAMS).collect();
     let inputs = streams.iter().enumerate().map(|(number, stream)| {
         let program = programs[number % programs.len()];

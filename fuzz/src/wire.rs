@@ -1,9 +1,9 @@
 //! What the targets for frames share: the settings of a receiving half, and what it makes of bytes, as a list of events.
 
+use websocket_sync::protocol::handshake::ExtensionOffer;
 use websocket_sync::protocol::{
     DeflateOptions, Extension, Inbound, Limits, PerMessageDeflate, ProtocolError, Role, Step, TextPolicy,
 };
-use websocket_sync::protocol::handshake::ExtensionOffer;
 
 use crate::input::Input;
 

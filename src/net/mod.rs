@@ -29,9 +29,9 @@ pub(crate) mod transport;
 mod wait_mode;
 
 pub(crate) use self::connect::Dialer;
+pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
 #[cfg(fuzzing)]
 pub(crate) use self::proxy::fuzzing as fuzzed_socks;
-pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
 pub use self::source::Source;
 pub(crate) use self::stream::Stream;
 pub use self::transport::{HalfDuplex, Interest, Transport};

@@ -151,6 +151,13 @@ const ROOMS: &[Room] = &[
         not_std: &["std::net", "std::os::linux", "std::os::unix"],
     },
     Room {
+        // With `--cfg fuzzing` only: what is private, for the fuzz targets.
+        modules: &["fuzzing"],
+        uses: &["app::fuzzing", "authentication", "cookies::fuzzing", "error", "net", "protocol::handshake", "url"],
+        crates: &[],
+        not_std: &["std::fs", "std::net", "std::os", "std::process", "std::thread"],
+    },
+    Room {
         // What users see of frames and transports; sockets and TLS are its own. What it tests it does not use.
         modules: &["test_kit"],
         uses: &[

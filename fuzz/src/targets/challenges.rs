@@ -16,7 +16,11 @@ pub fn challenges(data: &[u8]) {
     let (user, password) = (clean(&user), clean(&password));
     let (answer, _) = answer_challenges(&fields, (&user, &password), digest_only, "/a?b");
     let Some(answer) = answer else { return };
-    assert!(!answer.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t'), "{:?}", answer.escape_ascii().to_string());
+    assert!(
+        !answer.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t'),
+        "{:?}",
+        answer.escape_ascii().to_string()
+    );
     if answer.starts_with(b"Basic ") {
         assert!(digest_only == DigestOnly::No && !user.contains(':'));
         return;

@@ -55,14 +55,13 @@ fn agreed(extensions: &[Box<dyn Extension>; 1]) -> Option<websocket_sync::Deflat
 }
 
 fn extension(options: &DeflateOptions) -> PerMessageDeflate {
-    PerMessageDeflate::new(options.clone()).expect("they are in range")
+    PerMessageDeflate::new(*options).expect("they are in range")
 }
 
 fn options(input: &mut Input<'_>) -> DeflateOptions {
     let (flags, bits) = (input.byte(), input.byte());
-    let mut options = DeflateOptions::new()
-        .server_max_window_bits(9 + (bits & 15) % 7)
-        .client_max_window_bits(9 + (bits >> 4) % 7);
+    let mut options =
+        DeflateOptions::new().server_max_window_bits(9 + (bits & 15) % 7).client_max_window_bits(9 + (bits >> 4) % 7);
     if flags & 1 != 0 {
         options = options.server_no_context_takeover();
     }

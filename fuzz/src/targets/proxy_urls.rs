@@ -17,7 +17,10 @@ pub fn proxy_urls(data: &[u8]) {
     assert_eq!(url.host, url.host.to_ascii_lowercase());
     assert!(!url.host.contains(|c: char| c.is_control() || "/?#@ ".contains(c)), "{:?}", url.host);
     if let Some((_, password)) = url.credentials.as_ref().filter(|(_, password)| password.len() > 3) {
-        let others = [url.host.as_str(), "ProxyUrl { scheme: Some(\"\"), port, credentials(..), None zone, Https Socks4a Socks5h }"];
+        let others = [
+            url.host.as_str(),
+            "ProxyUrl { scheme: Some(\"\"), port, credentials(..), None zone, Https Socks4a Socks5h }",
+        ];
         if !others.iter().any(|other| other.to_ascii_lowercase().contains(&password.to_ascii_lowercase())) {
             assert!(!url.shown.contains(password.as_str()), "{} shows the password", url.shown);
         }

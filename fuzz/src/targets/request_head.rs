@@ -1,6 +1,6 @@
 use websocket_sync::protocol::handshake::{
-    Acceptance, ClientHandshake, ClientRequest, HandshakeError, HandshakeOutcome, HeadLimits, Rejection, ServerHandshake,
-    UpgradeRequest,
+    Acceptance, ClientHandshake, ClientRequest, HandshakeError, HandshakeOutcome, HeadLimits, Rejection,
+    ServerHandshake, UpgradeRequest,
 };
 
 use super::response_head::{NONCE, check_headers, limits};

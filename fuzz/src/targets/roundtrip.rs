@@ -1,5 +1,5 @@
-use websocket_sync::protocol::{CloseCode, CloseFrame, Fin, MaskKeys, Opcode, Outbound, Role, TextPolicy};
 use websocket_sync::MessageRef;
+use websocket_sync::protocol::{CloseCode, CloseFrame, Fin, MaskKeys, Opcode, Outbound, Role, TextPolicy};
 
 use crate::decoder::{End, decode};
 use crate::input::{Chance, Cuts, Input};
@@ -11,7 +11,8 @@ use crate::wire::{Event, Receiver, Settings, agreed};
 /// Input: settings of the receiver (3 bytes), a seed of keys and cuts (2), then a program of what is sent.
 pub fn roundtrip(data: &[u8]) {
     let mut input = Input::new(data);
-    let settings = Settings { limits: <_>::default(), policy: TextPolicy::Validate, ..Settings::from_input(&mut input) };
+    let settings =
+        Settings { limits: <_>::default(), policy: TextPolicy::Validate, ..Settings::from_input(&mut input) };
     let seed = input.short();
     let mut sent = Sent::new(&settings, seed);
     for _ in 0..64 {

@@ -57,7 +57,11 @@ fn compare(ours: &ParsedUrl, text: &str, theirs: Option<Url>) {
     assert_eq!(Some(ours.port), theirs.port_or_known_default(), "{text:?}");
     let host = theirs.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let is_same_address = || host.parse::<std::net::IpAddr>().is_ok_and(|host| ours.host.parse() == Ok(host));
-    assert!(ours.host == host || is_same_address(), "{text:?} leads to {:?}, and for the WHATWG to {host:?}", ours.host);
+    assert!(
+        ours.host == host || is_same_address(),
+        "{text:?} leads to {:?}, and for the WHATWG to {host:?}",
+        ours.host
+    );
     // Encoded dots are dots to the WHATWG, and it leaves some characters as they are: compared is where neither plays a part.
     let is_plain = |text: &str| !text.contains(['%', '"', '<', '>', '`', '{', '}', '^', '|', '\'', '[', ']', '\\']);
     let query = theirs.query().map(|query| format!("?{query}")).unwrap_or_default();

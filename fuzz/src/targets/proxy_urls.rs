@@ -16,15 +16,6 @@ pub fn proxy_urls(data: &[u8]) {
     assert!(!url.host.is_empty() && url.port > 0);
     assert_eq!(url.host, url.host.to_ascii_lowercase());
     assert!(!url.host.contains(|c: char| c.is_control() || "/?#@ ".contains(c)), "{:?}", url.host);
-    if let Some((_, password)) = url.credentials.as_ref().filter(|(_, password)| password.len() > 3) {
-        let others = [
-            url.host.as_str(),
-            "ProxyUrl { scheme: Some(\"\"), port, credentials(..), None zone, Https Socks4a Socks5h }",
-        ];
-        if !others.iter().any(|other| other.to_ascii_lowercase().contains(&password.to_ascii_lowercase())) {
-            assert!(!url.shown.contains(password.as_str()), "{} shows the password", url.shown);
-        }
-    }
     let brackets = if url.host.contains(':') { ("[", "]") } else { ("", "") };
     let zone = url.zone.as_ref().map(|zone| format!("%25{zone}")).unwrap_or_default();
     let authority = format!("{}{}{zone}{}:{}", brackets.0, url.host, brackets.1, url.port);
@@ -32,5 +23,7 @@ pub fn proxy_urls(data: &[u8]) {
     assert_eq!((target.host, target.zone, target.port), (url.host, url.zone, url.port));
     // The normal form is read as the same.
     let again = parse_proxy_url(&format!("{}://{authority}", url.scheme)).expect("a URL of a proxy");
-    assert_eq!((again.scheme, again.port), (url.scheme, url.port));
+    // All that `Debug` shows is what it would show without user and password.
+    let shown = url.shown.replace("credentials: Some(Credentials(..))", "credentials: None");
+    assert_eq!(shown, again.shown);
 }

@@ -24,7 +24,8 @@ pub enum End {
     Open,
     /// It breaks a rule, for which the peer is told one of these codes.
     Violation(&'static [u16]),
-    /// What there is of the last frame may break a rule already.
+    /// The message in progress cannot become a whole one, or its last frame, which is not all there, may break a rule already: it is
+    /// refused, now or later.
     Undecided,
     /// What comes from here on is not compared: a final block inside a compressed message, after which decoders may differ.
     Unknown,
@@ -200,7 +201,14 @@ fn take_data(
             // Decoders differ in how soon they see that something cannot go on.
             return Err(if inflated == Err(End::Unknown) { End::Unknown } else { End::Undecided });
         }
-        inflated?;
+        match inflated {
+            Err(End::Violation(_))
+                if frame.first & 0x80 == 0 && current.bytes.len() <= settings.limits.max_message_size =>
+            {
+                return Err(End::Undecided);
+            }
+            inflated => inflated?,
+        }
     } else {
         current.bytes.extend_from_slice(&frame.payload);
     }

@@ -35,7 +35,8 @@ fn every_public_function_is_called_by_an_example() {
     let mut found = 0;
     let mut missing = Vec::new();
     for (path, source) in &sources {
-        if !PARTS.iter().any(|part| path.starts_with(part)) {
+        // What is there for the fuzz targets is public to them alone.
+        if !PARTS.iter().any(|part| path.starts_with(part)) || path.ends_with("fuzzing.rs") {
             continue;
         }
         for function in functions(source) {

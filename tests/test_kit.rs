@@ -187,7 +187,8 @@ fn bytes_that_trickle_do_not_extend_a_wait() {
     let start = Instant::now();
     let failed = server.expect_head().unwrap_err();
     assert!(matches!(failed, PeerError::Timeout { .. }), "{failed}");
-    assert!((ms(100)..ms(600)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    // A clock of another make may be a little ahead.
+    assert!((ms(90)..ms(600)).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert!(!server.unread().is_empty());
     drop(server);
     let _ = trickle.join().unwrap();

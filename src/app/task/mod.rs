@@ -298,18 +298,12 @@ impl<'env> AppTask<'env> {
     /// An event of the connection's socket has come, which the loop waits for edge-triggered.
     #[cfg(feature = "mio")]
     pub(in crate::app) fn note_event(&mut self, event: SocketEvent) {
-        match &mut self.phase {
-            TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Closing(ClosingConnection { ws, .. }) => {
-                ws.note_event(event);
-            }
-            TaskPhase::Starting
-            | TaskPhase::Connecting
-            | TaskPhase::AwaitingPermission
-            | TaskPhase::Opening(_)
-            | TaskPhase::Attempted(_)
-            | TaskPhase::BackingOff(_)
-            | TaskPhase::Over => {}
-        }
+        let (TaskPhase::Open(OpenConnection { ws, .. }) | TaskPhase::Closing(ClosingConnection { ws, .. })) =
+            &mut self.phase
+        else {
+            return;
+        };
+        ws.note_event(event);
     }
 
     fn ws(&self) -> Option<&WebSocket> {

@@ -141,8 +141,8 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
-    /// Connects, calls back, keeps alive and connects again, on this thread, until nothing more is to be done. Then all of its
-    /// threads have ended. It can be called again.
+    /// Connects, calls back, keeps alive and connects again, on this thread, until nothing more is to be done. Then its threads
+    /// have ended, but for the one that sends the pings of all apps, which ends with the last of them. It can be called again.
     ///
     /// Returns how the last connection ended: when it was closed by [`Handle::close`] or its kin, or cleanly by the server where
     /// no reconnect follows.

@@ -201,15 +201,10 @@ impl SharedConnection {
 
     /// Queues a ping for whoever gives the sending half back next, or sends what waits to be sent.
     pub(super) fn queue_ping(&self, payload: &[u8]) -> Result<()> {
-        let is_news = {
-            let mut state = self.state();
-            state.check(Purpose::Control)?;
-            state.ping = Some(Box::new(ControlPayload::new(payload)));
-            self.set_unsent(true)
-        };
-        if is_news {
-            self.event_loop.wake();
-        }
+        let mut state = self.state();
+        state.check(Purpose::Control)?;
+        state.ping = Some(Box::new(ControlPayload::new(payload)));
+        self.has_unsent.store(true, Ordering::Relaxed);
         Ok(())
     }
 

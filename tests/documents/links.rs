@@ -29,13 +29,16 @@ fn prose(document: &str) -> String {
     lines.flat_map(|line| line.split('`').step_by(2)).collect::<Vec<_>>().join("\n")
 }
 
-/// Where the links of a document lead: `[text](target)` and `[text]: target`.
+/// Where the links of a document lead: `[text](target)`, `[text]: target`, and the pictures of HTML.
 fn targets(document: &str) -> Vec<String> {
     let prose = prose(document);
     let inline = prose.split("](").skip(1).filter_map(|rest| rest.split([')', '\n']).next());
     let references =
         prose.lines().filter_map(|line| line.strip_prefix('[')?.split_once("]: ")).map(|(_, target)| target);
-    inline.chain(references).map(str::to_owned).collect()
+    let pictures = ["src=\"", "srcset=\""]
+        .into_iter()
+        .flat_map(|attribute| prose.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()));
+    inline.chain(references).chain(pictures).map(str::to_owned).collect()
 }
 
 /// The anchors that GitHub makes of headings: lower case, without punctuation, numbered where they occur again.
@@ -85,5 +88,5 @@ fn headings_have_the_anchors_of_github() {
         anchors("# A b\n## `ABNF`, what is\n```sh\n# no heading\n```\n## A b\n#no\n### create_connection and x-y\n");
     let expected = ["a-b", "a-b-1", "abnf-what-is", "create_connection-and-x-y"].map(str::to_owned);
     assert_eq!(anchors, BTreeSet::from(expected));
-    assert_eq!(targets("[a](b.md#c) `[x](y)` [d][e]\n[e]: f.md\n"), ["b.md#c", "f.md"]);
+    assert_eq!(targets("[a](b.md#c) `[x](y)` [d][e]\n[e]: f.md\n<img src=\"g.svg\">"), ["b.md#c", "f.md", "g.svg"]);
 }

@@ -5,20 +5,23 @@
 #[path = "support/app.rs"]
 mod app_support;
 mod support;
+#[path = "support/wrapped.rs"]
+mod wrapped;
 
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use app_support::{Log, finish, nowhere, serve_again, show_closed};
 use support::{Peer, at_once, bounded, by_deadline, descriptors_and_threads, frame, ms};
 use websocket_sync::{
-    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, Interest,
-    MessageRef, Opcode, Overflow, Reconnect, Result, Transport, WebSocketApp,
+    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, MessageRef,
+    Opcode, Overflow, Reconnect, Result, WebSocketApp,
 };
+use wrapped::Wrapped;
 
 /// A server that accepts and goes on with its script.
 fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, support::Script<T>) {
@@ -875,40 +878,26 @@ fn a_close_at_any_moment_ends_the_run_and_each_connection_is_closed_once() {
     });
 }
 
-/// A stream whose next read panics once it is told to, and that panics when it is dropped after that.
-#[derive(Debug)]
-struct Panicking {
-    below: Box<dyn Transport>,
-    is_due: Arc<AtomicBool>,
-    has_panicked: AtomicBool,
+/// Panics when it is dropped after the read of its stream has panicked.
+#[derive(Default)]
+struct PanicsAfterPanic(AtomicBool);
+
+impl Drop for PanicsAfterPanic {
+    fn drop(&mut self) {
+        assert!(!self.0.load(Ordering::SeqCst) || thread::panicking(), "expected by this test");
+    }
 }
 
-impl Transport for Panicking {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.is_due.swap(false, Ordering::SeqCst) {
-            self.has_panicked.store(true, Ordering::SeqCst);
+/// A stream whose next read panics once it is told to, and that panics when it is dropped after that.
+fn panicking(below: TcpStream, is_due: Arc<AtomicBool>) -> Wrapped {
+    let panicked = PanicsAfterPanic::default();
+    Wrapped::over(below).on_read(move |below, buf| {
+        if is_due.swap(false, Ordering::SeqCst) {
+            panicked.0.store(true, Ordering::SeqCst);
             panic!("expected by this test");
         }
-        self.below.try_read(buf)
-    }
-
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.below.try_write(buf)
-    }
-
-    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        self.below.wait(interest, deadline)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.below.shutdown(how)
-    }
-}
-
-impl Drop for Panicking {
-    fn drop(&mut self) {
-        assert!(!self.has_panicked.load(Ordering::SeqCst) || thread::panicking(), "expected by this test");
-    }
+        below.try_read(buf)
+    })
 }
 
 #[test]
@@ -931,11 +920,8 @@ fn a_stream_that_panics_is_lost_and_the_run_goes_on() {
             let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
             let is_due = Arc::new(AtomicBool::new(false));
             let armed = Arc::clone(&is_due);
-            let options = ConnectOptions::new().dial_with(move |_| {
-                let below = TcpStream::connect(&address)?.into();
-                let is_due = Arc::clone(&is_due);
-                Ok(Box::new(Panicking { below, is_due, has_panicked: AtomicBool::new(false) }) as Box<dyn Transport>)
-            });
+            let options = ConnectOptions::new()
+                .dial_with(move |_| Ok(panicking(TcpStream::connect(&address)?, Arc::clone(&is_due))));
             let log = Log::default();
             let app = log.app(&url).options(options).reconnect(Reconnect::fixed(ms(20)).stop_on_close());
             let mut app = app.on_message(move |_, message| {

@@ -12,13 +12,13 @@ mod support;
 mod tls_peer;
 #[path = "support/tls_websocket.rs"]
 mod tls_websocket;
+#[path = "support/wrapped.rs"]
+mod wrapped;
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
-#[cfg(windows)]
-use std::os::windows::io::BorrowedSocket;
 #[cfg(unix)]
-use std::os::{fd::BorrowedFd, unix::net::UnixListener};
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::thread;
@@ -33,9 +33,10 @@ use support::{
 };
 use tls_websocket::TlsWebSocket;
 use websocket_sync::{
-    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, Interest,
-    ManyApps, MessageRef, Overflow, Reconnect, Result, SocketOptions, TlsOptions, Transport, WebSocket, WebSocketApp,
+    AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, Closed, ConnectOptions, Error, Handle, ManyApps,
+    MessageRef, Overflow, Reconnect, Result, SocketOptions, TlsOptions, WebSocket, WebSocketApp,
 };
+use wrapped::Wrapped;
 
 /// Runs one app on a loop; how it ended.
 fn run(app: WebSocketApp<'_>) -> Result<Closed> {
@@ -973,67 +974,17 @@ fn apps_are_added_by_callbacks_and_by_other_threads_while_the_loop_runs() {
     });
 }
 
-/// Has no descriptor.
-#[derive(Debug)]
-struct Bare(Box<dyn Transport>);
-
-impl Transport for Bare {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buf)
-    }
-
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.0.try_write(buf)
-    }
-
-    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        self.0.wait(interest, deadline)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
-}
-
-/// Gives a byte at a time, as TLS gives a record, and tells when none is left.
-#[derive(Debug)]
-struct ByteByByte {
-    below: Box<dyn Transport>,
-    read: AtomicUsize,
-    exhausted: mpsc::Sender<usize>,
-}
-
-impl Transport for ByteByByte {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.below.try_read(&mut buf[..1]);
+/// Gives a byte at a time, as TLS gives a record, and tells when none is left how many there were.
+fn byte_by_byte(below: TcpStream, exhausted: mpsc::Sender<usize>) -> Wrapped {
+    let total = AtomicUsize::new(0);
+    Wrapped::over(below).on_read(move |below, buf| {
+        let read = below.try_read(&mut buf[..1]);
         match &read {
-            Ok(length) => drop(self.read.fetch_add(*length, Ordering::Relaxed)),
-            Err(_) => drop(self.exhausted.send(self.read.load(Ordering::Relaxed))),
+            Ok(length) => drop(total.fetch_add(*length, Ordering::Relaxed)),
+            Err(_) => drop(exhausted.send(total.load(Ordering::Relaxed))),
         }
         read
-    }
-
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.below.try_write(buf)
-    }
-
-    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        self.below.wait(interest, deadline)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.below.shutdown(how)
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.below.as_fd()
-    }
-
-    #[cfg(windows)]
-    fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
-        self.below.as_socket()
-    }
+    })
 }
 
 #[test]
@@ -1052,11 +1003,8 @@ fn an_opening_that_has_used_up_its_turn_is_waited_for_again() {
                 peer.rest();
             });
             let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
-            let options = ConnectOptions::new().dial_with(move |_| {
-                let below = TcpStream::connect(&address)?.into();
-                let transport = ByteByByte { below, read: AtomicUsize::new(0), exhausted: exhausted.clone() };
-                Ok(Box::new(transport) as Box<dyn Transport>)
-            });
+            let options = ConnectOptions::new()
+                .dial_with(move |_| Ok(byte_by_byte(TcpStream::connect(&address)?, exhausted.clone())));
             assert_eq!(run(WebSocketApp::new(&url).options(options)).unwrap().cause, CloseCause::Remote);
             peer.join();
         }
@@ -1103,52 +1051,12 @@ fn close_behind(app: &Handle, other: &Handle) {
     app.close().unwrap();
 }
 
-/// A stream that panics.
-#[derive(Debug)]
-struct Panicking(Box<dyn Transport>, PanicIn);
+/// Panics when it is dropped.
+struct PanicsOnDrop;
 
-#[derive(Debug)]
-enum PanicIn {
-    /// With the next read, once it is told to.
-    Read(Arc<AtomicBool>),
-    /// When it is dropped.
-    Drop,
-}
-
-impl Drop for Panicking {
+impl Drop for PanicsOnDrop {
     fn drop(&mut self) {
-        assert!(matches!(self.1, PanicIn::Read(_)) || thread::panicking(), "expected by this test");
-    }
-}
-
-impl Transport for Panicking {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        if let PanicIn::Read(is_due) = &self.1 {
-            assert!(!is_due.swap(false, Ordering::SeqCst), "expected by this test");
-        }
-        self.0.try_read(buf)
-    }
-
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.0.try_write(buf)
-    }
-
-    fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        self.0.wait(interest, deadline)
-    }
-
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.0.shutdown(how)
-    }
-
-    #[cfg(unix)]
-    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0.as_fd()
-    }
-
-    #[cfg(windows)]
-    fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
-        self.0.as_socket()
+        assert!(thread::panicking(), "expected by this test");
     }
 }
 
@@ -1167,7 +1075,12 @@ fn a_stream_that_panics_when_it_is_dropped_ends_no_other_app() {
             let (other, quiet) = accepting(Peer::end);
             let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
             let options = quick().dial_with(move |_| {
-                Ok(Box::new(Panicking(TcpStream::connect(&address)?.into(), PanicIn::Drop)) as Box<dyn Transport>)
+                let on_drop = PanicsOnDrop;
+                let transport = Wrapped::over(TcpStream::connect(&address)?);
+                Ok(transport.on_read(move |below, buf| {
+                    let _captured = &on_drop;
+                    below.try_read(buf)
+                }))
             });
             let log = Log::default();
             let ends = log.clone();
@@ -1202,8 +1115,12 @@ fn a_stream_that_panics_is_lost_and_no_other_app_with_it() {
         let panics = Arc::new(AtomicBool::new(false));
         let armed = Arc::clone(&panics);
         let options = quick().dial_with(move |_| {
-            let below = TcpStream::connect(&address)?.into();
-            Ok(Box::new(Panicking(below, PanicIn::Read(Arc::clone(&panics)))) as Box<dyn Transport>)
+            let is_due = Arc::clone(&panics);
+            let transport = Wrapped::over(TcpStream::connect(&address)?);
+            Ok(transport.on_read(move |below, buf| {
+                assert!(!is_due.swap(false, Ordering::SeqCst), "expected by this test");
+                below.try_read(buf)
+            }))
         });
         let log = Log::default();
         let mut apps = ManyApps::new().unwrap();
@@ -1381,9 +1298,9 @@ fn a_stream_that_cannot_be_waited_for_is_refused_and_told_so() {
         let (url, peer) = accepting(Peer::end);
         let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
         let app = WebSocketApp::new(&url).options(quick()).connect_with(move |_, options| {
-            let stream: Box<dyn Transport> = TcpStream::connect(&address).unwrap().into();
+            let stream = TcpStream::connect(&address).unwrap();
             let mut ws = WebSocket::with_options(options);
-            ws.connect_over(Bare(stream), "ws://peer/")?;
+            ws.connect_over(Wrapped::over(stream).without_descriptor(), "ws://peer/")?;
             Ok(ws)
         });
         let error = run(app).unwrap_err();
@@ -1392,10 +1309,7 @@ fn a_stream_that_cannot_be_waited_for_is_refused_and_told_so() {
 
         let (url, peer) = accepting(Peer::end);
         let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
-        let options = quick().dial_with(move |_| {
-            let stream: Box<dyn Transport> = TcpStream::connect(&address)?.into();
-            Ok(Box::new(Bare(stream)) as Box<dyn Transport>)
-        });
+        let options = quick().dial_with(move |_| Ok(Wrapped::over(TcpStream::connect(&address)?).without_descriptor()));
         let error = run(WebSocketApp::new(&url).options(options)).unwrap_err();
         assert!(matches!(&error, Error::Options(problem) if problem.option == "dial_with"), "{error:?}");
         assert_eq!(peer.join(), 1011);

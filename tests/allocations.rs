@@ -22,14 +22,13 @@ use tls_peer::{Authority, Validity};
 /// The end of every feed.
 const END: &str = "end of the feed";
 
-/// A connection to a server that says `bytes` so many times, and then [`END`].
+/// A connection to a server that says `bytes` so many times, and then [`END`]. It says about 64 KiB at a time: behind small writes
+/// the window would be given back and grow again, as their pace changes.
 fn feed(bytes: Vec<u8>, times: usize) -> (WebSocket, support::Script<()>) {
     open(&ConnectOptions::new(), move |mut peer: Peer| {
         let (code, go) = peer.frame();
         assert_eq!((code, go.as_slice()), (0x81, &b"go"[..]));
-        for _ in 0..times {
-            peer.say(&bytes);
-        }
+        peer.repeat(&bytes, times).unwrap();
         peer.say(frame(0x81, END));
         peer.rest();
     })
@@ -78,9 +77,8 @@ fn receiving_takes_no_memory_per_message() {
         for (name, bytes, times) in streams {
             let (messages, info) = receiving(&bytes, times);
             assert_eq!(messages, times / 2, "{name}");
-            // The window may still grow after the warm-up, and be given back and grow again where the pace of the peer changes.
-            let most = (messages as u64 / 500).max(4);
-            assert!(info.count_total <= most, "{name}: {info:?} for {messages} messages");
+            // The window may still grow after the warm-up.
+            assert!(info.count_total <= 4, "{name}: {info:?} for {messages} messages");
         }
     });
 }

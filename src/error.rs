@@ -7,6 +7,7 @@ mod redirect;
 mod retry_after;
 mod tls;
 
+use std::fmt::{self, Display, Formatter};
 use std::io;
 
 use thiserror::Error;
@@ -26,10 +27,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why an operation failed.
 ///
-/// `Display` shows this error alone; its cause is the [`source`](std::error::Error::source).
+/// `{}` shows this error alone; its cause is the [`source`](std::error::Error::source). `{:#}` shows both: what a person should read.
 ///
 /// ```
-/// use websocket_sync::{Error, create_connection};
+/// use websocket_sync::{ConnectOptions, Error, create_connection};
+///
+/// let error = ConnectOptions::new().user_agent("two\nlines").connect("ws://localhost/").unwrap_err();
+/// assert_eq!(format!("{error:#}"), format!("{error}: {}", std::error::Error::source(&error).unwrap()));
 ///
 /// let error = create_connection("http://example.com/").unwrap_err();
 /// assert!(matches!(error, Error::Url(_)));
@@ -42,11 +46,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The host name did not resolve to an address.
     #[doc(alias = "WebSocketAddressException")]
-    #[error("cannot resolve host {:?}", .0.host)]
+    #[error(fmt = fmt_address)]
     Address(#[source] Box<AddressError>),
     /// The connection is over: by a closing handshake, by its loss, or by a call of this side.
     #[doc(alias = "WebSocketConnectionClosedException")]
-    #[error("connection is closed: {0}")]
+    #[error("{0}")]
     Closed(Box<CloseInfo>),
     /// A cookie that the host must not set.
     #[error("cookie refused: {0}")]
@@ -59,7 +63,7 @@ pub enum Error {
     #[error("opening handshake failed: {0}")]
     Handshake(Box<HandshakeError>),
     /// The network failed while the connection was made.
-    #[error("{phase} failed")]
+    #[error(fmt = fmt_io)]
     Io {
         /// The phase in which it failed.
         phase: Phase,
@@ -73,7 +77,7 @@ pub enum Error {
     #[error(transparent)]
     Json(Box<JsonError>),
     /// An option that is invalid or cannot be used, such as a CA file that cannot be read.
-    #[error("option {}", .0.option)]
+    #[error(fmt = fmt_options)]
     Options(#[source] Box<OptionsError>),
     /// An error of the user's code: of a reader whose bytes were to be sent, of a callback.
     #[error(transparent)]
@@ -89,7 +93,7 @@ pub enum Error {
     #[error(transparent)]
     Proxy(Box<ProxyError>),
     /// The server sent a redirect that was not followed.
-    #[error("redirect with status {} was not followed", .0.status)]
+    #[error(fmt = fmt_redirect)]
     Redirect(#[source] Box<RedirectError>),
     /// The server answered the upgrade with another status than 101.
     #[doc(alias = "WebSocketBadStatusException")]
@@ -100,7 +104,7 @@ pub enum Error {
     #[error("{0} timed out")]
     Timeout(Phase),
     /// The TLS handshake failed: no version or cipher suite in common, or a certificate that is not trusted.
-    #[error("TLS with {:?} failed{}", .0.host, .0.hint())]
+    #[error(fmt = fmt_tls)]
     Tls(#[source] Box<TlsError>),
     /// The URL is not one that a WebSocket can be opened to.
     #[error("invalid URL: {0}")]
@@ -220,13 +224,39 @@ impl Error {
     }
 }
 
+fn fmt_address(error: &AddressError, f: &mut Formatter<'_>) -> fmt::Result {
+    fmt_with_cause(f, format_args!("cannot resolve host {:?}", error.host), error)
+}
+
+fn fmt_io(phase: &Phase, error: &io::Error, f: &mut Formatter<'_>) -> fmt::Result {
+    fmt_with_cause(f, format_args!("{phase} failed"), error)
+}
+
+fn fmt_options(error: &OptionsError, f: &mut Formatter<'_>) -> fmt::Result {
+    fmt_with_cause(f, format_args!("option {}", error.option), error)
+}
+
+fn fmt_redirect(error: &RedirectError, f: &mut Formatter<'_>) -> fmt::Result {
+    fmt_with_cause(f, format_args!("redirect with status {} was not followed", error.status), error)
+}
+
+fn fmt_tls(error: &TlsError, f: &mut Formatter<'_>) -> fmt::Result {
+    fmt_with_cause(f, format_args!("TLS with {:?} failed{}", error.host, error.hint()), error)
+}
+
+/// What an error says itself and, with `{:#}`, what lies beneath it.
+fn fmt_with_cause(f: &mut Formatter<'_>, own: impl Display, cause: &dyn std::error::Error) -> fmt::Result {
+    write!(f, "{own}")?;
+    if f.alternate() { write!(f, ": {}", text_of(cause)) } else { Ok(()) }
+}
+
 /// The same error once more: by its number, or else its kind and text.
 fn duplicate_io(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), text_of(error)), io::Error::from_raw_os_error)
 }
 
 /// An error and what lies beneath it.
-fn text_of(error: &dyn std::error::Error) -> String {
+pub(crate) fn text_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -358,7 +388,7 @@ pub enum Phase {
     Close,
 }
 
-/// How a connection ended. `Display` escapes control characters in the peer's reason.
+/// How a connection ended. `Display` begins with the cause, and escapes control characters in the peer's reason.
 ///
 /// ```
 /// # use websocket_sync::{Error, WebSocket};
@@ -373,7 +403,7 @@ pub enum Phase {
 /// }
 /// ```
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("{}{}{}, {cause}", .code, if .reason.is_empty() { "" } else { ": " }, Escaped::new(.reason))]
+#[error("{}", EndText::new(*.code, .reason, *.cause))]
 #[non_exhaustive]
 pub struct CloseInfo {
     /// The code of the peer's Close frame; 1005 for one without a code, 1006 where none was received. The code of our own Close while
@@ -428,6 +458,29 @@ impl CloseInfo {
             | CloseCause::Lost(_)
             | CloseCause::PingTimeout => Retry::Soon,
         }
+    }
+}
+
+/// How a connection ended, in words: who ended it, then the code and the reason of the Close where one was exchanged.
+pub(crate) struct EndText<'a> {
+    code: CloseCode,
+    reason: &'a str,
+    cause: CloseCause,
+}
+
+impl<'a> EndText<'a> {
+    pub(crate) const fn new(code: CloseCode, reason: &'a str, cause: CloseCause) -> Self {
+        Self { code, reason, cause }
+    }
+}
+
+impl Display for EndText<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.cause)?;
+        if matches!(self.cause, CloseCause::Local | CloseCause::Remote | CloseCause::Closing) {
+            write!(f, ": {}", self.code)?;
+        }
+        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", Escaped::new(self.reason)) }
     }
 }
 
@@ -531,5 +584,10 @@ pub struct OptionsError {
 impl OptionsError {
     pub(crate) fn new(option: &'static str, problem: impl Into<String>) -> Self {
         Self { option, problem: problem.into() }
+    }
+
+    /// A duration that must not be zero, and is.
+    pub(crate) fn of_zero(option: &'static str) -> Self {
+        Self::new(option, "a duration of zero; leave it out for the default, or give Duration::MAX for ever")
     }
 }

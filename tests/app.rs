@@ -215,6 +215,45 @@ fn opening_and_end_are_waited_for_within_a_time() {
     });
 }
 
+#[test]
+fn who_waits_for_the_opening_sends_behind_what_on_open_sends() {
+    bounded(20, || {
+        for queued in [false, true] {
+            let (url, peer) =
+                accepting(|mut peer| [peer.frame().1, peer.frame().1, peer.end().to_string().into_bytes()]);
+            let app = WebSocketApp::new(url).on_open(|app| {
+                assert!(at_once(|| app.wait_open(Duration::ZERO)), "in the callback itself nothing is waited for");
+                thread::sleep(ms(50));
+                app.send_text("login")
+            });
+            let app = if queued { app.queue(10, Overflow::Block) } else { app };
+            let app = app.spawn().unwrap();
+            let handle = app.handle();
+            assert!(handle.wait_open(Duration::from_secs(10)));
+            handle.send_text("hello").unwrap();
+            handle.close().unwrap();
+            app.join().unwrap();
+            assert_eq!(peer.join(), [&b"login"[..], b"hello", b"1000"]);
+        }
+    });
+}
+
+#[test]
+fn a_callback_may_be_one_that_never_returns() {
+    bounded(20, || {
+        let (url, peer) = accepting(Peer::end);
+        let log = Log::default();
+        let errors = log.clone();
+        let mut app = WebSocketApp::new(url).on_open(|_| todo!()).on_error(move |app, error| {
+            errors.note(error.to_string());
+            app.close()
+        });
+        assert_eq!(app.run_forever().unwrap().to_string(), "closed by this side: 1000 (normal)");
+        assert_eq!(log.lines(), ["on_open panicked: not yet implemented"]);
+        assert_eq!(peer.join(), 1000);
+    });
+}
+
 /// How the end of a run is told by its callback, beside what it returns.
 fn told_end(
     app: WebSocketApp<'static>,

@@ -402,7 +402,7 @@ fn a_clean_close_by_the_server_ends_the_run_where_that_is_wanted() {
         assert_eq!((closed.cause, closed.reason.as_str(), closed.reconnect), (CloseCause::Remote, "bye", None));
         let heard = [
             "open",
-            "error connection is closed: 1006 (no close frame received), connection lost: unexpected end of file",
+            "error connection lost: unexpected end of file",
             "close 1006 \"\" lost: UnexpectedEof, again",
             "reconnect",
             "close 1001 \"bye\" Remote",

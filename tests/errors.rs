@@ -195,55 +195,34 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             Row { source: Some("no such host"), ..soon(address(), "cannot resolve host \"nowhere.example\"") },
             row(
                 ended(|peer| assert_eq!(peer.end(), 4000), |ws| ws.close_with(CloseCode(4000), "enough").unwrap()),
-                "connection is closed: 4000, closed by this side",
+                "closed by this side: 4000",
             ),
             soon(
                 ended(|peer| peer.say(frame(0x88, b"\x03\xe8done")), |_| {}),
-                "connection is closed: 1000 (normal): done, closed by the peer",
+                "closed by the peer: 1000 (normal): done",
             ),
-            soon(
-                ended(|peer| peer.say(frame(0x88, b"")), |_| {}),
-                "connection is closed: 1005 (no code received), closed by the peer",
-            ),
+            soon(ended(|peer| peer.say(frame(0x88, b"")), |_| {}), "closed by the peer: 1005 (no code received)"),
             soon(
                 ended(|peer| peer.say(frame(0x88, b"\x03\xf0no")), |_| {}),
-                "connection is closed: 1008 (policy violation): no, closed by the peer",
+                "closed by the peer: 1008 (policy violation): no",
             ),
-            soon(
-                ended(|peer| peer.say(frame(0x88, b"\x03\xe9")), |_| {}),
-                "connection is closed: 1001 (going away), closed by the peer",
-            ),
+            soon(ended(|peer| peer.say(frame(0x88, b"\x03\xe9")), |_| {}), "closed by the peer: 1001 (going away)"),
             soon(
                 ended(|peer| peer.say(frame(0x88, b"\x03\xf4")), |_| {}),
-                "connection is closed: 1012 (service restart), closed by the peer",
+                "closed by the peer: 1012 (service restart)",
             ),
-            row(
-                ended(rest, |ws| ws.close().unwrap()),
-                "connection is closed: 1006 (no close frame received), closed by this side, without an answer",
-            ),
-            row(
-                ended(rest, |ws| ws.abort()),
-                "connection is closed: 1006 (no close frame received), aborted by this side",
-            ),
+            row(ended(rest, |ws| ws.close().unwrap()), "closed by this side, without an answer"),
+            row(ended(rest, |ws| ws.abort()), "aborted by this side"),
             soon(
                 ended(|peer| peer.say(frame(0x83, b"")), |ws| drop(ws.recv().unwrap_err())),
-                "connection is closed: 1002 (protocol error), peer violated the protocol: unknown opcode 0x3",
+                "peer violated the protocol: unknown opcode 0x3",
             ),
-            soon(unanswered_ping(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
-            soon(torn(), "connection is closed: 1006 (no close frame received), a frame was sent in part"),
-            soon(
-                ended(drop, |_| {}),
-                "connection is closed: 1006 (no close frame received), connection lost: unexpected end of file",
-            ),
-            row(closing(), "connection is closed: 4000: enough, this side is closing"),
-            soon(
-                unfinished(),
-                "connection is closed: 1011 (internal error), a message was not finished: text to send is not UTF-8",
-            ),
-            row(
-                WebSocket::new().recv().unwrap_err(),
-                "connection is closed: 1006 (no close frame received), not connected",
-            ),
+            soon(unanswered_ping(), "no answer to a ping"),
+            soon(torn(), "a frame was sent in part"),
+            soon(ended(drop, |_| {}), "connection lost: unexpected end of file"),
+            row(closing(), "this side is closing: 4000: enough"),
+            soon(unfinished(), "a message was not finished: text to send is not UTF-8"),
+            row(WebSocket::new().recv().unwrap_err(), "not connected"),
             row(CookieError::PublicSuffix, "cookie refused: its Domain is a public suffix"),
             soon(Error::Full, "no room for what was to be sent without waiting"),
             soon(HandshakeError::MissingAccept, "opening handshake failed: Sec-WebSocket-Accept is missing"),
@@ -251,8 +230,8 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
             Row { source: Some("cable unplugged"), ..soon(unplugged(), "connecting failed") },
             Row { source: Some(UNIX_SOCKET), ..row(overlong(), "connecting failed") },
             soon(io::Error::other("disk full"), "disk full"),
-            soon(silent(), "connection is closed: 1006 (no close frame received), no answer to a ping"),
-            row(cancelled(), "connection is closed: 1006 (no close frame received), opening was cancelled"),
+            soon(silent(), "no answer to a ping"),
+            row(cancelled(), "opening was cancelled"),
             Row {
                 source: Some("a duration of zero; leave it out for the default, or give Duration::MAX for ever"),
                 ..row(options(), "option send_timeout")
@@ -286,6 +265,8 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
         for Row { error, says, source, retry } in &rows {
             assert_eq!(error.to_string(), *says);
             assert_eq!(error.source().map(ToString::to_string).as_deref(), *source, "{error:?}");
+            let whole = source.map_or_else(|| (*says).to_owned(), |source| format!("{says}: {source}"));
+            assert_eq!(format!("{error:#}"), whole);
             assert_eq!(error.retry(), *retry, "{error:?}");
             assert_eq!(error.is_retryable(), *retry != Retry::Never, "{error:?}");
             assert_eq!(error.is_timeout(), matches!(error, Error::Timeout(_)), "{error:?}");
@@ -294,7 +275,8 @@ fn every_error_says_what_happened_and_whether_to_try_again() {
         }
         let tls = tls();
         assert!(tls.to_string().starts_with("TLS with \"127.0.0.1\" failed"), "{tls}");
-        assert!(tls.source().is_some() && tls.retry() == Retry::Soon && !tls.is_timeout());
+        assert_eq!(format!("{tls:#}"), format!("{tls}: {}", tls.source().unwrap()));
+        assert!(tls.retry() == Retry::Soon && !tls.is_timeout());
         let causes: Vec<CloseCause> = rows.iter().filter_map(|row| Some(row.error.close_info()?.cause)).collect();
         complete("CloseCause", ERRORS, causes);
         #[cfg(feature = "json")]
@@ -548,10 +530,7 @@ fn every_mistake_of_ours_has_its_words() {
         (LocalProtocolError::Handshake("a ping"), "a ping cannot be sent in this state of the handshake"),
         (LocalProtocolError::HeaderValue("Upgrade"), "header Upgrade cannot have that value"),
         (LocalProtocolError::IllegalCharacter("origin"), "origin has a character that is not allowed there"),
-        (
-            LocalProtocolError::OutOfSequence(Opcode::Continuation),
-            "cont frame does not continue the message in progress",
-        ),
+        (LocalProtocolError::OutOfSequence(Opcode::Continuation), "continuation frame without a message to continue"),
         (LocalProtocolError::RepeatedExtension, "an extension is agreed to twice"),
         (LocalProtocolError::RepeatedHeader("Host"), "header Host is given several times"),
         (LocalProtocolError::RepeatedSubprotocol, "a subprotocol is offered twice"),
@@ -910,7 +889,7 @@ fn a_fragment_out_of_sequence_is_refused() {
 fn assert_plain(error: &Error) {
     let mut level: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = level {
-        for shown in [error.to_string(), format!("{error:?}")] {
+        for shown in [error.to_string(), format!("{error:#}"), format!("{error:?}")] {
             assert!(!shown.contains(|c: char| c.is_control() || c == '\u{202e}'), "{shown:?}");
         }
         level = error.source();
@@ -928,7 +907,7 @@ fn what_a_peer_says_is_escaped_where_it_is_shown_and_kept_as_it_came() {
         let info = closed(ws.recv());
         assert_eq!(info.reason, REASON);
         let escaped = r"4000: x\n2026-01-01 ERROR forged\u{1b}[2J\u{202e} café";
-        assert_eq!(info.to_string(), format!("{escaped}, closed by the peer"));
+        assert_eq!(info.to_string(), format!("closed by the peer: {escaped}"));
         assert_plain(&Error::Closed(Box::new(info)));
         let close = websocket_sync::protocol::CloseFrame::new(CloseCode(4000), REASON).unwrap();
         assert_eq!(close.to_string(), escaped);

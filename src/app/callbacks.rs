@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::WebSocketApp;
 use super::facts::{AppError, Closed};
 use super::handle::Handle;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, text_of};
 use crate::message::MessageRef;
 use crate::websocket::Opcode;
 
@@ -342,6 +342,10 @@ impl<H: Handler + ?Sized> Handler for &mut H {
 ///         Ok::<(), Error>(())
 ///     });
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "a callback returns nothing or a `Result`, not `{Self}`",
+    note = "end the last expression with `;`, or end with `Ok::<(), Error>(())`"
+)]
 pub trait Outcome {
     /// As the app sees it.
     ///
@@ -366,6 +370,23 @@ impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Outcome for Result<T,
             Err(error) => Err(Error::from_any(error)),
         }
     }
+}
+
+/// A callback that never returns: `|_| todo!()`.
+#[expect(private_interfaces, reason = "it is `!`, which everybody can name")]
+impl Outcome for <fn() -> ! as Returns>::Value {
+    fn into_result(self) -> Result<()> {
+        self
+    }
+}
+
+/// Names the type `!`, which may be written only as what a function returns.
+trait Returns {
+    type Value;
+}
+
+impl<T> Returns for fn() -> T {
+    type Value = T;
 }
 
 type AppCallback<'env> = Box<dyn FnMut(&Handle) -> Result<()> + Send + 'env>;
@@ -521,14 +542,7 @@ impl fmt::Debug for Closures<'_> {
 
 /// Errors that nobody listens to.
 pub(super) fn log_error(error: &Error) {
-    let mut causes = String::new();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        causes.push_str(": ");
-        causes.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    log::error!("{error}{causes}");
+    log::error!("{}", text_of(error));
 }
 
 /// Drops what may hold a [`Transport`](crate::Transport) of the user's: its panic is logged, and ends nothing else.

@@ -2,11 +2,12 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use thiserror::Error as ThisError;
 
-use crate::error::{CloseCause, CloseInfo, Error, Result};
+use crate::error::{CloseCause, CloseInfo, EndText, Error, Result};
 use crate::websocket::CloseCode;
 
 /// One attempt of an app to connect.
@@ -27,9 +28,11 @@ pub struct Attempt<'a> {
 /// # use websocket_sync::{CloseCause, WebSocketApp};
 /// WebSocketApp::new("wss://feed.example/").on_close(|_, closed| match closed.cause {
 ///     CloseCause::Remote => println!("the server closed: {} {}", closed.code, closed.reason),
-///     cause => println!("{cause}; connects again: {}", closed.reconnect.is_some()),
+///     _ => println!("{closed}; connects again: {}", closed.reconnect.is_some()),
 /// });
 /// ```
+///
+/// `Display` begins with the cause, and escapes control characters in the peer's reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Closed {
@@ -53,6 +56,12 @@ impl Closed {
 
     pub(super) fn new(info: &CloseInfo, reconnect: Option<Duration>) -> Self {
         Self { code: info.code, reason: info.reason.clone(), cause: info.cause, reconnect }
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        EndText::new(self.code, &self.reason, self.cause).fmt(f)
     }
 }
 

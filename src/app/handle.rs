@@ -215,8 +215,9 @@ impl Handle {
         self.shared.is_running()
     }
 
-    /// Waits until a connection is open, at most for `timeout`. Returns whether one is: not so when time is up, and when the run is
-    /// over, which [`is_running`](Self::is_running) tells apart. In a callback it keeps the app waiting.
+    /// Waits until a connection is open and [`on_open`](crate::WebSocketApp::on_open) (or `on_reconnect`) has returned, at most for
+    /// `timeout`: so what is sent then comes behind a login of that callback. Returns false when time is up or the run is over;
+    /// [`is_running`](Self::is_running) says which. In `on_open` itself it returns at once; in another callback it keeps the app waiting.
     ///
     /// ```no_run
     /// use std::time::Duration;

@@ -22,7 +22,7 @@ impl PingOptions {
 
     pub(super) fn validate(&self) -> Result<()> {
         if self.timeout == Some(Duration::ZERO) {
-            return Err(Error::Options(Box::new(OptionsError::new("ping_timeout", "a timeout of zero"))));
+            return Err(Error::Options(Box::new(OptionsError::of_zero("ping_timeout"))));
         }
         if self.payload.as_ref().is_some_and(|payload| payload.len() > Self::MAX_PAYLOAD) {
             return Err(Error::Options(Box::new(OptionsError::new("ping_payload", "more than 125 bytes"))));

@@ -432,13 +432,17 @@ impl<L: Link> Shared<L> {
         matches!(self.state().run, RunPhase::Announced | RunPhase::During)
     }
 
-    /// Waits until a connection is open. Returns false when time is up or the run is over.
+    /// Waits until a connection is open and its `on_open` has returned, unless this thread is in that. Returns false when time is up or
+    /// the run is over.
     pub(super) fn wait_open(&self, timeout: Duration) -> bool {
         let until = sync::now().checked_add(timeout);
         let mut state = self.state();
         loop {
-            if state.connection.is_some() || state.run == RunPhase::After {
-                return state.connection.is_some();
+            if state.connection.as_ref().is_some_and(OpenLink::has_been_told) {
+                return true;
+            }
+            if state.run == RunPhase::After {
+                return false;
             }
             state = match self.wait_until(state, until) {
                 Some(state) => state,

@@ -1,10 +1,11 @@
 //! What goes wrong with a proxy.
 
+use std::fmt::{self, Formatter};
 use std::io;
 
 use thiserror::Error;
 
-use super::{Retry, duplicate_io};
+use super::{Retry, duplicate_io, fmt_with_cause};
 use crate::protocol::LocalProtocolError;
 use crate::protocol::handshake::{HandshakeError, Refusal};
 use crate::url::ProxyUrlError;
@@ -29,7 +30,7 @@ pub enum ProxyError {
     #[error("SOCKS proxy does not accept user and password, or wants some")]
     Authentication,
     /// The proxy could not be connected to.
-    #[error("cannot connect to proxy {proxy:?}")]
+    #[error(fmt = fmt_connect)]
     Connect {
         /// Its host and port.
         proxy: String,
@@ -140,6 +141,10 @@ impl ProxyError {
             _ => false,
         }
     }
+}
+
+fn fmt_connect(proxy: &str, problem: &io::Error, f: &mut Formatter<'_>) -> fmt::Result {
+    fmt_with_cause(f, format_args!("cannot connect to proxy {proxy:?}"), problem)
 }
 
 /// The meaning of a reply: RFC 1928, section 6, and the paper on version 4.

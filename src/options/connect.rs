@@ -222,9 +222,7 @@ impl ConnectOptions {
         ];
         for (option, duration) in durations {
             if duration == Some(Duration::ZERO) {
-                let problem =
-                    "a duration of zero; leave it out for the default, or give Duration::MAX for ever".to_owned();
-                return Err(Error::Options(Box::new(OptionsError { option, problem })));
+                return Err(Error::Options(Box::new(OptionsError::of_zero(option))));
             }
         }
         Ok(())

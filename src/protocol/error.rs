@@ -187,7 +187,7 @@ pub enum LocalProtocolError {
     #[error("{0} has a character that is not allowed there")]
     IllegalCharacter(&'static str),
     /// A continuation frame with no message to continue, or a new message inside a fragmented one (section 5.4).
-    #[error("{0} frame does not continue the message in progress")]
+    #[error("{}", out_of_sequence(*.0))]
     OutOfSequence(Opcode),
     /// An agreement to the same extension twice (section 9.1).
     #[error("an extension is agreed to twice")]
@@ -231,6 +231,13 @@ pub enum LocalProtocolError {
     /// An answer for a role that only the other one gives.
     #[error("only the other role does that")]
     WrongRole,
+}
+
+const fn out_of_sequence(opcode: Opcode) -> &'static str {
+    match opcode {
+        Opcode::Continuation => "continuation frame without a message to continue",
+        _ => "a message cannot begin inside of one that is sent in fragments",
+    }
 }
 
 impl From<NotUtf8> for LocalProtocolError {

@@ -5,6 +5,9 @@ use thiserror::Error;
 /// The most characters of a URL that an error holds.
 const MAX_SHOWN: usize = 200;
 
+/// Spaces stand only in path and query as they are.
+const ENCODE: &str = "; in path and query write it percent-encoded";
+
 /// What is wrong with a URL.
 ///
 /// What it holds of the URL are the first 200 characters of the part that is wrong, shown with everything escaped that
@@ -22,7 +25,7 @@ const MAX_SHOWN: usize = 200;
 pub enum UrlError {
     /// A character that cannot stand there as it is: a control character, a backslash, a space in the host or at either
     /// end.
-    #[error("{character:?} at byte {at} is not allowed there; in path and query write it percent-encoded")]
+    #[error("{character:?} at byte {at} is not allowed there{}", if *.character == ' ' { "" } else { ENCODE })]
     Character {
         /// The first such character.
         character: char,

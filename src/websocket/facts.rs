@@ -249,7 +249,7 @@ impl WebSocket {
 /// Refuses a timeout of zero for sending and closing: `try_send` and its kin are the calls that do not wait.
 fn not_zero(option: &'static str, timeout: Option<Duration>) -> Result<Option<Duration>> {
     if timeout == Some(Duration::ZERO) {
-        return Err(Error::Options(Box::new(OptionsError::new(option, "a timeout of zero"))));
+        return Err(Error::Options(Box::new(OptionsError::of_zero(option))));
     }
     Ok(timeout)
 }

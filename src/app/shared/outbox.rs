@@ -332,6 +332,17 @@ impl<L: Link> Shared<L> {
     }
 }
 
+impl<L> OpenLink<L> {
+    /// Whether `on_open` has returned, or this thread is in it.
+    pub(super) fn has_been_told(&self) -> bool {
+        match self.on_open {
+            OpenCallback::Due => false,
+            OpenCallback::Running(thread) => thread.is_current(),
+            OpenCallback::Done => true,
+        }
+    }
+}
+
 impl<L: Link> OpenLink<L> {
     fn send_order(&self, outbox: &Outbox) -> SendOrder {
         if !outbox.is_wanted() {

@@ -28,10 +28,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{received}: {message:?}");
             if given.is_none() && received == 9 { app.close() } else { Ok(()) }
         })
-        .on_error(|_, error| eprintln!("error: {error}"))
+        .on_error(|_, error| eprintln!("error: {error:#}"))
         .on_close(|_, closed| match closed.reconnect {
-            Some(delay) => println!("{}; connects again in {delay:?}", closed.cause),
-            None => println!("{}; that was all", closed.cause),
+            Some(delay) => println!("{closed}; connects again in {delay:?}"),
+            None => println!("{closed}; that was all"),
         })
         .ping_interval(Duration::from_secs(20))
         .ping_timeout(Duration::from_secs(10))
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn send_lines(handle: &Handle) {
     for line in io::stdin().lines().map_while(Result::ok) {
         if let Err(error) = handle.send_text(&line) {
-            eprintln!("not sent: {error}");
+            eprintln!("not sent: {error:#}");
         }
     }
     handle.stop();

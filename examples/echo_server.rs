@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
         let peer = stream.peer_addr()?;
         thread::spawn(move || match serve(stream) {
             Err(Error::Closed(info)) => println!("{peer}: {info}"),
-            Err(error) => println!("{peer}: {error}"),
+            Err(error) => println!("{peer}: {error:#}"),
             Ok(()) => unreachable!("it ends with an error that says how"),
         });
     }

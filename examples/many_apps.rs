@@ -87,7 +87,7 @@ mod on_unix {
             })
             .on_error(|_, error| {
                 counts.errors.fetch_add(1, Ordering::Relaxed);
-                eprintln!("{error}");
+                eprintln!("{error:#}");
             })
             .ping_interval(Duration::from_secs(20))
             .ping_timeout(Duration::from_secs(10))

@@ -61,7 +61,7 @@ mod poll_loop {
                     false
                 }
                 Err(error) => {
-                    println!("{url}: {error}");
+                    println!("{url}: {error:#}");
                     false
                 }
             });

@@ -244,12 +244,12 @@ fn a_callback_may_be_one_that_never_returns() {
         let (url, peer) = accepting(Peer::end);
         let log = Log::default();
         let errors = log.clone();
-        let mut app = WebSocketApp::new(url).on_open(|_| todo!()).on_error(move |app, error| {
+        let mut app = WebSocketApp::new(url).on_open(|_| panic!("on purpose")).on_error(move |app, error| {
             errors.note(error.to_string());
             app.close()
         });
         assert_eq!(app.run_forever().unwrap().to_string(), "closed by this side: 1000 (normal)");
-        assert_eq!(log.lines(), ["on_open panicked: not yet implemented"]);
+        assert_eq!(log.lines(), ["on_open panicked: on purpose"]);
         assert_eq!(peer.join(), 1000);
     });
 }

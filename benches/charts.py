@@ -5,7 +5,7 @@
     benches/charts.py draw          draws docs/figures/NAME-light.svg and NAME-dark.svg of each of these files
     benches/charts.py check         fails where a chart is not the one that its file gives
 
-NAME is one of `comparison`, `instructions` and `web_socket_benchmark`. The head of a file says on which machine, when and with which
+NAME is one of `comparison`, `instructions`, `scale` and `web_socket_benchmark`. The head of a file says on which machine, when and with which
 versions it was made; a chart repeats it. In a document a chart stands as
 
     <picture>
@@ -148,6 +148,43 @@ def instructions(lines):
     return Chart("Instructions of a message in memory", "as a share of tungstenite's; less is better", tuple(groups), has_legend=True)
 
 
+AMOUNT = r"(\d+(?:\.\d+)? (?:ns|us|ms|KiB|/s))"
+RATIO = r"\d+\.\d\d"
+SCALE_LINE = re.compile(rf"(.{{35}}) +{AMOUNT} +{AMOUNT} +({RATIO}) +{RATIO} - {RATIO}(?: +(?:{AMOUNT}|{RATIO}))? +{AMOUNT} +({RATIO})")
+
+# The lines of the bench of scale that are drawn, and what they are called.
+SCALE_ROWS = {
+    "opening, cpu": "open a connection, CPU",
+    "wss opening, cpu": "open one with TLS, CPU",
+    "failed attempt, refused, cpu": "an attempt that is refused, CPU",
+    "message, 1,000 apps, cpu": "a message, 1,000 connections, CPU",
+    "message, 19,800 apps, cpu": "a message, 19,800 connections, CPU",
+    "memory per app of 19,800": "memory of each of 19,800",
+}
+
+
+def scale(lines):
+    """Thousands of connections beside tokio-tungstenite: each cost as a share of its own."""
+    found = {}
+    for line in lines:
+        if match := SCALE_LINE.match(line):
+            name, ours, theirs, ratio, _target, small, ratio_to_small = match.groups()
+            found[name.strip()] = (ours, theirs, small, float(ratio), float(ratio_to_small))
+    groups = []
+    for name, label in SCALE_ROWS.items():
+        if name not in found:
+            raise Unreadable(f"the bench of scale has no line: {name}")
+        ours, theirs, small, ratio, ratio_to_small = found[name]
+        bars = (
+            Bar("websocket-sync", ratio, spelled(ours), is_ours=True),
+            Bar("tokio-tungstenite", 1.0, spelled(theirs), is_ours=False),
+            Bar("with buffers of 4 KiB", ratio / ratio_to_small, spelled(small), is_ours=False),
+        )
+        groups.append(Group(label, bars))
+    unit = "as a share of tokio-tungstenite's; less is better"
+    return Chart("Thousands of connections on one thread", unit, tuple(groups), has_legend=True)
+
+
 WEB_SOCKET_LINE = re.compile(r"(\S+ \d\S*) +(each|gathered)" + r" +(\d+\.\d+)" * 5)
 
 
@@ -169,9 +206,11 @@ def web_socket_benchmark(lines):
     return Chart(title, "ms, median of the rounds; less is better", tuple(groups), has_legend=False)
 
 
-def spelled(time):
-    """A time of the comparison with three digits at most: `1234.5 ns` is `1.23 µs`."""
-    value, unit = time.split()
+def spelled(amount):
+    """A time of a bench with three digits at most: `1234.5 ns` is `1.23 µs`. Other amounts stay as they are."""
+    value, unit = amount.split()
+    if unit not in ("ns", "us", "ms"):
+        return amount
     nanoseconds = float(value) * {"ns": 1, "us": 1e3, "ms": 1e6}[unit]
     for size, name in ((1e6, "ms"), (1e3, "µs"), (1, "ns")):
         if nanoseconds >= size or size == 1:
@@ -194,6 +233,13 @@ BENCHES = {
         ROOT / "Cargo.lock",
         ("websocket-sync", "tungstenite"),
         instructions,
+    ),
+    "scale": Bench(
+        ("cargo", "run", "--release"),
+        ROOT / "benches" / "scale",
+        ROOT / "benches" / "scale" / "Cargo.lock",
+        ("websocket-sync", "tokio-tungstenite", "tokio"),
+        scale,
     ),
     "web_socket_benchmark": Bench(
         ("cargo", "run", "--release"),
@@ -218,12 +264,13 @@ class Colours:
     ours: str
     ours_too: str
     others: str
+    others_too: str
 
 
 # Each is readable on the page of its theme; the background is the page's own.
 THEMES = {
-    "light": Colours("#1f2328", "#59636e", "#0969da", "#80ccff", "#afb8c1"),
-    "dark": Colours("#f0f6fc", "#9198a1", "#4493f8", "#1f4f8f", "#656c76"),
+    "light": Colours("#1f2328", "#59636e", "#0969da", "#80ccff", "#afb8c1", "#d1d9e0"),
+    "dark": Colours("#f0f6fc", "#9198a1", "#4493f8", "#1f4f8f", "#656c76", "#3d444d"),
 }
 
 
@@ -270,10 +317,11 @@ def svg(chart, head, colours):
 
 
 def colour_of(group, index, colours):
-    bar = group.bars[index]
-    if not bar.is_ours:
-        return colours.others
-    return colours.ours if index == 0 else colours.ours_too
+    is_ours = group.bars[index].is_ours
+    is_first = not any(bar.is_ours == is_ours for bar in group.bars[:index])
+    if is_ours:
+        return colours.ours if is_first else colours.ours_too
+    return colours.others if is_first else colours.others_too
 
 
 def text_at(x, y, content, colour, size=13, weight="400", anchor="start"):

@@ -52,7 +52,22 @@ web-socket 0.7.0           each          4.00     8.00     5.00    16.00    18.2
 websocket-sync 0.1.0       gathered      2.00     3.00     2.00     6.90     7.00
 """
 
-SAMPLES = {"comparison": COMPARISON, "instructions": INSTRUCTIONS, "web_socket_benchmark": WEB_SOCKET}
+SCALE = HEAD + """\
+websocket-sync 0.1.0 beside tokio-tungstenite 0.30.0 on tokio 1.54.1
+clients on core 0, server on core 1
+
+                                          ours      tokio  ratio     quartiles   target      4 KiB  ratio
+open 1,000 at 100 ms, wall            150.0 ms   170.0 ms   0.88   0.80 - 0.90 1000.0 ms   160.0 ms   0.94
+opening, cpu                           88.0 us   110.0 us   0.80   0.75 - 0.85     1.00    55.0 us   1.60
+failed attempt, refused, cpu           70.0 us    50.0 us   1.40   1.30 - 1.50     1.20    50.0 us   1.40  missed
+wss openings, wall                     2000 /s    2500 /s   1.25   1.20 - 1.30              2500 /s   1.25
+wss opening, cpu                      433.0 us   375.0 us   1.15   1.10 - 1.20             349.0 us   1.24
+message, 1,000 apps, cpu               20.0 us    40.0 us   0.50   0.45 - 0.55              25.0 us   0.80
+memory per app of 19,800              10.7 KiB  146.8 KiB   0.07   0.07 - 0.07             18.9 KiB   0.57
+message, 19,800 apps, cpu            8300.0 ns    33.3 us   0.25   0.20 - 0.30            9800.0 ns   0.85
+"""
+
+SAMPLES = {"comparison": COMPARISON, "instructions": INSTRUCTIONS, "scale": SCALE, "web_socket_benchmark": WEB_SOCKET}
 
 
 def texts(svg):
@@ -94,6 +109,25 @@ class Reading(unittest.TestCase):
         self.assertEqual([bar.text for bar in chart.groups[0].bars], ["200", "103", "486"])
         with self.assertRaises(charts.Unreadable):
             charts.instructions(["valgrind is not there: no instructions are counted"])
+
+    def test_a_line_of_scale_is_a_share_of_tokio_tungstenite(self):
+        groups = {group.label: group for group in charts.scale(SCALE.splitlines()).groups}
+        self.assertEqual(len(groups), len(charts.SCALE_ROWS))
+        drawn = [(bar.length, bar.text, bar.is_ours) for bar in groups["open a connection, CPU"].bars]
+        self.assertEqual(drawn, [(0.8, "88.0 µs", True), (1.0, "110 µs", False), (0.5, "55.0 µs", False)])
+        memory = [bar.text for bar in groups["memory of each of 19,800"].bars]
+        self.assertEqual(memory, ["10.7 KiB", "146.8 KiB", "18.9 KiB"])
+
+    def test_what_the_bench_of_scale_leaves_out_is_an_error(self):
+        for name in charts.SCALE_ROWS:
+            without = [line for line in SCALE.splitlines() if not line.startswith(f"{name} ")]
+            with self.assertRaisesRegex(charts.Unreadable, re.escape(name)):
+                charts.scale(without)
+
+    def test_the_bench_of_scale_has_what_is_drawn(self):
+        bench = charts.ROOT / "benches" / "scale" / "src" / "measures.rs"
+        lines = re.findall(r'line\("([^"]+)"', bench.read_text(encoding="utf-8"))
+        self.assertLessEqual(set(charts.SCALE_ROWS), set(lines))
 
     def test_web_socket_benchmark_draws_the_median(self):
         chart = charts.web_socket_benchmark(WEB_SOCKET.splitlines())
@@ -172,6 +206,14 @@ class Drawing(unittest.TestCase):
                     start = float(element.get("x")) - (width if element.get("text-anchor") == "end" else 0)
                     self.assertGreaterEqual(start, 0, element.text)
                     self.assertLessEqual(start + width, charts.WIDTH, element.text)
+
+    def test_bars_of_a_group_that_differ_in_name_differ_in_colour(self):
+        for name, sample in SAMPLES.items():
+            _head, lines = charts.head_and_output(sample)
+            for group in charts.BENCHES[name].chart(lines).groups:
+                for colours in charts.THEMES.values():
+                    drawn = {charts.colour_of(group, index, colours) for index in range(len(group.bars))}
+                    self.assertEqual(len(drawn), len(group.bars))
 
     def test_no_font_and_no_picture_comes_from_elsewhere(self):
         for name, sample in SAMPLES.items():

@@ -99,8 +99,10 @@ fn run(plan: Plan) {
 /// One run with a server of its own; all that it made is dropped when it returns.
 fn held(plan: Plan, pace: Pace) {
     let mut server = ServerProcess::start(plan.seed, plan.seconds);
+    let start = Instant::now();
     let clients = Clients::start(plan.connections, server.port(), pace, plan.seed);
     clients.wait_all_open(Duration::from_secs(120));
+    println!("all {} are open after {:?}", plan.connections, start.elapsed());
     if plan.seconds > 0 {
         server.tell("faults");
         let end = Instant::now() + Duration::from_secs(plan.seconds);
@@ -110,6 +112,7 @@ fn held(plan: Plan, pace: Pace) {
         }
         server.tell("calm");
         clients.wait_all_open(pace.recovery());
+        println!("the faults are over, and all are open again after {:?}", end.elapsed());
     }
     clients.stop_sending();
     server.tell("hush");

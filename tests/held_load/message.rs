@@ -30,10 +30,10 @@ pub(crate) struct Received {
 pub(crate) fn text(connection: u64, sequence: u64, request: Request, length: usize) -> String {
     let word = Request::ALL.iter().find(|(_, one)| *one == request).unwrap().0;
     let head = format!("{connection} {sequence} {} {word} {length} ", now_ms());
-    let mut text = String::with_capacity(head.len() + length);
-    text.push_str(&head);
-    text.extend(std::iter::repeat_n(letter(connection, sequence), length));
-    text
+    let mut text = Vec::with_capacity(head.len() + length);
+    text.extend_from_slice(head.as_bytes());
+    text.resize(head.len() + length, letter(connection, sequence));
+    String::from_utf8(text).unwrap()
 }
 
 /// The message in a text.
@@ -53,7 +53,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Received, String> {
     let length: usize = next()?.parse().map_err(|_| wrong())?;
     let payload = next()?;
     let expected = letter(connection, sequence);
-    if payload.len() != length || !payload.bytes().all(|byte| char::from(byte) == expected) {
+    if payload.len() != length || !payload.bytes().all(|byte| byte == expected) {
         return Err(wrong());
     }
     Ok(Received { connection, sequence, at, request })
@@ -69,6 +69,6 @@ pub(crate) fn any_length(random: &mut Random) -> usize {
     usize::try_from(random.below(most)).unwrap()
 }
 
-fn letter(connection: u64, sequence: u64) -> char {
-    char::from(b'a' + u8::try_from((connection + sequence) % 26).unwrap())
+fn letter(connection: u64, sequence: u64) -> u8 {
+    b'a' + u8::try_from((connection + sequence) % 26).unwrap()
 }

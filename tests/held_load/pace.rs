@@ -45,7 +45,7 @@ impl Pace {
         } else {
             Self {
                 fault_after: ms(10_000),
-                message_after: ms(1000),
+                message_after: ms(2000),
                 ping_interval: ms(5000),
                 ping_timeout: ms(5000),
                 silence: ms(75_000),

@@ -20,6 +20,8 @@ const ADDRESSES: usize = 8;
 /// How much one app may hold back, and the kernel for it: little, so that a slow reader is felt.
 const MAX_UNSENT: usize = 128 * 1024;
 const SEND_BUFFER: usize = 32 * 1024;
+/// How many threads close connections.
+const CLOSERS: usize = 50;
 /// What a client says when it is asked to talk.
 const TALK: (usize, usize) = (30, 16_000);
 
@@ -47,7 +49,7 @@ pub(crate) enum Leaving {
     /// The server has asked for it, and went on sending.
     Asked,
     /// All was over, and all had come.
-    AtTheEnd,
+    Settled,
 }
 
 /// The number of the connections of an app: which app it is, and how many it had before.
@@ -62,8 +64,8 @@ struct Log {
     open: Option<(Sender, ClientRecord)>,
     ended: Vec<ClientRecord>,
     mistakes: Vec<String>,
-    /// Whether the whole run was told to be over.
-    runs_ended: usize,
+    /// Whether this side closes whatever is open.
+    is_closing: bool,
 }
 
 #[derive(Debug, Default)]
@@ -97,7 +99,7 @@ impl App {
             server_number: None,
             received: 0,
             sent: 0,
-            leaving: Leaving::No,
+            leaving: if log.is_closing { Leaving::Asked } else { Leaving::No },
             ended_at: 0,
             cause: None,
         };
@@ -164,10 +166,8 @@ impl App {
 
     fn closed(&self, closed: &Closed) {
         let mut log = self.log();
-        let Some((_, mut record)) = log.open.take() else {
-            // That of a run that never had a connection, or that ended between two of them.
-            return log.runs_ended += 1;
-        };
+        // Without one, that is the end of a run between two connections.
+        let Some((_, mut record)) = log.open.take() else { return };
         record.ended_at = now_ms();
         record.cause = Some(closed.cause);
         log.ended.push(record);
@@ -178,7 +178,6 @@ impl App {
 fn web_socket_app(app: &Arc<App>, port: u16, pace: Pace) -> WebSocketApp<'static> {
     let [opened, again, received, closed, failed] = std::array::from_fn(|_| Arc::clone(app));
     let options = ConnectOptions::new()
-        .open_timeout(Duration::from_secs(10))
         .close_timeout(CLOSE_TIMEOUT)
         .send_timeout(Duration::from_secs(3))
         .max_unsent(MAX_UNSENT)
@@ -282,19 +281,24 @@ impl Clients {
         let Self { apps, handles, counters, runs, sending, .. } = self;
         sending.join().unwrap();
         for app in &apps {
-            if let Some((_, record)) = &mut app.log().open {
-                record.leaving = Leaving::AtTheEnd;
+            let mut log = app.log();
+            log.is_closing = true;
+            if let Some((_, record)) = &mut log.open {
+                record.leaving = Leaving::Settled;
             }
         }
-        for handle in handles {
-            handle.close().unwrap();
-        }
+        // Each call waits for the end of its connection.
+        thread::scope(|scope| {
+            for part in handles.chunks(handles.len().div_ceil(CLOSERS)) {
+                scope.spawn(move || part.iter().for_each(|handle| handle.close().unwrap()));
+            }
+        });
         runs.0.into_iter().for_each(|run| run.join().unwrap());
         let mut records = Vec::new();
         for app in apps {
             let log = std::mem::take(&mut *app.log());
             assert!(log.mistakes.is_empty(), "app {}: {:?}", app.number, log.mistakes);
-            assert!(log.open.is_none() && log.runs_ended == 0, "app {}: no end was told: {log:?}", app.number);
+            assert!(log.open.is_none(), "app {}: no end was told: {log:?}", app.number);
             records.extend(log.ended);
         }
         let (errors, full) = (counters.errors.load(Ordering::Relaxed), counters.full.load(Ordering::Relaxed));

@@ -42,7 +42,7 @@ static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
 /// What the heap may have grown by when all is closed, in bytes, however many connections there were: the standard library and the
 /// harness keep a little.
-const HEAP_GROWTH: usize = 16 * 1024;
+const HEAP_GROWTH: usize = 1024;
 /// Set for the server: its seed, and how long the faults go on.
 const SERVES: &str = "HELD_LOAD_SERVES";
 

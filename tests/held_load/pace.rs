@@ -43,11 +43,13 @@ impl Pace {
                 reconnect_cap: ms(500),
             }
         } else {
+            // What all of them ask for in a second is little, so that a machine that does other work too is not at its end: apps that
+            // do not come to their pongs in time connect again, which costs more than to be connected.
             Self {
-                fault_after: ms(10_000),
-                message_after: ms(2000),
-                ping_interval: ms(5000),
-                ping_timeout: ms(5000),
+                fault_after: ms(30_000),
+                message_after: ms(4000),
+                ping_interval: ms(15_000),
+                ping_timeout: ms(15_000),
                 silence: ms(75_000),
                 slowness: ms(5000),
                 restart_after: ms(55_000),

@@ -101,7 +101,7 @@ fn held(plan: Plan, pace: Pace) {
     let mut server = ServerProcess::start(plan.seed, plan.seconds);
     let start = Instant::now();
     let clients = Clients::start(plan.connections, server.port(), pace, plan.seed);
-    clients.wait_all_open(Duration::from_secs(120));
+    clients.wait_all_open(Duration::from_secs(300));
     println!("all {} are open after {:?}", plan.connections, start.elapsed());
     if plan.seconds > 0 {
         server.tell("faults");

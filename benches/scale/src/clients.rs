@@ -1,6 +1,5 @@
 //! What the clients of all contenders have in common: what they are to do, and what they tell of it.
 
-use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -199,10 +198,4 @@ pub(crate) struct Runner {
     pub(crate) run: Box<dyn FnOnce()>,
     /// Closes all, from another thread; they tell when they have ended.
     pub(crate) close: Box<dyn FnOnce() + Send>,
-}
-
-impl fmt::Debug for Runner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner").finish_non_exhaustive()
-    }
 }

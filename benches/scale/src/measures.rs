@@ -36,7 +36,7 @@ pub(crate) const MEASURES: &[Measure] = &[
     Measure {
         name: "opening",
         connections: 1000,
-        rounds: 9,
+        rounds: 7,
         lines: &[
             line("open 1,000 at 100 ms, wall", Unit::Time).target(Absolute(1.0)),
             line("opening, cpu", Unit::Time).target(Ratio(1.0)),
@@ -55,14 +55,14 @@ pub(crate) const MEASURES: &[Measure] = &[
     Measure {
         name: "refused",
         connections: 200,
-        rounds: 5,
+        rounds: 3,
         lines: &[line("failed attempt, refused, cpu", Unit::Time).target(Ratio(1.2))],
         run: refused,
     },
     Measure {
         name: "unanswered",
         connections: 200,
-        rounds: 5,
+        rounds: 3,
         lines: &[line("failed attempt, no answer, cpu", Unit::Time).target(Ratio(1.2))],
         run: unanswered,
     },
@@ -89,7 +89,7 @@ pub(crate) const MEASURES: &[Measure] = &[
     Measure {
         name: "apps-4000",
         connections: 4000,
-        rounds: 3,
+        rounds: 2,
         lines: &[
             line("memory per app of 4,000", Unit::Memory),
             line("message, 4,000 apps, cpu", Unit::Time),
@@ -258,7 +258,7 @@ fn wss(client: &Measuring) -> Result<(), Failure> {
 
 /// Memory, one message a second for each, and all connections lost and opened again.
 fn apps(client: &Measuring, count: usize, spelled: &'static str) -> Result<(), Failure> {
-    const SECONDS: u64 = 4;
+    const SECONDS: u64 = 3;
     let told = Told::new(count * (SECONDS as usize + 1));
     let (telling, server) = (Arc::clone(&told), client.server.clone());
     let before = resident();

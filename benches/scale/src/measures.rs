@@ -1,6 +1,7 @@
 //! What is measured, and how the process of a client measures it.
 
 use std::io::{Write, stdout};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::exit;
 use std::sync::Arc;
 use std::thread;
@@ -167,11 +168,13 @@ impl Measuring {
     ) -> Result<(), Failure> {
         let Runner { run, close } = self.runner(clients, told)?;
         thread::spawn(move || {
-            let outcome = measure(close);
-            if let Err(error) = &outcome {
-                eprintln!("{error}");
+            // What has panicked has been told. The clients would run on.
+            match catch_unwind(AssertUnwindSafe(|| measure(close))) {
+                Ok(Ok(())) => exit(0),
+                Ok(Err(error)) => eprintln!("{error}"),
+                Err(_) => {}
             }
-            exit(i32::from(outcome.is_err()));
+            exit(1);
         });
         run();
         // The other thread ends the process.

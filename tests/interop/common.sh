@@ -36,17 +36,31 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 install() {
-  local version
-  version=$(cat "$interop/requirements.txt" "$interop/package-lock.json" | cksum)
-  [[ $(cat "$work/installed" 2>/dev/null) != "$version" ]] || return 0
-  echo "$suite: installing the peers"
-  rm -rf "$work"
-  mkdir -p "$work/npm"
-  python3 -m venv "$work/venv"
-  "$python" -m pip install -q --disable-pip-version-check --no-deps -r "$interop/requirements.txt"
-  cp "$interop/package.json" "$interop/package-lock.json" "$work/npm"
-  (cd "$work/npm" && npm ci --no-audit --no-fund --loglevel=error)
-  echo "$version" >"$work/installed"
+  install_python "$interop"
+  install_npm "$interop"
+}
+
+# Installs the Python peers, unless these versions of them are there. Also says whether that went well, for those who can do without.
+install_python() { # folder of requirements.txt
+  local versions=$1/requirements.txt mark=$work/venv/installed
+  ! cmp -s "$versions" "$mark" || return 0
+  echo "$suite: installing from PyPI"
+  rm -rf "$work/venv"
+  python3 -m venv "$work/venv" &&
+    "$python" -m pip install -q --disable-pip-version-check --no-deps -r "$versions" &&
+    cp "$versions" "$mark"
+}
+
+# The same for the peers from npm.
+install_npm() { # folder of package.json and package-lock.json
+  local versions=$1/package-lock.json mark=$work/npm/installed
+  ! cmp -s "$versions" "$mark" || return 0
+  echo "$suite: installing from npm"
+  rm -rf "$work/npm"
+  mkdir -p "$work/npm" &&
+    cp "$1/package.json" "$versions" "$work/npm" &&
+    (cd "$work/npm" && npm ci --no-audit --no-fund --loglevel=error) &&
+    cp "$versions" "$mark"
 }
 
 # From here on nothing goes through a proxy unless a check says so.
@@ -60,15 +74,16 @@ make_certificates() {
   "$interop/certificates" "$certificates" >"$certificates.log" 2>&1 || die "no certificates: $(tail -n 5 "$certificates.log")"
 }
 
-# Starts a server, which says "listening PORT", and sets $port.
+# Starts a server, which says "listening PORT" or "listening URL" within half a minute, and sets $port to that.
 serve() { # command
   local log
   log=$(mktemp "$work/server.XXXXXX")
   setsid "$@" >"$log" 2>&1 &
   pids+=($!)
-  for _ in {1..200}; do
+  for _ in {1..600}; do
     port=$(awk '/^listening/ { print $2 }' "$log")
     [[ -z $port ]] || return 0
+    kill -0 $! 2>/dev/null || break
     sleep 0.05
   done
   die "$* does not listen: $(tail -n 5 "$log")"

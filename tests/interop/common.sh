@@ -22,7 +22,7 @@ stop() {
     kill -TERM -- "-$pid" 2>/dev/null || true
   done
   for pid in "${pids[@]}"; do
-    for _ in {1..100}; do
+    for _ in {1..200}; do
       kill -0 "$pid" 2>/dev/null || break
       sleep 0.05
     done
@@ -74,9 +74,9 @@ make_certificates() {
   "$interop/certificates" "$certificates" >"$certificates.log" 2>&1 || die "no certificates: $(tail -n 5 "$certificates.log")"
 }
 
-# Starts a server, which says "listening PORT" or "listening URL" within half a minute, and sets $port to that.
+# Starts a server, which says "listening PORT" or "listening URL" within half a minute, and sets $port to that. What it says
+# besides is in the file $log.
 serve() { # command
-  local log
   log=$(mktemp "$work/server.XXXXXX")
   setsid "$@" >"$log" 2>&1 &
   pids+=($!)

@@ -47,4 +47,4 @@ const server = new WebSocketServer({ host: '127.0.0.1', port: 0 }, () => {
   console.log(`listening ws://127.0.0.1:${server.address().port}/`);
 });
 const onConnect = ({ connectionParams }) => connectionParams?.token === 'pa55';
-useServer({ schema, onConnect }, server, 200 /* milliseconds between pings */);
+useServer({ schema, onConnect }, server, 500 /* milliseconds between pings */);

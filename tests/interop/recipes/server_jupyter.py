@@ -19,8 +19,8 @@ def command(_):
         "ServerApp.port_retries": 0,
         "ServerApp.open_browser": False,
         "ServerApp.allow_root": True,
-        "ServerApp.websocket_ping_interval": 500,  # milliseconds
-        "ServerApp.websocket_ping_timeout": 500,
+        "ServerApp.websocket_ping_interval": 1000,  # milliseconds
+        "ServerApp.websocket_ping_timeout": 1000,
         "IdentityProvider.token": TOKEN,
     }
     return [sys.executable, "-m", "jupyter_server", *(f"--{name}={value}" for name, value in options.items())]

@@ -4,7 +4,7 @@ const { createServer } = require('http');
 const { Server } = require('socket.io');
 
 const http = createServer();
-const io = new Server(http, { transports: ['websocket'], pingInterval: 300, pingTimeout: 500 });
+const io = new Server(http, { transports: ['websocket'], pingInterval: 300, pingTimeout: 1500 });
 const ends = [];
 
 io.use((socket, next) => next(socket.handshake.auth.token === 'pa55' ? undefined : new Error('not you')));

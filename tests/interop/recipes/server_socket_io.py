@@ -5,7 +5,7 @@ import asyncio
 import socketio
 from aiohttp import web
 
-sio = socketio.AsyncServer(async_mode="aiohttp", transports=["websocket"], ping_interval=0.3, ping_timeout=0.5)
+sio = socketio.AsyncServer(async_mode="aiohttp", transports=["websocket"], ping_interval=0.3, ping_timeout=1.5)
 ends = []
 
 

@@ -118,7 +118,7 @@ fn refused_login(url: &str) -> Result<()> {
 /// The server ends a connection on which a ping of its own, which is a control frame, is not answered before the next one.
 fn pings(url: &str) -> Result<()> {
     let mut ws = open(url)?;
-    let error = ws.recv_timeout(Duration::from_secs(1)).unwrap_err();
+    let error = ws.recv_timeout(Duration::from_secs(2)).unwrap_err();
     assert!(error.is_timeout(), "{error}");
     // This kind is a message, which each side may send.
     ws.send_json(&json!({ "type": "ping" }))?;

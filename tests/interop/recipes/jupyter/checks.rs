@@ -42,10 +42,10 @@ fn failing(url: &str) -> Result<()> {
     kernel.ws.close()
 }
 
-/// The server pings every 0.5 s, and waits no longer for the pong.
+/// The server pings every second, and waits no longer for the pong.
 fn slow(url: &str) -> Result<()> {
     let mut kernel = open(url)?;
-    assert_eq!(kernel.execute("import time; time.sleep(2.5); print('done')")?, printed("done\n"));
+    assert_eq!(kernel.execute("import time; time.sleep(3); print('done')")?, printed("done\n"));
     kernel.ws.close()
 }
 

@@ -1,5 +1,7 @@
 """Starts a program that serves, says where it listens, and stops it when this is stopped."""
+import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -12,8 +14,6 @@ LIMIT = 30  # seconds until the program listens
 
 def free_port():
     """A port below the range from which the system takes those of outgoing connections."""
-    import random
-
     for port in random.sample(range(10000, 32768), 100):
         with socket.socket() as listener:
             try:
@@ -24,11 +24,12 @@ def free_port():
     sys.exit("no port is free")
 
 
-def serve(command, address, environment=None):
+def serve(command, address):
     """Runs `command(folder)` in an empty folder, where `address(folder)` is None until the program listens."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = pathlib.Path(name)
-        program = subprocess.Popen(command(folder), cwd=folder, env=environment and environment(folder))
+        own = {"HOME": name, "TMPDIR": name}
+        program = subprocess.Popen(command(folder), cwd=folder, env=os.environ | own)
         # A signal is for the whole process group: the program ends by itself, and is waited for here.
         signal.signal(signal.SIGTERM, lambda *_: program.terminate())
         try:

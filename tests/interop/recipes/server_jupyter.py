@@ -26,10 +26,6 @@ def command(_):
     return [sys.executable, "-m", "jupyter_server", *(f"--{name}={value}" for name, value in options.items())]
 
 
-def environment(folder):
-    return os.environ | {"HOME": str(folder), "JUPYTER_NO_CONFIG": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-
-
 def address(_):
     request = urllib.request.Request(f"http://127.0.0.1:{PORT}/api/kernels", data=b"{}", method="POST")
     request.add_header("Authorization", f"token {TOKEN}")
@@ -43,4 +39,5 @@ def address(_):
     return f"ws://127.0.0.1:{PORT}/api/kernels/{kernel['id']}/channels"
 
 
-program.serve(command, address, environment)
+os.environ["JUPYTER_NO_CONFIG"] = "1"
+program.serve(command, address)

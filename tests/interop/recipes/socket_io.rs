@@ -73,7 +73,7 @@ impl SocketIo {
         self.ws.send_text(&format!("43{}{arguments}", event.id)).map(drop)
     }
 
-    fn disconnect(&mut self) -> Result<()> {
+    fn disconnect(&self) -> Result<()> {
         self.ws.send_text("41")?;
         self.ws.close()
     }

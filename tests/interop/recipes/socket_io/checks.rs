@@ -94,7 +94,7 @@ fn disconnected_by_the_server(base: &str) -> Result<()> {
 }
 
 fn disconnected_by_this_side(base: &str) -> Result<()> {
-    let mut socket = open(base)?;
+    let socket = open(base)?;
     socket.disconnect()?;
     let end = last_end(base)?;
     assert!(end == "client namespace disconnect" || end == "client disconnect", "{end}");

@@ -63,7 +63,7 @@ fn run(check: fn(&str) -> Result<()>, url: &str) -> std::result::Result<(), Stri
     thread::spawn(move || outcome.send(panic::catch_unwind(|| check(&url))));
     match finished.recv_timeout(LIMIT) {
         Ok(Ok(Ok(()))) => Ok(()),
-        Ok(Ok(Err(error))) => Err(error.to_string()),
+        Ok(Ok(Err(error))) => Err(format!("{error:#}")),
         Ok(Err(_)) => Err("see the panic above".to_owned()),
         Err(_) => Err(format!("not done after {} s", LIMIT.as_secs())),
     }

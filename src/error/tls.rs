@@ -159,6 +159,7 @@ mod tests {
         assert!(says.starts_with(r#"valid for "a\nb\u{1b}[2J" xx"#) && says.len() < 1100, "{says}");
     }
 
+    #[cfg(any(feature = "native-tls", feature = "rustls"))]
     #[test]
     fn alerts_say_their_number_and_name() {
         assert_eq!(TlsErrorKind::of_alert(116).to_string(), "the peer gave up with alert 116, certificate required");

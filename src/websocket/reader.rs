@@ -105,6 +105,14 @@ impl ReceiveDeadline {
         })
     }
 
+    /// Whether nothing may be waited for. One that has not begun to run may be for that only where it is zero.
+    pub(super) fn is_now(self) -> bool {
+        match self {
+            Self::Timeout(timeout) => timeout == Some(Duration::ZERO),
+            Self::At(deadline) => deadline.is_now(),
+        }
+    }
+
     /// The deadline itself. Its time begins to run now, unless it has begun before.
     fn start(&mut self) -> Deadline {
         *self = self.started();

@@ -8,6 +8,7 @@ use super::shared::{Purpose, SharedConnection, Transaction};
 use super::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::message::MessageKind;
+use crate::net::SendDeadline;
 use crate::protocol::{
     CloseCode, CloseFrame, Compression, Fin, Granularity, LocalProtocolError, Opcode, Piece, Step, Utf8Validator,
 };
@@ -38,9 +39,13 @@ pub struct MessageReader<'a> {
 }
 
 impl<'a> MessageReader<'a> {
+    /// How many empty pieces a read that does not wait looks behind.
+    const PIECES: u32 = 64;
+
     /// Waits for a message to begin.
     pub(super) fn new(reader: &'a mut Reader, shared: &'a SharedConnection) -> Result<Self> {
-        let piece = next_piece(reader, shared)?;
+        let mut deadline = reader.deadline();
+        let piece = next_piece(reader, shared, &mut deadline)?;
         Ok(Self { reader, shared, piece, read: 0 })
     }
 
@@ -52,6 +57,9 @@ impl<'a> MessageReader<'a> {
 
 impl Read for MessageReader<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // One for all: a peer may send empty fragments without end.
+        let mut deadline = self.reader.deadline();
+        let mut without_waiting = 0..Self::PIECES;
         loop {
             let chunk = self.reader.message(self.shared, ReceiveDeadline::NOW)?;
             let unread = chunk.as_ref().and_then(|chunk| chunk.as_bytes().get(self.read..)).unwrap_or_default();
@@ -64,7 +72,10 @@ impl Read for MessageReader<'_> {
             if self.piece.message_finished {
                 return Ok(0);
             }
-            self.piece = next_piece(self.reader, self.shared)?;
+            if deadline.is_now() && without_waiting.next().is_none() {
+                return Err(timed_out().into());
+            }
+            self.piece = next_piece(self.reader, self.shared, &mut deadline)?;
             self.read = 0;
         }
     }
@@ -76,13 +87,12 @@ impl Drop for MessageReader<'_> {
     }
 }
 
-fn next_piece(reader: &mut Reader, shared: &SharedConnection) -> Result<Piece> {
+fn next_piece(reader: &mut Reader, shared: &SharedConnection, deadline: &mut ReceiveDeadline) -> Result<Piece> {
     let control = ControlPolicy::Handle(ControlFrames::Hide);
     // A reader may move from one thread to another.
     reader.note_thread(shared);
     loop {
-        let mut deadline = reader.deadline();
-        match reader.receive(shared, Granularity::Piece, control, &mut deadline)? {
+        match reader.receive(shared, Granularity::Piece, control, deadline)? {
             Some(Step::Piece(piece)) => return Ok(piece),
             Some(_) => {}
             None => return Err(timed_out()),
@@ -121,7 +131,17 @@ pub struct MessageWriter {
     transaction: fn(ThreadToken) -> Transaction,
     /// The thread that wrote last, or else began the message: a writer may move from one to another.
     thread: ThreadToken,
+    deadline: WriterDeadline,
     state: WriterState,
+}
+
+/// By when fragments have to be sent.
+#[derive(Clone, Copy, Debug)]
+enum WriterDeadline {
+    /// Each fragment has the time of a send: each is sent by a call of its own.
+    EachFragment,
+    /// All of them together: one call sends them. Its time begins to run when a fragment has to wait first.
+    Together(Option<SendDeadline>),
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -139,7 +159,7 @@ impl MessageWriter {
     const UNFINISHED: &'static str = "message was not finished";
 
     pub(super) fn new(shared: Arc<SharedConnection>, kind: MessageKind, compression: Compression) -> Result<Self> {
-        Self::begin(shared, kind, compression, Transaction::Fragments)
+        Self::begin(shared, kind, compression, Transaction::Fragments, WriterDeadline::EachFragment)
     }
 
     /// For a message that a reader of the user's gives, within one call.
@@ -148,7 +168,7 @@ impl MessageWriter {
         kind: MessageKind,
         compression: Compression,
     ) -> Result<Self> {
-        Self::begin(shared, kind, compression, Transaction::Reader)
+        Self::begin(shared, kind, compression, Transaction::Reader, WriterDeadline::Together(None))
     }
 
     fn begin(
@@ -156,6 +176,7 @@ impl MessageWriter {
         kind: MessageKind,
         compression: Compression,
         transaction: fn(ThreadToken) -> Transaction,
+        deadline: WriterDeadline,
     ) -> Result<Self> {
         // Who holds the sending half knows that no other message is in progress.
         let guard = shared.acquire(Purpose::Message)?;
@@ -164,7 +185,7 @@ impl MessageWriter {
         drop(guard);
         let text = (kind == MessageKind::Text).then(Utf8Validator::default);
         let (opcode, state) = (kind.into(), WriterState::Writing);
-        Ok(Self { shared, opcode, text, buffer: Vec::new(), compression, transaction, thread, state })
+        Ok(Self { shared, opcode, text, buffer: Vec::new(), compression, transaction, thread, deadline, state })
     }
 
     /// Sends the rest and ends the message.
@@ -229,7 +250,12 @@ impl MessageWriter {
 
     fn send(&mut self, fin: Fin) -> Result<()> {
         self.note_thread();
-        self.shared.send_fragment(self.opcode, fin, &self.buffer, self.compression)?;
+        let mut own = None;
+        let deadline = match &mut self.deadline {
+            WriterDeadline::EachFragment => &mut own,
+            WriterDeadline::Together(deadline) => deadline,
+        };
+        self.shared.send_fragment(self.opcode, fin, &self.buffer, self.compression, deadline)?;
         self.opcode = Opcode::Continuation;
         self.buffer.clear();
         Ok(())

@@ -97,6 +97,18 @@ impl<'a> WriteGuard<'a> {
         }
     }
 
+    /// The same by a deadline that several sends have in common: its time begins to run where the first of them has to wait.
+    pub(super) fn send_within<N>(
+        &mut self,
+        deadline: &mut Option<SendDeadline>,
+        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
+    ) -> Result<N> {
+        self.deadline = deadline.or(self.deadline);
+        let sent = self.send(encode);
+        *deadline = self.deadline;
+        sent
+    }
+
     /// Sends the rest of a message of which a first write has taken a part, or nothing.
     #[cold]
     #[inline(never)]

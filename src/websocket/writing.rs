@@ -11,6 +11,7 @@ use crate::error::{Error, OptionsError, Result};
 #[cfg(feature = "json")]
 use crate::message::to_json;
 use crate::message::{MessageKind, MessageRef};
+use crate::net::SendDeadline;
 use crate::protocol::{
     Checkpoint, CloseFrame, Compression, Fin, Frame, FrameHeader, LocalProtocolError, MAX_CONTROL_PAYLOAD, Opcode,
     Outbound,
@@ -208,9 +209,10 @@ impl SharedConnection {
         fin: Fin,
         payload: &[u8],
         compression: Compression,
+        deadline: &mut Option<SendDeadline>,
     ) -> Result<()> {
         let mut guard = self.acquire(Purpose::Fragment)?;
-        guard.send(|outbound| outbound.data_with(opcode, fin, payload, compression)).map(drop)
+        guard.send_within(deadline, |outbound| outbound.data_with(opcode, fin, payload, compression)).map(drop)
     }
 
     /// Whether a call waits: not on a connection that an event loop has.

@@ -157,6 +157,7 @@ struct Setup {
 /// Each library, with itself.
 fn setups() -> Vec<Setup> {
     let authority = Authority::new();
+    #[cfg(any(feature = "native-tls", feature = "rustls"))]
     let leaf = authority.leaf("localhost", Validity::Now);
     let servers = [
         #[cfg(feature = "native-tls")]

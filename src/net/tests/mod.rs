@@ -1,5 +1,10 @@
 //! Tests of the whole room: streams against peers that are real, slow, hostile or broken.
 
+#![cfg_attr(
+    not(any(feature = "native-tls", feature = "rustls")),
+    allow(dead_code, unused_imports, reason = "what tests of TLS need is unused in a build without TLS")
+)]
+
 #[macro_use]
 #[path = "../../../tests/support/backends.rs"]
 mod backends;

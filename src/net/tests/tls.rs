@@ -342,6 +342,7 @@ fn a_layer_can_stand_on_another(tls: TlsOptions) {
     assert_eq!(stream.read(&mut [0; 8], long()).unwrap(), 0);
 }
 
+#[cfg(any(feature = "native-tls", feature = "rustls"))]
 fn both_roles_are_played(tls: TlsOptions) {
     let authority = Authority::new();
     let leaf = authority.leaf("localhost", Validity::Now);

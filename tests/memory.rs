@@ -13,8 +13,10 @@ use std::io::{self, Read};
 use std::net::Shutdown;
 use std::process::Command;
 
-use support::{Memory, Peer, frame, ms, open};
-use websocket_sync::{ConnectOptions, MessageRef, WebSocket};
+use support::{Memory, Peer, answer_to, frame, ms, open, serve};
+use websocket_sync::protocol::handshake::ExtensionOffer;
+use websocket_sync::protocol::{Extension, Fin, MaskKeys, Outbound, PerMessageDeflate, Role};
+use websocket_sync::{ConnectOptions, DeflateOptions, MessageRef, Opcode, WebSocket};
 
 const MIB: usize = 1 << 20;
 /// The limit on messages.
@@ -174,4 +176,89 @@ fn text_and_bytes_in_turn_take_no_more_than_either() {
         Box::new(move || takes_no_more_than_allowed(fragments)),
     ];
     each_alone("text_and_bytes_in_turn_take_no_more_than_either", cases);
+}
+
+/// Compressed messages, each so many MiB of zeros in fragments of one.
+fn bombs(messages: &[usize]) -> Vec<u8> {
+    let mut deflate = PerMessageDeflate::new(DeflateOptions::new().level(9)).unwrap();
+    deflate.accept(&ExtensionOffer::new("permessage-deflate")).unwrap();
+    let mut outbound = Outbound::deflating(Role::Server, MaskKeys::pooled(Box::new(|_| {})), deflate.deflater());
+    let zeros = vec![0; MIB];
+    for &length in messages {
+        for index in 0..length {
+            let opcode = if index == 0 { Opcode::Binary } else { Opcode::Continuation };
+            outbound.data(opcode, if index + 1 == length { Fin::Last } else { Fin::More }, &zeros).unwrap();
+        }
+    }
+    outbound.pending().to_vec()
+}
+
+/// Receives what a peer says with which compression is agreed on, until the connection ends.
+fn converse_compressed(says: Vec<u8>) {
+    let (url, peer) = serve(move |mut peer| {
+        let request = peer.head();
+        peer.say(answer_to(&request).replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"));
+        let _ = peer.try_say(says);
+        let _ = peer.socket().shutdown(Shutdown::Write);
+        peer.rest();
+    });
+    let options = ConnectOptions::new().max_message_size(LIMIT).recv_timeout(ms(20_000)).deflate(DeflateOptions::new());
+    let mut ws = options.connect(&url).unwrap();
+    receive_all(&mut ws);
+    drop(ws);
+    peer.join();
+}
+
+#[test]
+fn compressed_messages_take_what_is_allowed_whatever_they_would_inflate_to() {
+    let case = |messages: &'static [usize]| -> Case {
+        Box::new(move || {
+            let says = bombs(messages);
+            converse_compressed(bombs(&[1]));
+            let memory = Memory::now();
+            converse_compressed(says);
+            let peak = memory.peak();
+            assert!(peak <= LIMIT as u64 + MORE, "{messages:?}: {peak} bytes");
+        })
+    };
+    let cases = vec![case(&[300]), case(&[8, 8, 8]), case(&[8, 300])];
+    each_alone("compressed_messages_take_what_is_allowed_whatever_they_would_inflate_to", cases);
+}
+
+/// What a client holds at most that opens a connection to a server which says this again and again.
+fn most_of_an_opening(first: &'static str, again: &'static str) -> u64 {
+    let open = move |times: usize| {
+        let (url, peer) = serve(move |mut peer| {
+            peer.head();
+            let _ = peer.try_say(first);
+            let _ = peer.repeat(again, times);
+            let _ = peer.socket().shutdown(Shutdown::Write);
+            peer.rest();
+        });
+        ConnectOptions::new().open_timeout(ms(20_000)).connect(&url).unwrap_err();
+        peer.join();
+    };
+    open(1);
+    let memory = Memory::now();
+    open((20 * MIB) / again.len());
+    memory.peak()
+}
+
+#[test]
+fn answers_without_end_take_no_memory() {
+    let answers = [
+        ("HTTP/1.1 101 Yes\r\n", "Field: value\r\n"),
+        ("HTTP/1.1 101 Yes\r\nField: ", "value"),
+        ("", "HTTP/1.1 103 Wait\r\n\r\n"),
+        ("HTTP/1.1 403 No\r\nContent-Length: 99999999999\r\n\r\n", "body"),
+        ("HTTP/1.1 403 No\r\nTransfer-Encoding: chunked\r\n\r\n", "1;extension\r\nb\r\n"),
+        ("", "nonsense"),
+    ];
+    let case = |(first, again)| -> Case {
+        Box::new(move || {
+            let most = most_of_an_opening(first, again);
+            assert!(most <= MORE, "{first:?}: {most} bytes");
+        })
+    };
+    each_alone("answers_without_end_take_no_memory", answers.map(case).into_iter().collect());
 }

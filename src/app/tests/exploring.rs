@@ -7,14 +7,15 @@ use super::{round::join, run_in_full};
 #[cfg(not(shuttle))]
 use crate::sync::thread;
 
-/// Plays a scenario in 10,000 schedules: in one half of them chance says who goes on each time, in the other half chance gives out
-/// priorities and changes three of them on the way, which finds what takes few but unlikely switches.
+/// Plays a scenario in 10,000 schedules, or as many as the variable `SCHEDULES` says: in one half of them chance says who goes on each
+/// time, in the other half chance gives out priorities and changes three of them on the way, which finds what takes few but unlikely
+/// switches.
 #[cfg(shuttle)]
 pub(super) fn explore(scenario: fn()) {
     use shuttle::scheduler::{PctScheduler, RandomScheduler};
     use shuttle::{Config, MaxSteps, Runner};
 
-    const ROUNDS: usize = 10_000;
+    let rounds = std::env::var("SCHEDULES").map_or(10_000, |number| number.parse().expect("a number of schedules"));
     let mut config = Config::new();
     config.stack_size = 256 * 1024;
     config.max_steps = MaxSteps::FailAfter(50_000);
@@ -25,8 +26,8 @@ pub(super) fn explore(scenario: fn()) {
         let passed = crate::sync::passed();
         assert!(passed < Duration::from_secs(60), "{passed:?} have passed");
     };
-    Runner::new(RandomScheduler::new(ROUNDS / 2), config.clone()).run(play);
-    Runner::new(PctScheduler::new(3, ROUNDS / 2), config).run(play);
+    Runner::new(RandomScheduler::new(rounds / 2), config.clone()).run(play);
+    Runner::new(PctScheduler::new(3, rounds / 2), config).run(play);
 }
 
 /// Plays a scenario with real threads. Each round has to end.

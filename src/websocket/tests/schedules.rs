@@ -8,14 +8,16 @@ use super::model::record::{Failure, Record};
 use super::model::run::Outcome;
 use super::run_all;
 
-/// So many schedules of each.
+/// So many schedules of each, unless the variable `SCHEDULES` says another number.
 const SCHEDULES: u64 = 10_000;
 const MS: Duration = Duration::from_millis(1);
 const CLOSE: Duration = Duration::from_millis(30);
 
 /// Runs a program in many schedules; what must hold of every program is judged, and `check` says what must hold of this one.
 fn in_many_schedules(program: Program, check: fn(&Outcome) -> Result<(), String>) {
-    run_all(1..1 + SCHEDULES, move |seed| Program { seed, ..program.clone() }, check);
+    let schedules =
+        std::env::var("SCHEDULES").map_or(SCHEDULES, |number| number.parse().expect("a number of schedules"));
+    run_all(1..1 + schedules, move |seed| Program { seed, ..program.clone() }, check);
 }
 
 /// A program that calls nothing, with a peer that answers a Close.

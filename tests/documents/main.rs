@@ -6,6 +6,7 @@ mod compare;
 mod cookbook;
 mod links;
 mod migrating;
+mod promises;
 mod public;
 
 use std::fs;

@@ -375,7 +375,7 @@ fn text_found_invalid_after_some_of_it_has_left_ends_the_connection_and_is_never
         ("wrong, and more", b"\xffxxxx"),
     ];
     let mut cases = Cases::new();
-    for &layer in &[Layer::Tcp, TCP_AND_TLS[1]] {
+    for &layer in TCP_AND_TLS.iter().take(2) {
         for &(name, send) in SENDS {
             for (how, ending) in endings {
                 cases.add(format!("{name}, {how}, over {layer:?}"), move || {

@@ -118,7 +118,8 @@ fn release_gives_the_memory_back_but_no_unread_byte() {
 proptest! {
     #[test]
     fn bytes_come_out_as_they_went_in(
-        steps in prop::collection::vec((0usize..100_000, 0usize..100_000), 1..60),
+        // Miri takes minutes for more.
+        steps in prop::collection::vec((0usize..100_000, 0usize..100_000), 1..if cfg!(miri) { 4 } else { 60 }),
     ) {
         const PERIOD: usize = 251;
         let pattern: Vec<u8> = (0..=250).cycle().take(PERIOD + Window::LARGEST).collect();
@@ -173,6 +174,7 @@ fn what_is_not_known_in_length_gets_as_much_memory_as_it_may_have() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it adds 32 MiB a kilobyte at a time")]
 fn memory_doubles_however_bytes_are_added() {
     type Add = fn(&mut ByteBuffer);
     let ways: [Add; 3] = [

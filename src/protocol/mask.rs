@@ -142,7 +142,8 @@ mod tests {
     fn masking_is_the_bytewise_xor_at_every_length_and_alignment() {
         let data: Vec<u8> = (0..=255).cycle().take(1100).collect();
         let key = [0x37, 0xfa, 0x21, 0x3d];
-        for start in 0..16 {
+        // Miri takes minutes for all.
+        for start in (0..16).step_by(if cfg!(miri) { 5 } else { 1 }) {
             for length in (0..70).chain([127, 128, 129, 1000, 1024]) {
                 let source = &data[start..start + length];
                 let expected = bytewise(key, source);

@@ -155,8 +155,10 @@ mod tests {
 
     #[test]
     fn every_pair_of_octets_is_judged_as_by_the_standard_library() {
+        // Miri takes minutes for all.
+        let step = if cfg!(miri) { 15 } else { 1 };
         for first in 0..=255 {
-            for second in 0..=255 {
+            for second in (0..=255).step_by(step) {
                 let bytes = [first, second];
                 let expected = std::str::from_utf8(&bytes).ok().map(str::to_owned);
                 assert_eq!(decode(&bytes, 1).ok(), expected, "{bytes:02x?}");

@@ -153,7 +153,8 @@ impl WebSocket {
     }
 
     /// Sends all bytes of a reader as one message: in a single frame if their number is given and they are not compressed, otherwise
-    /// in fragments. Returns the length of the payload in bytes.
+    /// in fragments. Returns the length of the payload in bytes. The [send timeout](crate::ConnectOptions::send_timeout) is for the whole,
+    /// from when it first has to wait for the network.
     ///
     /// # Errors
     ///

@@ -102,9 +102,10 @@ fn next_piece(reader: &mut Reader, shared: &SharedConnection, deadline: &mut Rec
 
 /// Sends one message while it is written, in fragments of 64 KiB (RFC 6455, section 5.4).
 ///
-/// Pings, pongs and a Close pass between the fragments. Other messages wait, until their deadlines, for this one to be
-/// [finished](Self::finish); the same thread gets [`LocalProtocolError::SendingMessage`] instead. Dropped unfinished, the
-/// connection is closed with 1011, since a half message must not pass for a whole one; that may wait for the close timeout.
+/// Each fragment has the time of a send. Pings, pongs and a Close pass between the fragments. Other messages wait, until their
+/// deadlines, for this one to be [finished](Self::finish); the same thread gets [`LocalProtocolError::SendingMessage`] instead.
+/// Dropped unfinished, the connection is closed with 1011, since a half message must not pass for a whole one; that may wait for
+/// the close timeout.
 ///
 /// ```no_run
 /// use std::io::Write;

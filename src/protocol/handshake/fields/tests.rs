@@ -82,7 +82,8 @@ fn more_than_anyone_needs_is_refused() {
 
 #[test]
 fn a_hostile_value_is_read_in_linear_time() {
-    for hostile in [r#"permessage-deflate; a=""#.to_owned() + &r#"\""#.repeat(1 << 20), "\t ".repeat(1 << 20)] {
+    let times = if cfg!(miri) { 1 << 10 } else { 1 << 20 };
+    for hostile in [r#"permessage-deflate; a=""#.to_owned() + &r#"\""#.repeat(times), "\t ".repeat(times)] {
         assert_eq!(ExtensionOffer::parse_list(hostile), Err(HandshakeError::ExtensionSyntax));
     }
 }

@@ -143,8 +143,9 @@ mod tests {
         let data: Vec<u8> = (0..=255).cycle().take(1100).collect();
         let key = [0x37, 0xfa, 0x21, 0x3d];
         // Miri takes minutes for all.
-        for start in (0..16).step_by(if cfg!(miri) { 5 } else { 1 }) {
-            for length in (0..70).chain([127, 128, 129, 1000, 1024]) {
+        let (starts, lengths) = if cfg!(miri) { (3, 12) } else { (16, 70) };
+        for start in 0..starts {
+            for length in (0..lengths).chain([127, 128, 129, 1000, 1024]) {
                 let source = &data[start..start + length];
                 let expected = bytewise(key, source);
                 let mut in_place = data.clone();

@@ -62,7 +62,7 @@ fn headers_that_break_a_rule_are_refused_by_its_name() {
 #[test]
 fn all_two_byte_headers_are_judged_by_opcode_fin_and_length() {
     // Miri takes minutes for all.
-    let step = if cfg!(miri) { 5 } else { 1 };
+    let step = if cfg!(miri) { 17 } else { 1 };
     for first in 0..=255u8 {
         for second in (0..=255u8).step_by(step) {
             let bytes = [first, second, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];

@@ -120,9 +120,10 @@ fn memory_follows_what_arrived_and_not_what_was_claimed() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it masks and compares megabytes")]
 fn a_large_payload_is_read_past_the_window_and_arrives_whole() {
     for role in [Role::Client, Role::Server] {
-        let payload: Vec<u8> = (0..=255).cycle().take(if cfg!(miri) { 200_000 } else { 1_000_000 }).collect();
+        let payload: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
         let key = (role == Role::Server).then_some([1, 2, 3, 4]);
         let mut bytes = Frame::new(Opcode::Binary, payload.clone()).to_bytes(key);
         bytes.extend(Frame::new(Opcode::Text, "next").to_bytes(key));

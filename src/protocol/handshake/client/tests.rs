@@ -46,7 +46,8 @@ fn interim_answers_are_skipped_up_to_the_limit() {
 
 #[test]
 fn a_connection_that_ends_early_is_worth_another_attempt() {
-    for end in 0..ACCEPTED.len() {
+    // Miri takes minutes for all.
+    for end in (0..ACCEPTED.len()).step_by(if cfg!(miri) { 19 } else { 1 }) {
         assert_eq!(run([&ACCEPTED.as_bytes()[..end]]), Err(HandshakeError::Eof));
     }
 }

@@ -15,7 +15,8 @@ use support::{
     serve,
 };
 use websocket_sync::{
-    CloseCode, ConnectOptions, ControlFrames, Error, Frame, MessageKind, Opcode, Result, WebSocket, WebSocketApp,
+    CloseCode, ConnectOptions, ControlFrames, Error, Frame, Handle, MessageKind, Opcode, Result, WebSocket,
+    WebSocketApp,
 };
 
 /// How long a call may wait.
@@ -339,7 +340,8 @@ const ANSWERS: [Habit; 5] = [
 
 #[test]
 fn an_opening_returns_by_its_deadline_whatever_the_server_does() {
-    let ways: [(&str, fn(&ConnectOptions, &str) -> Result<WebSocket>); 3] = [
+    type Open = fn(&ConnectOptions, &str) -> Result<WebSocket>;
+    let ways: [(&str, Open); 3] = [
         ("connect", |options, url| options.connect(url)),
         ("WebSocket::connect", |options, url| {
             let mut ws = WebSocket::with_options(options.clone());
@@ -365,7 +367,8 @@ fn an_opening_returns_by_its_deadline_whatever_the_server_does() {
 #[test]
 fn an_accept_returns_by_its_deadline_whatever_the_client_does() {
     bounded(60, || {
-        let habits: [(&str, fn(TcpStream)); 2] = [
+        type Client = fn(TcpStream);
+        let habits: [(&str, Client); 2] = [
             ("says nothing", |mut client| drop(client.read(&mut [0]))),
             ("says its request byte by byte", |mut client| {
                 for byte in REQUEST.bytes() {
@@ -392,8 +395,8 @@ fn an_accept_returns_by_its_deadline_whatever_the_client_does() {
 fn an_app_ends_by_its_deadline_whatever_the_server_does() {
     bounded(60, || {
         for (habit, script) in TALKATIVE.into_iter().chain([SILENT]) {
-            let ends: [(&str, u32, fn(&websocket_sync::Handle)); 2] =
-                [("stop", 0, |app| app.stop()), ("close", 2, |app| drop(app.close()))];
+            type End = fn(&Handle);
+            let ends: [(&str, u32, End); 2] = [("stop", 0, |app| app.stop()), ("close", 2, |app| drop(app.close()))];
             for (call, waits, end) in ends {
                 let _names = Names(call, habit);
                 let (url, peer) = serve(move |mut peer| {

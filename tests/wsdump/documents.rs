@@ -132,33 +132,3 @@ fn help_fits_the_screen_and_leaves_examples_whole() {
         assert!(!long.contains(stilted), "{stilted:?}");
     }
 }
-
-/// The values of an option, in the shell itself. Bash takes an equals sign for a word of its own.
-#[cfg(unix)]
-#[test]
-fn bash_completes_values() {
-    let script = wsdump(&["--completions", "bash"]).out;
-    let completed = |words: &[&str]| {
-        let current = words.last().unwrap();
-        let calls = format!(
-            "COMP_WORDS=({}); COMP_CWORD={}; _wsdump wsdump '{}' '{}'; echo \"${{COMPREPLY[*]}}\"",
-            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
-            words.len() - 1,
-            current,
-            words[words.len() - 2],
-        );
-        let mut bash = std::process::Command::new("bash");
-        let Ok(said) = bash.args(["--norc", "-c", &format!("{script}\n{calls}")]).output() else { return None };
-        Some(String::from_utf8(said.stdout).unwrap().trim().to_owned())
-    };
-    for (words, expected) in [
-        (["wsdump", "--tls-min", ""].as_slice(), "1.2 1.3"),
-        (&["wsdump", "--bench", "="], "round-trips flood"),
-        (&["wsdump", "--bench", "=", "fl"], "flood"),
-        (&["wsdump", "ws://h/", "--tls-library", "ru"], "rustls"),
-    ] {
-        if let Some(completed) = completed(words) {
-            assert_eq!(completed, expected, "{words:?}");
-        }
-    }
-}

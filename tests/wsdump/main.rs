@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answers;
+#[cfg(unix)]
+mod completions;
 mod documents;
 mod endings;
 mod familiar_flags;
@@ -18,6 +20,8 @@ mod recordings;
 mod shell;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(unix)]
+mod terminal;
 mod tls;
 #[path = "../support/tls_peer.rs"]
 mod tls_peer;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use websocket_sync::CloseCode;
 use websocket_sync::protocol::MAX_CLOSE_REASON;
@@ -54,13 +54,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COOKIES", help_heading = CONNECTING)]
     pub(crate) cookie: Option<String>,
     /// Keep cookies in this file, in the format of curl's cookies.txt; it is created if it does not exist
-    #[arg(long, value_name = "FILE", help_heading = CONNECTING)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = CONNECTING)]
     pub(crate) cookie_jar: Option<PathBuf>,
     /// Follow at most N redirects
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = CONNECTING)]
     pub(crate) max_redirects: usize,
     /// Connect to this Unix socket; the server is told the host of the URL
-    #[arg(long, value_name = "PATH", help_heading = CONNECTING)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, help_heading = CONNECTING)]
     pub(crate) unix_socket: Option<PathBuf>,
     /// Give up connecting after so many seconds, all steps together
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = positive_seconds, help_heading = CONNECTING)]
@@ -87,13 +87,13 @@ pub(crate) struct Arguments {
     #[arg(short, long, visible_alias = "insecure", visible_short_alias = 'k', help_heading = TLS)]
     pub(crate) nocert: bool,
     /// Trust the authorities in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE", visible_alias = "cacert", help_heading = TLS)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, visible_alias = "cacert", help_heading = TLS)]
     pub(crate) ca: Vec<PathBuf>,
     /// Show this certificate to a server that asks for one, or with --listen to clients: a PEM file
-    #[arg(long, value_name = "FILE", help_heading = TLS)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = TLS)]
     pub(crate) cert: Option<PathBuf>,
     /// The key of --cert, if it is not in the same file
-    #[arg(long, value_name = "FILE", requires = "cert", help_heading = TLS)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "cert", help_heading = TLS)]
     pub(crate) key: Option<PathBuf>,
     /// Expect a certificate for this name instead of the host in the URL
     #[arg(long, value_name = "NAME", value_hint = ValueHint::Hostname, help_heading = TLS)]
@@ -128,10 +128,10 @@ pub(crate) struct Arguments {
     pub(crate) binary: bool,
     /// Keep what is typed at the prompt for the next time, but for lines that begin with a blank: in this file, or without one
     /// in wsdump/history in $XDG_STATE_HOME or ~/.local/state
-    #[arg(long, value_name = "FILE", help_heading = SENDING)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = SENDING)]
     pub(crate) history: Option<Option<PathBuf>>,
     /// Send what the client sent in this recording, at the same times; with --listen, what the server sent
-    #[arg(long, value_name = "FILE", help_heading = SENDING)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = SENDING)]
     pub(crate) replay: Option<PathBuf>,
 
     /// Show the kind of each frame; twice (or -v 2), also what goes over the wire
@@ -153,10 +153,10 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "binary", help_heading = SHOWING)]
     pub(crate) hex: bool,
     /// Write the payloads of messages to this file, one behind the other
-    #[arg(long, value_name = "FILE", help_heading = SHOWING)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = SHOWING)]
     pub(crate) output: Option<PathBuf>,
     /// Record all messages, sent and received, with their times, for --replay
-    #[arg(long, value_name = "FILE", help_heading = SHOWING)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = SHOWING)]
     pub(crate) record: Option<PathBuf>,
     /// Close after so many messages
     #[arg(long, value_name = "N", help_heading = SHOWING)]
@@ -580,17 +580,24 @@ fn section(page: &mut Vec<u8>, heading: &str, text: &str) {
 
 /// What a shell needs to complete the flags.
 pub(crate) fn completions(shell: Shell) -> Vec<u8> {
+    let mut command = Arguments::command();
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "wsdump", &mut script);
-    match (shell, String::from_utf8(script)) {
-        (Shell::Bash, Ok(script)) => {
-            script.replace(BASH_PREVIOUS, &format!("{BASH_PREVIOUS}{BASH_EQUALS}")).into_bytes()
-        }
-        (_, Ok(script)) => script.into_bytes(),
-        (_, Err(error)) => error.into_bytes(),
+    clap_complete::generate(shell, &mut command, "wsdump", &mut script);
+    let script = String::from_utf8_lossy(&script);
+    match shell {
+        Shell::Bash => script.replace(BASH_PREVIOUS, &format!("{BASH_PREVIOUS}{BASH_EQUALS}")).into_bytes(),
+        Shell::Zsh => escape_colons(&command, &script).into_bytes(),
+        _ => script.into_owned().into_bytes(),
     }
 }
 
+/// Zsh takes what follows a colon in the name of a value for what completes the value.
+fn escape_colons(command: &Command, script: &str) -> String {
+    let names = command.get_arguments().filter_map(Arg::get_value_names).flatten();
+    names.filter(|name| name.contains(':')).fold(script.to_owned(), |script, name| {
+        script.replace(&format!(":{name}:"), &format!(":{}:", name.replace(':', "\\:")))
+    })
+}
 /// Where a script for bash knows the word before the one that is completed.
 const BASH_PREVIOUS: &str = "    prev=\"$3\"\n";
 /// Bash takes the equals sign of `--bench=flood` for a word of its own.

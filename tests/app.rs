@@ -15,7 +15,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use app_support::{Log, finish, nowhere, serve_again, show_closed};
+use app_support::{Log, finish, nowhere, serve_again, show_closed, wait_until};
 use support::{Peer, at_once, bounded, by_deadline, descriptors_and_threads, frame, ms};
 use websocket_sync::{
     AppError, CallbackPolicy, Cancellation, CloseCause, CloseCode, ConnectOptions, Error, Handle, Handler, MessageRef,
@@ -588,6 +588,38 @@ fn what_passes_is_counted() {
         let last = handle.last_close().unwrap();
         assert_eq!((last.code, &*last.reason), (CloseCode(4000), "why"));
         assert!(!handle.has_errored());
+    });
+}
+
+/// What is told to come is what has come of a message that is not whole.
+#[test]
+fn the_parts_of_a_message_are_counted_while_they_come() {
+    bounded(20, || {
+        let (go_on, parts) = mpsc::channel::<()>();
+        let (url, peer) = accepting(move |mut peer| {
+            // One frame, then one in fragments with a ping between them.
+            let parts_of_it: [&[u8]; 5] = [b"\x82\x06abc", b"d", b"ef\x01\x02gh", b"\x89\x00\x00\x01i", b"\x80\x00"];
+            for part in parts_of_it {
+                peer.say(part);
+                parts.recv().unwrap();
+            }
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let app = WebSocketApp::new(url).reconnect(Reconnect::never());
+        let handle = app.handle();
+        let thread = app.spawn().unwrap();
+        for (messages, gathered) in [(0, 3), (0, 4), (1, 2), (1, 3), (2, 0)] {
+            let is_as_expected = || {
+                let statistics = handle.statistics();
+                (statistics.messages_received, statistics.bytes_gathered) == (messages, gathered)
+            };
+            wait_until(is_as_expected);
+            go_on.send(()).unwrap();
+        }
+        thread.join().unwrap();
+        peer.join();
+        assert_eq!(handle.statistics().bytes_gathered, 0);
     });
 }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use app_support::{Log, nowhere, serve_again};
+use app_support::{Log, nowhere, serve_again, wait_until};
 use support::{Peer, at_once, bounded, descriptors_and_threads, frame, ms, timed};
 use websocket_sync::{
     AppStep, CloseCause, CloseCode, Closed, ConnectOptions, Error, Overflow, Reconnect, Result, Retry, TlsErrorKind,
@@ -666,5 +666,55 @@ fn an_attempt_knows_the_url_of_its_app() {
             assert_eq!(run(app).unwrap().cause, CloseCause::Remote);
             support::join(server);
         }
+    });
+}
+
+/// The delay before an attempt is told with the failure that it follows, and is the one that is taken.
+#[test]
+fn the_delay_before_an_attempt_is_told_when_the_one_before_it_fails() {
+    bounded(20, || {
+        let (url, attempts) = refusing("503 Busy");
+        let told = Mutex::new(Vec::new());
+        let mut app = WebSocketApp::new(url)
+            .reconnect(Reconnect::backoff().base(ms(100)).cap(ms(400)).floor(ms(50)).max_attempts(4))
+            .on_error(|app, _| told.lock().unwrap().push((app.retry_delay(), Instant::now())));
+        let handle = app.handle();
+        assert_eq!(handle.retry_delay(), None);
+        app.run_forever().unwrap_err();
+        drop(app);
+        let told = told.into_inner().unwrap();
+        let begun: Vec<Instant> = attempts.try_iter().skip(1).collect();
+        assert_eq!((told.len(), begun.len()), (4, 3));
+        for ((delay, at), begun) in told.iter().zip(begun) {
+            let (delay, taken) = (delay.unwrap(), begun - *at);
+            assert!(taken >= delay && taken < delay + ms(250), "told {delay:?}, taken {taken:?}");
+        }
+        assert_eq!((told[3].0, handle.retry_delay()), (None, None));
+    });
+}
+
+/// While the next attempt is waited for, and with a connection that was lost.
+#[test]
+fn the_delay_before_an_attempt_is_known_until_it_begins() {
+    bounded(20, || {
+        let (url, _attempts) = accepting(frame(0x88, b"\x03\xe8"));
+        let seen = Mutex::new(Vec::new());
+        let app = WebSocketApp::new(url)
+            .reconnect(Reconnect::fixed(ms(300)).max_attempts(2))
+            .on_open(|app| seen.lock().unwrap().push(app.retry_delay()))
+            .on_close(|app, closed| {
+                assert_eq!(app.retry_delay(), closed.reconnect);
+                seen.lock().unwrap().push(app.retry_delay());
+            });
+        let handle = app.handle();
+        std::thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                wait_until(|| handle.retry_delay() == Some(ms(300)) && !handle.ready());
+                wait_until(|| handle.retry_delay().is_none());
+            });
+            { app }.run_forever().unwrap();
+            watch.join().unwrap();
+        });
+        assert_eq!(seen.into_inner().unwrap(), [None, Some(ms(300)), None, None]);
     });
 }

@@ -150,6 +150,9 @@ pub struct Statistics {
     pub messages_received: u64,
     /// The bytes in them, after decompression.
     pub bytes_received: u64,
+    /// The bytes that have come of a message which is not whole yet: they grow while a large one arrives. 0 between two messages, and
+    /// while no connection is open.
+    pub bytes_gathered: u64,
     /// Messages sent through a [`Handle`](crate::Handle).
     pub messages_sent: u64,
     /// The bytes in them, before compression.

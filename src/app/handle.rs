@@ -267,6 +267,25 @@ impl Handle {
         self.shared.mark_healthy(self.bound);
     }
 
+    /// The delay before the next attempt to connect, where one follows: in `on_error` after an attempt that has failed, in `on_close` as
+    /// [`Closed::reconnect`], and until the attempt begins. It is counted from the end of those callbacks. `None` while the app connects
+    /// or is connected, and where the run ends. Behind a [queue](crate::WebSocketApp::queue), callbacks that are late see what is the
+    /// case by then.
+    ///
+    /// ```
+    /// use websocket_sync::{Reconnect, WebSocketApp};
+    ///
+    /// let app = WebSocketApp::new("wss://feed.example/").reconnect(Reconnect::backoff()).on_error(|app, error| {
+    ///     match app.retry_delay() {
+    ///         Some(delay) => eprintln!("{error}; next attempt in {:.1} s", delay.as_secs_f64()),
+    ///         None => eprintln!("{error}"),
+    ///     }
+    /// });
+    /// ```
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.shared.retry_delay()
+    }
+
     /// What has passed through the app.
     #[doc(alias = "last_ping_tm")]
     #[doc(alias = "last_pong_tm")]
@@ -358,6 +377,10 @@ impl Link for Sender {
 
     fn activity(&self) -> ActivitySnapshot {
         self.activity()
+    }
+
+    fn gathered(&self) -> u64 {
+        self.gathered()
     }
 
     fn has_arrived(&self) -> bool {

@@ -50,6 +50,16 @@ pub(super) enum NextStep {
     Stop,
 }
 
+impl NextStep {
+    /// The delay before the next attempt, if there is to be one.
+    pub(super) const fn delay(self) -> Option<Duration> {
+        match self {
+            Self::Retry { delay, .. } => Some(delay),
+            Self::Stop => None,
+        }
+    }
+}
+
 /// How a connection or an attempt ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionEnd<'a> {

@@ -71,6 +71,7 @@ impl<'a, A: EventSink> Session<'a, A> {
 
     /// Begins an attempt to connect: its number, and what the one before it ended with.
     pub(super) fn begin_attempt(&mut self) -> (u32, Option<Arc<Error>>) {
+        self.handle.shared().set_retry_delay(None);
         (self.lifecycle.connect(), self.last_error.clone())
     }
 
@@ -165,6 +166,7 @@ impl<'a, A: EventSink> Session<'a, A> {
             let (is_healthy, entropy) = (lost.is_healthy, entropy());
             self.lifecycle.ended(now(), ConnectionEnd { error: &error, retry_after, is_healthy, is_replaced, entropy })
         };
+        shared.set_retry_delay(next.delay());
         // A connection that was closed before the app had it has failed, however clean that was.
         let is_clean_end = was_open && error.close_info().is_some_and(CloseInfo::is_clean);
         let is_failure = !is_wanted && !is_clean_end && !is_replaced;
@@ -193,11 +195,8 @@ impl<'a, A: EventSink> Session<'a, A> {
 
     /// Fires `on_close` where it is due: once for each connection that was open, and once for a run that ends without one.
     fn close(&mut self, info: &CloseInfo, next: NextStep, was_open: bool) -> Closed {
-        let delay: Option<Duration> = match next {
-            // `on_error` may have ended the run.
-            NextStep::Retry { delay, .. } if !self.handle.shared().is_stopping() => Some(delay),
-            NextStep::Retry { .. } | NextStep::Stop => None,
-        };
+        // `on_error` may have ended the run.
+        let delay = next.delay().filter(|_| !self.handle.shared().is_stopping());
         let closed = Closed::new(info, delay);
         match delay {
             Some(delay) => log::info!("{info}; connects again in {delay:?}"),

@@ -38,6 +38,8 @@ pub(super) trait Link: Clone {
     fn flush_ping(&self) -> PingStatus;
     /// What has come in.
     fn activity(&self) -> ActivitySnapshot;
+    /// How many bytes have come of a message that is not whole.
+    fn gathered(&self) -> u64;
     /// Whether something lies in the socket that has not been read. Does not wait.
     fn has_arrived(&self) -> bool;
     /// Sends a message. Waits as long as it takes, within the send timeout, but not in an event loop.
@@ -97,6 +99,8 @@ struct SharedState<L> {
     outbox: Outbox,
     reconnect_callback: ReconnectCallback,
     back_off: BackOff,
+    /// The delay before the next attempt, from the failure before it until it begins.
+    retry_delay: Option<Duration>,
     /// What wakes the loop that drives the app, or who waits for room in its queue.
     waker: Option<LoopWaker>,
     /// What wakes the thread that sends the pings.
@@ -196,6 +200,7 @@ impl<L: Link> Shared<L> {
                 outbox,
                 reconnect_callback: ReconnectCallback::Method,
                 back_off: BackOff::None,
+                retry_delay: None,
                 waker: None,
                 ping_waker: None,
                 outcome: None,
@@ -239,6 +244,7 @@ impl<L: Link> Shared<L> {
         state.run = RunPhase::After;
         state.outcome = Some(outcome);
         state.back_off = BackOff::None;
+        state.retry_delay = None;
         state.waker = None;
         state.ping_waker = None;
         let open = state.connection.take();
@@ -296,6 +302,16 @@ impl<L: Link> Shared<L> {
         if let Some(latency) = keepalive.and_then(|keepalive| keepalive.pong(payload, now)) {
             state.latencies.push(latency);
         }
+    }
+
+    /// What follows the failure of an attempt or the end of a connection: another attempt after this delay, or none. An attempt that
+    /// begins follows no delay any more.
+    pub(super) fn set_retry_delay(&self, delay: Option<Duration>) {
+        self.state().retry_delay = delay;
+    }
+
+    pub(super) fn retry_delay(&self) -> Option<Duration> {
+        self.state().retry_delay
     }
 
     /// Waits for the time of the next attempt. Returns at once, and false, when there is to be none.
@@ -526,6 +542,7 @@ impl<L: Link> Shared<L> {
         Statistics {
             messages_received: self.received.messages(),
             bytes_received: self.received.bytes(),
+            bytes_gathered: state.connection.as_ref().map_or(0, |open| open.link.gathered()),
             messages_sent: self.sent.messages(),
             bytes_sent: self.sent.bytes(),
             messages_dropped: self.dropped.load(Ordering::Relaxed),

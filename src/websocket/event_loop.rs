@@ -9,10 +9,12 @@ use std::thread;
 use crate::net::Deadline;
 use crate::sync::{AtomicBool, AtomicU64};
 
-/// Receive activity, published for keepalive and for those who close: two stores per read of the network, none per message.
+/// Receive activity, published for keepalive and for those who close: a few stores per read of the network, none per message.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     received: AtomicU64,
+    /// How many bytes of a message have come that is not whole.
+    gathered: AtomicU64,
     /// A receive waits for bytes, or a loop does that will be told when some come.
     waiting: AtomicBool,
     /// A receive waits in the network: nothing but bytes, the end of the connection or its deadline wakes it.
@@ -95,6 +97,15 @@ impl Activity {
     pub(super) fn begin_wait(&self, deadline: Deadline) {
         self.waiting.store(true, Ordering::Relaxed);
         self.blocked.store(!deadline.is_now(), Ordering::Relaxed);
+    }
+
+    /// So many bytes have come of a message that is not whole. Told before each read.
+    pub(super) fn note_gathered(&self, bytes: usize) {
+        self.gathered.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn gathered(&self) -> u64 {
+        self.gathered.load(Ordering::Relaxed)
     }
 
     /// A wait is over that has brought `length` bytes. They count first: whoever sees that nobody waits sees why. There is one

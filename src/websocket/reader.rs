@@ -411,6 +411,7 @@ impl Reader {
                 shared.activity.await_readiness();
                 return Ok(Filled::Nothing);
             }
+            shared.activity.note_gathered(self.inbound.gathered());
             let pause = self.pause(shared);
             match self.read(shared, deadline.min(closing).min(pause)) {
                 Ok(0) => return Err(self.read_failed(shared, io::ErrorKind::UnexpectedEof)),

@@ -443,6 +443,11 @@ impl Sender {
         self.shared.as_ref().map_or_else(ActivitySnapshot::default, |shared| shared.activity())
     }
 
+    /// How many bytes have come of a message that is not whole.
+    pub(crate) fn gathered(&self) -> u64 {
+        self.shared.as_ref().map_or(0, |shared| shared.gathered())
+    }
+
     pub(crate) const fn new(shared: Arc<SharedConnection>) -> Self {
         Self { shared: Some(shared), compression: Compression::Agreed }
     }

@@ -260,6 +260,11 @@ impl SharedConnection {
         ActivitySnapshot { received: activity.received + self.stream.arrived(), waiting: activity.waiting && !leaving }
     }
 
+    /// How many bytes have come of a message that is not whole.
+    pub(crate) fn gathered(&self) -> u64 {
+        self.activity.gathered()
+    }
+
     /// Takes a new source of masking keys.
     pub(crate) fn set_mask_keys(&self, keys: MaskKeys) -> Result<()> {
         self.acquire(Purpose::Control)?.set_mask_keys(keys);

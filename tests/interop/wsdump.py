@@ -2,8 +2,8 @@
 
     wsdump.py OURS THEIRS CERTIFICATE KEY
 
-Where the two differ on purpose is listed in docs/MIGRATING.md, and taken out here: Python's escape sequences and prompts in a
-pipe, and the line that it puts out for a Close. Says how many command lines were compared in its last line.
+Where the two differ on purpose is listed in docs/MIGRATING.md, and taken out here: Python's escape sequences, prompts, pings
+and pongs in a pipe, and the line that it puts out for a Close. Says how many command lines were compared in its last line.
 """
 
 import asyncio
@@ -35,7 +35,6 @@ async def show(ws):
         await ws.send(message)
     await ws.ping(b"are you there")
     await ws.pong(b"unasked")
-    await ws.pong(b"")
     await asyncio.sleep(0.1)
     await ws.close(4000, "bye")
 
@@ -88,6 +87,9 @@ def lines(out, arguments):
         # In a pipe ours puts out messages alone.
         out = re.sub(r"^Press Ctrl\+C to quit\n", "", out)
         out = re.sub(r"^< ", "", out, flags=re.MULTILINE)
+    if not any(re.match(r"--verbose|-r?v", argument) for argument in arguments):
+        # Ours shows them with -v only: they are no messages.
+        out = re.sub(r"^(\d+\.\d+(e-\d+)?: )?b'(are you there|unasked)'\n", "", out, flags=re.MULTILINE)
     if "--timings" in arguments:
         out = re.sub(r"^\d+\.\d+(e-\d+)?: ", "TIME: ", out, flags=re.MULTILINE)
     return out.rstrip("\n> ").split("\n")

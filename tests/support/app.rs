@@ -131,3 +131,13 @@ pub(crate) fn finish(task: &mut AppTask<'_>) -> Result<Closed> {
         assert!(start.elapsed() < Duration::from_secs(30), "it does not end: {task:?}");
     }
 }
+
+/// Waits until this is so, for ten seconds at most.
+#[track_caller]
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed().as_secs() < 10, "not so after ten seconds");
+        thread::sleep(Duration::from_millis(1));
+    }
+}

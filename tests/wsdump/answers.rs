@@ -6,13 +6,13 @@ use std::thread;
 use crate::shell::{Said, wsdump, wsdump_with};
 use crate::support::{Heard, Peer, Script, frame, ms, serve, timed};
 
-/// What a client says, heard beside what is said to it.
+/// What a client says but for its pongs, heard beside what is said to it.
 fn listen(mut peer: Peer) -> (Peer, mpsc::Receiver<Heard>) {
     let speaker = Peer::new(peer.socket().try_clone().unwrap());
     let (heard, frames) = mpsc::channel();
     thread::spawn(move || {
         while let Some(frame) = peer.frame_or_end() {
-            if heard.send(frame).is_err() {
+            if frame.0 != 0x8A && heard.send(frame).is_err() {
                 return;
             }
         }
@@ -87,6 +87,61 @@ fn a_server_that_is_never_silent_is_left_after_ten_seconds_with_a_note() {
     assert_eq!((said.code, script.join()), (0, 1000), "{said:?}");
     assert!((ms(9_900)..ms(14_000)).contains(&took), "{took:?}");
     assert!(said.err.contains("--eof-wait"), "{}", said.err);
+}
+
+/// A server that answers with these bytes, one part every 600 ms, and drops the rest when the Close comes.
+fn in_parts(parts: &'static [&'static [u8]]) -> (String, Script<u16>) {
+    serve(move |mut peer| {
+        peer.accept();
+        assert_eq!(peer.frame(), (0x81, b"question".to_vec()));
+        let (peer, heard) = listen(peer);
+        for part in parts {
+            match heard.recv_timeout(ms(600)) {
+                Ok(close) => return answer_close(&peer, close),
+                Err(_) => peer.say(part),
+            }
+        }
+        answer_close(&peer, heard.recv().unwrap())
+    })
+}
+
+#[test]
+fn a_message_that_still_arrives_is_no_silence() {
+    let in_one_frame: &[&[u8]] = &[b"\x81\x08on", b"e ", b"me", b"ss"];
+    let in_fragments: &[&[u8]] = &[b"\x01\x03one", b"\x89\x00\x00\x01 ", b"\x80\x04mess"];
+    for parts in [in_one_frame, in_fragments] {
+        let (url, script) = in_parts(parts);
+        let said = wsdump_with("question\n", &["-r", &url]);
+        assert_eq!((said.code, script.join(), said.out.as_str()), (0, 1000, "one mess\n"), "{said:?}");
+    }
+}
+
+#[test]
+fn pings_do_not_keep_a_server_from_being_silent() {
+    let (url, script) = in_parts(&[b"\x81\x01a", b"\x89\x00", b"\x89\x00", b"\x89\x00", b"\x89\x00", b"\x81\x01b"]);
+    let said = wsdump_with("question\n", &["-r", &url]);
+    assert_eq!((said.code, said.out.as_str()), (0, "a\n"), "{said:?}");
+    drop(script);
+}
+
+/// The limit of ten seconds is for those who have not said how long they wait.
+#[test]
+fn a_silence_that_was_asked_for_has_no_limit() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        assert_eq!(peer.frame(), (0x81, b"question".to_vec()));
+        let (peer, heard) = listen(peer);
+        for number in 0..38 {
+            match heard.recv_timeout(ms(300)) {
+                Ok(close) => return answer_close(&peer, close),
+                Err(_) => peer.say(frame(0x81, format!("{number}"))),
+            }
+        }
+        answer_close(&peer, heard.recv().unwrap())
+    });
+    let said = wsdump_with("question\n", &["-r", "--eof-silence", "0.8", &url]);
+    assert_eq!((said.code, script.join()), (0, 1000), "{said:?}");
+    assert_eq!((said.out.lines().last(), said.err.as_str()), (Some("37"), ""));
 }
 
 #[test]

@@ -169,7 +169,28 @@ fn each_failure_is_told_once_with_the_delay_that_follows() {
     assert_eq!(said.code, 4, "{said:?}");
     let count = |words: &str| said.err.matches(words).count();
     assert_eq!((count("connection lost"), count("connecting failed")), (1, 2), "{}", said.err);
-    assert_eq!(count("onnects again in "), 2, "{}", said.err);
+    assert_eq!(count("Connects again in "), 2, "{}", said.err);
+}
+
+/// What is told of the delay after a failed attempt is the delay that is taken.
+#[test]
+fn the_delay_after_a_failed_attempt_is_exact() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let said = wsdump(&["--json", "--reconnect=2", "--no-input", &format!("ws://{free}/")]);
+    assert_eq!(said.code, 4, "{said:?}");
+    let events: Vec<serde_json::Value> = said
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &serde_json::Value| event["event"] == "error")
+        .collect();
+    assert_eq!(events.len(), 3, "{}", said.out);
+    for pair in events.windows(2) {
+        let told = pair[0]["reconnects_in"].as_f64().unwrap();
+        let taken = pair[1]["at"].as_f64().unwrap() - pair[0]["at"].as_f64().unwrap();
+        assert!((told..told + 0.25).contains(&taken), "told {told}, taken {taken}");
+    }
+    assert_eq!(events[2].get("reconnects_in"), None);
 }
 
 #[test]

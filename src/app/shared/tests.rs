@@ -62,6 +62,10 @@ impl Link for Wire {
         PingStatus::Left
     }
 
+    fn gathered(&self) -> u64 {
+        0
+    }
+
     fn has_arrived(&self) -> bool {
         self.0.has_arrived.load(Ordering::SeqCst)
     }

@@ -113,7 +113,7 @@ pub(crate) struct Arguments {
     /// 10 seconds after the end; with --max-messages, when those have come; at the prompt, at once
     #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = SENDING)]
     pub(crate) eof_wait: Option<Duration>,
-    /// After the end of the input, close when no message has come for so many seconds
+    /// After the end of the input, close when no message, nor a part of one, has come for so many seconds, however long that takes
     #[arg(long, value_name = "SECONDS", value_parser = positive_seconds, conflicts_with = "eof_wait", help_heading = SENDING)]
     pub(crate) eof_silence: Option<Duration>,
     /// Close with this code and reason, such as 4000:bye, instead of 1000

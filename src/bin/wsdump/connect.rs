@@ -110,8 +110,6 @@ struct Retries {
     /// Since a connection last was stable.
     made: u32,
     opened: Option<Instant>,
-    /// In how long at most the next attempt follows.
-    planned: Option<Duration>,
     is_stopped: bool,
 }
 
@@ -130,12 +128,7 @@ impl RetryLimit {
         Reconnect::backoff().stable_after(STABLE).stop_on_refusal().retry_if(decide)
     }
 
-    /// An attempt begins.
-    pub(crate) fn attempt(&self) {
-        self.retries().planned = None;
-    }
-
-    /// It has succeeded.
+    /// A connection is open.
     pub(crate) fn opened(&self) {
         self.retries().opened = Some(Instant::now());
     }
@@ -145,22 +138,14 @@ impl RetryLimit {
         self.retries().is_stopped = true;
     }
 
-    /// Whether another attempt follows what has just failed, and in how long at most.
-    pub(crate) fn planned(&self) -> Option<Duration> {
-        self.retries().planned
-    }
-
     fn decide(&self, default: Retry) -> Retry {
         let mut retries = self.retries();
         if retries.opened.take().is_some_and(|opened| opened.elapsed() >= STABLE) {
             retries.made = 0;
         }
-        retries.planned = None;
         if default == Retry::Never || retries.is_stopped || retries.made >= self.most {
             return Retry::Never;
         }
-        // The longest delay of the back-off, which draws a share of it.
-        retries.planned = Some(Duration::from_secs(1 << retries.made.min(6)).min(Duration::from_secs(60)));
         retries.made += 1;
         default
     }
@@ -437,19 +422,16 @@ mod tests {
     #[test]
     fn so_many_attempts_follow_each_other_also_after_a_stable_connection() {
         let limit = RetryLimit::new(Some(2));
-        let decide = || {
-            let retry = limit.decide(Retry::Soon);
-            (retry != Retry::Never).then(|| limit.planned().map_or(0, |delay| delay.as_secs()))
-        };
-        assert_eq!([decide(), decide(), decide()], [Some(1), Some(2), None]);
+        let decide = || limit.decide(Retry::Soon);
+        assert_eq!([decide(), decide(), decide()], [Retry::Soon, Retry::Soon, Retry::Never]);
         // A connection that is lost soon is no new beginning.
         limit.opened();
-        assert_eq!((decide(), limit.planned()), (None, None));
+        assert_eq!(decide(), Retry::Never);
         limit.retries().opened = Instant::now().checked_sub(STABLE);
-        assert_eq!([decide(), decide(), decide()], [Some(1), Some(2), None]);
+        assert_eq!([decide(), decide(), decide()], [Retry::Soon, Retry::Soon, Retry::Never]);
         limit.retries().opened = Instant::now().checked_sub(STABLE);
         limit.stop();
-        assert_eq!(decide(), None);
+        assert_eq!(decide(), Retry::Never);
         assert_eq!(RetryLimit::new(Some(9)).decide(Retry::Never), Retry::Never);
     }
 

@@ -166,6 +166,8 @@ impl Console {
                 Ok(())
             }
             Style::Payload => self.payload(payload),
+            // They are no messages, and whoever reads a pipe has no use for them.
+            Style::Plain if opcode.is_control() && !self.0.format.kinds => Ok(()),
             Style::Json => self.print(json::frame(opcode, payload, None, self.at())),
             Style::Plain | Style::Marked => {
                 let line = self.0.format.line(opcode, payload, self.0.began.elapsed());
@@ -246,7 +248,7 @@ impl Console {
         self.print(json::closed(closed.code, &closed.reason, &closed.cause.to_string(), reconnect, self.at()))
     }
 
-    /// Shows a failure as JSON, and in how long at most another attempt follows.
+    /// Shows a failure as JSON, and in how long another attempt follows.
     pub(crate) fn json_error(&self, error: &Error, delay: Option<Duration>) -> io::Result<()> {
         self.print(json::error(&describe(error), delay.map(|delay| delay.as_secs_f64()), self.at()))
     }
@@ -269,12 +271,17 @@ impl Console {
         self.frame(Opcode::Close, said.as_bytes())
     }
 
-    /// Shows a failure that another attempt follows, and in how long at most if that is known.
+    /// Shows a failure that another attempt follows, and in how long unless `note_delay` says so later.
     pub(crate) fn note_failure(&self, error: &Error, delay: Option<Duration>) {
         self.note_in_red(&describe(error));
         if let Some(delay) = delay {
-            self.print_note(format_args!("Connects again in at most {} s", delay.as_secs()));
+            self.note_delay(delay);
         }
+    }
+
+    /// Shows in how long the next attempt follows.
+    pub(crate) fn note_delay(&self, delay: Duration) {
+        self.print_note(format_args!("Connects again in {:.1} s", delay.as_secs_f64()));
     }
 
     /// Shows why the program ends with an error although the connection was closed, where no note has said so.

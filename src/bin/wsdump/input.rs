@@ -49,8 +49,8 @@ pub(crate) enum Source {
 pub(crate) enum EndOfInput {
     /// Closing, after so long.
     CloseAfter(Duration),
-    /// Closing, when no message has come for `silence`, but after `longest` in any case.
-    CloseAfterSilence { silence: Duration, longest: Duration },
+    /// Closing, when nothing of a message has come for `silence`, but after `longest` in any case, if there is such a limit.
+    CloseAfterSilence { silence: Duration, longest: Option<Duration> },
     /// Nothing: messages are waited for.
     Stay,
 }
@@ -110,14 +110,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 impl EndOfInput {
     pub(crate) fn new(arguments: &Arguments, source: &Source) -> Self {
-        let after = |silence| Self::CloseAfterSilence { silence, longest: LONGEST_WAIT.max(silence) };
         match (arguments.eof_wait, arguments.eof_silence, source) {
             (Some(wait), _, _) => Self::CloseAfter(wait),
-            (None, Some(silence), _) => after(silence),
+            (None, Some(silence), _) => Self::CloseAfterSilence { silence, longest: None },
             (None, None, _) if arguments.no_input || arguments.max_messages.is_some() => Self::Stay,
             // Whoever ends a prompt has seen the answers.
             (None, None, Source::Prompt(_)) => Self::CloseAfter(Duration::ZERO),
-            (None, None, _) => after(SILENCE),
+            (None, None, _) => Self::CloseAfterSilence { silence: SILENCE, longest: Some(LONGEST_WAIT) },
         }
     }
 }
@@ -326,16 +325,20 @@ pub(crate) fn read_bounded(file: &mut File) -> io::Result<Vec<u8>> {
 
 /// Ending.
 impl InputSender {
-    /// Waits until no message has come for `silence`, until `longest` is over, which is told, or until the run is.
-    fn wait_for_silence(&self, silence: Duration, longest: Duration) {
+    /// Waits until no message, nor a part of one, has come for `silence`, until `longest` is over, which is told, or until the run is.
+    fn wait_for_silence(&self, silence: Duration, longest: Option<Duration>) {
         const STEP: Duration = Duration::from_millis(20);
-        let received = || self.handle.statistics().messages_received;
+        let received = || {
+            let statistics = self.handle.statistics();
+            (statistics.messages_received, statistics.bytes_gathered)
+        };
         let began = Instant::now();
         let (mut last, mut since) = (received(), began);
         while since.elapsed() < silence {
-            if began.elapsed() >= longest {
+            if let Some(longest) = longest.filter(|longest| began.elapsed() >= *longest) {
                 self.console.print_always(format_args!(
-                    "Closing, although messages still come {:.0} s after the end of the input; --eof-wait N waits N seconds",
+                    "Closing, although messages still come {:.0} s after the end of the input; --eof-wait N waits N seconds, --eof-silence \
+                     N until none has come for N seconds",
                     longest.as_secs_f64(),
                 ));
                 return;

@@ -61,12 +61,12 @@ pub(crate) fn closed(code: CloseCode, reason: &str, cause: &str, reconnect: Opti
     line(object)
 }
 
-/// Something has failed; the next attempt follows in at most so many seconds.
-pub(crate) fn error(description: &str, reconnects_within: Option<f64>, at: f64) -> String {
+/// Something has failed; the next attempt follows in so many seconds.
+pub(crate) fn error(description: &str, reconnect: Option<f64>, at: f64) -> String {
     let mut object = event("error", at);
     object.insert("error".to_owned(), json!(description));
-    if let Some(seconds) = reconnects_within {
-        object.insert("reconnects_within".to_owned(), json!(seconds));
+    if let Some(seconds) = reconnect {
+        object.insert("reconnects_in".to_owned(), json!(seconds));
     }
     line(object)
 }

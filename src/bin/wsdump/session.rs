@@ -42,7 +42,6 @@ pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Ex
     let state = SessionState::new(arguments);
     let mut app =
         WebSocketApp::new(url).options(options).reconnect(state.retries.policy()).connect_with(|attempt, options| {
-            state.retries.attempt();
             let ws = with_file_values(options, arguments, &values).map_err(into_error)?.connect(attempt.url)?;
             print_opened(console, &state, &ws, arguments.verbose)?;
             Ok(ws)
@@ -325,7 +324,8 @@ impl Handler for SessionHandler {
     /// everything here.
     fn on_error(&mut self, app: &Handle, error: &Error) -> Result<()> {
         let was_open = self.connection == Connection::Open;
-        let planned = self.state.retries.planned();
+        let planned = app.retry_delay();
+        // The end of a connection is told by `on_close`, and so is the delay after it.
         let delay = planned.filter(|_| !was_open);
         if self.console.is_json() {
             return self.shown(app, self.console.json_error(error, delay));
@@ -356,7 +356,7 @@ impl Handler for SessionHandler {
             self.console.note_end(closed, self.state.close_code());
         }
         if let Some(delay) = closed.reconnect {
-            self.console.print_note(format_args!("Connects again in {:.1} s", delay.as_secs_f64()));
+            self.console.note_delay(delay);
         }
         Ok(())
     }

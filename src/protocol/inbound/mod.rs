@@ -394,6 +394,14 @@ impl Inbound {
         }
     }
 
+    /// How many bytes were gathered of that message and not handed out: after decompression, and as far as whole chunks were taken.
+    pub(crate) fn gathered(&self) -> usize {
+        match self.state {
+            ReceiveState::Receiving(_) => self.bytes.len(),
+            ReceiveState::Idle | ReceiveState::Closed | ReceiveState::Failed(_) => 0,
+        }
+    }
+
     /// The granularity of which something was taken and not yet handed out: a part of a message or of a frame, or the beginning of
     /// a character that the end of a frame or of a piece has cut. The next step is of that granularity, whichever is asked for.
     pub const fn half_taken(&self) -> Option<Granularity> {

@@ -131,7 +131,8 @@ pub use crate::trace::{
 };
 pub use crate::url::UrlError;
 pub use crate::websocket::{
-    Batch, ControlFrames, MessageReader, MessageWriter, Messages, Opening, Sender, WebSocket, create_connection,
+    Batch, ControlFrames, MessageReader, MessageWriter, Messages, Opening, PendingUpgrade, Sender, WebSocket,
+    create_connection,
 };
 /// The sockets that [`SocketOptions::configure`] hands out.
 pub use socket2;

@@ -22,8 +22,8 @@ use crate::url::canonical_host;
 ///
 /// Setters cannot fail: an invalid value is refused when a connection is made, before a byte is sent. Cloning is
 /// cheap. The calls that connect are at the end: [`connect`](Self::connect), [`connect_over`](Self::connect_over) a stream,
-/// [`accept`](Self::accept) as a server, [`start`](Self::start) without blocking, [`from_open`](Self::from_open) after a handshake
-/// that was made elsewhere.
+/// [`accept`](Self::accept) and [`read_request`](Self::read_request) as a server, [`start`](Self::start) without blocking,
+/// [`from_open`](Self::from_open) after a handshake that was made elsewhere.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -2,7 +2,7 @@
 
 #[cfg(stepped_opening)]
 use super::Opening;
-use super::opening::Opener;
+use super::opening::{Opener, PendingUpgrade};
 use super::{ActiveConnection, WebSocket};
 #[cfg(doc)]
 use crate::error::Error;
@@ -198,6 +198,32 @@ impl ConnectOptions {
         let mut ws = WebSocket::with_options(self.clone());
         ws.connection = Some(block_on(ws.opener()?.accept(stream.into()))?);
         Ok(ws)
+    }
+
+    /// Reads a client's request on a stream that a listener accepted, and leaves the answer to the caller, who may look at path, origin
+    /// and cookies first: [`PendingUpgrade`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`accept`](Self::accept).
+    ///
+    /// ```no_run
+    /// use std::net::TcpListener;
+    ///
+    /// use websocket_sync::ConnectOptions;
+    /// use websocket_sync::protocol::handshake::{Acceptance, Rejection};
+    ///
+    /// for stream in TcpListener::bind("127.0.0.1:9001")?.incoming() {
+    ///     let pending = ConnectOptions::new().read_request(stream?)?;
+    ///     match pending.request().target.as_str() {
+    ///         "/feed" => pending.accept(Acceptance::default())?.send_text("welcome").map(drop)?,
+    ///         _ => pending.reject(Rejection::new(404), b"")?,
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_request(&self, stream: impl Into<Box<dyn Transport>>) -> Result<PendingUpgrade> {
+        PendingUpgrade::read(self, stream.into())
     }
 
     /// A WebSocket on a stream whose opening handshake was done elsewhere: by an HTTP server that upgrades a connection, by another

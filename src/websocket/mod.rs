@@ -43,7 +43,7 @@ pub use self::connect::create_connection;
 #[cfg(feature = "mio")]
 pub(crate) use self::event_loop::SocketEvent;
 pub(crate) use self::event_loop::{ActivitySnapshot, SendProgress};
-pub use self::opening::Opening;
+pub use self::opening::{Opening, PendingUpgrade};
 pub use self::reader::ControlFrames;
 pub use self::receive::Messages;
 pub(crate) use self::receive::Received;

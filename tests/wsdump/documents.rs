@@ -100,6 +100,7 @@ fn every_flag_is_tested() {
         include_str!("listening.rs"),
         include_str!("more_flags.rs"),
         include_str!("prompt.rs"),
+        include_str!("proxying.rs"),
         include_str!("reconnecting.rs"),
         include_str!("recordings.rs"),
         include_str!("tls.rs"),

@@ -15,6 +15,8 @@ mod meaningless_options;
 mod more_flags;
 #[cfg(unix)]
 mod prompt;
+#[cfg(unix)]
+mod proxying;
 mod reconnecting;
 mod recordings;
 mod shell;

@@ -311,7 +311,11 @@ fn percent_encode(path: &str) -> String {
 }
 
 /// The fields of `--headers`, then those of `-H`.
-fn header_fields(arguments: &Arguments, values: &FileValues) -> Result<Vec<(String, String)>, Failure> {
+///
+/// # Errors
+///
+/// A header field that is none, a file that cannot be read.
+pub(crate) fn header_fields(arguments: &Arguments, values: &FileValues) -> Result<Vec<(String, String)>, Failure> {
     let mut fields = Vec::new();
     for field in arguments.headers.iter().flat_map(|fields| fields.split(',')) {
         fields.push(header_field(field)?);

@@ -3,23 +3,26 @@
 //!
 //! | | |
 //! |---|---|
-//! | `arguments`, `connect` | the command line, and the options that it comes to |
+//! | `arguments`, `documents` | the command line; help, man page and completions |
+//! | `connect` | the options of a connection that the command line comes to |
 //! | `session` | a dialogue with a server |
 //! | `input`, `prompt` | what is sent: lines, bytes, files, what is typed |
 //! | `console`, `output`, `format`, `json` | what comes, printed |
-//! | `recording`, `server`, `bench` | `--record` and `--replay`, `--listen`, `--bench` |
+//! | `recording`, `server`, `proxy`, `bench` | `--record` and `--replay`, `--listen`, `--proxy-to`, `--bench` |
 //! | `ending` | exit codes, errors in words, signals |
 
 mod arguments;
 mod bench;
 mod connect;
 mod console;
+mod documents;
 mod ending;
 mod format;
 mod input;
 mod json;
 mod output;
 mod prompt;
+mod proxy;
 mod recording;
 mod server;
 mod session;
@@ -52,10 +55,10 @@ fn main() -> ExitCode {
 /// Does what is asked for.
 fn run(arguments: &Arguments, console: &Console) -> Result<Exit, Failure> {
     if let Some(shell) = arguments.completions {
-        return arguments::print(arguments::completions(shell));
+        return documents::print(documents::completions(shell));
     }
     if arguments.man {
-        return arguments::print(arguments::man_page()?);
+        return documents::print(documents::man_page()?);
     }
     if let Some(address) = &arguments.listen {
         return server::serve(address, arguments, console);

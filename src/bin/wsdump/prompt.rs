@@ -12,8 +12,9 @@ use rustyline::history::FileHistory;
 use rustyline::{Config, Editor};
 use websocket_sync::{CloseCode, Error, MessageKind};
 
-use crate::arguments::{Arguments, PROMPT};
+use crate::arguments::Arguments;
 use crate::console::Console;
+use crate::documents::PROMPT;
 use crate::ending::{Failure, note_interrupt};
 use crate::format::parse_hex;
 use crate::output::{remember_terminal, restore_terminal};

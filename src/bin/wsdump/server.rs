@@ -19,12 +19,13 @@ use std::time::{Duration, Instant};
 use websocket_sync::{CloseCode, ConnectOptions, Error, MessageKind, MessageRef, Opcode, Sender, Transport, WebSocket};
 
 use crate::arguments::Arguments;
-use crate::connect::{self, Destination, FileValues};
+use crate::connect;
 use crate::console::Console;
 use crate::ending::{Exit, Failure, describe, on_signal};
 use crate::input::read_bounded;
 use crate::output::is_foreground;
 use crate::prompt::{Prompt, PromptTarget};
+use crate::proxy::{Joined, Upstream};
 use crate::recording::{Recorder, Replay, Side};
 
 /// How many clients there may be at once.
@@ -52,6 +53,22 @@ struct Server {
 struct Client {
     name: String,
     sender: Sender,
+}
+
+/// A client whose opening handshake is done.
+enum Opened {
+    Client(WebSocket),
+    /// And that with the server of `--proxy-to`.
+    Joined(Box<Joined>),
+}
+
+impl Opened {
+    const fn client(&self) -> &WebSocket {
+        match self {
+            Self::Client(client) => client,
+            Self::Joined(joined) => &joined.client,
+        }
+    }
 }
 
 /// A client that counts, as long as this lives.
@@ -208,13 +225,22 @@ impl Server {
 
     /// Serves a client until its end.
     fn serve_client(&self, number: u64, who: String, stream: Box<dyn Transport>) {
-        let served = self.options.accept(stream).map_err(Failure::from).and_then(|ws| {
+        let served = self.open(stream).and_then(|opened| {
             if let Some(recorder) = &self.recorder {
                 recorder.begin();
             }
-            self.clients().insert(number, Client { name: who.clone(), sender: ws.sender() });
-            self.console.print_note(format_args!("{who}: connected"));
-            let served = self.run_session(number, ws);
+            self.clients().insert(number, Client { name: who.clone(), sender: opened.client().sender() });
+            let served = match opened {
+                Opened::Client(ws) => {
+                    self.console.print_note(format_args!("{who}: connected"));
+                    self.run_session(number, ws)
+                }
+                Opened::Joined(joined) => {
+                    let url = joined.server.url().unwrap_or("the server");
+                    self.console.print_note(format_args!("{who}: connected to {url}"));
+                    joined.relay(|from, message, to| self.pass(number, from, message, to))
+                }
+            };
             self.clients().remove(&number);
             served
         });
@@ -225,10 +251,29 @@ impl Server {
         }
     }
 
-    fn run_session(&self, number: u64, mut ws: WebSocket) -> Result<(), Failure> {
-        if let ServerMode::Proxy(upstream) = &self.mode {
-            return self.relay(number, ws, upstream);
+    /// Makes the opening handshake with a client, and with the server that it is for.
+    fn open(&self, stream: Box<dyn Transport>) -> Result<Opened, Failure> {
+        match &self.mode {
+            ServerMode::Proxy(upstream) => {
+                upstream.open(self.options.read_request(stream)?).map(|joined| Opened::Joined(Box::new(joined)))
+            }
+            ServerMode::Echo | ServerMode::Broadcast | ServerMode::Replay(_) => {
+                Ok(Opened::Client(self.options.accept(stream)?))
+            }
         }
+    }
+
+    /// Passes a message from a client to its server, or back.
+    fn pass(&self, client: u64, from: Side, message: MessageRef<'_>, to: &Sender) -> Result<(), Failure> {
+        self.record(from, message)?;
+        let shown = self.console.passed(client, from, Opcode::from(message.kind()), message.as_bytes());
+        shown.map_err(|error| Failure::local("output", error))?;
+        send(to, message)?;
+        self.count();
+        Ok(())
+    }
+
+    fn run_session(&self, number: u64, mut ws: WebSocket) -> Result<(), Failure> {
         let sender = ws.sender();
         if let ServerMode::Replay(path) = &self.mode {
             self.start_replay(path, sender.clone())?;
@@ -341,72 +386,6 @@ fn send(sender: &Sender, message: MessageRef<'_>) -> Result<usize, Error> {
     match message {
         MessageRef::Text(text) => sender.send_text(text),
         MessageRef::Binary(bytes) => sender.send_binary(bytes),
-    }
-}
-
-/// The server that `--proxy-to` connects clients to.
-struct Upstream {
-    url: String,
-    options: ConnectOptions,
-}
-
-impl Upstream {
-    fn new(arguments: &Arguments) -> Result<Self, Failure> {
-        let Destination { url, options, .. } = Destination::new(arguments)?;
-        let options = connect::with_file_values(options, arguments, &FileValues::default())?;
-        Ok(Self { url, options })
-    }
-
-    /// Connects, with the subprotocol that was agreed on with the client.
-    fn connect(&self, subprotocol: Option<&str>) -> websocket_sync::Result<WebSocket> {
-        self.options.clone().subprotocols(subprotocol).connect(&self.url)
-    }
-}
-
-/// A man in the middle.
-impl Server {
-    /// Connects a client to the server, until one of them closes.
-    fn relay(&self, number: u64, mut client: WebSocket, upstream: &Upstream) -> Result<(), Failure> {
-        let mut server = match upstream.connect(client.subprotocol()) {
-            Ok(server) => server,
-            Err(error) => {
-                // The client may be gone, too.
-                let _ = client.send_close(CloseCode::BAD_GATEWAY, "");
-                return Err(error.into());
-            }
-        };
-        let (to_client, to_server) = (client.sender(), server.sender());
-        thread::scope(|scope| {
-            let down = || self.pass(number, Side::Server, &mut server, &to_client);
-            let down = thread::Builder::new().spawn_scoped(scope, down);
-            let down = down.map_err(|error| Failure::local("a thread", error))?;
-            let up = self.pass(number, Side::Client, &mut client, &to_server);
-            let down = down.join().unwrap_or_else(|_| Err(Failure::Local("a thread has panicked".to_owned())));
-            up.and(down)
-        })
-    }
-
-    /// Passes on what one side says, up to and with its Close.
-    fn pass(&self, number: u64, from: Side, side: &mut WebSocket, to: &Sender) -> Result<(), Failure> {
-        let passed = self.pass_messages(number, from, side, to);
-        let (code, reason) = match &passed {
-            Err(Failure::WebSocket(Error::Closed(info))) if info.code.is_sendable() => (info.code, &*info.reason),
-            _ => (CloseCode::GOING_AWAY, ""),
-        };
-        // The other side may be closed already.
-        let _ = to.send_close(code, reason);
-        passed
-    }
-
-    fn pass_messages(&self, number: u64, from: Side, side: &mut WebSocket, to: &Sender) -> Result<(), Failure> {
-        loop {
-            let message = side.recv_ref()?;
-            self.record(from, message)?;
-            let shown = self.console.passed(number, from, Opcode::from(message.kind()), message.as_bytes());
-            shown.map_err(|error| Failure::local("output", error))?;
-            send(to, message)?;
-            self.count();
-        }
     }
 }
 

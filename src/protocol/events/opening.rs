@@ -65,7 +65,7 @@ impl OpeningHandshake {
             }
             (Self::Server(handshake), Event::RejectConnection(reject)) => {
                 let RejectConnection { status_code: status, headers, has_body } = reject;
-                out.append(&mut handshake.reject(&Rejection { status, headers, has_body })?);
+                out.append(&mut handshake.reject(&Rejection { status, reason: None, headers, has_body })?);
                 Ok(if has_body { OpeningStep::Continues } else { OpeningStep::Ended })
             }
             (Self::Server(handshake), Event::RejectData(RejectData { data, body_finished: false })) => {

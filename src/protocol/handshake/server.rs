@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::error::HandshakeError;
 use super::fields::{ExtensionOffer, HandshakeOffer, accept_for, check_upgrade, is_key, subprotocols};
-use super::headers::{Headers, ShownTarget, is_visible};
+use super::headers::{Headers, ShownTarget, is_field_value, is_visible};
 use super::http::{HeadCollector, HeadLimits, RequestHead, StartLine, decimal};
 use super::subprotocols::{ShownSubprotocol, ShownSubprotocols};
 use crate::protocol::LocalProtocolError;
@@ -402,6 +402,8 @@ impl Acceptance {
 pub struct Rejection {
     /// The status, 200 to 599. Default: 400.
     pub status: u16,
+    /// The reason phrase. Default: the usual one of the status, which for the rarer ones is empty.
+    pub reason: Option<String>,
     /// Header fields. One that tells the length of the body counts; see [`has_body`](Self::has_body).
     pub headers: Headers,
     /// Whether a body follows: as long as `Content-Length` says, or else in chunks. Default: false.
@@ -411,7 +413,14 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal with this status, without a body.
     pub const fn new(status: u16) -> Self {
-        Self { status, headers: Headers::new(), has_body: false }
+        Self { status, reason: None, headers: Headers::new(), has_body: false }
+    }
+
+    /// Sets the reason phrase.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
     }
 
     /// Adds a header field.
@@ -451,12 +460,17 @@ impl Rejection {
     /// The bytes of the head, and what writes the body.
     pub(super) fn encode(&self) -> Result<(Vec<u8>, BodyWriter), LocalProtocolError> {
         self.headers.check()?;
+        let reason = self.reason.as_deref().unwrap_or_else(|| reason_phrase(self.status));
+        // RFC 9112, section 4: what may be in a reason phrase may be in the value of a field.
+        if !is_field_value(reason.as_bytes()) {
+            return Err(LocalProtocolError::IllegalCharacter("reason phrase"));
+        }
         if !matches!(self.status, 200..=599) || (self.has_body && self.is_bodiless()) {
             return Err(LocalProtocolError::Status(self.status));
         }
         let mut headers = self.headers.clone();
         let body = self.complete(&mut headers)?;
-        Ok((headers.to_head(&format!("HTTP/1.1 {} {}", self.status, reason_phrase(self.status))), body))
+        Ok((headers.to_head(&format!("HTTP/1.1 {} {reason}", self.status)), body))
     }
 
     /// Whether responses of this status end with their head (RFC 9110, sections 15.3.5 and 15.4.5).

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+pub use self::accept::PendingUpgrade;
 use self::exchange::{ExchangeOutcome, PreparedRequest};
 use self::route::Route;
 pub use self::stepping::Opening;
@@ -53,6 +54,11 @@ impl Opener {
         options.validate()?;
         let deadline = Deadline::after(Some(timeouts.open));
         Ok(Self { options, timeouts, deadline, tracer: Tracer::new(), mode })
+    }
+
+    /// The time of the open timeout begins anew.
+    fn begin_anew(&mut self) {
+        self.deadline = Deadline::after(Some(self.timeouts.open));
     }
 
     /// Asks where redirects lead and with what a challenge wants, all under one deadline.
@@ -136,10 +142,7 @@ impl Opener {
 
     /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
     /// watched it may have ended it. Pinned by the caller, the opening is in memory once: a future that is moved in has room twice.
-    async fn cancellable(
-        &self,
-        open: Pin<&mut impl Future<Output = Result<ActiveConnection>>>,
-    ) -> Result<ActiveConnection> {
+    async fn cancellable<T>(&self, open: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
         let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
         if is_cancelled() {
             return Err(cancelled());

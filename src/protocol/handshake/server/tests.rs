@@ -80,6 +80,19 @@ fn a_rejection_has_a_body_if_it_says_so() {
 }
 
 #[test]
+fn a_rejection_may_have_a_reason_phrase_of_its_own() {
+    let first_line = |rejection: Rejection| {
+        let bytes = requested().reject(&rejection).unwrap();
+        String::from_utf8(bytes).unwrap().lines().next().unwrap().to_owned()
+    };
+    assert_eq!(first_line(Rejection::new(403).reason("Not On Sundays")), "HTTP/1.1 403 Not On Sundays");
+    assert_eq!(first_line(Rejection::new(403).reason("")), "HTTP/1.1 403 ");
+    assert_eq!(first_line(Rejection::new(499)), "HTTP/1.1 499 ");
+    let split = Rejection::new(403).reason("a\r\nX: y");
+    assert_eq!(requested().reject(&split), Err(LocalProtocolError::IllegalCharacter("reason phrase")));
+}
+
+#[test]
 fn a_request_may_have_been_read_by_somebody_else() {
     let headers = Headers::from([
         ("Host", "example.com"),

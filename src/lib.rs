@@ -36,7 +36,7 @@
 //! | see what goes over the wire | [`enable_trace`], [`TraceSink`] |
 //! | run many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in an event loop of your own |
 //! | use an event loop of your own | [`ConnectOptions::start`], [`WebSocket::try_recv`], [`WebSocket::try_send_text`] |
-//! | serve clients | [`WebSocket::accept`], [`ConnectOptions::accept`] |
+//! | serve clients | [`WebSocket::accept`], [`ConnectOptions::accept`], [`ConnectOptions::read_request`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::dial_with`], [`ConnectOptions::from_open`] |
 //! | test what is built on this crate | `test_kit` (feature `test-kit`) |
 //! | have the protocol without I/O | [`protocol`]: both roles |

@@ -320,6 +320,14 @@ fn the_other_scheme_is_suggested_where_it_may_be_the_right_one() {
     let said = wsdump(&["-r", &url.replace("ws:", "wss:")]);
     script.join();
     assert!(said.code == 5 && said.err.contains("ws://"), "{said:?}");
+    // Servers that hang up on TLS may also want a certificate.
+    let (url, script) = serve(drop);
+    let said = wsdump(&["-r", &url.replace("ws:", "wss:")]);
+    script.join();
+    assert!(said.code == 5 && said.err.contains("try ws://") && said.err.contains("--cert FILE"), "{said:?}");
+    // Where nobody was reached, neither helps.
+    let said = wsdump(&["-r", "wss://127.0.0.1:1/"]);
+    assert!(said.code == 4 && !said.err.contains("--cert"), "{said:?}");
     let answers = [
         b"\x15\x03\x01\x00\x02\x02\x46".as_slice(),
         b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n",

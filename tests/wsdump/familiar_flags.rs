@@ -110,6 +110,33 @@ fn a_url_needs_no_scheme() {
     assert!(said.err.contains("No scheme: wss://no-such-host.invalid/path"), "{}", said.err);
 }
 
+/// A subprotocol is a token, which has neither a colon nor a slash.
+#[test]
+fn a_url_without_a_scheme_may_stand_behind_the_subprotocols() {
+    let (url, script) = hears(&["hi"]);
+    let said = wsdump_with("hi\n", &["-r", "--eof-wait", "0", "-s", "a,b", url.trim_start_matches("ws://")]);
+    assert_eq!(said.code, 0, "{said:?}");
+    script.join();
+    let said = wsdump(&["-r", "-s", "a", "server.example"]);
+    assert!(said.code == 2 && said.err.contains("in front of -s"), "{said:?}");
+}
+
+/// The path that `--listen` takes is a URL, too.
+#[cfg(unix)]
+#[test]
+fn a_path_is_that_of_a_unix_socket() {
+    let path = std::env::temp_dir().join(format!("wsdump path {}.sock", std::process::id()));
+    let server = Server::at(path.to_str().unwrap(), &["-r"]);
+    let said = wsdump_with("hi\n", &["-r", "--max-messages", "1", path.to_str().unwrap()]);
+    assert_eq!((said.code, said.out.as_str()), (0, "hi\n"), "{said:?}");
+    assert!(said.err.contains("No scheme: ws+unix://"), "{}", said.err);
+    let mut relative = command(&["-r", "--max-messages", "1", "-t", "hi", "--no-input"]);
+    relative.arg(format!("./{}", path.file_name().unwrap().to_str().unwrap())).current_dir(std::env::temp_dir());
+    let said = end_of(relative.spawn().unwrap());
+    assert_eq!((said.code, said.out.as_str()), (0, "hi\n"), "{said:?}");
+    server.stop();
+}
+
 #[test]
 fn a_server_needs_no_more_than_a_port() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -19,7 +19,7 @@ impl Server {
         Self::at("127.0.0.1:0", arguments)
     }
 
-    fn at(address: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn at(address: &str, arguments: &[&str]) -> Self {
         let mut child = command(&[&["--listen", address], arguments].concat()).spawn().unwrap();
         let mut notes = std::io::BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();

@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use websocket_sync::CloseCode;
 use websocket_sync::protocol::MAX_CLOSE_REASON;
 
+use crate::connect::unix_url;
 use crate::documents::{SHORT_HELP, long_help};
 
 /// Talk to WebSocket servers from a shell.
@@ -19,7 +20,7 @@ use crate::documents::{SHORT_HELP, long_help};
 #[command(name = "wsdump", version, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// The server: ws://, wss://, ws+unix:// or wss+unix://. Without a scheme it is ws:// for this machine and wss:// for
-    /// others
+    /// others; a path that begins with a slash or a dot is that of a Unix socket
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) url: Option<String>,
 
@@ -263,9 +264,10 @@ impl Arguments {
         self.close.clone().unwrap_or(CloseRequest { code: CloseCode::NORMAL, reason: String::new() })
     }
 
-    /// `-s a b ws://server/`: the URL is no subprotocol, which has no colon (RFC 6455, section 4.1).
+    /// `-s a b server:9001/`: the URL is no subprotocol, which has neither a colon nor a slash (RFC 6455, section 4.1; RFC 9110, section
+    /// 5.6.2).
     fn take_url_from_subprotocols(&mut self) {
-        if self.url.is_none() && self.subprotocols.last().is_some_and(|name| name.contains("://")) {
+        if self.url.is_none() && self.subprotocols.last().is_some_and(|name| name.contains([':', '/'])) {
             self.url = self.subprotocols.pop();
         }
     }
@@ -457,8 +459,12 @@ fn close_request(value: &str) -> Result<CloseRequest, String> {
     Ok(CloseRequest { code, reason: reason.to_owned() })
 }
 
-/// A URL without a scheme with the one that is meant: TLS, unless nobody else can read what is sent.
+/// A URL without a scheme with the one that is meant: TLS, unless nobody else can read what is sent. A path is that of a Unix socket.
 fn with_scheme(url: &str) -> Option<String> {
+    if url.starts_with(['/', '.']) {
+        let path = std::path::absolute(url).ok()?;
+        return Some(unix_url("ws", &path, "/"));
+    }
     if url.contains("://") || url.is_empty() {
         return None;
     }
@@ -531,6 +537,7 @@ mod tests {
             ("localhost@evil.example", Some("wss://localhost@evil.example")),
             ("192.168.0.1", Some("wss://192.168.0.1")),
             ("h/?to=ws://x", None),
+            ("/run/a b.sock", Some("ws+unix:///run/a%20b.sock:/")),
             ("ws://h", None),
             ("", None),
         ];

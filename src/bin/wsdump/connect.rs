@@ -33,7 +33,7 @@ impl Destination {
     /// A URL that is missing, a header field that is none, a file that cannot be read.
     pub(crate) fn new(arguments: &Arguments) -> Result<Self, Failure> {
         let Some(url) = arguments.url.clone().or_else(|| arguments.proxy_to.clone()) else {
-            return Err(Failure::Usage("a URL is missing; wsdump --help shows examples".to_owned()));
+            return Err(Failure::Usage(url_is_missing(arguments).to_owned()));
         };
         let mut options = common(arguments)
             .open_timeout(arguments.connect_timeout)
@@ -59,6 +59,14 @@ impl Destination {
             options = options.tls(tls(arguments).server_hostname(there.name));
         }
         Ok(Self { url: there.url, options, cookie_jar })
+    }
+}
+
+fn url_is_missing(arguments: &Arguments) -> &'static str {
+    if arguments.subprotocols.is_empty() {
+        "a URL is missing; wsdump --help shows examples"
+    } else {
+        "a URL is missing; one without a scheme has to stand in front of -s"
     }
 }
 

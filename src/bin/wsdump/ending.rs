@@ -1,5 +1,6 @@
 //! How the program ends: exit codes, what is said of a failure, and signals.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::Write;
@@ -172,7 +173,7 @@ pub(crate) fn describe(error: &Error) -> String {
         error => (in_flags(&error.to_string()), error.source()),
     };
     while let Some(cause) = source {
-        let _ = write!(said, ": {cause}");
+        let _ = write!(said, ": {}", without_source_lines(&cause.to_string()));
         source = cause.source();
     }
     let mut said = escape(&said).into_owned();
@@ -191,6 +192,21 @@ pub(crate) fn describe(error: &Error) -> String {
         _ => {}
     }
     said
+}
+
+/// What OpenSSL says without where in its source it says so: `error:CODE:LIBRARY:FUNCTION:REASON:FILE:LINE:DATA`.
+fn without_source_lines(said: &str) -> Cow<'_, str> {
+    let [_, _, _, _, reason, _, line_and_data @ ..] = &*said.splitn(8, ':').collect::<Vec<_>>() else {
+        return Cow::Borrowed(said);
+    };
+    match line_and_data {
+        [line, data] if said.starts_with("error:") && line.parse::<u32>().is_ok() => {
+            // Behind the first there may be others, of which it is the cause.
+            let data = data.split(", error:").next().unwrap_or(data);
+            Cow::Owned(format!("{reason}{data}"))
+        }
+        _ => Cow::Borrowed(said),
+    }
 }
 
 /// The flag for an option of the library.
@@ -231,6 +247,8 @@ impl HintContext {
         const WSS: &str = "the server seems to speak TLS on this port: try wss://";
         const WS: &str = "if the server does not use TLS, try ws://";
         const CERTIFICATE: &str = "if the server asks for a client certificate: --cert FILE shows one";
+        const WS_OR_CERTIFICATE: &str =
+            "if the server does not use TLS, try ws://; if it asks for a client certificate, --cert FILE shows one";
         match error {
             Error::Tls(error) => match error.kind {
                 TlsErrorKind::NotTls => Some(WS),
@@ -242,7 +260,10 @@ impl HintContext {
                 HandshakeError::Eof | HandshakeError::NotHttp if !self.is_tls => Some(WSS),
                 _ => None,
             },
-            Error::Io { .. } if self.is_tls && !self.has_certificate => Some(CERTIFICATE),
+            Error::Io { phase: Phase::Tls, .. } if self.has_certificate => Some(WS),
+            Error::Io { phase: Phase::Tls, .. } => Some(WS_OR_CERTIFICATE),
+            // With TLS 1.3 the server looks at the certificate when TLS is done.
+            Error::Io { phase: Phase::Handshake, .. } if self.is_tls && !self.has_certificate => Some(CERTIFICATE),
             Error::Refused(refusal) if !self.is_tls && refusal.status == 400 => {
                 let body = String::from_utf8_lossy(&refusal.body);
                 body.contains("HTTPS").then_some(WSS)
@@ -319,6 +340,23 @@ mod tests {
         ];
         for (cause, code, expected) in table {
             assert_eq!(Exit::of_end(CloseCode(code), cause, CloseCode::NORMAL), expected, "{cause} {code}");
+        }
+    }
+
+    #[test]
+    fn what_openssl_says_of_its_source_is_left_out() {
+        let table = [
+            (
+                "error:0A000086:SSL routines:f:certificate verify failed:../ssl/s.c:1889: (unable to get issuer)",
+                "certificate verify failed (unable to get issuer)",
+            ),
+            ("error:0A00010B:SSL routines:f:wrong version number:ssl/r.c:354:", "wrong version number"),
+            ("error:1:l:f:first:a.c:1:, error:2:l:f:second:b.c:2:", "first"),
+            ("error:1:l:f:first:a.c:no line:", "error:1:l:f:first:a.c:no line:"),
+            ("invalid peer certificate: UnknownIssuer", "invalid peer certificate: UnknownIssuer"),
+        ];
+        for (said, expected) in table {
+            assert_eq!(without_source_lines(said), expected);
         }
     }
 

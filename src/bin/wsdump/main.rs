@@ -8,7 +8,8 @@
 //! | `session` | a dialogue with a server |
 //! | `input`, `prompt` | what is sent: lines, bytes, files, what is typed |
 //! | `console`, `output`, `format`, `json` | what comes, printed |
-//! | `recording`, `server`, `proxy`, `bench` | `--record` and `--replay`, `--listen`, `--proxy-to`, `--bench` |
+//! | `server`, `listener`, `proxy` | `--listen`, `--proxy-to` |
+//! | `recording`, `bench` | `--record` and `--replay`, `--bench` |
 //! | `ending` | exit codes, errors in words, signals |
 
 mod arguments;
@@ -20,6 +21,7 @@ mod ending;
 mod format;
 mod input;
 mod json;
+mod listener;
 mod output;
 mod prompt;
 mod proxy;

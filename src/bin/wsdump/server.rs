@@ -3,12 +3,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
-use std::net::TcpListener;
-#[cfg(unix)]
-use std::os::unix::fs::FileTypeExt;
-#[cfg(unix)]
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -23,9 +17,10 @@ use crate::connect;
 use crate::console::Console;
 use crate::ending::{Exit, Failure, describe, on_signal};
 use crate::input::read_bounded;
+use crate::listener::Listener;
 use crate::output::is_foreground;
 use crate::prompt::{Prompt, PromptTarget};
-use crate::proxy::{Joined, Upstream};
+use crate::proxy::Upstream;
 use crate::recording::{Recorder, Replay, Side};
 
 /// How many clients there may be at once.
@@ -53,22 +48,6 @@ struct Server {
 struct Client {
     name: String,
     sender: Sender,
-}
-
-/// A client whose opening handshake is done.
-enum Opened {
-    Client(WebSocket),
-    /// And that with the server of `--proxy-to`.
-    Joined(Box<Joined>),
-}
-
-impl Opened {
-    const fn client(&self) -> &WebSocket {
-        match self {
-            Self::Client(client) => client,
-            Self::Joined(joined) => &joined.client,
-        }
-    }
 }
 
 /// A client that counts, as long as this lives.
@@ -225,25 +204,11 @@ impl Server {
 
     /// Serves a client until its end.
     fn serve_client(&self, number: u64, who: String, stream: Box<dyn Transport>) {
-        let served = self.open(stream).and_then(|opened| {
-            if let Some(recorder) = &self.recorder {
-                recorder.begin();
-            }
-            self.clients().insert(number, Client { name: who.clone(), sender: opened.client().sender() });
-            let served = match opened {
-                Opened::Client(ws) => {
-                    self.console.print_note(format_args!("{who}: connected"));
-                    self.run_session(number, ws)
-                }
-                Opened::Joined(joined) => {
-                    let url = joined.server.url().unwrap_or("the server");
-                    self.console.print_note(format_args!("{who}: connected to {url}"));
-                    joined.relay(|from, message, to| self.pass(number, from, message, to))
-                }
-            };
-            self.clients().remove(&number);
-            served
-        });
+        let served = match &self.mode {
+            ServerMode::Proxy(upstream) => self.serve_through(upstream, number, &who, stream),
+            ServerMode::Echo | ServerMode::Broadcast | ServerMode::Replay(_) => self.serve_here(number, &who, stream),
+        };
+        self.clients().remove(&number);
         match served {
             Ok(()) => self.console.print_note(format_args!("{who}: served")),
             Err(Failure::WebSocket(error)) => self.console.print_note(format_args!("{who}: {}", describe(&error))),
@@ -251,16 +216,33 @@ impl Server {
         }
     }
 
-    /// Makes the opening handshake with a client, and with the server that it is for.
-    fn open(&self, stream: Box<dyn Transport>) -> Result<Opened, Failure> {
-        match &self.mode {
-            ServerMode::Proxy(upstream) => {
-                upstream.open(self.options.read_request(stream)?).map(|joined| Opened::Joined(Box::new(joined)))
-            }
-            ServerMode::Echo | ServerMode::Broadcast | ServerMode::Replay(_) => {
-                Ok(Opened::Client(self.options.accept(stream)?))
-            }
+    fn serve_here(&self, number: u64, who: &str, stream: Box<dyn Transport>) -> Result<(), Failure> {
+        let ws = self.options.accept(stream)?;
+        self.enter(number, who, &ws);
+        self.console.print_note(format_args!("{who}: connected"));
+        self.run_session(number, ws)
+    }
+
+    fn serve_through(
+        &self,
+        upstream: &Upstream,
+        number: u64,
+        who: &str,
+        stream: Box<dyn Transport>,
+    ) -> Result<(), Failure> {
+        let joined = upstream.open(self.options.read_request(stream)?)?;
+        self.enter(number, who, &joined.client);
+        let url = joined.server.url().unwrap_or("the server");
+        self.console.print_note(format_args!("{who}: connected to {url}"));
+        joined.relay(|from, message, to| self.pass(number, from, message, to))
+    }
+
+    /// The opening handshake with a client is done.
+    fn enter(&self, number: u64, who: &str, ws: &WebSocket) {
+        if let Some(recorder) = &self.recorder {
+            recorder.begin();
         }
+        self.clients().insert(number, Client { name: who.to_owned(), sender: ws.sender() });
     }
 
     /// Passes a message from a client to its server, or back.
@@ -469,79 +451,5 @@ impl PromptTarget for ServerPrompt {
             self.0.console.print_always(&client.name);
         }
         Ok(())
-    }
-}
-
-/// What clients connect to.
-enum Listener {
-    Tcp(TcpListener),
-    #[cfg(unix)]
-    Unix(UnixListener, PathBuf),
-}
-
-impl Listener {
-    /// An address with a slash is the path of a Unix socket; a port alone is one of this machine.
-    fn bind(address: &str) -> io::Result<Self> {
-        #[cfg(unix)]
-        if address.contains('/') {
-            let path = std::path::absolute(address)?;
-            remove_stale_socket(&path);
-            return UnixListener::bind(&path).map(|listener| Self::Unix(listener, path));
-        }
-        let port = address.strip_prefix(':').unwrap_or(address);
-        match port.parse::<u16>() {
-            Ok(port) => TcpListener::bind(("127.0.0.1", port)),
-            Err(_) => TcpListener::bind(address),
-        }
-        .map(Self::Tcp)
-    }
-
-    /// A stream, and the address of the client if it has one.
-    fn accept(&self) -> io::Result<(Box<dyn Transport>, Option<String>)> {
-        match self {
-            Self::Tcp(listener) => {
-                listener.accept().map(|(stream, address)| (stream.into(), Some(address.to_string())))
-            }
-            #[cfg(unix)]
-            Self::Unix(listener, _) => listener.accept().map(|(stream, _)| (stream.into(), None)),
-        }
-    }
-
-    fn url(&self, scheme: &str) -> io::Result<String> {
-        match self {
-            Self::Tcp(listener) => Ok(format!("{scheme}://{}/", listener.local_addr()?)),
-            #[cfg(unix)]
-            Self::Unix(_, path) => Ok(connect::unix_url(scheme, path, "/")),
-        }
-    }
-
-    /// What removes the file of a Unix socket in the end.
-    fn socket_file(&self) -> Option<SocketFile> {
-        match self {
-            Self::Tcp(_) => None,
-            #[cfg(unix)]
-            Self::Unix(_, path) => Some(SocketFile(path.clone())),
-        }
-    }
-}
-
-/// The file of a Unix socket, as long as its server lives.
-#[cfg_attr(not(unix), allow(dead_code, reason = "other systems have none"))]
-struct SocketFile(PathBuf);
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Somebody else may have removed it.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
-/// Removes the file of a socket that nobody listens on any more, such as that of a server that was killed.
-#[cfg(unix)]
-fn remove_stale_socket(path: &Path) {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    if is_socket && UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-        // What is wrong with that is told when the socket is bound.
-        let _ = std::fs::remove_file(path);
     }
 }

@@ -148,12 +148,15 @@ fn what_a_client_asks_for_is_what_the_server_is_asked_for() {
     assert!(said.err.contains(&format!("connected to {url}feed/1")), "{}", said.err);
 }
 
+/// Names of fields, and the values that each has.
+type Expected = &'static [(&'static str, &'static [&'static str])];
+
 /// What the URL of the server or the command line says goes before what the client says.
 #[test]
 fn what_the_command_line_says_goes_before_what_the_client_says() {
     let of_client = "Connection: Upgrade\r\nOrigin: https://app.example\r\nCookie: a=1\r\nAuthorization: Bearer token\r\n\
                      X-Token: client\r\n";
-    let table: [(&str, &[&str], &str, &[(&str, &[&str])]); 6] = [
+    let table: [(&str, &[&str], &str, Expected); 6] = [
         ("", &[], "/a/b?c", &[("Origin", &["https://app.example"])]),
         ("feed?x=1", &[], "/feed?x=1", &[]),
         ("?x=1", &[], "/?x=1", &[]),

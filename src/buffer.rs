@@ -1,7 +1,9 @@
 //! Buffers whose memory follows the traffic: a window that is received into, and bytes that pile up.
 //!
-//! Memory grows by doubling, and is given back by one policy, [`Retention`].
+//! Memory grows by doubling, and is given back by one policy, [`Retention`]. Where a peer decides how far it grows, a system that has
+//! none to give is an error, and no abort.
 
+use std::collections::TryReserveError;
 use std::fmt;
 
 /// How much memory a buffer retains: the high-water mark of its latest uses decides.
@@ -92,14 +94,14 @@ impl Window {
 
     /// Where the next read may write to; [`received`](Self::received) then says how much it wrote.
     ///
-    /// Never empty while fewer than 128 KiB are unread.
+    /// Never empty while fewer than 128 KiB are unread, unless the system has no memory for more.
     #[inline]
     pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             self.start = Self::HEADROOM;
             self.end = Self::HEADROOM;
             if self.bytes.len() != Self::HEADROOM + self.wanted {
-                self.bytes = vec![0; Self::HEADROOM + self.wanted];
+                self.replace();
             }
         } else if self.bytes.len() - self.end < self.bytes.len() / 2 {
             self.make_room();
@@ -198,28 +200,48 @@ impl Window {
         self.bytes.len().saturating_sub(Self::HEADROOM)
     }
 
+    /// A buffer of the size that is wanted, or as it was where there is no memory for another.
+    #[cold]
+    fn replace(&mut self) {
+        match zeroed(Self::HEADROOM + self.wanted) {
+            Ok(bytes) => self.bytes = bytes,
+            Err(_) if self.size() > 0 => self.wanted = self.size(),
+            Err(_) => self.bytes = vec![0; Self::HEADROOM + Retention::SMALLEST],
+        }
+    }
+
     /// Less than half of the buffer is behind the unread bytes: moves them to the front, or grows if the latest read filled it.
     #[cold]
     fn make_room(&mut self) {
-        if self.wanted > self.size() {
-            self.resize(self.wanted);
-        } else if self.start > Self::HEADROOM {
+        if self.wanted > self.size() && self.resize(self.wanted).is_ok() {
+            return;
+        }
+        if self.start > Self::HEADROOM {
             self.bytes.copy_within(self.start..self.end, Self::HEADROOM);
             self.end = Self::HEADROOM + self.len();
             self.start = Self::HEADROOM;
         } else if self.bytes.len() == self.end {
-            self.resize((self.size() * 2).min(Self::LARGEST).max(self.size()));
+            // Without the memory there is no room, of which the read then says why.
+            let _ = self.resize((self.size() * 2).min(Self::LARGEST).max(self.size()));
         }
     }
 
     /// A buffer of `size` bytes with the unread ones at its front. `size` is at least their number.
-    fn resize(&mut self, size: usize) {
-        let mut bytes = vec![0; Self::HEADROOM + size];
+    fn resize(&mut self, size: usize) -> Result<(), TryReserveError> {
+        let mut bytes = zeroed(Self::HEADROOM + size)?;
         let end = Self::HEADROOM + self.len();
         bytes[Self::HEADROOM..end].copy_from_slice(self.unread());
         let wanted = size.clamp(Retention::SMALLEST, Self::LARGEST);
         *self = Self { bytes, start: Self::HEADROOM, end, wanted, retention: Retention::default() };
+        Ok(())
     }
+}
+
+fn zeroed(size: usize) -> Result<Vec<u8>, TryReserveError> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size)?;
+    bytes.resize(size, 0);
+    Ok(bytes)
 }
 
 impl Default for Window {
@@ -274,22 +296,34 @@ impl ByteBuffer {
         self.bytes.capacity()
     }
 
-    /// Room for `wanted` more bytes, to be written to and then taken over with [`fill`](Self::fill).
+    /// Room for `wanted` more bytes of this side's own, to be written to and then taken over with [`fill`](Self::fill).
     #[inline]
     pub(crate) fn room(&mut self, wanted: usize) -> &mut [u8] {
-        if self.bytes.len() - self.filled < wanted {
-            self.grow(wanted, usize::MAX);
+        if self.bytes.len() - self.filled < wanted && self.grow(wanted, usize::MAX).is_err() {
+            // Ends the process, as everything does that runs out of memory by itself.
+            self.bytes.resize(self.filled + wanted, 0);
         }
         &mut self.bytes[self.filled..][..wanted]
     }
 
     /// Room for what is not known in length: at least `least` bytes, unless no more than `most` may come at all, and at most `most`.
     /// Whoever fills it asks again.
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory for it. What is there stays.
     #[inline]
-    pub(crate) fn room_within(&mut self, least: usize, most: usize) -> &mut [u8] {
-        if self.bytes.len() - self.filled < most.min(least) {
-            self.grow(self.filled.max(least).min(most), self.filled.saturating_add(most));
+    pub(crate) fn room_within(&mut self, least: usize, most: usize) -> Result<&mut [u8], TryReserveError> {
+        let least = most.min(least);
+        if self.bytes.len() - self.filled < least {
+            let limit = self.filled.saturating_add(most);
+            self.grow(self.filled.max(least).min(most), limit).or_else(|_| self.grow(least, limit))?;
         }
+        Ok(self.spare(most))
+    }
+
+    /// The room that is there already, at most `most` bytes of it.
+    pub(crate) fn spare(&mut self, most: usize) -> &mut [u8] {
         let end = self.bytes.len().min(self.filled.saturating_add(most));
         &mut self.bytes[self.filled..end]
     }
@@ -302,23 +336,29 @@ impl ByteBuffer {
     }
 
     /// Appends a copy of `chunk`; with others like it, it will be no more than `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The system has no memory for it. What is there stays.
     #[inline]
-    pub(crate) fn extend(&mut self, chunk: &[u8], limit: usize) {
+    pub(crate) fn extend(&mut self, chunk: &[u8], limit: usize) -> Result<(), TryReserveError> {
         match self.bytes.get_mut(self.filled..self.filled + chunk.len()) {
             Some(room) => {
                 room.copy_from_slice(chunk);
                 self.filled += chunk.len();
+                Ok(())
             }
             None => self.extend_slowly(chunk, limit),
         }
     }
 
     #[cold]
-    fn extend_slowly(&mut self, chunk: &[u8], limit: usize) {
-        self.reserve(chunk.len(), limit);
+    fn extend_slowly(&mut self, chunk: &[u8], limit: usize) -> Result<(), TryReserveError> {
+        self.reserve(chunk.len(), limit)?;
         self.bytes.truncate(self.filled);
         self.bytes.extend_from_slice(chunk);
         self.filled += chunk.len();
+        Ok(())
     }
 
     /// Forgets the bytes and keeps the memory.
@@ -371,20 +411,23 @@ impl ByteBuffer {
 
     /// Initialises room for `more` bytes, and as many again as there are, if the memory is there.
     #[cold]
-    fn grow(&mut self, more: usize, limit: usize) {
-        self.reserve(more, limit);
+    fn grow(&mut self, more: usize, limit: usize) -> Result<(), TryReserveError> {
+        self.reserve(more, limit)?;
         let ahead = self.filled.min(Self::AHEAD);
         self.bytes.resize((self.filled + more + ahead).min(self.bytes.capacity()), 0);
+        Ok(())
     }
 
     /// Makes the memory large enough for `more` bytes.
-    fn reserve(&mut self, more: usize, limit: usize) {
-        let needed = self.filled + more;
-        if needed > self.bytes.capacity() {
-            // Of what is no part of the bytes nothing is moved.
-            self.bytes.truncate(self.filled);
-            self.bytes.reserve_exact(grown(needed, limit).max(needed) - self.filled);
+    fn reserve(&mut self, more: usize, limit: usize) -> Result<(), TryReserveError> {
+        let needed = self.filled.saturating_add(more);
+        if needed <= self.bytes.capacity() {
+            return Ok(());
         }
+        // Of what is no part of the bytes nothing is moved.
+        self.bytes.truncate(self.filled);
+        let doubled = grown(needed, limit).max(needed) - self.filled;
+        self.bytes.try_reserve_exact(doubled).or_else(|_| self.bytes.try_reserve_exact(more))
     }
 }
 

@@ -605,6 +605,8 @@ fn broken_rules() -> Vec<Broken> {
             Some([frame(0x02, [0; 1000]), frame(0x80, [0; 501])].concat()),
         ),
         (ProtocolError::NonMinimalLength, "frame length is not in its shortest form", 1002, Some(long(0x82, 0xFFFF))),
+        // See `memory.rs`.
+        (ProtocolError::OutOfMemory, "there is no memory for the message", 1009, None),
         (
             ProtocolError::ReservedBits,
             "reserved bit is set without an extension that defines it",

@@ -16,7 +16,11 @@ use std::process::Command;
 use support::{Memory, Peer, answer_to, frame, ms, open, serve};
 use websocket_sync::protocol::handshake::ExtensionOffer;
 use websocket_sync::protocol::{Extension, Fin, MaskKeys, Outbound, PerMessageDeflate, Role};
+#[cfg(target_os = "linux")]
+use websocket_sync::protocol::{Inbound, Limits, ProtocolError, Step, TextPolicy};
 use websocket_sync::{ConnectOptions, DeflateOptions, MessageRef, Opcode, WebSocket};
+#[cfg(target_os = "linux")]
+use websocket_sync::{ControlFrames, Error, Result};
 
 const MIB: usize = 1 << 20;
 /// The limit on messages.
@@ -261,4 +265,94 @@ fn answers_without_end_take_no_memory() {
         })
     };
     each_alone("answers_without_end_take_no_memory", answers.map(case).into_iter().collect());
+}
+
+/// A message within all limits, for which the system has no memory, is an error like one that is too large: the process goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_message_for_which_there_is_no_memory_is_an_error_and_no_abort() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    let receives: [Receive; 3] = [
+        |ws| ws.recv().map(drop),
+        |ws| ws.recv_ref().map(drop),
+        |ws| ws.recv_data_frame(ControlFrames::Hide).map(drop),
+    ];
+    let whole = |peer: &Peer, first: u8| say(peer, first, SPARE * 4);
+    let fragments = |peer: &Peer, first: u8| {
+        say(peer, first & 0x0F, MIB)?;
+        (0..SPARE * 4 / MIB).try_for_each(|_| say(peer, 0x00, MIB))
+    };
+    let mut cases: Vec<Case> = vec![Box::new(inflates_beyond_all_memory)];
+    for receive in receives {
+        for first in [0x81, 0x82] {
+            cases.push(Box::new(move || runs_out_of_memory(receive, move |peer| whole(peer, first))));
+        }
+    }
+    for receive in receives.into_iter().take(2) {
+        for first in [0x81, 0x82] {
+            cases.push(Box::new(move || runs_out_of_memory(receive, move |peer| fragments(peer, first))));
+        }
+    }
+    each_alone("a_message_for_which_there_is_no_memory_is_an_error_and_no_abort", cases);
+}
+
+/// What the process may take from now on, in bytes.
+#[cfg(target_os = "linux")]
+const SPARE: usize = 48 * MIB;
+
+#[cfg(target_os = "linux")]
+fn limit_memory() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB")).unwrap();
+    let most = kib.parse::<u64>().unwrap() * 1024 + SPARE as u64;
+    setrlimit(Resource::As, Rlimit { current: Some(most), maximum: Some(most) }).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+fn runs_out_of_memory(
+    receive: fn(&mut WebSocket) -> Result<()>,
+    script: impl FnOnce(&Peer) -> io::Result<()> + Send + 'static,
+) {
+    let options = ConnectOptions::new().no_limits().recv_timeout(ms(20_000));
+    // It is told to stop in the midst of it.
+    let (mut ws, peer) = open(&options, |peer| script(&peer).is_err());
+    limit_memory();
+    let error = receive(&mut ws).unwrap_err();
+    assert!(matches!(error, Error::Protocol(ProtocolError::OutOfMemory)), "{error:?}");
+    assert!(ws.memory() < 2 * MIB, "{} bytes are kept", ws.memory());
+    let closed = ws.recv().unwrap_err();
+    assert!(closed.is_closed(), "{closed:?}");
+    drop(ws);
+    assert!(peer.join(), "the peer has said all");
+}
+
+/// A small message that becomes a large one.
+#[cfg(target_os = "linux")]
+fn inflates_beyond_all_memory() {
+    let agreed = || {
+        let mut deflate = PerMessageDeflate::new(DeflateOptions::new()).unwrap();
+        deflate.accept(&ExtensionOffer::new("permessage-deflate")).unwrap();
+        deflate
+    };
+    let mut client = PerMessageDeflate::new(DeflateOptions::new()).unwrap();
+    client.offer().unwrap();
+    client.finalize(&ExtensionOffer::new("permessage-deflate")).unwrap();
+    let mut outbound = Outbound::deflating(Role::Server, MaskKeys::pooled(Box::new(|_| {})), agreed().deflater());
+    let mut inbound = Inbound::inflating(Role::Client, Limits::no_limits(), TextPolicy::Validate, client.inflater());
+    let zeros = vec![0; MIB];
+    outbound.data(Opcode::Binary, Fin::More, &zeros).unwrap();
+    (0..SPARE / MIB * 2).for_each(|_| outbound.data(Opcode::Continuation, Fin::More, &zeros).map(drop).unwrap());
+    limit_memory();
+    let mut bomb = outbound.pending();
+    let error = loop {
+        match inbound.advance() {
+            Ok(Step::NeedMore) => bomb = &bomb[inbound.push(bomb)..],
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error, ProtocolError::OutOfMemory);
+    assert!(inbound.memory() < 2 * MIB);
 }

@@ -51,7 +51,10 @@ impl Stream {
     /// Any other error is the end.
     #[inline]
     pub(crate) fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
-        debug_assert!(!buf.is_empty(), "would look like the end of the stream");
+        // Nothing read would look like the end of the stream. There is no room only where there is no memory for it.
+        if buf.is_empty() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
         match self {
             Self::Plain(transport) => read(&**transport, buf, deadline),
             Self::Tls(tls) => tls.read(buf, deadline),

@@ -53,7 +53,9 @@ impl ConnectOptions {
     }
 
     /// No limits on messages, frames, fragments and control frames, as in websocket-client: for peers that are trusted with all
-    /// memory there is. What is set after this counts. The limits on the opening handshake stay.
+    /// memory there is. A message that takes more than that is refused with code 1009
+    /// ([`ProtocolError::OutOfMemory`](crate::protocol::ProtocolError::OutOfMemory)). What is set after this counts. The limits on the
+    /// opening handshake stay.
     ///
     /// Default: those of the calls above and below.
     pub fn no_limits(self) -> Self {

@@ -66,6 +66,9 @@ pub enum ProtocolError {
     /// A length that a shorter form could have expressed (section 5.2).
     #[error("frame length is not in its shortest form")]
     NonMinimalLength,
+    /// A message within the limits for which this system has no memory (section 10.4).
+    #[error("there is no memory for the message")]
+    OutOfMemory,
     /// A reserved bit that no negotiated extension claims (section 5.2).
     #[error("reserved bit is set without an extension that defines it")]
     ReservedBits,
@@ -100,7 +103,7 @@ impl ProtocolError {
     pub const fn close_code(self) -> CloseCode {
         match self {
             Self::CloseReasonNotUtf8 | Self::ExtensionPayload | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
-            Self::FrameTooBig { .. } | Self::MessageTooBig { .. } => CloseCode::MESSAGE_TOO_BIG,
+            Self::FrameTooBig { .. } | Self::MessageTooBig { .. } | Self::OutOfMemory => CloseCode::MESSAGE_TOO_BIG,
             Self::TooManyControlFrames { .. } | Self::TooManyFragments { .. } => CloseCode::POLICY_VIOLATION,
             Self::CloseBodyOfOneByte
             | Self::CloseCode(_)
@@ -127,6 +130,7 @@ impl ProtocolError {
             Self::ExtensionPayload => "RFC 6455, section 9",
             Self::FrameTooBig { .. }
             | Self::MessageTooBig { .. }
+            | Self::OutOfMemory
             | Self::TooManyControlFrames { .. }
             | Self::TooManyFragments { .. } => "RFC 6455, section 10.4",
             Self::LengthOverflow | Self::NonMinimalLength | Self::ReservedBits | Self::UnknownOpcode(_) => {

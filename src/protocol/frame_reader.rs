@@ -71,7 +71,7 @@ impl<E, F: FnMut(&mut [u8]) -> Result<usize, E>> FrameReader<F> {
             match self.inbound.advance_frame()? {
                 Step::NeedMore => self.fill()?,
                 Step::Ended => return Err(FrameReaderError::Eof),
-                _ => return Ok(self.inbound.frame()),
+                _ => return Ok(self.inbound.take_frame()),
             }
         }
     }

@@ -82,7 +82,7 @@ impl WebSocket {
         let (reader, shared) = self.receiver()?;
         let mut deadline = reader.deadline();
         match reader.receive(shared, Granularity::Frame, ControlPolicy::Raw, &mut deadline)? {
-            Some(_) => Ok(reader.inbound.frame()),
+            Some(_) => Ok(reader.inbound.take_frame()),
             None => Err(timed_out()),
         }
     }
@@ -139,7 +139,7 @@ impl WebSocket {
                 let opcode = reader.inbound.kind().into();
                 Ok(reader.message(shared, deadline)?.map(|message| Frame::new(opcode, message.as_bytes())))
             }
-            Some(_) => Ok(Some(reader.inbound.frame())),
+            Some(_) => Ok(Some(reader.inbound.take_frame())),
         }
     }
 }

@@ -125,7 +125,8 @@ impl Deflater {
         if self.payload.as_slice().ends_with(&TAIL) {
             self.payload.truncate(self.payload.len() - TAIL.len());
         } else {
-            self.payload.extend(&TAIL[..1], usize::MAX);
+            self.payload.room(1).copy_from_slice(&TAIL[..1]);
+            self.payload.fill(1);
         }
         if !self.takeover
             && let Some(mut state) = self.state.take()

@@ -60,7 +60,10 @@ impl Inflater {
             // Where nothing more is allowed, there must be nothing more, which takes room for a byte to see.
             let mut excess = [0];
             let left = end - out.len();
-            let space = if left == 0 { &mut excess[..] } else { out.room_within(Self::LEAST, left) };
+            let space = match left {
+                0 => &mut excess[..],
+                _ => out.room_within(Self::LEAST, left).map_err(|_| ProtocolError::OutOfMemory)?,
+            };
             let (length, read, made) = (space.len(), zlib.total_in(), zlib.total_out());
             let status = zlib.decompress(input, space, InflateFlush::NoFlush);
             let (read, made) = ((zlib.total_in() - read) as usize, (zlib.total_out() - made) as usize);

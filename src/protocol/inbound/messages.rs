@@ -142,7 +142,7 @@ impl Inbound {
             }
             _ if taking == Taking::Skip => (payload, Ok(())),
             _ => {
-                self.bytes.extend(payload, limit);
+                self.bytes.extend(payload, limit).map_err(|_| ProtocolError::OutOfMemory)?;
                 (payload, Ok(()))
             }
         };

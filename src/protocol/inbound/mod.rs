@@ -195,9 +195,12 @@ impl Inbound {
         self.latest = Latest::Nothing;
         match self.state {
             ReceiveState::Receiving(Taking::Message | Taking::Frame(_)) if self.reads_past_the_window() => {
-                self.latest = Latest::DirectSpace;
                 let missing = usize::try_from(self.frames.missing()).unwrap_or(usize::MAX);
-                return self.bytes.room_within(Self::DIRECT_STEP, missing);
+                // Where there is no memory for it, the step says so that wants to move a chunk from the window to there.
+                if self.bytes.room_within(Self::DIRECT_STEP, missing).is_ok() {
+                    self.latest = Latest::DirectSpace;
+                    return self.bytes.spare(missing);
+                }
             }
             ReceiveState::Idle | ReceiveState::Receiving(Taking::Nothing) => self.bytes.clear(),
             ReceiveState::Receiving(_) => {}
@@ -320,6 +323,17 @@ impl Inbound {
             Latest::Window(kind, length) => Frame::new(kind.into(), self.window.behind(length)),
             Latest::Gathered => Frame::new(self.kind().into(), self.bytes.as_slice()),
             Latest::Nothing | Latest::DirectSpace => Frame::new(self.kind().into(), []),
+        }
+    }
+
+    /// The same; a large one is moved out, not copied.
+    pub(crate) fn take_frame(&mut self) -> Frame {
+        match self.latest {
+            Latest::Frame(opcode, fin) if self.bytes.len() > Self::LARGE => {
+                self.latest = Latest::Nothing;
+                Frame { fin, rsv: Rsv::NONE, opcode, payload: self.bytes.take() }
+            }
+            _ => self.frame(),
         }
     }
 
@@ -543,7 +557,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits at all: for peers that are trusted with all memory there is.
+    /// No limits at all: for peers that are trusted with all memory there is. What takes more is
+    /// [`ProtocolError::OutOfMemory`].
     ///
     /// ```
     /// use websocket_sync::protocol::Limits;

@@ -17,6 +17,7 @@ use super::resolve::resolve;
 use super::socket::{self, Socket};
 use super::source::Source;
 use super::stream::Stream;
+use super::system_calls;
 use super::transport::Transport;
 use super::wait_mode::{AwaitedEvent, WaitLimit, WaitMode};
 use crate::cancellation::Watch;
@@ -201,8 +202,8 @@ fn cancel_signal(mode: &WaitMode, settings: &Settings) -> io::Result<Option<Canc
 fn start(address: SocketAddr, options: &SocketOptions) -> io::Result<Arc<Socket>> {
     log::debug!("connecting to {address}");
     let socket = socket::tcp(address, options)?;
-    socket::set_nonblocking(&socket, true)?;
-    match socket.connect(&address.into()) {
+    system_calls::set_nonblocking(&socket, true)?;
+    match system_calls::connect(&socket, &address.into()) {
         Err(error) if !is_under_way(&error) => Err(error),
         _ => Ok(Arc::new(Socket::connecting(socket))),
     }
@@ -223,7 +224,7 @@ fn finish(socket: &Socket) -> io::Result<()> {
 /// A port of this machine on which nobody listens can be the very one that the system gave this socket: it would then
 /// talk to itself.
 fn refuse_self(socket: &socket2::Socket) -> io::Result<()> {
-    if socket.local_addr()?.as_socket() == socket.peer_addr()?.as_socket() {
+    if system_calls::local_address(socket)?.as_socket() == system_calls::peer_address(socket)?.as_socket() {
         return Err(Errno::CONNREFUSED.into());
     }
     Ok(())
@@ -384,12 +385,19 @@ async fn connect_unix(
     let signal = cancel_signal(mode, settings)?;
     let socket = socket::unix(&settings.socket)?;
     let (mut pause, longest) = PAUSE;
+    let mut was_interrupted = false;
     loop {
         // Each time: whoever has a clone may have changed it.
-        socket::set_nonblocking(&socket, true)?;
-        match socket.connect(&address) {
+        system_calls::set_nonblocking(&socket, true)?;
+        match system_calls::connect(&socket, &address) {
             // Linux says so when the listener's queue is full, and nothing tells when there is room.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // POSIX: what a signal has interrupted goes on by itself, and the next call says how far it has come.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => was_interrupted = true,
+            Err(error) if was_interrupted && Errno::from_io_error(&error) == Some(Errno::ALREADY) => {}
+            Err(error) if was_interrupted && Errno::from_io_error(&error) == Some(Errno::ISCONN) => {
+                return Ok(Arc::new(Socket::new(socket)));
+            }
             result => return result.map(|()| Arc::new(Socket::new(socket))),
         }
         let timeout = deadline.remaining()?.map_or(pause, |rest| rest.min(pause));

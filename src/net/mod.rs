@@ -12,6 +12,7 @@ mod shutdown;
 mod socket;
 mod source;
 pub(crate) mod stream;
+mod system_calls;
 #[cfg(all(target_os = "linux", not(portable_io)))]
 mod timed_read;
 #[cfg_attr(

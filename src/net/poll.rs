@@ -11,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
 
 use super::deadline::{is_timeout, timed_out};
+use super::system_calls;
 use super::transport::{Interest, Transport};
 use crate::cancellation::{Cancellation, Watch};
 use crate::sync::now;
@@ -24,6 +24,9 @@ const LONGEST_POLL: Duration = Duration::from_millis(i32::MAX as u64);
 /// How often a wait on Windows looks whether another thread has shut the socket down: nothing says that this ends a WSAPoll, as it
 /// ends a recv.
 const SLICE: Option<Duration> = if cfg!(windows) { Some(Duration::from_millis(50)) } else { None };
+
+/// How long a `poll` that says EAGAIN is left alone.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The longest time between two looks at a transport that says "ready" and gives EAGAIN.
 const LONGEST_INTERVAL: Duration = Duration::from_millis(50);
@@ -55,15 +58,20 @@ pub(super) fn wait(
     }
 }
 
-/// One `poll`: how many are ready. That is 0 when time is up, and after EINTR.
+/// One `poll`: how many are ready. That is 0 when time is up, and after EINTR and EAGAIN, by which some systems say that they are short
+/// of memory for the moment (POSIX): no time-out.
 ///
 /// # Errors
 ///
-/// What the operating system says, but for EINTR.
+/// What the operating system says, but for these.
 pub(super) fn poll(polled: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<usize> {
-    match rustix::event::poll(polled, timespec(timeout).as_ref()) {
-        Err(Errno::INTR) => Ok(0),
-        result => Ok(result?),
+    match system_calls::poll(polled, timespec(timeout).as_ref()) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            thread::sleep(timeout.map_or(PAUSE, |timeout| timeout.min(PAUSE)));
+            Ok(0)
+        }
+        result => result,
     }
 }
 
@@ -182,7 +190,7 @@ impl CancelSignal {
     pub(super) fn new(cancellation: &Cancellation) -> io::Result<Self> {
         use std::io::Write;
 
-        let (socket, writable) = UnixStream::pair()?;
+        let (socket, writable) = system_calls::open_pair()?;
         let wake = move || {
             let _ = (&writable).write(&[0]);
         };

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::system_calls;
 use super::wait_mode::{Reporter, WaitLimit, WaitMode, reports, spawn};
 use crate::error::{AddressError, Error, Phase, Result};
 use crate::options::{Family, Settings};
@@ -110,7 +111,14 @@ fn no_such_family(family: Family) -> io::Error {
 }
 
 /// The operating system's resolver.
-static PLATFORM: Lookups = Lookups::new(|host, port| (host, port).to_socket_addrs().map(Iterator::collect));
+static PLATFORM: Lookups = Lookups::new(|host, port| {
+    loop {
+        match system_calls::look_up(host, port) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            found => return found,
+        }
+    }
+});
 
 /// Lookups with a resolver that cannot be interrupted, on helper threads. There is one lookup at a time for a name and a port, and all
 /// who wait for these share it: however many openings of a name hang, they hold one thread. Beyond [`MAX_HELPERS`] names wait for a

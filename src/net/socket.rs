@@ -1,8 +1,6 @@
 //! Sockets of the operating system: how bytes pass through them, and what is set on them before they are connected.
 
 use std::io;
-#[cfg(not(unix))]
-use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,11 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::windows::io::{AsSocket, BorrowedSocket};
 use std::time::Instant;
 
-use socket2::{Domain, Protocol, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, TcpKeepalive};
 
 use super::poll;
 #[cfg(any(not(target_os = "linux"), portable_io))]
 use super::shutdown::ShutdownState;
+use super::system_calls;
 #[cfg(all(target_os = "linux", not(portable_io)))]
 use super::timed_read::{self, ReadTimeout};
 use super::transport::{Interest, Transport};
@@ -55,56 +54,28 @@ impl Socket {
     /// Whether it is a TCP socket, and not a Unix one, of which one read may bring less than there is.
     #[cfg(feature = "mio")]
     pub(super) fn is_tcp(&self) -> bool {
-        self.inner.local_addr().is_ok_and(|address| address.is_ipv4() || address.is_ipv6())
+        system_calls::local_address(&self.inner).is_ok_and(|address| address.is_ipv4() || address.is_ipv6())
     }
 
     /// Makes it blocking or not, as reads need it.
     pub(super) fn set_mode(&self) {
         // Should this fail, so does the first read.
-        let _ = set_nonblocking(&self.inner, cfg!(any(not(target_os = "linux"), portable_io)));
+        let _ = system_calls::set_nonblocking(&self.inner, cfg!(any(not(target_os = "linux"), portable_io)));
     }
-}
-
-/// By one system call on every system, where socket2 asks for the flags first on Unix.
-pub(super) fn set_nonblocking(socket: &socket2::Socket, is_nonblocking: bool) -> io::Result<()> {
-    Ok(rustix::io::ioctl_fionbio(socket, is_nonblocking)?)
-}
-
-/// Reads what has arrived, whatever the mode of the socket.
-#[cfg(unix)]
-#[inline]
-fn receive(socket: &socket2::Socket, buf: &mut [u8]) -> io::Result<usize> {
-    Ok(rustix::net::recv(socket, buf, rustix::net::RecvFlags::DONTWAIT)?.0)
-}
-
-#[cfg(not(unix))]
-fn receive(mut socket: &socket2::Socket, buf: &mut [u8]) -> io::Result<usize> {
-    set_nonblocking(socket, true)?;
-    socket.read(buf)
 }
 
 impl Transport for Socket {
     #[inline]
     fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         #[cfg(all(target_os = "linux", not(portable_io)))]
-        return receive(&self.inner, buf);
+        return system_calls::receive(&self.inner, buf);
         #[cfg(any(not(target_os = "linux"), portable_io))]
-        self.shutdown.read(buf, |buf| receive(&self.inner, buf))
+        self.shutdown.read(buf, |buf| system_calls::receive(&self.inner, buf))
     }
 
-    #[cfg(unix)]
     #[inline]
     fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        #[cfg(target_vendor = "apple")]
-        set_nonblocking(&self.inner, true)?;
-        Ok(rustix::net::send(&self.inner, buf, NO_SIGNAL | rustix::net::SendFlags::DONTWAIT)?)
-    }
-
-    /// Windows may copy all that it is given into memory of its own, however much that is.
-    #[cfg(not(unix))]
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        set_nonblocking(&self.inner, true)?;
-        (&self.inner).write(&buf[..buf.len().min(64 * 1024)])
+        system_calls::send(&self.inner, buf)
     }
 
     fn wait(&self, interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
@@ -123,17 +94,21 @@ impl Transport for Socket {
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         #[cfg(all(target_os = "linux", not(portable_io)))]
-        return self.inner.shutdown(how);
+        return system_calls::shutdown(&self.inner, how);
         #[cfg(any(not(target_os = "linux"), portable_io))]
-        self.shutdown.shut_down(how, |buf| receive(&self.inner, buf), || self.inner.shutdown(how))
+        self.shutdown.shut_down(
+            how,
+            |buf| system_calls::receive(&self.inner, buf),
+            || system_calls::shutdown(&self.inner, how),
+        )
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {
-        self.inner.local_addr().ok()?.as_socket()
+        system_calls::local_address(&self.inner).ok()?.as_socket()
     }
 
     fn peer_addr(&self) -> Option<SocketAddr> {
-        self.inner.peer_addr().ok()?.as_socket()
+        system_calls::peer_address(&self.inner).ok()?.as_socket()
     }
 
     #[cfg(unix)]
@@ -147,20 +122,13 @@ impl Transport for Socket {
     }
 }
 
-/// A peer that has gone makes a write fail; it must not kill the process (SIGPIPE), whoever opened the socket.
-#[cfg(all(unix, not(target_vendor = "apple")))]
-const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::NOSIGNAL;
-/// There it is an option of the socket (SO_NOSIGPIPE), which std and socket2 set.
-#[cfg(target_vendor = "apple")]
-const NO_SIGNAL: rustix::net::SendFlags = rustix::net::SendFlags::empty();
-
 /// A socket for a connection to `address`.
 ///
 /// # Errors
 ///
 /// What the system says of the socket, of the local address or of the device, and what the user's hook says.
 pub(super) fn tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = system_calls::open(Domain::for_address(address), Some(Protocol::TCP))?;
     apply(&socket, options);
     buffers(&socket, options);
     bind(&socket, options)?;
@@ -175,7 +143,7 @@ pub(super) fn tcp(address: SocketAddr, options: &SocketOptions) -> io::Result<so
 /// What the system says of the socket, and what the user's hook says.
 #[cfg(unix)]
 pub(super) fn unix(options: &SocketOptions) -> io::Result<socket2::Socket> {
-    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let socket = system_calls::open(Domain::UNIX, None)?;
     buffers(&socket, options);
     configure(&socket, options)?;
     Ok(socket)

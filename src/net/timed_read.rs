@@ -6,13 +6,14 @@
 //! ask for it before each read would cost what this file saves; the docs of
 //! [`SocketOptions::configure`](crate::SocketOptions::configure) and [`Transport`](crate::Transport) forbid it.
 
-use std::io::{self, Read};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::deadline::{is_timeout, timed_out};
 use super::poll;
 use super::socket::Socket;
+use super::system_calls;
 use crate::sync::now;
 
 /// Timeouts are multiples of this many milliseconds, so that they need to be set only now and then.
@@ -57,8 +58,8 @@ pub(super) fn read(socket: &Socket, buf: &mut [u8], deadline: Option<Instant>) -
             Some(steps) => steps,
         },
     };
-    socket.read_timeout.set(steps, |timeout| socket.inner.set_read_timeout(timeout))?;
-    match (&socket.inner).read(buf) {
+    socket.read_timeout.set(steps, |timeout| system_calls::set_read_timeout(&socket.inner, timeout))?;
+    match system_calls::receive_waiting(&socket.inner, buf) {
         Err(error) if is_timeout(&error) => poll::read(socket, buf, deadline),
         result => result,
     }

@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
 use super::deadline::{Deadline, SendDeadline, called_off, is_timeout};
 use super::source::Source;
 use super::stream::Stream;
+use super::system_calls;
 use super::transport::Transport;
 use crate::cancellation::{Cancellation, Watch};
 use crate::error::{Error, Phase, Result};
@@ -410,6 +411,5 @@ impl<T> Reports<T> {
 ///
 /// [`Error::Io`] with the phase when the system has no thread to spare.
 pub(super) fn spawn(phase: Phase, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    let named = thread::Builder::new().name("websocket-sync helper".to_owned());
-    named.spawn(work).map_err(|error| Error::Io { phase, error })
+    system_calls::spawn("websocket-sync helper", work).map_err(|error| Error::Io { phase, error })
 }

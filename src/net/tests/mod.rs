@@ -17,6 +17,8 @@ mod places;
 mod records;
 mod sockets;
 mod stalls;
+#[cfg(all(target_os = "linux", not(shuttle), any(feature = "native-tls", feature = "rustls")))]
+mod system_calls;
 mod tls;
 #[path = "../../../tests/support/tls_peer.rs"]
 pub(crate) mod tls_peer;

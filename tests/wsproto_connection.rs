@@ -335,6 +335,25 @@ fn the_halves_go_on_where_the_connection_stood() {
 }
 
 #[test]
+fn what_comes_behind_what_had_no_room_keeps_its_place() {
+    let mut client = open(Role::Client);
+    let mut server = open(Role::Server);
+    let bytes = server.send(BytesMessage::new(vec![7; 300_000])).unwrap();
+    client.receive_data(Some(&bytes)).unwrap();
+    client.receive_data(Some(b"\x89\x01p")).unwrap();
+    client.receive_data(Some(b"\x81\x01t")).unwrap();
+    let mut length = 0;
+    let mut others = Vec::new();
+    for event in client.events() {
+        match event {
+            Event::BytesMessage(piece) if others.is_empty() => length += piece.data.len(),
+            other => others.push(other),
+        }
+    }
+    assert_eq!((length, others), (300_000, vec![Ping::new("p").into(), TextMessage::new("t").into()]));
+}
+
+#[test]
 fn what_the_halves_have_no_room_for_is_handed_over() {
     let mut client = open(Role::Client);
     let mut server = open(Role::Server);

@@ -93,7 +93,7 @@ impl Extension for Fake {
     }
 }
 
-/// Both directions of [`Fake`]. Received, `!` makes it fail in the payload and `?` at the end of the frame.
+/// Both directions of [`Fake`], which claims nothing of a control frame. Received, `!` makes it fail in the payload and `?` at the end of the frame.
 #[derive(Debug)]
 struct Hook {
     mark: &'static str,
@@ -105,10 +105,7 @@ impl InboundExtension for Hook {
     }
 
     fn header(&mut self, header: &FrameHeader) -> Result<Rsv, ProtocolError> {
-        let claimed = header.rsv.contains(Rsv::RSV3);
-        if claimed && header.opcode.is_control() {
-            return Err(ProtocolError::ReservedBits);
-        }
+        let claimed = header.rsv.contains(Rsv::RSV3) && !header.opcode.is_control();
         Ok(if claimed { Rsv::RSV3 } else { Rsv::NONE })
     }
 
@@ -312,6 +309,10 @@ mod in_the_handshake {
         assert_eq!(twice, Err(LocalProtocolError::RepeatedExtension), "one by the caller, one by the connection");
         assert!(heard.lock().unwrap().is_empty(), "nothing was taken note of");
 
+        let enabled = ConnectionBuilder::new().extension(Fake::new("fake").enabled());
+        let head = String::from_utf8(consented(enabled, offers, &["fake"]).unwrap()).unwrap();
+        assert!(head.contains("Sec-WebSocket-Extensions: fake\r\n"), "{head}");
+
         let builder = || ConnectionBuilder::new().extension(Fake::new("fake")).extension(Fake::new("fake"));
         assert_eq!(accepted(builder(), offers), Ok(Some("fake".into())), "two extensions of one name");
         assert!(consented(builder(), offers, &["other"]).is_ok());
@@ -324,7 +325,8 @@ mod in_the_handshake {
         let offers = ExtensionOffer::parse_list(offer_extensions(&ours).unwrap()).unwrap();
         let agreed = accept_extensions(&offers, &mut theirs).unwrap();
         assert_eq!(agreed, [ExtensionOffer::new("two").param("x", None)]);
-        finalize_extensions(&agreed, &mut ours).unwrap();
+        let strange = ExtensionOffer::new("three");
+        finalize_extensions(&[vec![strange], agreed].concat(), &mut ours).unwrap();
         let enabled: Vec<bool> = ours.iter().map(|extension| extension.enabled()).collect();
         assert_eq!(enabled, [false, true]);
     }
@@ -408,7 +410,11 @@ mod on_frames {
 
     /// An end where permessage-deflate works beside a [`Fake`].
     fn mixed(role: Role, limits: Limits) -> Connection {
-        let mut deflate = PerMessageDeflate::new(DeflateOptions::new().threshold(0)).unwrap();
+        mixed_with(DeflateOptions::new().threshold(0), role, limits)
+    }
+
+    fn mixed_with(options: DeflateOptions, role: Role, limits: Limits) -> Connection {
+        let mut deflate = PerMessageDeflate::new(options).unwrap();
         let offer = ExtensionOffer::new("permessage-deflate");
         match role {
             Role::Client => deflate.finalize(&offer).unwrap(),
@@ -445,6 +451,27 @@ mod on_frames {
             assert_eq!((texts, data, pings), ([text, text].concat(), vec![7; 1000], 1), "{size} at a time");
         }
         assert!(mixed(Role::Client, Limits::default()).into_halves().is_none(), "the halves know no others");
+    }
+
+    #[test]
+    fn beside_another_extension_messages_may_go_uncompressed() {
+        let mut limits = Limits::default();
+        limits.max_message_size = 5;
+        let mut client = mixed(Role::Client, limits);
+        assert_eq!(received(&mut client, b"\x91\x02ab\x81\x05cdefg").len(), 2);
+        let events = received(&mut client, b"\x92\x06abcdef");
+        assert_eq!(events.last(), Some(&violation(ProtocolError::MessageTooBig { limit: 5 })));
+        let mut server = mixed_with(DeflateOptions::new().threshold(100), Role::Server, limits);
+        assert_eq!(server.send(TextMessage::new("short")), Ok(b"\x91\x05short".to_vec()));
+        assert_eq!(server.send(TextMessage::new("a".repeat(100))).unwrap()[0], 0xD1);
+    }
+
+    #[test]
+    fn beside_another_extension_the_mark_of_compression_has_one_place() {
+        for bytes in [b"\x51\x00\xd0\x00", b"\x11\x00\xc0\x00", b"\xc9\x00\x81\x00"] {
+            let events = received(&mut mixed(Role::Client, Limits::default()), bytes);
+            assert_eq!(events.last(), Some(&violation(ProtocolError::ReservedBits)), "{bytes:02x?}");
+        }
     }
 
     #[test]

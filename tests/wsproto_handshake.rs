@@ -457,6 +457,15 @@ mod server {
     }
 
     #[test]
+    fn a_client_that_leaves_during_a_refusal_ends_it() {
+        let (mut server, _) = requested(&with("X", &["y"]));
+        server.send(RejectConnection { has_body: true, ..RejectConnection::default() }).unwrap();
+        assert_eq!(server.receive_data(None), Ok(()));
+        assert_eq!((server.state(), server.next_event()), (ConnectionState::Closed, None));
+        assert_eq!(server.send(RejectData::default()), Err(LocalProtocolError::Handshake("RejectData")));
+    }
+
+    #[test]
     fn frames_may_come_before_the_answer() {
         let (mut server, _) = requested(&(with("X", &["y"]) + "\u{1}"));
         assert_eq!(server.next_event(), None);

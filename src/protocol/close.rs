@@ -281,6 +281,15 @@ mod tests {
     }
 
     #[test]
+    fn a_close_is_shown_by_its_code_and_its_reason_if_it_has_one() {
+        let shown = |code: CloseCode, reason: &str| CloseFrame { code, reason: reason.to_owned() }.to_string();
+        assert_eq!(shown(CloseCode::from(1000), "bye"), "1000 (normal): bye");
+        assert_eq!(shown(CloseCode::GOING_AWAY, ""), "1001 (going away)");
+        assert_eq!(shown(CloseCode(4000), ""), "4000");
+        assert_eq!(shown(CloseCode(4000), "a\nb"), "4000: a\\nb");
+    }
+
+    #[test]
     fn a_body_reads_back_as_it_was_written() {
         for close in [CloseFrame::empty(), CloseFrame::new(CloseCode(4321), "na gut").unwrap()] {
             assert_eq!(CloseFrame::parse(&close.to_body()), Ok(close));

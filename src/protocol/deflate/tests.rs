@@ -4,7 +4,8 @@ use super::*;
 use crate::message::{Message, MessageKind, MessageRef};
 use crate::protocol::handshake::ExtensionOffer;
 use crate::protocol::{
-    CloseCode, Extension, Fin, Inbound, Limits, MaskKeys, Opcode, Outbound, ProtocolError, Role, Step, TextPolicy,
+    CloseCode, Extension, Fin, Inbound, Limits, LocalProtocolError, MaskKeys, Opcode, Outbound, ProtocolError, Role,
+    Step, TextPolicy,
 };
 
 const PLAIN: DeflateOptions = DeflateOptions::new().threshold(0);
@@ -210,6 +211,33 @@ fn a_frame_that_is_taken_back_leaves_a_stream_that_goes_on() {
         let bytes = sent(&mut outbound);
         assert_eq!(receive(&mut inbound, &bytes), Ok(vec![Message::Text(tick(n))]));
     }
+}
+
+#[test]
+fn before_anything_was_compressed_there_is_no_stream_to_take_back() {
+    let mut outbound = outbound(DeflateOptions::new().threshold(100));
+    let checkpoint = outbound.checkpoint();
+    outbound.message(MessageRef::Text("short")).unwrap();
+    assert!(outbound.rollback(checkpoint));
+    outbound.message(MessageRef::Text(&"long ".repeat(40))).unwrap();
+    let bytes = sent(&mut outbound);
+    assert_eq!(receive(&mut inbound(PLAIN), &bytes), Ok(vec![Message::Text("long ".repeat(40))]));
+}
+
+#[test]
+fn a_compressed_message_has_no_payload_in_chunks() {
+    let mut outbound = outbound(PLAIN);
+    outbound.data(Opcode::Text, Fin::More, b"a").unwrap();
+    sent(&mut outbound);
+    assert_eq!(outbound.begin(Opcode::Continuation, Fin::Last, 1), Err(LocalProtocolError::PayloadInPieces));
+    assert_eq!(outbound.pending(), b"");
+    outbound.data(Opcode::Continuation, Fin::Last, b"b").unwrap();
+    sent(&mut outbound);
+    outbound.begin(Opcode::Text, Fin::More, 1).unwrap();
+    outbound.payload(b"a").unwrap();
+    outbound.begin(Opcode::Continuation, Fin::Last, 1).unwrap();
+    outbound.payload(b"b").unwrap();
+    assert_eq!(sent(&mut outbound), b"\x01\x01a\x80\x01b");
 }
 
 #[test]

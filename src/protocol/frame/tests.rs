@@ -101,3 +101,12 @@ fn frames_that_must_not_be_sent_are_refused() {
     assert_eq!(Frame::new(Opcode::Ping, vec![0; 125]).validate(), Ok(()));
     assert_eq!(Frame::new(Opcode::Close, "").validate(), Ok(()));
 }
+
+#[test]
+fn the_length_of_a_frame_is_known_before_it_is_encoded() {
+    for length in [0, 1, 125, 126, 127, 65_535, 65_536, 100_000] {
+        let frame = Frame::new(Opcode::Binary, vec![7; length]);
+        assert_eq!(frame.encoded_len(Role::Server), frame.to_bytes(None).len(), "{length}");
+        assert_eq!(frame.encoded_len(Role::Client), frame.to_bytes(Some([1, 2, 3, 4])).len(), "{length}");
+    }
+}

@@ -1,5 +1,7 @@
 //! The receiving half against tables of bytes.
 
+use std::iter;
+
 use super::*;
 use crate::protocol::CloseCode;
 
@@ -66,6 +68,7 @@ fn a_violation_is_the_answer_to_every_further_step() {
         (b"\x01\x00\x81\x00", ProtocolError::ExpectedContinuation),
         (b"\x01\x00\x02\x00", ProtocolError::ExpectedContinuation),
         (b"\x01\x01\xc3\x80\x00", ProtocolError::TextNotUtf8),
+        (b"\x81\x7e\x00\x7d", ProtocolError::NonMinimalLength),
         (b"\x81\x7e\x01\x00\xff", ProtocolError::TextNotUtf8),
         (b"\x01\x02\xf0\x28", ProtocolError::TextNotUtf8),
         (b"\x88\x01\x03", ProtocolError::CloseBodyOfOneByte),
@@ -192,6 +195,20 @@ fn text_that_is_not_validated_arrives_as_binary() {
         assert_eq!(inbound.kind(), MessageKind::Text);
         assert_eq!(inbound.message(), Ok(MessageRef::Binary(expected)));
     }
+    feed(&mut inbound, b"\x81\x01\xff");
+    assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
+    assert_eq!(inbound.unfragmented(), Some(MessageRef::Binary(b"\xff")));
+}
+
+#[test]
+fn a_message_can_be_looked_at_as_the_frame_that_it_would_be() {
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, b"\x81\x02ab\x01\x01c\x80\x01d");
+    for text in ["ab", "cd"] {
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.frame(), Frame::new(Opcode::Text, text));
+        assert_eq!(inbound.unfragmented(), None, "a message is no frame");
+    }
 }
 
 #[test]
@@ -298,4 +315,57 @@ fn text_is_the_same_wherever_it_lies_in_the_window_and_however_long_it_is() {
         assert_eq!(inbound.advance(), Ok(Step::Message));
         assert_eq!(inbound.message(), Err(ProtocolError::TextNotUtf8), "{bad:02x?}");
     }
+}
+
+#[test]
+fn text_that_is_read_past_the_window_is_refused_at_the_octet_that_is_wrong() {
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00ab");
+    assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+    feed(&mut inbound, &[b'c'; 1000]);
+    assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+    feed(&mut inbound, b"d\xff");
+    assert_eq!(inbound.advance(), Err(ProtocolError::TextNotUtf8));
+}
+
+#[test]
+fn a_large_piece_is_taken_up_to_its_last_whole_character() {
+    let text = "\u{20ac}".repeat(Inbound::LARGE);
+    let bytes = Frame::new(Opcode::Text, text.as_str()).to_bytes(None);
+    let mut inbound = client(Limits::default());
+    let mut taken = String::new();
+    let mut longest = 0;
+    // The first brings no whole character, the others end inside of one and are read past the window.
+    let (head, rest) = bytes.split_at(11);
+    for part in iter::once(head).chain(rest.chunks(Inbound::LARGE + 1000)) {
+        feed(&mut inbound, part);
+        while let Step::Piece(_) = inbound.advance_piece().unwrap() {
+            let Message::Text(piece) = inbound.take_message().unwrap() else { panic!("a piece of text is text") };
+            longest = longest.max(piece.len());
+            taken += &piece;
+        }
+    }
+    assert!(taken == text && longest > Inbound::LARGE, "{longest}");
+}
+
+#[test]
+fn memory_is_given_back_but_for_what_a_message_in_progress_has_in_it() {
+    let mut inbound = client(Limits::default());
+    feed(&mut inbound, &Frame { fin: false, ..Frame::new(Opcode::Binary, vec![7; 100_000]) }.to_bytes(None));
+    assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+    inbound.release();
+    assert!(inbound.memory() >= 100_000);
+    feed(&mut inbound, b"\x80\x01\x08");
+    assert_eq!(inbound.advance(), Ok(Step::Message));
+    assert_eq!(inbound.message().unwrap().as_bytes().len(), 100_001);
+    assert!(inbound.can_release());
+    inbound.release();
+    assert!(!inbound.can_release() && inbound.memory() < 10_000, "{}", inbound.memory());
+}
+
+#[test]
+fn before_the_first_step_there_is_nothing_to_look_at() {
+    let mut inbound = client(Limits::default());
+    assert_eq!(inbound.message(), Ok(MessageRef::Binary(b"")));
+    assert_eq!(inbound.frame().payload, b"");
 }

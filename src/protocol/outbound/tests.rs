@@ -160,3 +160,85 @@ fn a_message_that_is_known_to_be_text_may_come_in_chunks_cut_anywhere() {
     assert_eq!(sent(&mut outbound), b"\x81\x05caf\xc3\xa9");
     assert_eq!((outbound.in_progress(), outbound.is_inside_frame()), (None, false));
 }
+
+#[test]
+fn a_single_frame_is_sent_by_the_rules_of_its_kind() {
+    let mut outbound = server();
+    let fragment = Frame { fin: false, ..Frame::new(Opcode::Text, "Hel") };
+    for frame in
+        [fragment, Frame::new(Opcode::Ping, "?"), Frame::new(Opcode::Continuation, "lo"), Frame::new(Opcode::Pong, "!")]
+    {
+        outbound.frame(&frame).unwrap();
+    }
+    assert_eq!(sent(&mut outbound), b"\x01\x03Hel\x89\x01?\x80\x02lo\x8a\x01!");
+    let unfinished = Frame { fin: false, ..Frame::new(Opcode::Ping, "") };
+    assert_eq!(outbound.frame(&unfinished), Err(LocalProtocolError::ControlFragment));
+    outbound.frame(&Frame::new(Opcode::Close, b"\x03\xe8")).unwrap();
+    assert_eq!(sent(&mut outbound), b"\x88\x02\x03\xe8");
+    assert_eq!(outbound.close_sent().map(|close| close.code), Some(CloseCode::NORMAL));
+}
+
+#[test]
+fn inside_a_frame_nothing_else_begins_and_its_header_stays() {
+    let mut outbound = server();
+    outbound.begin(Opcode::Binary, Fin::More, 2).unwrap();
+    let checkpoint = outbound.checkpoint();
+    outbound.payload(b"a").unwrap();
+    assert_eq!(outbound.plain_message(MessageRef::Text("")), None);
+    assert_eq!(outbound.data(Opcode::Continuation, Fin::Last, b""), Err(LocalProtocolError::PayloadLength));
+    assert!(!outbound.rollback(checkpoint), "a payload is never cut off by half");
+    outbound.payload(b"b").unwrap();
+    assert_eq!(outbound.plain_message(MessageRef::Text("")), None, "inside a message");
+    assert_eq!(sent(&mut outbound), b"\x02\x02ab");
+}
+
+#[test]
+fn a_whole_last_frame_is_no_longer_a_usual_one_inside_its_payload() {
+    let mut outbound = server();
+    outbound.begin(Opcode::Binary, Fin::Last, 2).unwrap();
+    assert_eq!((outbound.in_progress(), outbound.plain_message(MessageRef::Text(""))), (None, None));
+    assert_eq!(outbound.message(MessageRef::Text("")), Err(LocalProtocolError::PayloadLength));
+    outbound.payload(b"ab").unwrap();
+    assert_eq!(outbound.plain_message(MessageRef::Text("c")), Some(3));
+    assert_eq!(sent(&mut outbound), b"\x82\x02ab\x81\x01c");
+}
+
+#[test]
+fn a_close_is_taken_back_only_with_its_own_frame() {
+    let mut outbound = server();
+    let before = outbound.checkpoint();
+    outbound.close(&CloseFrame::empty()).unwrap();
+    let behind = outbound.checkpoint();
+    outbound.pong(b"").unwrap();
+    assert!(outbound.rollback(behind));
+    assert_eq!((outbound.pending(), outbound.close_sent()), (&b"\x88\x00"[..], Some(&CloseFrame::empty())));
+    assert!(outbound.rollback(before));
+    assert_eq!((outbound.pending(), outbound.close_sent()), (&b""[..], None));
+}
+
+#[test]
+fn what_is_pending_is_moved_once_as_much_was_written_and_its_memory_stays() {
+    let mut outbound = server();
+    outbound.message(MessageRef::Binary(&[7; 100_000])).unwrap();
+    for written in [0, 10, 60_000] {
+        outbound.written(written);
+        let pending = outbound.pending().to_vec();
+        outbound.compact();
+        outbound.release();
+        assert_eq!(outbound.pending(), pending);
+        assert!(outbound.memory() >= 100_000);
+    }
+    outbound.written(outbound.pending().len());
+    outbound.release();
+    assert_eq!((outbound.pending(), outbound.memory()), (&b""[..], 0));
+    outbound.message(MessageRef::Text("x")).unwrap();
+    assert_eq!(sent(&mut outbound), b"\x81\x01x");
+}
+
+#[test]
+fn a_payload_longer_than_a_header_can_say_is_refused() {
+    let mut outbound = server();
+    assert_eq!(outbound.begin(Opcode::Binary, Fin::Last, 1 << 63), Err(LocalProtocolError::PayloadLength));
+    assert_eq!((outbound.pending(), outbound.in_progress()), (&b""[..], None));
+    assert_eq!(outbound.begin(Opcode::Binary, Fin::Last, (1 << 63) - 1), Ok((1 << 63) + 9));
+}

@@ -287,6 +287,11 @@ fn a_subprotocol_must_be_one_that_was_offered() {
         let line = format!("Sec-WebSocket-Protocol: {other}");
         assert_eq!(agreed(&[&line]), Err(HandshakeError::UnofferedSubprotocol(told.into())));
     }
+    let request = ClientRequest::new("h", "/").subprotocols(["mqtt", "token"]);
+    let offer = request.encode(*b"the sample nonce").unwrap().1;
+    for (other, told) in [("MQTT, x", "MQTT, x"), ("mqtt, Token", "<hidden>")] {
+        assert_eq!(offer.without_tokens(other.as_bytes()), told);
+    }
     let twice = ["Sec-WebSocket-Protocol: chat", "Sec-WebSocket-Protocol: chat"];
     assert_eq!(agreed(&twice), Err(HandshakeError::RepeatedSubprotocol));
 }

@@ -8,6 +8,7 @@ fn names_are_looked_up_without_regard_to_case() {
     assert_eq!(headers.first("x-fo"), None);
     assert_eq!(headers, Headers::from([("x-foo", "1"), ("X-FOO", "2"), ("x-bar", "3")]));
     assert_ne!(headers, Headers::from([("x-foo", "2"), ("X-FOO", "1"), ("x-bar", "3")]));
+    assert_ne!(headers, Headers::from([("x-foo", "1"), ("x-baz", "2"), ("x-bar", "3")]));
     assert_ne!(headers, Headers::from([("x-foo", "1")]));
 }
 

@@ -148,6 +148,7 @@ fn a_body_ends_where_rfc_9112_says() {
         (403, 1, &[("content-length", "-1")], "Hello!", "", BodyEnd::Malformed),
         (403, 1, &[("content-length", "+5")], "Hello!", "", BodyEnd::Malformed),
         (403, 1, &[("content-length", "")], "Hello!", "", BodyEnd::Malformed),
+        (403, 1, &[("content-length", "5"), ("content-length", "")], "Hello!", "", BodyEnd::Malformed),
         (403, 1, &[("content-length", "99999999999999999999")], "Hello!", "", BodyEnd::Malformed),
         (403, 1, &[("content-length", "18446744073709551615")], "Hello!", "Hello!", BodyEnd::ConnectionLost),
         (403, 1, &[("transfer-encoding", "gzip")], "Hello!", "Hello!", BodyEnd::Complete),

@@ -395,6 +395,16 @@ mod on_frames {
         let builder = ConnectionBuilder::new().limits(limits).extension(Fake::new("fake").marking("more").enabled());
         let mut client = builder.open(Role::Client, entropy());
         assert_eq!(received(&mut client, b"\x91\x01a"), [violation(ProtocolError::MessageTooBig { limit: 4 })]);
+        let builder = ConnectionBuilder::new().limits(limits).extension(Fake::new("fake").enabled());
+        let mut client = builder.open(Role::Client, entropy());
+        let expected = [
+            Event::from(TextMessage::new("abc").unfinished()),
+            Event::from(TextMessage::new("d")),
+            Event::from(TextMessage::new("efg").unfinished()),
+        ];
+        assert_eq!(received(&mut client, b"\x11\x03abc\x80\x01d\x11\x03efg"), expected);
+        let events = received(&mut client, b"\x80\x02hi");
+        assert_eq!(events.last(), Some(&violation(ProtocolError::MessageTooBig { limit: 4 })), "of both fragments");
     }
 
     #[test]

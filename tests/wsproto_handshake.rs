@@ -49,6 +49,25 @@ fn plain() -> Request {
 
 const UPGRADE: [&str; 2] = ["Connection: Upgrade", "Upgrade: websocket"];
 
+#[test]
+fn debug_shows_nothing_of_a_request_and_its_answer_that_may_be_secret() {
+    let request = Request {
+        extra_headers: Headers::from([("Authorization", "canary")]),
+        subprotocols: vec!["mqtt".into(), "canary".into()],
+        ..Request::new("example.com", "/feed?canary")
+    };
+    let accept = AcceptConnection {
+        subprotocol: Some("canary".into()),
+        extensions: vec![ExtensionOffer::new("x-mark")],
+        extra_headers: Headers::from([("Set-Cookie", "canary")]),
+    };
+    let shown = format!("{request:?} {accept:?}");
+    assert!(!shown.contains("canary"), "{shown}");
+    for part in ["example.com", "/feed?<hidden>", "Authorization", r#"["mqtt", "<hidden>"]"#, "x-mark", "Set-Cookie"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
 mod client {
     use super::*;
 

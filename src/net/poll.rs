@@ -337,6 +337,43 @@ mod tests {
         assert_eq!(times_out(interrupted), 1);
     }
 
+    /// Is interrupted, and then reset.
+    #[derive(Debug)]
+    struct Interrupted(AtomicU32);
+
+    impl Transport for Interrupted {
+        fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
+            match self.0.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(io::ErrorKind::Interrupted.into()),
+                _ => Err(io::ErrorKind::ConnectionReset.into()),
+            }
+        }
+        fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+        fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+            unreachable!()
+        }
+        fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_signal_interrupts_is_tried_again_and_any_other_error_is_told() {
+        let transport = Interrupted(AtomicU32::new(0));
+        let error = read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS)).unwrap_err();
+        assert_eq!((error.kind(), transport.0.into_inner()), (io::ErrorKind::ConnectionReset, 2));
+    }
+
+    #[test]
+    fn a_wait_that_fails_ends_with_its_error() {
+        let reset = || Err(io::ErrorKind::ConnectionReset.into());
+        let transport = Fickle { tries: AtomicU32::new(0), answer: reset };
+        let error = read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS)).unwrap_err();
+        assert_eq!((error.kind(), transport.tries.into_inner()), (io::ErrorKind::ConnectionReset, 1));
+    }
+
     #[test]
     fn a_deadline_that_has_passed_is_told_without_a_try() {
         let transport = Fickle { tries: AtomicU32::new(0), answer: || Ok(true) };

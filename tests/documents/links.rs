@@ -9,7 +9,7 @@ use crate::root;
 /// The documents, with their paths.
 fn documents() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for directory in ["", "docs", "tests/autobahn", "tests/interop"] {
+    for directory in ["", "docs", "tests", "tests/autobahn", "tests/interop"] {
         // What is not published is not there in a package.
         let Ok(entries) = fs::read_dir(root().join(directory)) else { continue };
         let paths = entries.map(|entry| entry.unwrap().path());

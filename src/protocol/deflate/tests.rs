@@ -1,5 +1,7 @@
 //! Vectors and rules of both directions, on the halves of a connection.
 
+use std::cell::RefCell;
+
 use super::*;
 use crate::message::{Message, MessageKind, MessageRef};
 use crate::protocol::handshake::ExtensionOffer;
@@ -357,6 +359,59 @@ fn a_state_that_was_used_before_shows_nothing_of_it() {
     assert_eq!(receive(&mut inbound, &hex("c107 f248cdc9c90700")), Ok(vec![Message::from("Hello")]));
     assert_eq!(receive(&mut inbound, &hex("c107 f248cdc9c90700")), Ok(vec![Message::from("Hello")]));
     assert_eq!(receive(&mut inbound, &hex("c105 f200110000")), Err(ProtocolError::ExtensionPayload));
+}
+
+thread_local! {
+    /// What this thread's connections have asked of [`NotingPool`].
+    static NOTED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps nothing, and notes what it is asked for.
+#[derive(Debug)]
+struct NotingPool;
+
+impl NotingPool {
+    fn boxed() -> Box<dyn StatePool> {
+        Box::new(Self)
+    }
+
+    fn note(what: &'static str) {
+        NOTED.with_borrow_mut(|noted| noted.push(what));
+    }
+}
+
+impl StatePool for NotingPool {
+    fn take_inflate(&mut self) -> Option<InflateState> {
+        Self::note("take inflate");
+        None
+    }
+
+    fn give_inflate(&mut self, _: InflateState) {
+        Self::note("give inflate");
+    }
+
+    fn take_deflate(&mut self, _: DeflateShape) -> Option<DeflateState> {
+        Self::note("take deflate");
+        None
+    }
+
+    fn give_deflate(&mut self, _: DeflateState) {
+        Self::note("give deflate");
+    }
+}
+
+#[test]
+fn states_come_from_the_pool_and_go_back_to_it_with_each_message() {
+    let (client, server) = pair(PLAIN.server_no_context_takeover());
+    let mut outbound = Outbound::deflating(Role::Server, keys(), server.pool(NotingPool::boxed).deflater());
+    let inflater = client.pool(NotingPool::boxed).inflater();
+    let mut inbound = Inbound::inflating(Role::Client, Limits::default(), TextPolicy::Validate, inflater);
+    for _ in 0..2 {
+        outbound.message(MessageRef::Text("Hello")).unwrap();
+        assert_eq!(receive(&mut inbound, &sent(&mut outbound)), Ok(vec![Message::from("Hello")]));
+        let noted = NOTED.take();
+        assert_eq!(noted, ["take deflate", "give deflate", "take inflate", "give inflate"]);
+    }
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn a_violation_is_the_answer_to_every_further_step() {
         (b"\x01\x00\x02\x00", ProtocolError::ExpectedContinuation),
         (b"\x01\x01\xc3\x80\x00", ProtocolError::TextNotUtf8),
         (b"\x81\x7e\x00\x7d", ProtocolError::NonMinimalLength),
+        (b"\x81\x7e\x00\x01a", ProtocolError::NonMinimalLength),
         (b"\x81\x7e\x01\x00\xff", ProtocolError::TextNotUtf8),
         (b"\x01\x02\xf0\x28", ProtocolError::TextNotUtf8),
         (b"\x88\x01\x03", ProtocolError::CloseBodyOfOneByte),
@@ -198,6 +199,9 @@ fn text_that_is_not_validated_arrives_as_binary() {
     feed(&mut inbound, b"\x81\x01\xff");
     assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
     assert_eq!(inbound.unfragmented(), Some(MessageRef::Binary(b"\xff")));
+    assert_eq!(inbound.part(), (&b"\xff"[..], true));
+    feed(&mut inbound, b"\x01\x01a");
+    assert_eq!((inbound.advance_frame(), inbound.part()), (Ok(Step::Frame), (&b"a"[..], false)));
 }
 
 #[test]
@@ -361,6 +365,21 @@ fn memory_is_given_back_but_for_what_a_message_in_progress_has_in_it() {
     assert!(inbound.can_release());
     inbound.release();
     assert!(!inbound.can_release() && inbound.memory() < 10_000, "{}", inbound.memory());
+}
+
+#[test]
+fn a_large_message_is_moved_out_and_the_memory_of_a_small_one_is_kept() {
+    for (length, is_moved) in [(20_000, false), (100_000, true)] {
+        let mut inbound = client(Limits::default());
+        let half = Frame { fin: false, ..Frame::new(Opcode::Binary, vec![7; length / 2]) };
+        feed(&mut inbound, &half.to_bytes(None));
+        assert_eq!(inbound.advance(), Ok(Step::NeedMore));
+        feed(&mut inbound, &Frame::new(Opcode::Continuation, vec![7; length / 2]).to_bytes(None));
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        let before = inbound.memory();
+        assert_eq!(inbound.take_message(), Ok(Message::Binary(vec![7; length])));
+        assert_eq!(before - inbound.memory() >= length, is_moved, "{length}");
+    }
 }
 
 #[test]

@@ -254,6 +254,7 @@ fn what_has_no_room_is_refused_before_anything_is_sent() {
         (&long, "", false, false),
         (&long[1..], "", true, true),
         ("user", &long, false, false),
+        ("user", &long[1..], false, true),
         ("a\0b", "", false, true),
     ] {
         let who = credentials(user, password);

@@ -93,6 +93,14 @@ fn what_is_unknown_repeated_or_ill_valued_is_refused_by_clients_and_declined_by_
         assert!(finalize_parameters(&PLAIN, &extension).is_err(), "{wrong}");
         assert!(accept_parameters(&PLAIN, &extension).is_none(), "{wrong}");
     }
+    for (wrong, problem) in [
+        ("server_max_window_bits", "window bits lack a value"),
+        ("client_no_context_takeover=1", "a parameter has a value that takes none"),
+        ("foo", "a parameter is unknown"),
+    ] {
+        let refused = finalize_parameters(&PLAIN, &read(&format!("permessage-deflate; {wrong}")));
+        assert!(format!("{refused:?}").contains(problem), "{refused:?}");
+    }
 }
 
 #[test]

@@ -406,13 +406,15 @@ fn debug_shows_only_subprotocols_that_are_registered() {
     let request = ClientRequest::new("h", "/").subprotocols(["mqtt", "canary"]);
     let (mut handshake, bytes) = ClientHandshake::new(&request, HeadLimits::default(), *b"the sample nonce").unwrap();
     assert!(String::from_utf8(bytes).unwrap().contains("Sec-WebSocket-Protocol: mqtt,canary\r\n"));
-    let shown = format!("{request:?} {handshake:?}");
-    assert!(!shown.contains("canary") && shown.contains(r#"["mqtt", "<hidden>"]"#), "{shown}");
+    let text = format!("{request:?} {handshake:?}");
+    assert!(!text.contains("canary") && text.contains(r#"["mqtt", "<hidden>"]"#), "{text}");
     let answer = ACCEPTED.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: canary\r\n\r\n");
     let Ok(Some(HandshakeOutcome::Accepted { response, .. })) = handshake.receive(answer.as_bytes()) else { panic!() };
     assert_eq!(response.subprotocol.as_deref(), Some("canary"));
-    let shown = format!("{response:?}");
-    assert!(!shown.contains("canary") && shown.contains(r#"subprotocol: Some("<hidden>")"#), "{shown}");
+    let text = format!("{response:?}");
+    assert!(!text.contains("canary") && text.contains(r#"subprotocol: Some("<hidden>")"#), "{text}");
+    let public = ["canary".to_owned()];
+    assert_eq!((shown("canary", &public), shown("other", &public), shown("mqtt", &[])), ("canary", HIDDEN, "mqtt"));
 }
 
 #[test]

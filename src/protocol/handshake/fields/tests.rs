@@ -110,3 +110,16 @@ fn a_key_is_base64_of_sixteen_bytes() {
     assert!(!is_key(b"dGhlIHNhbXBsZSBub25j-Q=="));
     assert!(!is_key(b"dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ=="));
 }
+
+#[test]
+fn extensions_are_counted_over_all_fields() {
+    let spread = |first, second| {
+        let list = |count| vec!["x"; count].join(", ");
+        let fields = [("Sec-WebSocket-Extensions", list(first)), ("sec-websocket-extensions", list(second))];
+        ExtensionOffer::from_headers(&Headers::from(fields)).map(|extensions| extensions.len())
+    };
+    assert_eq!(spread(MAX_ELEMENTS - 1, 1), Ok(MAX_ELEMENTS));
+    let refused = Err(HandshakeError::TooManyExtensions { limit: MAX_ELEMENTS });
+    assert_eq!(spread(MAX_ELEMENTS, 1), refused);
+    assert_eq!(spread(MAX_ELEMENTS, MAX_ELEMENTS), refused);
+}

@@ -42,6 +42,20 @@ fn a_request_waits_on_after_an_answer_that_cannot_be_given() {
 }
 
 #[test]
+fn debug_shows_nothing_of_a_request_and_its_answer_that_may_be_secret() {
+    let bytes = REQUEST.replace("/chat", "/chat?canary").replace("one, two", "mqtt, canary");
+    let bytes = bytes.replace("\r\n\r\n", "\r\nCookie: canary\r\n\r\n");
+    let mut handshake = ServerHandshake::new(HeadLimits::default());
+    let request = handshake.receive(bytes.as_bytes()).unwrap().unwrap();
+    let acceptance = Acceptance::default().subprotocol("canary").header("Set-Cookie", "canary");
+    let shown = format!("{handshake:?} {request:?} {acceptance:?}");
+    assert!(!shown.contains("canary"), "{shown}");
+    for part in ["/chat?<hidden>", "example.com", r#"["mqtt", "<hidden>"]"#, "x-mark", "Cookie", "Set-Cookie"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
 fn early_data_is_bounded() {
     let mut handshake = requested();
     let error = (0..100).find_map(|_| handshake.receive(&[0; 1024]).err());

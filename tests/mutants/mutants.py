@@ -96,6 +96,7 @@ def compile_sample(sample):
         left = [mutant for id, mutant in mutants.items() if id not in dropped]
         written = subprocess.run(
             ["cargo", "run", "-q", "--manifest-path", ROOT / "tests/mutants/switch/Cargo.toml", "--", MUTATED],
+            env=os.environ | {"CARGO_TARGET_DIR": str(WORK / "switch")},
             input=json.dumps(left).encode(), stdout=subprocess.PIPE, check=True,
         ).stdout.split()
         for mutant in left:
@@ -122,8 +123,10 @@ def copy_files(source, copy):
 
 def cargo(*arguments):
     command = ["cargo", *arguments, "--all-features", "--message-format=json"]
-    environment = os.environ | {"CARGO_INCREMENTAL": "1", "CARGO_TARGET_DIR": str(TARGET)}
-    result = subprocess.run(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # A directory of its own: cargo knows a package by its path within the workspace, and would take what it has built of the copy for
+    # what it would build of the source, or the other way round.
+    environment = os.environ | {"CARGO_INCREMENTAL": "1", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_TARGET_DIR": str(WORK / "target")}
+    result = subprocess.run(command, cwd=TREE, env=environment, stdout=subprocess.PIPE)
     return [json.loads(line) for line in result.stdout.decode().splitlines() if line.startswith("{")]
 
 

@@ -253,7 +253,6 @@ mod bypass {
             ("ws://example.com/", "om", false),
             ("ws://example.com/", "ample.com", false),
             ("ws://notexample.com/", "example.com", false),
-            ("ws://.example.com/", "example.com", false),
             ("ws://notexample.com/", ".example.com", false),
             ("ws://a.example.com/", "example.com", true),
             ("ws://a.b.example.com/", "example.com", true),

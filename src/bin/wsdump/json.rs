@@ -72,8 +72,8 @@ pub(crate) fn error(description: &str, reconnect: Option<f64>, at: f64) -> Strin
 }
 
 /// Text as it is, anything else in base64.
-pub(crate) fn insert_payload(object: &mut Map<String, Value>, payload: &[u8]) {
-    let is_text = object.get("event").or_else(|| object.get("kind")).is_some_and(|kind| kind == "text");
+fn insert_payload(object: &mut Map<String, Value>, payload: &[u8]) {
+    let is_text = object.get("event").is_some_and(|event| event == "text");
     match str::from_utf8(payload) {
         Ok(text) if is_text => object.insert("text".to_owned(), json!(text)),
         _ => object.insert("base64".to_owned(), json!(STANDARD.encode(payload))),

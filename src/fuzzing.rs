@@ -6,6 +6,7 @@ use crate::authentication::{AllowedSchemes, Challenges, Credentials};
 #[cfg(feature = "cookies")]
 pub use crate::cookies::fuzzing::CookieStore;
 use crate::error::{ProxyUrlError, Result};
+pub use crate::net::TlsConnection;
 use crate::net::{Transport, fuzzed_socks};
 use crate::protocol::handshake::{HandshakeError, HeadLimits, Refusal, Tunnel, TunnelOutcome};
 use crate::url::{ProxyUrl, Target, UrlError};

@@ -7,6 +7,7 @@ compile_error!("the targets reach private parsers: build with RUSTFLAGS='--cfg f
 
 mod decoder;
 mod input;
+mod recording;
 pub mod seeds;
 mod targets;
 mod wire;
@@ -40,4 +41,7 @@ targets![
     proxy_urls,
     app_loop,
     driver,
+    tls_records,
+    trace_taps,
+    recordings,
 ];

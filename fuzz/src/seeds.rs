@@ -20,6 +20,9 @@ pub fn all() -> Vec<(&'static str, Seeds)> {
         ("proxy_urls", numbered(PROXY_URLS.iter().map(|url| url.as_bytes().to_vec()))),
         ("app_loop", app_loop()),
         ("driver", driver()),
+        ("tls_records", tls_records()),
+        ("trace_taps", trace_taps()),
+        ("recordings", recordings()),
     ]
 }
 
@@ -323,4 +326,81 @@ fn driver() -> Seeds {
         [&[stream[0], 0, 0], &texts[..], &stream[1..]].concat()
     });
     numbered(inputs)
+}
+
+fn tls_records() -> Seeds {
+    let texts = [counted(b"\x05\xc8\x40\xff"), counted(b"\x0a\xd2\x03")].concat();
+    let input = |flags: u8, fates: &[u8], other: &[u8]| [&[flags, 0, 7], &counted(fates)[..], &texts, other].concat();
+    let honest = (0..8).flat_map(|flags| [0, 0x68, 0x40].map(|more| input(flags | more, b"", b"")));
+    // What becomes of the first record of the data over TLS 1.3, and of one of the handshake.
+    let fates: [&[u8]; 9] = [
+        b"\0\0\0\0\0\0\x60\0\x09\x01",
+        b"\0\0\0\0\0\0\x80\0\x03",
+        b"\0\0\0\0\0\0\x98",
+        b"\0\0\0\0\0\0\0\xa8",
+        b"\0\0\0\0\0\0\0\xb8",
+        b"\0\0\0\0\0\0\xc8\x07",
+        b"\0\0\0\0\0\0\0\0\xf0",
+        b"\0\0\x60\0\x20\x80",
+        b"\0\xe3\xff",
+    ];
+    let tampered = fates.into_iter().enumerate().flat_map(|(number, fates)| {
+        [number as u8 % 8, (number as u8 + 3) % 8].map(|flags| input(flags, fates, b"\x15\x03\x03\0\x02\x02\x28"))
+    });
+    let server_hello = [
+        &b"\x16\x03\x03\0\x38\x02\0\0\x34\x03\x03"[..],
+        &[7; 32],
+        b"\0\x13\x01\0\0\x0c\0\x2b\0\x02\x03\x04\0\x33\0\x02\0\x1d",
+    ]
+    .concat();
+    let bytes: [&[u8]; 5] = [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x15\x03\x03\0\x02\x02\x28",
+        b"\x15\x03\x03\0\x02\x01\0",
+        b"\x16\x03\x01\x40\0\x01\0\xff\xff",
+        &server_hello,
+    ];
+    let other = bytes.into_iter().flat_map(|bytes| (0x10..0x14).map(move |flags| (flags, bytes)));
+    numbered(honest.chain(tampered).chain(other.map(|(flags, bytes)| input(flags, b"", bytes))))
+}
+
+fn trace_taps() -> Seeds {
+    // The reads: the head of the handshake, then the stream.
+    let reads: [&[u8]; 6] = [
+        b"",
+        b"\x3f\x83\x02\x01\xc3",
+        b"\x90\x90\xbf\x00\x81\xc1\x02",
+        b"\xc5\x3f\x83",
+        b"\x3f\xbf",
+        b"\x3f\x01\x81\x41\x01\xc1",
+    ];
+    let writes: [&[u8]; 4] = [b"", b"\x3f\x83\x01\xc1", b"\xbf\x00\x81", b"\x3f\xff\x3f\xbf"];
+    let programs: [&[u8]; 6] = [
+        b"\x0f\0\0\x0f\0",
+        b"\x07\x02hi\x0f\x07\x02ho\x09\x01p",
+        b"\x0f\x0b\x02ab\x01\x02cd\x01",
+        b"\x06\x01\x0f\0\x05\x0f",
+        b"\x0c\x02ab\x01\x02cd\x08\xff\x0a\x01z",
+        b"\x04\x0f\x04\x0d\x03\xe8\x03bye\x03",
+    ];
+    let streams = SERVER_STREAMS.iter().chain(CLIENT_STREAMS).enumerate();
+    numbered(streams.map(|(number, stream)| {
+        let (role, flags) = (stream[0] & 1, (number as u8 % 4) << 1);
+        let texts = [reads[number % 6], writes[number % 4], programs[number / 2 % 6]].map(counted).concat();
+        [&[role | flags], &texts[..], &stream[1..]].concat()
+    }))
+}
+
+fn recordings() -> Seeds {
+    let files = [
+        r#"{"at":0.5,"from":"client","kind":"text","text":"hello"}"#,
+        "{\"at\":1,\"from\":\"client\",\"kind\":\"text\",\"text\":\"\u{e9}\\u00e9\\ud83d\\ude00\\n\"}\r\n\
+            {\"at\":1e3,\"from\":\"server\",\"kind\":\"binary\",\"base64\":\"AAH/\"}\n",
+        r#"{"at":12345678.123456789,"from":"server","kind":"binary","base64":""}"#,
+        r#"{"from":"server","x":[1,{"a":null}],"at":1.8e19,"kind":"text","text":"","text":"last"}"#,
+        r#"{"at":-0.0,"from":"client","kind":"text","text":"hi"}"#,
+        r#"{"at":0,"from":"client","kind":"close"}"#,
+        "hello",
+    ];
+    numbered(files.map(|file| file.as_bytes().to_vec()))
 }

@@ -35,6 +35,8 @@ pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
 pub(crate) use self::proxy::fuzzing as fuzzed_socks;
 pub use self::source::Source;
 pub(crate) use self::stream::Stream;
+#[cfg(fuzzing)]
+pub use self::tls::fuzzing::TlsConnection;
 pub use self::transport::{HalfDuplex, Interest, Transport};
 pub(crate) use self::wait_mode::{Awaited, AwaitedEvent, HelperLock, WaitLimit, WaitMode, block_on};
 #[cfg(test)]

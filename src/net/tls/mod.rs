@@ -5,6 +5,8 @@
 
 mod connector;
 mod engine;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod handshake;
 #[cfg(feature = "native-tls")]
 mod native;
@@ -356,7 +358,7 @@ impl Tls {
     }
 
     /// How much memory the buffers hold, in bytes, without what the TLS library has.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn memory(&self) -> usize {
         let output = self.output().capacity();
         let mut session = self.session();

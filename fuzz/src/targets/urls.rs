@@ -65,6 +65,11 @@ fn compare(ours: &ParsedUrl, text: &str, theirs: Option<Url>) {
     );
     // Encoded dots are dots to the WHATWG, and it leaves some characters as they are: compared is where neither plays a part.
     let is_plain = |text: &str| !text.contains(['%', '"', '<', '>', '`', '{', '}', '^', '|', '\'', '[', ']', '\\']);
+    // The crate `url` lets no dots remove what looks like the letter of a drive; the WHATWG has that for files only.
+    let is_drive = |segment: &str| matches!(segment.as_bytes(), [letter, b':'] if letter.is_ascii_alphabetic());
+    if theirs.path().split('/').any(is_drive) {
+        return;
+    }
     let query = theirs.query().map(|query| format!("?{query}")).unwrap_or_default();
     let resource = format!("{}{query}", theirs.path());
     if is_plain(text) && is_plain(&resource) && is_plain(&ours.resource) && !ours.resource.contains("/.") {

@@ -78,6 +78,28 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
+    /// A message has come. It is borrowed: valid until the callback returns.
+    ///
+    /// ```
+    /// use websocket_sync::{MessageRef, WebSocketApp};
+    ///
+    /// let mut bytes = 0;
+    /// let app = WebSocketApp::new("ws://localhost:9001/").on_message(|app, message| match message {
+    ///     MessageRef::Text(text) => app.send_text(text),
+    ///     MessageRef::Binary(binary) => {
+    ///         bytes += binary.len();
+    ///         Ok(())
+    ///     }
+    /// });
+    /// ```
+    pub fn on_message<R: Outcome>(
+        mut self,
+        mut callback: impl FnMut(&Handle, MessageRef<'_>) -> R + Send + 'env,
+    ) -> Self {
+        self.closures.on_message = Some(Box::new(move |app, message| callback(app, message).into_result()));
+        self
+    }
+
     /// A message has come: its bytes, its opcode, and whether this is the end of it, which is always so but for fragments. Called
     /// before [`on_message`](Self::on_message) and [`on_cont_message`](Self::on_cont_message).
     pub fn on_data<R: Outcome>(

@@ -2,8 +2,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | `builder` | `WebSocketApp`: settings, and how it is run |
-//! | `callbacks`, `handle`, `facts` | what the user gives, and what the user is given |
+//! | `builder`, `callbacks`, `settings`, `running` | `WebSocketApp`: what it is made of, its callbacks, its connections, and how it is run |
+//! | `handle`, `facts` | what the user is given |
 //! | `lifecycle`, `keepalive`, `reconnect` | state machines of a run, of the pings and of the delays: without I/O, clocks and randomness, which are arguments |
 //! | `session` | one run: what has happened goes in, events and the next step come out |
 //! | `calling`, `queue` | sinks of these events: callbacks on this thread, or a queue to the thread that calls them |
@@ -11,9 +11,18 @@
 //! | `task`, `many_apps` | the driver that does not wait, for a loop of the user's, and a loop for many apps |
 //! | `shared` | what the threads share, the outbox included |
 
-mod blocking;
+// In the order in which the documentation of `WebSocketApp` shows what they add to it.
 mod builder;
+
 mod callbacks;
+
+mod settings;
+
+mod running;
+
+mod task;
+
+mod blocking;
 mod calling;
 mod facts;
 #[cfg(fuzzing)]
@@ -28,12 +37,11 @@ mod queue;
 mod reconnect;
 mod session;
 mod shared;
-mod task;
 #[cfg(test)]
 mod tests;
 mod timers;
 
-pub use self::builder::{AppThread, WebSocketApp};
+pub use self::builder::WebSocketApp;
 pub use self::callbacks::{Handler, Outcome};
 pub use self::calling::CallbackPolicy;
 pub use self::facts::{AppError, Attempt, Closed, Latency, Statistics};
@@ -42,4 +50,5 @@ pub use self::handle::Handle;
 pub use self::many_apps::{AppAdder, ManyApps};
 pub use self::queue::Overflow;
 pub use self::reconnect::{Reconnect, set_reconnect};
+pub use self::running::AppThread;
 pub use self::task::{AppStep, AppTask, Connected, Connecting};

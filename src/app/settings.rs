@@ -1,0 +1,98 @@
+//! The settings of an app for its connections: pings, reconnecting, and how they are made.
+
+use std::time::Duration;
+
+use super::WebSocketApp;
+use super::facts::Attempt;
+use super::reconnect::Reconnect;
+use crate::error::Result;
+use crate::options::ConnectOptions;
+use crate::websocket::WebSocket;
+
+/// Keepalive.
+impl WebSocketApp<'_> {
+    /// How often a ping is sent, the first time after one interval; zero for never. It is sent by another thread, the same for all apps of the process, so that no
+    /// callback delays it; a message that is being sent does.
+    ///
+    /// Default: never.
+    pub fn ping_interval(mut self, interval: Duration) -> Self {
+        self.pings.interval = Some(interval);
+        self
+    }
+
+    /// How long nothing at all may come after a ping until the peer is taken for dead: the connection then fails with
+    /// [`CloseCause::PingTimeout`](crate::CloseCause::PingTimeout). Whatever comes counts, not only the pong; and only the time
+    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval. A peer
+    /// that takes nothing, so that the ping cannot leave, is as dead as one that does not answer; but not while a large message is
+    /// leaving, for which the [send timeout](crate::ConnectOptions::send_timeout) counts.
+    ///
+    /// Default: for ever. Without an interval it means nothing; zero is refused.
+    pub fn ping_timeout(mut self, timeout: Duration) -> Self {
+        self.pings.timeout = Some(timeout);
+        self
+    }
+
+    /// The payload of the pings, up to 125 bytes, the same each time.
+    ///
+    /// Default: the number of the ping as 8 bytes, by which its pong is known. With a payload of your own, a pong is taken for
+    /// that of the latest ping.
+    pub fn ping_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
+        self.pings.payload = Some(payload.into());
+        self
+    }
+}
+
+/// Reconnecting.
+impl WebSocketApp<'_> {
+    /// Whether and when a lost connection is made again.
+    ///
+    /// Default: that of [`set_reconnect`](crate::set_reconnect) if there is one, else [`Reconnect::never`].
+    pub fn reconnect(mut self, reconnect: Reconnect) -> Self {
+        self.reconnect = Some(reconnect);
+        self
+    }
+}
+
+/// How connections are made.
+impl<'env> WebSocketApp<'env> {
+    /// How connections are made: everything that [`ConnectOptions`] has. A receive timeout is not used: what is late is found out by
+    /// [pings](Self::ping_interval).
+    ///
+    /// Default: [`ConnectOptions::new`].
+    #[doc(alias = "header")]
+    #[doc(alias = "cookie")]
+    #[doc(alias = "subprotocols")]
+    pub fn options(mut self, options: ConnectOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Makes each connection: with a URL, header fields or subprotocols of its own, through another proxy, over a stream that is
+    /// connected already. It is handed the app's options, and must not wait for longer than they do.
+    ///
+    /// Default: `options.connect(attempt.url)`.
+    ///
+    /// ```no_run
+    /// use websocket_sync::{Reconnect, WebSocketApp};
+    /// # fn fresh_token() -> websocket_sync::Result<String> { Ok("token".into()) }
+    ///
+    /// WebSocketApp::new("wss://feed.example/")
+    ///     .reconnect(Reconnect::backoff())
+    ///     .connect_with(|attempt, options| {
+    ///         let url = if attempt.number % 2 == 1 { attempt.url } else { "wss://other.feed.example/" };
+    ///         let bearer = format!("Bearer {}", fresh_token()?);
+    ///         options.header("Authorization", bearer).connect(url)
+    ///     })
+    ///     .run_forever()?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    #[doc(alias = "header")]
+    #[doc(alias = "socket")]
+    pub fn connect_with(
+        mut self,
+        connector: impl FnMut(&Attempt<'_>, ConnectOptions) -> Result<WebSocket> + Send + 'env,
+    ) -> Self {
+        self.connector = Some(Box::new(connector));
+        self
+    }
+}

@@ -1,4 +1,4 @@
-//! Calling off an opening from another thread.
+//! Cancelling an opening from another thread.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, PoisonError};
@@ -6,12 +6,14 @@ use std::{fmt, mem};
 
 use crate::sync::{Mutex, MutexGuard};
 
-/// Calls off the opening of connections from another thread: whatever it waits for, the resolver, the network, a proxy, it
+/// Cancels the opening of connections from another thread: whatever it waits for, the resolver, the network, a proxy, it
 /// returns at once with [`Error::Closed`](crate::Error::Closed) and the cause
 /// [`Cancelled`](crate::CloseCause::Cancelled).
 ///
-/// Clones call off the same. What has been opened is not touched, and what is begun afterwards with a cancelled
-/// cancellation is not begun.
+/// Clones cancel the same openings. A connection that is open is not touched.
+///
+/// It is for one use: once it is cancelled it stays so, and every opening that is given it fails at once. For the next one make another,
+/// and give that to [`ConnectOptions::cancellation`](crate::ConnectOptions::cancellation), where it replaces the first.
 ///
 /// ```
 /// use websocket_sync::{CloseCause, Cancellation, ConnectOptions};
@@ -66,7 +68,7 @@ impl Cancellation {
         }
     }
 
-    /// Whether it has been called off.
+    /// Whether it has been cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.state().is_cancelled
     }

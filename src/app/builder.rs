@@ -41,14 +41,14 @@ use crate::websocket::WebSocket;
 ///
 /// # Callbacks
 ///
-/// They are called one at a time, on the thread of [`run_forever`](Self::run_forever), which receives meanwhile nothing: neither are
-/// the server's pings answered nor its messages taken, unless there is a [queue](Self::queue). They may borrow what lives
-/// longer than the app, and are `Send`, so that the app can be moved to another thread; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
+/// They are called one at a time, on the thread of [`run_forever`](Self::run_forever). While a callback runs nothing is received and no
+/// ping is answered; a [queue](Self::queue) changes that. They may borrow what lives longer than the app, and are `Send`, so that the app
+/// can be moved to another thread; only [`spawn`](Self::spawn) needs `'static`. The order is that of websocket-client: `on_open`, then
 /// for each message `on_data` and `on_message`, `on_error` for whatever fails, `on_close`.
 ///
-/// A panic in a callback is caught and told to `on_error` as [`AppError::Panicked`]; the app goes on, unless
-/// [told otherwise](Self::callback_panics). What the callback has left half done is its own affair. The panic's message is printed by
-/// Rust as always; where panics abort, there is nothing to catch.
+/// A panic in a callback is caught and given to `on_error` as [`AppError::Panicked`](crate::AppError::Panicked); the app goes on, unless
+/// [`callback_panics`](Self::callback_panics) says otherwise. What the callback has left half done stays so. Rust prints the panic's
+/// message as always; with `panic = "abort"` the process ends.
 ///
 /// # The end
 ///

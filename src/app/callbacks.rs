@@ -11,8 +11,21 @@ use crate::message::MessageRef;
 use crate::websocket::Opcode;
 
 /// Callbacks. Each is called with the app's [`Handle`], on the thread of [`run_forever`](Self::run_forever), one at a time. It may
-/// return nothing, or a `Result` whose error, of [any type](Outcome), goes to [`on_error`](Self::on_error). Without one of them,
-/// nothing is done.
+/// return nothing, or a `Result` whose error, of [any type](Outcome), goes to [`on_error`](Self::on_error); then the app goes on, unless
+/// [`callback_errors`](Self::callback_errors) says otherwise. Where there is no callback, nothing is done, but for `on_error` and
+/// `on_reconnect`, which have defaults.
+///
+/// Where a closure uses `?`, the compiler has to be told the type of the error:
+///
+/// ```
+/// use websocket_sync::{Error, WebSocketApp};
+///
+/// let app = WebSocketApp::new("wss://feed.example/").on_open(|app| {
+///     app.send_text("log in")?;
+///     app.send_text("subscribe")?;
+///     Ok::<(), Error>(())
+/// });
+/// ```
 ///
 /// # State
 ///
@@ -100,7 +113,7 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
-    /// A message has come: its bytes, its opcode, and whether this is the end of it, which is always so but for fragments. Called
+    /// A message has come: its bytes, its opcode, and whether this is the end of it: false only for a fragment that others follow. Called
     /// before [`on_message`](Self::on_message) and [`on_cont_message`](Self::on_cont_message).
     pub fn on_data<R: Outcome>(
         mut self,
@@ -112,7 +125,7 @@ impl<'env> WebSocketApp<'env> {
     }
 
     /// A fragment of a message has come, and whether it is the last. With this callback, messages that come in several frames are
-    /// handed out frame by frame, here only, and text may be cut anywhere; those in one frame go to
+    /// handed out frame by frame, to this one and to `on_data`, and text may be cut anywhere; those in one frame go to
     /// [`on_message`](Self::on_message).
     pub fn on_cont_message<R: Outcome>(
         mut self,
@@ -136,21 +149,22 @@ impl<'env> WebSocketApp<'env> {
 
     /// Something has failed: an attempt to connect, a connection, or a callback. A clean close is no error.
     ///
-    /// Default: errors are logged.
+    /// Default: the error and its causes are logged by the crate [`log`](https://docs.rs/log), as `error`, with a target that begins with
+    /// `websocket_sync`. A program without a logger sees nothing of them.
     pub fn on_error<R: Outcome>(mut self, mut callback: impl FnMut(&Handle, &Error) -> R + Send + 'env) -> Self {
         self.closures.on_error = Some(Box::new(move |app, error| callback(app, error).into_result()));
         self
     }
 
-    /// A connection is over: called once for each that was open, and once for a run that never had one, when it ends. A run that gives
-    /// up later, after failed attempts, tells [`on_end`](Self::on_end).
+    /// A connection is over: called once for each that was open, and once for a run that never had one, when it ends. That a run is given
+    /// up later, after failed attempts, only [`on_end`](Self::on_end) learns.
     pub fn on_close<R: Outcome>(mut self, mut callback: impl FnMut(&Handle, &Closed) -> R + Send + 'env) -> Self {
         self.closures.on_close = Some(Box::new(move |app, closed| callback(app, closed).into_result()));
         self
     }
 
-    /// The run is over: called once for each run, last of all, with what [`run_forever`](Self::run_forever) is about to return. A run
-    /// that is refused for its settings has not begun, and an [`AppTask`](crate::AppTask) that is dropped tells nobody.
+    /// The run is over: called once for each run, last of all, with what [`run_forever`](Self::run_forever) is about to return. It is
+    /// not called where the settings are refused, since that run has not begun, nor where an [`AppTask`](crate::AppTask) is dropped.
     ///
     /// ```
     /// use websocket_sync::WebSocketApp;
@@ -168,7 +182,7 @@ impl<'env> WebSocketApp<'env> {
         self
     }
 
-    /// All callbacks as the methods of one value. A closure goes before the method of the same name.
+    /// All callbacks as the methods of one value. Where there is a closure of the same name, it is called instead of the method.
     pub fn handler(mut self, handler: impl Handler + Send + 'env) -> Self {
         self.closures.handler = Some(Box::new(handler));
         self
@@ -179,7 +193,7 @@ impl<'env> WebSocketApp<'env> {
 /// written.
 ///
 /// An error that is returned goes to [`on_error`](Self::on_error); the app goes on, unless
-/// [told otherwise](crate::WebSocketApp::callback_errors).
+/// [`callback_errors`](crate::WebSocketApp::callback_errors) says otherwise.
 ///
 /// ```no_run
 /// use websocket_sync::{Handle, Handler, MessageRef, Result, WebSocketApp};
@@ -273,7 +287,8 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Something has failed: an attempt to connect, a connection, or a callback. Default: it is logged.
+    /// Something has failed: an attempt to connect, a connection, or a callback. Default: it is logged, as by
+    /// [`WebSocketApp::on_error`](crate::WebSocketApp::on_error).
     ///
     /// # Errors
     ///

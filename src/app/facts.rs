@@ -36,20 +36,21 @@ pub struct Attempt<'a> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Closed {
-    /// The code of the peer's Close frame, or ours where the peer sent none; 1005 for one without a code, 1006 for none at all.
+    /// The code of the peer's Close; 1005 for one without a code. Where the peer sent none it is 1006, or the code of our own Close after a
+    /// [violation](CloseCause::Violation) and after a message that was [not finished](CloseCause::Unfinished).
     #[doc(alias = "close_status_code")]
     pub code: CloseCode,
     /// The reason that came with the code; empty when there was none.
     #[doc(alias = "close_msg")]
     pub reason: String,
-    /// Who ended the connection, and how. [`NotConnected`](CloseCause::NotConnected) where there was none.
+    /// Who ended the connection, and how; [`NotConnected`](CloseCause::NotConnected) for a run that never had one.
     pub cause: CloseCause,
-    /// In how long the next attempt to connect follows; `None` where the run ends.
+    /// The delay after which the next attempt to connect follows; `None` where the run ends.
     pub reconnect: Option<Duration>,
 }
 
 impl Closed {
-    /// Whether both sides agreed to end.
+    /// Whether a Close of the peer was received.
     pub const fn is_clean(&self) -> bool {
         matches!(self.cause, CloseCause::Local | CloseCause::Remote)
     }
@@ -87,13 +88,14 @@ pub enum AppError {
         /// What it said.
         message: String,
     },
-    /// The callbacks are slower than the server, and the [queue](crate::WebSocketApp::queue) is not to lose anything.
+    /// The [queue](crate::WebSocketApp::queue) was full, with [`Overflow::Fail`](crate::Overflow::Fail): the callbacks are slower than the
+    /// server.
     #[error("the queue of {capacity} messages is full")]
     QueueFull {
         /// How many it holds.
         capacity: usize,
     },
-    /// The loop that an app was added to has ended: `ManyApps::run` has returned, or it was dropped.
+    /// The loop that an app was added to has ended: `ManyApps::run` has returned, or the `ManyApps` was dropped.
     #[error("the loop that was to drive the app has ended")]
     LoopEnded,
     /// The message cannot be sent yet, and the [outbox](crate::WebSocketApp::outbox) is full.
@@ -157,7 +159,7 @@ pub struct Statistics {
     pub messages_sent: u64,
     /// The bytes in them, before compression.
     pub bytes_sent: u64,
-    /// Messages that the [queue](crate::WebSocketApp::queue) was too full for.
+    /// Messages that were thrown away since the [queue](crate::WebSocketApp::queue) was full.
     pub messages_dropped: u64,
     /// Connections that were opened.
     pub connects: u64,
@@ -181,7 +183,7 @@ pub struct Latency {
     pub min: Duration,
     /// The mean.
     pub mean: Duration,
-    /// What 99 of 100 did not exceed.
+    /// The 99th percentile.
     pub p99: Duration,
 }
 

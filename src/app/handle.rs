@@ -18,9 +18,9 @@ use crate::websocket::{ActivitySnapshot, CloseCode, Opcode, PingStatus, Response
 ///
 /// Clones belong to the same app. It outlives every connection of the app; what is sent goes to the one that is open.
 ///
-/// In a callback that hears of a connection (`on_open`, `on_reconnect`, and those of messages, pings and pongs) it is bound to that
-/// connection: a callback that is late, behind a [queue](crate::WebSocketApp::queue), sends nothing on the next one, nor into the
-/// outbox. Its clones are not bound.
+/// The handle given to `on_open`, `on_reconnect` and the callbacks of messages, pings and pongs belongs to that connection. Once that is
+/// gone, sending through it fails with [`Error::Closed`](crate::Error::Closed), instead of going to the next one or to the outbox. A clone
+/// goes to whichever is open.
 ///
 /// ```no_run
 /// use std::{thread, time::Duration};
@@ -42,14 +42,23 @@ pub struct Handle {
     bound: Option<u64>,
 }
 
-/// Sending. Each call goes to the connection that is open; while there is none, it fails with [`Error::Closed`](crate::Error::Closed), or keeps the message
-/// in the [outbox](crate::WebSocketApp::outbox). A send that has to tell the length of the frame: [`sender`](Self::sender).
+/// Sending. Each call goes to the connection that is open; while there is none, it fails with [`Error::Closed`](crate::Error::Closed), or
+/// keeps the message in the [outbox](crate::WebSocketApp::outbox). To learn the length of the frame, send through
+/// [`sender`](Self::sender).
 impl Handle {
     /// Sends a text message, or puts it into the outbox.
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text); [`AppError::OutboxFull`](crate::AppError::OutboxFull).
+    /// * [`Error::Closed`](crate::Error::Closed) while no connection is open and there is no outbox, and when the connection ends
+    ///   meanwhile.
+    /// * [`Error::Timeout`](crate::Error::Timeout) when the [send timeout](crate::ConnectOptions::send_timeout) has passed: if a byte of
+    ///   the message has left, the connection is over; otherwise nothing was sent and the connection goes on.
+    /// * [`Error::Usage`](crate::Error::Usage) while the same thread is in the middle of another message, by [`sender`](Self::sender).
+    /// * [`Error::Other`](crate::Error::Other) with [`AppError::OutboxFull`](crate::AppError::OutboxFull) when the outbox has no room.
+    /// * In an event loop ([`AppTask`](crate::AppTask), `ManyApps`) nothing waits. There it is [`Error::Full`](crate::Error::Full) when too
+    ///   much waits to be sent already, and [`Error::Options`](crate::Error::Options) for a message that is larger than
+    ///   [`max_unsent`](crate::ConnectOptions::max_unsent).
     pub fn send_text(&self, text: &str) -> Result<()> {
         self.shared.send(self.bound, text.into())
     }
@@ -98,7 +107,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::send`](crate::WebSocket::send). Nothing that is sent this way is kept in the outbox.
+    /// As for [`send_text`](Self::send_text), but nothing that is sent this way is kept in the outbox;
+    /// [`Error::Usage`](crate::Error::Usage) for text that is not UTF-8 and for a control frame that must not be sent.
     pub fn send(&self, payload: impl AsRef<[u8]>, opcode: Opcode) -> Result<()> {
         let payload = payload.as_ref();
         self.open()?.send(payload, opcode)?;
@@ -112,19 +122,20 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
+    /// As for [`send`](Self::send).
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
         self.open()?.ping(payload)
     }
 
-    /// What sends on the connection that is open now, and on no other: for streams, batches and frames.
+    /// What sends on the connection that is open now, and on no other: for streams, batches and frames. `None` while no connection is
+    /// open.
     #[doc(alias = "sock")]
     pub fn sender(&self) -> Option<Sender> {
         self.shared.link(self.bound)
     }
 
-    /// Sends what the [outbox](crate::WebSocketApp::outbox) holds, the oldest first, and what others want to send in the meantime
-    /// behind it. What another thread is sending already is left to it.
+    /// Sends what the [outbox](crate::WebSocketApp::outbox) holds, the oldest first; what other threads send meanwhile goes behind it.
+    /// Returns at once where another thread is already sending it.
     ///
     /// # Errors
     ///
@@ -134,8 +145,8 @@ impl Handle {
         self.shared.send_unsent(self.bound)
     }
 
-    /// Takes what the [outbox](crate::WebSocketApp::outbox) holds, the oldest first, for those who want to decide about each message.
-    /// To send it all, [`send_unsent`](Self::send_unsent) is better: what it cannot send it keeps.
+    /// Takes what the [outbox](crate::WebSocketApp::outbox) holds, the oldest first, to decide about each message. To send all of it,
+    /// [`send_unsent`](Self::send_unsent) is better: what it cannot send it keeps.
     pub fn take_unsent(&self) -> Vec<Message> {
         self.shared.outbox(|outbox| outbox.take())
     }
@@ -162,7 +173,7 @@ impl Handle {
         self.close_with(CloseCode::NORMAL, "")
     }
 
-    /// The same with a code and a reason of up to 123 bytes.
+    /// The same with a code and a reason of up to 123 bytes. 1005 without a reason sends a Close without a body.
     ///
     /// # Errors
     ///
@@ -172,8 +183,8 @@ impl Handle {
         self.shared.close(code, reason)
     }
 
-    /// Ends the run without waiting for anything: an open connection is left, with a Close 1001 if that can be sent at once. For
-    /// those who cannot wait, such as a thread that handles signals.
+    /// Ends the run without waiting for anything: an open connection is dropped, with a Close 1001 if that can be sent at once. For
+    /// threads that must not wait, such as one that handles signals.
     #[doc(alias = "keep_running")]
     pub fn stop(&self) {
         self.shared.disconnect();
@@ -183,11 +194,12 @@ impl Handle {
 /// Forcing a reconnect.
 impl Handle {
     /// Closes the connection that is open with this code and a reason of up to 123 bytes, and has the app connect again: because a
-    /// subscription has a gap, a token was renewed, a server is to be left. Nothing that has come on it is handed out after this.
-    /// `on_close` hears of it, and of the delay after which the next attempt follows, as after a loss: by the app's
-    /// [`Reconnect`](crate::Reconnect), which counts the attempts. With [`Reconnect::never`](crate::Reconnect::never) the run ends.
+    /// subscription has a gap, a token was renewed, a server is to be left. No message of the old connection reaches a callback after
+    /// this. `on_close` is called, and the next attempt follows as after a loss, by the app's [`Reconnect`](crate::Reconnect): after a
+    /// delay, and as one more of the attempts that are counted. With [`Reconnect::never`](crate::Reconnect::never) the run ends.
     ///
-    /// While no connection is open, and the next attempt is waited for, it is made at once. It waits as [`close`](Self::close) does.
+    /// During the delay before an attempt, it has that attempt made at once. It waits for the end of the old connection as
+    /// [`close`](Self::close) does.
     ///
     /// # Errors
     ///
@@ -208,16 +220,17 @@ impl Handle {
 
 /// State of the app.
 impl Handle {
-    /// Whether the app runs: connects, is connected, or waits to connect again. It does from [`spawn`](crate::WebSocketApp::spawn) on,
-    /// and until [`on_end`](crate::WebSocketApp::on_end) has returned.
+    /// Whether the app runs: connects, is connected, or waits to connect again. So it is from [`spawn`](crate::WebSocketApp::spawn) on,
+    /// until [`on_end`](crate::WebSocketApp::on_end) has returned.
     #[doc(alias = "keep_running")]
     pub fn is_running(&self) -> bool {
         self.shared.is_running()
     }
 
-    /// Waits until a connection is open and [`on_open`](crate::WebSocketApp::on_open) (or `on_reconnect`) has returned, at most for
-    /// `timeout`: so what is sent then comes behind a login of that callback. Returns false when time is up or the run is over;
-    /// [`is_running`](Self::is_running) says which. In `on_open` itself it returns at once; in another callback it keeps the app waiting.
+    /// Waits until a connection is open and its [`on_open`](crate::WebSocketApp::on_open) or `on_reconnect` has returned, at most for
+    /// `timeout`; `Duration::MAX` is for ever. So what is sent then comes behind a login of that callback. Returns false when time is up or
+    /// the run is over; [`is_running`](Self::is_running) says which. In `on_open` itself it returns at once; in another callback it keeps
+    /// the app waiting.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -235,9 +248,9 @@ impl Handle {
         self.shared.wait_open(timeout)
     }
 
-    /// Waits until the run is over, at most for `timeout`. Returns what [`run_forever`](crate::WebSocketApp::run_forever) returns,
-    /// or `None` when time is up. Before the first run it waits for that one, after a run it returns at once. An error that is not of
-    /// this crate comes as its text. In a callback it keeps the app waiting.
+    /// Waits until the run is over, at most for `timeout`; `Duration::MAX` is for ever. Returns what
+    /// [`run_forever`](crate::WebSocketApp::run_forever) returns, or `None` when time is up. Before the first run it waits for that one,
+    /// after a run it returns at once. An error that is not of this crate comes as its text. In a callback it keeps the app waiting.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -261,8 +274,8 @@ impl Handle {
         self.shared.link(self.bound).is_some_and(|sender| sender.connected())
     }
 
-    /// Says that the connection works, so that its loss will be followed by a first attempt, with the shortest delay, and not by
-    /// one more after those that failed before; see [`Reconnect::stable_after`](crate::Reconnect::stable_after).
+    /// Call it when the connection has proved itself, say after a login: when it is lost, attempts and delays count from the beginning.
+    /// Without it, that takes [`Reconnect::stable_after`](crate::Reconnect::stable_after).
     pub fn mark_healthy(&self) {
         self.shared.mark_healthy(self.bound);
     }
@@ -286,7 +299,7 @@ impl Handle {
         self.shared.retry_delay()
     }
 
-    /// What has passed through the app.
+    /// How many messages, bytes and connections there were, and how long pings took, over all runs of the app.
     #[doc(alias = "last_ping_tm")]
     #[doc(alias = "last_pong_tm")]
     pub fn statistics(&self) -> Statistics {
@@ -299,7 +312,7 @@ impl Handle {
         self.shared.last_close()
     }
 
-    /// Whether anything has gone wrong in this run, or in the last one.
+    /// Whether anything that `on_error` is told of has failed in this run; after it, in the last one.
     pub fn has_errored(&self) -> bool {
         self.shared.has_errored()
     }

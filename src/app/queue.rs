@@ -13,8 +13,8 @@ use crate::message::{Message, MessageRef};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::websocket::{Opcode, Received, Sender};
 
-/// What becomes of a message that comes while the queue is full. Pings and pongs take no room from messages: there is as much for
-/// them again, and beyond that they are not handed out, or waited with.
+/// What becomes of a message that comes while the [queue](crate::WebSocketApp::queue) is full. Pings and pongs take no room from messages:
+/// there is the same room for them again. One that finds it full does not reach its callback, except with `Block`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Overflow {
@@ -25,8 +25,7 @@ pub enum Overflow {
     DropOldest,
     /// It is thrown away.
     DropNewest,
-    /// The connection is closed with code 1011, and has failed with
-    /// [`AppError::QueueFull`](crate::AppError::QueueFull).
+    /// The connection is closed with code 1011, and `on_error` is called with [`AppError::QueueFull`](crate::AppError::QueueFull).
     Fail,
 }
 

@@ -11,7 +11,7 @@ use crate::options::Hook;
 
 /// Whether and when a lost connection is made again.
 ///
-/// Every failure is followed by another attempt, except where only this side could change something. [`Error::retry`] has the list:
+/// Every failure is followed by another attempt, except where only this side could change something. [`Error::retry`] decides:
 ///
 /// | what has failed | error | tried again | told to |
 /// |---|---|---|---|
@@ -24,10 +24,10 @@ use crate::options::Hook;
 /// | a gateway in trouble: no TLS, or its `internal_error` | [`Tls`](Error::Tls) | soon | `on_error` |
 /// | a certificate, a pin, all else of TLS | [`Tls`](Error::Tls) | slowly | `on_error` |
 /// | the proxy was not reached, was overloaded, or broke a rule | [`Proxy`](Error::Proxy) | soon | `on_error` |
-/// | the proxy does not want to | [`Proxy`](Error::Proxy) | slowly | `on_error` |
+/// | the proxy refused | [`Proxy`](Error::Proxy) | slowly | `on_error` |
 /// | the function given to `connect_with`, a [`header_provider`](crate::ConnectOptions::header_provider) | [`Other`](Error::Other), [`Full`](Error::Full) | soon | `on_error` |
 /// | a message that is not the JSON that the function given to `connect_with` expected | `Json` (feature `json`) | soon | `on_error` |
-/// | the URL, the proxy's, an option, a call, a cookie, an address that makes no sense to the system | [`Url`](Error::Url), [`Options`](Error::Options), [`Usage`](Error::Usage), [`Cookie`](Error::Cookie), [`Proxy`](Error::Proxy), [`Io`](Error::Io) | never | `on_error`, `on_close` |
+/// | an invalid URL or proxy URL, option, call or cookie, an address that the system does not support | [`Url`](Error::Url), [`Options`](Error::Options), [`Usage`](Error::Usage), [`Cookie`](Error::Cookie), [`Proxy`](Error::Proxy), [`Io`](Error::Io) | never | `on_error`, `on_close` |
 /// | this side has ended it | [`Closed`](Error::Closed) | never | `on_close` |
 ///
 /// *Soon* is the delay of the [back-off](Self::backoff), or the [fixed](Self::fixed) one. *Slowly* is a delay between half the
@@ -79,20 +79,20 @@ impl Reconnect {
         Self::with(Delays::Never)
     }
 
-    /// After the same time each time; never for zero, as in websocket-client. Where many clients may lose the same server,
+    /// After the same delay each time; zero stands for never, as in websocket-client. Where many clients may lose the same server,
     /// [`backoff`](Self::backoff) is the better choice.
     pub fn fixed(delay: Duration) -> Self {
         Self::with(if delay.is_zero() { Delays::Never } else { Delays::Fixed(delay) })
     }
 
-    /// After a time that doubles with each attempt, and of which each client draws its share at random ("full jitter").
+    /// After a delay that is drawn at random below an upper bound, which doubles with each attempt ("full jitter").
     ///
     /// Defaults: [`base`](Self::base) 1 s, [`factor`](Self::factor) 2, [`cap`](Self::cap) 60 s, [`floor`](Self::floor) 250 ms.
     pub fn backoff() -> Self {
         Self::with(Delays::Backoff { base: Duration::from_secs(1), factor: 2.0, floor: None })
     }
 
-    /// The longest that the first delay of a back-off can be, unless the [floor](Self::floor) is longer.
+    /// Upper bound of the first delay of a back-off, which is drawn at random below it, but not below the [floor](Self::floor).
     ///
     /// Default: 1 s.
     pub fn base(mut self, longest_first: Duration) -> Self {
@@ -102,7 +102,7 @@ impl Reconnect {
         self
     }
 
-    /// By how much the longest delay of a back-off grows with each attempt. Less than 1, or no number, is taken for 1.
+    /// By what factor the upper bound of the delay grows with each attempt of a back-off. Less than 1, and NaN, is taken for 1.
     ///
     /// Default: 2.
     pub fn factor(mut self, growth: f64) -> Self {
@@ -112,7 +112,8 @@ impl Reconnect {
         self
     }
 
-    /// The longest that any delay of a back-off can be, and the longest `Retry-After` that is honoured.
+    /// Upper bound of all delays of a back-off, unless the [floor](Self::floor) is longer; and of a `Retry-After` that is heeded, to which
+    /// a back-off adds its delay.
     ///
     /// Default: 60 s.
     pub fn cap(mut self, longest: Duration) -> Self {
@@ -120,7 +121,7 @@ impl Reconnect {
         self
     }
 
-    /// The shortest that any delay of a back-off can be, even where the [base](Self::base) or the [cap](Self::cap) is shorter.
+    /// Lower bound of all delays of a back-off, even where the [base](Self::base) or the [cap](Self::cap) is shorter.
     ///
     /// Default: 250 ms, or the cap where that is shorter.
     pub fn floor(mut self, shortest: Duration) -> Self {
@@ -130,8 +131,9 @@ impl Reconnect {
         self
     }
 
-    /// How long a connection has to stand until the count of attempts begins anew. A server that accepts and drops at once thus
-    /// meets ever longer delays. [`Handle::mark_healthy`](crate::Handle::mark_healthy) does the same at once.
+    /// How long a connection has to last until it counts as stable: then attempts and delays count from the beginning when it is lost. A
+    /// server that accepts and drops at once is thus tried again after ever longer delays.
+    /// [`Handle::mark_healthy`](crate::Handle::mark_healthy) makes a connection count as stable at once.
     ///
     /// Default: 10 s.
     pub fn stable_after(mut self, uptime: Duration) -> Self {
@@ -139,7 +141,9 @@ impl Reconnect {
         self
     }
 
-    /// How many attempts may follow each other without a stable connection; then the run ends with the last error.
+    /// How many attempts may follow each other without a [stable](Self::stable_after) connection, the first one included. Then the run ends
+    /// with the last error, or with `Ok` where the last connection was closed cleanly. 1 makes no second attempt before a connection was
+    /// stable; 0 makes none after that either, as [`never`](Self::never) does.
     ///
     /// Default: any number.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
@@ -147,7 +151,8 @@ impl Reconnect {
         self
     }
 
-    /// How long attempts may go on without a stable connection; then the run ends with the last error.
+    /// For how long attempts may go on without a [stable](Self::stable_after) connection, counted from the first failure. The run ends, as
+    /// with [`max_attempts`](Self::max_attempts), when the next attempt would come later than that.
     ///
     /// Default: for ever.
     pub fn max_elapsed(mut self, time: Duration) -> Self {
@@ -155,28 +160,28 @@ impl Reconnect {
         self
     }
 
-    /// A peer that closes cleanly, with whatever code, ends the run.
+    /// A Close of the server, with whatever code, ends the run.
     ///
-    /// Default: it is connected to again, as by websocket-client.
+    /// Default: another attempt follows, as in websocket-client.
     pub fn stop_on_close(mut self) -> Self {
         self.stops_on_close = true;
         self
     }
 
-    /// What another attempt will hardly change ends the run, instead of being tried again slowly: certain HTTP statuses, a
-    /// certificate that is not trusted, a proxy that does not want to.
+    /// A failure that is tried again *slowly* in the table [above](Self) ends the run: certain HTTP statuses, a certificate that is not
+    /// trusted, a refusal by the proxy.
     ///
-    /// Default: it is tried again, since the one who can mend it may be another.
+    /// Default: another attempt follows, since somebody else may mend it.
     pub fn stop_on_refusal(mut self) -> Self {
         self.stops_on_refusal = true;
         self
     }
 
-    /// Decides whether and how soon an attempt follows a failure; it is handed what would be decided without it. A clean close by the
-    /// peer is asked about as [`Error::Closed`]. Limits of attempts and time hold all the same, and what this side has ended stays
-    /// ended.
+    /// A function that decides whether and how soon an attempt follows a failure. It is given the failure, and what would be decided
+    /// without it; a clean close by the peer comes as [`Error::Closed`]. [`max_attempts`](Self::max_attempts) and
+    /// [`max_elapsed`](Self::max_elapsed) hold all the same, and it is not asked where this side has ended the connection.
     ///
-    /// Default: as described [above](Self), and so where the predicate panics, which is logged.
+    /// Default: as in the table [above](Self); so it is, too, where the function panics, which is logged.
     ///
     /// ```
     /// use websocket_sync::{Error, Reconnect, Retry};

@@ -13,11 +13,11 @@ use crate::sync::thread::{Builder, JoinHandle};
 
 /// Running.
 impl WebSocketApp<'_> {
-    /// Connects, calls back, keeps alive and connects again, on this thread, until nothing more is to be done. Then its threads
+    /// Connects, calls back, keeps alive and connects again, on this thread, until no further attempt follows. Then its threads
     /// have ended, but for the one that sends the pings of all apps, which ends with the last of them. It can be called again.
     ///
-    /// Returns how the last connection ended: when it was closed by [`Handle::close`] or its kin, or cleanly by the server where
-    /// no reconnect follows.
+    /// Returns how the last connection ended where that is no failure: it was closed by [`Handle::close`], [`Handle::close_with`] or
+    /// [`Handle::stop`], the opening was cancelled, or the server closed and no further attempt follows.
     ///
     /// # Errors
     ///
@@ -70,10 +70,12 @@ impl WebSocketApp<'static> {
 
 /// Threads, memory, and failures of callbacks.
 impl WebSocketApp<'_> {
-    /// Calls back behind a queue of so many messages, at least one: a thread of its own receives, so that the server's pings are
-    /// answered and its close is seen while a callback is busy. Messages are copied for it.
+    /// Receives on a thread of its own, and puts the messages into a queue for the callbacks: so pings are answered, and the server's
+    /// Close is seen, while a callback runs. The queue holds `capacity` messages, at least one, each of them a copy; `overflow` says what
+    /// becomes of one that finds it full.
     ///
-    /// Where messages are handed out in fragments, none may be dropped: the run is refused with [`Error::Options`](crate::Error::Options).
+    /// Where messages are handed out in fragments, none of them may be dropped: with [`Overflow::DropOldest`] or
+    /// [`Overflow::DropNewest`] the run is then refused with [`Error::Options`](crate::Error::Options).
     ///
     /// Default: callbacks are called as soon as something comes, and nothing is copied.
     ///
@@ -91,12 +93,12 @@ impl WebSocketApp<'_> {
         self
     }
 
-    /// Keeps up to so many messages that [`Handle::send_text`] and [`Handle::send_binary`] are given while there is no connection, in
-    /// their order, and up to so many [bytes](Self::outbox_bytes). They are not sent by themselves, since what is old may be wrong by
-    /// then: [`Handle::send_unsent`] sends them, [`Handle::take_unsent`] hands them back.
+    /// Keeps messages that [`Handle::send_text`] and [`Handle::send_binary`] are given while there is no connection, in their order: at
+    /// most `capacity` of them, with at most [`outbox_bytes`](Self::outbox_bytes) in them. They are not sent by themselves, since what is
+    /// old may be wrong by then: [`Handle::send_unsent`] sends them, [`Handle::take_unsent`] hands them back.
     ///
     /// What other threads send while `on_open` or `on_reconnect` runs is put behind them, and leaves when the callback has returned: so
-    /// a login comes first, and nothing overtakes what was to be sent before it.
+    /// a login comes first. Without an outbox it is sent at once, and may overtake the login.
     ///
     /// Default: none; sending fails while there is no connection.
     ///
@@ -114,7 +116,7 @@ impl WebSocketApp<'_> {
         self
     }
 
-    /// How many bytes there may be in the messages of the [outbox](Self::outbox).
+    /// How many bytes the messages in the [outbox](Self::outbox) may have together.
     ///
     /// Default: 16 MiB.
     pub fn outbox_bytes(self, most: usize) -> Self {
@@ -122,7 +124,7 @@ impl WebSocketApp<'_> {
         self
     }
 
-    /// What becomes of the run when a callback returns an error.
+    /// What becomes of the run when a callback returns an error. [`on_error`](Self::on_error) is called in any case.
     ///
     /// Default: it goes on.
     pub const fn callback_errors(mut self, policy: CallbackPolicy) -> Self {
@@ -130,7 +132,7 @@ impl WebSocketApp<'_> {
         self
     }
 
-    /// What becomes of the run when a callback panics.
+    /// What becomes of the run when a callback panics. [`on_error`](Self::on_error) is called in any case.
     ///
     /// Default: it goes on.
     ///

@@ -11,8 +11,8 @@ use crate::websocket::WebSocket;
 
 /// Keepalive.
 impl WebSocketApp<'_> {
-    /// How often a ping is sent, the first time after one interval; zero for never. It is sent by another thread, the same for all apps of the process, so that no
-    /// callback delays it; a message that is being sent does.
+    /// How often a ping is sent, the first time after one interval; zero for never. It is sent by a thread of its own, the same one for
+    /// all apps of the process, so that no callback delays it; a message that is being sent does.
     ///
     /// Default: never.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
@@ -21,12 +21,11 @@ impl WebSocketApp<'_> {
     }
 
     /// How long nothing at all may come after a ping until the peer is taken for dead: the connection then fails with
-    /// [`CloseCause::PingTimeout`](crate::CloseCause::PingTimeout). Whatever comes counts, not only the pong; and only the time
-    /// counts in which a thread waits for it, so that a slow callback is not a dead peer. It may be longer than the interval. A peer
-    /// that takes nothing, so that the ping cannot leave, is as dead as one that does not answer; but not while a large message is
-    /// leaving, for which the [send timeout](crate::ConnectOptions::send_timeout) counts.
+    /// [`CloseCause::PingTimeout`](crate::CloseCause::PingTimeout). Whatever comes counts as an answer, not only the pong. Time spent in
+    /// callbacks does not count. A ping that cannot be sent counts as unanswered, unless a large message is just being sent: then the
+    /// [send timeout](crate::ConnectOptions::send_timeout) decides. The timeout may be longer than the interval.
     ///
-    /// Default: for ever. Without an interval it means nothing; zero is refused.
+    /// Default: for ever. Without a [`ping_interval`](Self::ping_interval) it has no effect. Zero is refused when the run begins.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.pings.timeout = Some(timeout);
         self
@@ -55,8 +54,8 @@ impl WebSocketApp<'_> {
 
 /// How connections are made.
 impl<'env> WebSocketApp<'env> {
-    /// How connections are made: everything that [`ConnectOptions`] has. A receive timeout is not used: what is late is found out by
-    /// [pings](Self::ping_interval).
+    /// How connections are made: everything that [`ConnectOptions`] has. Its receive timeout is not used; a peer that has fallen silent is
+    /// found out by [`ping_timeout`](Self::ping_timeout).
     ///
     /// Default: [`ConnectOptions::new`].
     #[doc(alias = "header")]
@@ -68,7 +67,7 @@ impl<'env> WebSocketApp<'env> {
     }
 
     /// Makes each connection: with a URL, header fields or subprotocols of its own, through another proxy, over a stream that is
-    /// connected already. It is handed the app's options, and must not wait for longer than they do.
+    /// connected already. It is given the app's options, and must not wait for longer than their timeouts.
     ///
     /// Default: `options.connect(attempt.url)`.
     ///

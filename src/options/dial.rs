@@ -122,9 +122,9 @@ impl ConnectOptions {
     }
 
     /// Resolves host names in place of the operating system: for another DNS, for a fixed address, for tests. The addresses are
-    /// tried in their order. It is called once for each opening, on a thread of its own, and may block; if it never returns, that
-    /// thread is never freed, although the opening times out, and an app in an event loop does not call it again before. It is not
-    /// called for hosts that are addresses.
+    /// tried in their order. It is called for each host name that is connected to, on a thread of its own, and may block; if it never
+    /// returns, that thread is never freed, although the opening times out, and an app in an event loop does not call it again before. It
+    /// is not called for hosts that are addresses.
     ///
     /// Default: the operating system's resolver.
     ///
@@ -140,11 +140,11 @@ impl ConnectOptions {
     }
 
     /// Connects with a function of your own: to the server of the URL, again where a challenge is answered, and wherever redirects lead.
-    /// It takes the place of the [resolver](Self::resolver), of the [proxy](Self::proxy) and of what is set on
-    /// [sockets](Self::socket). TLS is spoken over the stream for `wss`, and then HTTP.
+    /// It takes the place of the [resolver](Self::resolver), of the [proxy](Self::proxy) and of the [socket options](Self::socket). TLS is
+    /// spoken over the stream for `wss`, and then HTTP.
     ///
-    /// The function runs on a thread of its own, so that the [open timeout](Self::open_timeout) holds, unless that is endless and
-    /// there is no [cancellation](Self::cancellation). If it never returns, that thread is never freed, although the opening times
+    /// The function runs on a thread of its own, so that the [open timeout](Self::open_timeout) holds; on the thread that connects if that
+    /// timeout is endless and there is no [cancellation](Self::cancellation). If it never returns, that thread is never freed, although the opening times
     /// out, and an app in an event loop does not call it again before. Its error is returned as [`Error::Io`](crate::Error::Io) with
     /// [`Phase::Connect`](crate::Phase::Connect), and one of kind [`TimedOut`](io::ErrorKind::TimedOut) as
     /// [`Error::Timeout`](crate::Error::Timeout).
@@ -173,9 +173,9 @@ impl ConnectOptions {
     }
 
     /// Lets another thread cancel the opening. It interrupts every wait, except for a read or write of a
-    /// [`HalfDuplex`](crate::HalfDuplex), which cannot be woken.
+    /// [`HalfDuplex`](crate::HalfDuplex), which cannot be woken. A second call replaces the first.
     ///
-    /// Default: nothing but the [open timeout](Self::open_timeout).
+    /// Default: none; the opening ends by the [open timeout](Self::open_timeout) at the latest.
     pub fn cancellation(self, cancellation: &Cancellation) -> Self {
         self.with(|settings| settings.cancellation = Some(cancellation.clone()))
     }

@@ -69,7 +69,7 @@ impl ConnectOptions {
         self.with(|settings| settings.headers.extend(fields))
     }
 
-    /// The `Cookie` field: `"name=value; other=value"`. A redirect does not take it to another scheme, host or port.
+    /// The `Cookie` field: `"name=value; other=value"`. It is not sent to another scheme, host or port that a redirect leads to.
     ///
     /// Default: none.
     pub fn cookie(self, cookie: impl Into<String>) -> Self {
@@ -79,7 +79,7 @@ impl ConnectOptions {
     /// Sends the cookies of a jar that are for the server, and keeps in it those that the server sets: in the answer that opens the
     /// connection, in one that refuses it, in a redirect.
     ///
-    /// Those of [`cookie`](Self::cookie) follow them. A `Cookie` field among the [headers](Self::header) takes the place of both.
+    /// Those of [`cookie`](Self::cookie) are sent after them. A `Cookie` field among the [headers](Self::header) takes the place of both.
     ///
     /// Default: none, and cookies of a server are forgotten.
     ///
@@ -99,7 +99,7 @@ impl ConnectOptions {
         self.with(|settings| settings.cookie_jar = Some(jar.clone()))
     }
 
-    /// The `Origin` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
+    /// The `Origin` field. To another scheme, host or port that a redirect leads to, the default for that URL is sent.
     ///
     /// Default: `http://` or, for `wss`, `https://` and the URL's host and port.
     pub fn origin(self, origin: impl Into<String>) -> Self {
@@ -113,14 +113,14 @@ impl ConnectOptions {
         self.with(|settings| settings.origin = Field::Suppressed)
     }
 
-    /// The `Host` field. A redirect does not take it to another scheme, host or port: there it is that of the new URL.
+    /// The `Host` field. To another scheme, host or port that a redirect leads to, the default for that URL is sent.
     ///
     /// Default: the URL's host, and its port where that is not the scheme's own.
     pub fn host(self, host: impl Into<String>) -> Self {
         self.with(|settings| settings.host = Field::Given(host.into()))
     }
 
-    /// Sends no `Host` field, which HTTP does not allow: for servers that choke on it.
+    /// Sends no `Host` field, although HTTP/1.1 requires it (RFC 9112, section 3.2): for servers that cannot cope with it.
     ///
     /// Default: it is sent.
     pub fn suppress_host(self) -> Self {
@@ -136,8 +136,8 @@ impl ConnectOptions {
 
     /// The subprotocols to offer, the most wanted first (RFC 6455, section 1.9).
     ///
-    /// Some servers take a token as one of them. So a redirect does not take them to another scheme, host or port
-    /// ([`redirect_subprotocols`](Self::redirect_subprotocols)), and the trace and `Debug` show `<hidden>` for those that are
+    /// Some servers take a token as one of them. So they are not sent to another scheme, host or port that a redirect leads to, unless
+    /// [`redirect_subprotocols`](Self::redirect_subprotocols) is set; and the trace and `Debug` show `<hidden>` for those that are
     /// neither registered with IANA nor [public](Self::public_subprotocols).
     ///
     /// Default: none.
@@ -147,7 +147,7 @@ impl ConnectOptions {
     }
 
     /// The subprotocols that hold no secret, beside those that are registered with IANA: the trace and `Debug` of these options show
-    /// them. They are not offered by that.
+    /// them. It does not offer them; [`subprotocols`](Self::subprotocols) does.
     ///
     /// Default: none.
     ///
@@ -196,8 +196,8 @@ impl ConnectOptions {
     /// 7616; SHA-256, else MD5) or Basic (RFC 7617), the best that the server offers. Only the scheme, host and port of the URL that
     /// was given get an answer, wherever redirects lead.
     ///
-    /// They are not sent before the server asks. User and password in the URL are: as Basic, with the first request, unless
-    /// [`digest_only`](Self::digest_only) is set. These take precedence over those in the URL, and a header `Authorization` over both.
+    /// What is given here is sent only when the server asks. What is in the URL is sent with the first request, as Basic, unless
+    /// [`digest_only`](Self::digest_only) is set. What is given here goes before the URL's, an `Authorization` header before both.
     ///
     /// Default: user and password of the URL, if it has any.
     ///

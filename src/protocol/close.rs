@@ -49,7 +49,7 @@ impl CloseCode {
     /// 1003: a kind of data that the endpoint cannot take.
     #[doc(alias = "STATUS_UNSUPPORTED_DATA_TYPE")]
     pub const UNSUPPORTED_DATA: Self = Self(1003);
-    /// 1005: stands for a Close frame without a code; never on the wire.
+    /// 1005: stands for a Close frame without a code; never on the wire. To close with it and without a reason sends a Close without a body.
     #[doc(alias = "STATUS_STATUS_NOT_AVAILABLE")]
     #[doc(alias = "NO_STATUS_RCVD")]
     pub const NO_STATUS_RECEIVED: Self = Self(1005);
@@ -88,7 +88,7 @@ impl CloseCode {
     pub const TLS_HANDSHAKE: Self = Self(1015);
 
     /// Whether an endpoint may put this code into a Close frame: those that IANA lists for it, and 3000 to 4999
-    /// (RFC 6455, section 7.4).
+    /// (RFC 6455, section 7.4). [`NO_STATUS_RECEIVED`](Self::NO_STATUS_RECEIVED) is none of them, although closing with it is possible.
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }

@@ -36,9 +36,9 @@ use crate::protocol::{CloseCode, CloseFrame};
 /// # Ok::<(), Error>(())
 /// ```
 impl WebSocket {
-    /// Sends a Close with code 1000, waits for the peer's answer, and ends the connection. Sending takes at most the
-    /// [close timeout](crate::ConnectOptions::close_timeout), and so does the answer. Messages that still arrive are thrown away; to
-    /// keep them, use [`send_close`](Self::send_close) and receive until [`Error::Closed`].
+    /// Sends a Close with code 1000, waits for the peer's answer, and ends the connection. Sending may take the
+    /// [close timeout](crate::ConnectOptions::close_timeout), and the answer the same again. Messages that still arrive are thrown away;
+    /// to receive them, use [`send_close`](Self::send_close) and receive until [`Error::Closed`].
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl WebSocket {
         self.close_with(CloseCode::NORMAL, "")
     }
 
-    /// The same with a code and a reason of up to 123 bytes.
+    /// The same with a code and a reason of up to 123 bytes. 1005 without a reason sends a Close without a body.
     ///
     /// # Errors
     ///
@@ -63,7 +63,7 @@ impl WebSocket {
     }
 
     /// Sends a Close and does not wait for the peer's, so that what the peer has sent can still be received, until
-    /// [`Error::Closed`]. Further calls send no second Close.
+    /// [`Error::Closed`]. Further calls send no second Close. 1005 without a reason sends a Close without a body.
     ///
     /// # Errors
     ///
@@ -92,8 +92,8 @@ impl WebSocket {
         self.connection.as_ref().is_some_and(|connection| connection.shared.is_open())
     }
 
-    /// How the last connection ended, or `None` if it did not. Where this side has ended it, or nothing can be sent any more, this
-    /// looks, without waiting, for a Close of the peer that has arrived and was not received yet.
+    /// How the last connection ended, or `None` if it did not. Where this side has ended it, or nothing can be sent any more, a Close of
+    /// the peer that has arrived unread is taken into account. This never waits.
     #[doc(alias = "close_frame")]
     #[doc(alias = "last_close_frame")]
     pub fn close_info(&self) -> Option<CloseInfo> {

@@ -12,7 +12,7 @@ use crate::protocol::DeflateParams;
 use crate::protocol::handshake::{Headers, Response};
 use crate::timings::Timings;
 
-/// Timeouts. They can be changed while connected, and hold for later connections of this object, too.
+/// Timeouts. They can be changed while connected, and hold for later connections of this `WebSocket`, too.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -98,7 +98,8 @@ impl WebSocket {
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
 impl WebSocket {
-    /// The server's answer to the opening handshake; `None` while there is no connection.
+    /// The server's answer to the opening handshake; `None` while there is no connection, and for one of
+    /// [`from_open`](crate::ConnectOptions::from_open).
     #[doc(alias = "handshake_response")]
     pub fn response(&self) -> Option<&Response> {
         self.connection.as_ref()?.response.as_deref()
@@ -121,19 +122,19 @@ impl WebSocket {
         self.connection.as_ref().and_then(|connection| connection.visited.0.get(1..)).unwrap_or_default()
     }
 
-    /// The status of that answer: 101.
+    /// The status of the server's answer to the opening handshake: 101. `None` while there is no connection.
     #[doc(alias = "getstatus")]
     pub fn status(&self) -> Option<u16> {
         self.response().map(|response| response.status)
     }
 
-    /// The header fields of that answer, or of the client's request in the server role.
+    /// The header fields of the server's answer to the opening handshake; in the server's role, those of the client's request.
     #[doc(alias = "getheaders")]
     pub fn headers(&self) -> Option<&Headers> {
         self.response().map(|response| &response.headers)
     }
 
-    /// The subprotocol that was agreed upon.
+    /// The subprotocol that was agreed upon; `None` if there is none.
     #[doc(alias = "getsubprotocol")]
     pub fn subprotocol(&self) -> Option<&str> {
         self.response()?.subprotocol.as_deref()
@@ -201,7 +202,7 @@ impl WebSocket {
         self.connection.as_ref()?.shared.stream.as_socket()
     }
 
-    /// How much memory the connection holds in buffers of its own, in bytes; that of the TLS library is not known.
+    /// How much memory the buffers of the connection take, in bytes; without those of the TLS library.
     pub fn memory(&self) -> usize {
         self.connection.as_ref().map_or(0, ActiveConnection::memory)
     }

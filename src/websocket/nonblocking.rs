@@ -158,7 +158,8 @@ impl WebSocket {
     }
 
     /// Begins to close, without waiting: our Close leaves as soon as it can, behind what waits to be sent. Then receive until
-    /// [`Error::Closed`], which comes by the [`close_deadline`](Self::close_deadline). After the first Close none is sent.
+    /// [`Error::Closed`], which comes by the [`close_deadline`](Self::close_deadline). Further calls send no second Close. 1005 without a
+    /// reason sends a Close without a body.
     ///
     /// # Errors
     ///

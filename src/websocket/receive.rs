@@ -28,15 +28,19 @@ use crate::protocol::{Granularity, Opcode, Step};
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
 impl WebSocket {
-    /// Receives a message. Pings are answered on the way. So is the peer's Close, after which a client waits for the server to end
-    /// the connection, at most for the close timeout, before this returns [`Error::Closed`].
+    /// Receives a message. Pings are answered meanwhile. The peer's Close is answered, too; a client then waits, for the
+    /// [close timeout](crate::ConnectOptions::close_timeout) at most, until the server ends the connection, and this returns
+    /// [`Error::Closed`].
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] when the connection is over, for this call and all that follow; where this side has closed, by the
-    /// [`close_deadline`](Self::close_deadline) at the latest. [`Error::Protocol`] when the peer broke a rule, which has ended the
-    /// connection; [`Error::Timeout`] when the [timeout](crate::ConnectOptions::recv_timeout) has passed: nothing is lost, the next
-    /// receive continues; [`Error::Usage`] while a frame is received in part by [`recv_frame`](Self::recv_frame).
+    /// * [`Error::Closed`] when the connection is over, from this call and all that follow; where this side has closed, by the
+    ///   [`close_deadline`](Self::close_deadline) at the latest.
+    /// * [`Error::Protocol`] when the peer broke a rule or went over a limit. The connection is over; further calls return
+    ///   [`Error::Closed`].
+    /// * [`Error::Timeout`] when the [timeout](crate::ConnectOptions::recv_timeout) has passed: nothing is lost, the next receive
+    ///   continues.
+    /// * [`Error::Usage`] while a frame is received in part by [`recv_frame`](Self::recv_frame).
     #[inline]
     pub fn recv(&mut self) -> Result<Message> {
         let (reader, shared) = self.receiver()?;

@@ -112,7 +112,7 @@ impl WebSocket {
         self.send(payload, Opcode::Pong).map(drop)
     }
 
-    /// A handle that sends from other threads, on this connection only. Without a connection, every call of it returns
+    /// A [`Sender`], which sends from other threads, on this connection only. Without a connection, every call of it that sends returns
     /// [`Error::Closed`].
     #[doc(alias = "enable_multithread")]
     pub fn sender(&self) -> Sender {
@@ -123,7 +123,7 @@ impl WebSocket {
     }
 
     /// Sends several messages in as few writes as possible. Other threads that send wait until the closure returns. Inside it, this
-    /// thread can send through the batch only: other calls that send or close return [`Error::Usage`].
+    /// thread can only send through the batch: other calls that send or close return [`Error::Usage`].
     ///
     /// # Errors
     ///
@@ -282,9 +282,9 @@ impl Sender {
         self.shared()?.send_reader(kind, reader, len, self.compression)
     }
 
-    /// Sends a Close with code 1000 and waits for the thread that receives to see the peer's: within the close timeout for our
-    /// Close to leave, and the same again for the answer. Called on that very thread it does not wait; the next receive ends the
-    /// connection.
+    /// Sends a Close with code 1000, and waits until the thread that receives has seen the peer's answer. Sending may take the
+    /// [close timeout](crate::ConnectOptions::close_timeout), and the answer the same again. On the thread that receives it does not wait
+    /// for the answer: there the next receive ends the connection.
     ///
     /// # Errors
     ///
@@ -294,7 +294,7 @@ impl Sender {
         self.close_with(CloseCode::NORMAL, "")
     }
 
-    /// The same with a code and a reason of up to 123 bytes.
+    /// The same with a code and a reason of up to 123 bytes. 1005 without a reason sends a Close without a body.
     ///
     /// # Errors
     ///

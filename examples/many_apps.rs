@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 #[cfg(not(unix))]
 fn main() {
-    eprintln!("ManyApps is for Unix");
+    eprintln!("this example measures by what only Unix tells");
 }
 
 #[cfg(unix)]

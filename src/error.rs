@@ -48,7 +48,8 @@ pub enum Error {
     #[doc(alias = "WebSocketAddressException")]
     #[error(fmt = fmt_address)]
     Address(#[source] Box<AddressError>),
-    /// The connection is over: by a closing handshake, by its loss, or by a call of this side.
+    /// The connection is over: by a closing handshake, by its loss, or by a call of this side. Or there was none: it was cancelled before it
+    /// was open, or never begun.
     #[doc(alias = "WebSocketConnectionClosedException")]
     #[error("{0}")]
     Closed(Box<CloseInfo>),
@@ -142,17 +143,18 @@ impl Error {
         matches!(self, Self::Timeout(_))
     }
 
-    /// Whether the connection is over, cleanly or not.
+    /// Whether it is [`Error::Closed`]: the connection was over, cleanly or not, or there was none. It is false for an
+    /// [`Error::Protocol`], by which the connection ends; calls after that return [`Error::Closed`].
     pub const fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))
     }
 
-    /// Whether another attempt may follow: [`retry`](Self::retry) does not say never.
+    /// Whether another attempt to connect may help: [`retry`](Self::retry) is not [`Retry::Never`].
     pub fn is_retryable(&self) -> bool {
         self.retry() != Retry::Never
     }
 
-    /// Whether another attempt to connect is worth it, and how soon. [`Reconnect`](crate::Reconnect) decides by this, too, and has a
+    /// Whether another attempt to connect is worth it, and how soon. An app decides by this, too: [`Reconnect`](crate::Reconnect) has a
     /// table of all errors.
     ///
     /// ```
@@ -518,7 +520,8 @@ pub enum CloseCause {
     /// The peer sent nothing at all for the [ping timeout](crate::WebSocketApp::ping_timeout) after a ping.
     #[error("no answer to a ping")]
     PingTimeout,
-    /// The opening was cancelled with [`Cancellation::cancel`](crate::Cancellation::cancel).
+    /// The opening was cancelled with [`Cancellation::cancel`](crate::Cancellation::cancel); in an app also where its run was ended while
+    /// it connected or waited for the next attempt.
     #[error("opening was cancelled")]
     Cancelled,
     /// There never was a connection.

@@ -1,6 +1,8 @@
 //! A WebSocket client without an async runtime: blocking calls, plain threads, and the names and options of Python's
 //! `websocket-client`.
 //!
+//! One conversation that your code leads is a [`WebSocket`], with a [`Sender`] for other threads:
+//!
 //! ```no_run
 //! use websocket_sync::{Message, create_connection};
 //!
@@ -14,30 +16,57 @@
 //! # Ok::<(), websocket_sync::Error>(())
 //! ```
 //!
+//! A connection that has to last is a [`WebSocketApp`], which calls back, sends pings, and connects again:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use websocket_sync::{Reconnect, WebSocketApp};
+//!
+//! WebSocketApp::new("wss://feed.example/")
+//!     .on_open(|app| app.send_text("subscribe")) // on each connection
+//!     .on_message(|_, message| println!("{message:?}"))
+//!     .on_error(|_, error| eprintln!("{error}"))
+//!     .ping_interval(Duration::from_secs(20))
+//!     .ping_timeout(Duration::from_secs(10))
+//!     .reconnect(Reconnect::backoff())
+//!     .run_forever()?;
+//! # Ok::<(), websocket_sync::Error>(())
+//! ```
+//!
+//! The [cookbook] has recipes: feeds, logins, subscriptions that change, devices, proxies, tests.
+//!
 //! | to | there is |
 //! |---|---|
+//! | **First steps** | |
 //! | connect | [`create_connection`], [`ConnectOptions::connect`] |
 //! | receive and send | [`WebSocket::recv`], [`WebSocket::send_text`], [`WebSocket::send_binary`]; [`Message`] |
+//! | send from other threads | [`WebSocket::sender`], [`Sender`] |
+//! | close, and see how it ended | [`WebSocket::close`], [`Error::Closed`], [`CloseInfo`] |
+//! | see what went wrong, and whether to try again | [`Error`], [`Error::retry`] |
 //! | receive without copying | [`WebSocket::recv_ref`], [`MessageRef`] |
 //! | send and receive JSON | `WebSocket::send_json`, `recv_json`, `Message::json` (feature `json`) |
-//! | close, and see how it ended | [`WebSocket::close`], [`Error::Closed`], [`CloseInfo`] |
-//! | send from other threads | [`WebSocket::sender`], [`Sender`] |
-//! | have callbacks, keepalive and reconnecting | [`WebSocketApp`], [`Handle`], [`Handler`], [`Reconnect`] |
-//! | set timeouts, headers, subprotocols | [`ConnectOptions`] |
-//! | set certificates, TLS versions, pins | [`TlsOptions`] |
-//! | set socket options, choose IPv4 or IPv6 | [`SocketOptions`] |
+//! | **Options** | |
+//! | set headers and subprotocols | [`ConnectOptions::header`], [`ConnectOptions::subprotocols`] |
 //! | log in | [`ConnectOptions::header`], [`ConnectOptions::credentials`], [`ConnectOptions::header_provider`] |
+//! | set timeouts | [`ConnectOptions::timeout`], [`ConnectOptions::recv_timeout`] |
+//! | set certificates, TLS versions, pins | [`TlsOptions`] |
 //! | go through a proxy | [`ConnectOptions::proxy`], [`Proxy`] |
 //! | keep cookies | `CookieJar` (feature `cookies`) |
 //! | compress | [`ConnectOptions::deflate`] |
 //! | raise or lower the limits | [`ConnectOptions::max_message_size`], [`ConnectOptions::no_limits`] |
-//! | stream a message that is larger than memory | [`WebSocket::message_writer`], [`WebSocket::message_reader`], [`WebSocket::send_reader`] |
-//! | see what went wrong, and whether to try again | [`Error`], [`Error::retry`] |
-//! | see what goes over the wire | [`enable_trace`], [`TraceSink`] |
+//! | set socket options, choose IPv4 or IPv6 | [`SocketOptions`] |
+//! | **Apps** | |
+//! | have callbacks, keepalive and reconnecting | [`WebSocketApp`], [`Handler`], [`Reconnect`] |
+//! | send, close and wait from other threads | [`Handle`] |
+//! | keep what is sent while there is no connection | [`WebSocketApp::outbox`] |
 //! | run many apps on one thread | `ManyApps` (feature `mio`), or [`AppTask`] in an event loop of your own |
+//! | **Special** | |
+//! | see what goes over the wire | [`enable_trace`], [`TraceSink`] |
+//! | stream a message that is larger than memory | [`WebSocket::message_writer`], [`WebSocket::message_reader`], [`WebSocket::send_reader`] |
 //! | use an event loop of your own | [`ConnectOptions::start`], [`WebSocket::try_recv`], [`WebSocket::try_send_text`] |
-//! | serve clients | [`WebSocket::accept`], [`ConnectOptions::accept`], [`ConnectOptions::read_request`] |
 //! | use a stream of your own | [`Transport`], [`HalfDuplex`], [`ConnectOptions::dial_with`], [`ConnectOptions::from_open`] |
+//! | serve clients | [`WebSocket::accept`], [`ConnectOptions::accept`], [`ConnectOptions::read_request`] |
 //! | test what is built on this crate | `test_kit` (feature `test-kit`) |
 //! | have the protocol without I/O | [`protocol`]: both roles |
 //!
@@ -48,14 +77,36 @@
 //!
 //! Every call blocks the calling thread, and every wait has a deadline: 30 s for opening a connection, 30 s without progress for
 //! sending, and for closing 3 s to send our Close and 3 s for the answer. Only a receive waits for as long as it takes, unless a
-//! [timeout](ConnectOptions::recv_timeout) is set or the connection is being closed. Two kinds of threads are started: one resolves a
-//! host name while a connection is made; one keeps the closing deadline where a thread waits in a receive and another one closes
-//! without waiting.
+//! [timeout](ConnectOptions::recv_timeout) is set or the connection is being closed.
 //!
 //! # Threads
 //!
 //! One thread receives and any number of threads send, at the same time, over TLS too. The thread that receives answers pings and the
 //! peer's Close, and never waits for a thread that sends. [`WebSocket::close`] and [`Sender::close`] may be called from any thread.
+//!
+//! A connection that is open has no thread of its own. Threads are started
+//!
+//! * while a connection is made: to resolve a host name, by the system or by a [resolver](ConnectOptions::resolver), and for a function
+//!   given to [`dial_with`](ConnectOptions::dial_with);
+//! * while a connection is closed: to keep the deadline, where one thread waits in a receive and another one closes without waiting;
+//! * by an app: one for [`WebSocketApp::spawn`], one that receives for [`WebSocketApp::queue`], and one for
+//!   [`WebSocketApp::ping_interval`], which all apps of the process share;
+//! * in an event loop (`ManyApps`, [`ConnectOptions::start`]): for all else that may block while a connection is made, such as a
+//!   [header provider](ConnectOptions::header_provider), certificates in files, and in `ManyApps` the function given to
+//!   [`connect_with`](WebSocketApp::connect_with).
+//!
+//! # Logging
+//!
+//! By the crate [`log`](https://docs.rs/log), with targets that begin with `websocket_sync`; without a logger nothing is written.
+//!
+//! | level | what |
+//! |---|---|
+//! | `error` | failures in an app that has no [`on_error`](WebSocketApp::on_error), and those of `on_error` itself |
+//! | `warn` | entries of the proxy's environment and of cookie files that are passed over |
+//! | `info` | connections of an app: opened, closed, the delay before the next attempt |
+//! | `debug` | steps of opening and closing |
+//!
+//! Frames and HTTP heads are not among it; [`enable_trace`] shows them.
 //!
 //! # Limits
 //!
@@ -72,6 +123,7 @@
 //! | `json` | JSON messages by serde |
 //! | `cookies` | a cookie jar |
 //! | `mio` | `ManyApps`: many apps on one thread |
+//! | `test-kit` | `test_kit`, for tests: a server that follows scripts, faults, recordings |
 //! | `cli` | the program `wsdump`; nothing for the library |
 //! | `deflate` (default) | nothing: compression is always compiled in |
 
@@ -137,7 +189,7 @@ pub use crate::websocket::{
 /// The sockets that [`SocketOptions::configure`] hands out.
 pub use socket2;
 
-/// The recipes are tests.
-#[cfg(all(doctest, feature = "json", feature = "mio", feature = "test-kit"))]
+// For the documentation only. Its recipes are tests, which need these features.
+#[cfg(all(doc, any(not(doctest), all(feature = "json", feature = "mio", feature = "test-kit"))))]
 #[doc = include_str!("../docs/COOKBOOK.md")]
-struct Cookbook;
+pub mod cookbook {}

@@ -21,7 +21,7 @@ use crate::url::canonical_host;
 /// How a connection is made and used: the keywords of websocket-client's `create_connection`.
 ///
 /// Setters cannot fail: an invalid value is refused when a connection is made, before a byte is sent. Cloning is
-/// cheap. The calls that connect are at the end: [`connect`](Self::connect), [`connect_over`](Self::connect_over) a stream,
+/// cheap. The methods that connect are the last ones on this page: [`connect`](Self::connect), [`connect_over`](Self::connect_over) a stream,
 /// [`accept`](Self::accept) and [`read_request`](Self::read_request) as a server, [`start`](Self::start) without blocking,
 /// [`from_open`](Self::from_open) after a handshake that was made elsewhere.
 ///
@@ -38,6 +38,7 @@ use crate::url::canonical_host;
 /// ```
 #[derive(Clone, Debug, Default)]
 #[doc(alias = "create_connection")]
+#[must_use]
 #[non_exhaustive]
 pub struct ConnectOptions {
     settings: Arc<Settings>,
@@ -140,8 +141,8 @@ impl ConnectOptions {
         Self::default()
     }
 
-    /// How long opening, receiving and sending may take, each. The setters for one of them override it, before or
-    /// after.
+    /// How long opening, receiving and sending may take, each by itself. [`open_timeout`](Self::open_timeout),
+    /// [`recv_timeout`](Self::recv_timeout) and [`send_timeout`](Self::send_timeout) override it, in whichever order they are called.
     ///
     /// `Duration::MAX` is for ever, here and below; zero is refused, but for [`recv_timeout`](Self::recv_timeout).
     ///
@@ -159,7 +160,8 @@ impl ConnectOptions {
         self.with(|settings| settings.open_timeout = Some(timeout))
     }
 
-    /// How long a receive may wait for a whole message. Nothing is lost by a timeout: the next receive continues. Zero looks once.
+    /// How long a receive may wait for a whole message. Nothing is lost by a timeout: the next receive continues. With zero it takes what
+    /// has arrived, and does not wait.
     ///
     /// It also detects a peer that vanished without closing, as does [`ping_timeout`](crate::WebSocketApp::ping_timeout) of an app.
     /// Without either, the system detects it: by [`keepalive`](crate::SocketOptions::keepalive) after about a minute where nothing is

@@ -23,8 +23,8 @@ use crate::protocol::Limits;
 /// let trusting = ConnectOptions::new().no_limits();
 /// ```
 impl ConnectOptions {
-    /// The size in bytes, after decompression, beyond which a message is refused with code 1009. A larger one than 64 MiB is the
-    /// default of [`max_frame_size`](Self::max_frame_size) as well.
+    /// The size in bytes, after decompression, beyond which a message is refused with code 1009. Where it is more than 64 MiB, it is the
+    /// default of [`max_frame_size`](Self::max_frame_size), too.
     ///
     /// Default: 64 MiB.
     ///
@@ -54,10 +54,10 @@ impl ConnectOptions {
 
     /// No limits on messages, frames, fragments and control frames, as in websocket-client: for peers that are trusted with all
     /// memory there is. A message that takes more than that is refused with code 1009
-    /// ([`ProtocolError::OutOfMemory`](crate::protocol::ProtocolError::OutOfMemory)). What is set after this counts. The limits on the
-    /// opening handshake stay.
+    /// ([`ProtocolError::OutOfMemory`](crate::protocol::ProtocolError::OutOfMemory)). Limits that are
+    /// set after this call count. Those on the opening handshake stay.
     ///
-    /// Default: those of the calls above and below.
+    /// Default: each limit has its own.
     pub fn no_limits(self) -> Self {
         self.with(|settings| {
             settings.limits = Limits::no_limits();
@@ -116,9 +116,9 @@ impl ConnectOptions {
         self.with(|settings| settings.head_limits.body = bytes)
     }
 
-    /// How many bytes of [`try_send_text`](crate::WebSocket::try_send_text) and its kin may wait to be sent, frame headers
-    /// included, beyond which nothing more is taken; so it is the size of the largest message that they take, too. TLS may have up
-    /// to 64 KiB besides.
+    /// How many bytes may wait to be sent, frame headers included, where nothing waits: in
+    /// [`try_send_text`](crate::WebSocket::try_send_text) and its kin, and in event loops. Beyond that nothing more is taken; so it is the
+    /// size of the largest message that they take, too. TLS may hold up to 64 KiB besides.
     ///
     /// Default: 1 MiB.
     pub fn max_unsent(self, bytes: usize) -> Self {

@@ -46,7 +46,8 @@ impl ConnectOptions {
     }
 
     /// Returns each fragment of a message by itself, from [`recv_data`](crate::WebSocket::recv_data) and
-    /// [`recv_data_frame`](crate::WebSocket::recv_data_frame).
+    /// [`recv_data_frame`](crate::WebSocket::recv_data_frame); in an app, fragments go to
+    /// [`on_cont_message`](crate::WebSocketApp::on_cont_message).
     ///
     /// Default: whole messages.
     pub fn fire_cont_frame(self) -> Self {

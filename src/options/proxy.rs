@@ -34,6 +34,7 @@ use crate::url::ProxyUrl;
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
 #[derive(Clone)]
+#[must_use]
 #[doc(alias = "http_proxy_host")]
 #[doc(alias = "http_proxy_port")]
 #[doc(alias = "proxy_type")]

@@ -31,6 +31,7 @@ const MAX_DEVICE: usize = 15;
 /// let defaults = SocketOptions::new().nodelay().without_user_timeout();
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 #[doc(alias = "sockopt")]
 #[doc(alias = "DEFAULT_SOCKET_OPTION")]
 #[non_exhaustive]

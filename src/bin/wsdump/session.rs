@@ -33,7 +33,7 @@ pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Ex
     let values = FileValues::default();
     let Destination { url, options, cookie_jar } = Destination::new(arguments)?;
     // What is wrong with them is found before the first attempt.
-    with_file_values(ConnectOptions::new(), arguments, &values)?;
+    drop(with_file_values(ConnectOptions::new(), arguments, &values)?);
     let source = Source::new(arguments, console, &values)?;
     if let Some(note) = key_log_note(arguments) {
         console.print_note(note);

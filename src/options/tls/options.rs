@@ -13,9 +13,8 @@ use super::{Authorities, Connector, Danger, Identity, Ready, SystemRoots, TlsBac
 /// How TLS is spoken with a server of `wss://`.
 ///
 /// By default the certificate has to be for the URL's host and to come from an authority that the operating system
-/// trusts, the version is TLS 1.2 or newer, and the server is told which name it is called by (SNI). Clones share what
-/// is loaded, so that connecting again with the same options does not read certificates again; files are read by the first
-/// connection.
+/// trusts, the version is TLS 1.2 or newer, and the server is told the host name (SNI). Files are read when the first connection is
+/// made; clones share what was read, so that it is not read again.
 ///
 /// What the [backend](Self::backend) cannot do is refused when connecting, by [`Error::Options`](crate::Error::Options)
 /// with the name of the setter.
@@ -29,6 +28,7 @@ use super::{Authorities, Connector, Danger, Identity, Ready, SystemRoots, TlsBac
 /// ```
 #[derive(Clone, Default)]
 #[doc(alias = "sslopt")]
+#[must_use]
 #[non_exhaustive]
 pub struct TlsOptions {
     pub(crate) backend: TlsBackend,

@@ -26,7 +26,7 @@
 //! WebSocketApp::new("wss://feed.example/")
 //!     .on_open(|app| app.send_text("subscribe")) // on each connection
 //!     .on_message(|_, message| println!("{message:?}"))
-//!     .on_error(|_, error| eprintln!("{error}"))
+//!     .on_error(|_, error| eprintln!("{error:#}"))
 //!     .ping_interval(Duration::from_secs(20))
 //!     .ping_timeout(Duration::from_secs(10))
 //!     .reconnect(Reconnect::backoff())

@@ -171,7 +171,7 @@ impl<'env> WebSocketApp<'env> {
     ///
     /// let app = WebSocketApp::new("wss://feed.example/").on_end(|_, outcome| match outcome {
     ///     Ok(closed) => println!("ended: {}", closed.cause),
-    ///     Err(error) => eprintln!("given up: {error}"),
+    ///     Err(error) => eprintln!("given up: {error:#}"),
     /// });
     /// ```
     pub fn on_end<R: Outcome>(

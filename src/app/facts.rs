@@ -73,8 +73,8 @@ impl fmt::Display for Closed {
 /// use websocket_sync::{AppError, Error, WebSocketApp};
 ///
 /// let app = WebSocketApp::new("ws://localhost:9001/").on_error(|_, error| match error {
-///     Error::Other(other) if other.is::<AppError>() => eprintln!("a mistake of ours: {other}"),
-///     other => eprintln!("{other}"),
+///     Error::Other(other) if other.is::<AppError>() => eprintln!("a mistake of ours: {other:#}"),
+///     other => eprintln!("{other:#}"),
 /// });
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq, ThisError)]

@@ -260,7 +260,7 @@ impl Handle {
     /// let handle = WebSocketApp::new("wss://feed.example/").spawn()?.handle();
     /// match handle.wait_end(Duration::from_secs(60)) {
     ///     Some(Ok(closed)) => println!("ended: {}", closed.cause),
-    ///     Some(Err(error)) => eprintln!("failed: {error}"),
+    ///     Some(Err(error)) => eprintln!("failed: {error:#}"),
     ///     None => println!("it still runs"),
     /// }
     /// # Ok::<(), websocket_sync::Error>(())

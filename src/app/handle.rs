@@ -122,7 +122,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// As for [`send_text`](Self::send_text), but nothing is kept in the outbox; [`Error::Usage`](crate::Error::Usage) for a longer payload.
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
         self.open()?.ping(payload)
     }

@@ -13,7 +13,7 @@ use crate::options::Hook;
 ///
 /// Every failure is followed by another attempt, except where only this side could change something. [`Error::retry`] decides:
 ///
-/// | what has failed | error | tried again | told to |
+/// | what has failed | error | tried again | called |
 /// |---|---|---|---|
 /// | the name, the network, time | [`Address`](Error::Address), [`Io`](Error::Io), [`Timeout`](Error::Timeout) | soon | `on_error` |
 /// | the connection was lost, a ping not answered, a message not finished | [`Closed`](Error::Closed) | soon | `on_error`, `on_close` |
@@ -32,7 +32,7 @@ use crate::options::Hook;
 ///
 /// *Soon* is the delay of the [back-off](Self::backoff), or the [fixed](Self::fixed) one. *Slowly* is a delay between half the
 /// [cap](Self::cap) and the cap, drawn at random, or the longer of the fixed one and 60 s. What the server says with `Retry-After`
-/// is waited for instead, up to the cap. A run that ends without ever having had a connection tells `on_close` besides.
+/// is waited for instead, up to the cap. At the end of a run that never had a connection, `on_close` is called in any case.
 /// [`stop_on_refusal`](Self::stop_on_refusal), [`stop_on_close`](Self::stop_on_close) and [`retry_if`](Self::retry_if) decide
 /// otherwise.
 ///
@@ -74,7 +74,7 @@ const FLOOR: Duration = Duration::from_millis(250);
 const SLOW: Duration = Duration::from_secs(60);
 
 impl Reconnect {
-    /// Not at all: the run ends with its first connection. The default of an app.
+    /// Not at all: the run ends with its first connection, or with the attempt to make it. The default of an app.
     pub fn never() -> Self {
         Self::with(Delays::Never)
     }

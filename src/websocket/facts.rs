@@ -38,7 +38,7 @@ impl WebSocket {
         self.set_recv_timeout(timeout)
     }
 
-    /// Sets the timeout for receiving; `None` to wait for as long as it takes, zero to look once.
+    /// Sets the timeout for receiving; `None` to wait for as long as it takes, zero to take what has arrived.
     ///
     /// # Errors
     ///
@@ -218,7 +218,7 @@ impl WebSocket {
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
 impl WebSocket {
-    /// The peer's certificate, in DER form (RFC 5280). A client that showed none has none.
+    /// The peer's certificate, in DER form (RFC 5280); `None` for a client that has shown none.
     #[doc(alias = "getpeercert")]
     pub fn peer_certificate(&self) -> Option<Vec<u8>> {
         self.stream()?.peer_certificate()

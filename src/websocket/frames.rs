@@ -44,7 +44,7 @@ impl WebSocket {
         self.recv_data_frame(control).map(|frame| (frame.opcode, frame.payload))
     }
 
-    /// The same within `timeout`, whatever the options say. A timeout of zero looks once.
+    /// The same within `timeout`, whatever the options say. With zero it takes what has arrived.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl WebSocket {
         self.data_frame(control, deadline)?.ok_or_else(timed_out)
     }
 
-    /// The same within `timeout`, whatever the options say. A timeout of zero looks once.
+    /// The same within `timeout`, whatever the options say. With zero it takes what has arrived.
     ///
     /// # Errors
     ///

@@ -110,7 +110,7 @@ impl WebSocket {
         self.recv_ref()?.json()
     }
 
-    /// Receives within `timeout`, whatever the options say. A timeout of zero looks once.
+    /// Receives within `timeout`, whatever the options say. With zero it takes what has arrived.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl WebSocket {
         self.recv_within(ReceiveDeadline::Timeout(Some(timeout)))
     }
 
-    /// Receives until `deadline`, whatever the options say. A deadline that has passed looks once.
+    /// Receives until `deadline`, whatever the options say. One that has passed takes what has arrived.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl WebSocket {
         self.recv_within(ReceiveDeadline::by(deadline))
     }
 
-    /// Receives within `timeout`, without copying. A timeout of zero looks once.
+    /// Receives within `timeout`, without copying. With zero it takes what has arrived.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl WebSocket {
         reader.receive_borrowed(shared, ReceiveDeadline::Timeout(Some(timeout)))?.ok_or_else(timed_out)
     }
 
-    /// Receives until `deadline`, without copying. A deadline that has passed looks once.
+    /// Receives until `deadline`, without copying. One that has passed takes what has arrived.
     ///
     /// # Errors
     ///

@@ -98,7 +98,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// As for [`send_text`](Self::send_text); [`Error::Usage`] for a longer payload.
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
         self.send(payload, Opcode::Ping).map(drop)
     }
@@ -107,7 +107,7 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
+    /// As for [`send_text`](Self::send_text); [`Error::Usage`] for a longer payload.
     pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
         self.send(payload, Opcode::Pong).map(drop)
     }
@@ -241,7 +241,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
+    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text); [`Error::Usage`] for a longer payload.
     pub fn ping(&self, payload: impl AsRef<[u8]>) -> Result<()> {
         self.send(payload, Opcode::Ping).map(drop)
     }
@@ -250,7 +250,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// As for [`WebSocket::ping`](crate::WebSocket::ping).
+    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text); [`Error::Usage`] for a longer payload.
     pub fn pong(&self, payload: impl AsRef<[u8]>) -> Result<()> {
         self.send(payload, Opcode::Pong).map(drop)
     }

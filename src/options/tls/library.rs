@@ -74,7 +74,7 @@ pub(crate) struct Ready {
     pub(crate) alpn: Option<Vec<String>>,
 }
 
-/// The library, and what is made for it elsewhere.
+/// The library that speaks TLS, and ready configurations of it.
 ///
 /// ```
 /// use websocket_sync::{TlsBackend, TlsOptions};

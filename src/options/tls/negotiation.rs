@@ -63,9 +63,7 @@ impl TlsOptions {
     /// The application protocols to offer (ALPN, RFC 7301), best first; an empty list offers none. A server that picks
     /// something else is refused. One that picks nothing is not: many do not know ALPN.
     ///
-    /// The default keeps servers that speak HTTP/2 too from speaking it to us.
-    ///
-    /// Default: `http/1.1`.
+    /// Default: `http/1.1`, so that a server that also speaks HTTP/2 does not choose that.
     pub fn alpn<P: Into<String>>(self, protocols: impl IntoIterator<Item = P>) -> Self {
         let protocols = protocols.into_iter().map(Into::into).collect();
         self.with(|tls| tls.alpn = Some(protocols))

@@ -41,8 +41,8 @@ pub(crate) enum Danger {
 /// ```
 impl TlsOptions {
     /// Trusts the certificate authorities in this PEM file in place of the system's, which
-    /// [`system_roots(SystemRoots::Included)`](Self::system_roots) adds; it may hold several. It is read when a connection is
-    /// made, and has to hold one at least. Can be called again for more.
+    /// [`system_roots(SystemRoots::Included)`](Self::system_roots) adds. The file has to hold one or more, and is read when a connection is
+    /// made. Can be called again for more files.
     ///
     /// Nothing is relaxed: the certificate still has to be valid, and for the right name.
     ///
@@ -56,8 +56,8 @@ impl TlsOptions {
         self.with(|tls| tls.authorities.push(Authorities::File(path.into())))
     }
 
-    /// Like [`ca_certs`](Self::ca_certs), for a directory: every file right in it that holds certificates in PEM form,
-    /// whatever it is called. Others are passed over.
+    /// Like [`ca_certs`](Self::ca_certs), for a directory: every file in it, but not in directories below, that holds certificates in PEM
+    /// form, whatever it is called. Other files are passed over.
     ///
     /// Default: those of the system.
     #[doc(alias = "ca_cert_path")]

@@ -30,9 +30,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// `{}` shows this error alone; its cause is the [`source`](std::error::Error::source). `{:#}` shows both: what a person should read.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use websocket_sync::{ConnectOptions, Error, create_connection};
 ///
-/// let error = ConnectOptions::new().user_agent("two\nlines").connect("ws://localhost/").unwrap_err();
+/// let error = ConnectOptions::new().open_timeout(Duration::ZERO).connect("ws://localhost/").unwrap_err();
 /// assert_eq!(format!("{error:#}"), format!("{error}: {}", std::error::Error::source(&error).unwrap()));
 ///
 /// let error = create_connection("http://example.com/").unwrap_err();

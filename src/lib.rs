@@ -34,7 +34,8 @@
 //! # Ok::<(), websocket_sync::Error>(())
 //! ```
 //!
-//! The [cookbook] has recipes: feeds, logins, subscriptions that change, devices, proxies, tests.
+//! The [cookbook] has recipes: feeds, logins, subscriptions that change, devices, proxies, tests. It is `docs/COOKBOOK.md` of the
+//! repository, where its links to files lead.
 //!
 //! | to | there is |
 //! |---|---|

@@ -411,7 +411,7 @@ fn an_app_ends_by_its_deadline_whatever_the_server_does() {
                     .unwrap();
                 assert!(app.handle().wait_open(ms(10_000)));
                 assert!(at_deadline(TIMEOUT, || app.handle().wait_end(TIMEOUT)).is_none());
-                at_once(|| end(&app.handle()));
+                by_deadline(waits * CLOSE, || end(&app.handle()));
                 let _ = by_deadline(waits * CLOSE, || app.join());
                 peer.join();
             }

@@ -29,7 +29,7 @@ const SEED: &str = "FAULT_SEED";
 const PLAN: &str = "FAULT_PLAN";
 
 /// What plain `cargo test` does.
-const SHORT: usize = 2000;
+const SHORT: usize = 600;
 const PROCESSES: usize = 2;
 
 #[test]

@@ -96,7 +96,7 @@ fn messages() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<usize>, bool)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn what_is_sent_is_what_arrives_however_it_is_cut(

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::WebSocket;
-use super::reader::{ControlFrames, ControlPolicy, ReceiveDeadline, timed_out};
+use super::reader::{ControlFrames, ControlPolicy, timed_out};
+use super::receive_deadline::ReceiveDeadline;
 use super::writing::Wait;
 use crate::error::{Error, Result};
 use crate::protocol::{Compression, Frame, Granularity, MaskKeys, Opcode, Step};

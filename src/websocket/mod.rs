@@ -28,6 +28,7 @@ mod ending;
 mod event_loop;
 mod opening;
 mod reader;
+mod receive_deadline;
 mod shared;
 #[cfg(all(test, shuttle))]
 mod tests;

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::WebSocket;
-use super::reader::{ControlFrames, ReceiveDeadline};
+use super::reader::ControlFrames;
+use super::receive_deadline::ReceiveDeadline;
 use super::writing::Wait;
 #[cfg(doc)]
 use crate::error::Error;

@@ -2,16 +2,17 @@
 //! ends the connection in order.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ending::{Ending, LastLook};
 use super::event_loop::Readiness;
+use super::receive_deadline::ReceiveDeadline;
 use super::shared::SharedConnection;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
 use crate::net::{Deadline, is_timeout};
 use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Step};
-use crate::sync::{ThreadToken, now};
+use crate::sync::ThreadToken;
 use crate::trace::{Epoch, FrameTap, TraceDirection, Tracer};
 
 /// The receiving half of a connection and what drives it.
@@ -65,14 +66,6 @@ pub(super) enum ControlPolicy {
     Raw,
 }
 
-/// By when a receive has to be over.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum ReceiveDeadline {
-    /// So long after it first has to wait; `None` for as long as it takes. Zero looks once.
-    Timeout(Option<Duration>),
-    At(Deadline),
-}
-
 /// What a receive that does not wait may still read: a peer that sends without a pause must not keep it from returning.
 #[derive(Debug)]
 struct Budget {
@@ -85,42 +78,6 @@ enum Filled {
     Bytes(usize),
     /// Nothing by the deadline.
     Nothing,
-}
-
-impl ReceiveDeadline {
-    /// What is at hand is taken, and nothing is waited for.
-    pub(super) const NOW: Self = Self::At(Deadline::NOW);
-
-    /// By a moment; one that has passed looks once.
-    pub(super) fn by(instant: Instant) -> Self {
-        Self::Timeout(Some(instant.saturating_duration_since(now()))).started()
-    }
-
-    /// The same deadline, running.
-    fn started(self) -> Self {
-        Self::At(match self {
-            Self::Timeout(Some(Duration::ZERO)) => Deadline::NOW,
-            Self::Timeout(timeout) => Deadline::after(timeout),
-            Self::At(deadline) => deadline,
-        })
-    }
-
-    /// Whether nothing may be waited for. One that has not begun to run may be for that only where it is zero.
-    pub(super) fn is_now(self) -> bool {
-        match self {
-            Self::Timeout(timeout) => timeout == Some(Duration::ZERO),
-            Self::At(deadline) => deadline.is_now(),
-        }
-    }
-
-    /// The deadline itself. Its time begins to run now, unless it has begun before.
-    fn start(&mut self) -> Deadline {
-        *self = self.started();
-        match *self {
-            Self::At(deadline) => deadline,
-            Self::Timeout(_) => Deadline::NOW,
-        }
-    }
 }
 
 impl Budget {

@@ -4,7 +4,8 @@ use std::iter::FusedIterator;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::reader::{ControlFrames, ControlPolicy, ReceiveDeadline, timed_out};
+use super::reader::{ControlFrames, ControlPolicy, timed_out};
+use super::receive_deadline::ReceiveDeadline;
 use super::{MessageReader, WebSocket};
 use crate::error::{Error, Result};
 use crate::message::{Message, MessageRef};

@@ -3,7 +3,8 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use super::reader::{ControlFrames, ControlPolicy, Reader, ReceiveDeadline, timed_out};
+use super::reader::{ControlFrames, ControlPolicy, Reader, timed_out};
+use super::receive_deadline::ReceiveDeadline;
 use super::shared::{Purpose, SharedConnection, Transaction};
 use super::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Result};

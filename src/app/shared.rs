@@ -5,6 +5,7 @@
 
 mod keepalive;
 mod outbox;
+mod traffic;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 pub(super) use self::outbox::Outbox;
 
 use self::outbox::OpenCallback;
+use self::traffic::TrafficCounter;
 use super::callbacks::drop_transport;
 use super::facts::{Closed, Latencies, Statistics, duplicate, duplicate_error};
 use super::keepalive::Keepalive;
@@ -72,13 +74,6 @@ pub(super) struct Shared<L> {
     pub(super) received: TrafficCounter,
     pub(super) sent: TrafficCounter,
     pub(super) dropped: AtomicU64,
-}
-
-/// A count of messages and of the bytes in them.
-#[derive(Debug, Default)]
-pub(super) struct TrafficCounter {
-    messages: AtomicU64,
-    bytes: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -591,30 +586,6 @@ impl<L> SharedState<L> {
     /// The connection that is open, if it is the one that it has to be.
     fn bound(&self, bound: Option<u64>) -> Option<&OpenLink<L>> {
         self.connection.as_ref().filter(|open| bound.is_none_or(|number| open.number == number))
-    }
-}
-
-impl TrafficCounter {
-    /// Counts where only one thread counts.
-    #[inline]
-    pub(super) fn count_alone(&self, bytes: usize) {
-        let add = |count: &AtomicU64, more: u64| count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
-        add(&self.messages, 1);
-        add(&self.bytes, bytes as u64);
-    }
-
-    /// Counts where many threads do.
-    pub(super) fn count(&self, bytes: usize) {
-        self.messages.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-
-    fn messages(&self) -> u64 {
-        self.messages.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
     }
 }
 

@@ -95,8 +95,13 @@ fn messages() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<usize>, bool)>> {
     prop::collection::vec((payload, prop::collection::vec(0..2000_usize, 0..5), any::<bool>()), 1..20)
 }
 
+/// More of them in `.ci/run`, which sets `LONG_TESTS`.
+fn cases() -> u32 {
+    if std::env::var_os("LONG_TESTS").is_some() { 1000 } else { 300 }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn what_is_sent_is_what_arrives_however_it_is_cut(

@@ -31,7 +31,7 @@ use crate::websocket::WebSocket;
 ///         if messages == 100 { app.close() } else { Ok(()) }
 ///     })
 ///     .on_error(|_, error| eprintln!("{error:#}"))
-///     .on_close(|_, closed| println!("{}, connects again in {:?}", closed.cause, closed.reconnect))
+///     .on_close(|_, closed| println!("{closed}, connects again in {:?}", closed.reconnect))
 ///     .ping_interval(Duration::from_secs(20))
 ///     .ping_timeout(Duration::from_secs(10))
 ///     .reconnect(Reconnect::backoff())

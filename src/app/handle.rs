@@ -259,7 +259,7 @@ impl Handle {
     ///
     /// let handle = WebSocketApp::new("wss://feed.example/").spawn()?.handle();
     /// match handle.wait_end(Duration::from_secs(60)) {
-    ///     Some(Ok(closed)) => println!("ended: {}", closed.cause),
+    ///     Some(Ok(closed)) => println!("ended: {closed}"),
     ///     Some(Err(error)) => eprintln!("failed: {error:#}"),
     ///     None => println!("it still runs"),
     /// }
@@ -290,8 +290,8 @@ impl Handle {
     ///
     /// let app = WebSocketApp::new("wss://feed.example/").reconnect(Reconnect::backoff()).on_error(|app, error| {
     ///     match app.retry_delay() {
-    ///         Some(delay) => eprintln!("{error}; next attempt in {:.1} s", delay.as_secs_f64()),
-    ///         None => eprintln!("{error}"),
+    ///         Some(delay) => eprintln!("{error:#}; next attempt in {:.1} s", delay.as_secs_f64()),
+    ///         None => eprintln!("{error:#}"),
     ///     }
     /// });
     /// ```

@@ -144,10 +144,10 @@ impl ConnectOptions {
     /// spoken over the stream for `wss`, and then HTTP.
     ///
     /// The function runs on a thread of its own, so that the [open timeout](Self::open_timeout) holds; on the thread that connects if that
-    /// timeout is endless and there is no [cancellation](Self::cancellation). If it never returns, that thread is never freed, although the opening times
-    /// out, and an app in an event loop does not call it again before. Its error is returned as [`Error::Io`](crate::Error::Io) with
-    /// [`Phase::Connect`](crate::Phase::Connect), and one of kind [`TimedOut`](io::ErrorKind::TimedOut) as
-    /// [`Error::Timeout`](crate::Error::Timeout).
+    /// timeout is endless and there is no [cancellation](Self::cancellation). If it never returns, that thread is never freed, although
+    /// the opening times out, and an app in an event loop does not call it again before. Its error is returned as
+    /// [`Error::Io`](crate::Error::Io) with [`Phase::Connect`](crate::Phase::Connect), and one of kind
+    /// [`TimedOut`](io::ErrorKind::TimedOut) as [`Error::Timeout`](crate::Error::Timeout).
     ///
     /// Default: the network.
     ///

@@ -54,8 +54,8 @@ impl ConnectOptions {
 
     /// No limits on messages, frames, fragments and control frames, as in websocket-client: for peers that are trusted with all
     /// memory there is. A message that takes more than that is refused with code 1009
-    /// ([`ProtocolError::OutOfMemory`](crate::protocol::ProtocolError::OutOfMemory)). Limits that are
-    /// set after this call count. Those on the opening handshake stay.
+    /// ([`ProtocolError::OutOfMemory`](crate::protocol::ProtocolError::OutOfMemory)). Limits that are set after this call count. Those on
+    /// the opening handshake stay.
     ///
     /// Default: each limit has its own.
     pub fn no_limits(self) -> Self {

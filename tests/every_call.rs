@@ -396,8 +396,13 @@ fn an_app_ends_by_its_deadline_whatever_the_server_does() {
     bounded(60, || {
         for (habit, script) in TALKATIVE.into_iter().chain([SILENT]) {
             type End = fn(&Handle);
-            let ends: [(&str, u32, End); 2] = [("stop", 0, |app| app.stop()), ("close", 2, |app| drop(app.close()))];
-            for (call, waits, end) in ends {
+            // How long the call may take, and the end after it.
+            let ends: [(&str, u32, u32, End); 3] = [
+                ("stop", 0, 0, |app| app.stop()),
+                ("close", 2, 2, |app| app.close().unwrap()),
+                ("try_close", 0, 2, |app| app.try_close(CloseCode::NORMAL, "").unwrap()),
+            ];
+            for (call, call_waits, end_waits, end) in ends {
                 let _names = Names(call, habit);
                 let (url, peer) = serve(move |mut peer| {
                     peer.accept();
@@ -411,8 +416,8 @@ fn an_app_ends_by_its_deadline_whatever_the_server_does() {
                     .unwrap();
                 assert!(app.handle().wait_open(ms(10_000)));
                 assert!(at_deadline(TIMEOUT, || app.handle().wait_end(TIMEOUT)).is_none());
-                by_deadline(waits * CLOSE, || end(&app.handle()));
-                let _ = by_deadline(waits * CLOSE, || app.join());
+                by_deadline(call_waits * CLOSE, || end(&app.handle()));
+                let _ = by_deadline(end_waits * CLOSE, || app.join());
                 peer.join();
             }
         }

@@ -27,6 +27,8 @@ use std::{io, iter};
 
 use app_support::{Log, nowhere, serve_again, show_closed, show_error, wait_for};
 use races::Manners;
+#[cfg(target_os = "linux")]
+use support::BlackHole;
 use support::{
     Peer, alone, answer_to, assert_back_at, at_once, bounded, by_deadline, frame, join, ms,
     settled_descriptors_and_threads,
@@ -576,6 +578,58 @@ fn what_hangs_in_connect_with_holds_up_no_other_app() {
 }
 
 #[test]
+fn an_app_that_is_closed_while_connect_with_has_no_thread_for_it_ends_at_once() {
+    // As many calls as are made at a time.
+    const THREADS: usize = 128;
+    bounded(60, || {
+        let (url, server) = accepting_all(1, Duration::ZERO);
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        let hanging = Arc::new(AtomicUsize::new(0));
+        let mut apps = ManyApps::new().unwrap();
+        for _ in 0..THREADS {
+            let (released, hanging) = (Arc::clone(&released), Arc::clone(&hanging));
+            let app = WebSocketApp::new("ws://unused.test/").connect_with(move |_, _| {
+                hanging.fetch_add(1, Ordering::SeqCst);
+                let _ = released.lock().unwrap().recv();
+                Err(Error::other("expected by this test"))
+            });
+            apps.add(app).unwrap();
+        }
+        let waiting = |name: &'static str| {
+            let url = url.clone();
+            let app = WebSocketApp::new("ws://unused.test/").connect_with(move |_, options| {
+                assert_eq!(name, "kept");
+                options.connect(&url)
+            });
+            app.on_open(Handle::stop)
+        };
+        let closed = [
+            apps.add(waiting("stopped")).unwrap(),
+            apps.add(waiting("closed")).unwrap(),
+            apps.add(waiting("closed without waiting")).unwrap(),
+        ];
+        let kept = apps.add(waiting("kept")).unwrap();
+        let closing = thread::spawn(move || {
+            wait_for("all threads hang", || hanging.load(Ordering::SeqCst) == THREADS);
+            at_once(|| closed[0].stop());
+            at_once(|| closed[1].close().unwrap());
+            at_once(|| closed[2].try_close(CloseCode::NORMAL, "").unwrap());
+            for app in &closed {
+                let outcome = at_once(|| app.wait_end(ms(5000))).unwrap();
+                assert_eq!(outcome.unwrap().cause, CloseCause::Cancelled);
+            }
+            assert!(kept.wait_end(Duration::ZERO).is_none());
+            drop(release);
+            assert_eq!(kept.wait_end(ms(5000)).unwrap().unwrap().cause, CloseCause::Aborted);
+        });
+        apps.run().unwrap();
+        join(closing);
+        join(server);
+    });
+}
+
+#[test]
 fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
     bounded(60, || {
         let (url, peer) = accepting(|mut peer| {
@@ -781,6 +835,69 @@ fn a_close_from_another_thread_works_at_any_time() {
         thread::sleep(ms(50));
         cancellation.cancel();
         at_once(|| assert_eq!(join(running).unwrap().cause, CloseCause::Cancelled));
+    });
+}
+
+#[test]
+fn all_apps_are_closed_at_a_time_though_no_server_answers() {
+    const APPS: usize = 50;
+    bounded(60, || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let peers: Vec<_> = (0..APPS)
+                .map(|_| {
+                    let mut peer = Peer::new(listener.accept().unwrap().0);
+                    peer.accept();
+                    thread::spawn(move || (peer.close_code(), peer.rest()))
+                })
+                .collect();
+            peers
+                .into_iter()
+                .for_each(|peer| assert_eq!(join(peer), (4000, Vec::new()), "one Close, and nothing else"));
+        });
+        let mut apps = ManyApps::new().unwrap();
+        let handles: Vec<Handle> =
+            (0..APPS).map(|_| apps.add(WebSocketApp::new(&url).options(quick())).unwrap()).collect();
+        let closing = thread::spawn(move || {
+            assert!(handles.iter().all(|app| app.wait_open(ms(5000))));
+            assert!(matches!(handles[0].try_close(CloseCode(1), ""), Err(Error::Usage(_))));
+            at_once(|| handles.iter().for_each(|app| app.try_close(CloseCode(4000), "enough").unwrap()));
+            by_deadline(ms(200), || {
+                for app in &handles {
+                    let closed = app.wait_end(ms(5000)).unwrap().unwrap();
+                    assert_eq!((closed.cause, closed.code), (CloseCause::Unanswered, CloseCode::ABNORMAL_CLOSURE));
+                }
+            });
+            assert!(
+                handles.iter().all(|app| app.try_close(CloseCode::NORMAL, "").is_ok()),
+                "there is nothing to close"
+            );
+        });
+        apps.run().unwrap();
+        join(closing);
+        join(server);
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_wakes_an_app_during_a_turn_that_a_wake_has_begun_is_not_lost() {
+    bounded(20, || {
+        let nobody = BlackHole::new([127, 0, 0, 1].into()).unwrap();
+        let url = format!("ws://name.test:{}/", nobody.address.port());
+        let (address, handle) = (nobody.address, Arc::new(OnceLock::<Handle>::new()));
+        let own = Arc::clone(&handle);
+        // The resolver, on its own thread, wakes the app for the turn in which the hook is called.
+        let socket = SocketOptions::new().configure(move |_| {
+            let handle = own.get().unwrap().clone();
+            join(thread::spawn(move || handle.try_close(CloseCode::NORMAL, "").unwrap()));
+            Ok(())
+        });
+        let options = ConnectOptions::new().resolver(move |_, _| Ok(vec![address])).socket(socket);
+        let app = WebSocketApp::new(url).options(options.open_timeout(ms(5000)));
+        handle.set(app.handle()).unwrap();
+        at_once(|| assert_eq!(run(app).unwrap().cause, CloseCause::Cancelled));
     });
 }
 

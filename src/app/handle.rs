@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::facts::{Closed, Statistics};
 use super::ping_thread::KeepaliveTarget;
 use super::shared::{Link, Shared};
-use crate::error::{CloseInfo, Result};
+use crate::error::{CloseInfo, Error, Result};
 #[cfg(feature = "json")]
 use crate::message::to_json;
 use crate::message::{Message, MessageRef};
@@ -181,6 +181,34 @@ impl Handle {
     pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
         check_close(code, reason)?;
         self.shared.close(code, reason)
+    }
+
+    /// Begins to end the run as [`close_with`](Self::close_with) does, without waiting: to close thousands of apps at a time. Whoever runs
+    /// the app sees to the rest, within the [close timeout](crate::ConnectOptions::close_timeout); [`wait_end`](Self::wait_end) waits for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`close_with`](Self::close_with).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use websocket_sync::{CloseCode, Handle, WebSocketApp};
+    ///
+    /// fn close_all(apps: &[Handle]) -> websocket_sync::Result<()> {
+    ///     apps.iter().try_for_each(|app| app.try_close(CloseCode::GOING_AWAY, "restarting"))?;
+    ///     for app in apps {
+    ///         app.wait_end(Duration::MAX);
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// close_all(&[WebSocketApp::new("ws://127.0.0.1:9/").spawn()?.handle()])?;
+    /// # Ok::<(), websocket_sync::Error>(())
+    /// ```
+    pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        check_close(code, reason)?;
+        self.shared.try_close(code, reason)
     }
 
     /// Ends the run without waiting for anything: an open connection is dropped, with a Close 1001 if that can be sent at once. For
@@ -370,6 +398,13 @@ impl fmt::Debug for Handle {
 impl Link for Sender {
     fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         self.close_with(code, reason)
+    }
+
+    fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        match self.try_close(code, reason) {
+            Err(Error::Closed(_)) => Ok(()),
+            begun => begun,
+        }
     }
 
     fn disconnect(&self) {

@@ -30,6 +30,8 @@ use crate::websocket::{ActivitySnapshot, CloseCode, PingStatus, Response};
 pub(super) trait Link: Clone {
     /// Sends a Close and waits for the end, but not on the thread that receives. Bounded.
     fn close(&self, code: CloseCode, reason: &str) -> Result<()>;
+    /// Sends a Close, or queues it, and waits for nothing.
+    fn try_close(&self, code: CloseCode, reason: &str) -> Result<()>;
     /// Ends the connection without waiting for anything.
     fn disconnect(&self);
     /// Ends the connection of a peer that has fallen silent.
@@ -387,7 +389,13 @@ impl<L: Link> Shared<L> {
         self.stop(request, |link| link.close(code, reason)).unwrap_or(Ok(()))
     }
 
-    /// The same without waiting for anything.
+    /// Begins to do the same, without waiting for anything.
+    pub(super) fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        let request = StopRequest::Close(code, reason.to_owned());
+        self.stop(request, |link| link.try_close(code, reason)).unwrap_or(Ok(()))
+    }
+
+    /// Ends the run without waiting for anything; an open connection is dropped.
     pub(super) fn disconnect(&self) {
         self.stop(StopRequest::Disconnect, |link| link.disconnect());
     }

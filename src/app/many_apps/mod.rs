@@ -43,6 +43,8 @@ use crate::websocket::SocketEvent;
 /// [`max_unsent`](crate::ConnectOptions::max_unsent) bytes for each connection; beyond that sending fails with
 /// [`Error::Full`]. A server that sends without a pause has its turn, and then the others have theirs.
 ///
+/// [`Handle::try_close`] closes all of them at a time from another thread, where [`Handle::close`] waits for the end of each.
+///
 /// ```no_run
 /// use std::time::Duration;
 ///
@@ -512,6 +514,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::CloseCause;
 
     #[test]
     fn a_loop_that_cannot_go_on_tells_how_each_app_has_ended() {
@@ -527,5 +530,17 @@ mod tests {
         drop(apps);
         assert!(handles.iter().all(|handle| handle.wait_end(Duration::ZERO).is_some()));
         assert_eq!(*told.lock().unwrap(), [(); 2].map(|()| (false, "out of descriptors".to_owned())));
+    }
+    #[test]
+    fn an_attempt_is_called_off_when_its_app_is_closed_and_not_before() {
+        let app = WebSocketApp::new("ws://unused/").connect_with(|_, _| unreachable!("nobody makes the attempt"));
+        let handle = app.handle();
+        let mut task = app.into_task_with(Permission::ByLoop, || {}).unwrap();
+        let AppStep::Connect(attempt) = task.advance() else { panic!("it wants to connect") };
+        assert!(!attempt.is_cancelled());
+        handle.stop();
+        assert!(attempt.is_cancelled());
+        task.connected(attempt.call_off());
+        assert!(matches!(task.advance(), AppStep::Over(Ok(closed)) if closed.cause == CloseCause::Cancelled));
     }
 }

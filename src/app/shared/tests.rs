@@ -43,6 +43,10 @@ impl Link for Wire {
         Ok(())
     }
 
+    fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.close(code, reason)
+    }
+
     fn disconnect(&self) {
         self.0.leaves.fetch_add(1, Ordering::SeqCst);
     }

@@ -224,7 +224,8 @@ fn finish(socket: &Socket) -> io::Result<()> {
 /// A port of this machine on which nobody listens can be the very one that the system gave this socket: it would then
 /// talk to itself.
 fn refuse_self(socket: &socket2::Socket) -> io::Result<()> {
-    if system_calls::local_address(socket)?.as_socket() == system_calls::peer_address(socket)?.as_socket() {
+    let peer = system_calls::peer_address(socket)?;
+    if peer.as_socket() == system_calls::local_address(socket)?.as_socket() {
         return Err(Errno::CONNREFUSED.into());
     }
     Ok(())

@@ -7,6 +7,8 @@ use super::{ActiveConnection, WebSocket};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::Result;
+#[cfg(stepped_opening)]
+use crate::net::HelperLock;
 use crate::net::{Transport, WaitMode, block_on};
 use crate::options::ConnectOptions;
 use crate::protocol::{PerMessageDeflate, Role};
@@ -107,7 +109,7 @@ impl WebSocket {
     /// In steps, so that all tests of blocking openings test these.
     #[cfg(stepped_opening)]
     fn open(&self, url: &str) -> Result<ActiveConnection> {
-        Opening::new(self.options.clone(), self.timeouts, url, crate::net::HelperLock::default())?.finish()
+        Opening::new(self.options.clone(), self.timeouts, Target::parse(url)?, HelperLock::default())?.finish()
     }
 
     fn opener(&self) -> Result<Opener> {

@@ -27,7 +27,6 @@ use crate::app::facts::{AppError, duplicate_error};
 use crate::app::{Closed, Handle, WebSocketApp};
 use crate::error::{Error, Result};
 use crate::net::Source;
-use crate::url::Target;
 use crate::websocket::SocketEvent;
 
 /// Drives thousands of apps from one thread (feature `mio`), by epoll, kqueue, or on Windows by completion ports.
@@ -480,8 +479,8 @@ impl<'env> AppEntry<'env> {
     /// The app that a loop calls by this number.
     fn new(number: usize, app: WebSocketApp<'env>, wakeups: &Wakeups<'env>) -> Result<Self> {
         let wake = WakeFlag::default();
-        let host = Target::parse(&app.url).ok().map(|target| host_of(&target));
-        let task = app.into_task_with(Permission::ByLoop, wakeups.app_waker(number, wake.clone()))?;
+        let mut task = app.into_task_with(Permission::ByLoop, wakeups.app_waker(number, wake.clone()))?;
+        let host = task.target().ok().map(|target| host_of(&target));
         let opening = EntryOpening::None;
         Ok(Self { task, wake, is_queued: false, host, opening, registered: Vec::new(), connection: None })
     }

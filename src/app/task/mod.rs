@@ -30,6 +30,7 @@ use crate::cancellation::Watch;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::{HelperLock, Source};
 use crate::options::ConnectOptions;
+use crate::url::Target;
 #[cfg(feature = "mio")]
 use crate::websocket::SocketEvent;
 use crate::websocket::{CloseCode, Granularity, Opening, WebSocket, cancelled, not_connected};
@@ -77,6 +78,8 @@ pub struct AppTask<'env> {
     /// What callbacks get that hear of the connection.
     bound: Handle,
     phase: TaskPhase,
+    /// The URL of the app, when it has been parsed.
+    target: Option<Target>,
     /// How many attempts have succeeded.
     connections: u64,
     /// Whether messages are delivered fragment by fragment.
@@ -191,6 +194,7 @@ impl<'env> AppTask<'env> {
             fatal: None,
             bound: app.handle(),
             phase: TaskPhase::Starting,
+            target: None,
             connections: 0,
             fragments: app.hands_out_fragments(),
             permission,

@@ -12,6 +12,7 @@ use crate::app::facts::{AppError, Attempt};
 use crate::cancellation::Cancellation;
 use crate::error::{Error, Result};
 use crate::options::ConnectOptions;
+use crate::url::Target;
 use crate::websocket::{Opening, WebSocket, cancelled};
 
 /// An attempt to connect by [`connect_with`](crate::WebSocketApp::connect_with), to be made on a thread that may wait.
@@ -130,9 +131,20 @@ impl<'env> AppTask<'env> {
         None
     }
 
+    /// Where the app connects to.
+    pub(in crate::app) fn target(&mut self) -> Result<Target> {
+        if let Some(target) = &self.target {
+            return Ok(target.clone());
+        }
+        let target = Target::parse(&self.app.url)?;
+        self.target = Some(target.clone());
+        Ok(target)
+    }
+
     fn start_opening(&mut self) {
         let wake = Arc::clone(&self.wake);
-        self.phase = match self.options.start_with(&self.app.url, self.helper.clone()) {
+        let opening = self.target().and_then(|target| self.options.start_at(target, self.helper.clone()));
+        self.phase = match opening {
             Ok(opening) => TaskPhase::Opening(Box::new(opening.on_wake(move || wake()))),
             Err(error) => TaskPhase::Attempted(Err(error)),
         };

@@ -41,11 +41,12 @@ pub(super) fn choose_from(
         ProxyChoice::Direct => Ok(None),
         ProxyChoice::Explicit(proxy) => ProxyHop::given(proxy).map(Some),
         ProxyChoice::Environment => {
+            let Some((name, value)) = proxy_variable(target.secure, variables) else { return Ok(None) };
             if is_bypassed("no_proxy", bypass_of_environment(variables).as_deref(), target) {
                 return Ok(None);
             }
-            let found = proxy_of_environment(target.secure, variables)?;
-            Ok(found.map(|url| ProxyHop { url, headers: Vec::new(), tls: TlsOptions::new() }))
+            let url = parse_variable(name, &value)?;
+            Ok(Some(ProxyHop { url, headers: Vec::new(), tls: TlsOptions::new() }))
         }
     }
 }
@@ -67,30 +68,28 @@ fn variable_of_process(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// The proxy for `wss` or `ws`, if there is one.
+/// The variable that names the proxy for `wss` or `ws`, if there is one, and its value.
+fn proxy_variable(is_secure: bool, variables: Variables<'_>) -> Option<(&'static str, String)> {
+    let names = if is_secure { FOR_WSS } else { FOR_WS };
+    names.into_iter().find_map(|names| look_up(names, variables))
+}
+
+/// GNOME sets `all_proxy` to `socks://`, for a proxy that speaks SOCKS 5 and resolves names.
 ///
 /// # Errors
 ///
 /// [`ProxyError::Url`] with the name of the variable that holds something else.
-fn proxy_of_environment(is_secure: bool, variables: Variables<'_>) -> Result<Option<ProxyUrl>, ProxyError> {
-    let names = if is_secure { FOR_WSS } else { FOR_WS };
-    let Some((name, value)) = names.into_iter().find_map(|names| look_up(names, variables)) else {
-        return Ok(None);
-    };
-    parse_variable(name, &value).map(Some).map_err(|problem| ProxyError::Url { variable: Some(name), problem })
-}
-
-/// GNOME sets `all_proxy` to `socks://`, for a proxy that speaks SOCKS 5 and resolves names.
-fn parse_variable(name: &str, value: &str) -> Result<ProxyUrl, ProxyUrlError> {
-    match ProxyUrl::parse(value) {
+fn parse_variable(name: &'static str, value: &str) -> Result<ProxyUrl, ProxyError> {
+    let parsed = match ProxyUrl::parse(value) {
         Err(ProxyUrlError::AmbiguousScheme) if FOR_ALL.contains(&name) => {
             let rest = value.split_once("://").map_or("", |(_, rest)| rest);
-            let url = ProxyUrl::parse(&format!("socks5h://{rest}"))?;
-            log::info!("{name} names the proxy {} with socks://, taken for socks5h://", url.host_and_port());
-            Ok(url)
+            ProxyUrl::parse(&format!("socks5h://{rest}")).inspect(|url| {
+                log::info!("{name} names the proxy {} with socks://, taken for socks5h://", url.host_and_port());
+            })
         }
         parsed => parsed,
-    }
+    };
+    parsed.map_err(|problem| ProxyError::Url { variable: Some(name), problem })
 }
 
 /// The list of servers that are connected to directly.

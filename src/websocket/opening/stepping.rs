@@ -88,12 +88,11 @@ impl Opening {
     pub(in crate::websocket) fn new(
         options: ConnectOptions,
         timeouts: Timeouts,
-        url: &str,
+        target: Target,
         helper: HelperLock,
     ) -> Result<Self> {
         let awaited = Arc::new(Awaited::new(helper));
         let opener = Opener::new(options.clone(), timeouts, WaitMode::Stepping(Arc::clone(&awaited)))?;
-        let target = Target::parse(url)?;
         let machine: Machine = Box::pin(async move { opener.connect(target).await });
         let wake = Arc::<WakeHook>::default();
         let cancellation = options.settings().cancellation.as_ref();
@@ -231,11 +230,11 @@ impl ConnectOptions {
     /// [`Error::Url`](crate::Error::Url) and [`Error::Options`](crate::Error::Options) for an invalid URL or option.
     /// [`Opening::step`] returns all other errors.
     pub fn start(&self, url: &str) -> Result<Opening> {
-        self.start_with(url, HelperLock::default())
+        self.start_at(Target::parse(url)?, HelperLock::default())
     }
 
     /// The same for one of several openings that have one helper thread at a time, but for name lookups of the system's.
-    pub(crate) fn start_with(&self, url: &str, helper: HelperLock) -> Result<Opening> {
-        Opening::new(self.clone(), self.settings().timeouts(), url, helper)
+    pub(crate) fn start_at(&self, target: Target, helper: HelperLock) -> Result<Opening> {
+        Opening::new(self.clone(), self.settings().timeouts(), target, helper)
     }
 }

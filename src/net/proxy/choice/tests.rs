@@ -122,6 +122,11 @@ mod table {
 mod environment {
     use super::super::*;
 
+    /// What the variables name, wherever it is asked for.
+    fn proxy_of_environment(is_secure: bool, variables: Variables<'_>) -> Result<Option<ProxyUrl>, ProxyError> {
+        proxy_variable(is_secure, variables).map(|(name, value)| parse_variable(name, &value)).transpose()
+    }
+
     /// Where the proxy is for `ws` and for `wss`.
     fn found(variables: &[(&str, &str)]) -> (Option<String>, Option<String>) {
         let get = |name: &str| Some(variables.iter().find(|(known, _)| *known == name)?.1.to_owned());

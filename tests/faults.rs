@@ -738,7 +738,7 @@ fn two_faults_at_once_do_no_more_harm() {
             for step in [usize::MAX, 1000, 50] {
                 let without = run(scenario, &Plan::default(), step);
                 let known = known_frames(scenario, &without);
-                for _ in 0..200 {
+                for _ in 0..support::times(200, 50) {
                     let mut fault = || (next(without.operations + 3), FAULTS[next(FAULTS.len())]);
                     let plan = Plan(vec![fault(), fault()]);
                     let _tell = Tell(scenario, &plan, step);

@@ -21,16 +21,16 @@ fn connections_leave_no_descriptor_and_no_thread_behind() {
     #[cfg(target_os = "linux")]
     those_who_lose_the_race_are_closed();
     #[cfg(unix)]
-    ten_thousand_connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind();
+    connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind();
     #[cfg(unix)]
-    ten_thousand_reconnects_of_an_app_leave_nothing_behind();
+    reconnects_of_an_app_leave_nothing_behind();
     runs_of_apps_leave_no_thread_behind();
 }
 
 #[cfg(unix)]
-fn ten_thousand_reconnects_of_an_app_leave_nothing_behind() {
-    const TIMES: u32 = 10_000;
-    bounded(85, || {
+fn reconnects_of_an_app_leave_nothing_behind() {
+    let times = u32::try_from(support::times(10_000, 1000)).unwrap();
+    bounded(85, move || {
         let before = support::settled_descriptors_and_threads();
         let (server, sockets) = mpsc::channel::<UnixStream>();
         let peer = thread::spawn(move || {
@@ -47,7 +47,7 @@ fn ten_thousand_reconnects_of_an_app_leave_nothing_behind() {
         });
         let (mut opened, mut closed, mut worst) = (0, 0, before);
         let mut app = WebSocketApp::new("ws://peer/")
-            .reconnect(websocket_sync::Reconnect::fixed(std::time::Duration::from_nanos(1)).max_attempts(TIMES))
+            .reconnect(websocket_sync::Reconnect::fixed(std::time::Duration::from_nanos(1)).max_attempts(times))
             .ping_interval(ms(1))
             .ping_timeout(ms(1000))
             .connect_with(move |_, options| {
@@ -66,7 +66,7 @@ fn ten_thousand_reconnects_of_an_app_leave_nothing_behind() {
         drop(app.run_forever());
         drop(app);
         support::join(peer);
-        assert_eq!((opened, closed), (TIMES, TIMES));
+        assert_eq!((opened, closed), (times, times));
         // Beside the peer's socket and thread there is never more than one of each.
         assert!(worst.0 <= before.0 + 4 && worst.1 <= before.1 + 2, "{before:?}, at worst {worst:?}");
         support::assert_back_at(before);
@@ -102,21 +102,21 @@ fn runs_of_apps_leave_no_thread_behind() {
         };
         run(0);
         let before = support::settled_descriptors_and_threads();
-        (0..200).for_each(run);
+        (0..support::times(200, 60)).for_each(run);
         support::assert_back_at(before);
     });
 }
 
 #[cfg(unix)]
-fn ten_thousand_connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind() {
-    const ROUNDS: usize = 10_000;
+fn connections_with_two_senders_a_receiver_and_a_closer_leave_nothing_behind() {
     const LANES: usize = 4;
-    bounded(85, || {
+    let rounds = support::times(10_000, 1000);
+    bounded(85, move || {
         let before = support::settled_descriptors_and_threads();
         // Several at a time, so that one that waits for a processor does not hold up all.
         thread::scope(|scope| {
             for lane in 0..LANES {
-                scope.spawn(move || (lane..ROUNDS).step_by(LANES).for_each(race));
+                scope.spawn(move || (lane..rounds).step_by(LANES).for_each(race));
             }
         });
         support::assert_back_at(before);
@@ -147,7 +147,7 @@ fn connections_that_fail_leave_nothing_behind() {
         };
         fail(0);
         let before = support::settled_descriptors_and_threads();
-        (0..300).for_each(fail);
+        (0..support::times(300, 100)).for_each(fail);
         support::assert_back_at(before);
     });
 }
@@ -219,7 +219,7 @@ fn openings_that_are_called_off_leave_nothing_behind() {
         };
         (0..3).for_each(call_off);
         let before = support::settled_descriptors_and_threads();
-        (0..300).for_each(call_off);
+        (0..support::times(300, 100)).for_each(call_off);
         support::assert_back_at(before);
     });
 }

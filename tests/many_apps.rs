@@ -1369,8 +1369,9 @@ fn hooks_may_end_their_app_and_add_others_and_their_panics_end_one_attempt() {
             let ends = with_hook(
                 quick(),
                 Arc::new(move || {
-                    own.get().unwrap().close().unwrap();
+                    // In this order: a loop without an app is over, and takes none.
                     adder.add(second.lock().unwrap().take().unwrap()).unwrap();
+                    own.get().unwrap().close().unwrap();
                 }),
             );
             let app = WebSocketApp::new("ws://host.test/").options(ends).reconnect(Reconnect::fixed(ms(60_000)));

@@ -36,6 +36,12 @@ pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
+/// How often a test repeats what it finds the more with the more often it does: in full where the variable `LONG_TESTS` is set, as in
+/// `.ci/run`.
+pub(crate) fn times(in_full: usize, otherwise: usize) -> usize {
+    if std::env::var_os("LONG_TESTS").is_some() { in_full } else { otherwise }
+}
+
 /// Runs a test that must end: one that hangs fails after `seconds`, and the others go on.
 pub(crate) fn bounded<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, ended) = mpsc::channel();

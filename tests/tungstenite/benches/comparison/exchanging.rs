@@ -4,8 +4,9 @@ use std::hint::black_box;
 use std::io::Write;
 
 use tungstenite::{Bytes, Message};
+use websocket_sync::create_connection;
 use websocket_sync::protocol::{Frame, Opcode, Role};
-use websocket_sync_tungstenite::clock::cost_of;
+use websocket_sync_tungstenite::clock::{Cost, cost_of};
 use websocket_sync_tungstenite::rounds::{Clock, Contenders, Outcome, compare};
 
 use crate::clients::{self, FLOOR, Floor, OURS, THEIRS};
@@ -64,32 +65,25 @@ pub(crate) fn echo(stage: &Stage, length: usize, messages: usize, core: Option<u
     compare(contenders, stage.plan, Clock::Wall)
 }
 
-/// Connections, one after the other, each by nothing but its URL.
+/// Connections, one after the other, each by nothing but its URL. What it costs to end them does not count: only ours say a Close.
 pub(crate) fn connections(stage: &Stage, speech: Speech, connections: usize) -> Outcome {
     let server = Server::start(speech, stage.server_core());
     let connections = stage.plan.messages(connections);
     let server = &server;
     let contenders = Contenders {
-        ours: Box::new(move || {
-            let cost = cost_of(|| {
-                for _ in 0..connections {
-                    server.accept(|url| websocket_sync::create_connection(url).unwrap());
-                }
-            });
-            server.forget();
-            cost
-        }),
-        theirs: Box::new(move || {
-            let cost = cost_of(|| {
-                for _ in 0..connections {
-                    server.accept(|url| tungstenite::connect(url).unwrap());
-                }
-            });
-            server.forget();
-            cost
-        }),
+        ours: Box::new(move || cost_of_opening(server, connections, |url| create_connection(url).unwrap())),
+        theirs: Box::new(move || cost_of_opening(server, connections, |url| tungstenite::connect(url).unwrap())),
         floor: None,
         messages: connections,
     };
     compare(contenders, stage.plan, Clock::Cpu)
+}
+
+/// What it costs to open so many connections.
+fn cost_of_opening<C>(server: &Server, connections: usize, open: impl Fn(&str) -> C) -> Cost {
+    let mut opened = Vec::with_capacity(connections);
+    let cost = cost_of(|| opened.extend((0..connections).map(|_| server.accept(&open))));
+    drop(opened);
+    server.forget();
+    cost
 }

@@ -25,6 +25,9 @@ impl WebSocketApp<'_> {
     /// callbacks does not count. A ping that cannot be sent counts as unanswered, unless a large message is just being sent: then the
     /// [send timeout](crate::ConnectOptions::send_timeout) decides. The timeout may be longer than the interval.
     ///
+    /// It also has to cover how long either program may go without a processor: on a busy machine, timeouts of some milliseconds take
+    /// live peers for dead. After a pause of this process, the socket is looked at once more before the connection fails.
+    ///
     /// Default: for ever. Without a [`ping_interval`](Self::ping_interval) it has no effect. Zero is refused when the run begins.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.pings.timeout = Some(timeout);

@@ -17,6 +17,7 @@ mod tls;
 #[path = "../support/tls_peer.rs"]
 mod tls_peer;
 
+use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -207,12 +208,12 @@ fn what_is_left_behind_is_noticed() {
     let error = || ConnectOptions::new().connect("none").unwrap_err();
     let is_any = |_: &Error| true;
     let memory = move || {
-        std::mem::forget(Box::new(1));
+        std::mem::forget(black_box(Box::new(1)));
         error()
     };
     assert!(Kind::new("memory", memory, is_any).left_behind(ms(0)).is_some());
     let unseen = move || {
-        std::mem::forget(vec![1_u8; 64 * 1024]);
+        std::mem::forget(black_box(vec![1_u8; 64 * 1024]));
         error()
     };
     assert!(Kind::new("unseen memory", unseen, is_any).shared().left_behind(ms(0)).unwrap().ends_with("bytes"));

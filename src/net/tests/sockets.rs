@@ -90,13 +90,15 @@ fn a_wait_ends_with_readiness_and_at_its_deadline() {
         assert!(!lasts(ms.into(), || server.wait(Interest::Read, after(ms)).unwrap()));
     }
     assert!(client.wait(Interest::Write, Some(Instant::now())).unwrap(), "it looks");
-    let writer = thread::spawn(move || {
-        thread::sleep(50 * MS);
-        client.try_write(b"x").unwrap();
-        client
+    let client = lasts(50, || {
+        let writer = thread::spawn(move || {
+            thread::sleep(50 * MS);
+            client.try_write(b"x").unwrap();
+            client
+        });
+        assert!(server.wait(Interest::Read, None).unwrap());
+        writer.join().unwrap()
     });
-    assert!(lasts(50, || server.wait(Interest::Read, None).unwrap()));
-    let client = writer.join().unwrap();
     fill(&*client);
     assert!(!lasts(50, || client.wait(Interest::Write, after(50)).unwrap()));
     client.shutdown(Shutdown::Both).unwrap();
@@ -152,12 +154,14 @@ fn whatever_mode_the_socket_is_put_into_both_directions_keep_their_deadlines() {
         let ours: Box<dyn Transport> = ours.into();
         for nonblocking in [nonblocking, !nonblocking] {
             let mut peer = theirs.try_clone().unwrap();
-            let writer = thread::spawn(move || {
-                thread::sleep(50 * MS);
-                peer.write_all(b"x").unwrap();
+            lasts(50, || {
+                let writer = thread::spawn(move || {
+                    thread::sleep(50 * MS);
+                    peer.write_all(b"x").unwrap();
+                });
+                assert_eq!(ours.read(&mut [0; 8], None).unwrap(), 1);
+                writer.join().unwrap();
             });
-            assert_eq!(lasts(50, || ours.read(&mut [0; 8], None)).unwrap(), 1);
-            writer.join().unwrap();
             assert_eq!(ours.try_read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
             for ms in [50, 700] {
                 lasts(ms.into(), || ours.read(&mut [0; 8], after(ms)).unwrap_err());

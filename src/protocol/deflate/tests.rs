@@ -467,6 +467,7 @@ fn the_limit_on_messages_is_on_what_they_inflate_to() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "zlib-rs, issue 491: a state dropped as an argument")]
 fn what_a_connection_holds_at_rest_is_bounded() {
     for (options, most) in
         [(PLAIN, (420 + 32) << 10), (PLAIN.server_no_context_takeover().client_no_context_takeover(), 16 << 10)]

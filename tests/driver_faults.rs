@@ -628,3 +628,16 @@ fn a_transport_that_panics_in_a_write_neither_ends_the_process_nor_takes_the_sen
         });
     }
 }
+
+// What a peer, or a reader of little at a time, can make this side do.
+
+#[test]
+fn a_piece_of_text_is_not_looked_through_again_for_each_byte_that_is_read() {
+    let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+    let text = frame(0x81, vec![b'a'; 120 * 1024]);
+    // The first makes the window as large as it becomes.
+    wire.say(text.repeat(2));
+    ws.recv().unwrap();
+    let mut reader = ws.message_reader().unwrap();
+    by_deadline(ms(1000), || (0..120 * 1024).for_each(|_| reader.read_exact(&mut [0]).unwrap()));
+}

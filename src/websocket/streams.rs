@@ -62,8 +62,7 @@ impl Read for MessageReader<'_> {
         let mut deadline = self.reader.deadline();
         let mut without_waiting = 0..Self::PIECES;
         loop {
-            let chunk = self.reader.message(self.shared, ReceiveDeadline::NOW)?;
-            let unread = chunk.as_ref().and_then(|chunk| chunk.as_bytes().get(self.read..)).unwrap_or_default();
+            let unread = self.reader.inbound.piece().get(self.read..).unwrap_or_default();
             if !unread.is_empty() || buf.is_empty() {
                 let length = unread.len().min(buf.len());
                 buf[..length].copy_from_slice(&unread[..length]);

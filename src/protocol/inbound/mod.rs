@@ -345,6 +345,15 @@ impl Inbound {
         }
     }
 
+    /// The piece of the last step as bytes, of text whole characters. It was validated as it came, and is not looked through again: who
+    /// reads it byte by byte asks for it as often.
+    pub(crate) fn piece(&self) -> &[u8] {
+        match self.latest {
+            Latest::Gathered => &self.bytes.as_slice()[..self.bytes.len() - self.utf8.incomplete()],
+            _ => &[],
+        }
+    }
+
     /// The message that the data frame of the last step is by itself, unless it is one of several fragments.
     pub(crate) fn unfragmented(&self) -> Option<MessageRef<'_>> {
         let bytes = self.bytes.as_slice();

@@ -308,6 +308,35 @@ fn a_batch_that_ignores_a_failure_tells_it_in_the_end() {
     assert_eq!(wire.heard().len(), FIRST_CHUNK + 100);
 }
 
+#[test]
+fn what_a_batch_does_between_its_writes_costs_nothing_of_their_time() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options(), 1000);
+        let peer = wire.clone();
+        let (go, waits) = mpsc::channel();
+        let peer = thread::spawn(move || {
+            for room in [70_000, 1 << 20] {
+                waits.recv().unwrap();
+                thread::sleep(ms(20));
+                peer.set_room(room);
+            }
+        });
+        ws.cork(|batch| {
+            for _ in 0..2 {
+                batch.send_binary(&[1; 60_000])?;
+                go.send(()).unwrap();
+                batch.flush()?;
+                // Longer than a send may take.
+                thread::sleep(ms(150));
+            }
+            Ok(())
+        })
+        .unwrap();
+        join(peer);
+        assert_eq!(wire.frames().len(), 2);
+    });
+}
+
 // "Nothing was sent, the connection goes on."
 
 #[test]

@@ -122,8 +122,9 @@ impl WebSocket {
         }
     }
 
-    /// Sends several messages in as few writes as possible. Other threads that send wait until the closure returns. Inside it, this
-    /// thread can only send through the batch: other calls that send or close return [`Error::Usage`].
+    /// Sends several messages in as few writes as possible, each of which has the [time of a
+    /// send](crate::ConnectOptions::send_timeout). Other threads that send wait until the closure returns. Inside it, this thread can
+    /// only send through the batch: other calls that send or close return [`Error::Usage`].
     ///
     /// # Errors
     ///

@@ -87,6 +87,11 @@ impl<'a> WriteGuard<'a> {
         self
     }
 
+    /// What follows has the time of a send of its own: what the user has done meanwhile is no wait for the network.
+    pub(super) const fn renew_deadline(&mut self) {
+        self.deadline = None;
+    }
+
     /// Sends one frame, or nothing of it: when no byte has left by the deadline, it is rolled back.
     pub(super) fn send<N>(&mut self, encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>) -> Result<N> {
         let checkpoint = self.checkpoint();

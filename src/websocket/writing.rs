@@ -461,6 +461,7 @@ impl<'a> Batch<'a> {
     /// As for [`WebSocket::send_text`](crate::WebSocket::send_text).
     pub fn flush(&mut self) -> Result<()> {
         self.guard.check()?;
+        self.guard.renew_deadline();
         if self.guard.pending() > 0
             && let Err(error) = self.guard.flush()
         {

@@ -18,7 +18,7 @@ use websocket_sync::protocol::handshake::ExtensionOffer;
 use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, Role};
 use websocket_sync::{
     CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Interest, Message,
-    MessageKind, Opcode, Result, Transport, WebSocket,
+    MessageKind, Opcode, Phase, Result, Transport, WebSocket,
 };
 
 /// The end of a wire in the hands of a test: what it says, what it has heard, and how many more bytes it takes.
@@ -568,6 +568,72 @@ fn a_close_behind_a_send_that_gets_on_is_answered() {
         let kinds: Vec<_> = wire.frames().into_iter().map(|(first, _)| first).collect();
         assert_eq!(kinds, [0x82, 0x88]);
     });
+}
+
+#[test]
+fn a_close_that_could_not_leave_behind_another_threads_send_is_sent_by_the_receive_that_follows() {
+    bounded(10, || {
+        let (mut ws, wire) = Wire::open(&options().send_timeout(ms(5000)).close_timeout(ms(500)), 100);
+        let sender = ws.sender();
+        let stuck = thread::spawn(move || sender.send_binary(&[1; 1000]));
+        thread::sleep(ms(100));
+        let late = by_deadline(ms(500), || ws.send_close(CloseCode::NORMAL, ""));
+        assert!(matches!(late, Err(Error::Timeout(Phase::Close))), "{late:?}");
+        let peer = wire.clone();
+        let peer = thread::spawn(move || {
+            thread::sleep(ms(200));
+            peer.set_room(usize::MAX);
+            thread::sleep(ms(100));
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.change(|wire| wire.ended = true);
+        });
+        assert_eq!(closed(ws.recv()).cause, CloseCause::Local);
+        join(peer);
+        join(stuck).unwrap();
+        let kinds: Vec<_> = wire.frames().into_iter().map(|(first, _)| first).collect();
+        assert_eq!(kinds, [0x82, 0x88]);
+    });
+}
+
+#[test]
+fn a_close_that_cannot_leave_any_more_is_not_told_as_sent() {
+    type Close = fn(&WebSocket) -> Result<()>;
+    const CLOSES: &[(&str, Close)] = &[
+        ("send_close", |ws| ws.send_close(CloseCode::NORMAL, "")),
+        ("try_close", |ws| ws.try_close(CloseCode::NORMAL, "")),
+        ("Sender::send_close", |ws| ws.sender().send_close(CloseCode::NORMAL, "")),
+        ("send", |ws| unit(ws.send(b"\x03\xe8", Opcode::Close))),
+    ];
+    for &(name, close) in CLOSES {
+        // A frame was written in part.
+        let (ws, wire) = Wire::open(&options(), 100);
+        assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+        assert_eq!(closed(close(&ws)).cause, CloseCause::TornFrame, "{name}");
+        assert_eq!(wire.heard().len(), 100);
+
+        // The write of the Close itself fails.
+        let (ws, wire) = Wire::open(&options(), usize::MAX);
+        wire.change(|wire| wire.ended = true);
+        assert_eq!(closed(close(&ws)).cause, CloseCause::Unanswered, "{name}");
+    }
+    // While it waits for room, or for another thread's send, the connection is ended.
+    for stuck in [false, true] {
+        bounded(10, move || {
+            let (ws, wire) = Wire::open(&options().send_timeout(ms(5000)).close_timeout(ms(5000)), 0);
+            let sender = ws.sender();
+            let other = stuck.then(|| thread::spawn(move || sender.send_binary(&[1; 1000])));
+            thread::sleep(ms(100));
+            let sender = ws.sender();
+            let ends = thread::spawn(move || {
+                thread::sleep(ms(100));
+                sender.abort();
+            });
+            assert_eq!(closed(ws.send_close(CloseCode::NORMAL, "")).cause, CloseCause::Aborted);
+            join(ends);
+            other.map(|other| closed(join(other)));
+            assert!(wire.heard().is_empty());
+        });
+    }
 }
 
 #[test]

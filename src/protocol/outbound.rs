@@ -42,6 +42,8 @@ pub struct Outbound {
     /// The frame of which the header was encoded and the payload was not, all of it.
     current: Option<CurrentFrame>,
     close: Option<CloseFrame>,
+    /// How many bytes have left when the Close has.
+    close_end: u64,
 }
 
 /// Whether a frame ends its message: the FIN bit (RFC 6455, section 5.2).
@@ -145,6 +147,7 @@ impl Outbound {
             utf8: Utf8Validator::new(),
             current: None,
             close: None,
+            close_end: 0,
         }
     }
 
@@ -316,7 +319,7 @@ impl Outbound {
         }
         let close = CloseFrame::new(close.code, &close.reason)?;
         let length = self.control(Opcode::Close, &close.to_body())?;
-        self.close = Some(close);
+        (self.close, self.close_end) = (Some(close), self.position());
         Ok(length)
     }
 
@@ -347,6 +350,11 @@ impl Outbound {
     /// The Close that was sent, if one was.
     pub const fn close_sent(&self) -> Option<&CloseFrame> {
         self.close.as_ref()
+    }
+
+    /// Whether a Close has left to its last byte.
+    pub(crate) const fn has_close_left(&self) -> bool {
+        self.close.is_some() && self.left >= self.close_end
     }
 
     /// The message of which a part was sent, but not its end.
@@ -453,6 +461,9 @@ impl Outbound {
     /// Forgets what is pending: it will never be written, and nothing may follow it.
     #[cold]
     pub(crate) fn discard_pending(&mut self) {
+        if !self.has_close_left() {
+            self.close = None;
+        }
         self.buffer.release();
         self.written = 0;
         self.current = None;

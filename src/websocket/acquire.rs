@@ -139,7 +139,7 @@ impl SharedConnection {
         if self.has_unsent() {
             self.flush_pending();
         }
-        if self.can_write() { Ok(!self.has_unsent()) } else { Err(self.write_error()) }
+        self.check_can_write().map(|()| !self.has_unsent())
     }
 
     /// Sends our Close if it still waits to be sent, by the deadline.
@@ -148,6 +148,10 @@ impl SharedConnection {
         loop {
             match &state.close {
                 CloseState::WriteFailed { .. } => return CloseSendStatus::Failed,
+                // Another thread has ended the connection. A half that somebody has tells that our Close has not left.
+                CloseState::Closed(_) if !state.outbound.as_ref().is_some_and(|outbound| outbound.has_close_left()) => {
+                    return CloseSendStatus::Failed;
+                }
                 _ if state.queued_close().is_none() => return CloseSendStatus::Left,
                 _ => {}
             }

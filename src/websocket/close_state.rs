@@ -8,7 +8,7 @@ use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 
 use super::shared::{SendState, SharedConnection};
-use crate::error::{CloseCause, CloseInfo, Error};
+use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::net::Deadline;
 use crate::protocol::{CloseCode, CloseFrame, ProtocolError};
 use crate::sync::MutexGuard;
@@ -90,7 +90,7 @@ impl SendState {
         }
     }
 
-    /// Gives our Close, which found no room in time, the same time again: the receive that follows may still send it.
+    /// Gives our Close, which could not leave in time, the same time again: the receive that follows may still send it.
     pub(super) fn renew_send_by(&mut self) {
         let renewed = self.close_deadline();
         if let CloseState::Queued { send_by, .. } = &mut self.close {
@@ -307,6 +307,13 @@ impl SharedConnection {
     /// Whether anything can still be sent, if only our Close.
     pub(super) fn can_write(&self) -> bool {
         self.state().close.can_write()
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when nothing can be sent any more.
+    pub(super) fn check_can_write(&self) -> Result<()> {
+        if self.can_write() { Ok(()) } else { Err(self.write_error()) }
     }
 
     /// By when what the closing handshake waits for must have come.

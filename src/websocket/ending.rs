@@ -24,15 +24,15 @@ impl SharedConnection {
     /// The same in the midst of what this thread sends.
     pub(super) fn break_off(&self, close: CloseFrame, wait: Wait) -> Result<()> {
         if !self.queue_close(close) {
-            return self.closed().map_or(Ok(()), Err);
+            return self.check_can_write();
         }
         if !self.may_wait(wait) {
             self.flush_pending();
             self.watch_blocked_receive();
-            return Ok(());
+            return if self.has_failed_write() { Err(self.write_error()) } else { Ok(()) };
         }
         let progress = self.send_queued_close(self.closing_deadline());
-        if progress == CloseSendStatus::Late {
+        if matches!(progress, CloseSendStatus::Late | CloseSendStatus::Behind) {
             self.state().renew_send_by();
         }
         self.watch_blocked_receive();

@@ -509,6 +509,45 @@ fn a_look_at_how_it_ends_hides_no_message_from_a_loop() {
 }
 
 #[test]
+fn a_look_at_how_it_ends_reads_no_more_than_a_little() {
+    let (mut ws, wire) = Wire::open(&options(), 100);
+    let large = frame(0x82, vec![1; 40 << 20]);
+    let (first, rest) = large.split_at(20 << 20);
+    wire.say(first);
+    assert!(ws.recv_timeout(ms(50)).unwrap_err().is_timeout());
+    assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+    wire.say(rest);
+    assert_eq!(ws.close_info().unwrap().cause, CloseCause::TornFrame);
+    assert!(wire.change(|wire| wire.said.len()) >= rest.len() - (1 << 20));
+    assert_eq!(ws.recv().unwrap(), Message::from(vec![1; 40 << 20]));
+}
+
+#[test]
+fn nothing_is_received_behind_an_end_that_much_has_arrived_before() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    const RECEIVES: &[(&str, Receive)] = &[
+        ("recv", |ws| unit(ws.recv())),
+        ("recv_data_frame", |ws| unit(ws.recv_data_frame(ControlFrames::Show))),
+        ("try_recv_data_frame", |ws| unit(ws.try_recv_data_frame(ControlFrames::Show))),
+        ("recv_frame", |ws| unit(ws.recv_frame())),
+    ];
+    // More than is looked through for the Close at its end, and in no reads that end where a frame ends.
+    let mut said = [frame(0x82, [1; 100]), frame(0x89, "ping")].concat().repeat(10_000);
+    said.extend(too_big());
+    for &(name, receive) in RECEIVES {
+        let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+        wire.say(&said);
+        ws.abort();
+        let info = closed(receive(&mut ws));
+        assert_eq!(info.cause, CloseCause::Aborted, "{name}");
+        for &(then, receive) in RECEIVES {
+            assert_eq!(closed(receive(&mut ws)), info, "{name}, then {then}");
+        }
+        assert_eq!(ws.close_info(), Some(info));
+    }
+}
+
+#[test]
 fn a_close_comes_once_as_a_frame_though_a_send_is_stuck() {
     bounded(10, || {
         let (mut ws, wire) = Wire::open(&options().send_timeout(ms(3000)).close_timeout(ms(1500)), 100);
@@ -724,6 +763,32 @@ fn a_transport_that_panics_in_a_write_neither_ends_the_process_nor_takes_the_sen
     }
 }
 
+#[test]
+fn the_end_by_this_side_in_the_midst_of_a_message_is_told_by_every_kind_of_receive() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    const RECEIVES: &[(&str, Receive)] = &[
+        ("recv", |ws| unit(ws.recv())),
+        ("recv_frame", |ws| unit(ws.recv_frame())),
+        ("recv_data", |ws| unit(ws.recv_data(ControlFrames::Hide))),
+        ("message_reader", |ws| unit(ws.message_reader())),
+    ];
+    for &(name, receive) in RECEIVES {
+        let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+        // The rest of the character can only come as a frame.
+        wire.say([frame(0x01, b"\xc3"), frame(0x80, b"\xa9")[..2].to_vec()].concat());
+        assert_eq!(ws.recv_frame().unwrap().payload, b"\xc3");
+        ws.abort();
+        assert_eq!(closed(receive(&mut ws)).cause, CloseCause::Aborted, "{name}");
+
+        let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+        wire.say(&frame(0x81, "half")[..4]);
+        assert!(ws.recv_timeout(ms(20)).unwrap_err().is_timeout());
+        wire.say(too_big());
+        ws.abort();
+        assert_eq!(closed(receive(&mut ws)).cause, CloseCause::Aborted, "{name}");
+    }
+}
+
 // What a peer, or a reader of little at a time, can make this side do.
 
 #[test]
@@ -735,4 +800,18 @@ fn a_piece_of_text_is_not_looked_through_again_for_each_byte_that_is_read() {
     ws.recv().unwrap();
     let mut reader = ws.message_reader().unwrap();
     by_deadline(ms(1000), || (0..120 * 1024).for_each(|_| reader.read_exact(&mut [0]).unwrap()));
+}
+
+#[test]
+fn a_receive_that_does_not_wait_reads_no_more_than_a_mib_of_a_message_however_large() {
+    const READ: usize = 1 << 20;
+
+    let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+    wire.say(frame(0x82, vec![1; 20 << 20]));
+    let mut unread = wire.change(|wire| wire.said.len());
+    while ws.try_recv().unwrap().is_none() {
+        assert_eq!(unread - wire.change(|wire| wire.said.len()), READ);
+        assert!(ws.has_buffered());
+        unread -= READ;
+    }
 }

@@ -276,7 +276,7 @@ impl Reader {
     const MAX_LOOK: usize = 1 << 20;
 
     /// This side has ended the connection. If the peer's Close had come by then, that is how it ended: what has arrived is looked
-    /// through once, without waiting.
+    /// through once, without waiting. Whatever is read for that is looked at, so that nothing of it is received later.
     #[cold]
     pub(super) fn look_for_close(&mut self, shared: &SharedConnection) -> Option<Error> {
         let info = shared.close_info()?;
@@ -285,36 +285,36 @@ impl Reader {
         }
         self.last_look = LastLook::Done;
         self.inbound.discard_messages();
-        let mut looked = 0;
-        while looked < Self::MAX_LOOK {
+        let mut left = Self::MAX_LOOK;
+        loop {
             match self.inbound.advance() {
-                Ok(Step::NeedMore) => match self.read(shared, Deadline::NOW) {
-                    Ok(length @ 1..) => {
-                        self.inbound.received(length);
-                        looked += length;
-                    }
-                    Ok(_) | Err(_) => break,
-                },
+                Ok(Step::NeedMore) if left > 0 => {
+                    let Ok(length @ 1..) = self.read(shared, Deadline::NOW, left) else { return None };
+                    self.inbound.received(length);
+                    left -= length;
+                }
+                Ok(Step::NeedMore) | Err(_) => return None,
                 Ok(Step::Close | Step::Ended) => {
                     let info = shared.receive_close(self.inbound.close()?, self.closed_first);
                     return Some(Error::Closed(Box::new(info)));
                 }
                 Ok(_) => {}
-                Err(_) => break,
             }
         }
-        None
     }
 
     /// Nothing more can be sent, and what has arrived can still be received. Whether the peer's Close is among that, without
     /// taking anything away from the receives that follow.
     #[cold]
     pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
-        while !self.inbound.space().is_empty()
-            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW)
+        let mut left = Self::MAX_LOOK;
+        while left > 0
+            && !self.inbound.space().is_empty()
+            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW, left)
         {
             self.inbound.received(length);
             self.buffered = Buffered::Unknown;
+            left -= length;
         }
         let (missing, unread) = self.inbound.beginning();
         find_close(unread.get(usize::try_from(missing).ok()?..)?)

@@ -91,6 +91,11 @@ impl Budget {
     const fn is_spent(&self) -> bool {
         self.reads == 0 || self.bytes == 0
     }
+
+    /// How many bytes the next read may bring by this deadline.
+    const fn next_read(&self, deadline: Deadline) -> usize {
+        if deadline.is_now() { self.bytes } else { usize::MAX }
+    }
 }
 
 impl Reader {
@@ -182,13 +187,16 @@ impl Reader {
                 Granularity::Piece => self.inbound.advance_piece(),
             };
             match (step, control) {
-                (Ok(Step::NeedMore), _) => match self.fill(shared, deadline.start())? {
-                    Filled::Bytes(length) => budget.spend(length),
-                    Filled::Nothing => {
-                        self.buffered = Buffered::Nothing;
-                        return Ok(None);
+                (Ok(Step::NeedMore), _) => {
+                    let deadline = deadline.start();
+                    match self.fill(shared, deadline, budget.next_read(deadline))? {
+                        Filled::Bytes(length) => budget.spend(length),
+                        Filled::Nothing => {
+                            self.buffered = Buffered::Nothing;
+                            return Ok(None);
+                        }
                     }
-                },
+                }
                 (Ok(Step::Close), ControlPolicy::Raw) => {
                     if shared.is_open() {
                         self.closed_first = CloseCause::Remote;
@@ -329,15 +337,16 @@ impl Reader {
             .map_or_else(|| shared.closing_deadline(), |ending| ending.until())
     }
 
-    /// Refuses a step of this granularity where it would lose what another one has taken a part of. Where nothing is left to be
-    /// lost, the end of the connection is told.
-    fn allow(&self, shared: &SharedConnection, granularity: Granularity) -> Result<()> {
-        match self.inbound.half_taken() {
-            Some(taken) if taken != granularity && self.ending.is_none() => {
-                let ended = if self.buffered == Buffered::Nothing { shared.closed() } else { None };
-                Err(ended.unwrap_or(Error::Usage(LocalProtocolError::ReceivingMessage)))
-            }
-            _ => Ok(()),
+    /// Refuses a step of this granularity where it would lose what another one has taken a part of. Of a connection that is over the
+    /// end is told instead: the rest cannot come any more.
+    fn allow(&mut self, shared: &SharedConnection, granularity: Granularity) -> Result<()> {
+        let is_other = self.inbound.half_taken().is_some_and(|taken| taken != granularity);
+        if !is_other || self.ending.is_some() {
+            return Ok(());
+        }
+        match shared.closed() {
+            Some(closed) => Err(self.look_for_close(shared).unwrap_or(closed)),
+            None => Err(Error::Usage(LocalProtocolError::ReceivingMessage)),
         }
     }
 
@@ -353,8 +362,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads once. What waits to be sent goes first, if it goes without waiting.
-    fn fill(&mut self, shared: &SharedConnection, deadline: Deadline) -> Result<Filled> {
+    /// Reads once, at most so many bytes. What waits to be sent goes first, if it goes without waiting.
+    fn fill(&mut self, shared: &SharedConnection, deadline: Deadline, most: usize) -> Result<Filled> {
         loop {
             flush_unsent(shared);
             let closing = match shared.begin_receive(deadline) {
@@ -370,7 +379,7 @@ impl Reader {
             }
             shared.activity.note_gathered(self.inbound.gathered());
             let pause = self.pause(shared);
-            match self.read(shared, deadline.min(closing).min(pause)) {
+            match self.read(shared, deadline.min(closing).min(pause), most) {
                 Ok(0) => return Err(self.read_failed(shared, io::ErrorKind::UnexpectedEof)),
                 Ok(length) => return Ok(self.filled(shared, length)),
                 Err(error) if !is_timeout(&error) => return Err(self.read_failed(shared, error.kind())),
@@ -397,7 +406,7 @@ impl Reader {
     #[cold]
     fn fill_late(&mut self, shared: &SharedConnection) -> Result<Filled> {
         if self.late < Self::MAX_LATE
-            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW)
+            && let Ok(length @ 1..) = self.read(shared, Deadline::NOW, Self::MAX_LATE - self.late)
         {
             self.late += length;
             return Ok(self.filled(shared, length));
@@ -437,12 +446,13 @@ impl Reader {
         shared.read_failed(kind)
     }
 
-    /// Reads once, and tells the trace of it if there is one.
+    /// Reads once, at most so many bytes, and tells the trace of it if there is one.
     #[inline]
-    pub(super) fn read(&mut self, shared: &SharedConnection, deadline: Deadline) -> io::Result<usize> {
+    pub(super) fn read(&mut self, shared: &SharedConnection, deadline: Deadline, most: usize) -> io::Result<usize> {
         let is_traced = self.follow_trace();
         let space = self.inbound.space();
-        let room = space.len();
+        let room = space.len().min(most);
+        let space = &mut space[..room];
         let read = shared.stream.read(space, deadline);
         self.readiness.note_read(*read.as_ref().unwrap_or(&0), room);
         if is_traced && let Ok(length) = read {

@@ -175,7 +175,7 @@ impl ConnectOptions {
     /// How long a send may take, until the operating system has taken the last byte. Whether the peer has received it is not known
     /// then; [`recv_timeout`](Self::recv_timeout) says how a peer that vanished is detected.
     ///
-    /// Default: 30 s without progress, whatever the whole takes.
+    /// Default: 30 s without progress, whatever the whole takes. To wait until another thread has sent its message is no progress.
     pub fn send_timeout(self, timeout: Duration) -> Self {
         self.with(|settings| settings.send_timeout = Some(timeout))
     }

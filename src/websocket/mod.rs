@@ -147,8 +147,9 @@ impl WebSocket {
 
 /// For an event loop.
 impl WebSocket {
-    /// Hands the connection to this thread's loop. From now on no call that sends or closes waits, whoever makes it. `wake` is
-    /// called from any thread when a Close, or what did not leave at once, needs attention; it must not wait.
+    /// Hands the connection to this thread's loop. From now on no message, control frame or Close waits to be sent, whoever sends it;
+    /// what sends in parts does, and [`Sender::close`] of another thread waits for the answer. `wake` is called from any thread when a
+    /// Close, or what did not leave at once, needs attention; it must not wait.
     pub(crate) fn attach(&mut self, wake: impl Fn() + Send + Sync + 'static) -> Result<()> {
         let (_, shared) = self.receiver()?;
         shared.event_loop.attach(Box::new(wake));

@@ -193,9 +193,9 @@ impl MessageWriter {
     ///
     /// # Errors
     ///
-    /// For text that ends inside a character or was refused before: [`Error::Usage`] when nothing of it has left yet, then the
-    /// connection goes on without the message; otherwise [`Error::Closed`] with [`CloseCause::Unfinished`], and the connection is
-    /// closed with 1011. Otherwise as for [`WebSocket::send_text`](crate::WebSocket::send_text).
+    /// As for [`WebSocket::send_text`](crate::WebSocket::send_text), and [`Error::Usage`] for text that ends inside a character or was
+    /// refused before: if no fragment has left, the connection goes on without the message. Otherwise the connection is closed with
+    /// 1011, whatever the error, and instead of [`Error::Usage`] it is [`Error::Closed`] with [`CloseCause::Unfinished`].
     pub fn finish(mut self) -> Result<()> {
         if self.text.as_ref().is_some_and(|text| text.finish().is_err()) {
             self.state = WriterState::NotUtf8;

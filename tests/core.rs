@@ -589,6 +589,34 @@ mod violations {
         };
         assert_eq!(error, ProtocolError::TooManyControlFrames { limit: 10_000 }, "empty fragments are none");
     }
+
+    #[test]
+    fn control_frames_among_empty_messages_are_no_flood_in_either_role() {
+        let mut limits = Limits::default();
+        limits.max_control_frames = 1000;
+        let whole = vec![Frame::new(Opcode::Text, [])];
+        let fragmented = vec![Frame::new(Opcode::Text, []).fragment(), Frame::new(Opcode::Continuation, [])];
+        for (role, key) in [(Role::Client, None), (Role::Server, Some([1, 2, 3, 4]))] {
+            for message in [&whole, &fragmented] {
+                let mut inbound = Inbound::new(role, limits);
+                let frames = [Frame::new(Opcode::Ping, [])].into_iter().chain(message.iter().cloned());
+                let bytes: Vec<u8> = frames.flat_map(|frame| frame.to_bytes(key)).collect();
+                let mut rest = &bytes.repeat(2000)[..];
+                let mut messages = 0;
+                while !rest.is_empty() {
+                    rest = &rest[inbound.push(rest)..];
+                    loop {
+                        match inbound.advance().unwrap() {
+                            Step::NeedMore => break,
+                            Step::Message => messages += 1,
+                            _ => {}
+                        }
+                    }
+                }
+                assert_eq!(messages, 2000, "{role:?}");
+            }
+        }
+    }
 }
 
 mod compressed_ends {

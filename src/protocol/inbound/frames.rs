@@ -23,7 +23,7 @@ pub(super) struct FrameParser {
     pub(super) header: FrameHeader,
     /// How much of the payload behind it was taken, unless all of it was.
     taken: Option<u64>,
-    /// Control frames since the last data frame that was not empty, as long as they come thick and fast.
+    /// Control frames since the last data frame that was not empty or ended a message, as long as they come thick and fast.
     control_frames: u32,
     /// Of the message in progress, or of the last one.
     pub(super) message: MessageFacts,
@@ -203,7 +203,7 @@ impl FrameParser {
             }
             _ => self.message.fragments += 1,
         }
-        if header.len > 0 {
+        if header.len > 0 || header.fin {
             self.control_frames = 0;
         }
         if !self.message.compressed {

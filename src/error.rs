@@ -526,7 +526,7 @@ pub enum CloseCause {
     /// it connected or waited for the next attempt.
     #[error("opening was cancelled")]
     Cancelled,
-    /// There never was a connection.
+    /// There is no connection: none was made, or [`shutdown`](crate::WebSocket::shutdown) has given it up.
     #[error("not connected")]
     NotConnected,
 }

@@ -81,7 +81,8 @@ impl WebSocket {
         }
     }
 
-    /// Ends the connection at once, without a Close, and gives the socket back to the system.
+    /// Ends the connection at once, without a Close, and gives the socket back to the system. What was known of it is gone, too: there
+    /// is no [`close_info`](Self::close_info).
     pub fn shutdown(&mut self) {
         self.abort();
         self.connection = None;

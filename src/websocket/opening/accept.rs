@@ -61,7 +61,8 @@ impl PendingUpgrade {
         &self.requested.request
     }
 
-    /// Opens the WebSocket. The header fields of the options are sent, too; compression is agreed on as the options say.
+    /// Opens the WebSocket. The header fields of the options are sent, too; compression is agreed on as the options say. Where it fails,
+    /// it hangs up.
     ///
     /// # Errors
     ///
@@ -80,7 +81,7 @@ impl PendingUpgrade {
         Ok(ws)
     }
 
-    /// Refuses to open a WebSocket, with a body that may be empty. The rejection need not tell its length.
+    /// Refuses to open a WebSocket, with a body that may be empty, and hangs up. The rejection need not tell its length.
     ///
     /// # Errors
     ///

@@ -58,7 +58,7 @@ impl Deadline {
         self.has_passed(|length| length)
     }
 
-    /// Whether half of the time has passed.
+    /// Whether half of the time has passed: enough to tell a wait that was a little too short from one that was none.
     pub(crate) fn is_half_over(self) -> bool {
         self.has_passed(|length| length / 2)
     }

@@ -33,8 +33,8 @@ pub struct Outbound {
     buffer: ByteBuffer,
     /// How much of the buffer was written.
     written: usize,
-    /// How many bytes have left so far.
-    left: u64,
+    /// How many bytes were written since the beginning.
+    total_written: u64,
     /// The message of which a first fragment was sent and the last was not.
     in_progress: Option<MessageKind>,
     /// Follows its text, which must be UTF-8 as a whole (RFC 6455, section 5.6) although it may be cut anywhere.
@@ -42,7 +42,7 @@ pub struct Outbound {
     /// The frame of which the header was encoded and the payload was not, all of it.
     current: Option<CurrentFrame>,
     close: Option<CloseFrame>,
-    /// How many bytes have left when the Close has.
+    /// How many bytes those are when all of the Close has been.
     close_end: u64,
 }
 
@@ -142,7 +142,7 @@ impl Outbound {
             deflater: deflater.map(Box::new),
             buffer: ByteBuffer::default(),
             written: 0,
-            left: 0,
+            total_written: 0,
             in_progress: None,
             utf8: Utf8Validator::new(),
             current: None,
@@ -161,7 +161,7 @@ impl Outbound {
     #[inline]
     pub fn written(&mut self, length: usize) {
         let pending = self.buffer.len() - self.written;
-        self.left += length.min(pending) as u64;
+        self.total_written += length.min(pending) as u64;
         if length < pending {
             self.written += length;
             return;
@@ -354,7 +354,7 @@ impl Outbound {
 
     /// Whether a Close has left to its last byte.
     pub(crate) const fn has_close_left(&self) -> bool {
-        self.close.is_some() && self.left >= self.close_end
+        self.close.is_some() && self.total_written >= self.close_end
     }
 
     /// The message of which a part was sent, but not its end.
@@ -389,7 +389,7 @@ impl Outbound {
     /// How many bytes have left when all that is pending has.
     #[inline]
     const fn position(&self) -> u64 {
-        self.left + (self.buffer.len() - self.written) as u64
+        self.total_written + (self.buffer.len() - self.written) as u64
     }
 
     /// Remembers where the next frame begins, for [`rollback`](Self::rollback).
@@ -425,13 +425,13 @@ impl Outbound {
 
     /// Whether any of what was encoded since `checkpoint` has left.
     pub(crate) const fn has_left_since(&self, checkpoint: Checkpoint) -> bool {
-        self.left > checkpoint.position
+        self.total_written > checkpoint.position
     }
 
     /// Takes back what was encoded since `checkpoint`, unless any of it has left; says whether.
     #[cold]
     pub(crate) fn rollback(&mut self, checkpoint: Checkpoint) -> bool {
-        let Some(kept) = checkpoint.position.checked_sub(self.left) else { return false };
+        let Some(kept) = checkpoint.position.checked_sub(self.total_written) else { return false };
         let length = self.written + usize::try_from(kept).unwrap_or(usize::MAX - self.written);
         if checkpoint.inside_frame || self.buffer.len() <= length {
             return false;

@@ -178,8 +178,8 @@ impl SharedConnection {
         }
     }
 
-    /// Gives the sending half back, unless a control frame was queued that must be sent first: then both are returned.
-    pub(super) fn give_back(&self, outbound: Box<Outbound>) -> Option<(Box<Outbound>, QueuedControl)> {
+    /// Puts the sending half back, unless a control frame was queued that must be sent first: then both are returned.
+    pub(super) fn put_back_or_take_control(&self, outbound: Box<Outbound>) -> Option<(Box<Outbound>, QueuedControl)> {
         let mut state = self.state();
         let is_stuck = !outbound.pending().is_empty();
         if !is_stuck && let Some(control) = state.take_control(&outbound) {

@@ -79,7 +79,7 @@ impl SendState {
 
     /// Our Close has left: the time for the peer's begins to run.
     pub(super) fn close_left(&mut self) {
-        let answer_by = self.close_deadline();
+        let answer_by = self.close_timeout_from_now();
         match &mut self.close {
             CloseState::Queued { ours, .. } => {
                 let ours = mem::replace(ours, CloseFrame::empty());
@@ -92,14 +92,13 @@ impl SendState {
 
     /// Gives our Close, which could not leave in time, the same time again: the receive that follows may still send it.
     pub(super) fn renew_send_by(&mut self) {
-        let renewed = self.close_deadline();
+        let renewed = self.close_timeout_from_now();
         if let CloseState::Queued { send_by, .. } = &mut self.close {
             *send_by = renewed;
         }
     }
 
-    /// The close timeout, from now.
-    fn close_deadline(&self) -> Deadline {
+    fn close_timeout_from_now(&self) -> Deadline {
         Deadline::after(Some(self.timeouts.close))
     }
 }
@@ -111,7 +110,7 @@ impl SharedConnection {
         if !matches!(state.close, CloseState::Open) {
             return false;
         }
-        let send_by = state.close_deadline();
+        let send_by = state.close_timeout_from_now();
         state.close = CloseState::Queued { ours: close, send_by };
         state.discard_queued_controls();
         self.has_unsent.store(true, Ordering::Relaxed);
@@ -175,7 +174,7 @@ impl SharedConnection {
         // Our own closing deadline holds for what is left to do, too.
         let until = match state.close {
             CloseState::Sent { answer_by, .. } => answer_by,
-            _ => state.close_deadline(),
+            _ => state.close_timeout_from_now(),
         };
         state.close = CloseState::Ending { info, ours, until };
         state.discard_queued_controls();
@@ -225,7 +224,7 @@ impl SharedConnection {
     #[cold]
     pub(super) fn write_failed(&self, cause: CloseCause) -> Error {
         let mut state = self.state();
-        let mut read_by = state.close_deadline();
+        let mut read_by = state.close_timeout_from_now();
         let info = match &mut state.close {
             CloseState::Open => CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", cause),
             CloseState::Queued { .. } => CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Unanswered),

@@ -151,7 +151,7 @@ pub(super) struct Ending {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum EndingPhase {
-    /// Our Close may not have left.
+    /// Our Close may still wait to be sent.
     SendingClose,
     /// So many bytes were discarded since it has.
     Draining(usize),

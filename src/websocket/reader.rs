@@ -186,47 +186,60 @@ impl Reader {
                 Granularity::Frame => self.inbound.advance_frame(),
                 Granularity::Piece => self.inbound.advance_piece(),
             };
-            match (step, control) {
-                (Ok(Step::NeedMore), _) => {
-                    let deadline = deadline.start();
-                    match self.fill(shared, deadline, budget.next_read(deadline))? {
-                        Filled::Bytes(length) => budget.spend(length),
-                        Filled::Nothing => {
-                            self.buffered = Buffered::Nothing;
-                            return Ok(None);
-                        }
+            if let Ok(Step::NeedMore) = step {
+                let deadline = deadline.start();
+                match self.fill(shared, deadline, budget.next_read(deadline))? {
+                    Filled::Bytes(length) => budget.spend(length),
+                    Filled::Nothing => {
+                        self.buffered = Buffered::Nothing;
+                        return Ok(None);
                     }
                 }
-                (Ok(Step::Close), ControlPolicy::Raw) => {
-                    if shared.is_open() {
-                        self.closed_first = CloseCause::Remote;
-                    }
-                    return Ok(Some(Step::Close));
-                }
-                (Ok(Step::Close | Step::Ended), _) => self.begin_close(shared)?,
-                (Err(error), _) => {
-                    // A Close that must not be sent may have a reason all the same.
-                    let reason = self.inbound.rejected_close().map_or("", |close| &close.reason);
-                    begin_violation(&mut self.ending, shared, error, reason)?;
-                }
-                (Ok(Step::Ping), ControlPolicy::Handle(show)) => {
-                    shared.queue_pong(self.inbound.control());
-                    shared.flush_pending();
-                    if show == ControlFrames::Show {
-                        return Ok(Some(Step::Ping));
-                    }
-                }
-                (Ok(Step::Pong), ControlPolicy::Handle(ControlFrames::Hide)) => {}
-                (Ok(step), _) => {
-                    flush_unsent(shared);
-                    return Ok(Some(step));
-                }
+            } else if let Some(step) = self.handle(shared, step, control)? {
+                return Ok(Some(step));
             }
             if budget.is_spent() && matches!(deadline, ReceiveDeadline::At(deadline) if deadline.is_now()) {
                 self.buffered = Buffered::More;
                 return Ok(None);
             }
         }
+    }
+
+    /// Answers what must be answered, and begins the end where that has come. Returns what is for the caller.
+    #[inline]
+    fn handle(
+        &mut self,
+        shared: &SharedConnection,
+        step: Result<Step, ProtocolError>,
+        control: ControlPolicy,
+    ) -> Result<Option<Step>> {
+        match (step, control) {
+            (Ok(Step::Close), ControlPolicy::Raw) => {
+                if shared.is_open() {
+                    self.closed_first = CloseCause::Remote;
+                }
+                return Ok(Some(Step::Close));
+            }
+            (Ok(Step::Close | Step::Ended), _) => self.answer_close(shared)?,
+            (Err(error), _) => {
+                // A Close that must not be sent may have a reason all the same.
+                let reason = self.inbound.rejected_close().map_or("", |close| &close.reason);
+                begin_violation(&mut self.ending, shared, error, reason)?;
+            }
+            (Ok(Step::Ping), ControlPolicy::Handle(show)) => {
+                shared.queue_pong(self.inbound.control());
+                shared.flush_pending();
+                if show == ControlFrames::Show {
+                    return Ok(Some(Step::Ping));
+                }
+            }
+            (Ok(Step::Pong), ControlPolicy::Handle(ControlFrames::Hide)) => {}
+            (Ok(step), _) => {
+                flush_unsent(shared);
+                return Ok(Some(step));
+            }
+        }
+        Ok(None)
     }
 
     /// Receives a message and leaves it where it lies.
@@ -351,7 +364,7 @@ impl Reader {
     }
 
     /// The peer's Close is there: answers it, unless it answers ours (RFC 6455, section 5.5.1).
-    fn begin_close(&mut self, shared: &SharedConnection) -> Result<()> {
+    fn answer_close(&mut self, shared: &SharedConnection) -> Result<()> {
         let theirs = self.inbound.close().cloned().unwrap_or_else(CloseFrame::empty);
         let info = shared.receive_close(&theirs, self.closed_first);
         let error = Error::Closed(Box::new(info.clone()));

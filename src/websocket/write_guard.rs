@@ -355,7 +355,7 @@ impl<'a> WriteGuard<'a> {
         let _ = self.flush_now();
         for _ in 0..Self::CONTROLS {
             let Some(outbound) = self.outbound.take() else { return };
-            let Some((outbound, control)) = self.shared.give_back(outbound) else { return };
+            let Some((outbound, control)) = self.shared.put_back_or_take_control(outbound) else { return };
             self.outbound = Some(outbound);
             self.encode_control(&control);
             let _ = self.flush_now();

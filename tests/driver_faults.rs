@@ -506,6 +506,20 @@ fn a_look_at_how_it_ends_hides_no_message_from_a_loop() {
     assert!(ws.has_buffered());
     assert_eq!(ws.try_recv().unwrap(), Some(Message::from("before")));
     assert_told(&closed(ws.try_recv()), 1009, "too big", CloseCause::Remote);
+
+    // The rest of a large message does not pass through the window.
+    let (mut ws, wire) = Wire::open(&options(), 100);
+    let large = frame(0x82, vec![1; 100_000]);
+    let (first, rest) = large.split_at(50_000);
+    wire.say(first);
+    assert!(ws.try_recv().unwrap().is_none());
+    assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
+    assert!(ws.try_recv().unwrap().is_none() && !ws.has_buffered());
+    wire.say(rest);
+    assert_eq!(ws.close_info().unwrap().cause, CloseCause::TornFrame);
+    assert_eq!(wire.change(|wire| wire.said.len()), 0);
+    assert!(ws.has_buffered());
+    assert_eq!(ws.try_recv().unwrap(), Some(Message::from(vec![1; 100_000])));
 }
 
 #[test]

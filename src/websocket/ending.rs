@@ -313,7 +313,7 @@ impl Reader {
             && let Ok(length @ 1..) = self.read(shared, Deadline::NOW, left)
         {
             self.inbound.received(length);
-            self.buffered = Buffered::Unknown;
+            self.buffered = Buffered::More;
             left -= length;
         }
         let (missing, unread) = self.inbound.beginning();

@@ -42,7 +42,7 @@ pub(super) enum Buffered {
     Unknown,
     /// A receive has seen everything; what lies there is a beginning.
     Nothing,
-    /// A receive that does not wait has stopped before it had seen everything.
+    /// More was read than a receive has seen: it has stopped before the end, or somebody else has read.
     More,
 }
 

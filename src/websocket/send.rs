@@ -171,7 +171,7 @@ impl WebSocket {
 /// Sends on a connection from any thread, while another one receives.
 ///
 /// Clones share the connection. A sender does not keep it open: when the [`WebSocket`](crate::WebSocket) is dropped or closed, every
-/// call returns [`Error::Closed`].
+/// call that sends returns [`Error::Closed`].
 ///
 /// ```no_run
 /// use std::thread;

@@ -17,8 +17,8 @@ use support::{bounded, by_deadline, closed, frame, join, ms, parse_all, unit};
 use websocket_sync::protocol::handshake::ExtensionOffer;
 use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, Role};
 use websocket_sync::{
-    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, Interest, Message,
-    MessageKind, Opcode, Phase, Result, Transport, WebSocket,
+    CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, HalfDuplex,
+    Interest, Message, MessageKind, Opcode, Phase, Result, Transport, WebSocket,
 };
 
 /// The end of a wire in the hands of a test: what it says, what it has heard, and how many more bytes it takes.
@@ -520,6 +520,30 @@ fn a_look_at_how_it_ends_hides_no_message_from_a_loop() {
     assert_eq!(wire.change(|wire| wire.said.len()), 0);
     assert!(ws.has_buffered());
     assert_eq!(ws.try_recv().unwrap(), Some(Message::from(vec![1; 100_000])));
+}
+
+#[test]
+fn what_came_before_a_write_failed_is_told_over_a_half_duplex_stream_too() {
+    struct ReadsOnly(io::Cursor<Vec<u8>>);
+    impl Read for ReadsOnly {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.0.read(buf)
+        }
+    }
+    impl Write for ReadsOnly {
+        fn write(&mut self, _buf: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let said = [frame(0x81, "before"), too_big()].concat();
+    let stream = HalfDuplex::new(ReadsOnly(io::Cursor::new(said)));
+    let mut ws = options().from_open(stream, Role::Client, b"", None).unwrap();
+    assert_eq!(closed(ws.send_text("heard by nobody")).cause, CloseCause::Lost(io::ErrorKind::BrokenPipe));
+    assert_eq!(ws.recv().unwrap(), Message::from("before"));
+    assert_told(&closed(ws.recv()), 1009, "too big", CloseCause::Remote);
 }
 
 #[test]

@@ -307,8 +307,11 @@ impl<S: Read + Write + Send + 'static> Transport for HalfDuplex<S> {
         Ok(true)
     }
 
-    /// Wakes nobody: the calls that come after it learn of it.
-    fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+    /// Wakes nobody: the calls that come after it learn of it. Writing cannot be ended by itself, and what has arrived can be read.
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how == Shutdown::Write {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         self.ended.store(true, Ordering::Release);
         Ok(())
     }

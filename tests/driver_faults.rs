@@ -830,6 +830,19 @@ fn the_end_by_this_side_in_the_midst_of_a_message_is_told_by_every_kind_of_recei
 // What a peer, or a reader of little at a time, can make this side do.
 
 #[test]
+fn a_receive_that_waits_gives_back_what_a_send_has_taken_before() {
+    let [ours, _] = agreed(DeflateOptions::new().threshold(0).client_no_context_takeover());
+    let noise: Vec<u8> = (0..200_000_u32).map(|number| (number.wrapping_mul(0x9E37_79B9) >> 24) as u8).collect();
+    for deflate in [None, Some(ours)] {
+        let (mut ws, _wire) = Wire::open_as(Role::Client, &options(), usize::MAX, deflate);
+        ws.send_binary(&noise).unwrap();
+        assert!(ws.memory() > 200_000);
+        assert!(ws.recv_timeout(ms(1300)).unwrap_err().is_timeout());
+        assert!(ws.memory() < 8192, "{} bytes", ws.memory());
+    }
+}
+
+#[test]
 fn a_piece_of_text_is_not_looked_through_again_for_each_byte_that_is_read() {
     let (mut ws, wire) = Wire::open(&options(), usize::MAX);
     let text = frame(0x81, vec![b'a'; 120 * 1024]);

@@ -373,8 +373,17 @@ impl Outbound {
         self.keys = keys;
     }
 
+    /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
+    pub(crate) fn can_release(&self) -> bool {
+        let deflater = self.deflater.as_ref().is_some_and(|deflater| deflater.can_release());
+        deflater || (self.pending().is_empty() && self.buffer.can_release())
+    }
+
     /// Frees the memory that large frames have taken, unless something is pending.
     pub fn release(&mut self) {
+        if let Some(deflater) = &mut self.deflater {
+            deflater.release();
+        }
         if self.pending().is_empty() {
             self.buffer.release();
             self.written = 0;

@@ -437,10 +437,12 @@ impl Reader {
 
     /// When a receive that waits looks up: what found no room is sent again, and memory that a burst has taken is given back.
     fn pause(&self, shared: &SharedConnection) -> Deadline {
-        match (shared.has_unsent(), self.inbound.can_release()) {
-            (true, _) => Deadline::after(Some(Self::RETRY)),
-            (false, true) => Deadline::after(Some(Self::IDLE)),
-            (false, false) => Deadline::NEVER,
+        if shared.has_unsent() {
+            Deadline::after(Some(Self::RETRY))
+        } else if self.inbound.can_release() || shared.can_release() {
+            Deadline::after(Some(Self::IDLE))
+        } else {
+            Deadline::NEVER
         }
     }
 

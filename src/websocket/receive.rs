@@ -240,7 +240,7 @@ impl WebSocket {
 
     /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
     pub(crate) fn can_release(&mut self) -> bool {
-        self.receiver().is_ok_and(|(reader, _)| reader.inbound.can_release())
+        self.receiver().is_ok_and(|(reader, shared)| reader.inbound.can_release() || shared.can_release())
     }
 
     fn event(&mut self, granularity: Granularity, mut deadline: ReceiveDeadline) -> Result<Option<Received<'_>>> {

@@ -276,6 +276,11 @@ impl SharedConnection {
         self.state().outbound.as_ref().map_or(0, |outbound| outbound.memory())
     }
 
+    /// Whether the sending half holds more memory than an idle connection needs.
+    pub(super) fn can_release(&self) -> bool {
+        self.state().outbound.as_ref().is_some_and(|outbound| outbound.can_release())
+    }
+
     /// Gives back the memory that a burst has taken, unless it is in use.
     pub(super) fn release_memory(&self) {
         if let Some(outbound) = &mut self.state().outbound {

@@ -95,6 +95,16 @@ impl Deflater {
         }
     }
 
+    /// Gives back the memory of what was compressed last, which nobody needs any more.
+    pub(in crate::protocol) fn release(&mut self) {
+        self.payload.release();
+    }
+
+    /// Whether that is more than an idle connection pays for.
+    pub(in crate::protocol) const fn can_release(&self) -> bool {
+        self.payload.can_release()
+    }
+
     /// How many bytes of memory it holds, about.
     pub(in crate::protocol) fn memory(&self) -> usize {
         self.payload.capacity() + self.state.as_ref().map_or(0, |state| state.shape().memory())

@@ -85,3 +85,26 @@ fn a_bomb_takes_no_more_than_the_limit() {
     assert!(taken.bytes_current <= limit as i64 + (256 << 10), "{taken:?}");
     assert!(taken.count_total < 40, "memory doubles: {taken:?}");
 }
+
+/// 48 MiB of zeros in about 50 KiB, as one frame.
+#[test]
+fn a_message_that_is_skipped_is_not_gathered_though_it_is_compressed() {
+    let (mut outbound, mut inbound) = pair(DeflateOptions::new(), Limits::default());
+    outbound.data(Opcode::Text, Fin::Last, &vec![0; 48 << 20]).unwrap();
+    outbound.message(MessageRef::Text("after")).unwrap();
+    let mut bytes = outbound.pending();
+    // Its beginning is all that is wanted.
+    bytes = &bytes[inbound.push(&bytes[..32])..];
+    assert!(matches!(inbound.advance_piece(), Ok(Step::Piece(_))));
+    inbound.skip_message();
+    let taken = measure(|| {
+        loop {
+            match inbound.advance() {
+                Ok(Step::NeedMore) => bytes = &bytes[inbound.push(bytes)..],
+                step => break assert_eq!(step, Ok(Step::Message)),
+            }
+        }
+    });
+    assert_eq!(inbound.message(), Ok(MessageRef::Text("after")));
+    assert!(taken.bytes_max < 4 << 20, "{taken:?}");
+}

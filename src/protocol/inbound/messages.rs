@@ -9,6 +9,9 @@ use crate::protocol::error::ProtocolError;
 use crate::protocol::frame::Opcode;
 
 impl Inbound {
+    /// How much of a compressed payload is inflated at once to be thrown away, in bytes: it becomes a thousand times as long at most.
+    const SKIPPED: usize = 1024;
+
     /// Goes on to whatever `asked` waits for. What another granularity has begun is finished first, in that granularity.
     pub(super) fn step(&mut self, asked: Granularity) -> Result<Step, ProtocolError> {
         let step = self.next_step(asked);
@@ -127,32 +130,41 @@ impl Inbound {
     }
 
     /// Puts the payload of a chunk to the bytes that are taken, decoded and validated.
+    fn gather(&mut self, chunk: &Chunk, taking: Taking) -> Result<(), ProtocolError> {
+        if self.frames.message.compressed {
+            return self.inflate(chunk, taking);
+        }
+        let payload = self.window.behind(chunk.len);
+        if taking != Taking::Skip {
+            let limit = self.frames.limits().max_message_size;
+            self.bytes.extend(payload, limit).map_err(|_| ProtocolError::OutOfMemory)?;
+        }
+        if is_validated(self.frames.message.kind, self.policy) {
+            self.utf8.push(payload)?;
+        }
+        Ok(())
+    }
+
+    /// The same with a chunk that is compressed. What is thrown away is inflated in small parts, so that it takes no memory.
     ///
     /// An octet that makes text invalid is told before whatever is wrong with what comes behind it, however the bytes were cut.
-    fn gather(&mut self, chunk: &Chunk, taking: Taking) -> Result<(), ProtocolError> {
-        let before = self.bytes.len();
-        let payload = self.window.behind(chunk.len);
-        let limit = self.frames.limits().max_message_size;
-        let (new, inflated) = match &mut self.inflater {
-            Some(inflater) if self.frames.message.compressed => {
-                let room = Room::new(self.frames.room(), limit);
-                let inflated = inflater.inflate(payload, &mut self.bytes, room);
-                self.frames.message.size += self.bytes.len() - before;
-                (&self.bytes.as_slice()[before..], inflated)
+    fn inflate(&mut self, chunk: &Chunk, taking: Taking) -> Result<(), ProtocolError> {
+        let Some(inflater) = &mut self.inflater else { return Ok(()) };
+        let most = if taking == Taking::Skip { Self::SKIPPED } else { chunk.len.max(1) };
+        for part in self.window.behind(chunk.len).chunks(most) {
+            let before = self.bytes.len();
+            let room = Room::new(self.frames.room(), self.frames.limits().max_message_size);
+            let inflated = inflater.inflate(part, &mut self.bytes, room);
+            self.frames.message.size += self.bytes.len() - before;
+            if is_validated(self.frames.message.kind, self.policy) {
+                self.utf8.push(&self.bytes.as_slice()[before..])?;
             }
-            _ if taking == Taking::Skip => (payload, Ok(())),
-            _ => {
-                self.bytes.extend(payload, limit).map_err(|_| ProtocolError::OutOfMemory)?;
-                (payload, Ok(()))
+            if taking == Taking::Skip {
+                self.bytes.clear();
             }
-        };
-        if is_validated(self.frames.message.kind, self.policy) {
-            self.utf8.push(new)?;
+            inflated?;
         }
-        if taking == Taking::Skip {
-            self.bytes.clear();
-        }
-        inflated
+        Ok(())
     }
 
     /// The message in progress has ended: it must be whole, and so must its last character.

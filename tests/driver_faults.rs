@@ -309,6 +309,44 @@ fn a_batch_that_ignores_a_failure_tells_it_in_the_end() {
 }
 
 #[test]
+fn a_reader_of_unknown_length_waits_for_other_threads_within_its_one_deadline() {
+    /// Gives a fragment, then another one after a while in which a ping of another thread gets stuck.
+    struct Fragments<'a>(&'a Wire, mpsc::Sender<()>, usize);
+    impl Read for Fragments<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let before = self.2;
+            self.2 += buf.len();
+            if (before..self.2).contains(&100_000) {
+                self.0.set_room(0);
+                self.1.send(()).unwrap();
+                thread::sleep(ms(100));
+            }
+            Ok(buf.len())
+        }
+    }
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(400)), 1000);
+        let (stick, waits) = mpsc::channel();
+        let sender = ws.sender();
+        let ping = thread::spawn(move || {
+            waits.recv().unwrap();
+            sender.ping("stuck")
+        });
+        let peer = wire.clone();
+        let peer = thread::spawn(move || {
+            thread::sleep(ms(200));
+            peer.set_room(70_000);
+        });
+        let reader = Fragments(&wire, stick, 0);
+        // The Close of what was begun has its own time.
+        let sent = by_deadline(ms(400 + 300), || ws.send_reader(MessageKind::Binary, reader, None));
+        assert!(sent.unwrap_err().is_timeout());
+        join(peer);
+        assert!(join(ping).is_err());
+    });
+}
+
+#[test]
 fn what_a_batch_does_between_its_writes_costs_nothing_of_their_time() {
     bounded(10, || {
         let (ws, wire) = Wire::open(&options(), 1000);

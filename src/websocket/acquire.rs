@@ -36,15 +36,25 @@ pub(super) enum QueuedControl {
 impl SharedConnection {
     /// Takes the sending half, and waits for it within the time for a send.
     pub(super) fn acquire<'a>(&'a self, purpose: Purpose) -> Result<WriteGuard<'a>> {
+        self.acquire_within(purpose, None)
+    }
+
+    /// The same by a deadline that runs already, if there is one.
+    pub(super) fn acquire_within<'a>(
+        &'a self,
+        purpose: Purpose,
+        deadline: Option<SendDeadline>,
+    ) -> Result<WriteGuard<'a>> {
         let mut state = self.state();
         state.check(purpose)?;
         if state.overtaken == 0
             && let Some(outbound) = state.take_outbound(purpose)
         {
             drop(state);
-            return Ok(WriteGuard::new(self, outbound, None));
+            return Ok(WriteGuard::new(self, outbound, deadline));
         }
-        self.wait_for_outbound(state, purpose)
+        let deadline = deadline.unwrap_or_else(|| send_deadline(&state));
+        self.wait_for_outbound(state, purpose, deadline)
     }
 
     /// Takes the sending half without waiting, to give it back at once.
@@ -78,8 +88,8 @@ impl SharedConnection {
         &'a self,
         mut state: MutexGuard<'a, SendState>,
         purpose: Purpose,
+        deadline: SendDeadline,
     ) -> Result<WriteGuard<'a>> {
-        let deadline = send_deadline(&state);
         let until = deadline.total.min(Deadline::after(deadline.stall));
         let mut overtaken = false;
         let outcome = loop {

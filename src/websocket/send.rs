@@ -162,7 +162,8 @@ impl WebSocket {
     /// As for [`send_text`](Self::send_text). The reader's own error when it fails, and [`Error::Usage`] when it ends before `len`
     /// bytes or gives text that is not UTF-8: if no byte of the message has left, the connection goes on. Otherwise the connection is
     /// over, and instead of [`Error::Usage`] it is [`Error::Closed`] with
-    /// [`CloseCause::Unfinished`](crate::CloseCause::Unfinished).
+    /// [`CloseCause::Unfinished`](crate::CloseCause::Unfinished); where the message was in fragments, a Close with 1011 is sent, which may
+    /// wait for the [close timeout](crate::ConnectOptions::close_timeout).
     pub fn send_reader(&self, kind: MessageKind, reader: impl Read, len: Option<u64>) -> Result<u64> {
         self.shared()?.send_reader(kind, reader, len, Compression::Agreed)
     }

@@ -102,16 +102,9 @@ impl<'a> WriteGuard<'a> {
         }
     }
 
-    /// The same by a deadline that several sends have in common: its time begins to run where the first of them has to wait.
-    pub(super) fn send_within<N>(
-        &mut self,
-        deadline: &mut Option<SendDeadline>,
-        encode: impl FnOnce(&mut Outbound) -> Result<N, LocalProtocolError>,
-    ) -> Result<N> {
-        self.deadline = deadline.or(self.deadline);
-        let sent = self.send(encode);
-        *deadline = self.deadline;
-        sent
+    /// By when what is sent must have left, once its time has begun to run: for those that follow within the same time.
+    pub(super) const fn deadline(&self) -> Option<SendDeadline> {
+        self.deadline
     }
 
     /// Sends the rest of a message of which a first write has taken a part, or nothing.

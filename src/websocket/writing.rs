@@ -202,7 +202,8 @@ impl SharedConnection {
         Ok(len)
     }
 
-    /// Sends a fragment of a message that a writer sends. It waits also on a connection that an event loop has.
+    /// Sends a fragment of a message that a writer sends, by a deadline that several may have in common: its time begins to run where
+    /// the first of them has to wait. It waits also on a connection that an event loop has.
     pub(super) fn send_fragment(
         &self,
         opcode: Opcode,
@@ -211,8 +212,10 @@ impl SharedConnection {
         compression: Compression,
         deadline: &mut Option<SendDeadline>,
     ) -> Result<()> {
-        let mut guard = self.acquire(Purpose::Fragment)?;
-        guard.send_within(deadline, |outbound| outbound.data_with(opcode, fin, payload, compression)).map(drop)
+        let mut guard = self.acquire_within(Purpose::Fragment, *deadline)?;
+        let sent = guard.send(|outbound| outbound.data_with(opcode, fin, payload, compression));
+        *deadline = guard.deadline();
+        sent.map(drop)
     }
 
     /// Whether a call waits: not on a connection that an event loop has.

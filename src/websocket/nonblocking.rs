@@ -164,7 +164,8 @@ impl WebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`] for a code or a reason that must not be sent, [`Error::Closed`] when the connection is over.
+    /// [`Error::Usage`] for a code or a reason that must not be sent, and as for [`close`](Self::close); [`Error::Closed`] when the
+    /// connection is over.
     pub fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
         self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Never)
     }

@@ -227,8 +227,9 @@ impl Reader {
                 begin_violation(&mut self.ending, shared, error, reason)?;
             }
             (Ok(Step::Ping), ControlPolicy::Handle(show)) => {
-                shared.queue_pong(self.inbound.control());
-                shared.flush_pending();
+                if shared.queue_pong(self.inbound.control()) {
+                    shared.flush_pending();
+                }
                 if show == ControlFrames::Show {
                     return Ok(Some(Step::Ping));
                 }

@@ -190,13 +190,15 @@ impl SharedConnection {
         unsent && !was_unsent
     }
 
-    /// Queues the answer to a ping (RFC 6455, section 5.5.2).
-    pub(super) fn queue_pong(&self, payload: &[u8]) {
+    /// Queues the answer to a ping, unless none is due any more (RFC 6455, section 5.5.2); whether it is.
+    pub(super) fn queue_pong(&self, payload: &[u8]) -> bool {
         let mut state = self.state();
-        if matches!(state.close, CloseState::Open | CloseState::Sent { .. }) {
+        let is_due = matches!(state.close, CloseState::Open | CloseState::Sent { .. });
+        if is_due {
             state.pong = Some(ControlPayload::new(payload));
             self.has_unsent.store(true, Ordering::Relaxed);
         }
+        is_due
     }
 
     /// Queues a ping for whoever gives the sending half back next, or sends what waits to be sent.

@@ -349,7 +349,7 @@ fn a_reader_of_unknown_length_waits_for_other_threads_within_its_one_deadline() 
 #[test]
 fn what_a_batch_does_between_its_writes_costs_nothing_of_their_time() {
     bounded(10, || {
-        let (ws, wire) = Wire::open(&options(), 1000);
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(400)), 1000);
         let peer = wire.clone();
         let (go, waits) = mpsc::channel();
         let peer = thread::spawn(move || {
@@ -365,7 +365,7 @@ fn what_a_batch_does_between_its_writes_costs_nothing_of_their_time() {
                 go.send(()).unwrap();
                 batch.flush()?;
                 // Longer than a send may take.
-                thread::sleep(ms(150));
+                thread::sleep(ms(500));
             }
             Ok(())
         })
@@ -586,7 +586,7 @@ fn what_came_before_a_write_failed_is_told_over_a_half_duplex_stream_too() {
 
 #[test]
 fn a_look_at_how_it_ends_reads_no_more_than_a_little() {
-    let (mut ws, wire) = Wire::open(&options(), 100);
+    let (mut ws, wire) = Wire::open(&options().close_timeout(ms(5000)), 100);
     let large = frame(0x82, vec![1; 40 << 20]);
     let (first, rest) = large.split_at(20 << 20);
     wire.say(first);

@@ -29,9 +29,9 @@ use crate::protocol::{Granularity, Opcode, Step};
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
 impl WebSocket {
-    /// Receives a message. Pings are answered meanwhile. The peer's Close is answered, too; a client then waits, for the
-    /// [close timeout](crate::ConnectOptions::close_timeout) at most, until the server ends the connection, and this returns
-    /// [`Error::Closed`].
+    /// Receives a message. Pings are answered meanwhile. The peer's Close is answered, too; a client then waits until the server ends the
+    /// connection, for the [close timeout](crate::ConnectOptions::close_timeout) at most and within the time of the receive, and this
+    /// returns [`Error::Closed`].
     ///
     /// # Errors
     ///

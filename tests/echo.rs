@@ -38,6 +38,27 @@ fn connect(address: SocketAddr) -> WebSocket {
 }
 
 #[test]
+fn pings_and_pongs_of_ones_own_leave_from_a_connection_and_its_senders() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = thread::spawn(move || {
+        let ws = connect(address);
+        let sender = ws.sender();
+        ws.ping("1").unwrap();
+        sender.ping("2").unwrap();
+        ws.pong("3").unwrap();
+        sender.pong("4").unwrap();
+        ws
+    });
+    let mut ws = WebSocket::accept(listener.accept().unwrap().0).unwrap();
+    let mut next = || ws.recv_data(ControlFrames::Show).map(|(opcode, payload)| (opcode, payload.to_vec())).unwrap();
+    let heard = [(); 4].map(|()| next());
+    let [ping, pong] = [Opcode::Ping, Opcode::Pong];
+    assert_eq!(heard, [(ping, b"1".into()), (ping, b"2".into()), (pong, b"3".into()), (pong, b"4".into())]);
+    drop(client.join().unwrap());
+}
+
+#[test]
 fn messages_of_every_size_and_kind_come_back() {
     let (address, server) = echo_server();
     let mut ws = connect(address);

@@ -48,6 +48,17 @@ fn a_value_in_bytes_is_sent_as_it_is() {
 }
 
 #[test]
+fn the_fields_of_the_answer_are_known_afterwards() {
+    let (url, server) = serve(|mut peer: Peer| {
+        let head = peer.head();
+        peer.say(support::answer_to(&head).replace("\r\n\r\n", "\r\nX-Server: seven\r\n\r\n"));
+    });
+    let ws = ConnectOptions::new().connect(&url).unwrap();
+    server.join();
+    assert_eq!(ws.headers().unwrap().text("x-server").as_deref(), Some("seven"));
+}
+
+#[test]
 fn the_order_is_that_of_websocket_client() {
     let options = ConnectOptions::new()
         .cookie("a=1; b=2")

@@ -300,6 +300,31 @@ fn a_sender_that_waits_sends_the_tail_first() {
 }
 
 #[test]
+fn a_close_that_answers_the_peers_waits_for_room_and_leaves_behind_the_tail() {
+    bounded(60, || {
+        let (go, may_read) = std::sync::mpsc::channel::<()>();
+        let (mut ws, peer) = open_over(narrow, Layer::Plain, &ConnectOptions::new(), move |mut peer| {
+            peer.say(frame(0x88, b"\x03\xe9"));
+            may_read.recv().unwrap();
+            peer.rest()
+        });
+        ws.try_send_binary(&[1; 1_000_000]).unwrap();
+        for _ in 0..10 {
+            at_once(|| assert!(ws.try_recv().unwrap().is_none()));
+            thread::sleep(ms(5));
+        }
+        go.send(()).unwrap();
+        let error = until(|| ws.try_recv().err());
+        assert!(matches!(error, Error::Closed(info) if info.code == CloseCode(1001)));
+        let heard = join(peer);
+        let (frames, rest) = support::parse_all(&heard);
+        assert!(rest.is_empty());
+        assert_eq!(frames.len(), 2);
+        assert_eq!((frames[0].1.len(), &frames[1]), (1_000_000, &(0x88, b"\x03\xe9".to_vec())));
+    });
+}
+
+#[test]
 fn a_receive_that_waits_sends_the_tail_on() {
     bounded(60, || {
         let (mut ws, peer) = open_over(narrow, Layer::Plain, &ConnectOptions::new(), |mut peer| {

@@ -61,7 +61,9 @@ fn show_start(text: &mut String, line: &[u8]) {
             text.push(' ');
             escape(text, version);
         }
-        _ => escape(text, line),
+        _ if line.starts_with(b"HTTP/") => escape(text, line),
+        // Cut off, or malformed: there may be a query in it all the same.
+        _ => show_url(text, line),
     }
 }
 
@@ -82,10 +84,10 @@ fn show_field(text: &mut String, line: &[u8], public: &[String]) {
     }
 }
 
+/// Not so with whitespace behind it: it may be taken for a name whose value is hidden.
 fn is_shown(name: &[u8]) -> bool {
-    name.starts_with(b"accept")
-        || name.starts_with(b"sec-websocket-")
-        || SHOWN.iter().any(|shown| shown.as_bytes() == name)
+    let begins_like_one = name.starts_with(b"accept") || name.starts_with(b"sec-websocket-");
+    begins_like_one && name.trim_ascii_end() == name || SHOWN.iter().any(|shown| shown.as_bytes() == name)
 }
 
 /// A URL, whole or not, without userinfo, query and fragment.
@@ -153,6 +155,8 @@ mod tests {
             ("Set-Cookie: a=b", "Set-Cookie: <hidden>"),
             ("X-Feed: a", "X-Feed: <hidden>"),
             ("Host : h", "Host : <hidden>"),
+            ("Sec-WebSocket-Protocol : token.s3cret", "Sec-WebSocket-Protocol : <hidden>"),
+            ("Sec-WebSocket-Protocol\t: token.s3cret", "Sec-WebSocket-Protocol\\x09: <hidden>"),
             ("no field at all", "<hidden>"),
             ("Cookie: a=\r\n b: c", "Cookie: <hidden>\n<hidden>"),
             ("Server: \x1b[0m\u{202e}\t", "Server: \\x1b[0m\\xe2\\x80\\xae"),
@@ -172,6 +176,10 @@ mod tests {
             ("GET /feed?token=x HTTP/1.1", "GET /feed?<hidden> HTTP/1.1"),
             ("GET ws://u:p@h/feed?x HTTP/1.1", "GET <hidden>@h/feed?<hidden> HTTP/1.1"),
             ("CONNECT [::1]:80 HTTP/1.1", "CONNECT [::1]:80 HTTP/1.1"),
+            // Cut off, or with a space in it.
+            ("GET /feed?token=x", "GET /feed?<hidden>"),
+            ("GET ws://u:p@h/feed?token=x", "<hidden>@h/feed?<hidden>"),
+            ("GET /feed?token=x y HTTP/1.1", "GET /feed?<hidden>"),
             ("HTTP/1.1 404 Not Found?", "HTTP/1.1 404 Not Found?"),
             ("HTTP/1.1 200", "HTTP/1.1 200"),
             ("\x16\x03\x01", "\\x16\\x03\\x01"),

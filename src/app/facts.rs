@@ -10,8 +10,7 @@ use thiserror::Error as ThisError;
 use crate::error::{CloseCause, CloseInfo, EndText, Error, Result};
 use crate::websocket::CloseCode;
 
-/// One attempt of an app to connect.
-#[derive(Debug)]
+/// One attempt of an app to connect. `Debug` does not show the URL, which may hold secrets.
 #[non_exhaustive]
 pub struct Attempt<'a> {
     /// The URL that the app was given.
@@ -20,6 +19,15 @@ pub struct Attempt<'a> {
     pub number: u32,
     /// What the attempt before it, or the connection before it, ended with.
     pub last_error: Option<&'a Error>,
+}
+
+impl fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("number", &self.number)
+            .field("last_error", &self.last_error)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How a connection of an app ended, and whether another one follows.

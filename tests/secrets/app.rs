@@ -24,6 +24,10 @@ fn an_app_tells_no_secret_whatever_becomes_of_its_connections() {
                 .options(all())
                 .reconnect(Reconnect::fixed(Duration::from_millis(1)).max_attempts(2))
                 .on_open(|ws| assert_silent("handle", ws))
+                .connect_with(|attempt, options| {
+                    assert_silent("attempt", attempt);
+                    options.connect(attempt.url)
+                })
                 .on_error(|_, error| {
                     assert_error_is_silent("told", error);
                     heard.lock().unwrap().push(error.to_string());

@@ -281,6 +281,9 @@ impl Reconnect {
 
     /// The longest delay of a back-off after so many attempts.
     fn ceiling(&self, base: Duration, factor: f64, attempts: u32) -> Duration {
+        if base.is_zero() {
+            return Duration::ZERO;
+        }
         let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
         let ceiling = Duration::try_from_secs_f64(base.as_secs_f64() * factor.powi(exponent));
         ceiling.map_or(self.cap, |ceiling| ceiling.min(self.cap))
@@ -370,7 +373,10 @@ mod tests {
                 }
             }
         }
-        assert_eq!(delay(&Reconnect::backoff().base(ms(0)), 1, None, u64::MAX), ms(250));
+        for attempts in [1, 2, 1_000, 1_025, 1_026, u32::MAX] {
+            let delay = delay(&Reconnect::backoff().base(ms(0)), attempts, None, u64::MAX);
+            assert_eq!(delay, ms(250), "{attempts}");
+        }
         assert_eq!(delay(&Reconnect::backoff().floor(ms(200)).cap(ms(100)), 9, None, HALF), ms(200));
     }
 

@@ -38,6 +38,7 @@ impl PingOptions {
     /// The keepalive of a connection that is open since `now`; `None` where none is wanted.
     pub(super) fn start(&self, now: Instant) -> Option<Keepalive> {
         let interval = self.interval.filter(|interval| !interval.is_zero())?;
+        let interval = interval.max(Keepalive::SHORTEST_INTERVAL);
         Some(Keepalive {
             interval,
             timeout: self.timeout,
@@ -137,6 +138,8 @@ pub(super) struct KeepalivePing {
 }
 
 impl Keepalive {
+    /// Whoever sends the pings has other things to do between two of them.
+    const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
     /// How often to look whether a busy reader waits for the network again, or a queued ping has left.
     const LOOK: Duration = Duration::from_millis(20);
     /// Who finds out so late that the peer is dead was not running in the meantime.

@@ -283,3 +283,22 @@ fn who_finds_out_late_was_not_running_and_waits_once_more() {
     assert_eq!(simulation.at(3000), ping(3));
     assert_eq!(simulation.at(3500), KeepaliveAction::Dead, "but only once in each");
 }
+
+/// Otherwise whoever sends the pings of an app would do nothing else any more.
+#[test]
+fn pings_are_apart_however_short_the_interval() {
+    let start = Instant::now();
+    let options = PingOptions { interval: Some(Duration::from_nanos(1)), timeout: None, payload: None };
+    let mut keepalive = options.start(start).unwrap();
+    let activity = ActivitySnapshot { received: 0, waiting: WAITING };
+    let mut pings = 0;
+    // Each look takes a microsecond.
+    for micros in 1..=10_000 {
+        let now = start + Duration::from_micros(micros);
+        if let KeepaliveAction::Ping(ping) = keepalive.poll(now, activity) {
+            keepalive.sent(ping.number, now, activity);
+            pings += 1;
+        }
+    }
+    assert!((9..=11).contains(&pings), "{pings} pings in 10 ms");
+}

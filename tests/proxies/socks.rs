@@ -84,6 +84,29 @@ fn the_next_address_is_asked_for_where_one_is_not_reached() {
     });
 }
 
+/// Another address of the server changes nothing about user and password, and each try may count as one too many.
+#[test]
+fn a_proxy_that_hangs_up_on_user_and_password_is_told_them_once() {
+    bounded(20, || {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let (port, _proxy) = proxy(move |listener| {
+            loop {
+                let mut peer = next(listener);
+                peer.hear(b"\x05\x02\0\x02");
+                peer.say(b"\x05\x02");
+                peer.hear(b"\x01\x04user\x06s3cret");
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let options = knowing(&[[10, 0, 0, 1], [10, 0, 0, 2]]);
+        let options = options.proxy(at("socks5", port).credentials("user", "s3cret"));
+        let problem = wrong(options.connect("ws://server.example/"));
+        assert!(matches!(problem, ProxyError::Eof), "{problem:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    });
+}
+
 #[test]
 fn a_proxy_without_ipv6_is_asked_for_ipv4() {
     bounded(20, || {

@@ -1,6 +1,8 @@
 //! The dialogues with a SOCKS proxy over a stream that is open already, for the fuzz targets.
 
-use super::socks::{Socks4Address, Socks5Address, SocksExchange, check_v4, check_v5, connect_v4, connect_v5};
+use super::socks::{
+    Socks4Address, Socks5Address, SocksExchange, authenticate, check_v4, check_v5, connect_v4, connect_v5,
+};
 use crate::authentication::Credentials;
 use crate::error::Result;
 use crate::net::deadline::Deadline;
@@ -19,7 +21,10 @@ pub(crate) fn version_4(stream: Box<dyn Transport>, host: &str, credentials: Opt
 pub(crate) fn version_5(stream: Box<dyn Transport>, host: &str, credentials: Option<&Credentials>) -> Result<()> {
     check_v5(host, credentials)?;
     let stream = Stream::from(stream);
-    block_on(connect_v5(exchange(&stream), Socks5Address::by_name(host, PORT), credentials))
+    block_on(async {
+        authenticate(exchange(&stream), credentials).await?;
+        connect_v5(exchange(&stream), Socks5Address::by_name(host, PORT)).await
+    })
 }
 
 fn exchange(stream: &Stream) -> SocksExchange<'_> {

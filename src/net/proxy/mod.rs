@@ -165,6 +165,10 @@ impl ProxyDialer<'_, '_> {
         let mut problem = Box::new(ProxyError::Target("the name has no IPv4 address, and SOCKS 4 knows no others"));
         for destination in destinations.into_iter().take(MAX_ADDRESSES) {
             let stream = self.connect().await?;
+            // Who asks is no matter of the address: what fails here is not tried with another one.
+            if let SocksDestination::V5(_) = destination {
+                socks::authenticate(self.exchange(&stream), self.credentials()).await?;
+            }
             match self.ask(&stream, destination).await {
                 Ok(()) => return Ok(stream),
                 Err(Error::Proxy(unreached)) if is_of_address(&unreached) => problem = unreached,
@@ -175,12 +179,20 @@ impl ProxyDialer<'_, '_> {
     }
 
     async fn ask(&self, stream: &Stream, destination: SocksDestination<'_>) -> Result<()> {
-        let credentials = self.hop.url.credentials.as_ref();
-        let socks = SocksExchange { mode: self.dialer.mode, stream, deadline: self.dialer.deadline };
         match destination {
-            SocksDestination::V4(address) => socks::connect_v4(socks, address, credentials).await,
-            SocksDestination::V5(address) => socks::connect_v5(socks, address, credentials).await,
+            SocksDestination::V4(address) => {
+                socks::connect_v4(self.exchange(stream), address, self.credentials()).await
+            }
+            SocksDestination::V5(address) => socks::connect_v5(self.exchange(stream), address).await,
         }
+    }
+
+    fn exchange<'s>(&'s self, stream: &'s Stream) -> SocksExchange<'s> {
+        SocksExchange { mode: self.dialer.mode, stream, deadline: self.dialer.deadline }
+    }
+
+    fn credentials(&self) -> Option<&Credentials> {
+        self.hop.url.credentials.as_ref()
     }
 }
 

@@ -187,18 +187,14 @@ pub(super) fn check_v5(host: &str, credentials: Option<&Credentials>) -> Result<
     }
 }
 
-/// Has the proxy connect. Everything has been [checked](check_v5).
-pub(super) async fn connect_v5(
-    socks: SocksExchange<'_>,
-    destination: Socks5Address<'_>,
-    credentials: Option<&Credentials>,
-) -> Result<()> {
-    authenticate(socks, credentials).await?;
+/// Has the proxy connect, which knows [who asks](authenticate). Everything has been [checked](check_v5).
+pub(super) async fn connect_v5(socks: SocksExchange<'_>, destination: Socks5Address<'_>) -> Result<()> {
     socks.send(&request_v5(destination)).await?;
     receive_reply(socks).await
 }
 
-async fn authenticate(socks: SocksExchange<'_>, credentials: Option<&Credentials>) -> Result<()> {
+/// Tells the proxy who asks, if it wants to know.
+pub(super) async fn authenticate(socks: SocksExchange<'_>, credentials: Option<&Credentials>) -> Result<()> {
     let methods: &[u8] = match credentials {
         None => &[VERSION_5, 1, NO_AUTHENTICATION],
         Some(_) => &[VERSION_5, 2, NO_AUTHENTICATION, USER_AND_PASSWORD],

@@ -43,7 +43,12 @@ fn four(host: &str, user: Option<&str>, says: &[u8], step: usize) -> Outcome {
 fn five(host: &str, who: Option<(&str, &str)>, says: &[u8], step: usize) -> Outcome {
     let credentials = who.map(|(user, password)| credentials(user, password));
     let destination = socks::Socks5Address::by_name(host, 0x1234);
-    let connect = |stream: &_| block_on(socks::connect_v5(exchange(stream), destination, credentials.as_ref()));
+    let connect = |stream: &_| {
+        block_on(async {
+            socks::authenticate(exchange(stream), credentials.as_ref()).await?;
+            socks::connect_v5(exchange(stream), destination).await
+        })
+    };
     outcome(connect, says, step)
 }
 

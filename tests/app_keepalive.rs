@@ -9,13 +9,14 @@ mod support;
 mod tls_peer;
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use app_support::{Log, serve_again};
 use support::{Peer, bounded, by_deadline, frame, ms, timed};
-use websocket_sync::{CloseCause, ConnectOptions, Error, Reconnect, Result, TlsOptions, WebSocketApp};
+use websocket_sync::{CloseCause, ConnectOptions, Error, HalfDuplex, Reconnect, Result, TlsOptions, WebSocketApp};
 
 fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, support::Script<T>) {
     support::serve(|mut peer| {
@@ -85,6 +86,35 @@ fn a_payload_of_the_users_is_sent_as_it_is() {
         app.run_forever().unwrap();
         assert_eq!(peer.join(), [b"still here", b"still here"]);
         assert!(app.handle().statistics().latency.is_some());
+    });
+}
+
+/// One thread sends the pings of all apps: it must not wait for a stream that can do one thing at a time.
+#[test]
+fn an_app_over_a_half_duplex_stream_keeps_no_other_app_from_its_pings() {
+    bounded(20, || {
+        let (slow_url, slow) = accepting(|mut peer| peer.rest());
+        let (url, peer) = accepting(|mut peer| {
+            answer_pings(&mut peer, 5);
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+        });
+        let (opens, open) = mpsc::channel();
+        let app = WebSocketApp::new(slow_url.clone())
+            .connect_with(move |_, options| {
+                let stream = TcpStream::connect(slow_url.strip_prefix("ws://").unwrap().trim_end_matches('/'))?;
+                options.connect_over(HalfDuplex::new(stream), &slow_url)
+            })
+            .on_open(move |_| opens.send(()).unwrap())
+            .ping_interval(ms(20))
+            .spawn()
+            .unwrap();
+        open.recv().unwrap();
+        thread::sleep(ms(100));
+        WebSocketApp::new(url).ping_interval(ms(20)).run_forever().unwrap();
+        peer.join();
+        app.handle().stop();
+        drop((app, slow));
     });
 }
 

@@ -688,6 +688,44 @@ fn a_cancellation_of_the_users_ends_the_run_wherever_it_is_not_open() {
     });
 }
 
+/// An open connection is left alone by it; no other one follows, and on_close does not say so.
+#[test]
+fn after_a_cancellation_of_the_users_the_last_connection_is_told_to_be_the_last() {
+    bounded(10, || {
+        let cancellation = Cancellation::new();
+        let (url, peer) = accepting(|peer| peer.say(frame(0x81, "cancel")));
+        let log = Log::default();
+        let told = std::sync::Mutex::new(Vec::new());
+        let closed = log
+            .app(&url)
+            .options(ConnectOptions::new().cancellation(&cancellation))
+            .reconnect(Reconnect::fixed(ms(50)))
+            .on_message(|_, _| cancellation.cancel())
+            .on_close(|app, closed| told.lock().unwrap().push((closed.reconnect, app.retry_delay())))
+            .run_forever()
+            .unwrap();
+        peer.join();
+        assert_eq!(*told.lock().unwrap(), [(None, None)], "{closed}");
+    });
+}
+
+/// What on_error has ended is not told to go on.
+#[test]
+fn a_run_that_on_error_ends_has_no_delay_before_another_attempt() {
+    bounded(10, || {
+        let (url, peer) = accepting(drop);
+        let told = std::sync::Mutex::new(Vec::new());
+        WebSocketApp::new(url)
+            .reconnect(Reconnect::fixed(ms(50)))
+            .on_error(|app, _| app.close())
+            .on_close(|app, closed| told.lock().unwrap().push((closed.reconnect, app.retry_delay())))
+            .run_forever()
+            .unwrap();
+        peer.join();
+        assert_eq!(*told.lock().unwrap(), [(None, None)]);
+    });
+}
+
 #[test]
 fn a_stop_waits_for_nothing_even_when_the_peer_reads_nothing() {
     bounded(20, || {

@@ -166,7 +166,7 @@ impl<'a, A: EventSink> Session<'a, A> {
             let (is_healthy, entropy) = (lost.is_healthy, entropy());
             self.lifecycle.ended(now(), ConnectionEnd { error: &error, retry_after, is_healthy, is_replaced, entropy })
         };
-        shared.set_retry_delay(next.delay());
+        shared.set_retry_delay(self.retry_delay(next));
         // A connection that was closed before the app had it has failed, however clean that was.
         let is_clean_end = was_open && error.close_info().is_some_and(CloseInfo::is_clean);
         let is_failure = !is_wanted && !is_clean_end && !is_replaced;
@@ -186,6 +186,11 @@ impl<'a, A: EventSink> Session<'a, A> {
         }
     }
 
+    /// The delay before the next attempt, unless the run was ended or called off.
+    fn retry_delay(&self, next: NextStep) -> Option<Duration> {
+        next.delay().filter(|_| !self.handle.shared().is_cancelled())
+    }
+
     /// The wait for the next attempt was cancelled: the run ends.
     pub(super) fn cancelled(&mut self) -> Closed {
         self.lifecycle.stop();
@@ -196,7 +201,8 @@ impl<'a, A: EventSink> Session<'a, A> {
     /// Fires `on_close` where it is due: once for each connection that was open, and once for a run that ends without one.
     fn close(&mut self, info: &CloseInfo, next: NextStep, was_open: bool) -> Closed {
         // `on_error` may have ended the run.
-        let delay = next.delay().filter(|_| !self.handle.shared().is_stopping());
+        let delay = self.retry_delay(next);
+        self.handle.shared().set_retry_delay(delay);
         let closed = Closed::new(info, delay);
         match delay {
             Some(delay) => log::info!("{info}; connects again in {delay:?}"),

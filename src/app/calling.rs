@@ -50,6 +50,8 @@ pub(super) struct CallbackRunner<'a, 'env> {
     handle: &'a Handle,
     /// The handle for callbacks about a connection: bound to it, so that a late callback does nothing to the next one.
     bound: Handle,
+    /// The number of that connection; 0 for none.
+    connection: u64,
     policies: CallbackPolicies,
     /// The failure of a callback that has ended the run.
     fatal: Option<Error>,
@@ -57,12 +59,12 @@ pub(super) struct CallbackRunner<'a, 'env> {
 
 impl<'a, 'env> CallbackRunner<'a, 'env> {
     pub(super) fn new(closures: &'a mut Closures<'env>, handle: &'a Handle, policies: CallbackPolicies) -> Self {
-        Self { closures, handle, bound: handle.clone(), policies, fatal: None }
+        Self { closures, handle, bound: handle.clone(), connection: 0, policies, fatal: None }
     }
 
     /// Goes on with a connection that was opened before.
-    pub(super) fn resume(self, bound: Handle) -> Self {
-        Self { bound, ..self }
+    pub(super) fn resume(self, bound: Handle, connection: u64) -> Self {
+        Self { bound, connection, ..self }
     }
 
     /// The failure of a callback that has ended the run, and the handle of the connection.
@@ -94,6 +96,11 @@ impl<'a, 'env> CallbackRunner<'a, 'env> {
         let Self { closures, handle, .. } = self;
         let called = catch_unwind(AssertUnwindSafe(|| callback(closures, handle)));
         self.called(name, called);
+    }
+
+    /// Whether a callback has ended the run or the connection, so that nothing more of it is handed out.
+    fn is_discarding(&self) -> bool {
+        self.handle.shared().is_discarding(self.connection)
     }
 
     #[inline]
@@ -150,6 +157,9 @@ impl EventSink for CallbackRunner<'_, '_> {
         if self.closures.wants_data() {
             let (data, opcode) = (message.as_bytes(), message.kind().into());
             self.call_bound("on_data", |callbacks, app| callbacks.on_data(app, data, opcode, true));
+            if self.is_discarding() {
+                return Ok(());
+            }
         }
         if let Err(error) = self.closures.on_message(&self.bound, message) {
             self.failed_with(error, self.policies.errors);
@@ -159,6 +169,7 @@ impl EventSink for CallbackRunner<'_, '_> {
 
     fn opened(&mut self, opened: OpenEvent, number: u64) {
         self.bound = self.handle.bound_to(number);
+        self.connection = number;
         let shared = self.handle.shared();
         shared.begin_on_open(number);
         match opened {
@@ -180,6 +191,9 @@ impl EventSink for CallbackRunner<'_, '_> {
             }
             Received::Fragment { opcode, payload, fin } => {
                 self.call_bound("on_data", |callbacks, app| callbacks.on_data(app, payload, opcode, fin));
+                if self.is_discarding() {
+                    return Ok(());
+                }
                 self.call_bound("on_cont_message", |callbacks, app| callbacks.on_cont_message(app, payload, fin));
             }
             Received::Ping(payload) => self.call_bound("on_ping", |callbacks, app| callbacks.on_ping(app, payload)),
@@ -200,12 +214,14 @@ impl EventSink for CallbackRunner<'_, '_> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use log::{LevelFilter, Log, Metadata, Record};
 
     use super::*;
     use crate::app::WebSocketApp;
     use crate::error::Phase;
+    use crate::websocket::Opcode;
 
     thread_local! {
         static LOGGED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -251,6 +267,33 @@ mod tests {
         assert_eq!(logged(app()), ["connecting failed: cable unplugged"]);
         let failing = app().on_message(|_, _| Err::<(), _>(Error::other("not understood")));
         assert_eq!(logged(failing), ["connecting failed: cable unplugged", "not understood"]);
+    }
+
+    /// [`Handle::close`] promises that nothing is handed out after it, and so does [`Handle::reconnect`].
+    #[test]
+    fn what_on_data_closes_for_is_not_handed_out_again() {
+        type OnData = fn(&Handle) -> Result<()>;
+        let table: [(OnData, bool); 3] =
+            [(|_| Ok(()), true), (|app| app.close(), false), (|app| app.close_with(CloseCode::GOING_AWAY, ""), false)];
+        for (on_data, is_handed_out) in table {
+            for received in [
+                Received::Message(MessageRef::Text("m")),
+                Received::Fragment { opcode: Opcode::Text, payload: b"m", fin: true },
+            ] {
+                let heard = AtomicBool::new(false);
+                let app = WebSocketApp::new("ws://unused/")
+                    .on_data(|app, _, _, _| on_data(app))
+                    .on_message(|_, _| heard.store(true, Ordering::Relaxed))
+                    .on_cont_message(|_, _, _| heard.store(true, Ordering::Relaxed));
+                let handle = app.handle();
+                let mut closures = app.closures;
+                let mut runner = CallbackRunner::new(&mut closures, &handle, CallbackPolicies::default());
+                runner.opened(OpenEvent::First, 1);
+                runner.received(received).unwrap();
+                drop(closures);
+                assert_eq!(heard.load(Ordering::Relaxed), is_handed_out);
+            }
+        }
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl SessionState {
     pub(super) const fn none(reconnect: Reconnect) -> Self {
         Self { lifecycle: Lifecycle::new(reconnect), last_error: None, number: 0 }
     }
+
+    /// The number of the connection that was opened last; 0 for none.
+    pub(super) const fn connection(&self) -> u64 {
+        self.number
+    }
 }
 
 impl<'a, A: EventSink> Session<'a, A> {

@@ -464,7 +464,7 @@ impl<'env> AppTask<'env> {
         let Self { app, past, fatal, bound, .. } = self;
         let WebSocketApp { closures, policies, pings, handle, .. } = app;
         let taken = std::mem::replace(past, SessionState::none(super::Reconnect::never()));
-        let runner = CallbackRunner::new(closures, handle, *policies).resume(bound.still_bound());
+        let runner = CallbackRunner::new(closures, handle, *policies).resume(bound.still_bound(), taken.connection());
         let mut session = Session::resume(handle, pings, taken, runner);
         // A user's Transport may panic, which ends the connection and not the run.
         let result = catch_unwind(AssertUnwindSafe(|| act(&mut session)));

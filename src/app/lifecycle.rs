@@ -75,6 +75,9 @@ pub(super) struct ConnectionEnd<'a> {
 }
 
 impl Lifecycle {
+    /// What stands for a delay that the clock cannot count to: a hundred years.
+    const FAR_AWAY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
     pub(super) const fn new(reconnect: Reconnect) -> Self {
         Self { reconnect, phase: LifecyclePhase::Stopped, attempts: 0, failing_since: None, has_opened: false }
     }
@@ -135,10 +138,8 @@ impl Lifecycle {
         if self.reconnect.is_exhausted(self.attempts, failing_for.saturating_add(delay)) {
             return NextStep::Stop;
         }
-        match now.checked_add(delay) {
-            Some(at) => NextStep::Retry { delay, at },
-            None => NextStep::Stop,
-        }
+        let at = now.checked_add(delay).or_else(|| now.checked_add(Self::FAR_AWAY));
+        at.map_or(NextStep::Stop, |at| NextStep::Retry { delay, at })
     }
 }
 
@@ -242,6 +243,18 @@ mod tests {
             end(&mut lifecycle, now + ms(later), &timeout()) == NextStep::Stop
         });
         assert_eq!(ends, [false, false, true]);
+    }
+
+    /// The run waits until the application asks for another connection, or for the end.
+    #[test]
+    fn a_delay_that_the_clock_cannot_count_to_is_no_end() {
+        let now = Instant::now();
+        for reconnect in [Reconnect::fixed(Duration::MAX), Reconnect::backoff().cap(Duration::MAX)] {
+            let mut lifecycle = Lifecycle::new(reconnect.retry_if(|_, _| Retry::Slowly));
+            lifecycle.connect();
+            let NextStep::Retry { delay, at } = end(&mut lifecycle, now, &timeout()) else { panic!("the end") };
+            assert!(delay >= Duration::MAX / 2 && at > now + Duration::from_secs(50 * 365 * 24 * 3600), "{delay:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(windows)]
 use std::os::windows::io::{AsSocket, BorrowedSocket};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, TcpKeepalive};
 
@@ -153,7 +153,9 @@ pub(super) fn unix(options: &SocketOptions) -> io::Result<socket2::Socket> {
 fn apply(socket: &socket2::Socket, options: &SocketOptions) {
     log_failure("TCP_NODELAY", socket.set_tcp_nodelay(options.nodelay));
     if let Some(keepalive) = options.keepalive {
-        let settings = TcpKeepalive::new().with_time(keepalive.idle).with_interval(keepalive.interval);
+        let settings = TcpKeepalive::new()
+            .with_time(whole_seconds(keepalive.idle))
+            .with_interval(whole_seconds(keepalive.interval));
         log_failure("keepalive", socket.set_tcp_keepalive(&settings.with_retries(keepalive.count)));
     }
     #[cfg(target_os = "linux")]
@@ -163,6 +165,11 @@ fn apply(socket: &socket2::Socket, options: &SocketOptions) {
     if options.quickack {
         log_failure("TCP_QUICKACK", quickack(socket));
     }
+}
+
+/// Rounded up: the system counts in seconds, and takes no zero.
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0)))
 }
 
 fn buffers(socket: &socket2::Socket, options: &SocketOptions) {

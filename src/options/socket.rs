@@ -105,7 +105,7 @@ impl SocketOptions {
     }
 
     /// TCP keepalive: after `idle` without a byte the system probes the peer every `interval`, and ends the connection after `count`
-    /// probes without an answer. Whole seconds. It does not probe while data waits to be acknowledged: then
+    /// probes without an answer. Both are rounded up to whole seconds. It does not probe while data waits to be acknowledged: then
     /// [`user_timeout`](Self::user_timeout) says how a peer that vanished is detected; on Linux it also replaces the count where it is
     /// set.
     ///

@@ -12,8 +12,12 @@ use std::time::{Duration, Instant};
 
 use super::lasts;
 use crate::net::deadline::{Deadline, SendDeadline};
+#[cfg(target_os = "linux")]
+use crate::net::socket;
 use crate::net::stream::Stream;
 use crate::net::transport::{Interest, Transport};
+#[cfg(target_os = "linux")]
+use crate::options::SocketOptions;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -69,6 +73,23 @@ fn a_read_waits_for_bytes_and_no_longer_than_its_deadline() {
     assert_eq!(server.read(&mut buf, None).unwrap(), 5);
     assert_eq!(client.local_addr(), server.peer_addr());
     assert_eq!(client.peer_addr(), server.local_addr());
+}
+
+/// Linux takes no keepalive of zero seconds, and then none of what belongs to it.
+#[cfg(target_os = "linux")]
+#[test]
+fn times_of_tcp_keepalive_are_rounded_up_to_whole_seconds() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let table = [(1, 1, 1, 1), (500, 1000, 1, 1), (1500, 2001, 2, 3), (2000, 3000, 2, 3)];
+    for (idle, interval, idle_seconds, interval_seconds) in table {
+        let options = SocketOptions::new().keepalive(idle * MS, interval * MS, 4);
+        let socket = socket::tcp(address, &options).unwrap();
+        assert!(socket.keepalive().unwrap());
+        let seconds = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+        assert_eq!(seconds, (Duration::from_secs(idle_seconds), Duration::from_secs(interval_seconds)), "{idle} ms");
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+    }
 }
 
 #[test]

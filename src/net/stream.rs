@@ -106,7 +106,8 @@ impl Stream {
         }
     }
 
-    /// Whether a read may give bytes without waiting for the network: TLS has some that did not fit the last read.
+    /// Whether a read may give bytes without waiting for the network: TLS has some that did not fit the last read, or that read has stopped
+    /// before it had taken all that has arrived.
     pub(crate) fn has_input(&self) -> bool {
         match self {
             Self::Plain(_) => false,

@@ -109,6 +109,10 @@ impl WaitMode {
         deadline.remaining()?;
         loop {
             match stream.read(buf, Deadline::NOW) {
+                Err(error) if is_timeout(&error) && stream.has_input() => {
+                    deadline.remaining()?;
+                    awaited.note(AwaitedEvent::Nothing).await;
+                }
                 Err(error) if is_timeout(&error) => awaited.stream(stream, Source::reading, deadline).await?,
                 result => {
                     awaited.count_read().await;

@@ -191,7 +191,7 @@ impl Reader {
                 match self.fill(shared, deadline, budget.next_read(deadline))? {
                     Filled::Bytes(length) => budget.spend(length),
                     Filled::Nothing => {
-                        self.buffered = Buffered::Nothing;
+                        self.buffered = if shared.stream.has_input() { Buffered::More } else { Buffered::Nothing };
                         return Ok(None);
                     }
                 }

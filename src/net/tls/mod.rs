@@ -41,6 +41,10 @@ const BATCH: usize = 64 * 1024;
 /// not listen would make it grow for ever.
 const MAX_ANSWERS: usize = 64 * 1024;
 
+/// How often a read that does not wait reads from below while nothing comes out: a peer that sends records without plaintext and never
+/// stops must not keep a loop from its other connections.
+const MAX_READS: u32 = 64;
+
 /// Reads what the options name, so that what is wrong with them is told before anyone is bothered. Later connections have
 /// it ready.
 ///
@@ -146,6 +150,8 @@ impl Tls {
     /// See [`Stream::read`].
     pub(super) fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
         let mut session = self.session();
+        session.has_more = false;
+        let mut reads = 0;
         loop {
             let decrypted = session.decrypt(buf);
             if session.waiting > 0 {
@@ -162,6 +168,11 @@ impl Tls {
                 self.flush_unsent();
                 return result.map_err(|error| self.tls_error(error));
             }
+            if deadline.is_now() && reads == MAX_READS {
+                session.has_more = true;
+                return Err(timed_out());
+            }
+            reads += 1;
             let mut incoming = mem::take(&mut session.engine.pipe().incoming);
             drop(session);
             self.flush_unsent();
@@ -234,7 +245,7 @@ impl Tls {
     /// See [`Stream::has_input`].
     pub(super) fn has_input(&self) -> bool {
         let session = self.session();
-        let at_hand = session.failed.is_some() || !session.dry && session.engine.has_input();
+        let at_hand = session.failed.is_some() || session.has_more || !session.dry && session.engine.has_input();
         drop(session);
         at_hand || self.below.has_input()
     }
@@ -392,4 +403,98 @@ impl fmt::Debug for Tls {
 #[cold]
 fn too_many_answers() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the peer has TLS answer without end and does not read the answers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::TlsErrorKind;
+    use crate::net::transport::{Interest, Transport};
+    use crate::options::TlsVersion;
+    use std::time::Instant;
+
+    /// Decrypts records without any plaintext in them.
+    #[derive(Debug, Default)]
+    struct Padding(pipe::Pipe);
+
+    impl Engine for Padding {
+        fn read(&mut self, _buf: &mut [u8]) -> io::Result<usize> {
+            let length = self.0.incoming.unread().len();
+            self.0.incoming.consume(length);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            Ok(buf.len())
+        }
+
+        fn close(&mut self) {}
+
+        fn is_drained(&self) -> bool {
+            self.0.incoming.is_empty()
+        }
+
+        fn has_input(&self) -> bool {
+            !self.is_drained()
+        }
+
+        fn error_kind(&self, _error: &io::Error) -> TlsErrorKind {
+            TlsErrorKind::Other
+        }
+
+        fn peer_certificate(&self) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn alpn(&self) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn version(&self) -> Option<TlsVersion> {
+            None
+        }
+
+        fn cipher_suite(&self) -> Option<String> {
+            None
+        }
+
+        fn pipe(&mut self) -> &mut pipe::Pipe {
+            &mut self.0
+        }
+
+        fn release(&mut self) {}
+    }
+
+    /// Always has more, up to a bound that no test comes to.
+    #[derive(Debug, Default)]
+    struct Flood(AtomicU64);
+
+    impl Transport for Flood {
+        fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+            assert!(self.0.fetch_add(1, Ordering::Relaxed) < 100_000, "it is read without end");
+            Ok(buf.len())
+        }
+
+        fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+            Ok(buf.len())
+        }
+
+        fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+            Ok(true)
+        }
+
+        fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_read_that_does_not_wait_comes_to_an_end_although_records_without_plaintext_do_not() {
+        let below = Stream::from(Box::<Flood>::default() as Box<dyn Transport>);
+        let stream = Tls::over(below, Box::<Padding>::default(), "");
+        for _ in 0..3 {
+            assert_eq!(stream.read(&mut [0; 64], Deadline::NOW).unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert!(stream.has_input(), "or nobody would read again before more comes");
+        }
+    }
 }

@@ -15,6 +15,8 @@ pub(super) struct TlsSession {
     pub(super) engine: Box<dyn Engine>,
     /// Whether decrypting is in vain until more ciphertext comes.
     pub(super) dry: bool,
+    /// Whether the last read stopped before it had taken all that has arrived.
+    pub(super) has_more: bool,
     /// What decrypting said after it had given bytes; the next read says it.
     pub(super) failed: Option<io::Error>,
     /// Counts what the reader brought, so that a writer that waits for it does not miss it.
@@ -27,7 +29,7 @@ pub(super) struct TlsSession {
 
 impl TlsSession {
     pub(super) const fn new(engine: Box<dyn Engine>) -> Self {
-        Self { engine, dry: false, failed: None, fed: 0, waiting: 0, shut: false }
+        Self { engine, dry: false, has_more: false, failed: None, fed: 0, waiting: 0, shut: false }
     }
 
     /// Decrypts as much into `buf` as there is and fits. `None` says that there is nothing; `Some(Ok(0))` is the end.

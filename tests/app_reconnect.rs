@@ -693,6 +693,27 @@ fn the_delay_before_an_attempt_is_told_when_the_one_before_it_fails() {
     });
 }
 
+/// A proxy that is overloaded may say when to come back, too.
+#[test]
+fn what_a_proxy_asks_for_is_waited_for() {
+    bounded(20, || {
+        let (url, _attempts) = refusing("503 Busy\r\nRetry-After: 7");
+        let proxy = url.replace("ws://", "http://");
+        let told = Mutex::new(Vec::new());
+        WebSocketApp::new("ws://server.example/")
+            .options(ConnectOptions::new().proxy(proxy))
+            .reconnect(Reconnect::backoff().base(ms(100)))
+            .on_error(|app, _| {
+                told.lock().unwrap().push(app.retry_delay());
+                app.stop();
+            })
+            .run_forever()
+            .unwrap();
+        let told = told.into_inner().unwrap();
+        assert!(told[0].is_some_and(|delay| delay >= ms(7000)), "{told:?}");
+    });
+}
+
 /// While the next attempt is waited for, and with a connection that was lost.
 #[test]
 fn the_delay_before_an_attempt_is_known_until_it_begins() {

@@ -31,8 +31,8 @@ use crate::options::Hook;
 /// | this side has ended it | [`Closed`](Error::Closed) | never | `on_close` |
 ///
 /// *Soon* is the delay of the [back-off](Self::backoff), or the [fixed](Self::fixed) one. *Slowly* is a delay between half the
-/// [cap](Self::cap) and the cap, drawn at random, or the longer of the fixed one and 60 s. What the server says with `Retry-After`
-/// is waited for instead, up to the cap. At the end of a run that never had a connection, `on_close` is called in any case.
+/// [cap](Self::cap) and the cap, drawn at random, or the longer of the fixed one and 60 s. What the server or the proxy says with
+/// `Retry-After` is waited for instead, up to the cap. At the end of a run that never had a connection, `on_close` is called in any case.
 /// [`stop_on_refusal`](Self::stop_on_refusal), [`stop_on_close`](Self::stop_on_close) and [`retry_if`](Self::retry_if) decide
 /// otherwise.
 ///

@@ -16,7 +16,7 @@ use super::keepalive::PingOptions;
 use super::lifecycle::{ConnectionEnd, Lifecycle, LifecyclePhase, NextStep};
 use super::reconnect::Reconnect;
 use super::shared::LostLink;
-use crate::error::{CloseCause, CloseInfo, Error, Result};
+use crate::error::{CloseCause, CloseInfo, Error, ProxyError, Result};
 use crate::sync::now;
 use crate::websocket::{CloseCode, Received, WebSocket};
 
@@ -228,12 +228,17 @@ fn never_connected() -> CloseInfo {
     CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::NotConnected)
 }
 
-/// What a server that refused has asked for (RFC 9110, section 10.2.3).
+/// What a server or a proxy that refused has asked for (RFC 9110, section 10.2.3).
 fn retry_after(error: &Error) -> Option<Duration> {
-    match error {
-        Error::Refused(refusal) => refusal.retry_after(SystemTime::now()),
-        _ => None,
-    }
+    let refusal = match error {
+        Error::Refused(refusal) => refusal,
+        Error::Proxy(problem) => match &**problem {
+            ProxyError::Refused(refusal) => refusal,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    refusal.retry_after(SystemTime::now())
 }
 
 /// A random number, to spread the clients that lost the same server. A system without randomness is no reason not to connect.

@@ -106,6 +106,20 @@ fn between_attempts_it_waits_for_a_moment_and_is_woken_by_who_ends_it() {
 }
 
 #[test]
+fn an_app_that_was_closed_before_its_run_asks_for_no_connection() {
+    bounded(20, || {
+        let app = || {
+            let app = WebSocketApp::new(nowhere()).connect_with(|_, _| unreachable!("nobody calls it"));
+            app.handle().close().unwrap();
+            app
+        };
+        assert_eq!(app().run_forever().unwrap().cause, CloseCause::Cancelled);
+        let AppStep::Over(outcome) = task(app()).0.advance() else { panic!("it goes on") };
+        assert_eq!(outcome.unwrap().cause, CloseCause::Cancelled);
+    });
+}
+
+#[test]
 fn who_cannot_connect_says_so_and_who_drops_a_task_leaves() {
     bounded(20, || {
         let app = WebSocketApp::new(nowhere()).connect_with(|_, _| unreachable!("nobody calls it"));

@@ -14,10 +14,11 @@ use super::queue::{Queue, QueueSender};
 use super::reconnect::default_reconnect;
 use super::session::{RetryDecision, Session};
 use super::shared::{Shared, StopRequest};
+use crate::cancellation::Cancellation;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::options::ConnectOptions;
 use crate::sync::thread::{self, Builder};
-use crate::websocket::{CloseCode, Granularity, Sender, WebSocket, not_connected};
+use crate::websocket::{CloseCode, Granularity, Sender, WebSocket, cancelled, not_connected};
 
 /// Runs an app whose settings are valid until nothing more is to be done.
 pub(super) fn run_app(app: &mut WebSocketApp<'_>) -> Result<Closed> {
@@ -138,6 +139,9 @@ pub(super) fn run<A: EventSink>(
 
 impl ConnectionSource<'_, '_> {
     pub(super) fn connect(&mut self, number: u32, last_error: Option<&Error>) -> Result<WebSocket> {
+        if self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
+            return Err(cancelled());
+        }
         let attempt = Attempt { url: self.url, number, last_error };
         let options = self.options.clone();
         let (name, connected) = match &mut self.connector {

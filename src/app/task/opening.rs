@@ -118,6 +118,10 @@ impl<'env> AppTask<'env> {
     /// Begins an attempt.
     pub(super) fn connect(&mut self) -> Option<AppStep<'env>> {
         let (number, last_error) = self.with_session(|session| session.begin_attempt());
+        if self.app.handle.shared().is_cancelled() {
+            self.phase = TaskPhase::Attempted(Err(cancelled()));
+            return None;
+        }
         if let Some(connector) = self.app.connector.take() {
             self.phase = TaskPhase::Connecting;
             let (url, options) = (self.app.url.clone(), self.options.clone());

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Link, LoopWaker, PingOutcome, Shared};
 use crate::app::keepalive::KeepaliveAction;
@@ -42,19 +43,25 @@ impl<L: Link> Shared<L> {
                 KeepaliveAction::Wait(until) => return PingOutcome::WaitUntil(until),
                 KeepaliveAction::Dead if self.fail_silent_peer(&link, number) => return PingOutcome::Dead,
                 KeepaliveAction::Dead => {}
-                KeepaliveAction::Flush(ping) => self.note_ping(&link, number, ping, Ok(link.flush_ping())),
+                KeepaliveAction::Flush(ping) => {
+                    let flushed = link.flush_ping();
+                    self.note_ping(&link, (number, ping), now, Ok(flushed));
+                }
                 KeepaliveAction::Ping(ping) => {
-                    self.state().last_ping = Some(now);
                     let sent = link.send_ping(&ping.payload);
-                    self.note_ping(&link, number, ping.number, sent);
+                    self.note_ping(&link, (number, ping.number), now, sent);
                 }
             }
         }
     }
 
-    /// Tells the keepalive what became of a ping: that of its own connection only.
-    fn note_ping(&self, link: &L, number: u64, ping: u64, sent: Result<PingStatus>) {
+    /// Tells the keepalive what became of a ping, by the numbers of its connection and of itself: that of its own connection only.
+    fn note_ping(&self, link: &L, (number, ping): (u64, u64), began: Instant, sent: Result<PingStatus>) {
         let mut state = self.state();
+        if let Ok(PingStatus::Left) = sent {
+            // Its pong may have come since.
+            state.last_ping = Some(began);
+        }
         let Some(keepalive) = state.open(number).and_then(|open| open.keepalive.as_mut()) else { return };
         match sent {
             Ok(PingStatus::Left) => keepalive.sent(ping, sync::now(), link.activity()),

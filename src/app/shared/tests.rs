@@ -225,6 +225,20 @@ fn pings_are_sent_on_one_connection_after_the_other_until_the_run_is_over() {
 }
 
 #[test]
+fn a_ping_that_has_not_left_is_not_the_last_one() {
+    let (shared, wire) = (shared(), Wire::default());
+    shared.begin();
+    shared.opened(wire.clone(), keepalive(1, 60_000), None);
+    for is_broken in [true, false] {
+        wire.0.is_broken.store(is_broken, Ordering::SeqCst);
+        thread::sleep(ms(5));
+        shared.poll_keepalive();
+        assert_eq!(shared.statistics().last_ping.is_none(), is_broken);
+    }
+    assert_eq!(wire.0.pings.load(Ordering::SeqCst), 2);
+}
+
+#[test]
 fn a_silent_connection_is_given_up_once() {
     let shared = Arc::new(shared());
     let wire = Wire::default();

@@ -139,3 +139,24 @@ fn the_request_and_the_answer_have_a_deadline_each() {
         assert!(connected.is_err());
     });
 }
+
+#[test]
+fn a_rejection_that_the_client_does_not_read_is_called_off() {
+    bounded(20, || {
+        let cancellation = Cancellation::new();
+        let options = ConnectOptions::new().cancellation(&cancellation);
+        let (mut client, there) = UnixStream::pair().unwrap();
+        client.write_all(REQUEST.as_bytes()).unwrap();
+        let pending = options.read_request(there).unwrap();
+        thread::scope(|scope| {
+            let rejecting = scope.spawn(|| timed(|| pending.reject(Rejection::new(403), &vec![b'x'; 16 << 20])));
+            thread::sleep(ms(100));
+            cancellation.cancel();
+            let (rejected, took) = rejecting.join().unwrap();
+            assert!(matches!(rejected, Err(Error::Closed(_))) && took < ms(1000), "{rejected:?} after {took:?}");
+        });
+    });
+}
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

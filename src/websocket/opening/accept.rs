@@ -164,7 +164,7 @@ impl Opener {
         }
         let answer = handshake.accept(&acceptance)?;
         self.tracer.send_response(&answer, self.public_subprotocols());
-        self.send(&stream, &answer).await?;
+        self.send_answer(&stream, &answer).await?;
         let response = Response::accepted(request.headers, acceptance.subprotocol, acceptance.extensions);
         Ok(self.establish(stream, Role::Server, Some(response), &handshake.take_early_data(), &compression))
     }
@@ -180,9 +180,15 @@ impl Opener {
 
     async fn send_rejection(&self, stream: &Stream, answer: &[u8]) -> Result<()> {
         self.tracer.send_response(answer, self.public_subprotocols());
-        self.send(stream, answer).await?;
+        self.send_answer(stream, answer).await?;
         // The client may have gone.
         let _ = stream.shutdown(Shutdown::Write);
         Ok(())
+    }
+
+    /// Sends an answer until that is called off: what has read the request may be gone, and its watch with it.
+    async fn send_answer(&self, stream: &Stream, answer: &[u8]) -> Result<()> {
+        let _watch = stream.watch(self.options.settings().cancellation.as_ref());
+        self.send(stream, answer).await
     }
 }

@@ -155,9 +155,13 @@ pub(super) enum Key<'a> {
     TraditionalEncrypted,
 }
 
-/// The first private key in a PEM file, which may hold other things too.
+/// The first private key in a PEM file, which may hold other things too, such as comments that are not UTF-8.
 pub(super) fn find_key(pem: &[u8]) -> Option<Key<'_>> {
-    let mut rest = std::str::from_utf8(pem).ok()?;
+    pem.utf8_chunks().find_map(|chunk| find_key_in(chunk.valid()))
+}
+
+fn find_key_in(text: &str) -> Option<Key<'_>> {
+    let mut rest = text;
     loop {
         rest = &rest[rest.find(BEGIN)?..];
         let (label, body) = rest[BEGIN.len()..].split_once(DASHES)?;
@@ -328,5 +332,14 @@ mod tests {
             assert_eq!(find_key(pem.as_bytes()), expected, "{pem}");
         }
         assert_eq!(find_key(b"\xff"), None);
+    }
+
+    /// As OpenSSL writes what it takes out of a PKCS#12 file: names in Latin-1.
+    #[test]
+    fn the_key_is_found_beside_comments_that_are_not_utf_8() {
+        let key = block("PRIVATE KEY");
+        let comment = b"Bag Attributes\n    friendlyName: M\xfcller\n";
+        let pem = [comment, block("CERTIFICATE").as_bytes(), b"\n", comment, key.as_bytes(), b"\n"].concat();
+        assert_eq!(find_key(&pem), Some(Key::Pkcs8(&key)));
     }
 }

@@ -122,9 +122,11 @@ impl ConnectOptions {
     }
 
     /// Resolves host names in place of the operating system: for another DNS, for a fixed address, for tests. The addresses are
-    /// tried in their order. It is called for each host name that is connected to, on a thread of its own, and may block; if it never
-    /// returns, that thread is never freed, although the opening times out, and an app in an event loop does not call it again before. It
-    /// is not called for hosts that are addresses.
+    /// tried in their order, of which [`SocketOptions::family`] has IPv4 and IPv6 take turns. It is not called for hosts that are addresses.
+    ///
+    /// It is called for each host name that is connected to, and may block. That is on a thread of its own, or on the thread that connects
+    /// if the [open timeout](Self::open_timeout) is endless and there is no [cancellation](Self::cancellation). If it never returns, that
+    /// thread is never freed, although the opening times out, and an app in an event loop does not call it again before.
     ///
     /// Default: the operating system's resolver.
     ///

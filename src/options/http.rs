@@ -241,7 +241,7 @@ impl ConnectOptions {
     /// [`Error::Refused`](crate::Error::Refused), as it is with [`connect_over`](Self::connect_over), whose stream is used up.
     ///
     /// `http` and `https` in a `Location` stand for `ws` and `wss`. A redirect from `wss` to `ws`, to a Unix socket, or to a URL that was
-    /// requested before is refused.
+    /// requested before with the same cookies is refused.
     ///
     /// Secrets are sent to the origin (scheme, host and port) of the URL that was given, and to no other: header fields (but for
     /// the harmless ones that [`header`](Self::header) lists), subprotocols, cookies, credentials, `Host` and `Origin` that were set, and

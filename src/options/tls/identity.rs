@@ -124,10 +124,8 @@ impl TlsOptions {
         if nameless.identity.is_none() {
             return nameless;
         }
-        nameless.with(|tls| {
-            tls.identity = None;
-            tls.key_password = None;
-        })
+        let built = nameless.built_without_identity.clone();
+        Self { identity: None, key_password: None, built, ..nameless }
     }
 
     fn identity(self, identity: Identity) -> Self {

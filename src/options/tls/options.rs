@@ -56,6 +56,8 @@ pub struct TlsOptions {
     /// What these options come to, once somebody has connected with them. `None` says that they ask for nothing that the
     /// connector of the process does not do.
     pub(crate) built: Option<Arc<OnceLock<Ready>>>,
+    /// The same without who the client is, for servers that redirects lead to.
+    pub(super) built_without_identity: Option<Arc<OnceLock<Ready>>>,
 }
 
 impl TlsOptions {
@@ -67,7 +69,7 @@ impl TlsOptions {
     /// Changes something that the connector depends on. The clones that were made before keep theirs.
     pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
-        self.built = Some(Arc::default());
+        (self.built, self.built_without_identity) = (Some(Arc::default()), Some(Arc::default()));
         self
     }
 }
@@ -143,6 +145,16 @@ mod tests {
             options.clone().connector(native_tls::TlsConnector::new().unwrap()),
         ];
         assert!(changed.iter().all(|changed| !same_connector(changed, &options)));
+    }
+
+    /// So that files are read once, however often a redirect is followed.
+    #[test]
+    fn what_is_made_for_other_origins_is_shared_too() {
+        let options = TlsOptions::new().ca_certs("a.pem").client_cert("a", "b");
+        let [one, other] = [options.clone(), options.clone()].map(TlsOptions::for_another_origin);
+        assert!(same_connector(&one, &other) && !same_connector(&one, &options));
+        let anonymous = TlsOptions::new().ca_certs("a.pem");
+        assert!(same_connector(&anonymous, &anonymous.clone().for_another_origin()));
     }
 
     #[test]

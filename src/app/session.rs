@@ -64,8 +64,8 @@ impl SessionState {
 
 impl<'a, A: EventSink> Session<'a, A> {
     /// Continues a session that was [suspended](Self::suspend).
-    pub(super) fn resume(handle: &'a Handle, pings: &'a PingOptions, past: SessionState, sink: A) -> Self {
-        let SessionState { lifecycle, last_error, number } = past;
+    pub(super) fn resume(handle: &'a Handle, pings: &'a PingOptions, suspended: SessionState, sink: A) -> Self {
+        let SessionState { lifecycle, last_error, number } = suspended;
         Self { handle, pings, lifecycle, sink, last_error, number }
     }
 
@@ -180,7 +180,7 @@ impl<'a, A: EventSink> Session<'a, A> {
         if is_failure {
             self.sink.failed(Arc::clone(&error));
         }
-        let closed = self.close(&info, next, was_open);
+        let closed = self.tell_closed(&info, next, was_open);
         match next {
             // The callbacks that were told of the delay have taken their time.
             NextStep::Retry { delay, at } if closed.reconnect.is_some() => {
@@ -200,11 +200,11 @@ impl<'a, A: EventSink> Session<'a, A> {
     pub(super) fn cancelled(&mut self) -> Closed {
         self.lifecycle.stop();
         let info = CloseInfo::new(CloseCode::ABNORMAL_CLOSURE, "", CloseCause::Cancelled);
-        self.close(&info, NextStep::Stop, false)
+        self.tell_closed(&info, NextStep::Stop, false)
     }
 
     /// Fires `on_close` where it is due: once for each connection that was open, and once for a run that ends without one.
-    fn close(&mut self, info: &CloseInfo, next: NextStep, was_open: bool) -> Closed {
+    fn tell_closed(&mut self, info: &CloseInfo, next: NextStep, was_open: bool) -> Closed {
         // `on_error` may have ended the run.
         let delay = self.retry_delay(next);
         self.handle.shared().set_retry_delay(delay);

@@ -143,12 +143,7 @@ async fn connect(
         while let Some(late) = race.expire(now) {
             failures.add(late.address, timed_out());
         }
-        while let Some(address) = race.next(now) {
-            match start(address, options) {
-                Ok(socket) => race.enter(address, socket, now),
-                Err(error) => failures.add(address, error),
-            }
-        }
+        start_due(&mut race, &mut failures, options, now);
         if race.is_over() {
             return Err(failures.into_error());
         }
@@ -166,6 +161,16 @@ async fn connect(
                     Err(error) => failures.add(runner.address, error),
                 }
             }
+        }
+    }
+}
+
+/// Starts the attempts whose turn it is.
+fn start_due(race: &mut Race<Arc<Socket>>, failures: &mut Failures, options: &SocketOptions, now: Instant) {
+    while let Some(address) = race.next(now) {
+        match start(address, options) {
+            Ok(socket) => race.enter(address, socket, now),
+            Err(error) => failures.add(address, error),
         }
     }
 }

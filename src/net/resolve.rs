@@ -190,7 +190,7 @@ impl Lookups {
             // Who comes from now on has the name looked up anew.
             let waiters = self.state().waiters.remove(&name);
             for (_, reporter) in waiters.into_iter().flatten() {
-                reporter.done(copy(&found));
+                reporter.done(duplicate(&found));
             }
         }
     }
@@ -233,7 +233,7 @@ impl Drop for Waiter {
 }
 
 /// One for each who waits.
-fn copy(found: &Found) -> Found {
+fn duplicate(found: &Found) -> Found {
     let error = match found {
         Ok(addresses) => return Ok(addresses.clone()),
         Err(error) => error,

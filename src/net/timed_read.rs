@@ -51,7 +51,7 @@ impl ReadTimeout {
 pub(super) fn read(socket: &Socket, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
     let steps = match deadline {
         None => 0,
-        Some(deadline) => match steps(deadline.saturating_duration_since(now())) {
+        Some(deadline) => match kernel_steps(deadline.saturating_duration_since(now())) {
             None => return Err(timed_out()),
             // Too short for a kernel that counts in ticks of up to 10 ms.
             Some(0) => return poll::read(socket, buf, Some(deadline)),
@@ -70,7 +70,7 @@ pub(super) fn read(socket: &Socket, buf: &mut [u8], deadline: Option<Instant>) -
 /// Linux may be late by an eighth of a timeout (the timer wheel), so that the timeout is shorter by as much; a `poll`, which is exact,
 /// waits for the rest.
 #[inline]
-fn steps(rest: Duration) -> Option<u64> {
+fn kernel_steps(rest: Duration) -> Option<u64> {
     if rest.is_zero() {
         return None;
     }
@@ -107,14 +107,14 @@ mod tests {
 
     #[test]
     fn the_kernel_is_never_later_than_the_deadline_and_fresh_deadlines_share_a_timeout() {
-        assert_eq!(steps(Duration::ZERO), None);
+        assert_eq!(kernel_steps(Duration::ZERO), None);
         for millis in (1..3000).chain([1 << 30, 1 << 40]) {
             let rest = Duration::from_millis(millis);
-            let timeout = Duration::from_millis(16 * steps(rest).unwrap());
+            let timeout = Duration::from_millis(16 * kernel_steps(rest).unwrap());
             // An eighth for the wheel, and two ticks.
             assert!(timeout * 9 / 8 <= rest, "{rest:?}: {timeout:?}");
-            assert_eq!(steps(rest - MS / 100), steps(rest - MS / 2), "{rest:?}");
+            assert_eq!(kernel_steps(rest - MS / 100), kernel_steps(rest - MS / 2), "{rest:?}");
         }
-        assert!(steps(Duration::MAX).unwrap() > 0);
+        assert!(kernel_steps(Duration::MAX).unwrap() > 0);
     }
 }

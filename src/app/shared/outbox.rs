@@ -160,6 +160,9 @@ enum Remaining {
     Held,
 }
 
+/// More messages than an outbox holds: each that is there.
+const ALL: usize = usize::MAX;
+
 /// How long a thread waits for one that still sends on the connection before, which ends at once.
 const HANDOVER: Duration = Duration::from_secs(1);
 
@@ -305,9 +308,9 @@ impl<L: Link> Shared<L> {
             self.changed.notify_all();
             return Err(not_connected());
         };
-        // Those who would add to it wait now, so that it comes to an end.
+        // Those who would add to it wait now, so that all of it comes to an end.
         if *count == 0 && open.on_open == OpenCallback::Done && !open.link.is_in_event_loop() {
-            *count = usize::MAX;
+            *count = ALL;
         }
         let next = if *count > 0 { outbox.pop() } else { None };
         let Some((index, message)) = next else {

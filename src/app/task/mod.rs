@@ -72,7 +72,8 @@ pub struct AppTask<'env> {
     app: WebSocketApp<'env>,
     /// Those of the app, and what calls an attempt off.
     options: ConnectOptions,
-    past: SessionState,
+    /// The session between two turns.
+    suspended: SessionState,
     /// The failure of a callback that has ended the run.
     fatal: Option<Error>,
     /// What callbacks get that hear of the connection.
@@ -190,7 +191,7 @@ impl<'env> AppTask<'env> {
         });
         Self {
             options: app.options.clone().cancellation(&cancellation),
-            past: SessionState::none(app.reconnect.clone().unwrap_or_else(default_reconnect)),
+            suspended: SessionState::none(app.reconnect.clone().unwrap_or_else(default_reconnect)),
             fatal: None,
             bound: app.handle(),
             phase: TaskPhase::Starting,
@@ -451,7 +452,7 @@ impl<'env> AppTask<'env> {
     fn over(&mut self, outcome: Result<Closed, Arc<Error>>) -> AppStep<'env> {
         self.phase = TaskPhase::Over;
         // It may hold the very error that is to be returned.
-        self.past = SessionState::none(super::Reconnect::never());
+        self.suspended = SessionState::none(super::Reconnect::never());
         let outcome = outcome.map_err(|error| Arc::into_inner(error).unwrap_or_else(not_connected));
         let WebSocketApp { closures, policies, handle, .. } = &mut self.app;
         let outcome = CallbackRunner::new(closures, handle, *policies).end(outcome, self.fatal.take());
@@ -461,15 +462,15 @@ impl<'env> AppTask<'env> {
 
     /// Takes the session up for a moment.
     fn with_session<T>(&mut self, act: impl FnOnce(&mut Session<'_, CallbackRunner<'_, 'env>>) -> T) -> T {
-        let Self { app, past, fatal, bound, .. } = self;
+        let Self { app, suspended, fatal, bound, .. } = self;
         let WebSocketApp { closures, policies, pings, handle, .. } = app;
-        let taken = std::mem::replace(past, SessionState::none(super::Reconnect::never()));
+        let taken = std::mem::replace(suspended, SessionState::none(super::Reconnect::never()));
         let runner = CallbackRunner::new(closures, handle, *policies).resume(bound.still_bound(), taken.connection());
         let mut session = Session::resume(handle, pings, taken, runner);
         // A user's Transport may panic, which ends the connection and not the run.
         let result = catch_unwind(AssertUnwindSafe(|| act(&mut session)));
         let (left, runner) = session.suspend();
-        *past = left;
+        *suspended = left;
         let failure;
         (failure, *bound) = runner.into_parts();
         *fatal = fatal.take().or(failure);

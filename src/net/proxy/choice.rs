@@ -189,7 +189,7 @@ impl Pattern {
         }
         // Addresses are compared as numbers, so it does not matter how they are written.
         match parse_address(text) {
-            Some(address) => Some(Self::Network { address: number(address), prefix: 128 }),
+            Some(address) => Some(Self::Network { address: bits_of(address), prefix: 128 }),
             None => Self::name(text),
         }
     }
@@ -201,7 +201,7 @@ impl Pattern {
             IpAddr::V6(_) if prefix <= 128 => prefix,
             _ => return None,
         };
-        Some(Self::Network { address: number(network), prefix })
+        Some(Self::Network { address: bits_of(network), prefix })
     }
 
     fn name(text: &str) -> Option<Self> {
@@ -229,7 +229,7 @@ impl Pattern {
             (Self::Network { address, prefix }, TargetHost::Address(of_host)) => {
                 // All of IPv4 is a small part of `::/0`, and not what is meant by it.
                 let is_too_wide = *prefix < BEFORE_IPV4 && of_host.to_canonical().is_ipv4();
-                !is_too_wide && (address ^ number(*of_host)).checked_shr(128 - prefix).unwrap_or(0) == 0
+                !is_too_wide && (address ^ bits_of(*of_host)).checked_shr(128 - prefix).unwrap_or(0) == 0
             }
             (Self::Name { .. } | Self::Network { .. }, _) => false,
         }
@@ -265,7 +265,7 @@ fn parse_number(digits: &str) -> Option<u32> {
 }
 
 /// IPv4 as the part of IPv6 that stands for it.
-fn number(address: IpAddr) -> u128 {
+fn bits_of(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),

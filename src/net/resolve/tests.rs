@@ -220,7 +220,7 @@ fn a_failure_is_the_same_for_all_who_share_it() {
     let error = LOOKUPS.find("forbidden", 1, soon(5000)).unwrap().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
     let system = io::Error::from_raw_os_error(2);
-    let copy = copy(&Err(io::Error::from_raw_os_error(2))).unwrap_err();
+    let copy = duplicate(&Err(io::Error::from_raw_os_error(2))).unwrap_err();
     assert_eq!((copy.raw_os_error(), copy.to_string()), (system.raw_os_error(), system.to_string()));
 }
 

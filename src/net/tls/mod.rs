@@ -245,7 +245,8 @@ impl Tls {
     /// See [`Stream::has_input`].
     pub(super) fn has_input(&self) -> bool {
         let session = self.session();
-        let at_hand = session.failed.is_some() || session.has_more || !session.dry && session.engine.has_input();
+        let at_hand =
+            session.failed.is_some() || session.has_more || !session.needs_ciphertext && session.engine.has_input();
         drop(session);
         at_hand || self.below.has_input()
     }

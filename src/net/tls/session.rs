@@ -14,7 +14,7 @@ use crate::options::TlsVersion;
 pub(super) struct TlsSession {
     pub(super) engine: Box<dyn Engine>,
     /// Whether decrypting is in vain until more ciphertext comes.
-    pub(super) dry: bool,
+    pub(super) needs_ciphertext: bool,
     /// Whether the last read stopped before it had taken all that has arrived.
     pub(super) has_more: bool,
     /// What decrypting said after it had given bytes; the next read says it.
@@ -29,7 +29,7 @@ pub(super) struct TlsSession {
 
 impl TlsSession {
     pub(super) const fn new(engine: Box<dyn Engine>) -> Self {
-        Self { engine, dry: false, has_more: false, failed: None, fed: 0, waiting: 0, shut: false }
+        Self { engine, needs_ciphertext: false, has_more: false, failed: None, fed: 0, waiting: 0, shut: false }
     }
 
     /// Decrypts as much into `buf` as there is and fits. `None` says that there is nothing; `Some(Ok(0))` is the end.
@@ -38,16 +38,16 @@ impl TlsSession {
             return Some(Err(error));
         }
         let mut filled = 0;
-        while !self.dry && filled < buf.len() {
+        while !self.needs_ciphertext && filled < buf.len() {
             let rest = &mut buf[filled..];
             let asked = rest.len();
             match self.engine.read(rest) {
                 Ok(0) => return Some(Ok(filled)),
                 Ok(n) => {
                     filled += n;
-                    self.dry = n < asked && self.engine.is_drained();
+                    self.needs_ciphertext = n < asked && self.engine.is_drained();
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.dry = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.needs_ciphertext = true,
                 Err(error) if filled == 0 => return Some(Err(error)),
                 Err(error) => {
                     self.failed = Some(error);
@@ -62,7 +62,7 @@ impl TlsSession {
     pub(super) fn feed(&mut self, mut incoming: Window, received: io::Result<usize>) -> io::Result<()> {
         if let Ok(n) = received {
             incoming.received(n);
-            self.dry = false;
+            self.needs_ciphertext = false;
             self.fed += 1;
             self.engine.pipe().ended = n == 0;
         }

@@ -51,12 +51,12 @@ pub(super) enum ExchangeOutcome {
 pub(super) struct Refused {
     /// As much as has come.
     pub(super) head: Refusal,
-    coming: Option<(Stream, ClientHandshake)>,
+    unread: Option<(Stream, ClientHandshake)>,
 }
 
 impl ExchangeOutcome {
-    fn refused(head: Refusal, coming: Option<(Stream, ClientHandshake)>) -> Self {
-        Self::Refused(Box::new(Refused { head, coming }))
+    fn refused(head: Refusal, unread: Option<(Stream, ClientHandshake)>) -> Self {
+        Self::Refused(Box::new(Refused { head, unread }))
     }
 }
 
@@ -120,7 +120,7 @@ impl Opener {
 
 impl Refused {
     async fn with_body(self, mode: &WaitMode, deadline: Deadline) -> Refusal {
-        let Some((stream, mut handshake)) = self.coming else { return self.head };
+        let Some((stream, mut handshake)) = self.unread else { return self.head };
         let mut piece = [0; READ_SIZE];
         loop {
             let outcome = match mode.read(&stream, &mut piece, deadline).await {

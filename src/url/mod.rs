@@ -255,6 +255,7 @@ fn split_userinfo(authority: &str) -> Result<(Option<UserInfo>, &str), UrlError>
     match authority.split_once('@') {
         None => Ok((None, authority)),
         Some((_, rest)) if rest.contains('@') => Err(UrlError::UserInfo),
+        Some(("", rest)) => Ok((None, rest)),
         Some((userinfo, rest)) => Ok((Some(UserInfo(userinfo.to_owned())), rest)),
     }
 }

@@ -50,7 +50,7 @@ impl ProxyUrl {
         let (host, port) = split_port(host_and_port).map_err(|_| ProxyUrlError::Host)?;
         let Host { name, zone } = parse_host(host).map_err(|_| ProxyUrlError::Host)?;
         let port = port.map_or_else(|| Ok(scheme.default_port()), parse_port).map_err(|_| ProxyUrlError::Port)?;
-        let credentials = match userinfo.filter(|userinfo| !userinfo.0.is_empty()) {
+        let credentials = match userinfo {
             Some(userinfo) => Some(userinfo.credentials().ok_or(ProxyUrlError::UserInfo)?),
             None => None,
         };

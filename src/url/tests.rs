@@ -281,6 +281,13 @@ fn names_longer_than_the_dns_allows_are_refused() {
     assert!(Target::parse(&format!("ws://a{label}.b")).is_err());
 }
 
+/// Otherwise a user without a name would be told to the server.
+#[test]
+fn an_at_sign_with_nothing_before_it_is_no_userinfo() {
+    assert_eq!(Target::parse("ws://@example.com/").unwrap(), Target::parse("ws://example.com/").unwrap());
+    assert_eq!(Target::parse("ws://:@example.com/").unwrap().userinfo, Some(UserInfo(":".into())));
+}
+
 #[test]
 fn userinfo_is_kept_apart_and_never_shown() {
     let target = Target::parse("wss://john%40x:s3cret@h:1/r").unwrap();

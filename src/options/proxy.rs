@@ -184,7 +184,8 @@ impl ConnectOptions {
     /// The names are looked for in lower case, then in upper case; an empty variable is as good as none, and hides
     /// that in upper case. `HTTP_PROXY` does not count in a CGI program, where whoever sends a request can set it.
     ///
-    /// `no_proxy` or `NO_PROXY` lists the servers that are connected to directly; see [`bypass_proxy`](Self::bypass_proxy).
+    /// `no_proxy` or `NO_PROXY` lists the servers that are connected to directly; see [`bypass_proxy`](Self::bypass_proxy). So is one on a
+    /// link of this machine (an IPv6 address with a zone), to which no proxy can connect.
     ///
     /// Default: this.
     #[doc(alias = "http_proxy")]

@@ -40,6 +40,8 @@ pub(super) fn choose_from(
     match &settings.choice {
         ProxyChoice::Direct => Ok(None),
         ProxyChoice::Explicit(proxy) => ProxyHop::given(proxy).map(Some),
+        // Whoever has set the variables for all programs did not mean what no proxy can do.
+        ProxyChoice::Environment if target.zone.is_some() => Ok(None),
         ProxyChoice::Environment => {
             let Some((name, value)) = proxy_variable(target.secure, variables) else { return Ok(None) };
             if is_bypassed("no_proxy", bypass_of_environment(variables).as_deref(), target) {

@@ -127,6 +127,16 @@ mod environment {
         proxy_variable(is_secure, variables).map(|(name, value)| parse_variable(name, &value)).transpose()
     }
 
+    /// Whoever has set the variables for all programs did not mean what no proxy can do.
+    #[test]
+    fn a_server_on_a_link_of_this_machine_is_connected_to_directly() {
+        let get = |name: &str| (name == "all_proxy").then(|| "http://a:1".to_owned());
+        let is_proxied =
+            |url| choose_from(&Target::parse(url).unwrap(), &ConnectOptions::new(), &get).unwrap().is_some();
+        assert!(!is_proxied("ws://[fe80::1%25eth0]/") && !is_proxied("wss://[fe80::1%252]:9/"));
+        assert!(is_proxied("ws://[fe80::1]/") && is_proxied("ws://[::1]/"));
+    }
+
     /// Where the proxy is for `ws` and for `wss`.
     fn found(variables: &[(&str, &str)]) -> (Option<String>, Option<String>) {
         let get = |name: &str| Some(variables.iter().find(|(known, _)| *known == name)?.1.to_owned());

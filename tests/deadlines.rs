@@ -298,7 +298,7 @@ fn a_storm_of_pings_does_not_extend_a_receive_and_is_not_kept() {
         assert!(ws.memory() < 256 * 1024, "{} bytes", ws.memory());
         // The other tests of this file hold some at the same time.
         assert!(memory.peak() < 16 << 20, "{} bytes", memory.peak());
-        by_deadline(ms(100), || ws.close().unwrap());
+        by_deadline(2 * ms(100), || ws.close().unwrap());
         drop(ws);
         peer.join();
     });

@@ -158,10 +158,10 @@ impl Handle {
 
 /// Ending the run.
 impl Handle {
-    /// Ends the run: [`run_forever`](crate::WebSocketApp::run_forever) returns. An open connection is closed with code 1000,
-    /// and this waits for the end of it, at most for the [close timeout](crate::ConnectOptions::close_timeout); an attempt to
-    /// connect or the wait for the next one is called off at once. In a callback this does not wait, unless there is a
-    /// [queue](crate::WebSocketApp::queue).
+    /// Ends the run: [`run_forever`](crate::WebSocketApp::run_forever) returns. An open connection is closed with code 1000, and this waits
+    /// for the end of it: until our Close has left, and for the answer, each at most for the
+    /// [close timeout](crate::ConnectOptions::close_timeout). An attempt to connect or the wait for the next one is called off at once.
+    /// In a callback this does not wait, unless there is a [queue](crate::WebSocketApp::queue).
     ///
     /// Before the first run, it makes that run end as soon as it begins; after a run there is nothing to close. No message is handed out
     /// after this.
@@ -227,7 +227,7 @@ impl Handle {
     /// delay, and as one more of the attempts that are counted. With [`Reconnect::never`](crate::Reconnect::never) the run ends.
     ///
     /// During the delay before an attempt, it has that attempt made at once. It waits for the end of the old connection as
-    /// [`close`](Self::close) does.
+    /// [`close`](Self::close) does. In `on_error`, `on_close` and while an attempt is made, it does nothing: what follows is decided.
     ///
     /// # Errors
     ///

@@ -11,8 +11,9 @@ use crate::websocket::WebSocket;
 
 /// Keepalive.
 impl WebSocketApp<'_> {
-    /// How often a ping is sent, the first time after one interval; zero for never, and less than a millisecond is taken for one. It is sent by a thread of its own, the same one for
-    /// all apps of the process, so that no callback delays it; a message that is being sent does.
+    /// How often a ping is sent, the first time after one interval; zero for never, and less than a millisecond is taken for one. It is
+    /// sent by a thread of its own, the same one for all apps of the process, so that no callback delays it; a message that is being
+    /// sent does.
     ///
     /// Default: never.
     pub fn ping_interval(mut self, interval: Duration) -> Self {

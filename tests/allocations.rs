@@ -14,7 +14,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use allocation_counter::{AllocationInfo, measure};
-use websocket_sync::{ConnectOptions, MessageRef, TlsOptions, WebSocket};
+use websocket_sync::{ConnectOptions, Frame, MessageRef, Opcode, Result, TlsOptions, WebSocket};
 
 use support::{Peer, bounded, frame, ms, open};
 use tls_peer::{Authority, Validity};
@@ -116,6 +116,23 @@ fn sending_takes_no_memory_per_message() {
         }
         drop(ws);
         assert!(script.join() > 10 << 20);
+    });
+}
+
+#[test]
+fn a_large_message_leaves_in_parts_however_it_is_sent() {
+    bounded(60, || {
+        let (ws, script) = open(&ConnectOptions::new(), |mut peer: Peer| peer.rest().len());
+        let frame = Frame::new(Opcode::Binary, vec![7; 16 << 20]);
+        let large = &frame.payload;
+        let sends: [&dyn Fn() -> Result<usize>; 3] =
+            [&|| ws.send_binary(large), &|| ws.send(large, Opcode::Binary), &|| ws.send_frame(&frame)];
+        for send in sends {
+            let info = measure(|| assert_eq!(send().unwrap(), 14 + large.len()));
+            assert!(info.bytes_max < 1 << 20, "{info:?}");
+        }
+        drop(ws);
+        assert!(script.join() > 3 * large.len());
     });
 }
 

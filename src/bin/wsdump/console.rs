@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::env;
 use std::fmt::{Arguments as Words, Display};
 use std::io::{self, IsTerminal, Write};
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,8 +44,16 @@ struct Screen {
     output: Output,
     /// How much has come, where it goes to a file.
     progress: Option<Progress>,
-    /// What shows lines above the prompt.
-    printer: Option<Box<dyn ExternalPrinter + Send>>,
+    prompt: PromptLine,
+}
+
+/// Whether there is a prompt.
+enum PromptLine {
+    None,
+    /// This shows lines above it.
+    Shown(Box<dyn ExternalPrinter + Send>),
+    /// There was one, or none yet, and none is to come.
+    Over,
 }
 
 /// What comes: a blue that can be read on black and on white.
@@ -124,7 +133,7 @@ impl Console {
             hints: HintContext::new(arguments),
             has_prompt: !arguments.raw,
             discards: AtomicBool::new(false),
-            screen: Mutex::new(Screen { output, progress, printer: None }),
+            screen: Mutex::new(Screen { output, progress, prompt: PromptLine::None }),
         })))
     }
 
@@ -179,12 +188,12 @@ impl Console {
     /// Writes a payload as it is, and shows how much there is by now.
     fn payload(&self, payload: &[u8]) -> io::Result<()> {
         let mut screen = self.screen();
-        let Screen { output, progress, printer } = &mut *screen;
-        match (progress, &printer) {
-            (Some(progress), None) => progress.advance(payload.len()),
-            (Some(progress), Some(_)) => {
+        let Screen { output, progress, prompt } = &mut *screen;
+        match (progress, &prompt) {
+            (Some(progress), PromptLine::None | PromptLine::Over) => progress.advance(payload.len()),
+            (Some(progress), PromptLine::Shown(_)) => {
                 if let Some(said) = progress.advance_in_words(payload.len()) {
-                    above_prompt(printer, &said);
+                    prompt.print_above(&said);
                 }
             }
             (None, _) => {}
@@ -359,16 +368,24 @@ impl Console {
         self.0.style == Style::Json
     }
 
-    /// Shows everything above a prompt from now on. To be called on the thread of its editor.
-    pub(crate) fn attach(&self, printer: Box<dyn ExternalPrinter + Send>) {
+    /// Shows everything above a prompt from now on, unless the end has come: then there is none. To be called on the thread of its editor.
+    pub(crate) fn attach(&self, printer: Box<dyn ExternalPrinter + Send>) -> Attached {
+        let mut screen = self.screen();
+        if let PromptLine::Over = screen.prompt {
+            return Attached::No;
+        }
         IS_EDITOR_THREAD.set(true);
-        self.screen().printer = Some(printer);
+        screen.prompt = PromptLine::Shown(printer);
+        Attached::Yes
     }
 
     /// There is no prompt any more. To be called on the same thread.
     pub(crate) fn detach(&self) {
         IS_EDITOR_THREAD.set(false);
-        self.screen().printer = None;
+        let mut screen = self.screen();
+        if let PromptLine::Shown(_) = screen.prompt {
+            screen.prompt = PromptLine::None;
+        }
     }
 
     /// Leaves the terminal as it was.
@@ -377,9 +394,9 @@ impl Console {
         screen.progress = None;
         for _ in 0..2 {
             // One line may wait to be shown: it is when the one behind it has been taken, and this one shows nothing.
-            above_prompt(&mut screen.printer, "\x1b[1A");
+            screen.prompt.print_above("\x1b[1A");
         }
-        if screen.printer.take().is_some() {
+        if let PromptLine::Shown(_) = mem::replace(&mut screen.prompt, PromptLine::Over) {
             leave_prompt();
         }
     }
@@ -399,7 +416,7 @@ impl Console {
 
     fn print(&self, line: String) -> io::Result<()> {
         let mut screen = self.screen();
-        match above_prompt(&mut screen.printer, &line) {
+        match screen.prompt.print_above(&line) {
             Printed::Yes => Ok(()),
             Printed::No => screen.output.line_until(line, &self.0.discards),
         }
@@ -412,7 +429,7 @@ impl Console {
             return;
         }
         let mut screen = self.screen();
-        if let Printed::No = above_prompt(&mut screen.printer, words) {
+        if let Printed::No = screen.prompt.print_above(words) {
             // There is nowhere else to say that this failed.
             let _ = writeln!(io::stderr(), "{words}");
         }
@@ -461,18 +478,27 @@ pub(crate) enum PingOrigin {
     User,
 }
 
+/// Whether there is a prompt now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Attached {
+    Yes,
+    No,
+}
+
 enum Printed {
     Yes,
     No,
 }
 
-fn above_prompt(printer: &mut Option<Box<dyn ExternalPrinter + Send>>, line: &str) -> Printed {
-    match printer {
-        Some(printer) => match printer.print(format!("{line}\n")) {
-            Ok(()) => Printed::Yes,
-            Err(_) => Printed::No,
-        },
-        None => Printed::No,
+impl PromptLine {
+    fn print_above(&mut self, line: &str) -> Printed {
+        match self {
+            Self::Shown(printer) => match printer.print(format!("{line}\n")) {
+                Ok(()) => Printed::Yes,
+                Err(_) => Printed::No,
+            },
+            Self::None | Self::Over => Printed::No,
+        }
     }
 }
 

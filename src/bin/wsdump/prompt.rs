@@ -13,7 +13,7 @@ use rustyline::{Config, Editor};
 use websocket_sync::{CloseCode, Error, MessageKind};
 
 use crate::arguments::Arguments;
-use crate::console::Console;
+use crate::console::{Attached, Console};
 use crate::documents::PROMPT;
 use crate::ending::{Failure, note_interrupt};
 use crate::format::parse_hex;
@@ -92,7 +92,10 @@ impl Prompt {
         if let Some(path) = self.history.as_deref().filter(|path| path.exists()) {
             editor.load_history(path).map_err(|error| Failure::local(path.display(), error))?;
         }
-        target.console().attach(Box::new(editor.create_external_printer().map_err(no_prompt)?));
+        let printer = editor.create_external_printer().map_err(no_prompt)?;
+        if target.console().attach(Box::new(printer)) == Attached::No {
+            return Ok(PromptEnd::Input);
+        }
         loop {
             match editor.readline("> ") {
                 Ok(line) => {

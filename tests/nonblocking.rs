@@ -325,6 +325,23 @@ fn a_close_that_answers_the_peers_waits_for_room_and_leaves_behind_the_tail() {
 }
 
 #[test]
+fn a_message_with_its_header_may_be_as_large_as_what_may_wait() {
+    // As long as a header can be.
+    const HEADER: usize = 14;
+    bounded(60, || {
+        let options = ConnectOptions::new().max_unsent(1000);
+        let (mut ws, peer) = open(Layer::Plain, &options, |mut peer| {
+            assert_eq!(peer.frame().1.len(), 1000 - HEADER);
+            peer.end()
+        });
+        assert!(matches!(ws.try_send_binary(&[1; 1001 - HEADER]), Err(Error::Options(_))));
+        ws.try_send_binary(&[1; 1000 - HEADER]).unwrap();
+        ws.close().unwrap();
+        join(peer);
+    });
+}
+
+#[test]
 fn a_receive_that_waits_sends_the_tail_on() {
     bounded(60, || {
         let (mut ws, peer) = open_over(narrow, Layer::Plain, &ConnectOptions::new(), |mut peer| {

@@ -48,3 +48,26 @@ impl ReceiveDeadline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_time_of_zero_and_a_moment_that_has_passed_are_now() {
+        let hour = Duration::from_secs(3600);
+        let now = [ReceiveDeadline::NOW, ReceiveDeadline::Timeout(Some(Duration::ZERO)), ReceiveDeadline::by(now())];
+        let later = [
+            ReceiveDeadline::Timeout(None),
+            ReceiveDeadline::Timeout(Some(hour)),
+            ReceiveDeadline::At(Deadline::NEVER),
+            ReceiveDeadline::by(Instant::now() + hour),
+        ];
+        for deadline in now {
+            assert!(deadline.is_now(), "{deadline:?}");
+        }
+        for deadline in later {
+            assert!(!deadline.is_now(), "{deadline:?}");
+        }
+    }
+}

@@ -33,7 +33,7 @@ AREAS = {
         ["src/websocket/**/*.rs"],
         "websocket::",
         "echo lib sending_rules nonblocking closing peers_close driver_faults receive_deadlines closing_deadlines limits opening "
-        "headers redirects threads deflate trace deadlines faults test_kit errors vectors allocations app_task tls",
+        "headers redirects threads deflate trace deadlines faults test_kit errors vectors allocations app_task tls pending_upgrade",
     ),
     "net": (
         ["src/net/deadline.rs", "src/net/poll.rs", "src/net/proxy/**/*.rs"],

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use websocket_sync::{CloseCause, ConnectOptions, Handle, ManyApps, MessageRef, Reconnect, TlsOptions, WebSocketApp};
+use websocket_sync::{
+    CloseCause, CloseCode, ConnectOptions, Handle, ManyApps, MessageRef, Reconnect, TlsOptions, WebSocketApp,
+};
 
 use crate::Failure;
 use crate::clients::{Client, PING_INTERVAL, Runner, Told};
@@ -20,8 +22,7 @@ pub(crate) fn runner(clients: &[Client], certificate: &str, told: &Arc<Told>) ->
         }
     };
     let close = move || {
-        // It returns when the connection has ended.
-        handles.iter().for_each(|handle: &Handle| drop(handle.close()));
+        handles.iter().for_each(|handle: &Handle| drop(handle.try_close(CloseCode::NORMAL, "")));
     };
     Ok(Runner { run: Box::new(run), close: Box::new(close) })
 }

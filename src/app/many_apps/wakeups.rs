@@ -120,12 +120,19 @@ impl<'env> Wakeups<'env> {
         lock(&self.woken).pop()
     }
 
-    /// What wakes an app, from any thread. It never waits.
+    /// What wakes an app, from any thread. It never waits. The loop takes all apps that were woken before it waits again, so that the
+    /// first of them alone ends its wait.
     pub(in crate::app) fn app_waker(&self, number: usize, flag: WakeFlag) -> impl Fn() + Send + Sync + use<> {
         let (waker, list) = (Arc::clone(&self.waker), Arc::clone(&self.woken));
         move || {
-            if !flag.0.swap(true, Ordering::AcqRel) {
-                lock(&list).push(number);
+            if flag.0.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            let mut woken = lock(&list);
+            woken.push(number);
+            let is_first = woken.len() == 1;
+            drop(woken);
+            if is_first {
                 waker();
             }
         }

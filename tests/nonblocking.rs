@@ -330,7 +330,7 @@ fn a_message_with_its_header_may_be_as_large_as_what_may_wait() {
     const HEADER: usize = 14;
     bounded(60, || {
         let options = ConnectOptions::new().max_unsent(1000);
-        let (mut ws, peer) = open(Layer::Plain, &options, |mut peer| {
+        let (ws, peer) = open(Layer::Plain, &options, |mut peer| {
             assert_eq!(peer.frame().1.len(), 1000 - HEADER);
             peer.end()
         });

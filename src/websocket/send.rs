@@ -122,8 +122,8 @@ impl WebSocket {
         }
     }
 
-    /// Sends several messages in as few writes as possible, each of which has the [time of a
-    /// send](crate::ConnectOptions::send_timeout). Other threads that send wait until the closure returns. Inside it, this thread can
+    /// Sends several messages in as few writes as possible. Each write has the [time of a send](crate::ConnectOptions::send_timeout),
+    /// and so has the wait for other threads. Those that send meanwhile wait until the closure returns. Inside it, this thread can
     /// only send through the batch: other calls that send or close return [`Error::Usage`].
     ///
     /// # Errors

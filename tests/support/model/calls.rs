@@ -11,6 +11,9 @@ use super::world::{
     self, CloseCode, ControlFrames, Error, Frame, Message, MessageKind, MessageRef, Opcode, Sender, WebSocket,
 };
 
+/// As much as a batch gathers before it writes, in bytes.
+const BATCH: usize = 64 * 1024;
+
 /// One thread of a program.
 pub(crate) struct Caller {
     name: char,
@@ -427,7 +430,10 @@ impl Caller {
     }
 
     fn cork(&mut self, hand: &Hand<'_>, what: String, messages: &[(Kind, usize)], flushes: bool, inner: Inner) {
-        let limit = self.program.longest_send().map_or(Limit::None, Limit::Within);
+        // The wait for its turn has the time of a send, and so has each write.
+        let gathered: usize = messages.iter().map(|(_, length)| length).sum();
+        let writes = 1 + u32::from(flushes) + u32::try_from(gathered / BATCH).unwrap();
+        let limit = self.program.longest_send().map_or(Limit::None, |send| Limit::Within((1 + writes) * send));
         let sender = call!(hand, it => it.sender());
         let marks: Vec<_> = (0..messages.len()).map(|part| self.mark(part)).collect();
         let within = Within { sender: &sender, mark: self.mark(messages.len()), inner, outer: Outer::Writes };

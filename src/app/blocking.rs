@@ -14,7 +14,6 @@ use super::queue::{Queue, QueueSender};
 use super::reconnect::default_reconnect;
 use super::session::{RetryDecision, Session};
 use super::shared::{Shared, StopRequest};
-use crate::cancellation::Cancellation;
 use crate::error::{CloseCause, CloseInfo, Error, Result};
 use crate::options::ConnectOptions;
 use crate::sync::thread::{self, Builder};
@@ -139,7 +138,7 @@ pub(super) fn run<A: EventSink>(
 
 impl ConnectionSource<'_, '_> {
     pub(super) fn connect(&mut self, number: u32, last_error: Option<&Error>) -> Result<WebSocket> {
-        if self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
+        if self.options.settings().is_cancelled() {
             return Err(cancelled());
         }
         let attempt = Attempt { url: self.url, number, last_error };

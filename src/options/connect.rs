@@ -237,6 +237,11 @@ impl ConnectOptions {
 }
 
 impl Settings {
+    /// Whether the opening was called off.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancellation.as_ref().is_some_and(Cancellation::is_cancelled)
+    }
+
     /// The limits of time in force.
     pub(crate) fn timeouts(&self) -> Timeouts {
         self.timeouts_or(default_timeout())

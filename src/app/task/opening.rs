@@ -8,8 +8,6 @@ use std::time::Instant;
 use super::{AppStep, AppTask, Permission, TaskPhase};
 use crate::app::builder::Connector;
 use crate::app::facts::{AppError, Attempt};
-#[cfg(feature = "mio")]
-use crate::cancellation::Cancellation;
 use crate::error::{Error, Result};
 use crate::options::ConnectOptions;
 use crate::url::Target;
@@ -53,7 +51,7 @@ impl<'env> Connecting<'env> {
     /// Whether the app has been closed since.
     #[cfg(feature = "mio")]
     pub(in crate::app) fn is_cancelled(&self) -> bool {
-        self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled)
+        self.options.settings().is_cancelled()
     }
 
     /// Does not connect: nobody wants it any more.

@@ -24,7 +24,6 @@ use super::compression::CompressionOffer;
 use super::reader::Reader;
 use super::shared::SharedConnection;
 use super::{ActiveConnection, VisitedUrls, cancelled};
-use crate::cancellation::Cancellation;
 use crate::error::{Error, OptionsError, Phase, Result};
 use crate::net::exchange::stream_error;
 use crate::net::{Deadline, Dialer, Stream, Transport, WaitLimit, WaitMode};
@@ -143,7 +142,7 @@ impl Opener {
     /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
     /// watched it may have ended it. Pinned by the caller, the opening is in memory once: a future that is moved in has room twice.
     async fn cancellable<T>(&self, open: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
-        let is_cancelled = || self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled);
+        let is_cancelled = || self.options.settings().is_cancelled();
         if is_cancelled() {
             return Err(cancelled());
         }

@@ -8,7 +8,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::Opener;
-use crate::cancellation::{Cancellation, Watch};
+#[cfg(doc)]
+use crate::cancellation::Cancellation;
+use crate::cancellation::Watch;
 use crate::error::Result;
 use crate::net::{Awaited, AwaitedEvent, HelperLock, Source, WaitMode};
 use crate::options::{ConnectOptions, Timeouts};
@@ -134,7 +136,7 @@ impl Opening {
         let watch = self.watch.take();
         self.awaited.clear();
         self.stepped = Instant::now();
-        if self.options.settings().cancellation.as_ref().is_some_and(Cancellation::is_cancelled) {
+        if self.options.settings().is_cancelled() {
             return Err(cancelled());
         }
         let waker = WakeHook::waker(&self.wake);

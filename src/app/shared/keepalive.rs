@@ -45,24 +45,24 @@ impl<L: Link> Shared<L> {
                 KeepaliveAction::Dead => {}
                 KeepaliveAction::Flush(ping) => {
                     let flushed = link.flush_ping();
-                    self.note_ping(&link, (number, ping), now, Ok(flushed));
+                    self.note_ping(&link, number, ping, now, Ok(flushed));
                 }
                 KeepaliveAction::Ping(ping) => {
                     let sent = link.send_ping(&ping.payload);
-                    self.note_ping(&link, (number, ping.number), now, sent);
+                    self.note_ping(&link, number, ping.number, now, sent);
                 }
             }
         }
     }
 
-    /// Tells the keepalive what became of a ping, by the numbers of its connection and of itself: that of its own connection only.
-    fn note_ping(&self, link: &L, (number, ping): (u64, u64), began: Instant, sent: Result<PingStatus>) {
+    /// Tells the keepalive of the connection with this number what became of its ping, which was begun then.
+    fn note_ping(&self, link: &L, connection: u64, ping: u64, began: Instant, sent: Result<PingStatus>) {
         let mut state = self.state();
         if let Ok(PingStatus::Left) = sent {
-            // Its pong may have come since.
+            // Not the time now: its pong may have come already.
             state.last_ping = Some(began);
         }
-        let Some(keepalive) = state.open(number).and_then(|open| open.keepalive.as_mut()) else { return };
+        let Some(keepalive) = state.open(connection).and_then(|open| open.keepalive.as_mut()) else { return };
         match sent {
             Ok(PingStatus::Left) => keepalive.sent(ping, sync::now(), link.activity()),
             Ok(PingStatus::Queued) => keepalive.queued(ping, sync::now(), link.activity()),

@@ -183,8 +183,8 @@ impl Handle {
         self.shared.close(code, reason)
     }
 
-    /// Begins to end the run as [`close_with`](Self::close_with) does, without waiting: to close thousands of apps at a time. Whoever runs
-    /// the app sees to the rest, within the [close timeout](crate::ConnectOptions::close_timeout); [`wait_end`](Self::wait_end) waits for it.
+    /// Begins to end the run as [`close_with`](Self::close_with) does, without waiting: to close thousands of apps at a time. The thread or
+    /// loop that runs the app does the rest, within the same times as there; [`wait_end`](Self::wait_end) waits for it.
     ///
     /// # Errors
     ///

@@ -52,7 +52,7 @@ enum PromptLine {
     None,
     /// This shows lines above it.
     Shown(Box<dyn ExternalPrinter + Send>),
-    /// There was one, or none yet, and none is to come.
+    /// The program ends: none is shown any more.
     Over,
 }
 

@@ -438,5 +438,33 @@ impl fmt::Debug for ByteBuffer {
     }
 }
 
+/// Bytes that others append to, through a `Vec`.
+pub(crate) struct Scratch {
+    pub(crate) bytes: Vec<u8>,
+    retention: Retention,
+}
+
+impl Scratch {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: Vec::new(), retention: Retention { high_water: 0, uses: 0 } }
+    }
+
+    /// Ends a use: forgets the bytes, and gives memory back that the latest uses have left idle.
+    pub(crate) fn clear(&mut self) {
+        let enough = self.retention.note(self.bytes.len(), self.bytes.capacity());
+        self.bytes.clear();
+        if let Some(enough) = enough {
+            self.bytes.shrink_to(enough);
+        }
+    }
+}
+
+/// Says how much there is, as the others do.
+impl fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Scratch").field("filled", &self.bytes.len()).field("capacity", &self.bytes.capacity()).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests;

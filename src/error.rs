@@ -46,7 +46,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[doc(alias = "WebSocketException")]
 #[non_exhaustive]
 pub enum Error {
-    /// The host name did not resolve to an address.
+    /// The host name did not resolve to an address, or to none that the options or the proxy can use.
     #[doc(alias = "WebSocketAddressException")]
     #[error(fmt = fmt_address)]
     Address(#[source] Box<AddressError>),
@@ -102,7 +102,8 @@ pub enum Error {
     #[doc(alias = "WebSocketBadStatusException")]
     #[error("upgrade refused: {0}")]
     Refused(Box<Refusal>),
-    /// The time for this phase ran out.
+    /// The time for this phase ran out. Where the operating system itself gave a connection up that was being made (ETIMEDOUT), it is
+    /// [`Error::Io`].
     #[doc(alias = "WebSocketTimeoutException")]
     #[error("{0} timed out")]
     Timeout(Phase),
@@ -538,7 +539,7 @@ pub enum CloseCause {
 pub struct AddressError {
     /// The name, as it was looked up.
     pub host: String,
-    /// What the resolver said.
+    /// What the resolver said, or why none of the addresses can be used.
     pub problem: io::Error,
 }
 

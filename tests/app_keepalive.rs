@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 
 use app_support::{Log, serve_again};
 use support::{Peer, bounded, by_deadline, frame, ms, timed};
-use websocket_sync::{CloseCause, ConnectOptions, Error, HalfDuplex, Reconnect, Result, TlsOptions, WebSocketApp};
+use websocket_sync::{
+    CloseCause, ConnectOptions, Error, HalfDuplex, Proxy, Reconnect, Result, TlsOptions, WebSocketApp,
+};
 
 fn accepting<T: Send + 'static>(script: impl FnOnce(Peer) -> T + Send + 'static) -> (String, support::Script<T>) {
     support::serve(|mut peer| {
@@ -225,6 +227,45 @@ fn a_part_of_a_tls_record_is_a_sign_of_life() {
         let options = ConnectOptions::new().tls(TlsOptions::new().ca_certs_pem(authority.pem));
         let log = Log::default();
         let app = log.app(&url).options(options).ping_interval(ms(50)).ping_timeout(ms(150));
+        assert_eq!({ app }.run_forever().unwrap().cause, CloseCause::Remote);
+        assert_eq!(log.count("message slow"), 1);
+        support::join(server);
+    });
+}
+
+/// TLS with the server inside of TLS with a proxy.
+#[test]
+fn a_part_of_a_proxys_tls_record_is_a_sign_of_life() {
+    bounded(20, || {
+        let authority = tls_peer::Authority::new();
+        let (outer, inner) = (authority.server("localhost"), authority.server("server.example"));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let server = thread::spawn(move || {
+            let mut peer = tls_peer::accept(outer, listener.accept().unwrap().0).unwrap();
+            let mut head = [0; 2048];
+            assert!(peer.read(&mut head).unwrap() > 0);
+            peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let mut peer = tls_peer::accept(inner, peer).unwrap();
+            let length = peer.read(&mut head).unwrap();
+            peer.write_all(support::answer_to(std::str::from_utf8(&head[..length]).unwrap()).as_bytes()).unwrap();
+            peer.flush().unwrap();
+            let message = [frame(0x81, "slow"), frame(0x88, b"\x03\xe8")].concat();
+            let (mut within, mut record) = (Vec::new(), Vec::new());
+            peer.conn.writer().write_all(&message).unwrap();
+            peer.conn.write_tls(&mut within).unwrap();
+            peer.sock.conn.writer().write_all(&within).unwrap();
+            peer.sock.conn.write_tls(&mut record).unwrap();
+            for byte in record {
+                thread::sleep(ms(10));
+                peer.sock.sock.write_all(&[byte]).unwrap();
+            }
+            while peer.read(&mut head).is_ok_and(|length| length > 0) {}
+        });
+        let tls = TlsOptions::new().ca_certs_pem(authority.pem);
+        let options = ConnectOptions::new().tls(tls.clone()).proxy(Proxy::new(proxy).tls(tls));
+        let log = Log::default();
+        let app = log.app("wss://server.example/").options(options).ping_interval(ms(50)).ping_timeout(ms(150));
         assert_eq!({ app }.run_forever().unwrap().cause, CloseCause::Remote);
         assert_eq!(log.count("message slow"), 1);
         support::join(server);

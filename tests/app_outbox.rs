@@ -6,13 +6,17 @@
 mod app_support;
 mod support;
 
+use std::io::Write;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use app_support::{finish, nowhere, serve_again, wait_for};
 use support::{Peer, bounded, frame, join, ms};
-use websocket_sync::{AppError, ConnectOptions, Error, Message, Overflow, Reconnect, SocketOptions, WebSocketApp};
+use websocket_sync::{
+    AppError, AppStep, AppTask, ConnectOptions, Error, Handle, Message, MessageKind, Overflow, Reconnect,
+    SocketOptions, WebSocketApp,
+};
 
 /// A server that accepts and hears so many messages, then closes.
 fn hearing(messages: usize) -> (String, support::Script<Vec<String>>) {
@@ -158,6 +162,91 @@ fn in_a_loop_what_finds_no_room_leaves_later_and_in_order() {
         let heard: Vec<String> = peer.join().into_iter().map(|message| message[..4].to_owned()).collect();
         assert_eq!(heard, numbers(0..MESSAGES).collect::<Vec<_>>());
         assert_eq!(handle.take_unsent(), Vec::<Message>::new());
+    });
+}
+
+/// Begins a message on a thread of its own, which ends it when it is told to.
+fn begin_message(app: &Handle) -> mpsc::Sender<()> {
+    let (sender, begun, go) = (app.sender().unwrap(), mpsc::channel(), mpsc::channel());
+    thread::spawn(move || {
+        let mut message = sender.message_writer(MessageKind::Text).unwrap();
+        message.write_all(b"one").unwrap();
+        message.flush().unwrap();
+        begun.0.send(()).unwrap();
+        go.1.recv().unwrap();
+        message.finish().unwrap();
+    });
+    begun.1.recv().unwrap();
+    go.0
+}
+
+/// Advances until a connection is open and the task waits; until when.
+#[track_caller]
+fn open(task: &mut AppTask<'_>) -> Option<Instant> {
+    let start = Instant::now();
+    loop {
+        match task.advance() {
+            AppStep::Wait(until) if task.handle().ready() => return until,
+            AppStep::Wait(_) => thread::sleep(ms(1)),
+            AppStep::Again => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "it does not open");
+    }
+}
+
+/// While another thread is in the midst of a message there is no room, and nothing tells the loop when that has ended: the socket has
+/// room all the time.
+#[test]
+fn in_a_loop_what_waits_behind_a_message_of_another_thread_leaves_when_that_has_ended() {
+    let serve = || {
+        support::serve(|mut peer| {
+            peer.accept();
+            let heard = [peer.frame(), peer.frame(), peer.frame()];
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+            heard
+        })
+    };
+    let ends = |mut task: AppTask<'_>, until: Option<Instant>, go: mpsc::Sender<()>, peer: support::Script<_>| {
+        let until = until.expect("the loop looks again");
+        assert!(until < Instant::now() + ms(500));
+        go.send(()).unwrap();
+        finish(&mut task).unwrap();
+        let heard: [(u8, Vec<u8>); 3] = peer.join();
+        assert_eq!(heard, [(0x01, "one"), (0x80, ""), (0x81, "two")].map(|(first, text)| (first, text.into())));
+    };
+    // What others send while `on_open` runs.
+    bounded(30, move || {
+        let (url, peer) = serve();
+        let (tell, told) = mpsc::channel();
+        let app = WebSocketApp::new(url).outbox(100).on_open(move |app| {
+            tell.send(begin_message(app)).unwrap();
+            let other = app.clone();
+            join(thread::spawn(move || other.send_text("two").unwrap()));
+        });
+        let mut task = app.into_task(|| {}).unwrap();
+        let until = open(&mut task);
+        ends(task, until, told.recv().unwrap(), peer);
+    });
+    // What was kept before, and another thread sends while the loop sleeps.
+    bounded(30, move || {
+        let (url, peer) = serve();
+        let (wake, woken) = mpsc::channel();
+        let app = WebSocketApp::new(url).outbox(100);
+        let handle = app.handle();
+        handle.send_text("two").unwrap();
+        let wake = move || {
+            let _ = wake.send(());
+        };
+        let mut task = app.into_task(wake).unwrap();
+        open(&mut task);
+        let go = begin_message(&handle);
+        woken.try_iter().for_each(drop);
+        assert!(matches!(handle.send_unsent(), Err(Error::Full)));
+        woken.recv_timeout(Duration::from_secs(5)).expect("the loop has to look after it");
+        let until = open(&mut task);
+        ends(task, until, go, peer);
     });
 }
 

@@ -581,6 +581,42 @@ fn a_callback_has_the_app_connect_again_and_hears_nothing_more_of_what_it_has_cl
     });
 }
 
+/// The rest of the frame and of the message come before the answer to the Close.
+#[test]
+fn a_close_in_the_midst_of_a_fragment_is_answered_like_any_other() {
+    bounded(20, || {
+        for run in RUNS {
+            for reconnects in [false, true] {
+                let (url, server) = serve_again(move |number, mut peer| {
+                    peer.accept();
+                    let (cut, rest) = (frame(0x00, [7; 100]), frame(0x80, "rest"));
+                    peer.say([frame(0x02, "part"), cut[..50].to_vec()].concat());
+                    let (first, body) = peer.frame();
+                    assert_eq!(first, 0x88);
+                    peer.say([cut[50..].to_vec(), rest, frame(0x88, body)].concat());
+                    peer.rest();
+                    reconnects && number == 0
+                });
+                let log = Log::default();
+                let app =
+                    log.app(&url).reconnect(quickly()).on_data(|_, _, _, _| ()).on_cont_message(move |app, _, _| {
+                        let (app, reconnects) = (app.clone(), reconnects && app.statistics().connects == 1);
+                        std::thread::spawn(move || {
+                            // The other fragment has begun by then.
+                            std::thread::sleep(ms(100));
+                            if reconnects { app.reconnect(CloseCode(4000), "") } else { app.close() }
+                        });
+                    });
+                assert_eq!(run(app).unwrap().cause, CloseCause::Local);
+                let (replaced, closed) = ("close 4000 \"\" Local, again", "close 1000 \"\" Local");
+                let heard = if reconnects { vec!["open", replaced, "reconnect", closed] } else { vec!["open", closed] };
+                assert_eq!(log.lines(), heard);
+                support::join(server);
+            }
+        }
+    });
+}
+
 #[test]
 fn the_wait_for_the_next_attempt_can_be_cut_short() {
     bounded(20, || {

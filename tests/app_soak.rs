@@ -122,7 +122,8 @@ fn run(reconnects: usize, configure: impl FnOnce(WebSocketApp<'_>) -> WebSocketA
     samples
 }
 
-/// From the end of the warm-up to the end nothing has grown. What the server has not closed yet comes and goes.
+/// From the end of the warm-up to the end nothing has grown. What the server has not closed yet comes and goes, and a thread that has ended
+/// is there until the kernel has taken it down.
 #[track_caller]
 fn check_flat(samples: &[Sample]) {
     let (early, late) = (&samples[WARM_UP..2 * WARM_UP], &samples[samples.len() - WARM_UP..]);
@@ -131,7 +132,8 @@ fn check_flat(samples: &[Sample]) {
     let (descriptors, threads) = (fewest(|sample| sample.descriptors), fewest(|sample| sample.threads));
     assert_eq!((descriptors[0], threads[0]), (descriptors[1], threads[1]));
     assert!(most(|sample| sample.descriptors) < descriptors[0] + 8, "descriptors");
-    assert_eq!(most(|sample| sample.threads), threads[0], "a thread for a connection");
+    let with_more = samples[WARM_UP..].iter().filter(|sample| sample.threads > threads[0]).count();
+    assert!(with_more * 100 <= samples.len(), "a thread for a connection: {with_more} of {}", samples.len());
     assert!(samples.iter().all(|sample| sample.depth == samples[0].depth), "the stack has grown");
     let (first, last) = (early[0], late[WARM_UP - 1]);
     assert!(last.resident < first.resident + GROWTH, "{first:?}, then {last:?}");

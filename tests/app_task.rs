@@ -8,6 +8,7 @@ mod app_support;
 mod races;
 mod support;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -145,6 +146,23 @@ fn who_cannot_connect_says_so_and_who_drops_a_task_leaves() {
 }
 
 #[test]
+fn a_task_that_is_dropped_has_ended_although_its_wake_panics() {
+    bounded(20, || {
+        let dropped = WebSocketApp::new(nowhere()).into_task(|| panic!("on purpose")).unwrap();
+        let handle = dropped.handle();
+        let caught = catch_unwind(AssertUnwindSafe(|| drop(dropped))).unwrap_err();
+        assert_eq!(caught.downcast_ref::<&str>(), Some(&"on purpose"));
+        assert!(!handle.is_running() && handle.wait_end(Duration::ZERO).is_some());
+        // While another panic passes, a second one would end the process.
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let _dropped = WebSocketApp::new(nowhere()).into_task(|| panic!("on purpose")).unwrap();
+            panic!("first");
+        }));
+        assert_eq!(caught.unwrap_err().downcast_ref::<&str>(), Some(&"first"));
+    });
+}
+
+#[test]
 fn a_pong_behind_what_another_thread_sends_slowly_is_no_stall() {
     /// Gives a few bytes at a time, with a pause in the middle.
     struct Slow(usize);
@@ -210,6 +228,41 @@ fn a_callback_that_is_slow_while_a_ping_is_due_is_not_a_dead_peer() {
         thread::sleep(ping + ms(20) - Instant::now());
         assert_eq!(finish(&mut task).unwrap().cause, CloseCause::Remote);
         peer.join();
+    });
+}
+
+/// The peer reads while the callback takes its time.
+#[test]
+fn a_callback_that_is_slow_while_something_waits_to_be_sent_is_no_stall() {
+    const LENGTH: usize = 60 << 20;
+    bounded(20, || {
+        let (begin, begins) = mpsc::channel();
+        let (url, peer) = support::serve(move |mut peer| {
+            peer.accept();
+            begins.recv().unwrap();
+            peer.say(frame(0x81, "work"));
+            thread::sleep(ms(50));
+            let (_, payload) = peer.frame();
+            peer.say(frame(0x88, b"\x03\xe8"));
+            peer.rest();
+            payload.len()
+        });
+        let options = ConnectOptions::new().send_timeout(ms(500)).max_unsent(2 * LENGTH);
+        let app = WebSocketApp::new(&url)
+            .options(options)
+            .on_open(|app| app.send_binary(&vec![7; LENGTH]))
+            .on_message(|_, _| thread::sleep(ms(700)));
+        let (mut task, _woken) = task(app);
+        let mut full = None;
+        // Until the socket has taken all that it does.
+        while full.is_none_or(|full: Instant| full.elapsed() < ms(200)) {
+            assert!(!matches!(task.advance(), AppStep::Over(_)));
+            full = full.or_else(|| task.connection().map(|_| Instant::now()));
+            thread::sleep(ms(1));
+        }
+        begin.send(()).unwrap();
+        assert_eq!(finish(&mut task).unwrap().cause, CloseCause::Remote);
+        assert_eq!(peer.join(), LENGTH);
     });
 }
 

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use support::{at_deadline, at_once, bounded, by_deadline, closed, ms, timed};
 use websocket_sync::{
-    Cancellation, CloseCause, ConnectOptions, Error, HalfDuplex, Message, Phase, SocketOptions, WebSocket, socket2,
+    Cancellation, CloseCause, ConnectOptions, Error, HalfDuplex, Message, Phase, ProxyError, Retry, SocketOptions,
+    WebSocket, socket2,
 };
 
 /// A listener and its port; the test serves it, or leaves those who connect without an answer.
@@ -91,6 +92,23 @@ mod black_holes {
             assert!(took >= ms(250), "the first has 250 ms for itself, not {took:?}");
             assert!(ws.timings().unwrap().connect.is_some_and(|connect| connect >= ms(250)));
         }
+    }
+
+    /// No deadline of this crate has passed.
+    #[test]
+    fn what_the_system_gives_up_is_told_as_it_says_it() {
+        let hole = BlackHole::new(LOCALHOST).unwrap();
+        // The system looks at it after a second, when it asks for the second time.
+        let options = resolving(vec![hole.address]).socket(SocketOptions::new().user_timeout(ms(300)));
+        let error = by_deadline(ms(5000), || options.connect("ws://hole.example/").unwrap_err());
+        let Error::Io { phase: Phase::Connect, error: problem } = &error else { panic!("{error:?}") };
+        assert_eq!(problem.kind(), io::ErrorKind::TimedOut);
+        assert!(problem.to_string().starts_with(&format!("{}: ", hole.address)), "{problem}");
+        assert!(error.is_retryable() && !error.is_timeout());
+        let through = ConnectOptions::new().proxy(format!("http://{}", hole.address));
+        let through = through.socket(SocketOptions::new().user_timeout(ms(300)));
+        let error = by_deadline(ms(5000), || through.connect("ws://server.example/").unwrap_err());
+        assert!(matches!(&error, Error::Proxy(error) if matches!(**error, ProxyError::Connect { .. })), "{error:?}");
     }
 
     #[test]
@@ -432,4 +450,19 @@ fn a_cancel_at_any_moment_leaves_a_connection_that_works_or_none() {
         }
         assert!((1..300).contains(&opened), "{opened} of 300 were opened: nothing was raced");
     });
+}
+
+/// What a name leads to can change while an app is away; an address cannot.
+#[test]
+fn a_name_without_an_address_of_the_local_family_may_have_one_later() {
+    let options = resolving(vec![([0, 0, 0, 0, 0, 0, 0, 1], 9).into()]);
+    let options = options.socket(SocketOptions::new().bind(([127, 0, 0, 1], 0)));
+    let error = options.connect("ws://six.example/").unwrap_err();
+    let Error::Address(unfit) = &error else { panic!("{error:?}") };
+    assert_eq!(unfit.host, "six.example");
+    assert_eq!(unfit.problem.to_string(), "it has no address of the family of 127.0.0.1, the local address (bind)");
+    assert_eq!(error.retry(), Retry::Soon);
+    let error = options.connect("ws://[::1]/").unwrap_err();
+    assert!(matches!(&error, Error::Options(error) if error.option == "bind"), "{error:?}");
+    assert_eq!(error.retry(), Retry::Never);
 }

@@ -25,7 +25,7 @@ use websocket_sync::{
 #[derive(Clone, Debug)]
 struct Wire(Arc<(Mutex<Bytes>, Condvar)>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Bytes {
     said: VecDeque<u8>,
     heard: Vec<u8>,
@@ -49,8 +49,7 @@ impl Wire {
         room: usize,
         deflate: Option<PerMessageDeflate>,
     ) -> (WebSocket, Self) {
-        let bytes =
-            Bytes { said: VecDeque::new(), heard: Vec::new(), room, ended: false, slow_read: None, panics: false };
+        let bytes = Bytes { room, ..Bytes::default() };
         let wire = Self(Arc::new((Mutex::new(bytes), Condvar::new())));
         (options.from_open(wire.clone(), role, b"", deflate).unwrap(), wire)
     }
@@ -210,6 +209,20 @@ fn agreed(options: DeflateOptions) -> [PerMessageDeflate; 2] {
     let answer = server.accept(&offer(&client.offer().unwrap())).unwrap();
     client.finalize(&offer(&answer)).unwrap();
     [client, server]
+}
+
+#[test]
+fn compression_that_was_negotiated_for_the_other_role_is_refused() {
+    let [client, server] = agreed(DeflateOptions::new().client_no_context_takeover());
+    for (role, deflate) in [(Role::Server, client), (Role::Client, server)] {
+        let bytes = Bytes::default();
+        let wire = Wire(Arc::new((Mutex::new(bytes), Condvar::new())));
+        let refused = ConnectOptions::new().from_open(wire, role, b"", Some(deflate));
+        assert!(matches!(&refused, Err(Error::Options(problem)) if problem.option == "deflate"), "{refused:?}");
+    }
+    // What was not agreed upon is not used.
+    let deflate = PerMessageDeflate::new(DeflateOptions::new()).unwrap();
+    assert_eq!(Wire::open_as(Role::Client, &ConnectOptions::new(), 0, Some(deflate)).0.deflate(), None);
 }
 
 /// Sends of every kind, of which some time out, over a wire that takes a little at a time: what was said to be sent arrives, and
@@ -375,7 +388,55 @@ fn what_a_batch_does_between_its_writes_costs_nothing_of_their_time() {
     });
 }
 
+#[test]
+fn a_large_message_in_a_batch_has_the_time_of_a_send_behind_what_was_gathered() {
+    bounded(10, || {
+        let (ws, wire) = Wire::open(&options().send_timeout(ms(400)), 0);
+        let peer = wire.clone();
+        let peer = thread::spawn(move || {
+            // What was gathered, and then the rest.
+            for room in [20_000, usize::MAX] {
+                thread::sleep(ms(300));
+                peer.set_room(room);
+            }
+        });
+        ws.cork(|batch| {
+            batch.send_binary(&vec![1; 20_000 - 8])?;
+            unit(batch.send_binary(&vec![2; 100_000]))
+        })
+        .unwrap();
+        join(peer);
+        assert_eq!(wire.frames().len(), 2);
+    });
+}
+
+#[test]
+fn pings_of_a_batch_are_written_when_as_much_is_gathered_as_of_messages() {
+    let (ws, wire) = Wire::open(&options(), usize::MAX);
+    ws.cork(|batch| {
+        (0..1000).try_for_each(|_| batch.ping(&[7; 125]))?;
+        assert!(wire.heard().len() >= 64 * 1024, "{} bytes", wire.heard().len());
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(wire.frames().len(), 1000);
+}
+
 // "Nothing was sent, the connection goes on."
+
+#[test]
+fn a_writer_whose_text_was_refused_sends_nothing_of_it_when_it_is_flushed() {
+    let (ws, wire) = Wire::open(&options(), usize::MAX);
+    let mut writer = ws.message_writer(MessageKind::Text).unwrap();
+    writer.write_all(b"well, ").unwrap();
+    let refused = |result: io::Result<()>| Error::from(result.unwrap_err()).to_string();
+    let expected = LocalProtocolError::TextNotUtf8.to_string();
+    assert_eq!(refused(writer.write_all(b"\xff")), expected);
+    assert_eq!(refused(writer.flush()), expected);
+    assert!(matches!(writer.finish(), Err(Error::Usage(LocalProtocolError::TextNotUtf8))));
+    assert!(wire.heard().is_empty());
+    assert_goes_on(&ws, &wire);
+}
 
 #[test]
 fn a_writer_whose_message_was_refused_before_any_of_it_left_leaves_the_connection_as_it_was() {
@@ -837,6 +898,26 @@ fn a_transport_that_panics_in_a_write_neither_ends_the_process_nor_takes_the_sen
             assert_eq!(wire.frames().last(), Some(&(0x81, "two".to_owned().into_bytes())));
         });
     }
+}
+
+/// The writer is dropped while the panic passes, and has to close.
+#[test]
+fn a_transport_that_panics_under_a_message_writer_does_not_end_the_process() {
+    bounded(20, || {
+        let (ws, wire) = Wire::open(&options(), usize::MAX);
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            let mut writer = ws.message_writer(MessageKind::Text).unwrap();
+            writer.write_all(b"one").unwrap();
+            wire.change(|wire| wire.panics = true);
+            writer.flush()
+        }));
+        assert!(caught.is_err());
+        wire.change(|wire| wire.panics = false);
+        assert!(ws.send_text("two").unwrap_err().is_closed());
+        drop(ws);
+        let (first, body) = wire.frames().pop().unwrap();
+        assert_eq!((first, &body[..2]), (0x88, &b"\x03\xf3"[..]));
+    });
 }
 
 #[test]

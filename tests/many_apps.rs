@@ -1267,6 +1267,36 @@ fn a_stream_that_panics_is_lost_and_no_other_app_with_it() {
     });
 }
 
+/// As one does that has a `Mutex` which the first panic has poisoned.
+#[test]
+fn a_stream_that_goes_on_to_panic_is_lost_and_not_the_process() {
+    bounded(20, || {
+        let (url, peer) = accepting(|mut peer| {
+            peer.say(frame(0x81, "now"));
+            peer.rest();
+        });
+        let address = url.trim_start_matches("ws://").trim_end_matches('/').to_owned();
+        let armed = Arc::new(AtomicBool::new(false));
+        let panics = Arc::clone(&armed);
+        let options = quick().dial_with(move |_| {
+            let (reads, shuts) = (Arc::clone(&panics), Arc::clone(&panics));
+            let transport = Wrapped::over(TcpStream::connect(&address)?);
+            let transport = transport.on_read(move |below, buf| {
+                assert!(!reads.load(Ordering::SeqCst), "expected by this test");
+                below.try_read(buf)
+            });
+            Ok(transport.on_shutdown(move |below, how| {
+                assert!(!shuts.load(Ordering::SeqCst), "expected by this test, again");
+                below.shutdown(how)
+            }))
+        });
+        let app = WebSocketApp::new(url).options(options).on_message(move |_, _| armed.store(true, Ordering::SeqCst));
+        let error = run(app).unwrap_err();
+        assert_eq!(error.to_string(), "a Transport panicked: expected by this test");
+        peer.join();
+    });
+}
+
 #[test]
 fn a_provider_that_hangs_keeps_one_thread_however_often_its_app_tries() {
     bounded(20, || {

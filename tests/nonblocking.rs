@@ -709,6 +709,29 @@ fn a_peer_that_sends_without_a_pause_cannot_keep_a_call_from_returning() {
 }
 
 #[test]
+fn a_receive_that_waits_gives_back_what_a_large_message_has_taken() {
+    bounded(60, || {
+        for &layer in PLAIN_AND_TLS {
+            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+                // Five records with TLS, which are read past all buffers but its own.
+                let message = frame(0x82, vec![1; 5 << 14]);
+                peer.say(&message[..10]);
+                assert_eq!(peer.frame().1, b"go on");
+                peer.say(&message[10..]);
+                peer.end()
+            });
+            assert!(ws.recv_timeout(ms(200)).unwrap_err().is_timeout());
+            ws.send_text("go on").unwrap();
+            assert_eq!(ws.recv().unwrap().len(), 5 << 14);
+            assert!(ws.recv_timeout(ms(1300)).unwrap_err().is_timeout());
+            assert!(ws.memory() < 3 * 4096, "{layer:?}: {}", ws.memory());
+            ws.close().unwrap();
+            join(peer);
+        }
+    });
+}
+
+#[test]
 fn a_connection_that_has_fallen_silent_gives_its_memory_back() {
     bounded(60, || {
         for &layer in PLAIN_AND_TLS {

@@ -5,7 +5,9 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
 use support::{at_deadline, bounded, ms, timed};
@@ -160,3 +162,33 @@ fn a_rejection_that_the_client_does_not_read_is_called_off() {
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+#[test]
+fn a_rejection_arrives_whole_although_the_client_has_said_more_than_its_request() {
+    bounded(20, || {
+        const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(REQUEST).unwrap();
+        let pending = ConnectOptions::new().read_request(listener.accept().unwrap().0).unwrap();
+        client.write_all(b"\x81\x80abcd").unwrap();
+        // More than the buffers of the system take at once.
+        let (told, rejected) = mpsc::channel();
+        let server = thread::spawn(move || {
+            let body = vec![b'n'; 4 << 20];
+            told.send(pending.reject(Rejection::new(403), &body)).unwrap();
+        });
+        let mut answer = vec![0; 1 << 20];
+        client.read_exact(&mut answer).unwrap();
+        // It has hung up by the time that the rest is read.
+        while rejected.try_recv().is_err() {
+            let length = answer.len();
+            answer.resize(length + 4096, 0);
+            client.read_exact(&mut answer[length..]).unwrap();
+        }
+        client.read_to_end(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 403 ") && answer.len() > 4 << 20, "{} bytes", answer.len());
+        server.join().unwrap();
+    });
+}

@@ -22,6 +22,7 @@ use websocket_sync::{
 };
 
 const ZERO: Duration = Duration::ZERO;
+const NANOSECOND: Duration = Duration::from_nanos(1);
 
 type Receive = fn(&mut WebSocket) -> Result<String>;
 
@@ -285,6 +286,85 @@ fn a_message_reader_with_no_time_goes_on_where_it_was() {
         drop(reader);
         drop(ws);
         peer.join();
+    });
+}
+
+// Hardly any time, which may have passed before anything was looked at.
+
+/// Each has a nanosecond; they say what they have found.
+const GLANCES: &[(&str, Receive)] = &[
+    ("recv_timeout", |ws| ws.recv_timeout(NANOSECOND).map(|message| shown(message.as_ref()))),
+    ("recv_ref_timeout", |ws| ws.recv_ref_timeout(NANOSECOND).map(shown)),
+    ("recv_deadline", |ws| ws.recv_deadline(Instant::now() + NANOSECOND).map(|message| shown(message.as_ref()))),
+    ("recv_data_timeout", |ws| {
+        ws.recv_data_timeout(ControlFrames::Hide, NANOSECOND).map(|data| shown_data(data.0, &data.1))
+    }),
+    ("recv, set_recv_timeout", |ws| {
+        ws.set_recv_timeout(Some(NANOSECOND))?;
+        ws.recv().map(|message| shown(message.as_ref()))
+    }),
+    ("message_reader, set_recv_timeout", |ws| {
+        ws.set_recv_timeout(Some(NANOSECOND))?;
+        let mut text = String::new();
+        ws.message_reader()?.read_to_string(&mut text)?;
+        Ok(text)
+    }),
+];
+
+#[test]
+fn a_receive_with_hardly_any_time_takes_what_has_arrived() {
+    let mut cases = Cases::new();
+    for &layer in LAYERS {
+        for &(name, glance) in GLANCES {
+            if layer != Layer::Tcp && name != "recv_timeout" {
+                continue;
+            }
+            cases.add(format!("{name} over {layer:?}"), move || {
+                let (mut ws, go, _peer) = when_told(layer, &ConnectOptions::new(), frame(0x81, "one"));
+                promptly(|| (0..20).for_each(|_| assert_timeout(glance(&mut ws))));
+                go.send(()).unwrap();
+                thread::sleep(ms(200));
+                assert_eq!(promptly(|| glance(&mut ws)).unwrap(), "one");
+                promptly(|| assert_timeout(glance(&mut ws)));
+            });
+        }
+    }
+    cases.run(15);
+}
+
+#[test]
+fn pings_without_end_do_not_extend_a_receive_with_hardly_any_time() {
+    assert_not_extended_by(frame(0x89, [5; 125]).repeat(400));
+}
+
+#[test]
+fn empty_fragments_without_end_do_not_extend_a_receive_with_hardly_any_time() {
+    assert_not_extended_by(frame(0x00, "").repeat(20_000));
+}
+
+/// A message begins, and is followed by this again and again.
+fn assert_not_extended_by(flood: Vec<u8>) {
+    bounded(15, || {
+        let options = ConnectOptions::new().no_limits().close_timeout(ms(100));
+        let (mut ws, peer) =
+            open_saying(
+                Layer::Tcp,
+                tcp_pair,
+                &options,
+                frame(0x01, "x"),
+                move |mut server| {
+                    while server.try_say(&flood).is_ok() {}
+                },
+            );
+        peer.detach();
+        ws.set_recv_timeout(Some(NANOSECOND)).unwrap();
+        let mut reader = ws.message_reader().unwrap();
+        thread::sleep(ms(50));
+        let mut text = String::new();
+        for _ in 0..5 {
+            let error = by_deadline(ms(200), || reader.read_to_string(&mut text)).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        }
     });
 }
 

@@ -99,6 +99,7 @@ fn says_how_many_scripts_and_connections_are_too_many() {
     let server = TestServer::start(|peer| peer.refuse(503)).unwrap();
     create_connection(server.url()).unwrap_err();
     create_connection(server.url()).unwrap_err();
+    assert_eq!((server.connections(), server.recordings().len()), (2, 1));
     assert!(matches!(server.finish(), Err(PeerError::Surplus(1))));
 }
 
@@ -462,6 +463,22 @@ fn a_recording_has_heads_frames_and_what_was_cut() {
     assert!(first.starts_with("sent after ") && first.ends_with(r#": fin=1 opcode=1 data="hello""#), "{first}");
     assert_eq!(recording.bytes(received), theirs.bytes(sent));
     assert!(!recording.is_truncated(received));
+}
+
+/// As in `Via: HTTP/1.1 gateway`.
+#[test]
+fn a_recording_has_frames_whatever_the_head_says_of_http() {
+    let server = TestServer::start(|peer| {
+        peer.send_bytes("HTTP/1.1 103 Early Hints\r\nLink: <HTTP/9>\r\n\r\n")?;
+        peer.accept_with(&Acceptance::default().header("Via", "HTTP/1.1 gateway"))?;
+        peer.send_text("hello")
+    });
+    let server = server.unwrap();
+    assert_eq!(create_connection(server.url()).unwrap().recv().unwrap().as_text(), Some("hello"));
+    let recording = server.recordings().remove(0);
+    server.finish().unwrap();
+    let sent = recording.frames().into_iter().find(|frame| frame.direction == TraceDirection::Sent).unwrap();
+    assert_eq!(sent.frame, Frame::new(Opcode::Text, "hello"));
 }
 
 #[test]

@@ -282,6 +282,29 @@ mod in_the_handshake {
         assert!(head.contains("Sec-WebSocket-Extensions: fake\r\n"), "{head}");
     }
 
+    #[test]
+    fn after_an_answer_that_cannot_be_sent_no_extension_works_that_was_not_agreed_upon() {
+        let headers = Headers::from([
+            ("Host", "h".to_owned()),
+            ("Connection", "Upgrade".to_owned()),
+            ("Upgrade", "websocket".to_owned()),
+            ("Sec-WebSocket-Version", "13".to_owned()),
+            ("Sec-WebSocket-Key", key_from([7; 16])),
+            ("Sec-WebSocket-Extensions", "one, two, three, four".to_owned()),
+        ]);
+        let builder = ConnectionBuilder::new()
+            .extension(Fake::new("one").marking("1"))
+            .extension(Fake::new("two").accepting(Some("a=\r\n")))
+            .extension(Fake::new("three").marking("3"))
+            .extension(Fake::new("four").marking("4").enabled());
+        let mut server = builder.upgrade(headers, "/").unwrap();
+        let accept = AcceptConnection { extensions: vec![ExtensionOffer::new("four")], ..AcceptConnection::default() };
+        assert_eq!(server.send(accept.clone()), Err(LocalProtocolError::IllegalCharacter("extensions")));
+        let head = String::from_utf8(server.send(accept).unwrap()).unwrap();
+        assert!(head.contains("Sec-WebSocket-Extensions: three, four\r\n"), "{head}");
+        assert_eq!(server.send(TextMessage::new("x")).unwrap(), b"\x91\x03x34");
+    }
+
     /// A server that offers this was made to a request for it, and what the server says to it.
     fn consented(builder: ConnectionBuilder, offers: &str, named: &[&str]) -> Result<Vec<u8>, LocalProtocolError> {
         let headers = Headers::from([
@@ -360,6 +383,18 @@ mod on_frames {
         assert_eq!(server.send(TextMessage::new("x")), Ok(b"\x81\x01x".to_vec()));
         let mut client = client([Fake::new("fake")]);
         assert_eq!(received(&mut client, b"\x91\x00"), [violation(ProtocolError::ReservedBits)]);
+    }
+
+    #[test]
+    fn compression_that_was_negotiated_for_the_other_role_does_nothing() {
+        let deflate = || {
+            let mut deflate = PerMessageDeflate::new(DeflateOptions::new().threshold(0)).unwrap();
+            deflate.accept(&ExtensionOffer::new("permessage-deflate")).unwrap();
+            deflate
+        };
+        let opened = |role| ConnectionBuilder::new().extension(deflate()).open(role, entropy());
+        assert_eq!(opened(Role::Server).send(TextMessage::new("x")).unwrap()[0], 0xC1);
+        assert_eq!(opened(Role::Client).send(TextMessage::new("x")).unwrap()[0], 0x81);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-pub(super) use self::outbox::Outbox;
+pub(super) use self::outbox::{DrainOutcome, Outbox};
 
 use self::outbox::OpenCallback;
 use self::traffic::TrafficCounter;
@@ -457,7 +457,7 @@ impl<L: Link> Shared<L> {
         let until = sync::now().checked_add(timeout);
         let mut state = self.state();
         loop {
-            if state.connection.as_ref().is_some_and(OpenLink::has_been_told) {
+            if state.connection.as_ref().is_some_and(OpenLink::is_awaited) {
                 return true;
             }
             if state.run == RunPhase::After {

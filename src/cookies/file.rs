@@ -273,13 +273,15 @@ fn is_true(flag: &str) -> Result<bool, CookieError> {
     }
 }
 
-/// 0 is curl's sign for a cookie that goes with the program, nothing is Python's. Python knows times before 1970, and
-/// has no largest number.
+/// 0 is curl's sign for a cookie that goes with the program, nothing is Python's. Python knows times before 1970 and fractions of a second,
+/// and has no largest number.
 fn expires(seconds: &str) -> Result<Option<u64>, CookieError> {
-    let digits = seconds.strip_prefix('-').unwrap_or(seconds);
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, "0"));
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match seconds {
         "" | "0" => Ok(None),
-        _ if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) => Err(CookieError::Syntax),
+        _ if !is_number(digits) || !is_number(fraction) => Err(CookieError::Syntax),
         _ if seconds.starts_with('-') => Ok(Some(0)),
         _ => Ok(Some(digits.parse().unwrap_or(u64::MAX))),
     }

@@ -50,7 +50,7 @@ pub enum ProxyError {
     /// A header field for the proxy that must not be sent.
     #[error("header field for the proxy: {0}")]
     Header(LocalProtocolError),
-    /// The answer of an HTTP proxy is malformed, or larger than 16 KiB.
+    /// The answer of an HTTP proxy is malformed, or over a limit such as [`max_head_size`](crate::ConnectOptions::max_head_size).
     #[error("proxy's answer is malformed: {0}")]
     Http(HandshakeError),
     /// An HTTP proxy answered `CONNECT` with something else than 2xx.

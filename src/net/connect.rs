@@ -3,7 +3,7 @@
 
 #[cfg(unix)]
 use std::iter;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::deadline::{Deadline, called_off, timed_out};
 use super::poll::{CancelSignal, PollOutcome, poll_sockets};
-use super::resolve::resolve;
+use super::resolve::{no_fit_address, resolve};
 use super::socket::{self, Socket};
 use super::source::Source;
 use super::stream::Stream;
@@ -92,6 +92,7 @@ impl<'a> Dialer<'a> {
                 let addresses = resolve(self.mode, host, zone, port, settings, self.limit()).await?;
                 self.timings.resolve = Some(start.elapsed());
                 let start = Instant::now();
+                let addresses = of_local_family(host, addresses, settings.socket.bind)?;
                 let socket = connect(self.mode, addresses, settings, self.deadline).await?;
                 self.timings.connect = Some(start.elapsed());
                 socket
@@ -99,7 +100,7 @@ impl<'a> Dialer<'a> {
             Endpoint::Unix(path) => {
                 let start = Instant::now();
                 let connected = connect_unix(self.mode, path, settings, self.deadline).await;
-                let socket = connected.map_err(|error| failed(at(path.display(), error)))?;
+                let socket = connected.map_err(|error| failed_at(path.display(), error))?;
                 self.timings.connect = Some(start.elapsed());
                 socket
             }
@@ -119,21 +120,14 @@ impl<'a> Dialer<'a> {
 ///
 /// # Errors
 ///
-/// [`Error::Timeout`] when time runs out, [`Error::Options`] when no address is of the family of the local one, otherwise
-/// what tells most of what was wrong with the addresses.
+/// [`Error::Timeout`] when time runs out, otherwise what tells most of what was wrong with the addresses.
 async fn connect(
     mode: &WaitMode,
-    mut addresses: Vec<SocketAddr>,
+    addresses: Vec<SocketAddr>,
     settings: &Settings,
     deadline: Deadline,
 ) -> Result<Arc<Socket>> {
     let options = &settings.socket;
-    if let Some(local) = options.bind {
-        addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
-        if addresses.is_empty() {
-            return Err(wrong_family(local));
-        }
-    }
     let signal = cancel_signal(mode, settings).map_err(failed)?;
     let mut race = Race::new(addresses, options.attempt_timeout);
     let mut failures = Failures::default();
@@ -323,52 +317,80 @@ impl<T> Runner<T> {
 
 /// What was wrong with the addresses: kept is what tells most.
 #[derive(Debug, Default)]
-struct Failures(Option<io::Error>);
+struct Failures(Option<Failure>);
+
+/// What was wrong with an address.
+#[derive(Debug)]
+struct Failure {
+    weight: u8,
+    address: SocketAddr,
+    error: io::Error,
+}
 
 impl Failures {
     fn add(&mut self, address: SocketAddr, error: io::Error) {
         log::debug!("cannot connect to {address}: {error}");
-        if self.0.as_ref().is_none_or(|kept| weight(&error) > weight(kept)) {
-            self.0 = Some(at(address, error));
+        let weight = weight(&error);
+        if self.0.as_ref().is_none_or(|kept| weight > kept.weight) {
+            self.0 = Some(Failure { weight, address, error });
         }
     }
 
     fn into_error(self) -> Error {
-        failed(self.0.unwrap_or_else(timed_out))
+        match self.0 {
+            Some(Failure { address, error, .. }) => failed_at(address, error),
+            None => failed(timed_out()),
+        }
     }
 }
 
-/// How much an error tells. That this machine has no way there says less than that nobody answered, and that less than what
-/// somebody answered.
+/// How much an error tells. That an address means nothing to the system says nothing of the server. That this machine has no way there
+/// says less than that nobody answered, and that less than what somebody answered.
 fn weight(error: &io::Error) -> u8 {
+    if matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::AFNOSUPPORT)) {
+        return 0;
+    }
     match error.kind() {
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => 0,
-        io::ErrorKind::NetworkDown | io::ErrorKind::HostUnreachable => 1,
-        io::ErrorKind::TimedOut => 2,
-        _ => 3,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::AddrNotAvailable => 1,
+        io::ErrorKind::NetworkDown | io::ErrorKind::HostUnreachable => 2,
+        io::ErrorKind::TimedOut => 3,
+        _ => 4,
     }
 }
 
-/// Says where it happened, and stays of its kind. What does not come from the system is left as it is: a hook of the user's may
-/// look for it.
-fn at(place: impl fmt::Display, error: io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(_) => io::Error::new(error.kind(), format!("{place}: {error}")),
-        None => error,
+/// The error of a connection to a place. What the system says is told with the place, and stays of its kind. What does not come from the
+/// system is left as it is: a hook of the user's may look for it.
+fn failed_at(place: impl fmt::Display, error: io::Error) -> Error {
+    if error.raw_os_error().is_none() {
+        return failed(error);
     }
+    Error::Io { phase: Phase::Connect, error: io::Error::new(error.kind(), format!("{place}: {error}")) }
 }
 
-pub(super) fn failed(error: io::Error) -> Error {
+/// What the system itself calls ETIMEDOUT is no deadline of this crate's: it has given the connection up.
+fn failed(error: io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::TimedOut => Error::Timeout(Phase::Connect),
+        io::ErrorKind::TimedOut if error.raw_os_error().is_none() => Error::Timeout(Phase::Connect),
         _ => Error::Io { phase: Phase::Connect, error },
     }
 }
 
-#[cold]
-fn wrong_family(local: SocketAddr) -> Error {
-    let problem = format!("the host has no address of the family of {}", local.ip());
-    Error::Options(Box::new(OptionsError::new("bind", problem)))
+/// The addresses of `host` that can be connected to from the local one, if the user has named one.
+///
+/// # Errors
+///
+/// Where there are none: [`Error::Address`] for a name, which may lead to others later, and [`Error::Options`] for a host that is an address.
+fn of_local_family(host: &str, mut addresses: Vec<SocketAddr>, local: Option<SocketAddr>) -> Result<Vec<SocketAddr>> {
+    let Some(local) = local else { return Ok(addresses) };
+    addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
+    if !addresses.is_empty() {
+        return Ok(addresses);
+    }
+    let family = format!("no address of the family of {}", local.ip());
+    if host.parse::<IpAddr>().is_ok() {
+        return Err(Error::Options(Box::new(OptionsError::new("bind", format!("the host has {family}")))));
+    }
+    Err(no_fit_address(host, format!("it has {family}, the local address (bind)")))
 }
 
 /// How long a listener whose queue is full is left alone, at first and at most.

@@ -1,14 +1,15 @@
 //! From a URL to a stream: the name, the connection, the proxy, TLS, all under one deadline.
 
+use std::io;
 use std::time::Instant;
 
-use super::connect::{self, Dialer, Endpoint};
+use super::connect::{Dialer, Endpoint};
 use super::proxy;
 use super::stream::Stream;
-use super::tls;
+use super::tls::{self, TlsEnd};
 use super::transport::Transport;
 use super::wait_mode::WaitLimit;
-use crate::error::{Phase, Result};
+use crate::error::{Error, Phase, Result};
 use crate::options::{Dial, Hook, Hop, TlsOptions};
 use crate::url::Target;
 
@@ -60,9 +61,9 @@ impl Dialer<'_> {
         tls::accept(self.mode, stream, &self.settings().tls, self.deadline).await
     }
 
-    /// Reads what these options name, on a helper thread where it may not be waited for.
+    /// Reads what these options name, on a helper thread where it may not be waited for, or where a wait would know no deadline.
     pub(super) async fn prepare_tls(&self, options: &TlsOptions) -> Result<()> {
-        if self.mode.is_blocking() || tls::is_prepared(options) {
+        if tls::is_prepared(options) || self.mode.is_blocking() && !tls::may_block() {
             return tls::prepare(options, self.limit());
         }
         let (options, deadline) = (options.clone(), self.deadline);
@@ -77,7 +78,10 @@ impl Dialer<'_> {
         let hop = Hop::new(target, self.deadline.instant());
         let transport = self.mode.on_helper(Phase::Connect, self.limit(), move || (dial.0)(&hop)).await?;
         self.timings.connect = Some(start.elapsed());
-        transport.map_err(connect::failed)
+        transport.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Error::Timeout(Phase::Connect),
+            _ => Error::Io { phase: Phase::Connect, error },
+        })
     }
 
     async fn upgrade(&mut self, stream: Stream, target: &Target) -> Result<Stream> {
@@ -85,7 +89,8 @@ impl Dialer<'_> {
             return Ok(stream);
         }
         let start = Instant::now();
-        let stream = tls::connect(self.mode, stream, &self.settings().tls, &target.host, self.deadline).await?;
+        let (options, host) = (&self.settings().tls, &target.host);
+        let stream = tls::connect(self.mode, stream, options, TlsEnd::Peer, host, self.deadline).await?;
         self.timings.tls = Some(start.elapsed());
         Ok(stream)
     }

@@ -4,9 +4,12 @@ mod connect;
 pub(crate) mod deadline;
 pub(crate) mod dial;
 pub(crate) mod exchange;
+mod half_duplex;
+pub(crate) mod layer;
 mod poll;
 mod proxy;
 mod resolve;
+mod send_timer;
 #[cfg(any(not(target_os = "linux"), portable_io))]
 mod shutdown;
 mod socket;
@@ -30,14 +33,17 @@ pub(crate) mod transport;
 mod wait_mode;
 
 pub(crate) use self::connect::Dialer;
-pub(crate) use self::deadline::{Deadline, SendDeadline, is_timeout};
+pub(crate) use self::deadline::{Deadline, is_timeout};
+pub use self::half_duplex::HalfDuplex;
+pub(crate) use self::layer::Layer;
 #[cfg(fuzzing)]
 pub(crate) use self::proxy::fuzzing as fuzzed_socks;
+pub(crate) use self::send_timer::SendDeadline;
 pub use self::source::Source;
 pub(crate) use self::stream::Stream;
 #[cfg(fuzzing)]
 pub use self::tls::fuzzing::TlsConnection;
-pub use self::transport::{HalfDuplex, Interest, Transport};
+pub use self::transport::{Interest, Transport};
 pub(crate) use self::wait_mode::{Awaited, AwaitedEvent, HelperLock, WaitLimit, WaitMode, block_on};
 #[cfg(test)]
 pub(crate) mod tests;

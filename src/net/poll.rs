@@ -1,4 +1,4 @@
-//! Waiting for readiness: `poll`, EINTR, and readiness after which there is EAGAIN nevertheless.
+//! Waiting for the readiness of sockets: `poll`, and EINTR.
 
 #[cfg(unix)]
 use std::fs::File;
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 
-use super::deadline::{is_timeout, timed_out};
+use super::deadline::has_come;
 use super::system_calls;
-use super::transport::{Interest, Transport};
+use super::transport::Interest;
 use crate::cancellation::{Cancellation, Watch};
 use crate::sync::now;
 
@@ -27,9 +27,6 @@ const SLICE: Option<Duration> = if cfg!(windows) { Some(Duration::from_millis(50
 
 /// How long a `poll` that says EAGAIN is left alone.
 const PAUSE: Duration = Duration::from_millis(1);
-
-/// The longest time between two looks at a transport that says "ready" and gives EAGAIN.
-const LONGEST_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Waits until a socket is ready, has failed, was hung up or shut down: `true`; or until the deadline: `false`. Looks once if that has
 /// passed.
@@ -52,7 +49,7 @@ pub(super) fn wait(
         if is_shut_down() || poll(&mut [PollFd::new(socket, flags)], rest.into_iter().chain(SLICE).min())? > 0 {
             return Ok(true);
         }
-        if is_over(deadline) {
+        if has_come(deadline) {
             return Ok(false);
         }
     }
@@ -79,94 +76,6 @@ pub(super) fn poll(polled: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::
 fn timespec(timeout: Option<Duration>) -> Option<Timespec> {
     let timeout = timeout.filter(|timeout| *timeout != Duration::MAX)?;
     Timespec::try_from(timeout.min(LONGEST_POLL)).ok()
-}
-
-/// Reads some bytes, and waits for them if there are none: what [`Transport::read`] does by default.
-///
-/// # Errors
-///
-/// Those of [`Transport::read`].
-pub(super) fn read<T: Transport + ?Sized>(
-    transport: &T,
-    buf: &mut [u8],
-    deadline: Option<Instant>,
-) -> io::Result<usize> {
-    check(deadline)?;
-    let mut waits = Waits::default();
-    loop {
-        match transport.try_read(buf) {
-            Err(error) if is_timeout(&error) => waits.wait(transport, Interest::Read, deadline)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => check(deadline)?,
-            result => return result,
-        }
-    }
-}
-
-/// The waits of one operation, each of them after EAGAIN.
-///
-/// A transport may say "ready" and EAGAIN follows nevertheless: now and then, or (a system short of memory, a transport that does not keep
-/// to its contract) again and again. So the deadline is asked in each round, and from the second one on rounds are apart by a
-/// time that grows.
-#[derive(Debug, Default)]
-pub(super) struct Waits {
-    /// How often the transport has said "ready".
-    rounds: u32,
-    /// When it did so last, from the second time on.
-    latest: Option<Instant>,
-}
-
-impl Waits {
-    /// Waits for the transport.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::TimedOut`] at the deadline; what the transport says.
-    #[cold]
-    pub(super) fn wait<T: Transport + ?Sized>(
-        &mut self,
-        transport: &T,
-        interest: Interest,
-        deadline: Option<Instant>,
-    ) -> io::Result<()> {
-        if self.rounds > 0 {
-            check(deadline)?;
-            self.pause(deadline);
-        }
-        loop {
-            match transport.wait(interest, deadline) {
-                Ok(true) => break,
-                Ok(false) => return Err(timed_out()),
-                Err(error) if is_timeout(&error) => return Err(timed_out()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => check(deadline)?,
-                Err(error) => return Err(error),
-            }
-        }
-        self.rounds = self.rounds.saturating_add(1);
-        Ok(())
-    }
-
-    /// Keeps rounds apart.
-    fn pause(&mut self, deadline: Option<Instant>) {
-        let now = now();
-        if let Some(latest) = self.latest.replace(now) {
-            let interval = Duration::from_millis(1 << self.rounds.min(10)).min(LONGEST_INTERVAL);
-            let rest = deadline.map_or(interval, |deadline| deadline.saturating_duration_since(now));
-            thread::sleep(interval.saturating_sub(now.saturating_duration_since(latest)).min(rest));
-        }
-    }
-}
-
-/// # Errors
-///
-/// [`io::ErrorKind::TimedOut`] when the deadline has passed.
-#[inline]
-pub(super) fn check(deadline: Option<Instant>) -> io::Result<()> {
-    if is_over(deadline) { Err(timed_out()) } else { Ok(()) }
-}
-
-#[inline]
-fn is_over(deadline: Option<Instant>) -> bool {
-    deadline.is_some_and(|deadline| now() >= deadline)
 }
 
 /// A socket that becomes readable when the opening is called off.
@@ -272,11 +181,9 @@ fn poll_all<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Shutdown, TcpListener, TcpStream};
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::net::tests::lasts;
 
     const MS: Duration = Duration::from_millis(1);
 
@@ -288,97 +195,6 @@ mod tests {
         assert_eq!((millis(MS), millis(1500 * MS)), (Some(1), Some(1500)));
         assert_eq!(millis(month), Some(i64::from(i32::MAX)));
         assert_eq!((timespec(None), timespec(Some(Duration::MAX))), (None, None));
-    }
-
-    /// Gives nothing, and says what it says of whether it is ready.
-    #[derive(Debug)]
-    struct Fickle {
-        tries: AtomicU32,
-        answer: fn() -> io::Result<bool>,
-    }
-
-    impl Transport for Fickle {
-        fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
-            self.tries.fetch_add(1, Ordering::Relaxed);
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-        fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
-            unreachable!()
-        }
-        fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
-            (self.answer)()
-        }
-        fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[track_caller]
-    fn times_out(answer: fn() -> io::Result<bool>) -> u32 {
-        let transport = Fickle { tries: AtomicU32::new(0), answer };
-        let read = || read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS));
-        let error = lasts(300, read).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        transport.tries.into_inner()
-    }
-
-    #[test]
-    fn ready_and_then_eagain_does_not_spin_and_ends_at_the_deadline() {
-        let tries = times_out(|| Ok(true));
-        assert!((5..20).contains(&tries), "{tries}");
-    }
-
-    #[test]
-    fn signals_do_not_extend_a_wait() {
-        let interrupted = || {
-            thread::sleep(MS);
-            Err(io::ErrorKind::Interrupted.into())
-        };
-        assert_eq!(times_out(interrupted), 1);
-    }
-
-    /// Is interrupted, and then reset.
-    #[derive(Debug)]
-    struct Interrupted(AtomicU32);
-
-    impl Transport for Interrupted {
-        fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
-            match self.0.fetch_add(1, Ordering::Relaxed) {
-                0 => Err(io::ErrorKind::Interrupted.into()),
-                _ => Err(io::ErrorKind::ConnectionReset.into()),
-            }
-        }
-        fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
-            unreachable!()
-        }
-        fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
-            unreachable!()
-        }
-        fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn what_a_signal_interrupts_is_tried_again_and_any_other_error_is_told() {
-        let transport = Interrupted(AtomicU32::new(0));
-        let error = read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS)).unwrap_err();
-        assert_eq!((error.kind(), transport.0.into_inner()), (io::ErrorKind::ConnectionReset, 2));
-    }
-
-    #[test]
-    fn a_wait_that_fails_ends_with_its_error() {
-        let reset = || Err(io::ErrorKind::ConnectionReset.into());
-        let transport = Fickle { tries: AtomicU32::new(0), answer: reset };
-        let error = read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS)).unwrap_err();
-        assert_eq!((error.kind(), transport.tries.into_inner()), (io::ErrorKind::ConnectionReset, 1));
-    }
-
-    #[test]
-    fn a_deadline_that_has_passed_is_told_without_a_try() {
-        let transport = Fickle { tries: AtomicU32::new(0), answer: || Ok(true) };
-        let error = transport.read(&mut [0; 8], Some(Instant::now())).unwrap_err();
-        assert_eq!((error.kind(), transport.tries.into_inner()), (io::ErrorKind::TimedOut, 0));
     }
 
     /// One that can be written, and one that waits to be connected.

@@ -100,6 +100,12 @@ fn no_address(host: &str, problem: io::Error) -> Error {
     Error::Address(Box::new(AddressError { host: host.to_owned(), problem }))
 }
 
+/// The name has addresses, and none that can be used.
+#[cold]
+pub(super) fn no_fit_address(host: &str, problem: impl Into<String>) -> Error {
+    no_address(host, io::Error::new(io::ErrorKind::NotFound, problem.into()))
+}
+
 #[cold]
 fn no_such_family(family: Family) -> io::Error {
     let problem = match family {

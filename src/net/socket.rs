@@ -1,11 +1,14 @@
 //! Sockets of the operating system: how bytes pass through them, and what is set on them before they are connected.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
-#[cfg(unix)]
-use std::os::fd::{AsFd, BorrowedFd};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 #[cfg(windows)]
 use std::os::windows::io::{AsSocket, BorrowedSocket};
+#[cfg(unix)]
+use std::os::{
+    fd::{AsFd, BorrowedFd},
+    unix::net::UnixStream,
+};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, TcpKeepalive};
@@ -15,7 +18,9 @@ use super::poll;
 use super::shutdown::ShutdownState;
 use super::system_calls;
 #[cfg(all(target_os = "linux", not(portable_io)))]
-use super::timed_read::{self, ReadTimeout};
+use super::timed_read::ReadTimeout;
+#[cfg(all(target_os = "linux", not(portable_io)))]
+use super::transport;
 use super::transport::{Interest, Transport};
 use crate::options::SocketOptions;
 
@@ -28,7 +33,7 @@ use crate::options::SocketOptions;
 pub(crate) struct Socket {
     pub(super) inner: socket2::Socket,
     #[cfg(all(target_os = "linux", not(portable_io)))]
-    pub(super) read_timeout: ReadTimeout,
+    read_timeout: ReadTimeout,
     #[cfg(any(not(target_os = "linux"), portable_io))]
     shutdown: ShutdownState,
 }
@@ -89,7 +94,7 @@ impl Transport for Socket {
     #[cfg(all(target_os = "linux", not(portable_io)))]
     #[inline]
     fn read(&self, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
-        timed_read::read(self, buf, deadline)
+        self.read_timeout.read(&self.inner, buf, deadline, |buf| transport::read(self, buf, deadline))
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
@@ -119,6 +124,19 @@ impl Transport for Socket {
     #[cfg(windows)]
     fn as_socket(&self) -> Option<BorrowedSocket<'_>> {
         Some(self.inner.as_socket())
+    }
+}
+
+impl From<TcpStream> for Box<dyn Transport> {
+    fn from(stream: TcpStream) -> Self {
+        Box::new(Socket::new(stream.into()))
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Box<dyn Transport> {
+    fn from(stream: UnixStream) -> Self {
+        Box::new(Socket::new(stream.into()))
     }
 }
 
@@ -154,30 +172,48 @@ fn apply(socket: &socket2::Socket, options: &SocketOptions) {
     log_failure("TCP_NODELAY", socket.set_tcp_nodelay(options.nodelay));
     if let Some(keepalive) = options.keepalive {
         let settings = TcpKeepalive::new()
-            .with_time(whole_seconds(keepalive.idle))
-            .with_interval(whole_seconds(keepalive.interval));
-        log_failure("keepalive", socket.set_tcp_keepalive(&settings.with_retries(keepalive.count)));
+            .with_time(keepalive_seconds(keepalive.idle))
+            .with_interval(keepalive_seconds(keepalive.interval))
+            .with_retries(keepalive.count.clamp(1, MAX_KEEPALIVE_COUNT));
+        log_failure("keepalive", socket.set_tcp_keepalive(&settings));
     }
     #[cfg(target_os = "linux")]
-    if options.user_timeout.is_some() {
-        log_failure("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(options.user_timeout));
+    if let Some(timeout) = options.user_timeout {
+        let timeout = timeout.clamp(MIN_USER_TIMEOUT, MAX_USER_TIMEOUT);
+        log_failure("TCP_USER_TIMEOUT", socket.set_tcp_user_timeout(Some(timeout)));
     }
     if options.quickack {
         log_failure("TCP_QUICKACK", quickack(socket));
     }
 }
 
+/// Linux counts milliseconds in an `int`, and takes 0 for its own default.
+#[cfg(target_os = "linux")]
+const MIN_USER_TIMEOUT: Duration = Duration::from_millis(1);
+#[cfg(target_os = "linux")]
+const MAX_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// The shortest and the longest time and the most probes that Linux takes (MAX_TCP_KEEPIDLE, MAX_TCP_KEEPINTVL, MAX_TCP_KEEPCNT). What it
+/// refuses would stay as the system has it, and so would what is set after it.
+const MIN_KEEPALIVE: Duration = Duration::from_secs(1);
+const MAX_KEEPALIVE: Duration = Duration::from_secs(32_767);
+const MAX_KEEPALIVE_COUNT: u32 = 127;
+
 /// Rounded up: the system counts in seconds, and takes no zero.
-fn whole_seconds(duration: Duration) -> Duration {
-    Duration::from_secs(duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0)))
+fn keepalive_seconds(duration: Duration) -> Duration {
+    let rounded = duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0));
+    Duration::from_secs(rounded).clamp(MIN_KEEPALIVE, MAX_KEEPALIVE)
 }
+
+/// The largest buffer that can be asked for: systems count bytes in an `int`.
+const MAX_BUFFER: usize = i32::MAX as usize;
 
 fn buffers(socket: &socket2::Socket, options: &SocketOptions) {
     if let Some(bytes) = options.recv_buffer_size {
-        log_failure("SO_RCVBUF", socket.set_recv_buffer_size(bytes));
+        log_failure("SO_RCVBUF", socket.set_recv_buffer_size(bytes.min(MAX_BUFFER)));
     }
     if let Some(bytes) = options.send_buffer_size {
-        log_failure("SO_SNDBUF", socket.set_send_buffer_size(bytes));
+        log_failure("SO_SNDBUF", socket.set_send_buffer_size(bytes.min(MAX_BUFFER)));
     }
 }
 

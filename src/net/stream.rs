@@ -10,88 +10,34 @@ use std::os::fd::BorrowedFd;
 use std::os::windows::io::BorrowedSocket;
 use std::sync::Arc;
 
-use super::deadline::{Deadline, SendDeadline, SendTimer, is_timeout, timed_out};
+use super::deadline::{Deadline, is_timeout, timed_out};
+use super::layer::Layer;
+use super::send_timer::SendTimer;
 #[cfg(feature = "mio")]
 use super::socket::Socket;
 use super::source::Source;
-use super::tls::Tls;
+use super::tls::{Tls, TlsEnd};
 use super::transport::{Interest, Transport};
 use crate::cancellation::{Cancellation, Watch};
+use crate::options::TlsVersion;
 use crate::sync::now;
 
 /// A transport beneath any number of TLS layers: none for `ws`, one for `wss`, two for `wss` through a proxy that
 /// speaks TLS itself.
-///
-/// At most one thread reads and at most one thread writes at a time (the driver sees to that), but a reader and a
-/// writer at once: neither ever waits for the other's network.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// The transport itself. Shared with whoever may have to end it from another thread.
     Plain(Arc<dyn Transport>),
     /// TLS over another stream.
-    Tls(Box<Tls>),
-}
-
-/// A write that did not come to its end.
-#[derive(Debug)]
-pub(crate) struct WriteError {
-    /// What stopped it.
-    pub(crate) error: io::Error,
-    /// How many bytes of it have left or will leave, so that nothing else can take their place.
-    pub(crate) taken: usize,
+    Tls(Box<Tls<Self>>),
 }
 
 impl Stream {
-    /// Reads some bytes: as many as are at hand and fit, and waits only if there are none, and not at all with
-    /// [`Deadline::NOW`]. `Ok(0)` is the end of the stream.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::TimedOut`] when none came before the deadline; nothing is lost then, and the next read goes on.
-    /// Any other error is the end.
-    #[inline]
-    pub(crate) fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
-        // Nothing read would look like the end of the stream. There is no room only where there is no memory for it.
-        if buf.is_empty() {
-            return Err(io::ErrorKind::OutOfMemory.into());
-        }
-        match self {
-            Self::Plain(transport) => read(&**transport, buf, deadline),
-            Self::Tls(tls) => tls.read(buf, deadline),
-        }
-    }
-
-    /// Writes all of `buf`, after what an earlier write may have left behind.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::TimedOut`] when the deadline has passed, with the word how much has left. Any other error is the end.
-    pub(crate) fn write_all(&self, buf: &[u8], deadline: SendDeadline) -> Result<(), WriteError> {
-        let mut taken = 0;
-        self.send(buf, &mut SendTimer::new(deadline), &mut taken).map_err(|error| WriteError { error, taken })
-    }
-
-    /// Writes what can be written without waiting, and says how many bytes that is: possibly none.
-    ///
-    /// TLS takes up to 64 KiB, unless something earlier is still in its way. What of it does not leave at once leaves
-    /// before anything that is written later; see [`has_output`](Self::has_output).
-    ///
-    /// # Errors
-    ///
-    /// Those that are the end.
-    #[inline]
-    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(transport) => try_write(&**transport, buf),
-            Self::Tls(tls) => tls.try_write(buf),
-        }
-    }
-
     /// Writes all of `buf` without waiting, so that nothing of it is left here either.
     ///
     /// # Errors
     ///
-    /// What a [`try_write`](Self::try_write) said that has done less.
+    /// What a [`try_write`](Layer::try_write) said that has done less.
     #[inline]
     pub(crate) fn try_write_all(&self, buf: &[u8]) -> Result<(), io::Result<usize>> {
         match self {
@@ -106,72 +52,9 @@ impl Stream {
         }
     }
 
-    /// Whether a read may give bytes without waiting for the network: TLS has some that did not fit the last read, or that read has stopped
-    /// before it had taken all that has arrived.
-    pub(crate) fn has_input(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(tls) => tls.has_input(),
-        }
-    }
-
     /// Whether the transport has bytes that nobody has read, or has ended. Does not wait.
     pub(crate) fn is_readable(&self) -> bool {
         self.transport().wait(Interest::Read, Some(now())).unwrap_or(true)
-    }
-
-    /// How many bytes came for TLS, whether they gave anything to read or not yet; 0 without TLS.
-    pub(crate) fn arrived(&self) -> u64 {
-        match self {
-            Self::Plain(_) => 0,
-            Self::Tls(tls) => tls.arrived(),
-        }
-    }
-
-    /// Gives back the memory that a burst has taken, unless it is in use.
-    pub(crate) fn release(&self) {
-        if let Self::Tls(tls) = self {
-            tls.release_memory();
-        }
-    }
-
-    /// Whether TLS has bytes to send that no write is going to send: the rest of a [`try_write`](Self::try_write) or of a write that
-    /// failed, or what TLS itself has to say to the peer and could not.
-    #[inline]
-    pub(crate) fn has_output(&self) -> bool {
-        match self {
-            Self::Plain(_) => false,
-            Self::Tls(tls) => tls.has_output(),
-        }
-    }
-
-    /// How many bytes that are.
-    pub(crate) fn output_len(&self) -> usize {
-        match self {
-            Self::Plain(_) => 0,
-            Self::Tls(tls) => tls.output_len(),
-        }
-    }
-
-    /// Sends of what is left in TLS what can be sent without waiting. Harmless at any time, from any thread.
-    ///
-    /// # Errors
-    ///
-    /// Those that are the end.
-    pub(crate) fn try_flush(&self) -> io::Result<()> {
-        match self {
-            Self::Plain(_) => Ok(()),
-            Self::Tls(tls) => tls.try_flush(),
-        }
-    }
-
-    /// Ends one direction or both and wakes the threads that wait in it. Never waits. TLS sends close_notify first,
-    /// if that goes without waiting.
-    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        match self {
-            Self::Plain(transport) => transport.shutdown(how),
-            Self::Tls(tls) => tls.shutdown(how),
-        }
     }
 
     /// Ends the transport when it is called off, until what this returns is dropped. That wakes whoever waits in the stream,
@@ -182,11 +65,6 @@ impl Stream {
         Some(cancellation.watch(move || {
             let _ = transport.shutdown(Shutdown::Both);
         }))
-    }
-
-    /// Whether the bytes are encrypted.
-    pub(crate) const fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
     }
 
     /// This side's address, if the transport has one.
@@ -229,15 +107,60 @@ impl Stream {
         }
     }
 
-    pub(super) fn transport(&self) -> &Arc<dyn Transport> {
+    /// Whether TLS is spoken with the peer, and not merely with a proxy on the way there.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.peers_tls().is_some()
+    }
+
+    /// The peer's certificate, in DER form: that of the server, not of a proxy. None without TLS, or where the library does not tell, as
+    /// with the facts below.
+    pub(crate) fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.peers_tls()?.peer_certificate()
+    }
+
+    /// The application protocol that was agreed upon (RFC 7301).
+    pub(crate) fn alpn(&self) -> Option<String> {
+        self.peers_tls()?.alpn()
+    }
+
+    /// The version of TLS that was agreed upon.
+    pub(crate) fn tls_version(&self) -> Option<TlsVersion> {
+        self.peers_tls()?.version()
+    }
+
+    /// The cipher suite that was agreed upon, by its IANA name.
+    pub(crate) fn cipher_suite(&self) -> Option<String> {
+        self.peers_tls()?.cipher_suite()
+    }
+
+    /// The TLS that is spoken with the peer.
+    fn peers_tls(&self) -> Option<&Tls<Self>> {
+        self.tls().filter(|tls| tls.end() == TlsEnd::Peer)
+    }
+
+    /// The outermost layer of TLS.
+    const fn tls(&self) -> Option<&Tls<Self>> {
         match self {
-            Self::Plain(transport) => transport,
-            Self::Tls(tls) => tls.below().transport(),
+            Self::Tls(tls) => Some(tls),
+            Self::Plain(_) => None,
+        }
+    }
+}
+
+impl Layer for Stream {
+    #[inline]
+    fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
+        // Nothing read would look like the end of the stream. There is no room only where there is no memory for it.
+        if buf.is_empty() {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        match self {
+            Self::Plain(transport) => read(&**transport, buf, deadline),
+            Self::Tls(tls) => tls.read(buf, deadline),
         }
     }
 
-    /// Writes `buf` from `taken` on, and counts there what has left or will.
-    pub(super) fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
+    fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
         let transport = match self {
             Self::Plain(transport) => &**transport,
             Self::Tls(tls) => return tls.send(buf, timer, taken),
@@ -258,6 +181,73 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    #[inline]
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(transport) => try_write(&**transport, buf),
+            Self::Tls(tls) => tls.try_write(buf),
+        }
+    }
+
+    fn has_input(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.has_input())
+    }
+
+    fn arrived(&self) -> u64 {
+        self.tls().map_or(0, Tls::arrived)
+    }
+
+    #[inline]
+    fn has_output(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.has_output())
+    }
+
+    fn output_len(&self) -> usize {
+        self.tls().map_or(0, Tls::output_len)
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
+        self.tls().map_or(Ok(()), Tls::try_flush)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        match self {
+            Self::Plain(transport) => transport.shutdown(how),
+            Self::Tls(tls) => tls.shutdown(how),
+        }
+    }
+
+    fn release(&self) {
+        if let Some(tls) = self.tls() {
+            tls.release();
+        }
+    }
+
+    fn can_release(&self) -> bool {
+        self.tls().is_some_and(Tls::can_release)
+    }
+
+    fn memory(&self) -> usize {
+        self.tls().map_or(0, Tls::memory)
+    }
+
+    fn is_tls(&self) -> bool {
+        self.tls().is_some()
+    }
+
+    fn transport(&self) -> &Arc<dyn Transport> {
+        match self {
+            Self::Plain(transport) => transport,
+            Self::Tls(tls) => tls.transport(),
+        }
+    }
+}
+
+impl From<Tls<Self>> for Stream {
+    fn from(tls: Tls<Self>) -> Self {
+        Self::Tls(Box::new(tls))
     }
 }
 

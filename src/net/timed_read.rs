@@ -10,9 +10,9 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use socket2::Socket;
+
 use super::deadline::{is_timeout, timed_out};
-use super::poll;
-use super::socket::Socket;
 use super::system_calls;
 use crate::sync::now;
 
@@ -33,6 +33,32 @@ impl ReadTimeout {
         Self(AtomicU64::new(Self::UNKNOWN))
     }
 
+    /// Reads some bytes: see [`Transport::read`](super::transport::Transport::read). `poll` does the same by trying and polling, where the
+    /// kernel's timeout is too coarse or not that of this side.
+    #[inline]
+    pub(super) fn read(
+        &self,
+        socket: &Socket,
+        buf: &mut [u8],
+        deadline: Option<Instant>,
+        poll: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let steps = match deadline {
+            None => 0,
+            Some(deadline) => match kernel_steps(deadline.saturating_duration_since(now())) {
+                None => return Err(timed_out()),
+                // Too short for a kernel that counts in ticks of up to 10 ms.
+                Some(0) => return poll(buf),
+                Some(steps) => steps,
+            },
+        };
+        self.set(steps, |timeout| system_calls::set_read_timeout(socket, timeout))?;
+        match system_calls::receive_waiting(socket, buf) {
+            Err(error) if is_timeout(&error) => poll(buf),
+            result => result,
+        }
+    }
+
     /// Zero is endless.
     #[inline]
     fn set(&self, steps: u64, apply: impl FnOnce(Option<Duration>) -> io::Result<()>) -> io::Result<()> {
@@ -43,25 +69,6 @@ impl ReadTimeout {
         apply((steps > 0).then(|| Duration::from_millis(steps.saturating_mul(STEP))))?;
         self.0.store(steps, Ordering::Relaxed);
         Ok(())
-    }
-}
-
-/// See [`Transport::read`](super::transport::Transport::read).
-#[inline]
-pub(super) fn read(socket: &Socket, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
-    let steps = match deadline {
-        None => 0,
-        Some(deadline) => match kernel_steps(deadline.saturating_duration_since(now())) {
-            None => return Err(timed_out()),
-            // Too short for a kernel that counts in ticks of up to 10 ms.
-            Some(0) => return poll::read(socket, buf, Some(deadline)),
-            Some(steps) => steps,
-        },
-    };
-    socket.read_timeout.set(steps, |timeout| system_calls::set_read_timeout(&socket.inner, timeout))?;
-    match system_calls::receive_waiting(&socket.inner, buf) {
-        Err(error) if is_timeout(&error) => poll::read(socket, buf, deadline),
-        result => result,
     }
 }
 

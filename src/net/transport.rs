@@ -1,21 +1,18 @@
-//! What carries the bytes of a connection: a socket, or a stream of the user's own.
+//! What carries the bytes of a connection, a socket or a stream of the user's own, and how it is waited for.
 
 use std::any::Any;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::mem;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::BorrowedFd;
 #[cfg(windows)]
 use std::os::windows::io::BorrowedSocket;
-#[cfg(unix)]
-use std::os::{fd::BorrowedFd, unix::net::UnixStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::deadline::is_timeout;
-use super::poll;
-use super::socket::Socket;
+use super::deadline::{check, is_timeout, timed_out};
+use crate::sync::now;
 
 /// A stream of bytes that a WebSocket can be carried over: one of your own, such as a serial line, a multiplexed channel or a simulated
 /// network. TCP and Unix sockets need no implementation: pass them as they are. Whether such a socket blocks, and its timeout for
@@ -182,7 +179,7 @@ pub trait Transport: Any + fmt::Debug + Send + Sync {
     /// [`TimedOut`](io::ErrorKind::TimedOut) when the deadline has passed, also when it has passed before the call, whatever has arrived.
     /// Otherwise as with [`try_read`](Self::try_read).
     fn read(&self, buf: &mut [u8], deadline: Option<Instant>) -> io::Result<usize> {
-        poll::read(self, buf, deadline)
+        read(self, buf, deadline)
     }
 
     /// This side's address. Default: none.
@@ -224,215 +221,181 @@ impl<T: Transport + 'static> From<T> for Box<dyn Transport> {
     }
 }
 
-impl From<TcpStream> for Box<dyn Transport> {
-    fn from(stream: TcpStream) -> Self {
-        Box::new(Socket::new(stream.into()))
-    }
-}
+/// The longest time between two looks at a transport that says "ready" and gives EAGAIN.
+const LONGEST_INTERVAL: Duration = Duration::from_millis(50);
 
-#[cfg(unix)]
-impl From<UnixStream> for Box<dyn Transport> {
-    fn from(stream: UnixStream) -> Self {
-        Box::new(Socket::new(stream.into()))
-    }
-}
-
-/// Carries a WebSocket over any `Read + Write`: a TLS stream of another library, a pair of pipes, an SSH channel.
+/// Reads some bytes, and waits for them if there are none: what [`Transport::read`] does by default.
 ///
-/// Such a stream can do one thing at a time and knows no timeouts. So a send waits while a receive waits for the peer, until its own
-/// deadline, and what does not wait sends nothing in that time. Once the stream is read or written, no deadline holds, nor does
-/// a call that should not wait return at once: use it where one thread asks and waits for the answer. Everything else wants
-/// a [`Transport`].
+/// # Errors
 ///
-/// ```
-/// use std::io::{self, Read, Write};
-///
-/// use websocket_sync::{HalfDuplex, Transport};
-///
-/// let pair: Box<dyn Transport> = HalfDuplex::new(Pair(io::empty(), io::sink())).into();
-///
-/// struct Pair<R, W>(R, W);
-///
-/// impl<R: Read, W> Read for Pair<R, W> {
-///     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-///         self.0.read(buf)
-///     }
-/// }
-///
-/// impl<R, W: Write> Write for Pair<R, W> {
-///     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-///         self.1.write(buf)
-///     }
-///     fn flush(&mut self) -> io::Result<()> {
-///         self.1.flush()
-///     }
-/// }
-/// ```
-pub struct HalfDuplex<S> {
-    stream: Mutex<S>,
-    ended: AtomicBool,
-    occupancy: Occupancy,
-}
-
-/// Whether a thread is at a stream that takes one at a time.
-#[derive(Debug)]
-struct Occupancy {
-    is_occupied: Mutex<bool>,
-    freed: Condvar,
-}
-
-/// A thread is at the stream, until this is dropped.
-struct Turn<'a>(&'a Occupancy);
-
-impl<S: Read + Write + Send> HalfDuplex<S> {
-    /// Takes a stream that blocks.
-    pub const fn new(stream: S) -> Self {
-        let occupancy = Occupancy { is_occupied: Mutex::new(false), freed: Condvar::new() };
-        Self { stream: Mutex::new(stream), ended: AtomicBool::new(false), occupancy }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, S> {
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Neither `try_read` nor `try_write` keeps its promise: once it has its turn, each waits for as long as it takes, since there is no
-/// telling whether it would.
-impl<S: Read + Write + Send + 'static> Transport for HalfDuplex<S> {
-    fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let _turn = self.occupancy.enter()?;
-        if self.ended.load(Ordering::Acquire) { Ok(0) } else { self.lock().read(buf) }
-    }
-
-    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let _turn = self.occupancy.enter()?;
-        if self.ended.load(Ordering::Acquire) {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        let mut stream = self.lock();
-        let n = stream.write(buf)?;
-        match stream.flush() {
-            // The bytes are taken: to say that time was up would be to have them sent again.
-            Err(error) if is_timeout(&error) => Ok(n),
-            flushed => flushed.map(|()| n),
+/// Those of [`Transport::read`].
+pub(super) fn read<T: Transport + ?Sized>(
+    transport: &T,
+    buf: &mut [u8],
+    deadline: Option<Instant>,
+) -> io::Result<usize> {
+    check(deadline)?;
+    let mut waits = Waits::default();
+    loop {
+        match transport.try_read(buf) {
+            Err(error) if is_timeout(&error) => waits.wait(transport, Interest::Read, deadline)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => check(deadline)?,
+            result => return result,
         }
     }
-
-    /// Waits for its turn, and then says that the stream is ready, whatever it is: the other wait is in what comes after it.
-    fn wait(&self, _interest: Interest, deadline: Option<Instant>) -> io::Result<bool> {
-        Ok(self.occupancy.wait(deadline))
-    }
-
-    /// Wakes nobody: the calls that come after it learn of it. Writing cannot be ended by itself, and what has arrived can be read.
-    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        if how == Shutdown::Write {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        self.ended.store(true, Ordering::Release);
-        Ok(())
-    }
 }
 
-impl Occupancy {
+/// The waits of one operation, each of them after EAGAIN.
+///
+/// A transport may say "ready" and EAGAIN follows nevertheless: now and then, or (a system short of memory, a transport that does not keep
+/// to its contract) again and again. So the deadline is asked in each round, and from the second one on rounds are apart by a
+/// time that grows.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    /// How often the transport has said "ready".
+    rounds: u32,
+    /// When it did so last, from the second time on.
+    latest: Option<Instant>,
+}
+
+impl Waits {
+    /// Waits for the transport.
+    ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] while another thread is there.
-    fn enter(&self) -> io::Result<Turn<'_>> {
-        match mem::replace(&mut *self.is_occupied(), true) {
-            true => Err(io::ErrorKind::WouldBlock.into()),
-            false => Ok(Turn(self)),
+    /// [`io::ErrorKind::TimedOut`] at the deadline; what the transport says.
+    #[cold]
+    pub(super) fn wait<T: Transport + ?Sized>(
+        &mut self,
+        transport: &T,
+        interest: Interest,
+        deadline: Option<Instant>,
+    ) -> io::Result<()> {
+        if self.rounds > 0 {
+            check(deadline)?;
+            self.pause(deadline);
         }
-    }
-
-    /// Waits until nobody is there: `true`; or until the deadline.
-    fn wait(&self, deadline: Option<Instant>) -> bool {
-        let mut is_occupied = self.is_occupied();
-        while *is_occupied {
-            is_occupied = match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                None => self.freed.wait(is_occupied).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => return false,
-                Some(rest) => self.freed.wait_timeout(is_occupied, rest).unwrap_or_else(PoisonError::into_inner).0,
-            };
+        loop {
+            match transport.wait(interest, deadline) {
+                Ok(true) => break,
+                Ok(false) => return Err(timed_out()),
+                Err(error) if is_timeout(&error) => return Err(timed_out()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => check(deadline)?,
+                Err(error) => return Err(error),
+            }
         }
-        true
+        self.rounds = self.rounds.saturating_add(1);
+        Ok(())
     }
 
-    fn is_occupied(&self) -> MutexGuard<'_, bool> {
-        self.is_occupied.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        *self.0.is_occupied() = false;
-        self.0.freed.notify_all();
-    }
-}
-
-impl<S> fmt::Debug for HalfDuplex<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HalfDuplex").field("ended", &self.ended).finish_non_exhaustive()
+    /// Keeps rounds apart.
+    fn pause(&mut self, deadline: Option<Instant>) {
+        let now = now();
+        if let Some(latest) = self.latest.replace(now) {
+            let interval = Duration::from_millis(1 << self.rounds.min(10)).min(LONGEST_INTERVAL);
+            let rest = deadline.map_or(interval, |deadline| deadline.saturating_duration_since(now));
+            thread::sleep(interval.saturating_sub(now.saturating_duration_since(latest)).min(rest));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-    use std::sync::mpsc;
-    use std::thread;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::net::tests::lasts;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Gives nothing, and says what it says of whether it is ready.
+    #[derive(Debug)]
+    struct Fickle {
+        tries: AtomicU32,
+        answer: fn() -> io::Result<bool>,
+    }
+
+    impl Transport for Fickle {
+        fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
+            self.tries.fetch_add(1, Ordering::Relaxed);
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+        fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+        fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+            (self.answer)()
+        }
+        fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[track_caller]
+    fn times_out(answer: fn() -> io::Result<bool>) -> u32 {
+        let transport = Fickle { tries: AtomicU32::new(0), answer };
+        let read = || read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS));
+        let error = lasts(300, read).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        transport.tries.into_inner()
+    }
 
     #[test]
-    fn half_duplex_carries_any_stream_until_it_is_shut_down() {
-        let stream = HalfDuplex::new(Cursor::new(b"abcdef".to_vec()));
-        let mut buf = [0; 3];
-        assert_eq!(stream.try_read(&mut buf).unwrap(), 3);
-        assert_eq!(stream.try_write(b"xy").unwrap(), 2);
-        assert_eq!(stream.try_write(b"z").unwrap(), 1);
-        assert_eq!(stream.lock().get_ref(), b"abcxyz");
-        stream.shutdown(Shutdown::Both).unwrap();
-        assert_eq!(stream.try_read(&mut buf).unwrap(), 0);
-        assert_eq!(stream.try_write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(format!("{stream:?}"), "HalfDuplex { ended: true, .. }");
+    fn ready_and_then_eagain_does_not_spin_and_ends_at_the_deadline() {
+        let tries = times_out(|| Ok(true));
+        assert!((5..20).contains(&tries), "{tries}");
     }
 
-    /// Reads until it is told not to.
-    struct Reading(mpsc::Receiver<()>);
-
-    impl Read for Reading {
-        fn read(&mut self, _buf: &mut [u8]) -> io::Result<usize> {
-            self.0.recv().map(|()| 1).map_err(io::Error::other)
-        }
+    #[test]
+    fn signals_do_not_extend_a_wait() {
+        let interrupted = || {
+            thread::sleep(MS);
+            Err(io::ErrorKind::Interrupted.into())
+        };
+        assert_eq!(times_out(interrupted), 1);
     }
 
-    impl Write for Reading {
-        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-            Ok(buf.len())
-        }
+    /// Is interrupted, and then reset.
+    #[derive(Debug)]
+    struct Interrupted(AtomicU32);
 
-        fn flush(&mut self) -> io::Result<()> {
+    impl Transport for Interrupted {
+        fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
+            match self.0.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(io::ErrorKind::Interrupted.into()),
+                _ => Err(io::ErrorKind::ConnectionReset.into()),
+            }
+        }
+        fn try_write(&self, _buf: &[u8]) -> io::Result<usize> {
+            unreachable!()
+        }
+        fn wait(&self, _interest: Interest, _deadline: Option<Instant>) -> io::Result<bool> {
+            unreachable!()
+        }
+        fn shutdown(&self, _how: Shutdown) -> io::Result<()> {
             Ok(())
         }
     }
 
     #[test]
-    fn while_it_is_read_nothing_is_written_and_the_wait_for_that_keeps_its_deadline() {
-        let (says, hears) = mpsc::channel();
-        let stream = HalfDuplex::new(Reading(hears));
-        thread::scope(|scope| {
-            let reader = scope.spawn(|| stream.read(&mut [0], None));
-            while !*stream.occupancy.is_occupied() {
-                thread::yield_now();
-            }
-            assert_eq!(stream.try_write(b"x").unwrap_err().kind(), io::ErrorKind::WouldBlock);
-            let start = Instant::now();
-            assert!(!stream.wait(Interest::Write, Some(start)).unwrap());
-            assert!(!stream.wait(Interest::Write, Some(start + Duration::from_millis(30))).unwrap());
-            assert!(start.elapsed() >= Duration::from_millis(30));
-            let writer = scope.spawn(|| stream.wait(Interest::Write, None).and_then(|_| stream.try_write(b"x")));
-            says.send(()).unwrap();
-            assert_eq!((reader.join().unwrap().unwrap(), writer.join().unwrap().unwrap()), (1, 1));
-        });
+    fn what_a_signal_interrupts_is_tried_again_and_any_other_error_is_told() {
+        let transport = Interrupted(AtomicU32::new(0));
+        let error = read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS)).unwrap_err();
+        assert_eq!((error.kind(), transport.0.into_inner()), (io::ErrorKind::ConnectionReset, 2));
+    }
+
+    #[test]
+    fn a_wait_that_fails_ends_with_its_error() {
+        let reset = || Err(io::ErrorKind::ConnectionReset.into());
+        let transport = Fickle { tries: AtomicU32::new(0), answer: reset };
+        let error = read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS)).unwrap_err();
+        assert_eq!((error.kind(), transport.tries.into_inner()), (io::ErrorKind::ConnectionReset, 1));
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_is_told_without_a_try() {
+        let transport = Fickle { tries: AtomicU32::new(0), answer: || Ok(true) };
+        let error = transport.read(&mut [0; 8], Some(Instant::now())).unwrap_err();
+        assert_eq!((error.kind(), transport.tries.into_inner()), (io::ErrorKind::TimedOut, 0));
     }
 }

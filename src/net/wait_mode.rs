@@ -15,9 +15,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
-use super::deadline::{Deadline, SendDeadline, called_off, is_timeout};
+use super::deadline::{Deadline, called_off, is_timeout};
+use super::layer::Layer;
+use super::send_timer::SendDeadline;
 use super::source::Source;
-use super::stream::Stream;
 use super::system_calls;
 use super::transport::Transport;
 use crate::cancellation::{Cancellation, Watch};
@@ -103,8 +104,8 @@ impl WaitMode {
     ///
     /// # Errors
     ///
-    /// Those of [`Stream::read`].
-    pub(crate) async fn read(&self, stream: &Stream, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
+    /// Those of [`Layer::read`].
+    pub(crate) async fn read(&self, stream: &impl Layer, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
         let Self::Stepping(awaited) = self else { return stream.read(buf, deadline) };
         deadline.remaining()?;
         loop {
@@ -126,8 +127,8 @@ impl WaitMode {
     ///
     /// # Errors
     ///
-    /// Those of [`Stream::write_all`].
-    pub(crate) async fn write_all(&self, stream: &Stream, bytes: &[u8], deadline: Deadline) -> io::Result<()> {
+    /// Those of [`Layer::write_all`].
+    pub(crate) async fn write_all(&self, stream: &impl Layer, bytes: &[u8], deadline: Deadline) -> io::Result<()> {
         let Self::Stepping(awaited) = self else {
             return stream.write_all(bytes, SendDeadline::until(deadline)).map_err(|failure| failure.error);
         };
@@ -268,7 +269,7 @@ impl Awaited {
     /// [`io::ErrorKind::TimedOut`] when the deadline has passed.
     async fn stream(
         &self,
-        stream: &Stream,
+        stream: &impl Layer,
         source: fn(Arc<dyn Transport>) -> Source,
         deadline: Deadline,
     ) -> io::Result<()> {

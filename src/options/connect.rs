@@ -211,9 +211,15 @@ impl ConnectOptions {
             return Err(Error::Options(Box::new(OptionsError::new("server_hostname", problem))));
         }
         self.settings.socket.check().map_err(|error| Error::Options(Box::new(error)))?;
+        self.check_durations(default_timeout())
+    }
+
+    /// Refuses a duration of zero, where `default` is that of the process.
+    fn check_durations(&self, default: Option<Duration>) -> Result<()> {
         let keepalive = self.settings.socket.keepalive;
         let durations = [
             ("timeout", self.settings.timeout),
+            ("set_default_timeout", default.filter(|_| self.settings.timeout.is_none())),
             ("open_timeout", self.settings.open_timeout),
             ("send_timeout", self.settings.send_timeout),
             ("close_timeout", self.settings.close_timeout),
@@ -309,7 +315,11 @@ static DEFAULT: RwLock<Option<Duration>> = RwLock::new(None);
 
 /// Sets how long opening, receiving and sending may take where the options do not say; `None` for the defaults of
 /// [`ConnectOptions`]. It holds for everything in the process that is connected from now on, so
-/// it is for programs and not for libraries.
+/// it is for programs and not for libraries. A [`WebSocket`](crate::WebSocket) has the one that was set when it was made, also where it
+/// connects later.
+///
+/// `Duration::MAX` is for ever. Zero is refused when a connection is made whose options have no [`timeout`](ConnectOptions::timeout), as it
+/// would be there.
 ///
 /// ```
 /// use std::time::Duration;
@@ -371,6 +381,9 @@ mod tests {
             let Err(Error::Options(error)) = options.validate() else { panic!("{name}") };
             assert_eq!(error.option, name);
         }
+        let Err(Error::Options(error)) = ConnectOptions::new().check_durations(Some(zero)) else { panic!() };
+        assert_eq!(error.option, "set_default_timeout");
+        assert!(ConnectOptions::new().timeout(SECOND).check_durations(Some(zero)).is_ok());
         assert!(ConnectOptions::new().validate().is_ok());
         assert!(ConnectOptions::new().timeout(Duration::MAX).open_timeout(Duration::from_nanos(1)).validate().is_ok());
     }

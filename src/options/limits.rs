@@ -81,7 +81,7 @@ impl ConnectOptions {
         self.with(|settings| settings.limits.max_control_frames = frames)
     }
 
-    /// The size in bytes of the head of an answer to the opening handshake.
+    /// The size in bytes of the head of an answer to the opening handshake, or to `CONNECT` where it comes from a proxy.
     ///
     /// Default: 64 KiB.
     pub fn max_head_size(self, bytes: usize) -> Self {

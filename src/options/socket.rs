@@ -105,7 +105,8 @@ impl SocketOptions {
     }
 
     /// TCP keepalive: after `idle` without a byte the system probes the peer every `interval`, and ends the connection after `count`
-    /// probes without an answer. Both are rounded up to whole seconds. It does not probe while data waits to be acknowledged: then
+    /// probes without an answer. Both are rounded up to whole seconds, and are 1 s to 32,767 s; there are 1 to 127 probes. So it is on
+    /// Linux, and what is beyond is taken for the nearest of these. It does not probe while data waits to be acknowledged: then
     /// [`user_timeout`](Self::user_timeout) says how a peer that vanished is detected; on Linux it also replaces the count where it is
     /// set.
     ///
@@ -127,7 +128,8 @@ impl SocketOptions {
 
     /// Ends the connection when data has waited for this long (`TCP_USER_TIMEOUT`, on Linux): sent and not acknowledged, or not sent
     /// because the peer's receive window is full. The second case also hits a peer that is alive and only does not read: stopped in a
-    /// debugger, collecting garbage, busy. So choose a time longer than any pause of the peer.
+    /// debugger, collecting garbage, busy. So choose a time longer than any pause of the peer. It is 1 ms to 24 days; what is beyond is
+    /// taken for the nearest of these.
     ///
     /// Other ways to detect a peer that vanished: [`ping_timeout`](crate::WebSocketApp::ping_timeout) of an app and a
     /// [receive timeout](crate::ConnectOptions::recv_timeout), at once and on every system; [`keepalive`](Self::keepalive), but only while

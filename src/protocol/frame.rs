@@ -205,36 +205,10 @@ impl FrameHeader {
     /// depends on the connection and is judged there.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
-        let &[first, second, ref rest @ ..] = bytes else { return Ok(None) };
-        let Some(opcode) = Opcode::from_bits(first & 0x0F) else {
-            return Err(ProtocolError::UnknownOpcode(first & 0x0F));
-        };
-        let fin = first & 0x80 != 0;
-        if first & 0x08 != 0 && (!fin || second & 0x7F > 125) {
-            return Err(if fin { ProtocolError::ControlTooLong } else { ProtocolError::FragmentedControl });
+        match FrameStart::parse(bytes)? {
+            Some(start) => start.header(bytes),
+            None => Ok(None),
         }
-        let (len, rest) = match second & 0x7F {
-            126 => {
-                let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
-                (u64::from(u16::from_be_bytes(*len)), rest)
-            }
-            127 => {
-                let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
-                (u64::from_be_bytes(*len), rest)
-            }
-            len => (u64::from(len), rest),
-        };
-        if second & 0x7F > 125 {
-            check_length(second & 0x7F, len)?;
-        }
-        let (mask, rest) = if second & 0x80 == 0 {
-            (None, rest)
-        } else {
-            let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
-            (Some(*key), rest)
-        };
-        let header = Self { fin, rsv: Rsv::of(first), opcode, mask, len };
-        Ok(Some((header, bytes.len() - rest.len())))
     }
 
     /// Writes the header to the beginning of `out` and says how long it is. The length takes its shortest form.
@@ -261,6 +235,64 @@ impl FrameHeader {
         let Some(key) = self.mask else { return end };
         out[end..end + 4].copy_from_slice(&key);
         end + 4
+    }
+}
+
+/// The first two bytes of a header. What is wrong with them is judged before the rest, so that the rule is told whose byte comes first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FrameStart {
+    fin: bool,
+    pub(super) rsv: Rsv,
+    pub(super) opcode: Opcode,
+    pub(super) is_masked: bool,
+    /// The payload length, or 126 or 127 for the form in which it follows.
+    form: u8,
+}
+
+impl FrameStart {
+    /// Reads the first two bytes; `None` while they are not there.
+    #[inline]
+    pub(super) fn parse(bytes: &[u8]) -> Result<Option<Self>, ProtocolError> {
+        let &[first, second, ..] = bytes else { return Ok(None) };
+        let Some(opcode) = Opcode::from_bits(first & 0x0F) else {
+            return Err(ProtocolError::UnknownOpcode(first & 0x0F));
+        };
+        let fin = first & 0x80 != 0;
+        if opcode.is_control() && !fin {
+            return Err(ProtocolError::FragmentedControl);
+        }
+        Ok(Some(Self { fin, rsv: Rsv::of(first), opcode, is_masked: second & 0x80 != 0, form: second & 0x7F }))
+    }
+
+    /// Reads the rest of the header that begins `bytes` like this, and says how long all of it is; `None` while it is not all there.
+    #[inline]
+    pub(super) fn header(self, bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, ProtocolError> {
+        let Self { fin, rsv, opcode, is_masked, form } = self;
+        let &[_, _, ref rest @ ..] = bytes else { return Ok(None) };
+        if form > 125 && opcode.is_control() {
+            return Err(ProtocolError::ControlTooLong);
+        }
+        let (len, rest) = match form {
+            126 => {
+                let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from(u16::from_be_bytes(*len)), rest)
+            }
+            127 => {
+                let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
+                (u64::from_be_bytes(*len), rest)
+            }
+            len => (u64::from(len), rest),
+        };
+        if form > 125 {
+            check_length(form, len)?;
+        }
+        let (mask, rest) = if is_masked {
+            let Some((key, rest)) = rest.split_first_chunk() else { return Ok(None) };
+            (Some(*key), rest)
+        } else {
+            (None, rest)
+        };
+        Ok(Some((FrameHeader { fin, rsv, opcode, mask, len }, bytes.len() - rest.len())))
     }
 }
 

@@ -25,19 +25,17 @@ pub fn mask(key: [u8; 4], data: &mut [u8]) {
     }
 }
 
-/// Writes `source`, masked with `key`, to the beginning of `target`, in one pass over both.
-///
-/// `target` must be at least as long as `source`; what does not fit is left out.
+/// Writes `source`, masked with `key`, to `target`, in one pass over both, which are equally long.
 #[inline]
 pub(crate) fn copy_masked(key: [u8; 4], source: &[u8], target: &mut [u8]) {
+    debug_assert_eq!(source.len(), target.len());
     let word = u32::from_ne_bytes(key);
     let (from, from_tail) = source.as_chunks::<4>();
-    let (to, _) = target.as_chunks_mut::<4>();
+    let (to, to_tail) = target.as_chunks_mut::<4>();
     for (to, from) in to.iter_mut().zip(from) {
         *to = (u32::from_ne_bytes(*from) ^ word).to_ne_bytes();
     }
-    let to_tail = target.iter_mut().skip(source.len() - from_tail.len());
-    for ((to, from), key) in to_tail.zip(from_tail).zip(key) {
+    for ((to, from), key) in to_tail.iter_mut().zip(from_tail).zip(key) {
         *to = from ^ key;
     }
 }
@@ -151,10 +149,9 @@ mod tests {
                 let mut in_place = data.clone();
                 mask(key, &mut in_place[start..start + length]);
                 assert_eq!(in_place[start..start + length], expected);
-                let mut copy = vec![0xAA; length + 3];
+                let mut copy = vec![0xAA; length];
                 copy_masked(key, source, &mut copy);
-                assert_eq!(copy[..length], expected);
-                assert_eq!(copy[length..], [0xAA; 3], "nothing is written past the payload");
+                assert_eq!(copy, expected);
             }
         }
     }

@@ -160,12 +160,18 @@ impl Outbound {
     /// Says that the first `length` pending bytes were written.
     #[inline]
     pub fn written(&mut self, length: usize) {
-        let pending = self.buffer.len() - self.written;
-        self.total_written += length.min(pending) as u64;
-        if length < pending {
+        if length < self.buffer.len() - self.written {
+            self.total_written += length as u64;
             self.written += length;
-            return;
+        } else {
+            self.all_written();
         }
+    }
+
+    /// Says that all pending bytes were written.
+    #[inline]
+    pub(crate) fn all_written(&mut self) {
+        self.total_written = self.position();
         if self.buffer.capacity() > Retention::SMALLEST {
             self.buffer.note_use(self.buffer.len());
         }
@@ -190,7 +196,10 @@ impl Outbound {
         message: MessageRef<'_>,
         compression: Compression,
     ) -> Result<usize, LocalProtocolError> {
-        self.encode_data(message.kind().into(), Fin::Last, message.as_bytes(), compression, Text::Valid)
+        match self.plain_message(message) {
+            Some(length) => Ok(length),
+            None => self.encode_data(message.kind().into(), Fin::Last, message.as_bytes(), compression, Text::Valid),
+        }
     }
 
     /// Encodes a data frame: a message's first fragment has its kind as opcode, each further one [`Opcode::Continuation`]. Returns
@@ -420,10 +429,11 @@ impl Outbound {
     pub(crate) fn plain_message(&mut self, message: MessageRef<'_>) -> Option<usize> {
         let is_usual =
             self.in_progress.is_none() && self.deflater.is_none() && self.current.is_none() && self.close.is_none();
-        is_usual.then(|| {
-            let key = self.key();
-            self.encode(key, Fin::Last, Rsv::NONE, message.kind().into(), message.as_bytes())
-        })
+        if !is_usual {
+            return None;
+        }
+        let key = self.key();
+        Some(self.encode(key, Fin::Last, Rsv::NONE, message.kind().into(), message.as_bytes()))
     }
 
     /// The state before the last frame, `length` bytes long, that [`plain_message`](Self::plain_message) has encoded.
@@ -458,10 +468,20 @@ impl Outbound {
         true
     }
 
+    /// Room for so many bytes behind what is pending.
+    #[inline]
+    fn room(&mut self, wanted: usize) -> &mut [u8] {
+        if self.written > 0 {
+            self.compact();
+        }
+        self.buffer.room(wanted)
+    }
+
     /// Moves what is pending to the front of the buffer, once as much was written as that: a buffer that is never empty must not
     /// grow for ever.
-    pub(crate) fn compact(&mut self) {
-        if self.written > 0 && self.written >= self.pending().len() {
+    #[cold]
+    fn compact(&mut self) {
+        if self.written >= self.pending().len() {
             self.buffer.drop_front(self.written);
             self.written = 0;
         }
@@ -487,9 +507,13 @@ impl Outbound {
         compression: Compression,
         text: Text,
     ) -> Result<usize, LocalProtocolError> {
-        let key = self.begin_data(opcode, fin, payload, text)?.1;
-        if self.begin_deflating(opcode, fin, payload.len() as u64, compression) {
-            return Ok(self.encode_deflated(key, fin, opcode, payload));
+        let (kind, utf8) = self.check_payload(opcode, fin, payload, text)?;
+        let key = self.key();
+        let is_deflated = self.deflate(opcode, fin, payload, compression);
+        self.utf8 = utf8;
+        self.set_in_progress(kind, fin);
+        if is_deflated {
+            return Ok(self.encode_deflated(key, fin, opcode));
         }
         Ok(self.encode(key, fin, Rsv::NONE, opcode, payload))
     }
@@ -524,6 +548,22 @@ impl Outbound {
         payload: &[u8],
         text: Text,
     ) -> Result<(MessageKind, Option<[u8; 4]>), LocalProtocolError> {
+        let (kind, utf8) = self.check_payload(opcode, fin, payload, text)?;
+        let key = self.key();
+        self.utf8 = utf8;
+        self.set_in_progress(kind, fin);
+        Ok((kind, key))
+    }
+
+    /// The kind of the message that a data frame belongs to, and what follows its text, if it may be sent now.
+    #[inline]
+    fn check_payload(
+        &self,
+        opcode: Opcode,
+        fin: Fin,
+        payload: &[u8],
+        text: Text,
+    ) -> Result<(MessageKind, Utf8Validator), LocalProtocolError> {
         let kind = self.check_data(opcode)?;
         let mut utf8 = self.utf8;
         if kind == MessageKind::Text && text == Text::Unchecked {
@@ -532,10 +572,7 @@ impl Outbound {
                 utf8.finish()?;
             }
         }
-        let key = self.key();
-        self.utf8 = utf8;
-        self.set_in_progress(kind, fin);
-        Ok((kind, key))
+        Ok((kind, utf8))
     }
 
     /// The kind of the message that a data frame belongs to, if it may be sent now (RFC 6455, section 5.4).
@@ -572,7 +609,7 @@ impl Outbound {
     #[inline]
     fn encode(&mut self, key: Option<[u8; 4]>, fin: Fin, rsv: Rsv, opcode: Opcode, payload: &[u8]) -> usize {
         let header = FrameHeader { fin: fin == Fin::Last, rsv, opcode, mask: key, len: payload.len() as u64 };
-        let room = self.buffer.room(FrameHeader::MAX_LEN + payload.len());
+        let room = self.room(FrameHeader::MAX_LEN + payload.len());
         let length = header.write(room.first_chunk_mut().expect("it has that length"));
         let room = &mut room[length..length + payload.len()];
         match key {
@@ -584,27 +621,31 @@ impl Outbound {
         length
     }
 
-    /// A data frame begins; whether it is compressed.
+    /// A data frame begins: compresses it if that is to be, and says whether it was. The pool of zlib's states may be the user's, and
+    /// panic: nothing else has changed by then.
     #[inline]
-    fn begin_deflating(&mut self, opcode: Opcode, fin: Fin, len: u64, compression: Compression) -> bool {
+    fn deflate(&mut self, opcode: Opcode, fin: Fin, payload: &[u8], compression: Compression) -> bool {
         let Some(deflater) = &mut self.deflater else { return false };
-        let deflating = deflater.would_deflate(opcode, fin, len, compression);
+        let deflating = deflater.would_deflate(opcode, fin, payload.len() as u64, compression);
+        if deflating {
+            deflater.deflate(fin, payload);
+        }
         deflater.begin(deflating);
         deflating
     }
 
-    /// The first frame of a compressed message is marked (RFC 7692, section 6.1).
-    fn encode_deflated(&mut self, key: Option<[u8; 4]>, fin: Fin, opcode: Opcode, payload: &[u8]) -> usize {
-        let Some(mut deflater) = self.deflater.take() else { return 0 };
+    /// Encodes what was compressed last. The first frame of a compressed message is marked (RFC 7692, section 6.1).
+    fn encode_deflated(&mut self, key: Option<[u8; 4]>, fin: Fin, opcode: Opcode) -> usize {
+        let Some(deflater) = self.deflater.take() else { return 0 };
         let rsv = if opcode == Opcode::Continuation { Rsv::NONE } else { Rsv::RSV1 };
-        let length = self.encode(key, fin, rsv, opcode, deflater.deflate(fin, payload));
+        let length = self.encode(key, fin, rsv, opcode, deflater.deflated());
         self.deflater = Some(deflater);
         length
     }
 
     #[inline]
     fn encode_header(&mut self, header: &FrameHeader) -> usize {
-        let room = self.buffer.room(FrameHeader::MAX_LEN).first_chunk_mut().expect("it has that length");
+        let room = self.room(FrameHeader::MAX_LEN).first_chunk_mut().expect("it has that length");
         let length = header.write(room);
         self.buffer.fill(length);
         length
@@ -612,7 +653,7 @@ impl Outbound {
 
     #[inline]
     fn append(&mut self, key: Option<[u8; 4]>, chunk: &[u8]) {
-        let room = self.buffer.room(chunk.len());
+        let room = self.room(chunk.len());
         match key {
             Some(key) => copy_masked(key, chunk, room),
             None => room.copy_from_slice(chunk),

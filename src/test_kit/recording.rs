@@ -140,7 +140,7 @@ impl Recording {
     pub fn head(&self, direction: TraceDirection) -> Vec<u8> {
         let wire = self.wire();
         let bytes = &wire.direction(direction).bytes;
-        bytes[..head_length(bytes)].to_vec()
+        bytes[..last_head(bytes).1].to_vec()
     }
 
     /// The frames of both directions in the order of their last bytes. Where a direction breaks the rules for headers of frames, its
@@ -229,8 +229,8 @@ impl RecordedDirection {
     /// Each frame with the number of the chunk that completed it; where they end.
     fn frames(&self, direction: TraceDirection) -> (Vec<(usize, RecordedFrame)>, usize) {
         let mut frames = Vec::new();
-        let mut end = head_length(&self.bytes);
-        let refused = self.bytes.starts_with(b"HTTP/") && !is_switching(&self.bytes[..end]);
+        let (last_head, mut end) = last_head(&self.bytes);
+        let refused = self.bytes.starts_with(b"HTTP/") && !is_switching(&self.bytes[last_head..end]);
         while !refused && let Some((mask, frame, length)) = parse_frame(&self.bytes[end..]) {
             end += length;
             let chunk = self.chunks.partition_point(|chunk| chunk.end < end);
@@ -248,23 +248,22 @@ fn parse_frame(bytes: &[u8]) -> Option<(Option<[u8; 4]>, Frame, usize)> {
     Some((header.mask, frame, length))
 }
 
-/// The length of all heads at the beginning. No frame begins like one: `G` and `H` are reserved opcodes or a control frame that is
-/// fragmented.
-fn head_length(bytes: &[u8]) -> usize {
-    let mut length = 0;
-    while bytes[length..].starts_with(b"GET ") || bytes[length..].starts_with(b"HTTP/") {
-        match bytes[length..].windows(4).position(|window| window == b"\r\n\r\n") {
-            Some(end) => length += end + 4,
+/// Where the last of the heads at the beginning begins and ends. No frame begins like one: `G` and `H` are reserved opcodes or a control
+/// frame that is fragmented.
+fn last_head(bytes: &[u8]) -> (usize, usize) {
+    let (mut start, mut end) = (0, 0);
+    while bytes[end..].starts_with(b"GET ") || bytes[end..].starts_with(b"HTTP/") {
+        match bytes[end..].windows(4).position(|window| window == b"\r\n\r\n") {
+            Some(length) => (start, end) = (end, end + length + 4),
             None => break,
         }
     }
-    length
+    (start, end)
 }
 
-/// Whether the last of these responses is a 101.
-fn is_switching(heads: &[u8]) -> bool {
-    let last = heads.windows(5).rposition(|window| window == b"HTTP/").unwrap_or_default();
-    heads[last..].split(|byte| *byte == b' ').nth(1) == Some(b"101")
+/// Whether this response is a 101.
+fn is_switching(head: &[u8]) -> bool {
+    head.split(|byte| *byte == b' ').nth(1) == Some(b"101")
 }
 
 /// What [`Recording::wrap`] makes.

@@ -124,12 +124,13 @@ impl TestServer {
         self.address
     }
 
-    /// How many connections have come.
+    /// How many connections have come, those for which there was no script included.
     pub fn connections(&self) -> usize {
-        self.shared.state().recordings.len()
+        let state = self.shared.state();
+        state.recordings.len() + state.surplus
     }
 
-    /// What was sent and received on each connection so far, from the server's side; without TLS.
+    /// What was sent and received so far on each connection that had a script, from the server's side; without TLS.
     pub fn recordings(&self) -> Vec<Recording> {
         self.shared.state().recordings.clone()
     }

@@ -6,7 +6,7 @@ use super::close_state::CloseState;
 use super::shared::{ControlPayload, Purpose, SendState, SharedConnection, WriterKind};
 use super::write_guard::WriteGuard;
 use crate::error::{Error, Phase, Result};
-use crate::net::{Deadline, SendDeadline};
+use crate::net::{Deadline, Layer, SendDeadline};
 use crate::protocol::{CloseFrame, Outbound};
 use crate::sync::MutexGuard;
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::shared::{SendState, SharedConnection};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
-use crate::net::Deadline;
+use crate::net::{Deadline, Layer};
 use crate::protocol::{CloseCode, CloseFrame, ProtocolError};
 use crate::sync::MutexGuard;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::Result;
+use crate::error::{Error, OptionsError, Result};
 use crate::options::ConnectOptions;
 use crate::protocol::handshake::ExtensionOffer;
 use crate::protocol::{
@@ -25,9 +25,12 @@ impl CompressionOffer {
         Ok(Self { deflate })
     }
 
-    /// What was negotiated elsewhere.
-    pub(super) const fn negotiated(deflate: Option<PerMessageDeflate>) -> Self {
-        Self { deflate }
+    /// What was negotiated elsewhere, for a connection in this role.
+    pub(super) fn negotiated(deflate: Option<PerMessageDeflate>, role: Role) -> Result<Self> {
+        if deflate.as_ref().and_then(PerMessageDeflate::role).is_some_and(|negotiated| negotiated != role) {
+            return Err(Error::Options(Box::new(OptionsError::new("deflate", "negotiated for the other role"))));
+        }
+        Ok(Self { deflate })
     }
 
     /// Client: what goes into `Sec-WebSocket-Extensions`.

@@ -236,7 +236,8 @@ impl ConnectOptions {
     ///
     /// # Errors
     ///
-    /// [`Error::Options`] for more than 64 KiB of `received`, and for options that cannot be met.
+    /// [`Error::Options`] for more than 64 KiB of `received`, for a `deflate` that was negotiated for the other role, and for options that
+    /// cannot be met.
     ///
     /// ```
     /// # #[cfg(unix)]

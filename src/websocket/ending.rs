@@ -10,7 +10,7 @@ use super::reader::{Buffered, Reader};
 use super::shared::{Purpose, SharedConnection};
 use super::writing::Wait;
 use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
-use crate::net::{Deadline, is_timeout};
+use crate::net::{Deadline, Layer, is_timeout};
 use crate::protocol::{CloseCode, CloseFrame, FrameHeader, Opcode, Role, Step, mask};
 use crate::sync::{Mutex, thread};
 

@@ -1,11 +1,10 @@
 //! What others see of a connection without its locks: whether anything comes in, and the event loop that it belongs to.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
-use std::thread;
 
+use super::never_panic_twice;
 use crate::net::Deadline;
 use crate::sync::{AtomicBool, AtomicU64};
 
@@ -151,12 +150,10 @@ impl EventLoop {
         self.wake.get().is_some()
     }
 
-    /// Wakes the loop. That is the user's, and may panic: so it comes last, and not a second time, which would end the process.
+    /// Wakes the loop. That is the user's, and may panic: so it comes last.
     pub(super) fn wake(&self) {
-        match self.wake.get() {
-            Some(wake) if thread::panicking() => drop(catch_unwind(AssertUnwindSafe(wake))),
-            Some(wake) => wake(),
-            None => {}
+        if let Some(wake) = self.wake.get() {
+            never_panic_twice(wake);
         }
     }
 

@@ -150,9 +150,9 @@ impl WebSocket {
         self.connection.as_ref()?.deflate
     }
 
-    /// Whether TLS protects the connection.
+    /// Whether TLS protects the connection, all the way to the peer. TLS with a proxy alone does not.
     pub fn is_ssl(&self) -> bool {
-        self.connection.as_ref().is_some_and(|connection| connection.shared.stream.is_tls())
+        self.stream().is_some_and(Stream::is_secure)
     }
 
     /// The address of this end, if the stream has one.
@@ -208,7 +208,8 @@ impl WebSocket {
     }
 }
 
-/// What is known of TLS. All of it is `None` without TLS and while there is no connection.
+/// What is known of TLS with the peer. All of it is `None` without that, also where TLS is spoken with a proxy alone, and while there is no
+/// connection.
 ///
 /// ```no_run
 /// let ws = websocket_sync::create_connection("wss://echo.example/")?;

@@ -36,7 +36,7 @@ use crate::protocol::{Compression, Frame, Granularity, MaskKeys, Opcode, Step};
 /// ```
 impl WebSocket {
     /// Receives a message with its opcode, as bytes; the peer's Close comes as [`Opcode::Close`] with its body, once. With
-    /// [`fire_cont_frame`](crate::ConnectOptions::fire_cont_frame), each fragment comes by itself.
+    /// [`fire_cont_frame`](crate::ConnectOptions::fire_cont_frame), each fragment comes by itself, with its own opcode.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl WebSocket {
     }
 
     /// Receives a message as a frame. Its opcode is that of the message, not of its last fragment. The peer's Close comes as a
-    /// frame, once; with [`fire_cont_frame`](crate::ConnectOptions::fire_cont_frame), each fragment comes by itself.
+    /// frame, once; with [`fire_cont_frame`](crate::ConnectOptions::fire_cont_frame), each fragment comes by itself, with its own opcode.
     ///
     /// # Errors
     ///

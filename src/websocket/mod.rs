@@ -37,7 +37,9 @@ mod writing;
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 pub use self::connect::create_connection;
@@ -60,6 +62,7 @@ use self::acquire::STALL;
 use self::reader::Reader;
 use self::shared::{SharedConnection, WriterKind};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
+use crate::net::Layer as _;
 use crate::options::{ConnectOptions, Timeouts};
 use crate::protocol::{CloseFrame, DeflateParams};
 use crate::sync::Mutex;
@@ -123,7 +126,17 @@ impl fmt::Debug for VisitedUrls {
 
 impl Drop for ActiveConnection {
     fn drop(&mut self) {
-        self.shared.disconnect();
+        never_panic_twice(|| self.shared.disconnect());
+    }
+}
+
+/// Runs what calls something of the user's, such as a Transport. While a panic passes and drops values, a second one would end the
+/// process: it goes nowhere.
+fn never_panic_twice(act: impl FnOnce()) {
+    if thread::panicking() {
+        drop(catch_unwind(AssertUnwindSafe(act)));
+    } else {
+        act();
     }
 }
 

@@ -10,7 +10,7 @@ use super::receive_deadline::ReceiveDeadline;
 use super::shared::SharedConnection;
 use crate::error::{CloseCause, Error, Phase, Result};
 use crate::message::{Message, MessageRef};
-use crate::net::{Deadline, is_timeout};
+use crate::net::{Deadline, Layer, is_timeout};
 use crate::protocol::{CloseFrame, Granularity, Inbound, LocalProtocolError, ProtocolError, Step};
 use crate::sync::ThreadToken;
 use crate::trace::{Epoch, FrameTap, TraceDirection, Tracer};
@@ -86,6 +86,10 @@ impl Budget {
     const fn spend(&mut self, length: usize) {
         self.reads = self.reads.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(length);
+    }
+
+    const fn is_full(&self) -> bool {
+        self.reads == Self::FULL.reads
     }
 
     const fn is_spent(&self) -> bool {
@@ -187,9 +191,11 @@ impl Reader {
                 Granularity::Piece => self.inbound.advance_piece(),
             };
             if let Ok(Step::NeedMore) = step {
-                let deadline = deadline.start();
-                match self.fill(shared, deadline, budget.next_read(deadline))? {
+                let end = deadline.start();
+                match self.fill(shared, end, budget.next_read(end))? {
                     Filled::Bytes(length) => budget.spend(length),
+                    // So short a time may have passed before anything was looked at.
+                    Filled::Nothing if end.is_brief() && budget.is_full() => *deadline = ReceiveDeadline::NOW,
                     Filled::Nothing => {
                         self.buffered = if shared.stream.has_input() { Buffered::More } else { Buffered::Nothing };
                         return Ok(None);

@@ -14,7 +14,7 @@ use super::acquire::STALL;
 use super::close_state::CloseState;
 use super::event_loop::{Activity, ActivitySnapshot, EventLoop};
 use crate::error::{CloseCause, CloseInfo, Error, Result};
-use crate::net::{Deadline, Stream};
+use crate::net::{Deadline, Layer, Stream};
 use crate::options::Timeouts;
 use crate::protocol::{LocalProtocolError, MAX_CONTROL_PAYLOAD, MaskKeys, Outbound, Role};
 use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, ThreadToken};
@@ -273,14 +273,16 @@ impl SharedConnection {
         Ok(())
     }
 
-    /// How much memory the sending half holds, in bytes; 0 while a thread has taken it.
+    /// How much memory the sending half and the stream hold, in bytes, without what a thread sends from.
     pub(super) fn memory(&self) -> usize {
-        self.state().outbound.as_ref().map_or(0, |outbound| outbound.memory())
+        let outbound = self.state().outbound.as_ref().map_or(0, |outbound| outbound.memory());
+        outbound + self.stream.memory()
     }
 
-    /// Whether the sending half holds more memory than an idle connection needs.
+    /// Whether the sending half or the stream holds more memory than an idle connection needs.
     pub(super) fn can_release(&self) -> bool {
-        self.state().outbound.as_ref().is_some_and(|outbound| outbound.can_release())
+        let outbound = self.state().outbound.as_ref().is_some_and(|outbound| outbound.can_release());
+        outbound || self.stream.can_release()
     }
 
     /// Gives back the memory that a burst has taken, unless it is in use.

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use super::never_panic_twice;
 use super::reader::{ControlFrames, ControlPolicy, Reader, timed_out};
 use super::receive_deadline::ReceiveDeadline;
 use super::shared::{Purpose, SharedConnection, Transaction};
@@ -285,6 +286,7 @@ impl Write for MessageWriter {
 
     /// Sends what was written so far as a fragment.
     fn flush(&mut self) -> io::Result<()> {
+        self.check_text()?;
         if !self.buffer.is_empty() {
             self.send(Fin::More)?;
         }
@@ -297,9 +299,11 @@ impl Drop for MessageWriter {
         // A fork must not speak on its parent's connection.
         if self.is_unfinished() && self.shared.is_of_this_process() {
             // If the connection is over already, that is as well.
-            let _ = CloseFrame::new(CloseCode::INTERNAL_ERROR, Self::UNFINISHED)
-                .map_err(Error::Usage)
-                .and_then(|close| self.shared.break_off(close, Wait::Allowed));
+            never_panic_twice(|| {
+                let _ = CloseFrame::new(CloseCode::INTERNAL_ERROR, Self::UNFINISHED)
+                    .map_err(Error::Usage)
+                    .and_then(|close| self.shared.break_off(close, Wait::Allowed));
+            });
         }
         self.shared.end_fragments();
     }

@@ -8,7 +8,7 @@ use std::thread;
 use super::acquire::{QueuedControl, send_deadline};
 use super::shared::{SharedConnection, Transaction};
 use crate::error::{CloseCause, Error, Phase, Result};
-use crate::net::{SendDeadline, is_timeout};
+use crate::net::{Layer, SendDeadline, is_timeout};
 use crate::protocol::{Checkpoint, LocalProtocolError, MaskKeys, Outbound};
 use crate::sync::ThreadToken;
 use crate::trace::Epoch;
@@ -131,7 +131,6 @@ impl<'a> WriteGuard<'a> {
         if size > limit.saturating_sub(outbound.pending().len()) {
             return Err(Error::Full);
         }
-        outbound.compact();
         let length = encode(outbound)?;
         self.flush_now()?;
         Ok(length)

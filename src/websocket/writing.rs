@@ -67,11 +67,9 @@ impl SharedConnection {
             drop(taken);
             return self.write_message_in_turn(message, compression);
         };
-        let pending = outbound.pending();
-        let all = pending.len();
-        match self.stream.try_write_all(pending) {
+        match self.stream.try_write_all(outbound.pending()) {
             Ok(()) => {
-                outbound.written(all);
+                outbound.all_written();
                 taken.give_back();
                 Ok(length)
             }
@@ -92,9 +90,9 @@ impl SharedConnection {
         if !state.is_undisturbed() || Epoch::now().is_some() {
             return None;
         }
-        let outbound = state.outbound.take();
+        let outbound = state.outbound.take()?;
         drop(state);
-        outbound.is_some().then_some(TakenOutbound { shared: self, outbound })
+        Some(TakenOutbound { shared: self, outbound: Some(outbound) })
     }
 
     /// Sends a payload as a whole message or a control frame.
@@ -454,7 +452,8 @@ impl<'a> Batch<'a> {
     ///
     /// As for [`WebSocket::ping`](crate::WebSocket::ping).
     pub fn ping(&mut self, payload: &[u8]) -> Result<()> {
-        self.guard.encode(|outbound| outbound.ping(payload)).map(drop)
+        self.guard.encode(|outbound| outbound.ping(payload))?;
+        self.flush_if_full()
     }
 
     /// Writes what is gathered so far. If no byte of it leaves in time, all of it is dropped and the connection goes on.
@@ -479,15 +478,19 @@ impl<'a> Batch<'a> {
         let (payload, compression) = (message.as_bytes(), self.compression);
         if payload.len() > Self::FULL {
             self.flush()?;
+            self.guard.renew_deadline();
             let length = self.guard.send_large_message(message, compression)?;
             self.begin = self.guard.checkpoint();
             return Ok(length);
         }
         let length = self.guard.encode(|outbound| outbound.message_with(message, compression))?;
-        if self.guard.pending() >= Self::FULL {
-            self.flush()?;
-        }
+        self.flush_if_full()?;
         Ok(length)
+    }
+
+    #[inline]
+    fn flush_if_full(&mut self) -> Result<()> {
+        if self.guard.pending() >= Self::FULL { self.flush() } else { Ok(()) }
     }
 }
 

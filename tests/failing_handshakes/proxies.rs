@@ -52,7 +52,7 @@ pub(crate) fn http() -> Vec<Kind> {
             through(name, Server::scripted(answers), "http", ConnectOptions::new(), is_expected)
         })
         .collect();
-    let large = format!("HTTP/1.1 200 OK\r\n{}\r\n", format!("X: {}\r\n", "y".repeat(8000)).repeat(4));
+    let large = format!("HTTP/1.1 200 OK\r\n{}\r\n", format!("X: {}\r\n", "y".repeat(8000)).repeat(9));
     kinds.push(through("a large answer of a proxy", Server::answering(large), "http", ConnectOptions::new(), is_proxy));
     kinds.push(through("a silent proxy", Server::silent(), "http", short(), is_timeout));
     let refused: &[&[u8]] = &[TUNNEL, b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"];

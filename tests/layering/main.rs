@@ -5,7 +5,7 @@
 
 mod source;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -263,6 +263,46 @@ fn uses_of_events(file: &str, source: &str) -> Vec<String> {
         .collect()
 }
 
+/// The rooms whose parts stand in layers: no part uses one that uses it, by itself or through others.
+const LAYERED: [&str; 6] = ["authentication", "cookies", "net", "options", "trace", "url"];
+
+#[test]
+fn no_two_parts_of_a_layered_room_use_each_other() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for room in LAYERED {
+        let mut files = Vec::new();
+        visit(&source.join(room), &mut |path| {
+            files.push((path.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/"), read(path)));
+        });
+        let circles = circles(room, &files);
+        assert!(circles.is_empty(), "{room}: {circles:?}");
+    }
+}
+
+/// The parts of a room that use each other, and what uses those, with what each uses of them. A part is a file or a folder of the room.
+fn circles(room: &str, files: &[(String, String)]) -> BTreeMap<String, BTreeSet<String>> {
+    let part_of = |file: &str| Some((*module_of(file).get(2)?).to_owned());
+    let parts: BTreeSet<_> = files.iter().filter_map(|(file, _)| part_of(file)).collect();
+    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, source) in files {
+        let module = module_of(file);
+        let Some(part) = part_of(file).filter(|_| !module.contains(&"tests") && !module.contains(&"fuzzing")) else {
+            continue;
+        };
+        let paths = Scan::new(&without_tests(tokenize(source)), &module).run().paths;
+        let within = paths.into_iter().filter(|(path, _)| path.starts_with(&["crate".into(), room.into()]));
+        let used = within.filter_map(|(path, _)| path.into_iter().nth(2));
+        let others = used.filter(|used| *used != part && parts.contains(used)).collect::<Vec<_>>();
+        uses.entry(part).or_default().extend(others);
+    }
+    // What uses none of those that are left is in no circle.
+    while let Some(part) = uses.iter().find(|(_, used)| used.is_empty()).map(|(part, _)| part.clone()) {
+        uses.remove(&part);
+        uses.values_mut().for_each(|used| _ = used.remove(&part));
+    }
+    uses
+}
+
 #[test]
 fn the_crate_root_is_a_list_and_nothing_else() {
     let root = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs"));
@@ -413,6 +453,27 @@ mod the_test_itself {
             let expected: Vec<_> = expected.split(' ').collect();
             assert_eq!(forbidden(file, source), expected, "{file}: {source}");
         }
+    }
+
+    #[test]
+    fn sees_parts_that_use_each_other() {
+        let files = |third: &str| {
+            let files = [
+                ("net/mod.rs", "mod a; mod b; mod c; mod d;"),
+                ("net/a.rs", "use super::b::B; use super::d::D;"),
+                ("net/b/mod.rs", "use super::c; #[cfg(test)] mod tests { use super::super::a::A; }"),
+                ("net/b/inner.rs", "use super::B; use crate::net::c::C;"),
+                ("net/b/tests.rs", "use crate::net::a::A;"),
+                ("net/c.rs", third),
+                ("net/d.rs", "use crate::error::Error;"),
+            ];
+            files.map(|(file, source)| (file.to_owned(), source.to_owned()))
+        };
+        assert_eq!(circles("net", &files("fn f() { super::d::f() }")), BTreeMap::new());
+        let found = circles("net", &files("fn f() { super::a::f() }"));
+        let names: Vec<_> = found.keys().map(String::as_str).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(found["a"], BTreeSet::from(["b".to_owned()]));
     }
 
     #[test]

@@ -36,8 +36,8 @@ AREAS = {
         "headers redirects threads deflate trace deadlines faults test_kit errors vectors allocations app_task tls pending_upgrade",
     ),
     "net": (
-        ["src/net/deadline.rs", "src/net/poll.rs", "src/net/proxy/**/*.rs"],
-        "net::deadline net::poll net::proxy net::tests::sockets net::tests::stalls",
+        ["src/net/deadline.rs", "src/net/poll.rs", "src/net/send_timer.rs", "src/net/transport.rs", "src/net/proxy/**/*.rs"],
+        "net::deadline net::poll net::send_timer net::transport net::proxy net::tests::sockets net::tests::stalls",
         "net_opening lib proxies opening dialling deadlines nonblocking",
     ),
     "app": (

@@ -266,3 +266,27 @@ fn digest_only_tells_a_proxy_no_password_in_clear_text() {
         }
     });
 }
+
+/// With a port of one's own there can be one connection to the proxy at a time, and some proxies allow a client no second one.
+#[cfg(unix)]
+#[test]
+fn the_old_connection_is_closed_before_a_new_one_is_made() {
+    bounded(20, || {
+        let (port, proxy) = proxy(|listener| {
+            let mut peer = next(listener);
+            peer.head();
+            peer.say(format!("HTTP/1.1 407 Auth\r\n{DIGEST}\r\nuntil the end"));
+            drop(peer);
+            let mut again = next(listener);
+            assert_digest(authorization(&again.head()), "n1");
+            establish(&mut again);
+        });
+        let own = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let options = options().socket(SocketOptions::new().bind(own));
+        let via = Proxy::new(format!("http://user:s3cret@127.0.0.1:{port}"));
+        let mut ws = options.proxy(via).connect("ws://server.example/").unwrap();
+        assert_eq!(ws.local_addr(), Some(own));
+        say_back(&mut ws);
+        join(proxy);
+    });
+}

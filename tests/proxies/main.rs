@@ -22,7 +22,8 @@ use std::thread::{self, JoinHandle};
 
 use support::{Peer, frame};
 use websocket_sync::{
-    ConnectOptions, Error, Message, Opcode, Proxy, ProxyError, Result, Retry, TlsBackend, TlsOptions, WebSocket,
+    ConnectOptions, Error, Message, Opcode, Proxy, ProxyError, Result, Retry, SocketOptions, TlsBackend, TlsOptions,
+    WebSocket,
 };
 
 const ESTABLISHED: &str = "HTTP/1.1 200 Connection established\r\n\r\n";

@@ -176,14 +176,18 @@ fn a_password_that_is_not_accepted_is_told() {
     });
 }
 
+/// It may have one later, when an app tries again.
 #[test]
 fn a_name_without_an_ipv4_address_is_none_for_version_4() {
     let options = ConnectOptions::new().resolver(|host, port| {
         assert_eq!(host, "server.example", "the proxy need not be found");
         Ok(vec![(Ipv6Addr::LOCALHOST, port).into()])
     });
-    let problem = wrong(options.proxy("socks4://proxy.example").connect("ws://server.example/"));
-    assert!(matches!(problem, ProxyError::Target(_)), "{problem:?}");
+    let error = options.proxy("socks4://proxy.example").connect("ws://server.example/").unwrap_err();
+    let Error::Address(unfit) = &error else { panic!("{error:?}") };
+    assert_eq!(unfit.host, "server.example");
+    assert_eq!(unfit.problem.to_string(), "it has no IPv4 address, and SOCKS 4 knows no others");
+    assert_eq!(error.retry(), Retry::Soon);
 }
 
 #[test]

@@ -134,6 +134,7 @@ fn two_layers(to_proxy: &TlsOptions, to_server: &TlsOptions) {
     let (port, proxy) = proxy(move |listener| tunnel(server, accept(proxy_config, socket(listener)).unwrap()));
     let via = at("https", port).tls(trusting(to_proxy, &outer)).credentials("user", "s3cret");
     let mut ws = options().tls(trusting(to_server, &inner)).proxy(via).connect("wss://server.example/").unwrap();
+    assert!(ws.is_ssl() && ws.peer_certificate().is_some());
     say_back(&mut ws);
     let (asked, heard) = join(proxy);
     assert!(asked.contains("Basic dXNlcjpzM2NyZXQ="), "{asked}");
@@ -154,7 +155,14 @@ fn ws_through_a_proxy_that_speaks_tls_is_encrypted_as_far_as_the_proxy(tls: TlsO
             tls.read_exact(&mut [0; 11]).unwrap();
         });
         let via = at("https", port).tls(trusting(&tls, &outer));
-        say_back(&mut options().proxy(via).connect("ws://server.example/").unwrap());
+        let mut ws = options().proxy(via).connect("ws://server.example/").unwrap();
+        // From the proxy on, anybody can read it.
+        assert!(!ws.is_ssl());
+        assert_eq!(
+            (ws.peer_certificate(), ws.tls_version(), ws.tls_cipher_suite(), ws.alpn()),
+            (None, None, None, None)
+        );
+        say_back(&mut ws);
         join(proxy);
     });
 }

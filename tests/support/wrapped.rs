@@ -14,11 +14,13 @@ use std::time::Instant;
 use websocket_sync::{Interest, Transport};
 
 type Read = dyn Fn(&dyn Transport, &mut [u8]) -> io::Result<usize> + Send + Sync;
+type Shut = dyn Fn(&dyn Transport, Shutdown) -> io::Result<()> + Send + Sync;
 
 pub(crate) struct Wrapped {
     below: Box<dyn Transport>,
     /// Dropped with the transport, and with it what it has captured.
     read: Box<Read>,
+    shutdown: Box<Shut>,
     descriptor: Descriptor,
 }
 
@@ -30,7 +32,12 @@ enum Descriptor {
 
 impl Wrapped {
     pub(crate) fn over(below: impl Into<Box<dyn Transport>>) -> Self {
-        Self { below: below.into(), read: Box::new(|below, buf| below.try_read(buf)), descriptor: Descriptor::OfBelow }
+        Self {
+            below: below.into(),
+            read: Box::new(|below, buf| below.try_read(buf)),
+            shutdown: Box::new(|below, how| below.shutdown(how)),
+            descriptor: Descriptor::OfBelow,
+        }
     }
 
     /// What a read does, with the transport below.
@@ -39,6 +46,14 @@ impl Wrapped {
         read: impl Fn(&dyn Transport, &mut [u8]) -> io::Result<usize> + Send + Sync + 'static,
     ) -> Self {
         Self { read: Box::new(read), ..self }
+    }
+
+    /// What a shutdown does, with the transport below.
+    pub(crate) fn on_shutdown(
+        self,
+        shutdown: impl Fn(&dyn Transport, Shutdown) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self { shutdown: Box::new(shutdown), ..self }
     }
 
     /// Nobody can poll it.
@@ -61,7 +76,7 @@ impl Transport for Wrapped {
     }
 
     fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.below.shutdown(how)
+        (self.shutdown)(&*self.below, how)
     }
 
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! Files of certificates and keys that are no usual files: they block, never end, or are far too large.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,11 +13,12 @@ use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, Phase, Tls
 
 use crate::tls_peer::{Authority, Leaf, VERSIONS, Validity};
 use crate::tls_websocket::TlsWebSocket;
-use crate::{directory, module, options, refused, serve_websocket};
+use crate::{PART, again_with, directory, module, options, refused, serve_websocket};
 
 on_each_backend! {
     a_file_that_blocks_costs_the_open_timeout_and_no_more
     a_cancel_ends_the_wait_for_a_file_that_blocks
+    a_file_of_the_system_that_blocks_costs_no_more_either
     what_comes_through_a_pipe_is_read_to_its_end
     certificate_and_key_may_come_through_the_same_pipe
     a_file_that_never_ends_or_is_too_large_is_refused_by_name
@@ -89,6 +91,32 @@ fn a_cancel_ends_the_wait_for_a_file_that_blocks(tls: TlsOptions) {
         assert_eq!(result.unwrap_err().close_info().unwrap().cause, CloseCause::Cancelled);
         assert!(took < LIMIT + Duration::from_secs(1), "{took:?}");
     }
+    fs::remove_dir_all(files).unwrap();
+}
+
+/// The libraries read this one, and know of no deadline.
+fn a_file_of_the_system_that_blocks_costs_no_more_either(tls: TlsOptions) {
+    if env::var(PART).is_ok() {
+        let (result, took) = open(options(tls.clone()).open_timeout(LIMIT), "wss://localhost:9/");
+        assert!(matches!(result, Err(Error::Timeout(Phase::Tls))), "{result:?}");
+        assert!(took >= LIMIT && took < LIMIT + Duration::from_secs(1), "{took:?}");
+        let cancellation = Cancellation::new();
+        let options = options(tls).open_timeout(Duration::MAX).cancellation(&cancellation);
+        thread::spawn(move || {
+            thread::sleep(LIMIT);
+            cancellation.cancel();
+        });
+        let (result, took) = open(options, "wss://localhost:9/");
+        assert_eq!(result.unwrap_err().close_info().unwrap().cause, CloseCause::Cancelled);
+        assert!(took < LIMIT + Duration::from_secs(1), "{took:?}");
+        return;
+    }
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let test = format!("files::{}::a_file_of_the_system_that_blocks_costs_no_more_either", module(&tls));
+    let files = directory(&format!("system-fifo-{}", module(&tls)));
+    again_with(&test, "SSL_CERT_FILE", fifo(files.join("fifo")).as_os_str(), "part");
     fs::remove_dir_all(files).unwrap();
 }
 

@@ -159,6 +159,7 @@ mod with_rustls_only {
         let (asked, not_asked) = (files.join("asked"), files.join("not-asked"));
         again_with(TEST, "SSLKEYLOGFILE", asked.as_os_str(), "asked");
         again_with(TEST, "SSLKEYLOGFILE", not_asked.as_os_str(), "not asked");
+        again_with(TEST, "SSLKEYLOGFILE", "".as_ref(), "asked");
         again_with(TEST, "SSLKEYLOGFILE", files.as_os_str(), "a directory");
         // It would hold up the handshake until somebody reads.
         #[cfg(unix)]

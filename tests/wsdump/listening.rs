@@ -194,6 +194,44 @@ fn a_bench_against_a_server_that_does_not_echo_fails_in_words() {
     script.join();
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_that_leaves_in_a_pause_of_a_recording_leaves_nothing_behind() {
+    let file = std::env::temp_dir().join(format!("wsdump-pause-{}.jsonl", std::process::id()));
+    let lines =
+        [0, 1000].map(|at| format!("{{\"at\":{at},\"from\":\"server\",\"kind\":\"text\",\"text\":\"tick\"}}\n"));
+    std::fs::write(&file, lines.concat()).unwrap();
+    let server = Server::new(&["--replay", file.to_str().unwrap()]);
+    let folder = format!("/proc/{}", server.child.id());
+    let held = || ["fd", "task"].map(|kind| std::fs::read_dir(format!("{folder}/{kind}")).unwrap().count());
+    let before = held();
+    for _ in 0..20 {
+        let mut ws = create_connection(&server.url).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from("tick"));
+        ws.close().unwrap();
+    }
+    let until = std::time::Instant::now() + ms(10_000);
+    while held().iter().zip(before).any(|(now, before)| *now > before + 5) {
+        assert!(std::time::Instant::now() < until, "{:?}, after {before:?}", held());
+        std::thread::sleep(ms(20));
+    }
+    server.stop();
+}
+
+/// More is under way than is counted at a time.
+#[cfg(unix)]
+#[test]
+fn a_bench_of_a_server_that_swallows_a_flood_ends() {
+    let (url, script) = crate::support::serve(|mut peer| {
+        peer.accept();
+        peer.rest();
+    });
+    let flood = ["--bench=flood", "--bench-messages", "100000", "--bench-size", "0", "--connect-timeout", "2"];
+    let said = wsdump(&[flood.as_slice(), &[&url]].concat());
+    assert_eq!(said.code, 8, "{said:?}");
+    script.join();
+}
+
 #[cfg(unix)]
 #[test]
 fn a_broadcast_of_large_messages_reaches_the_others() {

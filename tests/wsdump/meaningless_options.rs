@@ -44,6 +44,7 @@ fn a_server_takes_no_options_of_a_client() {
     refused("--listen 127.0.0.1:0 --broadcast --proxy-to ws://h", "--broadcast", "--proxy-to");
     refused("--listen 127.0.0.1:0 --replay F --proxy-to ws://h", "--replay", "--proxy-to");
     refused("--listen 127.0.0.1:0 --output F --proxy-to ws://h", "--output", "--proxy-to");
+    refused("--listen 127.0.0.1:0 --binary --proxy-to ws://h", "--binary", "--proxy-to");
     refused("--listen 127.0.0.1:0 --text x --proxy-to ws://h", "--text", "--listen");
     for option in ["--timings", "--hex"] {
         refused(&format!("--listen 127.0.0.1:0 {option}"), option, "--verbose");

@@ -1,6 +1,7 @@
 //! On a pseudo-terminal: the prompt, its history and commands, and what a terminal is kept from.
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -239,6 +240,48 @@ fn files_that_are_sent_are_recorded() {
 }
 
 /// A code of one's own choice is no error, though a server that closes with one is.
+#[test]
+fn a_file_that_is_no_text_is_a_failure_of_this_side() {
+    let mut bytes = vec![b'a'; 1 << 20];
+    bytes.push(0xFF);
+    let file = tempfile("no-text", &bytes);
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.rest();
+    });
+    let mut terminal = Terminal::new(&[&url]);
+    terminal.type_in(&format!("/text @{file}\r"));
+    assert_eq!(terminal.end(), 1);
+    script.join();
+}
+
+#[test]
+fn a_file_that_loses_its_connection_does_not_end_the_prompt() {
+    let file = tempfile("lost", &vec![7; 32 << 20]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let script = thread::spawn(move || {
+        let mut first = Peer::new(listener.accept().unwrap().0);
+        first.accept();
+        first.hear([0x82]);
+        first.reset();
+        let mut second = Peer::new(listener.accept().unwrap().0);
+        second.accept();
+        let heard = second.frame();
+        second.say(frame(0x88, b"\x03\xe8"));
+        second.rest();
+        heard
+    });
+    let mut terminal = Terminal::new(&[&url, "--reconnect=1"]);
+    terminal.see("> ");
+    terminal.type_in(&format!("/binary @{file}\r"));
+    terminal.see("Connects again");
+    terminal.type_in("still here\r");
+    terminal.see("1000");
+    terminal.end();
+    assert_eq!(script.join().unwrap(), (0x81, b"still here".to_vec()));
+}
+
 #[test]
 fn a_close_with_a_code_of_ones_own_is_no_error() {
     let (url, script) = echo();

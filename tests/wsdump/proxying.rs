@@ -4,11 +4,11 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use websocket_sync::{ConnectOptions, Error, Message, create_connection};
+use websocket_sync::{CloseCode, ConnectOptions, Error, Message, create_connection};
 
 use crate::listening::Server;
 use crate::support::site::fields;
-use crate::support::{Script, answer_to, closed, frame, ms, serve};
+use crate::support::{Peer, Script, answer_to, closed, frame, ms, serve};
 
 /// A server that answers a question, and closes with a code of its own; says what it was asked for.
 fn answerer() -> (String, Script<String>) {
@@ -289,5 +289,56 @@ fn what_a_server_says_at_once_is_heard() {
     assert_eq!(ws.recv_timeout(ms(10_000)).unwrap(), Message::from("welcome"));
     ws.close().unwrap();
     assert_eq!(script.join(), 1000);
+    server.stop();
+}
+
+/// As a browser's `close()` sends it.
+#[test]
+fn a_close_without_a_code_passes_as_one() {
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        let heard = peer.frame();
+        peer.say(frame(0x88, b""));
+        heard
+    });
+    let server = Server::new(&["--proxy-to", &url]);
+    let ws = create_connection(&server.url).unwrap();
+    ws.send_close(CloseCode::NO_STATUS_RECEIVED, "").unwrap();
+    assert_eq!(script.join(), (0x88, vec![]));
+    server.stop();
+
+    let (url, script) = serve(|mut peer| {
+        peer.accept();
+        peer.say(frame(0x88, b""));
+        peer.frame()
+    });
+    let server = Server::new(&["--proxy-to", &url]);
+    let mut ws = create_connection(&server.url).unwrap();
+    assert_eq!(closed(ws.recv()).code, CloseCode::NO_STATUS_RECEIVED);
+    assert_eq!(script.join(), (0x88, vec![]));
+    server.stop();
+}
+
+#[test]
+fn header_fields_of_a_file_are_read_for_each_client() {
+    let path = std::env::temp_dir().join(format!("wsdump-proxy-token-{}", std::process::id()));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let script = std::thread::spawn(move || {
+        ["old", "new"].map(|_| {
+            let mut peer = Peer::new(listener.accept().unwrap().0);
+            let head = peer.head();
+            peer.say(answer_to(&head));
+            peer.end();
+            fields(&head, "X-Token").join(",")
+        })
+    });
+    std::fs::write(&path, "X-Token: old\n").unwrap();
+    let server = Server::new(&["--proxy-to", &url, "-H", &format!("@{}", path.display())]);
+    for token in ["old", "new"] {
+        std::fs::write(&path, format!("X-Token: {token}\n")).unwrap();
+        create_connection(&server.url).unwrap().close().unwrap();
+    }
+    assert_eq!(script.join().unwrap(), ["old", "new"]);
     server.stop();
 }

@@ -17,8 +17,11 @@ pub fn urls(data: &[u8]) {
     let Ok(resolved) = resolve_reference(&base, &reference) else { return };
     check(&resolved);
     assert!(!resolved.has_userinfo, "a password would be told to another server");
-    // RFC 3986 merges a reference with the path as it is, the WHATWG after it has removed the dots.
-    if parsed.is_unix || parsed.zone.is_some() || parsed.resource.contains("/.") {
+    // RFC 3986 merges a reference with the path as it is, the WHATWG after it has removed the dots, encoded ones too.
+    if parsed.is_unix
+        || parsed.zone.is_some()
+        || parsed.resource.to_ascii_lowercase().replace("%2e", ".").contains("/.")
+    {
         return;
     }
     // The parser of the WHATWG reads a whole URL leniently where ours has refused it, never the other way round.

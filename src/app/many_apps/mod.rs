@@ -19,7 +19,7 @@ use mio::{Events, Poll, Registry, Token, Waker};
 use self::connectors::{CloseOnDrop, Connectors};
 use self::openings::{Host, OpeningLimits, Openings, Ticket, host_of};
 use self::registration::Registration;
-use self::wakeups::{WakeFlag, Wakeups};
+use self::wakeups::{WakeFlag, Wakeups, loop_ended};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
 use super::timers::Timers;
 use crate::app::callbacks::{drop_transport, log_error};
@@ -441,11 +441,17 @@ impl<'env> ManyApps<'env> {
 
     /// Stops all apps: the loop cannot go on for this reason, by which each has ended.
     fn stop(&mut self, error: &Error) {
-        self.wakeups.close();
-        for slot in std::mem::take(&mut self.slots).into_iter().flatten() {
+        let added = self.wakeups.close(error);
+        for mut slot in std::mem::take(&mut self.slots).into_iter().flatten() {
             let handle = slot.task.handle();
+            if let Err(payload) = slot.task.give_up(duplicate_error(error)) {
+                log_error(&Error::other(AppError::panicked("a Transport", &*payload)));
+            }
             drop_transport(slot);
             self.report_end(&handle, Err(duplicate_error(error)));
+        }
+        for app in added {
+            self.report_end(&app.handle(), Err(duplicate_error(error)));
         }
         self.free.clear();
         self.queue.clear();
@@ -456,7 +462,7 @@ impl<'env> ManyApps<'env> {
 
 impl Drop for ManyApps<'_> {
     fn drop(&mut self) {
-        self.wakeups.close();
+        drop(self.wakeups.close(&loop_ended()));
     }
 }
 
@@ -522,14 +528,20 @@ mod tests {
         apps.on_ended(|handle, outcome| {
             told.lock().unwrap().push((handle.is_running(), outcome.unwrap_err().to_string()));
         });
-        let handles = [(); 2].map(|()| apps.add(WebSocketApp::new("ws://unused/")).unwrap());
+        let app = || WebSocketApp::new("ws://unused/");
         let adder = apps.adder();
+        // The last one waits for the loop to take it.
+        let handles = [apps.add(app()).unwrap(), apps.add(app()).unwrap(), adder.add(app()).unwrap()];
         apps.stop(&Error::other("out of descriptors"));
-        assert!(apps.is_empty() && adder.add(WebSocketApp::new("ws://unused/")).is_err());
+        assert!(apps.is_empty() && adder.add(app()).is_err());
         drop(apps);
-        assert!(handles.iter().all(|handle| handle.wait_end(Duration::ZERO).is_some()));
-        assert_eq!(*told.lock().unwrap(), [(); 2].map(|()| (false, "out of descriptors".to_owned())));
+        for handle in handles {
+            let outcome = handle.wait_end(Duration::ZERO).unwrap();
+            assert_eq!(outcome.unwrap_err().to_string(), "out of descriptors");
+        }
+        assert_eq!(*told.lock().unwrap(), [(); 3].map(|()| (false, "out of descriptors".to_owned())));
     }
+
     #[test]
     fn an_attempt_is_called_off_when_its_app_is_closed_and_not_before() {
         let app = WebSocketApp::new("ws://unused/").connect_with(|_, _| unreachable!("nobody makes the attempt"));

@@ -107,12 +107,12 @@ impl<'env> Wakeups<'env> {
         true
     }
 
-    /// The loop has ended. What was added and not taken does not run.
-    pub(in crate::app) fn close(&self) {
+    /// The loop has ended. What was added and not taken does not run, for this reason; hands it back.
+    pub(in crate::app) fn close(&self, reason: &Error) -> Vec<WebSocketApp<'env>> {
         let added = std::mem::replace(&mut *lock(&self.added), Added::Refused);
-        if let Added::Waiting(apps) = added {
-            apps.iter().for_each(|app| app.handle().shared().refuse(&loop_ended()));
-        }
+        let Added::Waiting(apps) = added else { return Vec::new() };
+        apps.iter().for_each(|app| app.handle().shared().refuse(reason));
+        apps
     }
 
     /// Takes one of the apps that were woken.
@@ -145,7 +145,7 @@ impl fmt::Debug for Wakeups<'_> {
     }
 }
 
-fn loop_ended() -> Error {
+pub(in crate::app) fn loop_ended() -> Error {
     Error::other(AppError::LoopEnded)
 }
 

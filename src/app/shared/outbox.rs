@@ -104,8 +104,8 @@ impl Outbox {
         Some((self.held, message))
     }
 
-    /// Puts back the one that was taken last, and could not be sent.
-    pub(in crate::app) fn put_back(&mut self, index: usize, message: Message) {
+    /// Puts back the one that was taken last, and could not be sent; how many lie up to and with it.
+    pub(in crate::app) fn put_back(&mut self, index: usize, message: Message) -> usize {
         self.bytes += message.as_bytes().len();
         // All of them may have been taken since, or be held.
         let index = index.min(self.unsent.len());
@@ -113,6 +113,12 @@ impl Outbox {
         if index < self.held {
             self.held += 1;
         }
+        index + 1
+    }
+
+    /// So many, from the oldest on, wait for the application. Those behind them leave as before.
+    pub(in crate::app) fn hold_first(&mut self, count: usize) {
+        self.held = self.held.max(count);
     }
 }
 
@@ -151,6 +157,17 @@ enum DrainScope {
     All,
 }
 
+/// What a loop finds when it goes on sending what lies in the outbox.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::app) enum DrainOutcome {
+    /// Nothing leaves by itself any more.
+    Empty,
+    /// More was put there meanwhile.
+    More,
+    /// There is no room.
+    Full,
+}
+
 /// What becomes of the messages behind one that could not be sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Remaining {
@@ -184,10 +201,11 @@ impl<L: Link> Shared<L> {
         loop {
             let SharedState { connection, outbox, .. } = &mut *state;
             let open = match (connection, bound) {
-                (Some(open), None) => open,
+                (Some(open), None) if !open.is_replaced => open,
                 (Some(open), Some(number)) if open.number == number => open,
                 (_, Some(_)) => return Err(not_connected()),
-                (None, None) => {
+                // What is to be replaced is as good as gone.
+                (_, None) => {
                     outbox.keep(message)?;
                     outbox.hold();
                     return Ok(None);
@@ -235,26 +253,34 @@ impl<L: Link> Shared<L> {
     /// That of the message that could not be sent; it and those behind it are kept.
     pub(in crate::app) fn send_unsent(&self, bound: Option<u64>) -> Result<()> {
         let number = self.number(bound).ok_or_else(not_connected)?;
-        self.drain(number, DrainScope::All)
+        let sent = self.drain(number, DrainScope::All);
+        let waker = {
+            let state = self.state();
+            state.waker.clone().filter(|_| state.outbox.is_draining())
+        };
+        // The loop, which may sleep, sends what found no room or was queued meanwhile. Its waker may be the user's: the lock is not held.
+        waker.iter().for_each(|waker| (waker.0)());
+        sent
     }
 
-    /// Goes on sending what found no room, for a loop. Whether there is more.
+    /// Goes on sending what found no room, for a loop.
     ///
     /// # Errors
     ///
     /// That of the message that could not be sent, unless there is still no room.
-    pub(in crate::app) fn continue_draining(&self) -> Result<bool> {
+    pub(in crate::app) fn continue_draining(&self) -> Result<DrainOutcome> {
         let number = {
             let state = self.state();
             match &state.connection {
                 Some(open) if open.on_open == OpenCallback::Done && state.outbox.is_draining() => open.number,
-                Some(_) | None => return Ok(false),
+                Some(_) | None => return Ok(DrainOutcome::Empty),
             }
         };
         match self.drain(number, DrainScope::Queued) {
-            Ok(()) => Ok(self.state().outbox.is_draining()),
-            // There will be room when the socket is writable; and the end of the connection is told elsewhere.
-            Err(Error::Full | Error::Closed(_)) => Ok(false),
+            Ok(()) if self.state().outbox.is_draining() => Ok(DrainOutcome::More),
+            // The end of the connection is told elsewhere.
+            Ok(()) | Err(Error::Closed(_)) => Ok(DrainOutcome::Empty),
+            Err(Error::Full) => Ok(DrainOutcome::Full),
             Err(error) => Err(error),
         }
     }
@@ -326,22 +352,26 @@ impl<L: Link> Shared<L> {
     fn end_drain(&self, number: u64, index: usize, message: Message, rest: Remaining) {
         let mut state = self.state();
         let is_open = state.open(number).is_some();
-        state.outbox.put_back(index, message);
+        let count = state.outbox.put_back(index, message);
         state.outbox.end_drain();
-        if !is_open || rest == Remaining::Held {
-            state.outbox.hold();
+        match rest {
+            // Those behind it were held when the connection was lost, or were sent for the one that has opened since.
+            Remaining::Queued | Remaining::Held if !is_open => state.outbox.hold_first(count),
+            Remaining::Queued => {}
+            Remaining::Held => state.outbox.hold(),
         }
         self.changed.notify_all();
     }
 }
 
 impl<L> OpenLink<L> {
-    /// Whether `on_open` has returned, or this thread is in it.
-    pub(super) fn has_been_told(&self) -> bool {
+    /// Whether it is what those wait for who want an open connection: `on_open` has returned, and the application has not closed it to
+    /// have another one; or this thread is in `on_open`.
+    pub(super) fn is_awaited(&self) -> bool {
         match self.on_open {
             OpenCallback::Due => false,
             OpenCallback::Running(thread) => thread.is_current(),
-            OpenCallback::Done => true,
+            OpenCallback::Done => !self.is_replaced,
         }
     }
 }

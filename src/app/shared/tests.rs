@@ -25,8 +25,11 @@ struct Done {
     has_arrived: AtomicBool,
     /// Whether nothing can be sent.
     is_broken: AtomicBool,
+    is_in_event_loop: AtomicBool,
     /// Happens while a ping is sent, once.
     during_ping: Mutex<Option<Deed>>,
+    /// Happens while a message is sent, once.
+    during_send: Mutex<Option<Deed>>,
 }
 
 struct Deed(Box<dyn FnOnce() + Send>);
@@ -75,6 +78,8 @@ impl Link for Wire {
     }
 
     fn send(&self, message: MessageRef<'_>) -> Result<()> {
+        let during_send = self.0.during_send.lock().unwrap().take();
+        during_send.into_iter().for_each(|deed| (deed.0)());
         if self.0.is_broken.load(Ordering::SeqCst) {
             return Err(not_connected());
         }
@@ -87,7 +92,7 @@ impl Link for Wire {
     }
 
     fn is_in_event_loop(&self) -> bool {
-        false
+        self.0.is_in_event_loop.load(Ordering::SeqCst)
     }
 
     /// Somebody listens, and nothing comes.
@@ -431,6 +436,64 @@ fn what_did_not_leave_is_kept_in_its_place() {
     assert_eq!(unsent(&shared), [""; 0]);
 }
 
+/// A send on a connection that is lost may return when the next one is open already.
+#[test]
+fn a_send_that_fails_late_holds_back_nothing_of_the_next_connection() {
+    for is_released in [false, true] {
+        let (shared, broken, whole) = (Arc::new(with_outbox()), Wire::default(), Wire::default());
+        ["old", "older"].iter().rev().for_each(|text| shared.send(None, (*text).into()).unwrap());
+        broken.0.is_broken.store(true, Ordering::SeqCst);
+        let number = shared.opened(broken.clone(), None, None).unwrap();
+        shared.begin_on_open(number);
+        shared.end_on_open(number).unwrap();
+        let replacing = (Arc::clone(&shared), whole.clone());
+        let replace = Deed(Box::new(move || {
+            let (shared, whole) = replacing;
+            shared.lost(&lost());
+            assert!(shared.opened(whole, None, None).is_some());
+            // Its `on_open` is due: this leaves when that has returned.
+            shared.send(None, "new".into()).unwrap();
+        }));
+        *broken.0.during_send.lock().unwrap() = Some(replace);
+        shared.send_unsent(None).unwrap_err();
+
+        let next = number + 1;
+        shared.begin_on_open(next);
+        if is_released {
+            shared.send_unsent(Some(next)).unwrap();
+        }
+        shared.end_on_open(next).unwrap();
+        let expected = if is_released { ("older old new", "") } else { ("new", "older old") };
+        let sent = whole.0.sent.lock().unwrap().join(" ");
+        assert_eq!((&*sent, &*unsent(&shared).join(" ")), expected);
+    }
+}
+
+/// In a loop nobody waits for who sends the outbox: what is sent meanwhile lies behind it.
+#[test]
+fn what_is_put_behind_the_outbox_while_another_thread_sends_it_wakes_the_loop() {
+    let (shared, wire) = (Arc::new(with_outbox()), Wire::default());
+    wire.0.is_in_event_loop.store(true, Ordering::SeqCst);
+    let woken = Arc::new(AtomicU32::new(0));
+    let wakes = Arc::clone(&woken);
+    shared.set_waker(Arc::new(move || {
+        wakes.fetch_add(1, Ordering::SeqCst);
+    }));
+    shared.send(None, "a".into()).unwrap();
+    let number = shared.opened(wire.clone(), None, None).unwrap();
+    shared.begin_on_open(number);
+    shared.end_on_open(number).unwrap();
+    let other = Arc::clone(&shared);
+    let send = Deed(Box::new(move || other.send(None, "b".into()).unwrap()));
+    *wire.0.during_send.lock().unwrap() = Some(send);
+    shared.send_unsent(None).unwrap();
+    assert_eq!((wire.0.sent.lock().unwrap().join(" "), woken.load(Ordering::SeqCst)), ("a".to_owned(), 1));
+    assert_eq!(shared.continue_draining().unwrap(), DrainOutcome::Empty);
+    assert_eq!(wire.0.sent.lock().unwrap().join(" "), "a b");
+    shared.send_unsent(None).unwrap();
+    assert_eq!(woken.load(Ordering::SeqCst), 1, "there is nothing to do");
+}
+
 #[test]
 fn a_ping_counts_for_its_own_connection_only() {
     let shared = Arc::new(shared());
@@ -452,4 +515,27 @@ fn a_ping_counts_for_its_own_connection_only() {
     }
     let pings = [&first, &second].map(|wire| wire.0.pings.load(Ordering::SeqCst));
     assert_eq!((pings, second.0.given_up.load(Ordering::SeqCst)), ([1, 0], 0));
+}
+
+/// Nothing more of a connection is used that the application has closed to have another one, although its end was not told yet.
+#[test]
+fn a_connection_that_is_to_be_replaced_is_open_to_nobody() {
+    let (shared, first, second) = (shared(), Wire::default(), Wire::default());
+    let open = |wire: &Wire| {
+        let number = shared.opened(wire.clone(), None, None).unwrap();
+        shared.begin_on_open(number);
+        shared.end_on_open(number).unwrap();
+    };
+    shared.outbox(|outbox| outbox.set_capacity(9));
+    shared.begin();
+    open(&first);
+    assert!(shared.wait_open(Duration::ZERO));
+    shared.reconnect(None, CloseCode(4000), "").unwrap();
+    assert!(!shared.wait_open(Duration::ZERO));
+    shared.send(None, "for the next one".into()).unwrap();
+    assert!(shared.lost(&lost()).is_replaced);
+    open(&second);
+    shared.send_unsent(None).unwrap();
+    assert_eq!(*first.0.sent.lock().unwrap(), [""; 0]);
+    assert_eq!(*second.0.sent.lock().unwrap(), ["for the next one"]);
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::app::calling::CallbackRunner;
 use crate::app::session::Session;
-use crate::app::shared::StopRequest;
+use crate::app::shared::{DrainOutcome, StopRequest};
 use crate::error::Error;
 use crate::websocket::{CloseCode, Granularity, SendProgress, WebSocket};
 
@@ -34,6 +34,9 @@ const BYTES: usize = 1 << 20;
 const TURN: Duration = Duration::from_millis(10);
 /// How long nothing has to come until memory is given back.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// How often what lies in the outbox is sent again where no event of the socket tells that there is room.
+const RETRY: Duration = Duration::from_millis(50);
 
 /// Whether more is at hand after a turn.
 #[derive(Clone, Copy, Debug)]
@@ -105,8 +108,20 @@ pub(super) fn begin_requested_close(
 }
 
 impl OpenConnection {
-    /// When the connection is given up, if nothing leaves until then.
+    /// When the connection is given up, if nothing leaves until then. When the time is up, there is a last try: callbacks may have taken the
+    /// time in which the peer made room.
     pub(super) fn stalls_at(&mut self, now: Instant) -> Option<Instant> {
+        let at = self.stall_deadline(now);
+        if at.is_none_or(|at| now < at) {
+            return at;
+        }
+        // That the connection is over is told by the next receive.
+        let _ = self.ws.try_flush();
+        self.stall_deadline(now)
+    }
+
+    /// The time after which sending has to have got on, as far as it has come now.
+    fn stall_deadline(&mut self, now: Instant) -> Option<Instant> {
         if !self.ws.wants_write() {
             self.unsent = None;
             return None;
@@ -118,6 +133,13 @@ impl OpenConnection {
             (*since, *before) = (now, progress);
         }
         since.checked_add(self.ws.stall_timeout())
+    }
+
+    /// When the outbox is looked after again that found no room: in the midst of a message of another thread, whose end nobody tells. All
+    /// other room comes with an event of the socket.
+    pub(super) fn retries_at(&self, outbox: DrainOutcome, now: Instant) -> Option<Instant> {
+        let is_told = self.ws.wants_write() && !self.ws.is_held_by_another();
+        (outbox == DrainOutcome::Full && !is_told).then(|| now + RETRY)
     }
 
     /// Gives memory back when nothing has come for a while; when to look again.

@@ -12,6 +12,7 @@ use std::os::fd::BorrowedFd;
 use std::os::windows::io::BorrowedSocket;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub use self::opening::{Connected, Connecting};
@@ -25,7 +26,7 @@ use super::facts::{AppError, Closed, duplicate};
 use super::handle::Handle;
 use super::reconnect::default_reconnect;
 use super::session::{RetryDecision, Session, SessionState};
-use super::shared::{PingOutcome, StopRequest};
+use super::shared::{DrainOutcome, PingOutcome, StopRequest};
 use crate::cancellation::Watch;
 use crate::error::{CloseCause, CloseInfo, Error, OptionsError, Result};
 use crate::net::{HelperLock, Source};
@@ -83,8 +84,9 @@ pub struct AppTask<'env> {
     target: Option<Target>,
     /// How many attempts have succeeded.
     connections: u64,
-    /// Whether messages are delivered fragment by fragment.
-    fragments: bool,
+    /// Whether messages are delivered fragment by fragment. Invariant: nothing is received in another way, for one that has begun to come
+    /// has to be finished in the same.
+    granularity: Granularity,
     permission: Permission,
     /// A hook of the options that hangs keeps one thread, however often the app tries.
     helper: HelperLock,
@@ -197,7 +199,7 @@ impl<'env> AppTask<'env> {
             phase: TaskPhase::Starting,
             target: None,
             connections: 0,
-            fragments: app.hands_out_fragments(),
+            granularity: if app.hands_out_fragments() { Granularity::Frame } else { Granularity::Message },
             permission,
             helper: HelperLock::default(),
             wake,
@@ -346,7 +348,7 @@ impl<'env> AppTask<'env> {
 
     /// Delivers what has come.
     fn serve(&mut self, mut open: OpenConnection) -> Option<AppStep<'env>> {
-        let granularity = if self.fragments { Granularity::Frame } else { Granularity::Message };
+        let granularity = self.granularity;
         let delivered = self.with_session(|session| deliver(session, &mut open.ws, granularity));
         match delivered {
             Delivery::Drained(any) => {
@@ -381,9 +383,9 @@ impl<'env> AppTask<'env> {
                 return None;
             }
         };
-        let has_more_to_send = self.app.handle.shared().continue_draining().unwrap_or_else(|error| {
+        let outbox = self.app.handle.shared().continue_draining().unwrap_or_else(|error| {
             self.with_session(|session| session.failed(error));
-            false
+            DrainOutcome::Empty
         });
         let now = Instant::now();
         let stalled = open.stalls_at(now);
@@ -394,9 +396,10 @@ impl<'env> AppTask<'env> {
         }
         let step = match backlog {
             Backlog::More => AppStep::Again,
-            Backlog::Empty if has_more_to_send => AppStep::Again,
+            Backlog::Empty if outbox == DrainOutcome::More => AppStep::Again,
             Backlog::Empty => {
-                let moments = [beat, stalled, open.releases_at(now), open.ws.close_deadline()];
+                let moments =
+                    [beat, stalled, open.retries_at(outbox, now), open.releases_at(now), open.ws.close_deadline()];
                 AppStep::Wait(moments.into_iter().flatten().min())
             }
         };
@@ -407,7 +410,7 @@ impl<'env> AppTask<'env> {
     /// Discards what comes, until the connection is over.
     fn drain(&mut self, mut closing: ClosingConnection) -> Option<AppStep<'env>> {
         for _ in 0..MESSAGES {
-            match closing.ws.try_recv_event(Granularity::Message).map(|received| received.is_some()) {
+            match closing.ws.try_recv_event(self.granularity).map(|received| received.is_some()) {
                 Ok(true) => {}
                 Ok(false) if closing.ws.has_buffered() => break,
                 Ok(false) => {
@@ -460,6 +463,18 @@ impl<'env> AppTask<'env> {
         AppStep::Over(outcome)
     }
 
+    /// Gives the run up, which has ended with this error then: an open connection is left with a Close 1001, without waiting, and an
+    /// attempt is called off. What wakes the loop and a Transport are the user's: a panic of theirs is handed back.
+    pub(in crate::app) fn give_up(&mut self, error: Error) -> thread::Result<()> {
+        let phase = std::mem::replace(&mut self.phase, TaskPhase::Over);
+        if matches!(phase, TaskPhase::Over) {
+            return Ok(());
+        }
+        let stopped = catch_unwind(AssertUnwindSafe(|| self.app.handle.stop()));
+        self.app.handle.shared().finish(Err(error));
+        stopped.and(catch_unwind(AssertUnwindSafe(|| drop(phase))))
+    }
+
     /// Takes the session up for a moment.
     fn with_session<T>(&mut self, act: impl FnOnce(&mut Session<'_, CallbackRunner<'_, 'env>>) -> T) -> T {
         let Self { app, suspended, fatal, bound, .. } = self;
@@ -478,12 +493,12 @@ impl<'env> AppTask<'env> {
     }
 }
 
-/// A run that is given up: an open connection is left with a Close 1001, without waiting, and an attempt is called off.
 impl Drop for AppTask<'_> {
     fn drop(&mut self) {
-        if !matches!(self.phase, TaskPhase::Over) {
-            self.app.handle.stop();
-            self.app.handle.shared().finish(Err(cancelled()));
+        let given_up = self.give_up(cancelled());
+        // While another panic passes, a second one would end the process.
+        if !thread::panicking() {
+            given_up.unwrap_or_else(|payload| resume_unwind(payload));
         }
     }
 }

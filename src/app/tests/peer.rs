@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::chance::{dawdle, wait_up_to};
 use super::round::{INTERVAL, TIMEOUT};
-use crate::net::{Deadline, SendDeadline, Stream, Transport};
+use crate::net::{Deadline, Layer, SendDeadline, Stream, Transport};
 use crate::protocol::handshake::accept_for;
 
 /// What a server does.

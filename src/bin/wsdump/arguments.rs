@@ -16,7 +16,7 @@ use crate::connect::unix_url;
 use crate::documents::{SHORT_HELP, long_help};
 
 /// Talk to WebSocket servers from a shell.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "wsdump", version, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// The server: ws://, wss://, ws+unix:// or wss+unix://. Without a scheme it is ws:// for this machine and wss:// for
@@ -340,6 +340,7 @@ const NOT_FOR_BENCHES: &[&str] = &[
 
 /// Pairs of which the first has no effect with the second.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("binary", "proxy_to"),
     ("broadcast", "proxy_to"),
     ("broadcast", "replay"),
     ("ca", "nocert"),

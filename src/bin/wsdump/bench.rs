@@ -60,7 +60,8 @@ fn round_trips(ws: &mut WebSocket, payload: &[u8], messages: usize) -> Result<Ve
 fn flood(ws: &mut WebSocket, payload: &[u8], messages: usize) -> Result<Vec<Duration>, Failure> {
     let (sent, begun) = mpsc::sync_channel(UNDER_WAY);
     let sender = ws.sender();
-    thread::scope(|scope| {
+    // What has begun goes with the closure: a thread that waits for room to note the next one waits no longer.
+    thread::scope(move |scope| {
         scope.spawn(move || -> websocket_sync::Result<()> {
             for _ in 0..messages {
                 if sent.send(Instant::now()).is_err() {

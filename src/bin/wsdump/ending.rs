@@ -91,6 +91,7 @@ Exit codes:
             CloseCause::Cancelled => Self::Interrupted,
             CloseCause::Unanswered => Self::Timeout,
             CloseCause::TornFrame | CloseCause::Lost(_) | CloseCause::PingTimeout => Self::Lost,
+            CloseCause::Unfinished(_) => Self::Local,
             _ => Self::Success,
         }
     }

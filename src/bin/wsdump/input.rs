@@ -11,7 +11,7 @@ use websocket_sync::{CloseCode, Error, Handle, Message, MessageKind, Opcode, Pha
 use crate::arguments::{Arguments, CloseRequest};
 use crate::connect::FileValues;
 use crate::console::Console;
-use crate::ending::Failure;
+use crate::ending::{Failure, describe};
 #[cfg(unix)]
 use crate::output::enlarge;
 use crate::output::{Metered, Progress};
@@ -93,10 +93,13 @@ impl Source {
             },
             Self::Lines => lines(sender)?,
             Self::Bytes => bytes(sender)?,
-            Self::Replay(replay) => replay.play(|message| match message {
-                Message::Text(text) => sender.text(text),
-                Message::Binary(bytes) => sender.binary(bytes),
-            })?,
+            Self::Replay(replay) => {
+                let is_heard = || sender.handle.is_running();
+                replay.play(is_heard, |message| match message {
+                    Message::Text(text) => sender.text(text),
+                    Message::Binary(bytes) => sender.binary(bytes),
+                })?;
+            }
             Self::Nothing => {}
         }
         Ok(end)
@@ -274,8 +277,11 @@ impl PromptTarget for InputSender {
             return Err(Failure::Local("there is no connection".to_owned()));
         };
         let progress = Progress::new(length);
-        sender.send_reader(kind, Metered { reader: &mut file, progress }, length)?;
-        Ok(())
+        match sender.send_reader(kind, Metered { reader: &mut file, progress }, length) {
+            // Another connection may follow, for which the prompt goes on.
+            Err(error @ Error::Closed(_)) if self.can_wait() => Err(Failure::local(path.display(), describe(&error))),
+            sent => Ok(sent.map(drop)?),
+        }
     }
 
     /// Closes with this code, and does not show what still comes.
@@ -291,7 +297,7 @@ impl PromptTarget for InputSender {
 impl InputSender {
     fn send(&self, mut attempt: impl FnMut() -> websocket_sync::Result<()>) -> Result<(), Failure> {
         loop {
-            let can_wait = self.offline == OfflinePolicy::Wait && self.handle.is_running();
+            let can_wait = self.can_wait();
             if !can_wait || self.state.is_ready() {
                 match attempt() {
                     Err(Error::Closed(_)) if can_wait => {}
@@ -300,6 +306,11 @@ impl InputSender {
             }
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Whether another connection may follow one that is lost.
+    fn can_wait(&self) -> bool {
+        self.offline == OfflinePolicy::Wait && self.handle.is_running()
     }
 
     fn record(&self, kind: &str, payload: &[u8]) -> Result<(), Failure> {
@@ -359,7 +370,7 @@ impl InputSender {
         self.state.retries.stop();
         let until = Instant::now() + CLOSE_TIMEOUT;
         let Some(sender) = self.handle.sender() else {
-            if self.offline == OfflinePolicy::Wait && self.handle.is_running() {
+            if self.can_wait() {
                 self.state.failure.set(Failure::Local("the input ended while there was no connection".to_owned()));
             }
             self.handle.stop();

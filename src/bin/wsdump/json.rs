@@ -93,7 +93,6 @@ pub(crate) fn pretty(text: &str, colours: TokenColours) -> Option<String> {
     if !text.trim_start().starts_with(['{', '[']) || serde_json::from_str::<Value>(text).is_err() {
         return None;
     }
-    let text = escape_json(text);
     let mut shown = String::with_capacity(text.len() * 2);
     let mut depth = 0;
     let mut rest = text.trim_start();
@@ -160,9 +159,10 @@ fn colour_of(token: &str, behind: &str) -> u8 {
 }
 
 fn push_coloured(shown: &mut String, token: &str, colour: u8, colours: TokenColours) {
+    let token = escape_json(token);
     match colours {
         TokenColours::Shown => shown.push_str(&format!("\x1b[38;5;{colour}m{token}\x1b[39m")),
-        TokenColours::None => shown.push_str(token),
+        TokenColours::None => shown.push_str(&token),
     }
 }
 
@@ -189,6 +189,7 @@ mod tests {
                 r#"{"b":[1.50,-0e5,12345678901234567890],"a":"x,]}\"\\"}"#,
                 "{\n  \"b\": [\n    1.50,\n    -0e5,\n    12345678901234567890\n  ],\n  \"a\": \"x,]}\\\"\\\\\"\n}",
             ),
+            ("{\r\n\"a\":\r1}\r\n", "{\n  \"a\": 1\n}"),
             ("[[],{\"a\":null}]", "[\n  [],\n  {\n    \"a\": null\n  }\n]"),
         ];
         for (text, expected) in table {

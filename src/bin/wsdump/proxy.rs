@@ -9,6 +9,7 @@ use crate::arguments::Arguments;
 use crate::connect::{self, Destination, FileValues};
 use crate::ending::{Failure, describe};
 use crate::recording::Side;
+use crate::session::into_error;
 
 /// What belongs to one of the two connections, and is not passed on, with what the `Connection` field names (RFC 9110, sections 7.2,
 /// 7.6.1 and 11.7; RFC 9112, section 6). There is no `Via`: the server is to see what it would see without the program.
@@ -32,11 +33,12 @@ const HANDSHAKE: &str = "sec-websocket-";
 /// The server that clients are connected to.
 pub(crate) struct Upstream {
     url: UpstreamUrl,
+    /// Without what may come from files, which are read for each connection.
     options: ConnectOptions,
-    /// The subprotocols that may be passed on; all where there are none.
-    subprotocols: Vec<String>,
-    /// The fields that the command line has said, in lower case: those of a client do not replace them.
-    own_fields: Vec<String>,
+    arguments: Arguments,
+    values: FileValues,
+    /// Whether the URL says who asks.
+    has_user: bool,
 }
 
 /// Whose path and query the server is asked for.
@@ -55,22 +57,28 @@ impl Upstream {
     pub(crate) fn new(arguments: &Arguments) -> Result<Self, Failure> {
         let values = FileValues::default();
         let Destination { url, options, .. } = Destination::new(arguments)?;
-        let options = connect::with_file_values(options, arguments, &values)?;
-        let mut own_fields: Vec<String> = connect::header_fields(arguments, &values)?
-            .into_iter()
-            .map(|(name, _)| name.to_ascii_lowercase())
-            .collect();
+        // What is wrong with them is found before the first client comes.
+        drop(connect::with_file_values(ConnectOptions::new(), arguments, &values)?);
         let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(rest));
+        let has_user = authority.contains('@');
+        Ok(Self { url: UpstreamUrl::new(url), options, arguments: arguments.clone(), values, has_user })
+    }
+
+    /// The fields that the command line says, in lower case: those of a client do not replace them.
+    fn own_fields(&self) -> Result<Vec<String>, Failure> {
+        let Self { arguments, values, .. } = self;
+        let fields = connect::header_fields(arguments, values)?;
+        let mut own: Vec<_> = fields.into_iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
         for (is_own, name) in [
             (arguments.origin.is_some() || arguments.no_origin, "origin"),
             (arguments.cookie.is_some(), "cookie"),
-            (arguments.user.is_some() || authority.contains('@'), "authorization"),
+            (arguments.user.is_some() || self.has_user, "authorization"),
         ] {
             if is_own {
-                own_fields.push(name.to_owned());
+                own.push(name.to_owned());
             }
         }
-        Ok(Self { url: UpstreamUrl::new(url), options, subprotocols: arguments.subprotocols.clone(), own_fields })
+        Ok(own)
     }
 
     /// Asks the server for what a client asks for, and gives the client its answer.
@@ -93,9 +101,14 @@ impl Upstream {
     }
 
     fn connect(&self, request: &UpgradeRequest) -> websocket_sync::Result<WebSocket> {
-        let is_offered = |name: &&String| self.subprotocols.is_empty() || self.subprotocols.contains(*name);
-        let mut options = self.options.clone().subprotocols(request.subprotocols.iter().filter(is_offered));
-        let is_own = |name: &str| self.own_fields.iter().any(|own| own == name);
+        // All may be passed on where the command line names none.
+        let named = &self.arguments.subprotocols;
+        let is_offered = |name: &&String| named.is_empty() || named.contains(*name);
+        let own_fields = self.own_fields().map_err(into_error)?;
+        let is_own = |name: &str| own_fields.iter().any(|own| own == name);
+        let mut options = connect::with_file_values(self.options.clone(), &self.arguments, &self.values)
+            .map_err(into_error)?
+            .subprotocols(request.subprotocols.iter().filter(is_offered));
         // Ours would be that of the URL.
         if !is_own("origin") && !request.headers.contains("origin") {
             options = options.suppress_origin();
@@ -216,7 +229,11 @@ fn pass_all(
         }
     };
     let (code, reason) = match &passed {
-        Err(Failure::WebSocket(Error::Closed(info))) if info.code.is_sendable() => (info.code, &*info.reason),
+        Err(Failure::WebSocket(Error::Closed(info)))
+            if info.code.is_sendable() || info.code == CloseCode::NO_STATUS_RECEIVED =>
+        {
+            (info.code, &*info.reason)
+        }
         _ => (CloseCode::GOING_AWAY, ""),
     };
     // The other side may be closed already.

@@ -7,7 +7,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use websocket_sync::Message;
 
@@ -52,6 +52,9 @@ impl Recorder {
     }
 }
 
+/// How soon it is found out in a pause of a recording that nobody is there any more.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// What one side sent.
 pub(crate) struct Replay {
     path: PathBuf,
@@ -70,15 +73,28 @@ impl Replay {
         Ok(Self { path: path.to_owned(), lines: BufReader::new(file), number: 0, side })
     }
 
-    /// Sends what the side sent, when it did, counted from now.
+    /// Sends what the side sent, when it did, counted from now, as long as somebody is there to hear it.
     ///
     /// # Errors
     ///
     /// A file that cannot be read or is no recording, and what `send` fails with.
-    pub(crate) fn play(mut self, mut send: impl FnMut(&Message) -> Result<(), Failure>) -> Result<(), Failure> {
+    pub(crate) fn play(
+        mut self,
+        is_heard: impl Fn() -> bool,
+        mut send: impl FnMut(&Message) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let began = Instant::now();
         while let Some(entry) = self.next()? {
-            thread::sleep(entry.at.saturating_sub(began.elapsed()));
+            loop {
+                let left = entry.at.saturating_sub(began.elapsed());
+                if left.is_zero() {
+                    break;
+                }
+                if !is_heard() {
+                    return Ok(());
+                }
+                thread::sleep(left.min(LOOK));
+            }
             send(&entry.message)?;
         }
         Ok(())

@@ -71,7 +71,7 @@ enum ServerMode {
     Echo,
     Broadcast,
     Replay(PathBuf),
-    Proxy(Upstream),
+    Proxy(Box<Upstream>),
 }
 
 impl ServerMode {
@@ -82,7 +82,7 @@ impl ServerMode {
             return Ok(Self::Replay(path.clone()));
         }
         if arguments.proxy_to.is_some() {
-            return Upstream::new(arguments).map(Self::Proxy);
+            return Ok(Self::Proxy(Box::new(Upstream::new(arguments)?)));
         }
         Ok(if arguments.broadcast { Self::Broadcast } else { Self::Echo })
     }
@@ -283,7 +283,8 @@ impl Server {
         let replay = Replay::open(path, Side::Server)?;
         let recorder = self.recorder.clone();
         let play = move || {
-            let played = replay.play(|message| {
+            let is_heard = || sender.connected();
+            let played = replay.play(is_heard, |message| {
                 record(recorder.as_ref(), Side::Server, message.as_ref())?;
                 Ok(sender.send(message.as_bytes(), message.kind().into()).map(drop)?)
             });

@@ -375,7 +375,7 @@ fn print_opened(console: &Console, state: &SessionState, ws: &WebSocket, verbose
 }
 
 /// A failure of this side as one of an attempt to connect, after which another one may follow.
-fn into_error(failure: Failure) -> Error {
+pub(crate) fn into_error(failure: Failure) -> Error {
     match failure {
         Failure::WebSocket(error) => error,
         Failure::Local(what) | Failure::Usage(what) => Error::other(what),

@@ -79,6 +79,23 @@ fn what_python_wrote_comes_back_the_same() {
     assert_eq!(to_text(&load(&text).unwrap(), Saved::All, NOW), text);
 }
 
+/// As Python writes a cookie whose `expires` was set to `time.time() + 3600`. Curl writes whole seconds only.
+#[test]
+fn an_expiry_may_have_a_fraction() {
+    for (expires, expected) in [
+        (format!("{}.25", NOW + 60), Some(NOW + 60)),
+        ("1795920178.9".to_owned(), Some(1_795_920_178)),
+        ("0.5".to_owned(), Some(0)),
+        ("-1.5".to_owned(), Some(0)),
+        ("0".to_owned(), None),
+    ] {
+        let Ok(FileLine::Cookie(cookie)) = from_line(&format!("h\tFALSE\t/\tFALSE\t{expires}\ta\tb")) else {
+            panic!("{expires}");
+        };
+        assert_eq!(cookie.expires, expected, "{expires}");
+    }
+}
+
 #[test]
 fn a_cookie_without_a_value_is_the_namesake_of_one_with() {
     let with_and_without = "h\tFALSE\t/\tFALSE\t0\tflag\t1\nh\tFALSE\t/\tFALSE\t0\t\tflag\n";
@@ -122,6 +139,9 @@ fn a_line_that_is_no_cookie_is_told_by_its_number_and_not_by_what_it_says() {
         "h\tFALSE\t\tFALSE\t0\tname\tcanary",
         "h\tFALSE\t/\tFALSE\t-\tname\tcanary",
         "h\tFALSE\t/\tFALSE\t+1\tname\tcanary",
+        "h\tFALSE\t/\tFALSE\t1.\tname\tcanary",
+        "h\tFALSE\t/\tFALSE\t.5\tname\tcanary",
+        "h\tFALSE\t/\tFALSE\t1.-5\tname\tcanary",
         "h\tFALSE\t/\tFALSE\tcanary\tname\tcanary",
         "h\tFALSE\t/\tFALSE\t0\t\t",
         "h\tFALSE\t/\tFALSE\t0\t\tname=canary",

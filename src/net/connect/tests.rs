@@ -8,7 +8,8 @@ use std::time::Duration;
 use socket2::{Domain, Type};
 
 use super::*;
-use crate::net::deadline::SendDeadline;
+use crate::net::layer::Layer;
+use crate::net::send_timer::SendDeadline;
 use crate::net::stream::Stream;
 use crate::net::transport::Transport;
 use crate::net::wait_mode::block_on;
@@ -16,7 +17,8 @@ use crate::options::ConnectOptions;
 
 fn connect(addresses: &[SocketAddr], options: &SocketOptions, deadline: Deadline) -> Result<Arc<Socket>> {
     let options = ConnectOptions::new().socket(options.clone());
-    block_on(super::connect(&WaitMode::Blocking, addresses.to_vec(), options.settings(), deadline))
+    let addresses = of_local_family("host.example", addresses.to_vec(), options.settings().socket.bind)?;
+    block_on(super::connect(&WaitMode::Blocking, addresses, options.settings(), deadline))
 }
 
 fn soon(ms: u64) -> Deadline {
@@ -153,9 +155,33 @@ fn of_several_errors_the_one_that_tells_most_is_told() {
         for &kind in errors {
             failures.add(closed(), kind.into());
         }
-        assert_eq!(failures.0.map(|error| error.kind()), Some(expected), "{errors:?}");
+        assert_eq!(failures.0.map(|failure| failure.error.kind()), Some(expected), "{errors:?}");
     }
     assert!(matches!(Failures::default().into_error(), Error::Timeout(Phase::Connect)));
+}
+
+/// A link-local address without its zone, or of a family that the system does not have, says nothing of the server; to have no way there
+/// may change.
+#[test]
+fn an_address_that_means_nothing_to_the_system_tells_least() {
+    let without_zone = "[fe80::1]:9".parse().unwrap();
+    for addresses in [[without_zone, closed()], [closed(), without_zone]] {
+        let error = error_of(&addresses, &SocketOptions::new());
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
+    }
+    for meaningless in [Errno::INVAL, Errno::AFNOSUPPORT] {
+        for other in [Errno::NETUNREACH, Errno::ADDRNOTAVAIL, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
+            for errors in [[meaningless, other], [other, meaningless]] {
+                let mut failures = Failures::default();
+                errors.into_iter().for_each(|error| failures.add(closed(), error.into()));
+                assert_eq!(
+                    failures.0.map(|failure| failure.error.kind()),
+                    Some(io::Error::from(other).kind()),
+                    "{errors:?}"
+                );
+            }
+        }
+    }
 }
 
 #[test]
@@ -180,9 +206,8 @@ fn addresses_of_another_family_than_the_local_one_are_not_tried() {
     let other: SocketAddr = "[::1]:9".parse().unwrap();
     let options = SocketOptions::new().bind(([127, 0, 0, 1], 0));
     assert_eq!(connect(&[other, good], &options, soon(5000)).unwrap().peer_addr(), Some(good));
-    let Err(Error::Options(error)) = connect(&[other], &options, soon(5000)) else { panic!() };
-    assert_eq!(error.option, "bind");
-    assert_eq!(error.problem, "the host has no address of the family of 127.0.0.1");
+    let Err(Error::Address(error)) = connect(&[other], &options, soon(5000)) else { panic!() };
+    assert_eq!(error.problem.to_string(), "it has no address of the family of 127.0.0.1, the local address (bind)");
 }
 
 #[cfg(target_os = "linux")]

@@ -45,6 +45,7 @@ pub(super) async fn tunnel(dialer: &mut ProxyDialer<'_, '_>, target: &Target) ->
         let mut answered = exchange(dialer.dialer, &stream, &request).await;
         if was_kept && answered.as_ref().is_err_and(is_loss) {
             // The proxy did not keep it after all.
+            drop(stream);
             stream = dialer.connect().await?;
             answered = exchange(dialer.dialer, &stream, &request).await;
         }
@@ -60,6 +61,8 @@ pub(super) async fn tunnel(dialer: &mut ProxyDialer<'_, '_>, target: &Target) ->
         authorization = next;
         was_kept = persists;
         if !persists {
+            // First: a port of the user's own cannot be used twice, and a proxy may allow one connection.
+            drop(stream);
             stream = dialer.connect().await?;
         }
     }

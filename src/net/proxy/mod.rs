@@ -16,9 +16,10 @@ use self::socks::{Socks4Address, Socks5Address, SocksExchange};
 use super::connect::{Dialer, Endpoint};
 use super::deadline::{Deadline, is_timeout};
 use super::exchange::stream_error;
-use super::resolve::resolve;
+use super::layer::Layer;
+use super::resolve::{no_fit_address, resolve};
 use super::stream::Stream;
-use super::tls;
+use super::tls::{self, TlsEnd};
 use crate::authentication::Credentials;
 use crate::error::{Error, Phase, ProxyError, Result};
 use crate::options::{Proxy, TlsOptions};
@@ -77,7 +78,7 @@ impl ProxyHop {
         let mut dialer = ProxyDialer { hop: self, dialer, began: None };
         let stream = match dialer.socks_destinations(target).await? {
             None => http::tunnel(&mut dialer, target).await?,
-            Some(destinations) => dialer.connect_to_one_of(destinations).await?,
+            Some(destinations) => dialer.connect_to_one_of(target, destinations).await?,
         };
         refuse_early_bytes(&stream)?;
         let took = dialer.began.map(|began| began.elapsed());
@@ -127,13 +128,13 @@ impl ProxyDialer<'_, '_> {
         if url.scheme != ProxyScheme::Https {
             return Ok(stream);
         }
-        tls::connect(self.dialer.mode, stream, tls, &url.host, self.dialer.deadline).await.map_err(
-            |error| match error {
-                Error::Timeout(Phase::Tls) => Error::Timeout(Phase::Proxy),
-                Error::Io { phase: Phase::Tls, error } => Error::Io { phase: Phase::Proxy, error },
-                other => other,
-            },
-        )
+        let connected =
+            tls::connect(self.dialer.mode, stream, tls, TlsEnd::Proxy, &url.host, self.dialer.deadline).await;
+        connected.map_err(|error| match error {
+            Error::Timeout(Phase::Tls) => Error::Timeout(Phase::Proxy),
+            Error::Io { phase: Phase::Tls, error } => Error::Io { phase: Phase::Proxy, error },
+            other => other,
+        })
     }
 
     /// What a SOCKS proxy is to connect to: the name, or each address of the server where it is for this side to look them up. None for
@@ -161,8 +162,9 @@ impl ProxyDialer<'_, '_> {
     }
 
     /// Asks for each destination until the proxy has reached one, on a new connection each time.
-    async fn connect_to_one_of(&mut self, destinations: Vec<SocksDestination<'_>>) -> Result<Stream> {
-        let mut problem = Box::new(ProxyError::Target("the name has no IPv4 address, and SOCKS 4 knows no others"));
+    async fn connect_to_one_of(&mut self, target: &Target, destinations: Vec<SocksDestination<'_>>) -> Result<Stream> {
+        // A host that is an IPv6 address was refused before; a name may have an IPv4 address later.
+        let mut problem = no_fit_address(&target.host, "it has no IPv4 address, and SOCKS 4 knows no others");
         for destination in destinations.into_iter().take(MAX_ADDRESSES) {
             let stream = self.connect().await?;
             // Who asks is no matter of the address: what fails here is not tried with another one.
@@ -171,11 +173,11 @@ impl ProxyDialer<'_, '_> {
             }
             match self.ask(&stream, destination).await {
                 Ok(()) => return Ok(stream),
-                Err(Error::Proxy(unreached)) if is_of_address(&unreached) => problem = unreached,
+                Err(Error::Proxy(unreached)) if is_of_address(&unreached) => problem = Error::Proxy(unreached),
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::Proxy(problem))
+        Err(problem)
     }
 
     async fn ask(&self, stream: &Stream, destination: SocksDestination<'_>) -> Result<()> {

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::backends::backends;
 use super::{Authority, Validity, accept_tls, connect_tls, long, patient, pattern, soon};
-use crate::net::deadline::{Deadline, SendDeadline};
+use crate::net::deadline::Deadline;
+use crate::net::layer::Layer;
+use crate::net::send_timer::SendDeadline;
 use crate::net::stream::Stream;
 use crate::net::transport::{Interest, Transport};
 use crate::options::TlsOptions;

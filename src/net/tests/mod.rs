@@ -31,9 +31,11 @@ use std::time::{Duration, Instant};
 
 use self::tls_peer::{Authority, Validity};
 use super::connect::Dialer;
-use super::deadline::{Deadline, SendDeadline};
+use super::deadline::Deadline;
+use super::layer::Layer;
+use super::send_timer::SendDeadline;
 use super::stream::Stream;
-use super::tls as net_tls;
+use super::tls::{self as net_tls, TlsEnd};
 use super::wait_mode::{WaitMode, block_on};
 use crate::error::Result;
 use crate::options::{ConnectOptions, TlsOptions};
@@ -62,7 +64,7 @@ fn dial(target: &Target, options: &ConnectOptions, deadline: Deadline) -> Result
 
 /// Speaks TLS as a client.
 fn connect_tls(below: Stream, options: &TlsOptions, host: &str, deadline: Deadline) -> Result<Stream> {
-    block_on(net_tls::connect(&WaitMode::Blocking, below, options, host, deadline))
+    block_on(net_tls::connect(&WaitMode::Blocking, below, options, TlsEnd::Peer, host, deadline))
 }
 
 /// Speaks TLS as a server.

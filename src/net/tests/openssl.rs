@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::backends::backends;
 use super::{Authority, LONG, Validity, connect_tls, long, patient, read_exact};
+use crate::net::layer::Layer;
 use crate::net::stream::Stream;
 use crate::net::transport::{Interest, Transport};
 use crate::options::TlsOptions;

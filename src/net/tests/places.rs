@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 
 use super::{dial, long, patient, read_exact};
 use crate::error::{Error, Result};
+use crate::net::layer::Layer;
 use crate::net::stream::Stream;
 use crate::options::ConnectOptions;
 use crate::url::Target;

@@ -11,6 +11,7 @@ use rustls::{ServerConfig, ServerConnection};
 use super::tls_peer::{Authority, Peer, VERSIONS, Validity, accept};
 use super::{connect_tls, long, patient, pattern, read_exact, tcp_pair};
 use crate::error::{Error, TlsErrorKind};
+use crate::net::layer::Layer;
 use crate::net::stream::Stream;
 use crate::options::TlsOptions;
 

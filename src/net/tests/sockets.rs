@@ -11,7 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lasts;
-use crate::net::deadline::{Deadline, SendDeadline};
+use crate::net::deadline::Deadline;
+use crate::net::layer::Layer;
+use crate::net::send_timer::SendDeadline;
 #[cfg(target_os = "linux")]
 use crate::net::socket;
 use crate::net::stream::Stream;
@@ -73,6 +75,59 @@ fn a_read_waits_for_bytes_and_no_longer_than_its_deadline() {
     assert_eq!(server.read(&mut buf, None).unwrap(), 5);
     assert_eq!(client.local_addr(), server.peer_addr());
     assert_eq!(client.peer_addr(), server.local_addr());
+}
+
+/// Linux counts milliseconds in an `int`, and takes 0 for its own default.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_user_timeout_that_the_system_cannot_count_is_the_nearest_that_it_can() {
+    let longest = Duration::from_millis(i32::MAX as u64);
+    for (timeout, expected) in [(Duration::from_nanos(1), MS), (5 * MS, 5 * MS), (Duration::MAX, longest)] {
+        let options = SocketOptions::new().user_timeout(timeout);
+        let socket = socket::tcp(([127, 0, 0, 1], 0).into(), &options).unwrap();
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(expected), "{timeout:?}");
+    }
+}
+
+/// Linux takes no more than 32,767 s and 127 probes, and leaves unset what stands behind a value that it refuses.
+#[cfg(target_os = "linux")]
+#[test]
+fn tcp_keepalive_beyond_what_the_system_counts_to_is_as_much_as_it_takes() {
+    const MOST: Duration = Duration::from_secs(32_767);
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(24 * 3600));
+    let table = [
+        ((day, second, 4), (MOST, second, 4)),
+        ((second, Duration::MAX, 5), (second, MOST, 5)),
+        ((second, second, 128), (second, second, 127)),
+        ((second, second, 0), (second, second, 1)),
+        ((MOST, MOST, 127), (MOST, MOST, 127)),
+        ((Duration::ZERO, Duration::ZERO, 4), (second, second, 4)),
+    ];
+    for ((idle, interval, count), expected) in table {
+        let options = SocketOptions::new().keepalive(idle, interval, count);
+        let socket = socket::tcp(([127, 0, 0, 1], 0).into(), &options).unwrap();
+        let times = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+        assert_eq!(
+            (times.0, times.1, socket.tcp_keepalive_retries().unwrap()),
+            expected,
+            "{idle:?}, {interval:?}, {count}"
+        );
+    }
+}
+
+/// Linux counts bytes in an `int`, in which 4 GiB would be nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_buffer_that_is_larger_than_the_system_can_count_is_not_a_small_one() {
+    let sizes = |bytes| {
+        let options = SocketOptions::new().recv_buffer_size(bytes).send_buffer_size(bytes);
+        let socket = socket::tcp(([127, 0, 0, 1], 0).into(), &options).unwrap();
+        (socket.recv_buffer_size().unwrap(), socket.send_buffer_size().unwrap())
+    };
+    let largest = sizes(i32::MAX as usize);
+    for bytes in [1 << 31, (1_u64 << 32) as usize, usize::MAX] {
+        assert_eq!(sizes(bytes), largest, "{bytes}");
+    }
 }
 
 /// Linux takes no keepalive of zero seconds, and then none of what belongs to it.

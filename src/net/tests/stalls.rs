@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use super::backends::backends;
 use super::tls_peer::{VERSIONS, accept};
 use super::{Authority, Validity, connect_tls, lasts, long, patient, pattern};
-use crate::net::deadline::{Deadline, SendDeadline};
-use crate::net::stream::{Stream, WriteError};
+use crate::net::deadline::Deadline;
+use crate::net::layer::Layer;
+use crate::net::layer::WriteError;
+use crate::net::send_timer::SendDeadline;
+use crate::net::stream::Stream;
 use crate::net::transport::{Interest, Transport};
 
 const MS: Duration = Duration::from_millis(1);

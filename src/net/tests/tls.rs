@@ -18,6 +18,7 @@ use super::{
 };
 use crate::error::{Error, Phase, Retry};
 use crate::net::deadline::Deadline;
+use crate::net::layer::Layer;
 use crate::net::stream::Stream;
 use crate::net::tls;
 use crate::net::wait_mode::WaitLimit;

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::io;
 
-use super::handshake::HandshakeStep;
 use super::pipe::Pipe;
+#[cfg(feature = "rustls")]
+use crate::error::Error;
 use crate::error::TlsErrorKind;
 use crate::options::TlsVersion;
 
@@ -14,6 +15,39 @@ pub(super) trait Handshake: Send {
 
     /// Continues with what has come in.
     fn advance(self: Box<Self>) -> HandshakeStep;
+}
+
+/// How far a library came with what it had.
+pub(super) enum HandshakeStep {
+    /// To the end. What it has to say last may still be in the pipe.
+    Done(Box<dyn Engine>),
+    /// It waits for the peer.
+    Unfinished(Box<dyn Handshake>),
+    /// To no good end. Why may be in the pipe, for the peer to know.
+    Failed(HandshakeFailure),
+}
+
+/// Why there is no TLS.
+pub(super) enum HandshakeFailure {
+    /// The network's part.
+    Io(io::Error),
+    /// The library's verdict, or ours.
+    Tls { kind: TlsErrorKind, problem: Box<dyn std::error::Error + Send + Sync> },
+    /// What was asked for cannot be done.
+    #[cfg(feature = "rustls")]
+    Options(Error),
+}
+
+impl From<io::Error> for HandshakeFailure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The end of the stream, or of TLS (close_notify), where the handshake was to go on.
+#[cold]
+pub(super) fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the connection during the TLS handshake")
 }
 
 /// A TLS session after its handshake.

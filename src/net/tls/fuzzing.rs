@@ -4,9 +4,11 @@ use std::io;
 use std::net::Shutdown;
 use std::time::Duration;
 
-use super::{accept, connect};
+use super::{TlsEnd, accept, connect};
 use crate::error::Result;
-use crate::net::deadline::{Deadline, SendDeadline};
+use crate::net::deadline::Deadline;
+use crate::net::layer::Layer;
+use crate::net::send_timer::SendDeadline;
 use crate::net::stream::Stream;
 use crate::net::transport::Transport;
 use crate::net::wait_mode::{WaitMode, block_on};
@@ -26,7 +28,8 @@ impl TlsConnection {
     ///
     /// Those of an opening in its TLS phase.
     pub fn connect(stream: Box<dyn Transport>, options: &TlsOptions) -> Result<Self> {
-        let handshake = connect(&WaitMode::Blocking, Stream::from(stream), options, "localhost", deadline());
+        let (stream, host) = (Stream::from(stream), "localhost");
+        let handshake = connect(&WaitMode::Blocking, stream, options, TlsEnd::Peer, host, deadline());
         block_on(handshake).map(Self)
     }
 
@@ -82,10 +85,7 @@ impl TlsConnection {
 
     /// How much memory the buffers hold, in bytes, without what the TLS library has.
     pub fn memory(&self) -> usize {
-        match &self.0 {
-            Stream::Tls(tls) => tls.memory(),
-            Stream::Plain(_) => 0,
-        }
+        self.0.memory()
     }
 }
 

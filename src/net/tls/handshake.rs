@@ -2,7 +2,7 @@
 
 use std::{io, mem};
 
-use super::engine::{Engine, Handshake};
+use super::engine::{Engine, HandshakeFailure, HandshakeStep, ended};
 #[cfg(feature = "native-tls")]
 use super::native;
 use super::pin;
@@ -11,30 +11,9 @@ use super::pipe::{Pipe, SharedBytes};
 use super::rustls;
 use crate::error::{Error, Phase, Result, TlsError, TlsErrorKind};
 use crate::net::deadline::{Deadline, is_timeout};
-use crate::net::stream::Stream;
+use crate::net::layer::Layer;
 use crate::net::wait_mode::WaitMode;
 use crate::options::{Connector, Ready};
-
-/// How far a library came with what it had.
-pub(super) enum HandshakeStep {
-    /// To the end. What it has to say last may still be in the pipe.
-    Done(Box<dyn Engine>),
-    /// It waits for the peer.
-    Unfinished(Box<dyn Handshake>),
-    /// To no good end. Why may be in the pipe, for the peer to know.
-    Failed(HandshakeFailure),
-}
-
-/// Why there is no TLS.
-pub(super) enum HandshakeFailure {
-    /// The network's part.
-    Io(io::Error),
-    /// The library's verdict, or ours.
-    Tls { kind: TlsErrorKind, problem: Box<dyn std::error::Error + Send + Sync> },
-    /// What was asked for cannot be done.
-    #[cfg(feature = "rustls")]
-    Options(Error),
-}
 
 /// The client's side. The server's certificate has to be for `name`, unless the connector was told otherwise.
 ///
@@ -42,9 +21,9 @@ pub(super) enum HandshakeFailure {
 ///
 /// [`Error::Tls`] when the two do not come to terms, [`Error::Timeout`] at the deadline, [`Error::Io`] when the
 /// connection is lost.
-pub(super) async fn connect(
+pub(super) async fn connect<L: Layer>(
     mode: &WaitMode,
-    below: &Stream,
+    below: &L,
     ready: &Ready,
     name: &str,
     deadline: Deadline,
@@ -62,9 +41,9 @@ pub(super) async fn connect(
 }
 
 /// The server's side, begun with the library that has the certificate.
-pub(super) async fn accept(
+pub(super) async fn accept<L: Layer>(
     mode: &WaitMode,
-    below: &Stream,
+    below: &L,
     deadline: Deadline,
     begin: impl FnOnce(Pipe) -> HandshakeStep,
 ) -> Result<Box<dyn Engine>> {
@@ -72,9 +51,9 @@ pub(super) async fn accept(
     done.map_err(|failure| failure.into_error(""))
 }
 
-async fn handshake(
+async fn handshake<L: Layer>(
     mode: &WaitMode,
-    below: &Stream,
+    below: &L,
     deadline: Deadline,
     begin: impl FnOnce(Pipe) -> HandshakeStep,
     judge: impl FnOnce(&dyn Engine) -> std::result::Result<(), HandshakeFailure>,
@@ -108,12 +87,6 @@ async fn handshake(
     }
 }
 
-/// The end of the stream, or of TLS (close_notify), where the handshake was to go on.
-#[cold]
-pub(super) fn ended() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the peer ended the connection during the TLS handshake")
-}
-
 /// What is demanded beyond what the library looks after. It looks at this very connection, never at an earlier one.
 fn judge(engine: &dyn Engine, ready: &Ready) -> std::result::Result<(), HandshakeFailure> {
     if !ready.pins.is_empty() && !engine.peer_certificate().is_some_and(|der| pin::fits(&ready.pins, &der)) {
@@ -136,15 +109,9 @@ fn agree(offered: &[String], picked: Option<&[u8]>) -> std::result::Result<(), H
 }
 
 /// Sends what the TLS library has to say.
-async fn send(mode: &WaitMode, below: &Stream, outgoing: &SharedBytes, deadline: Deadline) -> io::Result<()> {
+async fn send<L: Layer>(mode: &WaitMode, below: &L, outgoing: &SharedBytes, deadline: Deadline) -> io::Result<()> {
     let bytes = mem::take(&mut *outgoing.lock());
     if bytes.is_empty() { Ok(()) } else { mode.write_all(below, &bytes, deadline).await }
-}
-
-impl From<io::Error> for HandshakeFailure {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }
 
 impl HandshakeFailure {

@@ -21,17 +21,19 @@ mod traditional_key;
 
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 use std::{fmt, io, mem};
 
 use self::engine::Engine;
 use self::session::{TlsOutput, TlsSession};
-use super::deadline::{Deadline, SendTimer, timed_out};
-use super::stream::Stream;
+use super::deadline::{Deadline, timed_out};
+use super::layer::Layer;
+use super::send_timer::SendTimer;
+use super::transport::Transport;
 use super::wait_mode::{WaitLimit, WaitMode};
 use crate::error::{Error, OptionsError, Result, TlsError};
-use crate::options::TlsOptions;
+use crate::options::{TlsOptions, TlsVersion};
 
 /// As much plaintext is encrypted at a time: four full records. The reader waits for the lock no longer than that
 /// takes.
@@ -62,7 +64,21 @@ pub(super) fn is_prepared(options: &TlsOptions) -> bool {
     connector::is_ready(options)
 }
 
-/// Speaks TLS as a client over `below`, with the server that is called `host` in the URL. Its certificate has to be for
+/// Whether [`prepare`] may wait in a library of TLS, which knows no deadline.
+pub(super) fn may_block() -> bool {
+    pem::may_system_file_block()
+}
+
+/// With whom TLS is spoken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum TlsEnd {
+    /// The other end of the connection.
+    Peer,
+    /// A proxy on the way there, which passes on what it decrypts.
+    Proxy,
+}
+
+/// Speaks TLS as a client over `below`, with the server or proxy that is called `host` in its URL. Its certificate has to be for
 /// that name, unless the options say otherwise.
 ///
 /// # Errors
@@ -70,17 +86,18 @@ pub(super) fn is_prepared(options: &TlsOptions) -> bool {
 /// [`Error::Options`](crate::Error::Options) as [`prepare`], [`Error::Tls`](crate::Error::Tls)
 /// when the two do not come to terms, [`Error::Timeout`](crate::Error::Timeout) at the deadline,
 /// [`Error::Io`](crate::Error::Io) when the connection is lost.
-pub(super) async fn connect(
+pub(super) async fn connect<L: Layer + From<Tls<L>>>(
     mode: &WaitMode,
-    below: Stream,
+    below: L,
     options: &TlsOptions,
+    end: TlsEnd,
     host: &str,
     deadline: Deadline,
-) -> Result<Stream> {
+) -> Result<L> {
     let name = options.server_hostname.as_deref().unwrap_or(host);
     let ready = connector::ready(options, WaitLimit { deadline, cancellation: None })?;
     let engine = handshake::connect(mode, &below, ready, name, deadline).await?;
-    Ok(Tls::over(below, engine, name))
+    Ok(Tls::over(below, engine, end, name).into())
 }
 
 /// Speaks TLS as a server over `below`, if the options have a certificate for that.
@@ -88,16 +105,21 @@ pub(super) async fn connect(
 /// # Errors
 ///
 /// Those of [`connect`].
-pub(super) async fn accept(mode: &WaitMode, below: Stream, options: &TlsOptions, deadline: Deadline) -> Result<Stream> {
+pub(super) async fn accept<L: Layer + From<Tls<L>>>(
+    mode: &WaitMode,
+    below: L,
+    options: &TlsOptions,
+    deadline: Deadline,
+) -> Result<L> {
     #[cfg(feature = "rustls")]
     if let Some(config) = &options.rustls_server_config {
         let engine = handshake::accept(mode, &below, deadline, |pipe| rustls::accept(config, pipe)).await?;
-        return Ok(Tls::over(below, engine, ""));
+        return Ok(Tls::over(below, engine, TlsEnd::Peer, "").into());
     }
     #[cfg(feature = "native-tls")]
     if let Some(acceptor) = &options.acceptor {
         let engine = handshake::accept(mode, &below, deadline, |pipe| native::accept(acceptor, pipe)).await?;
-        return Ok(Tls::over(below, engine, ""));
+        return Ok(Tls::over(below, engine, TlsEnd::Peer, "").into());
     }
     Ok(below)
 }
@@ -107,13 +129,14 @@ fn refuse(option: &'static str, problem: impl Into<String>) -> Error {
     Error::Options(Box::new(OptionsError::new(option, problem)))
 }
 
-/// A TLS session over a stream.
+/// A TLS session over another layer.
 ///
 /// Two locks, in this order: `output` orders what is sent, and its holder may wait for the network. `session` is held
 /// while bytes are encrypted or decrypted, in memory. The reader waits for `session` only, so never for the network.
-pub(crate) struct Tls {
-    below: Stream,
-    /// The name that the peer's certificate was to be for; none in the server role.
+pub(crate) struct Tls<L> {
+    below: L,
+    end: TlsEnd,
+    /// The name that the certificate of the other end was to be for; none in the server role.
     host: Box<str>,
     output: Mutex<TlsOutput>,
     session: Mutex<TlsSession>,
@@ -125,30 +148,49 @@ pub(crate) struct Tls {
     arrived: AtomicU64,
 }
 
-impl Tls {
-    fn over(below: Stream, engine: Box<dyn Engine>, host: &str) -> Stream {
-        Stream::Tls(Box::new(Self {
+impl<L: Layer> Tls<L> {
+    fn over(below: L, engine: Box<dyn Engine>, end: TlsEnd, host: &str) -> Self {
+        Self {
             below,
+            end,
             host: host.into(),
             output: Mutex::default(),
             session: Mutex::new(TlsSession::new(engine)),
             progress: Condvar::new(),
             unsent: AtomicBool::new(false),
             arrived: AtomicU64::new(0),
-        }))
+        }
     }
 
-    pub(super) const fn below(&self) -> &Stream {
-        &self.below
+    /// With whom it is spoken.
+    pub(super) const fn end(&self) -> TlsEnd {
+        self.end
     }
 
-    /// See [`Stream::arrived`].
-    pub(super) fn arrived(&self) -> u64 {
-        self.arrived.load(Ordering::Relaxed)
+    /// The peer's certificate, in DER form. `None` where the library does not tell, as with the facts below.
+    pub(super) fn peer_certificate(&self) -> Option<Vec<u8>> {
+        self.session().engine.peer_certificate()
     }
 
-    /// See [`Stream::read`].
-    pub(super) fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
+    /// The application protocol that was agreed upon (RFC 7301).
+    pub(super) fn alpn(&self) -> Option<String> {
+        let protocol = self.session().engine.alpn()?;
+        String::from_utf8(protocol).ok()
+    }
+
+    /// The version that was agreed upon.
+    pub(super) fn version(&self) -> Option<TlsVersion> {
+        self.session().engine.version()
+    }
+
+    /// The cipher suite that was agreed upon, by its IANA name.
+    pub(super) fn cipher_suite(&self) -> Option<String> {
+        self.session().engine.cipher_suite()
+    }
+}
+
+impl<L: Layer> Layer for Tls<L> {
+    fn read(&self, buf: &mut [u8], deadline: Deadline) -> io::Result<usize> {
         let mut session = self.session();
         session.has_more = false;
         let mut reads = 0;
@@ -187,6 +229,97 @@ impl Tls {
         }
     }
 
+    /// What TLS took and could not send when this fails stays.
+    fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
+        let mut output = self.output();
+        let sent = self.send_in_turn(&mut output, buf, timer, taken);
+        self.unlock_output(output, sent)
+    }
+
+    fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        let Some(mut output) = self.try_output() else { return Ok(0) };
+        let result = self.try_encrypt(&mut output, buf);
+        self.unlock_output(output, result)
+    }
+
+    fn has_input(&self) -> bool {
+        let session = self.session();
+        let at_hand =
+            session.failed.is_some() || session.has_more || !session.needs_ciphertext && session.engine.has_input();
+        drop(session);
+        at_hand || self.below.has_input()
+    }
+
+    fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed) + self.below.arrived()
+    }
+
+    #[inline]
+    fn has_output(&self) -> bool {
+        self.unsent.load(Ordering::Relaxed) || self.below.has_output()
+    }
+
+    fn output_len(&self) -> usize {
+        let encrypted = self.try_output().map_or(0, |output| output.len());
+        encrypted + self.session().outgoing() + self.below.output_len()
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
+        loop {
+            // Whoever raises `unsent` and then fails to get `output`, or releases `output` and then finds `unsent`
+            // lowered: one of the two sees the other.
+            fence(Ordering::SeqCst);
+            if !self.unsent.load(Ordering::Relaxed) {
+                return self.below.try_flush();
+            }
+            let Some(mut output) = self.try_output() else { return Ok(()) };
+            self.collect(&mut output, &mut self.session());
+            let sent = output.try_send(&self.below);
+            if !matches!(sent, Ok(true)) {
+                self.unsent.store(true, Ordering::Relaxed);
+                return sent.map(drop);
+            }
+        }
+    }
+
+    fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        if how != Shutdown::Read {
+            self.send_close_notify();
+        }
+        self.below.shutdown(how)
+    }
+
+    fn release(&self) {
+        if let Some(mut output) = self.try_output() {
+            output.release();
+        }
+        self.session().engine.release();
+        self.below.release();
+    }
+
+    fn can_release(&self) -> bool {
+        let output = self.try_output().is_some_and(|output| output.can_release());
+        output || self.session().engine.pipe().can_release() || self.below.can_release()
+    }
+
+    fn memory(&self) -> usize {
+        let output = self.try_output().map_or(0, |output| output.capacity());
+        let mut session = self.session();
+        let pipe = session.engine.pipe();
+        output + pipe.incoming.capacity() + pipe.outgoing.bytes().capacity() + self.below.memory()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+
+    fn transport(&self) -> &Arc<dyn Transport> {
+        self.below.transport()
+    }
+}
+
+/// What these calls consist of.
+impl<L: Layer> Tls<L> {
     /// An error of decrypting as a [`TlsError`] that names the host.
     #[cold]
     fn tls_error(&self, problem: io::Error) -> io::Error {
@@ -195,13 +328,6 @@ impl Tls {
             io::ErrorKind::InvalidData,
             TlsError { host: self.host.to_string(), kind, problem: problem.into() },
         )
-    }
-
-    /// See [`Stream::send`]. What TLS took and could not send when this fails stays.
-    pub(super) fn send(&self, buf: &[u8], timer: &mut SendTimer, taken: &mut usize) -> io::Result<()> {
-        let mut output = self.output();
-        let sent = self.send_in_turn(&mut output, buf, timer, taken);
-        self.unlock_output(output, sent)
     }
 
     fn send_in_turn(
@@ -221,70 +347,6 @@ impl Tls {
             output.send(&self.below, timer)?;
         }
         Ok(())
-    }
-
-    /// See [`Stream::try_write`].
-    pub(super) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        let Some(mut output) = self.try_output() else { return Ok(0) };
-        let result = self.try_encrypt(&mut output, buf);
-        self.unlock_output(output, result)
-    }
-
-    /// See [`Stream::has_output`].
-    #[inline]
-    pub(super) fn has_output(&self) -> bool {
-        self.unsent.load(Ordering::Relaxed) || self.below.has_output()
-    }
-
-    /// See [`Stream::output_len`]. What somebody is sending right now does not count.
-    pub(super) fn output_len(&self) -> usize {
-        let encrypted = self.try_output().map_or(0, |output| output.len());
-        encrypted + self.session().outgoing() + self.below.output_len()
-    }
-
-    /// See [`Stream::has_input`].
-    pub(super) fn has_input(&self) -> bool {
-        let session = self.session();
-        let at_hand =
-            session.failed.is_some() || session.has_more || !session.needs_ciphertext && session.engine.has_input();
-        drop(session);
-        at_hand || self.below.has_input()
-    }
-
-    /// See [`Stream::release`].
-    pub(super) fn release_memory(&self) {
-        if let Some(mut output) = self.try_output() {
-            output.release();
-        }
-        self.session().engine.release();
-        self.below.release();
-    }
-
-    /// See [`Stream::try_flush`].
-    pub(super) fn try_flush(&self) -> io::Result<()> {
-        loop {
-            // Whoever raises `unsent` and then fails to get `output`, or releases `output` and then finds `unsent`
-            // lowered: one of the two sees the other.
-            fence(Ordering::SeqCst);
-            if !self.unsent.load(Ordering::Relaxed) {
-                return self.below.try_flush();
-            }
-            let Some(mut output) = self.try_output() else { return Ok(()) };
-            self.collect(&mut output, &mut self.session());
-            let sent = output.try_send(&self.below);
-            if !matches!(sent, Ok(true)) {
-                self.unsent.store(true, Ordering::Relaxed);
-                return sent.map(drop);
-            }
-        }
-    }
-
-    /// See [`Stream::shutdown`].
-    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        if how != Shutdown::Read {
-            self.send_close_notify();
-        }
-        self.below.shutdown(how)
     }
 
     /// Sends close_notify, unless that would mean to wait for somebody who is sending.
@@ -369,15 +431,6 @@ impl Tls {
         }
     }
 
-    /// How much memory the buffers hold, in bytes, without what the TLS library has.
-    #[cfg(any(test, fuzzing))]
-    pub(super) fn memory(&self) -> usize {
-        let output = self.output().capacity();
-        let mut session = self.session();
-        let pipe = session.engine.pipe();
-        output + pipe.incoming.capacity() + pipe.outgoing.bytes().capacity()
-    }
-
     fn session(&self) -> MutexGuard<'_, TlsSession> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -395,7 +448,7 @@ impl Tls {
     }
 }
 
-impl fmt::Debug for Tls {
+impl<L: fmt::Debug> fmt::Debug for Tls<L> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").field("below", &self.below).finish_non_exhaustive()
     }
@@ -410,7 +463,8 @@ fn too_many_answers() -> io::Error {
 mod tests {
     use super::*;
     use crate::error::TlsErrorKind;
-    use crate::net::transport::{Interest, Transport};
+    use crate::net::stream::Stream;
+    use crate::net::transport::Interest;
     use crate::options::TlsVersion;
     use std::time::Instant;
 
@@ -492,7 +546,7 @@ mod tests {
     #[test]
     fn a_read_that_does_not_wait_comes_to_an_end_although_records_without_plaintext_do_not() {
         let below = Stream::from(Box::<Flood>::default() as Box<dyn Transport>);
-        let stream = Tls::over(below, Box::<Padding>::default(), "");
+        let stream = Tls::over(below, Box::<Padding>::default(), TlsEnd::Peer, "");
         for _ in 0..3 {
             assert_eq!(stream.read(&mut [0; 64], Deadline::NOW).unwrap_err().kind(), io::ErrorKind::TimedOut);
             assert!(stream.has_input(), "or nobody would read again before more comes");

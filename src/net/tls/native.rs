@@ -8,8 +8,7 @@ use native_tls::{
     TlsStream,
 };
 
-use super::engine::{Engine, Handshake};
-use super::handshake::{HandshakeFailure, HandshakeStep, ended};
+use super::engine::{Engine, Handshake, HandshakeFailure, HandshakeStep, ended};
 use super::pem::{self, Key, NO_KEY, OLD_ENCRYPTION};
 use super::pipe::Pipe;
 use super::{WaitLimit, refuse, traditional_key};

@@ -18,6 +18,9 @@ use crate::options::{Authorities, PemSource, SystemRoots, TlsOptions};
 /// Names authorities for those who name none in their options: websocket-client's own.
 const VARIABLE: &str = "WEBSOCKET_CLIENT_CA_BUNDLE";
 
+/// Names the file of the system's authorities for OpenSSL and for rustls-native-certs, which read it themselves.
+const SYSTEM_FILE: &str = "SSL_CERT_FILE";
+
 /// What every PEM file of certificates has in it (RFC 7468, section 5.1).
 const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
@@ -244,6 +247,12 @@ pub(super) fn read_file(option: &'static str, path: &Path, limit: WaitLimit<'_>)
 fn may_be_read(path: &Path) -> bool {
     let is_fit = path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_LENGTH as u64);
     is_fit && !open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// Whether the file of the system's authorities is one that a read may wait for, such as a FIFO.
+pub(super) fn may_system_file_block() -> bool {
+    let is_special = |path| fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+    env::var_os(SYSTEM_FILE).is_some_and(is_special)
 }
 
 /// What is wrong with a file, for people.

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::buffer::Window;
+use crate::buffer::{Retention, Window};
 
 /// Ciphertext that has come in and not been decrypted, and ciphertext to go out.
 ///
@@ -103,6 +103,12 @@ impl Pipe {
         if outgoing.is_empty() {
             *outgoing = Vec::new();
         }
+    }
+
+    /// Whether [`release`](Self::release) would give back more memory than an idle connection needs.
+    pub(super) fn can_release(&mut self) -> bool {
+        let outgoing = self.outgoing.bytes();
+        self.incoming.can_release() || (outgoing.is_empty() && outgoing.capacity() > Retention::SMALLEST)
     }
 }
 

@@ -1,14 +1,12 @@
-//! A TLS session in memory: decrypting for the reader, encrypting for the writer, one at a time; ciphertext on its way to the peer;
-//! and what is known of the session.
+//! A TLS session in memory: decrypting for the reader, encrypting for the writer, one at a time; ciphertext on its way to the peer.
 
 use std::{io, mem};
 
+use super::BATCH;
 use super::engine::Engine;
-use super::{BATCH, Tls};
 use crate::buffer::{Retention, Window};
-use crate::net::deadline::SendTimer;
-use crate::net::stream::Stream;
-use crate::options::TlsVersion;
+use crate::net::layer::Layer;
+use crate::net::send_timer::SendTimer;
 
 /// Everything that changes while bytes are encrypted or decrypted.
 pub(super) struct TlsSession {
@@ -96,7 +94,7 @@ impl TlsSession {
     }
 }
 
-/// Ciphertext that TLS has let go and the stream below has not taken yet, in order.
+/// Ciphertext that TLS has let go and the layer below has not taken yet, in order.
 #[derive(Debug, Default)]
 pub(super) struct TlsOutput {
     bytes: Vec<u8>,
@@ -135,14 +133,14 @@ impl TlsOutput {
     }
 
     /// Sends everything, and waits for that. What has not been sent when it fails stays.
-    pub(super) fn send(&mut self, below: &Stream, timer: &mut SendTimer) -> io::Result<()> {
+    pub(super) fn send(&mut self, below: &impl Layer, timer: &mut SendTimer) -> io::Result<()> {
         below.send(&self.bytes, timer, &mut self.sent)?;
         self.clear();
         Ok(())
     }
 
     /// Sends what can be sent without waiting, and says whether that is everything.
-    pub(super) fn try_send(&mut self, below: &Stream) -> io::Result<bool> {
+    pub(super) fn try_send(&mut self, below: &impl Layer) -> io::Result<bool> {
         while !self.is_empty() {
             match below.try_write(&self.bytes[self.sent..])? {
                 0 => return Ok(false),
@@ -161,7 +159,12 @@ impl TlsOutput {
         }
     }
 
-    #[cfg(any(test, fuzzing))]
+    /// Whether it holds more memory than an idle connection needs.
+    pub(super) const fn can_release(&self) -> bool {
+        self.is_empty() && self.bytes.capacity() > Retention::SMALLEST
+    }
+
+    /// How much memory it holds, in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()
     }
@@ -175,37 +178,5 @@ impl TlsOutput {
             }
         }
         self.sent = 0;
-    }
-}
-
-/// Each is that of the outermost layer: TLS with the server, not with a proxy. `None` without TLS, and for what the library
-/// does not tell.
-impl Stream {
-    /// The peer's certificate, in DER form.
-    pub(crate) fn peer_certificate(&self) -> Option<Vec<u8>> {
-        self.tls()?.session().engine.peer_certificate()
-    }
-
-    /// The application protocol that was agreed upon.
-    pub(crate) fn alpn(&self) -> Option<String> {
-        let protocol = self.tls()?.session().engine.alpn()?;
-        String::from_utf8(protocol).ok()
-    }
-
-    /// The version that was agreed upon.
-    pub(crate) fn tls_version(&self) -> Option<TlsVersion> {
-        self.tls()?.session().engine.version()
-    }
-
-    /// The cipher suite that was agreed upon, by its IANA name.
-    pub(crate) fn cipher_suite(&self) -> Option<String> {
-        self.tls()?.session().engine.cipher_suite()
-    }
-
-    const fn tls(&self) -> Option<&Tls> {
-        match self {
-            Self::Tls(tls) => Some(tls),
-            Self::Plain(_) => None,
-        }
     }
 }

@@ -90,7 +90,7 @@ impl TlsOptions {
     }
 
     /// Writes the keys of each session to the file that the environment's variable `SSLKEYLOGFILE` names, for Wireshark and
-    /// the like to decrypt what was recorded; nothing if there is no such variable. Rustls only.
+    /// the like to decrypt what was recorded; nothing if there is no such variable, or it is empty. Rustls only.
     ///
     /// With that file everything that was sent can be decrypted. So the variable alone does nothing, unlike in Python: the program
     /// has to allow it.

@@ -47,7 +47,8 @@ impl TlsOptions {
     /// Nothing is relaxed: the certificate still has to be valid, and for the right name.
     ///
     /// A FIFO, such as a shell's `<(…)`, is read to its end; on Unix the open timeout and a cancellation end the wait for it. No file may be
-    /// larger than 16 MiB. The same holds for the other files that are named here.
+    /// larger than 16 MiB. The same holds for the other files that are named here. Where the environment variable `SSL_CERT_FILE` names a FIFO
+    /// in place of the system's file, the wait for it ends in the same way, and a thread goes on with it.
     ///
     /// Default: those of the system.
     #[doc(alias = "ca_cert")]

@@ -4,7 +4,7 @@ use zlib_rs::DeflateFlush;
 
 use super::TAIL;
 use super::negotiation::{DeflateOptions, DeflateParams};
-use super::pool::{DeflateShape, DeflateState, OwnPool, StatePool};
+use super::pool::{DeflateShape, DeflateState, IdleStates, StatePool};
 use crate::buffer::ByteBuffer;
 use crate::protocol::outbound::Compression;
 use crate::protocol::{Fin, Opcode, Role};
@@ -22,7 +22,7 @@ pub struct Deflater {
     takeover: bool,
     threshold: usize,
     state: Option<DeflateState>,
-    pool: Box<dyn StatePool>,
+    idle: IdleStates,
     payload: ByteBuffer,
 }
 
@@ -36,13 +36,13 @@ impl Deflater {
             takeover,
             threshold: options.threshold_for(takeover),
             state: None,
-            pool: Box::new(OwnPool::default()),
+            idle: IdleStates::default(),
             payload: ByteBuffer::default(),
         }
     }
 
     pub(super) fn set_pool(&mut self, pool: Box<dyn StatePool>) {
-        self.pool = pool;
+        self.idle = IdleStates::Shared(pool);
     }
 
     /// Whether this data frame would be compressed. That is decided for a message by its first frame.
@@ -69,7 +69,8 @@ impl Deflater {
         self.deflating = deflating;
     }
 
-    /// Compresses the payload of a frame of a message that is compressed.
+    /// Compresses the payload of a frame of a message that is compressed. The pool is asked for its states meanwhile: it may be the
+    /// user's, and panic. Then the same frame, or another in its place, can be compressed again.
     pub(in crate::protocol) fn deflate(&mut self, fin: Fin, payload: &[u8]) -> &[u8] {
         self.payload.note_use(self.payload.len());
         self.payload.clear();
@@ -77,6 +78,11 @@ impl Deflater {
         if fin == Fin::Last {
             self.end_message();
         }
+        self.deflated()
+    }
+
+    /// What was compressed last.
+    pub(in crate::protocol) fn deflated(&self) -> &[u8] {
         self.payload.as_slice()
     }
 
@@ -95,27 +101,29 @@ impl Deflater {
         }
     }
 
-    /// Gives back the memory of what was compressed last, which nobody needs any more.
+    /// Gives back the memory of what was compressed last, and of states that no message needs.
     pub(in crate::protocol) fn release(&mut self) {
         self.payload.release();
+        self.idle.release();
     }
 
     /// Whether that is more than an idle connection pays for.
     pub(in crate::protocol) const fn can_release(&self) -> bool {
-        self.payload.can_release()
+        self.payload.can_release() || self.idle.memory() > 0
     }
 
     /// How many bytes of memory it holds, about.
     pub(in crate::protocol) fn memory(&self) -> usize {
-        self.payload.capacity() + self.state.as_ref().map_or(0, |state| state.shape().memory())
+        let in_use = self.state.as_ref().map_or(0, |state| state.shape().memory());
+        self.payload.capacity() + in_use + self.idle.memory()
     }
 
     /// Compresses and flushes: the output ends with an empty stored block. Nothing makes nothing: zlib does not flush twice.
     fn feed(&mut self, mut input: &[u8]) {
         let (Some(shape), false) = (self.shape, input.is_empty()) else { return };
-        let pool = &mut self.pool;
-        let state =
-            self.state.get_or_insert_with(|| pool.take_deflate(shape).unwrap_or_else(|| DeflateState::new(shape)));
+        let idle = &mut self.idle;
+        let taken = || idle.pool().take_deflate(shape).unwrap_or_else(|| DeflateState::new(shape));
+        let state = self.state.get_or_insert_with(taken);
         loop {
             let room = self.payload.room(bound(input.len()));
             let (length, read, made) = (room.len(), state.zlib.total_in(), state.zlib.total_out());
@@ -142,7 +150,7 @@ impl Deflater {
             && let Some(mut state) = self.state.take()
         {
             state.zlib.reset();
-            self.pool.give_deflate(state);
+            self.idle.pool().give_deflate(state);
         }
     }
 }

@@ -4,7 +4,7 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::TAIL;
 use super::negotiation::DeflateParams;
-use super::pool::{InflateState, OwnPool, StatePool};
+use super::pool::{IdleStates, InflateState, StatePool};
 use crate::buffer::ByteBuffer;
 use crate::protocol::{ProtocolError, Role, Room};
 
@@ -14,7 +14,7 @@ pub struct Inflater {
     /// Whether the peer keeps its window from one message to the next.
     takeover: bool,
     state: Option<InflateState>,
-    pool: Box<dyn StatePool>,
+    idle: IdleStates,
     /// The last byte of compressed payload, or [`BOUNDARY`](Self::BOUNDARY).
     last: u8,
 }
@@ -30,16 +30,27 @@ impl Inflater {
 
     /// For messages that come from this end.
     pub(super) fn new(params: &DeflateParams, sender: Role) -> Self {
-        Self {
-            takeover: params.takeover(sender),
-            state: None,
-            pool: Box::new(OwnPool::default()),
-            last: Self::BOUNDARY,
-        }
+        Self { takeover: params.takeover(sender), state: None, idle: IdleStates::default(), last: Self::BOUNDARY }
     }
 
     pub(super) fn set_pool(&mut self, pool: Box<dyn StatePool>) {
-        self.pool = pool;
+        self.idle = IdleStates::Shared(pool);
+    }
+
+    /// Asks the pool for a state, unless there is one: the pool may be the user's, and panic, which must not happen in the midst of
+    /// something.
+    pub(in crate::protocol) fn take_state(&mut self) {
+        zlib(&mut self.state, &mut self.idle);
+    }
+
+    /// Gives the state back after a message, unless the next one needs its window.
+    pub(in crate::protocol) fn give_back(&mut self) {
+        if !self.takeover
+            && let Some(mut state) = self.state.take()
+        {
+            state.0.reset(false);
+            self.idle.pool().give_inflate(state);
+        }
     }
 
     /// Appends to `out` what a chunk of the message in progress inflates to, at most `room`. After an error, it is there up to the
@@ -55,7 +66,7 @@ impl Inflater {
         self.last = last;
         let end = out.len().saturating_add(room.left);
         let mut input = chunk;
-        let zlib = zlib(&mut self.state, &mut self.pool);
+        let zlib = zlib(&mut self.state, &mut self.idle);
         loop {
             // Where nothing more is allowed, there must be nothing more, which takes room for a byte to see.
             let mut excess = [0];
@@ -104,24 +115,29 @@ impl Inflater {
                 return Err(ProtocolError::ExtensionPayload);
             }
         }
-        if !self.takeover
-            && let Some(mut state) = self.state.take()
-        {
-            state.0.reset(false);
-            self.pool.give_inflate(state);
-        }
         Ok(())
+    }
+
+    /// Gives back the memory of states that no message needs.
+    pub(in crate::protocol) fn release(&mut self) {
+        self.idle.release();
+    }
+
+    /// Whether there is any.
+    pub(in crate::protocol) const fn can_release(&self) -> bool {
+        self.idle.memory() > 0
     }
 
     /// How many bytes of memory it holds, about.
     pub(in crate::protocol) const fn memory(&self) -> usize {
-        if self.state.is_some() { InflateState::MEMORY } else { 0 }
+        let in_use = if self.state.is_some() { InflateState::MEMORY } else { 0 };
+        in_use + self.idle.memory()
     }
 }
 
 /// The state of zlib, there from the first message on.
-fn zlib<'a>(state: &'a mut Option<InflateState>, pool: &mut Box<dyn StatePool>) -> &'a mut Inflate {
-    &mut state.get_or_insert_with(|| pool.take_inflate().unwrap_or_else(InflateState::new)).0
+fn zlib<'a>(state: &'a mut Option<InflateState>, idle: &mut IdleStates) -> &'a mut Inflate {
+    &mut state.get_or_insert_with(|| idle.pool().take_inflate().unwrap_or_else(InflateState::new)).0
 }
 
 /// Whether these bytes end a block that makes no output, and `next`, which lies behind them, begins another.

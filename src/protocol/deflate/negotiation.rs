@@ -71,6 +71,11 @@ impl PerMessageDeflate {
         self.agreed.map(|(_, params)| params)
     }
 
+    /// The role in which it was negotiated: what each end does follows from that.
+    pub(crate) fn role(&self) -> Option<Role> {
+        self.agreed.map(|(role, _)| role)
+    }
+
     /// What inflates received messages, once it is agreed upon.
     pub fn inflater(&self) -> Option<Inflater> {
         let (role, params) = self.agreed?;

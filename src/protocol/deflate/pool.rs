@@ -75,6 +75,45 @@ impl StatePool for OwnPool {
     }
 }
 
+/// Where the states of a connection are while no message needs them.
+#[derive(Debug)]
+pub(super) enum IdleStates {
+    Own(Box<OwnPool>),
+    Shared(Box<dyn StatePool>),
+}
+
+impl IdleStates {
+    pub(super) fn pool(&mut self) -> &mut dyn StatePool {
+        match self {
+            Self::Own(own) => &mut **own,
+            Self::Shared(shared) => &mut **shared,
+        }
+    }
+
+    /// How many bytes they hold that are kept for this connection alone.
+    pub(super) const fn memory(&self) -> usize {
+        let Self::Own(own) = self else { return 0 };
+        let inflate = if own.inflate.is_some() { InflateState::MEMORY } else { 0 };
+        match &own.deflate {
+            Some(state) => inflate + state.shape.memory(),
+            None => inflate,
+        }
+    }
+
+    /// Gives that memory back.
+    pub(super) fn release(&mut self) {
+        if let Self::Own(own) = self {
+            **own = OwnPool::default();
+        }
+    }
+}
+
+impl Default for IdleStates {
+    fn default() -> Self {
+        Self::Own(Box::default())
+    }
+}
+
 /// zlib's state for receiving: a window of 32 KiB and tables, about 50 KiB.
 pub struct InflateState(pub(super) Inflate);
 

@@ -1,6 +1,7 @@
 //! Vectors and rules of both directions, on the halves of a connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
 use crate::message::{Message, MessageKind, MessageRef};
@@ -322,6 +323,7 @@ fn text_is_validated_behind_the_compression() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it sets up states of zlib by the dozen")]
 fn windows_of_every_size_are_kept_and_given_up_as_agreed() {
     let noise = noise(4000, 7);
     for bits in 9..=15 {
@@ -487,6 +489,22 @@ fn what_a_connection_holds_at_rest_is_bounded() {
     }
 }
 
+#[test]
+fn states_that_a_connection_keeps_for_itself_count_as_its_memory_and_are_given_back() {
+    let options = PLAIN.server_no_context_takeover();
+    let (mut outbound, mut inbound) = (outbound(options), inbound(options));
+    let (sending, receiving) = (outbound.memory(), inbound.memory());
+    outbound.message(MessageRef::Text("Hello")).unwrap();
+    assert_eq!(receive(&mut inbound, &sent(&mut outbound)), Ok(vec![Message::from("Hello")]));
+    assert!(outbound.memory() - sending > 300 << 10, "{}", outbound.memory());
+    assert!(inbound.memory() - receiving > 40 << 10, "{}", inbound.memory());
+    assert!(inbound.can_release() && outbound.can_release());
+    inbound.release();
+    outbound.release();
+    assert_eq!((inbound.memory(), outbound.memory()), (0, 0));
+    assert!(!inbound.can_release() && !outbound.can_release());
+}
+
 /// A pool that has nothing and keeps nothing.
 #[derive(Debug)]
 struct Nowhere;
@@ -503,6 +521,104 @@ impl StatePool for Nowhere {
     }
 
     fn give_deflate(&mut self, _: DeflateState) {}
+}
+
+/// A pool that panics once where this thread has told it to.
+#[derive(Debug)]
+struct Panicking;
+
+thread_local! {
+    static PANICS_AT: Cell<Option<&'static str>> = const { Cell::new(None) };
+}
+
+impl Panicking {
+    fn reach(place: &'static str) {
+        if PANICS_AT.get() == Some(place) {
+            PANICS_AT.set(None);
+            panic!("as it should");
+        }
+    }
+}
+
+impl StatePool for Panicking {
+    fn take_inflate(&mut self) -> Option<InflateState> {
+        Self::reach("take inflate");
+        None
+    }
+
+    fn give_inflate(&mut self, _: InflateState) {
+        Self::reach("give inflate");
+    }
+
+    fn take_deflate(&mut self, _: DeflateShape) -> Option<DeflateState> {
+        Self::reach("take deflate");
+        None
+    }
+
+    fn give_deflate(&mut self, _: DeflateState) {
+        Self::reach("give deflate");
+    }
+}
+
+/// Both directions of a connection whose pool panics; no window is kept.
+fn panicking() -> (Outbound, Inbound) {
+    let (client, server) = pair(PLAIN.server_no_context_takeover());
+    let outbound = Outbound::deflating(Role::Server, keys(), server.pool(|| Box::new(Panicking)).deflater());
+    let inflater = client.pool(|| Box::new(Panicking)).inflater();
+    (outbound, Inbound::inflating(Role::Client, Limits::default(), TextPolicy::Validate, inflater))
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "zlib-rs, issue 491: a state dropped as an argument")]
+fn a_pool_that_panics_when_something_is_sent_leaves_nothing_half_sent() {
+    for place in ["take deflate", "give deflate"] {
+        let (mut outbound, mut inbound) = panicking();
+        PANICS_AT.set(Some(place));
+        let sent_whole = catch_unwind(AssertUnwindSafe(|| outbound.message(MessageRef::Text("lost"))));
+        assert!(sent_whole.is_err() && outbound.pending().is_empty(), "{place}");
+        assert_eq!(outbound.in_progress(), None, "{place}");
+
+        PANICS_AT.set(Some("take deflate"));
+        let begun = catch_unwind(AssertUnwindSafe(|| outbound.data(Opcode::Text, Fin::More, b"lost")));
+        assert!(begun.is_err(), "{place}");
+        let usage = outbound.data(Opcode::Continuation, Fin::Last, b"continues nothing");
+        assert_eq!(usage, Err(LocalProtocolError::OutOfSequence(Opcode::Continuation)));
+
+        outbound.data(Opcode::Text, Fin::More, b"Hel").unwrap();
+        PANICS_AT.set(Some("give deflate"));
+        let ended = catch_unwind(AssertUnwindSafe(|| outbound.data(Opcode::Continuation, Fin::Last, b"lost")));
+        assert!(ended.is_err() && outbound.in_progress().is_some(), "{place}");
+        outbound.data(Opcode::Continuation, Fin::Last, b"lo").unwrap();
+        let bytes = sent(&mut outbound);
+        assert_eq!(bytes[0], 0x41, "it is compressed");
+        assert_eq!(receive(&mut inbound, &bytes), Ok(vec![Message::from("Hello")]), "{place}");
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "zlib-rs, issue 491: a state dropped as an argument")]
+fn a_pool_that_panics_when_something_is_received_leaves_the_rest_to_be_received() {
+    for (place, left) in [("take inflate", vec!["one", "two"]), ("give inflate", vec!["two"])] {
+        for cut in [1, usize::MAX] {
+            let (mut outbound, mut inbound) = panicking();
+            for text in ["one", "two"] {
+                let bytes = text.as_bytes();
+                let (begin, end) = bytes.split_at(cut.min(bytes.len()));
+                if end.is_empty() {
+                    outbound.data(Opcode::Text, Fin::Last, begin).unwrap();
+                } else {
+                    outbound.data(Opcode::Text, Fin::More, begin).unwrap();
+                    outbound.data(Opcode::Continuation, Fin::Last, end).unwrap();
+                }
+            }
+            let bytes = sent(&mut outbound);
+            assert_eq!(inbound.push(&bytes), bytes.len());
+            PANICS_AT.set(Some(place));
+            assert!(catch_unwind(AssertUnwindSafe(|| inbound.advance())).is_err(), "{place}");
+            let left: Vec<Message> = left.iter().map(|text| Message::from(*text)).collect();
+            assert_eq!(receive(&mut inbound, b""), Ok(left), "{place}, cut at {cut}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::mem;
 
 use super::extension::{InboundExtension, OutboundExtension, Room};
-use crate::buffer::ByteBuffer;
+use crate::buffer::{ByteBuffer, Scratch};
 use crate::message::{MessageKind, MessageRef};
 use crate::protocol::outbound::Compression;
 use crate::protocol::utf8::{Utf8Validator, from_utf8};
@@ -22,9 +22,9 @@ pub(super) struct ExtensionDecoder {
     size: usize,
     utf8: Utf8Validator,
     /// What the last chunk was decoded to, behind the beginning of a character that the one before ended with.
-    decoded: Vec<u8>,
+    decoded: Scratch,
     /// What an extension makes of that, in turn.
-    scratch: Vec<u8>,
+    scratch: Scratch,
 }
 
 impl ExtensionDecoder {
@@ -39,8 +39,8 @@ impl ExtensionDecoder {
             policy,
             size: 0,
             utf8: Utf8Validator::new(),
-            decoded: Vec::new(),
-            scratch: Vec::new(),
+            decoded: Scratch::new(),
+            scratch: Scratch::new(),
         }
     }
 
@@ -73,39 +73,40 @@ impl ExtensionDecoder {
         payload: &[u8],
         kind: MessageKind,
     ) -> Result<MessageRef<'_>, ProtocolError> {
-        let cut = self.decoded.split_off(self.decoded.len() - self.utf8.incomplete());
+        let cut = self.decoded.bytes.split_off(self.decoded.bytes.len() - self.utf8.incomplete());
         let room = Room::new(self.max_message_size.saturating_sub(self.size), self.max_message_size);
         self.decoded.clear();
-        self.decoded.extend_from_slice(payload);
+        self.decoded.bytes.extend_from_slice(payload);
         let mut result = Ok(());
         for extension in &mut self.extensions {
             self.scratch.clear();
-            let mut passed = extension.payload(&self.decoded, &mut self.scratch, room);
+            let mut passed = extension.payload(&self.decoded.bytes, &mut self.scratch.bytes, room);
             // What an extension before has failed at has no end.
             if passed.is_ok() && result.is_ok() && frame_finished {
-                passed = extension.complete(header, &mut self.scratch, room);
+                passed = extension.complete(header, &mut self.scratch.bytes, room);
             }
             result = result.and(passed);
             mem::swap(&mut self.decoded, &mut self.scratch);
         }
-        if self.decoded.len() > room.left {
-            self.decoded.truncate(room.left);
+        let decoded = &mut self.decoded.bytes;
+        if decoded.len() > room.left {
+            decoded.truncate(room.left);
             result = result.and_then(|()| Err(room.error()));
         }
-        self.size += self.decoded.len();
+        self.size += decoded.len();
         let is_text = (kind, self.policy) == (MessageKind::Text, TextPolicy::Validate);
         if is_text {
-            self.utf8.push(&self.decoded)?;
+            self.utf8.push(decoded)?;
         }
         result?;
         if is_text && frame_finished && header.fin {
             self.utf8.finish()?;
         }
-        self.decoded.splice(..0, cut);
+        decoded.splice(..0, cut);
         if !is_text {
-            return Ok(MessageRef::Binary(&self.decoded));
+            return Ok(MessageRef::Binary(decoded));
         }
-        let whole = &self.decoded[..self.decoded.len() - self.utf8.incomplete()];
+        let whole = &decoded[..decoded.len() - self.utf8.incomplete()];
         Ok(MessageRef::Text(from_utf8(whole)?))
     }
 }
@@ -165,7 +166,11 @@ impl InboundExtension for SeparateInflater {
     }
 
     fn complete(&mut self, header: &FrameHeader, _: &mut Vec<u8>, _: Room) -> Result<(), ProtocolError> {
-        if self.inflating && header.fin { self.inflater.finish() } else { Ok(()) }
+        if self.inflating && header.fin {
+            self.inflater.finish()?;
+            self.inflater.give_back();
+        }
+        Ok(())
     }
 }
 
@@ -179,14 +184,55 @@ impl OutboundExtension for Deflater {
     fn frame(&mut self, header: &mut FrameHeader, payload: &[u8], encoded: &mut Vec<u8>) {
         let fin = if header.fin { Fin::Last } else { Fin::More };
         let deflating = self.would_deflate(header.opcode, fin, payload.len() as u64, Compression::Agreed);
+        encoded.extend_from_slice(if deflating { self.deflate(fin, payload) } else { payload });
         self.begin(deflating);
-        if !deflating {
-            encoded.extend_from_slice(payload);
-            return;
-        }
-        if header.opcode != Opcode::Continuation {
+        if deflating && header.opcode != Opcode::Continuation {
             header.rsv = header.rsv | Rsv::RSV1;
         }
-        encoded.extend_from_slice(self.deflate(fin, payload));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::Retention;
+
+    #[test]
+    fn the_memory_of_a_large_chunk_is_given_back() {
+        let extensions: Vec<Box<dyn InboundExtension>> = vec![Box::new(Copy), Box::new(Copy)];
+        let mut decoder = ExtensionDecoder::new(extensions, usize::MAX, TextPolicy::Validate);
+        let header = FrameHeader { fin: true, rsv: Rsv::NONE, opcode: Opcode::Text, mask: None, len: 0 };
+        let mut decode = |payload: &[u8]| {
+            decoder.header(&header).unwrap();
+            let text = decoder.decode(&header, true, payload, MessageKind::Text).unwrap();
+            assert_eq!(text.as_bytes(), payload);
+            decoder.decoded.bytes.capacity() + decoder.scratch.bytes.capacity()
+        };
+        assert!(decode(&vec![b'x'; 1 << 20]) >= 1 << 20);
+        let held = (0..2 * usize::from(Retention::RUN)).map(|_| decode(b"small")).last();
+        assert!(held <= Some(2 * Retention::SMALLEST), "{held:?} bytes");
+    }
+
+    /// Changes nothing.
+    #[derive(Debug)]
+    struct Copy;
+
+    impl InboundExtension for Copy {
+        fn reserved_bits(&self) -> Rsv {
+            Rsv::NONE
+        }
+
+        fn header(&mut self, _: &FrameHeader) -> Result<Rsv, ProtocolError> {
+            Ok(Rsv::NONE)
+        }
+
+        fn payload(&mut self, piece: &[u8], decoded: &mut Vec<u8>, _: Room) -> Result<(), ProtocolError> {
+            decoded.extend_from_slice(piece);
+            Ok(())
+        }
+
+        fn complete(&mut self, _: &FrameHeader, _: &mut Vec<u8>, _: Room) -> Result<(), ProtocolError> {
+            Ok(())
+        }
     }
 }

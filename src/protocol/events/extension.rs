@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 
 use crate::protocol::handshake::{ExtensionOffer, HandshakeError};
-use crate::protocol::{FrameHeader, LocalProtocolError, PerMessageDeflate, ProtocolError, Rsv};
+use crate::protocol::{FrameHeader, LocalProtocolError, PerMessageDeflate, ProtocolError, Role, Rsv};
 
 /// An extension: what it says in the opening handshake, and what it does to frames once it is agreed upon.
 ///
@@ -205,7 +205,8 @@ pub fn finalize_extensions(
 ///
 /// # Errors
 ///
-/// [`LocalProtocolError::IllegalCharacter`] where an extension answers with parameters that cannot be sent.
+/// [`LocalProtocolError::IllegalCharacter`] where an extension answers with parameters that cannot be sent. It, and those that have agreed
+/// by then, are not to be used.
 #[doc(alias = "server_extensions_handshake")]
 pub fn accept_extensions(
     offers: &[ExtensionOffer],
@@ -227,24 +228,33 @@ pub fn accept_extensions(
     Ok(agreed)
 }
 
-/// The only extension that is enabled, if that is permessage-deflate: the halves of a connection know it, which is faster and takes
-/// less memory.
-pub(super) fn only_deflate(extensions: &[Box<dyn Extension>]) -> Option<&PerMessageDeflate> {
-    let mut enabled = extensions.iter().filter(|extension| extension.enabled());
-    let (first, None) = (enabled.next()?, enabled.next()) else { return None };
-    let first: &dyn Any = &**first;
-    first.downcast_ref()
+/// Whether an extension is to work on a connection in this role: it is enabled, and not for the other one.
+pub(super) fn works_for(extension: &dyn Extension, role: Role) -> bool {
+    extension.enabled() && as_deflate(extension).is_none_or(|deflate| deflate.role() == Some(role))
 }
 
-/// What the enabled extensions do to received frames, and what they do to frames to be sent.
+/// The only extension that works, if that is permessage-deflate: the halves of a connection know it, which is faster and takes
+/// less memory.
+pub(super) fn only_deflate(extensions: &[Box<dyn Extension>]) -> Option<&PerMessageDeflate> {
+    match extensions {
+        [only] => as_deflate(&**only),
+        _ => None,
+    }
+}
+
+fn as_deflate(extension: &dyn Extension) -> Option<&PerMessageDeflate> {
+    let extension: &dyn Any = extension;
+    extension.downcast_ref()
+}
+
+/// What extensions do to received frames, and what they do to frames to be sent.
 pub(super) type Hooks = (Vec<Box<dyn InboundExtension>>, Vec<Box<dyn OutboundExtension>>);
 
-/// The hooks of the extensions that are enabled, which come in the order in which they were agreed to. Frames to be
+/// The hooks of extensions that work, which come in the order in which they were agreed to. Frames to be
 /// sent pass them in that order, received ones in the opposite one (RFC 6455, section 9.1).
-pub(super) fn hooks(extensions: Vec<Box<dyn Extension>>) -> Hooks {
-    let mut enabled: Vec<_> = extensions.into_iter().filter(|extension| extension.enabled()).collect();
-    let inbound = enabled.iter_mut().rev().map(|extension| extension.inbound()).collect();
-    let outbound = enabled.iter_mut().map(|extension| extension.outbound()).collect();
+pub(super) fn hooks(mut extensions: Vec<Box<dyn Extension>>) -> Hooks {
+    let inbound = extensions.iter_mut().rev().map(|extension| extension.inbound()).collect();
+    let outbound = extensions.iter_mut().map(|extension| extension.outbound()).collect();
     (inbound, outbound)
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use thiserror::Error;
 
 use self::extended::ExtensionDecoder;
-use self::extension::{hooks, only_deflate};
+use self::extension::{hooks, only_deflate, works_for};
 use self::open::{EstablishedConnection, Extended};
 use self::opening::{OpeningHandshake, OpeningStep};
 use super::handshake::{HandshakeError, HeadLimits, Headers, Rejection, ServerHandshake};
@@ -188,7 +188,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// A [`LocalProtocolError`] where the protocol does not allow the event, or not now. Nothing has changed then.
+    /// A [`LocalProtocolError`] where the protocol does not allow the event, or not now. Nothing has changed then; but where an extension
+    /// answers an offer with parameters that cannot be sent, it is left out from then on, with those that have agreed before it.
     #[doc(alias = "bytes_to_send")]
     pub fn send(&mut self, event: impl Into<Event>) -> Result<Vec<u8>, LocalProtocolError> {
         let mut out = Vec::new();
@@ -410,7 +411,7 @@ impl ConnectionBuilder {
     }
 
     /// As [`Connection::open`]. Of the extensions those work that are enabled; they come in the order in which they
-    /// were agreed to.
+    /// were agreed to. A [`PerMessageDeflate`] that was negotiated for the other role does nothing.
     pub fn open(self, role: Role, entropy: Entropy) -> Connection {
         Connection::opened(role, self.into_settings(entropy).open(role))
     }
@@ -429,10 +430,11 @@ impl Default for ConnectionBuilder {
 
 impl OpenSettings {
     /// The halves that these settings make.
-    fn open(self, role: Role) -> EstablishedConnection {
+    fn open(mut self, role: Role) -> EstablishedConnection {
+        self.extensions.retain(|extension| works_for(&**extension, role));
         let keys = MaskKeys::pooled(self.entropy);
         let deflate = only_deflate(&self.extensions);
-        if deflate.is_some() || !self.extensions.iter().any(|extension| extension.enabled()) {
+        if deflate.is_some() || self.extensions.is_empty() {
             let inflater = deflate.and_then(PerMessageDeflate::inflater);
             let deflater = deflate.and_then(PerMessageDeflate::deflater);
             let inbound = Inbound::inflating(role, self.limits, self.text_policy, inflater);

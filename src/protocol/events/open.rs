@@ -71,6 +71,11 @@ impl EstablishedConnection {
             return;
         }
         let taken = if self.backlog.is_empty() { self.inbound.push(bytes) } else { 0 };
+        // A backlog that is never empty must not grow for ever.
+        if self.taken > self.backlog.len() / 2 {
+            self.backlog.drain(..self.taken);
+            self.taken = 0;
+        }
         self.backlog.extend_from_slice(&bytes[taken..]);
     }
 
@@ -232,5 +237,27 @@ impl EstablishedConnection {
             Some(_) => None,
             None => Some(Event::CloseConnection(CloseConnection::new(CloseCode::ABNORMAL_CLOSURE, ""))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Limits, Role};
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it receives megabytes")]
+    fn what_was_looked_at_takes_no_memory_although_something_always_waits() {
+        let inbound = Inbound::new(Role::Client, Limits::default());
+        let outbound = Outbound::new(Role::Client, Box::new(|bytes| bytes.fill(7)));
+        let mut open = EstablishedConnection::new(inbound, outbound, None);
+        let frame = [&b"\x82\x7e\x10\x00"[..], &[7; 4096]].concat();
+        // More than the window takes.
+        (0..100).for_each(|_| open.receive(&frame));
+        for _ in 0..1000 {
+            open.receive(&frame);
+            while let Some(Event::BytesMessage(BytesMessage { message_finished: false, .. })) = open.next_event() {}
+        }
+        assert!(open.backlog.len() < 200 * frame.len(), "{} bytes", open.backlog.len());
     }
 }

@@ -46,7 +46,7 @@ impl OpeningHandshake {
     pub(super) fn send(
         &mut self,
         event: Event,
-        extensions: &mut [Box<dyn Extension>],
+        extensions: &mut Vec<Box<dyn Extension>>,
         entropy: &mut Entropy,
         out: &mut Vec<u8>,
     ) -> Result<OpeningStep, LocalProtocolError> {
@@ -104,11 +104,12 @@ impl OpeningHandshake {
     }
 }
 
-/// Server: the bytes that open the WebSocket. Before an extension takes note of anything, all else must be in order.
+/// Server: the bytes that open the WebSocket. Before an extension takes note of anything, all else must be in order. After an error
+/// no extension is left that is enabled and was not agreed upon.
 fn accept_request(
     handshake: &mut ServerHandshake,
     accept: AcceptConnection,
-    extensions: &mut [Box<dyn Extension>],
+    extensions: &mut Vec<Box<dyn Extension>>,
 ) -> Result<Vec<u8>, LocalProtocolError> {
     let AcceptConnection { subprotocol, extensions: named, extra_headers: headers } = accept;
     let mut acceptance = Acceptance { subprotocol, extensions: named, headers };
@@ -118,7 +119,8 @@ fn accept_request(
     if extensions.iter().any(|own| !own.enabled() && is_named(own.name())) {
         return Err(LocalProtocolError::RepeatedExtension);
     }
-    let mut agreed = accept_extensions(&offer.extensions, extensions)?;
+    let mut agreed = accept_extensions(&offer.extensions, extensions)
+        .inspect_err(|_| extensions.retain(|own| !own.enabled() || is_named(own.name())))?;
     sort_extensions(extensions, &agreed);
     agreed.append(&mut acceptance.extensions);
     acceptance.extensions = agreed;

@@ -7,9 +7,6 @@ use super::http::{BodyEnd, HeadLimits, ResponseHead};
 use super::request::is_host;
 use crate::protocol::LocalProtocolError;
 
-/// The most bytes that the head of a proxy's response may have. It has nothing to say that needs more.
-const MAX_HEAD: usize = 16 * 1024;
-
 /// The bytes of a request for a tunnel to `authority`, a host and port.
 ///
 /// Fields of the user's replace those that there are by themselves.
@@ -71,8 +68,7 @@ pub(crate) struct TunnelRefusal {
 }
 
 impl Tunnel {
-    pub(crate) fn new(limits: HeadLimits) -> Self {
-        let limits = HeadLimits { head: limits.head.min(MAX_HEAD), ..limits };
+    pub(crate) const fn new(limits: HeadLimits) -> Self {
         Self { reader: VerdictReader::new(limits), keeps_alive: false }
     }
 

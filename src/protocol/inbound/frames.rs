@@ -3,8 +3,9 @@
 use super::Limits;
 use crate::buffer::Window;
 use crate::message::MessageKind;
+use crate::protocol::deflate::Inflater;
 use crate::protocol::error::ProtocolError;
-use crate::protocol::frame::{FrameHeader, Opcode, Role, Rsv};
+use crate::protocol::frame::{FrameHeader, FrameStart, Opcode, Role, Rsv};
 use crate::protocol::mask::{mask, rotate};
 
 /// Cuts the window of received bytes into frames.
@@ -90,12 +91,19 @@ impl FrameParser {
 
     /// Goes on to the next [`chunk`](Self::chunk) of a frame; whether there is one already.
     #[inline]
-    pub(super) fn next_chunk(&mut self, window: &mut Window, in_progress: bool) -> Result<bool, ProtocolError> {
+    pub(super) fn next_chunk(
+        &mut self,
+        window: &mut Window,
+        in_progress: bool,
+        inflater: Option<&mut Inflater>,
+    ) -> Result<bool, ProtocolError> {
         if let Some(taken) = self.taken {
             return Ok(self.further_chunk(window, taken));
         }
-        let Some((header, length)) = FrameHeader::parse(window.unread())? else { return Ok(false) };
-        self.check(&header, in_progress)?;
+        let unread = window.unread();
+        let Some(start) = FrameStart::parse(unread)? else { return Ok(false) };
+        self.check_start(&start, in_progress)?;
+        let Some((header, length)) = start.header(unread)? else { return Ok(false) };
         let arrived = window.len() - length;
         let last = header.len <= arrived as u64;
         if header.opcode.is_control() {
@@ -104,6 +112,13 @@ impl FrameParser {
             }
             self.control_frames += 1;
         } else {
+            self.check_size(&header)?;
+            if let Some(inflater) = inflater
+                && header.len > 0
+                && self.is_compressed(&header)
+            {
+                inflater.take_state();
+            }
             self.begin_data(&header);
         }
         self.header = header;
@@ -143,53 +158,62 @@ impl FrameParser {
         &self.limits
     }
 
-    /// Every rule for a header that depends on the connection. Those that hold for any header by itself (opcodes, control frames,
-    /// the form of the length) are in [`FrameHeader::parse`]; a Close's body is judged by
+    /// Every rule for the first two bytes of a frame that depends on the connection, in the order of their bits. Those that hold for any
+    /// header by itself (opcodes, control frames, the form of the length) are in [`FrameStart`]; a Close's body is judged by
     /// [`CloseFrame::parse`](crate::protocol::CloseFrame::parse), text by [`Utf8Validator`](crate::protocol::utf8::Utf8Validator).
     ///
-    /// Nothing is noted: the header of a control frame is looked at again until all of the frame is there.
-    fn check(&self, header: &FrameHeader, in_progress: bool) -> Result<(), ProtocolError> {
-        let FrameHeader { rsv, opcode, mask, len, .. } = *header;
-        let begins = matches!(opcode, Opcode::Text | Opcode::Binary);
+    /// Nothing is noted: a header is looked at again until all of it is there, that of a control frame until all of the frame is.
+    fn check_start(&self, start: &FrameStart, in_progress: bool) -> Result<(), ProtocolError> {
+        let FrameStart { rsv, opcode, is_masked, .. } = *start;
+        let begins = begins_message(opcode);
         // RFC 6455, section 5.2: reserved bits need an extension; RFC 7692, section 6: RSV1 is for the first frame of a message.
         if !rsv.is_empty() && (!self.reserved.contains(rsv) || (self.deflate && !begins)) {
             return Err(ProtocolError::ReservedBits);
         }
-        // Section 5.1: clients mask, servers do not.
-        if mask.is_some() != (self.role == Role::Server) {
-            let masked = mask.is_some();
-            return Err(if masked { ProtocolError::MaskedFrame } else { ProtocolError::UnmaskedFrame });
-        }
-        let Limits { max_frame_size, max_message_size, max_fragments, max_control_frames } = self.limits;
         if opcode.is_control() {
             // Section 10.4: the peer may not keep us busy for ever.
-            return if self.control_frames < max_control_frames {
-                Ok(())
-            } else {
-                Err(ProtocolError::TooManyControlFrames { limit: max_control_frames })
-            };
+            let limit = self.limits.max_control_frames;
+            if self.control_frames >= limit {
+                return Err(ProtocolError::TooManyControlFrames { limit });
+            }
+        } else {
+            // Section 5.4: fragments of different messages are not interleaved.
+            match (begins, in_progress) {
+                (true, true) => return Err(ProtocolError::ExpectedContinuation),
+                (false, false) => return Err(ProtocolError::UnexpectedContinuation),
+                _ => {}
+            }
+            let limit = self.limits.max_fragments;
+            let fragments = if begins { 0 } else { self.message.fragments };
+            if fragments >= limit {
+                return Err(ProtocolError::TooManyFragments { limit });
+            }
         }
-        // Section 10.4: before any memory is given to it.
-        if len > max_frame_size as u64 {
+        // Section 5.1: clients mask, servers do not.
+        if is_masked != (self.role == Role::Server) {
+            return Err(if is_masked { ProtocolError::MaskedFrame } else { ProtocolError::UnmaskedFrame });
+        }
+        Ok(())
+    }
+
+    /// The limits on what a data frame announces (RFC 6455, section 10.4), before any memory is given to it. What is compressed is counted
+    /// as it is inflated.
+    fn check_size(&self, header: &FrameHeader) -> Result<(), ProtocolError> {
+        let Limits { max_frame_size, max_message_size, .. } = self.limits;
+        if header.len > max_frame_size as u64 {
             return Err(ProtocolError::FrameTooBig { limit: max_frame_size });
         }
-        // Section 5.4: fragments of different messages are not interleaved.
-        match (begins, in_progress) {
-            (true, true) => return Err(ProtocolError::ExpectedContinuation),
-            (false, false) => return Err(ProtocolError::UnexpectedContinuation),
-            _ => {}
-        }
-        // Section 10.4: what is compressed is counted as it is inflated.
-        let fragments = if begins { 0 } else { self.message.fragments };
-        if fragments >= max_fragments {
-            return Err(ProtocolError::TooManyFragments { limit: max_fragments });
-        }
-        let compressed = if begins { self.deflate && !rsv.is_empty() } else { self.message.compressed };
-        let room = if begins { max_message_size } else { self.room() };
-        if !compressed && len > room as u64 {
+        let room = if begins_message(header.opcode) { max_message_size } else { self.room() };
+        if header.len > room as u64 && !self.is_compressed(header) {
             return Err(ProtocolError::MessageTooBig { limit: max_message_size });
         }
         Ok(())
+    }
+
+    /// Whether the message is compressed that a data frame belongs to: its first frame says so (RFC 7692, section 6).
+    #[inline]
+    fn is_compressed(&self, header: &FrameHeader) -> bool {
+        if begins_message(header.opcode) { self.deflate && !header.rsv.is_empty() } else { self.message.compressed }
     }
 
     /// Takes note of a data frame that keeps the rules.
@@ -198,7 +222,7 @@ impl FrameParser {
         match header.opcode {
             Opcode::Text | Opcode::Binary => {
                 let kind = if header.opcode == Opcode::Text { MessageKind::Text } else { MessageKind::Binary };
-                let compressed = self.deflate && !header.rsv.is_empty();
+                let compressed = self.is_compressed(header);
                 self.message = MessageFacts { kind, compressed, fragments: 1, size: 0 };
             }
             _ => self.message.fragments += 1,
@@ -223,6 +247,12 @@ impl FrameParser {
         self.chunk = Chunk { len, first: false, last, ..self.chunk };
         true
     }
+}
+
+/// Whether a data frame is the first one of its message.
+#[inline]
+const fn begins_message(opcode: Opcode) -> bool {
+    matches!(opcode, Opcode::Text | Opcode::Binary)
 }
 
 /// Unmasks the next `length` bytes and consumes them.
@@ -278,7 +308,7 @@ mod tests {
         }
 
         fn next_chunk(&mut self) -> Result<Option<Chunk>, ProtocolError> {
-            Ok(self.0.next_chunk(&mut self.1, false)?.then_some(self.0.chunk))
+            Ok(self.0.next_chunk(&mut self.1, false, None)?.then_some(self.0.chunk))
         }
     }
 

@@ -23,24 +23,37 @@ impl Inbound {
     }
 
     fn next_step(&mut self, asked: Granularity) -> Result<Step, ProtocolError> {
+        let mut half = match self.state {
+            ReceiveState::Idle => None,
+            ReceiveState::Receiving(taking) => Some(taking),
+            ReceiveState::Closed => {
+                self.discard();
+                return Ok(Step::Ended);
+            }
+            ReceiveState::Failed(error) => return Err(error),
+        };
         loop {
-            let half = match self.state {
-                ReceiveState::Idle => None,
-                ReceiveState::Receiving(taking) => Some(taking),
-                ReceiveState::Closed => {
-                    self.discard();
-                    return Ok(Step::Ended);
-                }
-                ReceiveState::Failed(error) => return Err(error),
-            };
-            if !self.frames.next_chunk(&mut self.window, half.is_some())? {
+            if !self.frames.next_chunk(&mut self.window, half.is_some(), self.inflater.as_mut())? {
                 return Ok(Step::NeedMore);
             }
             let chunk = self.frames.chunk;
             if chunk.is_control() {
                 return self.take_control(&chunk);
             }
-            if let Some(step) = self.take_data(&chunk, half, asked)? {
+            let taking = self.prepare(&chunk, half, asked);
+            let step = self.take_data(&chunk, taking)?;
+            if step.is_none() {
+                half = if chunk.ends_message() { None } else { Some(taking) };
+                self.state = half.map_or(ReceiveState::Idle, ReceiveState::Receiving);
+            }
+            // All else is noted by now: the pool may be the user's, and panic.
+            if chunk.ends_message()
+                && self.frames.message.compressed
+                && let Some(inflater) = &mut self.inflater
+            {
+                inflater.give_back();
+            }
+            if let Some(step) = step {
                 return Ok(step);
             }
         }
@@ -61,14 +74,9 @@ impl Inbound {
         })
     }
 
+    /// Takes a chunk of data; the step that it brings, if it is enough for one.
     #[inline]
-    fn take_data(
-        &mut self,
-        chunk: &Chunk,
-        half: Option<Taking>,
-        asked: Granularity,
-    ) -> Result<Option<Step>, ProtocolError> {
-        let taking = self.prepare(chunk, half, asked);
+    fn take_data(&mut self, chunk: &Chunk, taking: Taking) -> Result<Option<Step>, ProtocolError> {
         let kind = self.frames.message.kind;
         if chunk.is_whole_message() && taking == Taking::Message && !self.frames.message.compressed {
             // It stays where it lies, and text is validated when it is looked at.
@@ -80,18 +88,17 @@ impl Inbound {
         let ends_message = chunk.ends_message();
         if ends_message {
             self.end_message()?;
+        } else if taking == Taking::Message {
+            return Ok(None);
         }
         let (brought, step) = match taking {
-            Taking::Message if ends_message => (Latest::Gathered, Step::Message),
+            Taking::Message => (Latest::Gathered, Step::Message),
             Taking::Frame(opcode) if chunk.last => (Latest::Frame(opcode, chunk.fin), Step::Frame),
             Taking::Piece => {
                 let piece = Piece { kind, frame_finished: chunk.last, message_finished: ends_message };
                 (Latest::Gathered, Step::Piece(piece))
             }
-            Taking::Nothing | Taking::Message | Taking::Frame(_) | Taking::Skip => {
-                self.state = if ends_message { ReceiveState::Idle } else { ReceiveState::Receiving(taking) };
-                return Ok(None);
-            }
+            Taking::Nothing | Taking::Frame(_) | Taking::Skip => return Ok(None),
         };
         self.latest = brought;
         self.state = match self.utf8.incomplete() {

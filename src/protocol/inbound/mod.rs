@@ -54,7 +54,7 @@ pub struct Inbound {
     bytes: ByteBuffer,
     state: ReceiveState,
     /// A message whose payload is shorter than this may be taken after a look at the beginning of its frame alone. 0 where masks or
-    /// reserved bits take part; a compressed message does not begin like a plain one.
+    /// reserved bits take part, or no message is allowed; a compressed message does not begin like a plain one.
     short: u32,
     /// Every data message is checked and thrown away.
     discards: bool,
@@ -161,7 +161,7 @@ impl Inbound {
     pub fn inflating(role: Role, limits: Limits, policy: TextPolicy, inflater: Option<Inflater>) -> Self {
         let reserved = if inflater.is_some() { Rsv::RSV1 } else { Rsv::NONE };
         let longest = usize::from(u16::MAX).min(limits.max_frame_size).min(limits.max_message_size);
-        let short = if role == Role::Client { longest as u32 + 1 } else { 0 };
+        let short = if role == Role::Client && limits.max_fragments > 0 { longest as u32 + 1 } else { 0 };
         Self::over(FrameParser::new(role, limits, reserved, inflater.is_some()), policy, inflater, short)
     }
 
@@ -462,7 +462,8 @@ impl Inbound {
 
     /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
     pub const fn can_release(&self) -> bool {
-        self.window.can_release() || (self.in_progress().is_none() && self.bytes.can_release())
+        let inflater = matches!(&self.inflater, Some(inflater) if inflater.can_release());
+        inflater || self.window.can_release() || (self.in_progress().is_none() && self.bytes.can_release())
     }
 
     /// Frees the memory that a burst or a large message has taken, unless it is in use. The result of the last step is no longer
@@ -470,6 +471,9 @@ impl Inbound {
     pub fn release(&mut self) {
         self.latest = Latest::Nothing;
         self.window.release();
+        if let Some(inflater) = &mut self.inflater {
+            inflater.release();
+        }
         if self.in_progress().is_none() {
             self.bytes.release();
         }

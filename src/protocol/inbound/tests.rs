@@ -91,6 +91,34 @@ fn a_violation_is_the_answer_to_every_further_step() {
 }
 
 #[test]
+fn of_two_rules_that_a_header_breaks_the_one_is_told_whose_octet_comes_first() {
+    let limits = Limits { max_frame_size: 200, ..Limits::default() };
+    let cases: &[(Role, &[u8], ProtocolError)] = &[
+        (Role::Client, b"\x91\x7e\x00\x01", ProtocolError::ReservedBits),
+        (Role::Client, b"\xc9\x7e\x00\x80", ProtocolError::ReservedBits),
+        (Role::Client, b"\x91\x80abcd", ProtocolError::ReservedBits),
+        (Role::Client, b"\x80\x80abcd", ProtocolError::UnexpectedContinuation),
+        (Role::Client, b"\x80\x7e\x00\x01", ProtocolError::UnexpectedContinuation),
+        (Role::Client, b"\x80\x7e\x01\x00", ProtocolError::UnexpectedContinuation),
+        (Role::Client, b"\x81\xfe\x00\x01abcd", ProtocolError::MaskedFrame),
+        (Role::Client, b"\x81\xfe\x01\x00abcd", ProtocolError::MaskedFrame),
+        (Role::Server, b"\x81\x7f\x00\x00\x00\x00\x00\x00\x00\x01", ProtocolError::UnmaskedFrame),
+        (Role::Server, b"\x89\x7e\x00\x80", ProtocolError::UnmaskedFrame),
+        (Role::Server, b"\x81\xff\xff\x00\x00\x00\x00\x00\x00\x01", ProtocolError::LengthOverflow),
+    ];
+    for &(role, bytes, expected) in cases {
+        for size in 1..=bytes.len() {
+            let mut inbound = Inbound::new(role, limits);
+            let told = bytes.chunks(size).find_map(|piece| {
+                feed(&mut inbound, piece);
+                inbound.advance().err()
+            });
+            assert_eq!(told, Some(expected), "{bytes:02x?} in pieces of {size}");
+        }
+    }
+}
+
+#[test]
 fn limits_are_kept_to_the_byte() {
     let limits = Limits { max_message_size: 300, max_frame_size: 200, max_fragments: 3, max_control_frames: 2 };
     let too_big = ProtocolError::MessageTooBig { limit: 300 }.to_string();
@@ -333,6 +361,7 @@ fn text_that_is_read_past_the_window_is_refused_at_the_octet_that_is_wrong() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it validates hundreds of kilobytes")]
 fn a_large_piece_is_taken_up_to_its_last_whole_character() {
     let text = "\u{20ac}".repeat(Inbound::LARGE);
     let bytes = Frame::new(Opcode::Text, text.as_str()).to_bytes(None);
@@ -387,4 +416,13 @@ fn before_the_first_step_there_is_nothing_to_look_at() {
     let mut inbound = client(Limits::default());
     assert_eq!(inbound.message(), Ok(MessageRef::Binary(b"")));
     assert_eq!(inbound.frame().payload, b"");
+}
+
+#[test]
+fn a_limit_of_no_fragments_refuses_every_message_however_it_is_cut() {
+    let limits = Limits { max_fragments: 0, ..Limits::default() };
+    for size in 1..8 {
+        let seen = events(b"\x89\x00\x81\x02ab", size, limits);
+        assert_eq!(seen, ["Ping []", &ProtocolError::TooManyFragments { limit: 0 }.to_string()], "in pieces of {size}");
+    }
 }

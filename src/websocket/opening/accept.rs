@@ -7,13 +7,16 @@ use std::pin::pin;
 use super::{ActiveConnection, Opener, failed};
 use crate::error::{Error, HandshakeError, OptionsError, Result};
 use crate::net::exchange::READ_SIZE;
-use crate::net::{Stream, Transport, WaitMode, block_on};
+use crate::net::{Deadline, Layer, Stream, Transport, WaitMode, block_on};
 use crate::options::ConnectOptions;
 use crate::protocol::Role;
 use crate::protocol::handshake::{Acceptance, Rejection, Response, ServerHandshake, UpgradeRequest};
 use crate::trace::HeadTap;
 use crate::websocket::WebSocket;
 use crate::websocket::compression::CompressionOffer;
+
+/// What is read of a client that was refused, in bytes.
+const MAX_DISCARDED: usize = 1 << 20;
 
 /// A client's request that waits for its answer: what [`ConnectOptions::read_request`] returns. Dropped, it hangs up.
 ///
@@ -104,6 +107,17 @@ impl PendingUpgrade {
     }
 }
 
+/// What is unread when a socket is closed makes a reset of that, and loses what is on its way to the client. Does not wait.
+fn discard_unread(stream: &Stream) {
+    let mut piece = [0; READ_SIZE];
+    let mut left = MAX_DISCARDED;
+    while left > 0
+        && let Ok(length @ 1..) = stream.read(&mut piece, Deadline::NOW)
+    {
+        left = left.saturating_sub(length);
+    }
+}
+
 impl fmt::Debug for PendingUpgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingUpgrade").field("request", &self.requested.request).finish_non_exhaustive()
@@ -182,7 +196,9 @@ impl Opener {
         self.tracer.send_response(answer, self.public_subprotocols());
         self.send_answer(stream, answer).await?;
         // The client may have gone.
-        let _ = stream.shutdown(Shutdown::Write);
+        if stream.shutdown(Shutdown::Write).is_ok() {
+            discard_unread(stream);
+        }
         Ok(())
     }
 

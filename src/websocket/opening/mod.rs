@@ -162,7 +162,8 @@ impl Opener {
             let problem = format!("more than {MAX_RECEIVED} bytes");
             return Err(Error::Options(Box::new(OptionsError::new("received", problem))));
         }
-        Ok(self.establish(transport.into(), role, None, received, &CompressionOffer::negotiated(deflate)))
+        let compression = CompressionOffer::negotiated(deflate, role)?;
+        Ok(self.establish(transport.into(), role, None, received, &compression))
     }
 
     /// Joins the halves that drive the connection from here on. `received` is what came behind the head: the first frames.

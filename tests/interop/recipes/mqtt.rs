@@ -1,5 +1,6 @@
 //! The recipe "MQTT".
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use websocket_sync::{ConnectOptions, Error, Result, WebSocket};
@@ -9,6 +10,8 @@ struct Mqtt {
     ws: WebSocket,
     /// What came of packets that are not complete, or not taken.
     received: Vec<u8>,
+    /// Messages that came while a subscription was waited for.
+    messages: VecDeque<Vec<u8>>,
     keep_alive: Duration,
     last_sent: Instant,
     last_received: Instant,
@@ -27,7 +30,8 @@ impl Mqtt {
     fn connect(url: &str, client: &str, keep_alive: Duration) -> Result<Self> {
         let ws = ConnectOptions::new().subprotocols(["mqtt"]).connect(url)?;
         let now = Instant::now();
-        let mut this = Self { ws, received: Vec::new(), keep_alive, last_sent: now, last_received: now };
+        let (received, messages) = (Vec::new(), VecDeque::new());
+        let mut this = Self { ws, received, messages, keep_alive, last_sent: now, last_received: now };
         let seconds = u16::try_from(keep_alive.as_secs()).map_err(Error::other)?.to_be_bytes();
         // The version is 4; 2 asks for a clean session.
         this.send(CONNECT, &[&string("MQTT")[..], &[4, 2], &seconds, &string(client)].concat())?;
@@ -39,9 +43,13 @@ impl Mqtt {
 
     fn subscribe(&mut self, topic: &str) -> Result<()> {
         self.send(SUBSCRIBE, &[&[0, 1][..], &string(topic), &[0]].concat())?;
-        match self.packet()? {
-            (SUBACK, body) if body == [0, 1, 0] => Ok(()),
-            refusal => Err(Error::other(format!("refused: {refusal:?}"))),
+        loop {
+            match self.packet()? {
+                (SUBACK, body) if body == [0, 1, 0] => return Ok(()),
+                (SUBACK, body) => return Err(Error::other(format!("refused: {body:?}"))),
+                (head, body) if head & 0xf0 == PUBLISH => self.messages.push_back(body),
+                _ => {} // PINGRESP
+            }
         }
     }
 
@@ -52,7 +60,7 @@ impl Mqtt {
     /// Topic and payload of the next message. Call it again soon: it keeps the connection alive too.
     fn message(&mut self) -> Result<(String, Vec<u8>)> {
         loop {
-            let (head, body) = self.packet()?;
+            let (head, body) = self.messages.pop_front().map_or_else(|| self.packet(), |body| Ok((PUBLISH, body)))?;
             if head & 0xf0 != PUBLISH {
                 continue; // PINGRESP
             }

@@ -88,7 +88,7 @@ impl SocketIo {
                 continue;
             }
             let (head, json) = text.split_at(text.find(['[', '{']).unwrap_or(text.len()));
-            let (kind, id) = head.split_at(head.len().min(2));
+            let (kind, id) = head.split_at_checked(2).unwrap_or((head, ""));
             let value = if json.is_empty() { Ok(Value::Null) } else { serde_json::from_str(json) };
             return Ok(Packet { kind: kind.to_owned(), id: id.to_owned(), value: value.map_err(Error::other)? });
         }

@@ -4,6 +4,7 @@ use super::scripted;
 use crate::authentication::Credentials;
 use crate::error::{Error, ProxyError, Retry};
 use crate::net::deadline::Deadline;
+use crate::net::layer::Layer;
 use crate::net::proxy::socks::{self, SocksExchange};
 use crate::net::stream::Stream;
 use crate::net::wait_mode::{WaitMode, block_on};

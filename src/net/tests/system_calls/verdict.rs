@@ -59,8 +59,7 @@ fn phase(error: &Error, hurry: Hurry) -> Result<Phase, String> {
     match error {
         Error::Address(_) => Ok(Phase::Resolve),
         Error::Io { phase, .. } => Ok(*phase),
-        // ETIMEDOUT of a connect is one, too.
-        Error::Timeout(phase) if hurry == Hurry::Great || *phase == Phase::Connect => Ok(*phase),
+        Error::Timeout(phase) if hurry == Hurry::Great => Ok(*phase),
         Error::Proxy(error) => match **error {
             ProxyError::Connect { .. } => Ok(Phase::Connect),
             ProxyError::Eof => Ok(Phase::Proxy),

@@ -122,7 +122,8 @@ fn verifier(options: &TlsOptions, algorithms: WebPkiSupportedAlgorithms, limit: 
 
 /// A log of keys that can be written to, if there is to be one.
 fn key_log() -> Result<KeyLogFile> {
-    let Some(path) = env::var_os(KEY_LOG).map(PathBuf::from) else { return Ok(KeyLogFile::new()) };
+    let named = env::var_os(KEY_LOG).filter(|path| !path.is_empty());
+    let Some(path) = named.map(PathBuf::from) else { return Ok(KeyLogFile::new()) };
     let refused = |problem: &dyn fmt::Display| refuse("key_log", told(&path, problem));
     // Rustls writes to it in the midst of a handshake, and waits for whoever reads.
     if is_fifo(&path) {

@@ -3,7 +3,7 @@
 use rustls::{CertificateError, Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 use crate::error::TlsErrorKind;
-use crate::net::tls::handshake::HandshakeFailure;
+use crate::net::tls::engine::HandshakeFailure;
 
 impl From<Error> for HandshakeFailure {
     fn from(error: Error) -> Self {

@@ -18,8 +18,7 @@ pub(super) use self::config::client_config;
 
 use self::connection::RustlsConnection;
 use self::session::RustlsSession;
-use super::engine::Handshake;
-use super::handshake::{HandshakeFailure, HandshakeStep};
+use super::engine::{Handshake, HandshakeFailure, HandshakeStep};
 use super::pipe::Pipe;
 use super::refuse;
 

@@ -8,8 +8,7 @@ use super::config::name_of;
 use super::connection::{RecordStep, Results, RustlsConnection, Want};
 use super::error::kind;
 use crate::error::TlsErrorKind;
-use crate::net::tls::engine::{Engine, Handshake};
-use crate::net::tls::handshake::{HandshakeFailure, HandshakeStep, ended};
+use crate::net::tls::engine::{Engine, Handshake, HandshakeFailure, HandshakeStep, ended};
 use crate::net::tls::pipe::Pipe;
 use crate::options::TlsVersion;
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use rustls::{ClientConfig, ServerConfig, ServerConnection};
 
 use super::super::engine::Engine;
-use super::super::handshake::HandshakeStep;
+use super::super::engine::HandshakeStep;
 use super::super::pipe::Pipe;
 use super::{client_config, connect};
 use crate::net::deadline::Deadline;

@@ -137,8 +137,8 @@ fn what_is_no_answer_or_too_much_of_one_is_refused() {
         (b"HTTP/1.1 200 OK\r\nbad\r\n\r\n".to_vec(), HandshakeError::HeaderSyntax),
         (b"HTTP/1.1 100 C\r\n\r\n".repeat(9), HandshakeError::TooManyInterim { limit: 8 }),
         (
-            format!("HTTP/1.1 200 OK\r\n{}", field.repeat(5)).into_bytes(),
-            HandshakeError::HeadTooLarge { limit: MAX_HEAD },
+            format!("HTTP/1.1 200 OK\r\n{}", field.repeat(17)).into_bytes(),
+            HandshakeError::HeadTooLarge { limit: 65_536 },
         ),
         (
             format!("HTTP/1.1 200 OK\r\n{}", "A: b\r\n".repeat(129)).into_bytes(),
@@ -160,5 +160,18 @@ proptest! {
         heads.splice(..0, b"HTTP/1.1 407 No\r\nTransfer-Encoding: chunked\r\n\r\n".iter().copied());
         let _ = run(&bytes, size);
         let _ = run(&heads, size);
+    }
+}
+
+/// The error names `max_head_size`, which is this limit.
+#[test]
+fn the_limit_on_its_head_is_the_one_that_is_given() {
+    let head = format!("HTTP/1.1 200 OK\r\n{}\r\n", format!("X-A: {}\r\n", "a".repeat(4000)).repeat(20));
+    for (limit, expected) in [
+        (head.len(), Ok(Some(TunnelOutcome::Established { surplus: 0 }))),
+        (head.len() - 1, Err(HandshakeError::HeadTooLarge { limit: head.len() - 1 })),
+    ] {
+        let mut tunnel = Tunnel::new(HeadLimits { head: limit, ..HeadLimits::default() });
+        assert_eq!(tunnel.receive(head.as_bytes()), expected);
     }
 }

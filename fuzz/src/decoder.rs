@@ -96,9 +96,11 @@ fn parse<'a>(
     let [first, second, ..] = *bytes else { return Ok(None) };
     let (fin, opcode, short) = (first & 0x80 != 0, first & 15, second & 127);
     let is_control = opcode >= 8;
+    let is_masked = second & 0x80 != 0;
     if !matches!(opcode, 0..=2 | 8..=10) || (is_control && (!fin || short > 125)) {
         return Err(PROTOCOL);
     }
+    judge_start(settings, first, is_masked, message)?;
     let (length, mut start) = match short {
         126 if bytes.len() < 4 => return Ok(None),
         126 => (u64::from(u16::from_be_bytes([bytes[2], bytes[3]])), 4),
@@ -109,49 +111,52 @@ fn parse<'a>(
     if (short == 126 && length < 126) || (short == 127 && (length < 65_536 || length >> 63 == 1)) {
         return Err(PROTOCOL);
     }
-    let is_masked = second & 0x80 != 0;
     let mut key = [0; 4];
     if is_masked {
         let Some(found) = bytes.get(start..start + 4) else { return Ok(None) };
         key.copy_from_slice(found);
         start += 4;
     }
-    judge(settings, first, length, is_masked, message)?;
+    if !is_control {
+        judge_size(settings, first, length, message)?;
+    }
     let arrived = &bytes[start..];
     let end = arrived.len().min(usize::try_from(length).unwrap_or(usize::MAX));
     let payload = arrived[..end].iter().enumerate().map(|(at, byte)| byte ^ key[at % 4]).collect();
     Ok(Some(Frame { first, length, payload, rest: &arrived[end..] }))
 }
 
-/// The rules that depend on the connection.
-fn judge(
+/// The rules that depend on the connection and that the first two octets can break, in the order of these octets.
+fn judge_start(
     settings: &Settings,
     first: u8,
-    length: u64,
     is_masked: bool,
     message: Option<&Message>,
 ) -> Result<(), &'static [u16]> {
     let (opcode, rsv) = (first & 15, first & 0x70);
     let may_compress = settings.deflate && (opcode == 1 || opcode == 2);
-    if rsv & if may_compress { 0x30 } else { 0x70 } != 0 || is_masked != (settings.role == Role::Server) {
+    let is_reserved = rsv & if may_compress { 0x30 } else { 0x70 } != 0;
+    if is_reserved || (opcode < 8 && (opcode == 0) != message.is_some()) {
         return Err(PROTOCOL);
     }
-    if opcode >= 8 {
-        return Ok(());
+    if opcode < 8 && message.map_or(0, |message| message.fragments) >= settings.limits.max_fragments {
+        return Err(POLICY);
     }
+    if is_masked != (settings.role == Role::Server) {
+        return Err(PROTOCOL);
+    }
+    Ok(())
+}
+
+/// The limits that the length of a data frame can exceed.
+fn judge_size(settings: &Settings, first: u8, length: u64, message: Option<&Message>) -> Result<(), &'static [u16]> {
     if length > settings.limits.max_frame_size as u64 {
         return Err(TOO_BIG);
     }
-    if (opcode == 0) != message.is_some() {
-        return Err(PROTOCOL);
-    }
-    let (fragments, size, is_compressed) = match message {
-        Some(message) => (message.fragments, message.bytes.len(), message.is_compressed),
-        None => (0, 0, rsv != 0),
+    let (size, is_compressed) = match message {
+        Some(message) => (message.bytes.len(), message.is_compressed),
+        None => (0, first & 0x40 != 0),
     };
-    if fragments >= settings.limits.max_fragments {
-        return Err(POLICY);
-    }
     if !is_compressed && size as u64 + length > settings.limits.max_message_size as u64 {
         return Err(TOO_BIG);
     }

@@ -122,10 +122,15 @@ impl FrameParser {
             self.begin_data(&header);
         }
         self.header = header;
-        window.consume(length);
         let len = if last { header.len as usize } else { arrived };
-        take_payload(window, len, header.mask);
-        self.taken = if last { None } else { Some(len as u64) };
+        if let Some(key) = header.mask {
+            mask(key, &mut window.unread_mut()[length..length + len]);
+        }
+        window.consume(length + len);
+        // Of the frame before it nothing is left to take, or no header would be read.
+        if !last {
+            self.taken = Some(len as u64);
+        }
         self.chunk = Chunk { len, opcode: header.opcode, fin: header.fin, first: true, last };
         Ok(true)
     }
@@ -241,7 +246,10 @@ impl FrameParser {
             return false;
         }
         let len = missing.min(window.len() as u64) as usize;
-        take_payload(window, len, self.header.mask.map(|key| rotate(key, (taken % 4) as usize)));
+        if let Some(key) = self.header.mask {
+            mask(rotate(key, (taken % 4) as usize), &mut window.unread_mut()[..len]);
+        }
+        window.consume(len);
         let last = len as u64 == missing;
         self.taken = if last { None } else { Some(taken + len as u64) };
         self.chunk = Chunk { len, first: false, last, ..self.chunk };
@@ -253,15 +261,6 @@ impl FrameParser {
 #[inline]
 const fn begins_message(opcode: Opcode) -> bool {
     matches!(opcode, Opcode::Text | Opcode::Binary)
-}
-
-/// Unmasks the next `length` bytes and consumes them.
-#[inline]
-fn take_payload(window: &mut Window, length: usize, key: Option<[u8; 4]>) {
-    if let Some(key) = key {
-        mask(key, &mut window.unread_mut()[..length]);
-    }
-    window.consume(length);
 }
 
 impl Chunk {

@@ -149,6 +149,9 @@ pub(super) fn sent<T: std::fmt::Debug>(result: Result<T>, may_succeed: bool) {
     match result {
         Ok(_) if may_succeed => {}
         Err(Error::Closed(_)) => {}
+        // On the explored clock any wait may end early: that for another thread's send, too.
+        #[cfg(shuttle)]
+        Err(Error::Timeout(_)) if may_succeed => {}
         other => panic!("{other:?}"),
     }
 }

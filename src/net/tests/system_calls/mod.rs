@@ -30,7 +30,7 @@ const PLAN: &str = "FAULT_PLAN";
 
 /// What plain `cargo test` does.
 const SHORT: usize = 600;
-const PROCESSES: usize = 2;
+const PROCESSES: usize = 6;
 
 #[test]
 fn whichever_system_calls_fail_a_connection_goes_on_or_says_why_it_ended() {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use support::refusing::{RefusingAddress, refusing_address};
 use support::{at_deadline, at_once, bounded, by_deadline, closed, ms, timed};
 use websocket_sync::{
     Cancellation, CloseCause, ConnectOptions, Error, HalfDuplex, Message, Phase, ProxyError, Retry, SocketOptions,
@@ -47,11 +48,6 @@ fn serve_echoes(listener: TcpListener) {
 fn assert_echoes(ws: &mut WebSocket) {
     ws.send_text("Hello").unwrap();
     assert_eq!(ws.recv().unwrap(), Message::Text("Hello".into()));
-}
-
-/// An address of this machine on which nobody listens.
-fn refusing() -> SocketAddr {
-    listen().1
 }
 
 fn resolving(addresses: Vec<SocketAddr>) -> ConnectOptions {
@@ -173,7 +169,8 @@ mod black_holes {
         let hole = BlackHole::new(LOCALHOST).unwrap();
         let sockets = Arc::new(AtomicUsize::new(0));
         let socket = counting(&sockets).attempt_timeout(ms(100));
-        let options = resolving(vec![hole.address, refusing()]).socket(socket);
+        let nobody = refusing_address();
+        let options = resolving(vec![hole.address, nobody.address()]).socket(socket);
         // The first is given up after 100 ms, then the second refuses.
         let error = at_deadline(ms(100), || options.connect("ws://dead.example/").unwrap_err());
         assert!(
@@ -204,7 +201,8 @@ mod black_holes {
 #[test]
 fn ten_addresses_that_refuse_cost_no_time() {
     let server = echo_server();
-    let mut addresses: Vec<_> = (0..10).map(|_| refusing()).collect();
+    let refusing: Vec<_> = (0..10).map(|_| refusing_address()).collect();
+    let mut addresses: Vec<_> = refusing.iter().map(RefusingAddress::address).collect();
     addresses.push(server);
     let ws = at_once(|| resolving(addresses).connect("ws://many.example/").unwrap());
     assert_eq!(ws.peer_addr(), Some(server));
@@ -254,7 +252,8 @@ fn the_hook_gets_each_socket_before_it_connects() {
             socket.set_ttl_v4(33)
         }
     };
-    let options = resolving(vec![refusing(), server]).socket(SocketOptions::new().configure(hook));
+    let nobody = refusing_address();
+    let options = resolving(vec![nobody.address(), server]).socket(SocketOptions::new().configure(hook));
     let ws = options.connect("ws://both.example/").unwrap();
     assert_eq!(*seen.lock().unwrap(), [true, true]);
     #[cfg(unix)]

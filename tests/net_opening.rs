@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/refusing.rs"]
+mod refusing;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use refusing::refusing_address;
 use websocket_sync::{ConnectOptions, Error, Phase, SocketOptions, UrlError, WebSocket, create_connection};
 
 fn server() -> (SocketAddr, JoinHandle<()>) {
@@ -21,21 +25,17 @@ fn server() -> (SocketAddr, JoinHandle<()>) {
     (address, server)
 }
 
-/// An address of this machine on which nobody listens.
-fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 #[test]
 fn a_resolver_of_ones_own_decides_where_to_connect_and_later_addresses_make_up_for_earlier_ones() {
     let (address, server) = server();
+    let nobody = refusing_address();
     let asked = Arc::new(AtomicUsize::new(0));
     let options = ConnectOptions::new().resolver({
         let asked = Arc::clone(&asked);
         move |host, port| {
             assert_eq!((host, port), ("nowhere.invalid", 80));
             asked.fetch_add(1, Ordering::Relaxed);
-            Ok(vec![closed(), address])
+            Ok(vec![nobody.address(), address])
         }
     });
     let ws = options.connect("ws://nowhere.invalid/").unwrap();
@@ -68,7 +68,8 @@ fn a_name_that_takes_too_long_ends_at_the_deadline() {
 
 #[test]
 fn nobody_there_is_an_error_of_the_system() {
-    let error = create_connection(&format!("ws://{}/", closed())).unwrap_err();
+    let nobody = refusing_address();
+    let error = create_connection(&format!("ws://{nobody}/")).unwrap_err();
     assert!(matches!(&error, Error::Io { error, .. } if error.kind() == io::ErrorKind::ConnectionRefused), "{error:?}");
     assert!(error.is_retryable());
 }

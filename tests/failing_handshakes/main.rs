@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use rustls::ServerConfig;
+use support::refusing::{RefusingAddress, refusing_address};
 use support::{Peer, bounded, ms};
 use tls_peer::{Authority, VERSIONS, Validity};
 use websocket_sync::TlsBackend;

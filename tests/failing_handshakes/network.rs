@@ -4,30 +4,25 @@ use crate::*;
 
 /// What happens before anybody answers.
 pub(crate) fn network() -> Vec<Kind> {
-    let dead = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let is_connect = |error: &Error| matches!(error, Error::Io { phase: Phase::Connect, .. });
     let is_cancelled = |error: &Error| error.close_info().is_some_and(|info| info.cause == CloseCause::Cancelled);
     let connecting = |options: ConnectOptions, url: String| move || options.connect(&url).unwrap_err();
-    let address = dead();
-    let many: Vec<SocketAddr> = (0..10).map(|_| dead()).collect();
+    let many: Vec<_> = (0..10).map(|_| refusing_address()).collect();
+    let many = move || many.iter().map(RefusingAddress::address).collect();
     let unplugged = SocketOptions::new().configure(|_| Err(io::Error::other("cable unplugged")));
     let nameless = |error: &Error| matches!(error, Error::Address(_));
     let before = Cancellation::new();
     before.cancel();
     vec![
-        Kind::new("nobody there", connecting(ConnectOptions::new(), format!("ws://{address}/")), is_connect),
-        Kind::new("nobody there for TLS", connecting(ConnectOptions::new(), format!("wss://{address}/")), is_connect),
+        at_nobody("nobody there", "ws", ConnectOptions::new(), is_connect),
+        at_nobody("nobody there for TLS", "wss", ConnectOptions::new(), is_connect),
         Kind::new(
             "nobody at any of ten addresses",
-            connecting(ConnectOptions::new().resolver(move |_, _| Ok(many.clone())), "ws://ten.example/".into()),
+            connecting(ConnectOptions::new().resolver(move |_, _| Ok(many())), "ws://ten.example/".into()),
             is_connect,
         )
         .shared(),
-        Kind::new(
-            "a socket that cannot be set up",
-            connecting(ConnectOptions::new().socket(unplugged), format!("ws://{address}/")),
-            is_connect,
-        ),
+        at_nobody("a socket that cannot be set up", "ws", ConnectOptions::new().socket(unplugged), is_connect),
         Kind::new(
             "a name that does not resolve",
             connecting(
@@ -57,11 +52,7 @@ pub(crate) fn network() -> Vec<Kind> {
         )
         .shared(),
         full(),
-        Kind::new(
-            "cancelled before",
-            connecting(ConnectOptions::new().cancellation(&before), format!("ws://{address}/")),
-            is_cancelled,
-        ),
+        at_nobody("cancelled before", "ws", ConnectOptions::new().cancellation(&before), is_cancelled),
         cancelled_by_the_server("ws", is_cancelled),
         cancelled_by_the_server("wss", is_cancelled),
         Kind::new(
@@ -70,6 +61,12 @@ pub(crate) fn network() -> Vec<Kind> {
             is_connect,
         ),
     ]
+}
+
+/// At an address where nobody listens.
+fn at_nobody(name: &str, scheme: &'static str, options: ConnectOptions, is_expected: fn(&Error) -> bool) -> Kind {
+    let nobody = refusing_address();
+    Kind::new(name, move || options.connect(&format!("{scheme}://{nobody}/")).unwrap_err(), is_expected)
 }
 
 /// A listener that takes no more connections: whoever comes waits.

@@ -61,18 +61,23 @@ pub(crate) fn http() -> Vec<Kind> {
     let lost: &[&[u8]] = &[TUNNEL, b""];
     let is_lost = |error: &Error| matches!(error, Error::Handshake(broken) if **broken == HandshakeError::Eof);
     kinds.push(through("the end behind a proxy", Server::scripted(lost), "http", ConnectOptions::new(), is_lost));
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = Arc::new(refusing_address());
     for proxy in [
-        Proxy::new(format!("http://{address}")),
-        Proxy::new(format!("socks5h://{address}")),
+        Proxy::new(format!("http://{dead}")),
+        Proxy::new(format!("socks5h://{dead}")),
         Proxy::new("ftp://proxy.example"),
-        Proxy::new(format!("http://{address}")).header("a b", "c"),
-        Proxy::new(format!("http://{address}")).credentials("a\n", "b"),
-        Proxy::new(format!("socks5://{address}")).credentials("a".repeat(256), "b"),
+        Proxy::new(format!("http://{dead}")).header("a b", "c"),
+        Proxy::new(format!("http://{dead}")).credentials("a\n", "b"),
+        Proxy::new(format!("socks5://{dead}")).credentials("a".repeat(256), "b"),
     ] {
         let name = format!("{proxy:?}");
         let options = ConnectOptions::new().proxy(proxy);
-        kinds.push(Kind::new(name, move || options.connect("ws://192.0.2.1/").unwrap_err(), is_proxy));
+        let dead = Arc::clone(&dead);
+        let attempt = move || {
+            let _keep = &dead;
+            options.connect("ws://192.0.2.1/").unwrap_err()
+        };
+        kinds.push(Kind::new(name, attempt, is_proxy));
     }
     kinds
 }

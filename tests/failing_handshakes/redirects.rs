@@ -35,7 +35,7 @@ pub(crate) fn redirects() -> Vec<Kind> {
             )
         })
         .collect();
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = Arc::new(refusing_address());
     let ends: [(String, IsExpected); 3] = [
         (format!("http://{dead}/"), |error| matches!(error, Error::Io { phase: Phase::Connect, .. })),
         ("/refused".into(), |error| matches!(error, Error::Refused(refusal) if refusal.status == 403)),
@@ -43,7 +43,9 @@ pub(crate) fn redirects() -> Vec<Kind> {
     ];
     for (location, is_expected) in ends {
         let first = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 99\r\n\r\nno more");
+        let dead = Arc::clone(&dead);
         let server = Server::new(move |stream| {
+            let _keep = &dead;
             let mut peer = Peer::new(stream);
             let head = peer.head();
             let _ = match head.split(' ').nth(1) {

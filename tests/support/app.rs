@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use websocket_sync::{AppStep, AppTask, CloseCause, Closed, Error, MessageRef, Opcode, Result, WebSocketApp};
 
 use crate::support::Peer;
+use crate::support::refusing::{RefusingAddress, refusing_address};
 
 /// What the callbacks have heard, in their order.
 #[derive(Clone, Default)]
@@ -101,10 +102,12 @@ pub(crate) fn serve_again(
     (url, server)
 }
 
-/// A URL to which nobody listens.
+/// A URL at which nobody listens while the thread lives that asked for it, which is that of the test.
 pub(crate) fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("ws://{}/", listener.local_addr().unwrap())
+    thread_local! {
+        static NOBODY: RefusingAddress = refusing_address();
+    }
+    NOBODY.with(|nobody| format!("ws://{nobody}/"))
 }
 
 /// Waits until it is so.

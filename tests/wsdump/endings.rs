@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::TcpListener;
 use std::thread;
 
 use crate::shell::{Running, command, end_of, wsdump, wsdump_with};
+use crate::support::refusing::refusing_address;
 use crate::support::{frame, ms, serve};
 
 #[test]
@@ -115,9 +115,9 @@ fn each_cause_has_its_code() {
     fails(2, "proxy", &["-r", "ws://127.0.0.1:1/", "-p", "ftp://x"]);
     fails(1, "no-such-file", &["-r", "ws://127.0.0.1:1/", "-H", "@no-such-file"]);
     fails(3, "cannot resolve host", &["-r", "ws://no-such-host.invalid/"]);
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    fails(4, "connecting failed", &["-r", &format!("ws://{free}/")]);
-    fails(6, "cannot connect to proxy", &["-r", "-p", &format!("http://{free}"), "ws://server.example/"]);
+    let nobody = refusing_address();
+    fails(4, "connecting failed", &["-r", &format!("ws://{nobody}/")]);
+    fails(6, "cannot connect to proxy", &["-r", "-p", &format!("http://{nobody}"), "ws://server.example/"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use crate::listening::Server;
 use crate::shell::{Running, command, end_of, wsdump, wsdump_with};
+use crate::support::refusing::refusing_address;
 use crate::support::site::{Site, fields, open};
 use crate::support::{Script, frame, ms, serve, timed};
 
@@ -157,10 +158,10 @@ fn a_server_needs_no_more_than_a_port() {
 
 #[test]
 fn what_others_call_an_option_is_understood() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = refusing_address();
     for flags in [["-k"].as_slice(), &["--insecure"], &["--cacert", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]]
     {
-        let said = wsdump(&[&["-r", &format!("ws://{free}/")], flags].concat());
+        let said = wsdump(&[&["-r", &format!("ws://{nobody}/")], flags].concat());
         assert_eq!(said.code, 4, "{said:?}");
     }
 }

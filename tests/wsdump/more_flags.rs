@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use crate::listening::Server;
 use crate::shell::{Running, command, end_of, wsdump, wsdump_with};
+use crate::support::refusing::refusing_address;
 use crate::support::site::{Site, fields, found, open, path, status};
 #[cfg(target_os = "linux")]
 use crate::support::{BlackHole, timed};
@@ -287,8 +288,8 @@ fn an_input_that_ends_while_there_is_no_connection_ends_the_attempts() {
 
 #[test]
 fn attempts_have_an_end() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let said = wsdump(&["--reconnect=1", &format!("ws://{free}/")]);
+    let nobody = refusing_address();
+    let said = wsdump(&["--reconnect=1", &format!("ws://{nobody}/")]);
     assert_eq!(said.code, 4, "{said:?}");
     assert_eq!(
         said.err.matches("connecting failed").count(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use websocket_sync::{CloseCode, ConnectOptions, Error, Message, create_connection};
 
 use crate::listening::Server;
+use crate::support::refusing::refusing_address;
 use crate::support::site::fields;
 use crate::support::{Peer, Script, answer_to, closed, frame, ms, serve};
 
@@ -242,8 +243,8 @@ fn the_body_of_a_refusal_has_a_length() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_a_bad_gateway() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let server = Server::new(&["--proxy-to", &format!("ws://{free}/")]);
+    let nobody = refusing_address();
+    let server = Server::new(&["--proxy-to", &format!("ws://{nobody}/")]);
     match create_connection(&server.url) {
         Err(Error::Refused(refusal)) => {
             assert_eq!(refusal.status, 502);

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
 
 use crate::shell::{Running, wsdump};
+use crate::support::refusing::refusing_address;
 use crate::support::site::fields;
 use crate::support::{Peer, answer_to, frame, ms, timed};
 
@@ -175,8 +176,8 @@ fn each_failure_is_told_once_with_the_delay_that_follows() {
 /// What is told of the delay after a failed attempt is the delay that is taken.
 #[test]
 fn the_delay_after_a_failed_attempt_is_exact() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let said = wsdump(&["--json", "--reconnect=2", "--no-input", &format!("ws://{free}/")]);
+    let nobody = refusing_address();
+    let said = wsdump(&["--json", "--reconnect=2", "--no-input", &format!("ws://{nobody}/")]);
     assert_eq!(said.code, 4, "{said:?}");
     let events: Vec<serde_json::Value> = said
         .out

@@ -1,5 +1,8 @@
 //! Connecting, on loopback; happy eyeballs without clock and sockets.
 
+#[path = "../../../tests/support/refusing.rs"]
+mod refusing;
+
 use std::io::Read;
 use std::net::TcpListener;
 use std::thread;
@@ -7,6 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Type};
 
+use self::refusing::refusing_address;
 use super::*;
 use crate::net::layer::Layer;
 use crate::net::send_timer::SendDeadline;
@@ -23,11 +27,6 @@ fn connect(addresses: &[SocketAddr], options: &SocketOptions, deadline: Deadline
 
 fn soon(ms: u64) -> Deadline {
     Deadline::after(Some(Duration::from_millis(ms)))
-}
-
-/// An address of this machine on which nobody listens.
-fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]
@@ -120,7 +119,8 @@ fn the_next_address_is_tried_after_any_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let good = listener.local_addr().unwrap();
     let unreachable: SocketAddr = "255.255.255.255:9".parse().unwrap();
-    let socket = connect(&[closed(), unreachable, good], &SocketOptions::new(), soon(5000)).unwrap();
+    let nobody = refusing_address();
+    let socket = connect(&[nobody.address(), unreachable, good], &SocketOptions::new(), soon(5000)).unwrap();
     assert_eq!(socket.peer_addr(), Some(good));
 }
 
@@ -133,10 +133,10 @@ fn error_of(addresses: &[SocketAddr], options: &SocketOptions) -> io::Error {
 
 #[test]
 fn an_error_names_the_address_and_keeps_its_kind() {
-    let address = closed();
-    let error = error_of(&[address], &SocketOptions::new());
+    let nobody = refusing_address();
+    let error = error_of(&[nobody.address()], &SocketOptions::new());
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
-    assert!(error.to_string().starts_with(&format!("{address}: ")), "{error}");
+    assert!(error.to_string().starts_with(&format!("{nobody}: ")), "{error}");
 }
 
 #[test]
@@ -150,10 +150,11 @@ fn of_several_errors_the_one_that_tells_most_is_told() {
         (&[TimedOut, ConnectionRefused, TimedOut], ConnectionRefused),
         (&[AddrNotAvailable, NetworkUnreachable], AddrNotAvailable),
     ];
+    let address = SocketAddr::from(([127, 0, 0, 1], 9));
     for (errors, expected) in table {
         let mut failures = Failures::default();
         for &kind in errors {
-            failures.add(closed(), kind.into());
+            failures.add(address, kind.into());
         }
         assert_eq!(failures.0.map(|failure| failure.error.kind()), Some(expected), "{errors:?}");
     }
@@ -165,7 +166,8 @@ fn of_several_errors_the_one_that_tells_most_is_told() {
 #[test]
 fn an_address_that_means_nothing_to_the_system_tells_least() {
     let without_zone = "[fe80::1]:9".parse().unwrap();
-    for addresses in [[without_zone, closed()], [closed(), without_zone]] {
+    let nobody = refusing_address();
+    for addresses in [[without_zone, nobody.address()], [nobody.address(), without_zone]] {
         let error = error_of(&addresses, &SocketOptions::new());
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
     }
@@ -173,7 +175,7 @@ fn an_address_that_means_nothing_to_the_system_tells_least() {
         for other in [Errno::NETUNREACH, Errno::ADDRNOTAVAIL, Errno::HOSTUNREACH, Errno::TIMEDOUT] {
             for errors in [[meaningless, other], [other, meaningless]] {
                 let mut failures = Failures::default();
-                errors.into_iter().for_each(|error| failures.add(closed(), error.into()));
+                errors.into_iter().for_each(|error| failures.add(nobody.address(), error.into()));
                 assert_eq!(
                     failures.0.map(|failure| failure.error.kind()),
                     Some(io::Error::from(other).kind()),
@@ -186,16 +188,20 @@ fn an_address_that_means_nothing_to_the_system_tells_least() {
 
 #[test]
 fn what_the_users_hook_says_is_told_as_it_is() {
-    let refusing = SocketOptions::new().configure(|_| Err(io::Error::other("not this one")));
-    let error = error_of(&[closed()], &refusing);
+    let failing = SocketOptions::new().configure(|_| Err(io::Error::other("not this one")));
+    let nobody = refusing_address();
+    let error = error_of(&[nobody.address()], &failing);
     assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::Other, "not this one"));
 }
 
 #[test]
 fn a_socket_that_would_connect_to_itself_is_refused() {
-    // The port is nobody's until the socket takes it.
-    let address = closed();
-    let error = error_of(&[address], &SocketOptions::new().bind(address));
+    // The port is nobody's until the socket takes it. Where it was given to another test meanwhile, another port is taken.
+    let mut attempts = (0..10).map(|_| {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        error_of(&[address], &SocketOptions::new().bind(address))
+    });
+    let error = attempts.find(|error| error.kind() != io::ErrorKind::AddrInUse).unwrap();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused, "{error}");
 }
 

@@ -73,7 +73,7 @@ impl Cancellation {
         self.state().is_cancelled
     }
 
-    /// Calls `wake` when it is called off, unless the watch is dropped before; at once if it has been already. `wake` must
+    /// Calls `wake` when it is cancelled, unless the watch is dropped before; at once if it has been already. `wake` must
     /// neither wait nor call anything of this object.
     pub(crate) fn watch(&self, wake: impl Fn() + Send + 'static) -> Watch {
         let mut state = self.state();
@@ -98,7 +98,7 @@ impl fmt::Debug for Cancellation {
     }
 }
 
-/// Somebody is woken when it is called off. After this is dropped, it does not happen any more.
+/// Somebody is woken when it is cancelled. After this is dropped, it does not happen any more.
 #[derive(Debug)]
 #[must_use = "it ends when it is dropped"]
 pub(crate) struct Watch {

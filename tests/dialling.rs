@@ -1,4 +1,4 @@
-//! Ways to a server that has several addresses, and openings that are called off on the way.
+//! Ways to a server that has several addresses, and openings that are cancelled on the way.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

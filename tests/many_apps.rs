@@ -659,7 +659,7 @@ fn connections_that_are_slow_to_make_hold_nobody_up_who_is_open() {
         });
         let start = Instant::now();
         apps.run().unwrap();
-        assert!(start.elapsed() < ms(5000), "they were called off");
+        assert!(start.elapsed() < ms(5000), "they were cancelled");
         join(stopping);
         assert!(slow.iter().all(|handle| !handle.is_running()));
     });

@@ -245,7 +245,7 @@ const ROWS: &[Row] = &[
     },
     Row {
         event: "close() during the handshake",
-        websocket_client: Corrected("the attempt is called off; in Python it goes on, opens, and fails"),
+        websocket_client: Corrected("the attempt is cancelled; in Python it goes on, opens, and fails"),
         server: |_, mut peer| {
             peer.head();
             peer.rest();

@@ -160,7 +160,7 @@ impl Handle {
 impl Handle {
     /// Ends the run: [`run_forever`](crate::WebSocketApp::run_forever) returns. An open connection is closed with code 1000, and this waits
     /// for the end of it: until our Close has left, and for the answer, each at most for the
-    /// [close timeout](crate::ConnectOptions::close_timeout). An attempt to connect or the wait for the next one is called off at once.
+    /// [close timeout](crate::ConnectOptions::close_timeout). An attempt to connect or the wait for the next one is cancelled at once.
     /// In a callback this does not wait, unless there is a [queue](crate::WebSocketApp::queue).
     ///
     /// Before the first run, it makes that run end as soon as it begins; after a run there is nothing to close. No message is handed out

@@ -191,7 +191,7 @@ impl<'a, A: EventSink> Session<'a, A> {
         }
     }
 
-    /// The delay before the next attempt, unless the run was ended or called off.
+    /// The delay before the next attempt, unless the run was ended or cancelled.
     fn retry_delay(&self, next: NextStep) -> Option<Duration> {
         next.delay().filter(|_| !self.handle.shared().is_cancelled())
     }

@@ -84,7 +84,7 @@ struct SharedState<L> {
     connection: Option<OpenLink<L>>,
     /// The end of the run, once it is asked for.
     request: Option<StopRequest>,
-    /// Calls off the attempts of this run.
+    /// Cancels the attempts of this run.
     cancellation: Cancellation,
     is_healthy: bool,
     has_errored: bool,
@@ -383,7 +383,7 @@ impl<L: Link> Shared<L> {
         self.is_stopping() || number <= self.replaced.load(Ordering::Relaxed)
     }
 
-    /// Ends the run. An open connection is closed; what is being connected or waited for is called off. Does nothing after a run.
+    /// Ends the run. An open connection is closed; what is being connected or waited for is cancelled. Does nothing after a run.
     pub(super) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         let request = StopRequest::Close(code, reason.to_owned());
         self.stop(request, |link| link.close(code, reason)).unwrap_or(Ok(()))

@@ -189,7 +189,7 @@ async fn wait_connected(
     poll(Some(Duration::ZERO))
 }
 
-/// Ends a `poll` when the opening is called off. Who steps looks in each step.
+/// Ends a `poll` when the opening is cancelled. Who steps looks in each step.
 fn cancel_signal(mode: &WaitMode, settings: &Settings) -> io::Result<Option<CancelSignal>> {
     match mode {
         WaitMode::Blocking => settings.cancellation.as_ref().map(CancelSignal::new).transpose(),

@@ -144,7 +144,7 @@ pub(crate) fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
-/// The error of what was called off. Whoever did that is told so by the opening.
+/// The error of what was cancelled. Whoever did that is told so by the opening.
 #[cold]
 pub(crate) fn called_off() -> io::Error {
     io::ErrorKind::ConnectionAborted.into()

@@ -78,7 +78,7 @@ fn timespec(timeout: Option<Duration>) -> Option<Timespec> {
     Timespec::try_from(timeout.min(LONGEST_POLL)).ok()
 }
 
-/// A socket that becomes readable when the opening is called off.
+/// A socket that becomes readable when the opening is cancelled.
 #[derive(Debug)]
 pub(super) struct CancelSignal {
     /// Before the socket that it writes to: so it never writes to one that is closed.
@@ -130,7 +130,7 @@ impl CancelSignal {
 pub(super) enum PollOutcome {
     /// What is at this place is ready, or has failed.
     Ready(usize),
-    /// The opening was called off.
+    /// The opening was cancelled.
     CalledOff,
     /// Nothing: time is up, or a signal came in between.
     Nothing,

@@ -23,7 +23,7 @@ type Found = io::Result<Vec<SocketAddr>>;
 /// # Errors
 ///
 /// [`Error::Address`] when there are none, [`Error::Timeout`] when they are not known in time, [`Error::Io`] when the
-/// system has no thread to spare or the opening is called off.
+/// system has no thread to spare or the opening is cancelled.
 pub(super) async fn resolve(
     mode: &WaitMode,
     host: &str,
@@ -157,7 +157,7 @@ impl Lookups {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`], and [`Error::Io`] when it is called off or the system has no thread to spare.
+    /// [`Error::Timeout`], and [`Error::Io`] when it is cancelled or the system has no thread to spare.
     async fn look_up(&'static self, mode: &WaitMode, host: &str, port: u16, limit: WaitLimit<'_>) -> Result<Found> {
         if mode.is_blocking() && limit.is_endless() {
             return Ok((self.resolver)(host, port));

@@ -57,7 +57,7 @@ impl Stream {
         self.transport().wait(Interest::Read, Some(now())).unwrap_or(true)
     }
 
-    /// Ends the transport when it is called off, until what this returns is dropped. That wakes whoever waits in the stream,
+    /// Ends the transport when it is cancelled, until what this returns is dropped. That wakes whoever waits in the stream,
     /// through all its layers.
     pub(crate) fn watch(&self, cancellation: Option<&Cancellation>) -> Option<Watch> {
         let cancellation = cancellation?;

@@ -73,7 +73,7 @@ pub(crate) enum AwaitedEvent {
     Time(Option<Instant>),
 }
 
-/// What ends a wait for something that is no stream: time, or that it is called off.
+/// What ends a wait for something that is no stream: time, or that it is cancelled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitLimit<'a> {
     pub(crate) deadline: Deadline,
@@ -154,7 +154,7 @@ impl WaitMode {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] with the phase; [`Error::Io`] when it is called off, or the system has no thread to spare.
+    /// [`Error::Timeout`] with the phase; [`Error::Io`] when it is cancelled, or the system has no thread to spare.
     ///
     /// # Panics
     ///
@@ -211,7 +211,7 @@ impl WaitMode {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] with the phase; [`Error::Io`] when it is called off.
+    /// [`Error::Timeout`] with the phase; [`Error::Io`] when it is cancelled.
     pub(super) async fn receive<T>(&self, phase: Phase, reports: Reports<T>, deadline: Deadline) -> Result<T> {
         let report = match self {
             Self::Blocking => reports.wait(deadline),
@@ -372,7 +372,7 @@ pub(super) struct Reports<T> {
     _watch: Option<Watch>,
 }
 
-/// To wait for a helper thread, until that is called off.
+/// To wait for a helper thread, until that is cancelled.
 pub(super) async fn reports<T: Send + 'static>(cancellation: Option<&Cancellation>) -> (Reporter<T>, Reports<T>) {
     let waker = future::poll_fn(|context| Poll::Ready(context.waker().clone())).await;
     let (sender, receiver) = mpsc::channel();

@@ -243,7 +243,7 @@ impl ConnectOptions {
 }
 
 impl Settings {
-    /// Whether the opening was called off.
+    /// Whether the opening was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancellation.as_ref().is_some_and(Cancellation::is_cancelled)
     }

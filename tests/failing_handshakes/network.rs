@@ -1,4 +1,4 @@
-//! Addresses that nobody answers from, names that are nobody's, and openings that are called off.
+//! Addresses that nobody answers from, names that are nobody's, and openings that are cancelled.
 
 use crate::*;
 

@@ -1,4 +1,4 @@
-//! Proxies that take their time, and openings that are called off meanwhile.
+//! Proxies that take their time, and openings that are cancelled meanwhile.
 
 use std::sync::mpsc;
 

@@ -340,7 +340,7 @@ impl<'env> ManyApps<'env> {
         }
     }
 
-    /// An app that is called off while its attempt waits for a thread does not wait any longer.
+    /// An app that is cancelled while its attempt waits for a thread does not wait any longer.
     fn call_off(&mut self, number: usize, connectors: &AppConnectors<'env>) {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
         if slot.task.is_connecting()

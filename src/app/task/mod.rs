@@ -91,7 +91,7 @@ pub struct AppTask<'env> {
     /// A hook of the options that hangs keeps one thread, however often the app tries.
     helper: HelperLock,
     wake: Arc<dyn Fn() + Send + Sync>,
-    /// Wakes the loop when the run is called off.
+    /// Wakes the loop when the run is cancelled.
     _cancel_wakes: Watch,
     /// Calls the run off when the user's own cancellation is.
     _cancelled: Option<Watch>,
@@ -464,7 +464,7 @@ impl<'env> AppTask<'env> {
     }
 
     /// Gives the run up, which has ended with this error then: an open connection is left with a Close 1001, without waiting, and an
-    /// attempt is called off. What wakes the loop and a Transport are the user's: a panic of theirs is handed back.
+    /// attempt is cancelled. What wakes the loop and a Transport are the user's: a panic of theirs is handed back.
     pub(in crate::app) fn give_up(&mut self, error: Error) -> thread::Result<()> {
         let phase = std::mem::replace(&mut self.phase, TaskPhase::Over);
         if matches!(phase, TaskPhase::Over) {

@@ -33,7 +33,7 @@ pub struct Connected<'env> {
 pub(super) struct ReturnedConnector<'env>(pub(super) Connector<'env>);
 
 impl<'env> Connecting<'env> {
-    /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); called off when the app is
+    /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); cancelled when the app is
     /// closed.
     pub fn run(mut self) -> Connected<'env> {
         let Self { url, options, connector, number, last_error } = &mut self;

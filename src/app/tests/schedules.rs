@@ -151,7 +151,7 @@ fn a_close_races_a_back_off() {
             app.close().unwrap();
         });
         let ended = round.race(app, [close, act(|app| app.mark_healthy())]);
-        // It was called off, or the attempt that was under way had failed.
+        // It was cancelled, or the attempt that was under way had failed.
         assert!(matches!(&ended, Ok(closed) if closed.reconnect.is_none()), "{ended:?}");
     });
 }
@@ -165,7 +165,7 @@ fn a_close_races_the_beginning_of_a_run() {
         let closer = thread::spawn(move || handle.close().unwrap());
         let ended = round.race(app, [closes()]).unwrap();
         join(closer);
-        // The attempt may have failed just before it was called off: a chance that time passes makes the handshake time out.
+        // The attempt may have failed just before it was cancelled: a chance that time passes makes the handshake time out.
         let causes = [CloseCause::Cancelled, CloseCause::Local, CloseCause::Unanswered, CloseCause::NotConnected];
         assert!(causes.contains(&ended.cause), "{ended:?}");
     });

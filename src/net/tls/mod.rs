@@ -54,7 +54,7 @@ const MAX_READS: u32 = 64;
 ///
 /// [`Error::Options`](crate::Error::Options) for certificates and keys that cannot be read, and for what the backend cannot do;
 /// for a file that blocks [`Error::Timeout`](crate::Error::Timeout) at the deadline and [`Error::Io`](crate::Error::Io) when the opening is
-/// called off.
+/// cancelled.
 pub(super) fn prepare(options: &TlsOptions, wait: WaitLimit<'_>) -> Result<()> {
     connector::ready(options, wait).map(drop)
 }

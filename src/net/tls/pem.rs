@@ -223,7 +223,7 @@ const MAX_LENGTH: usize = MAX_MIB << 20;
 /// # Errors
 ///
 /// [`Error::Options`] for what cannot be read or is too large; for what blocks [`Error::Timeout`] at the deadline and [`Error::Io`] when
-/// the opening is called off, both with the phase [`Phase::Tls`].
+/// the opening is cancelled, both with the phase [`Phase::Tls`].
 pub(super) fn read_file(option: &'static str, path: &Path, limit: WaitLimit<'_>) -> Result<Vec<u8>> {
     let refused = |problem: &dyn fmt::Display| refuse(option, told(path, problem));
     let file = open(path).map_err(|error| refused(&error))?;

@@ -202,7 +202,7 @@ impl Opener {
         Ok(())
     }
 
-    /// Sends an answer until that is called off: what has read the request may be gone, and its watch with it.
+    /// Sends an answer until that is cancelled: what has read the request may be gone, and its watch with it.
     async fn send_answer(&self, stream: &Stream, answer: &[u8]) -> Result<()> {
         let _watch = stream.watch(self.options.settings().cancellation.as_ref());
         self.send(stream, answer).await

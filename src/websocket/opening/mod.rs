@@ -139,7 +139,7 @@ impl Opener {
         Ok(answer)
     }
 
-    /// Does what can be called off. Whatever it then fails of, it is called off, and so it is if it succeeds nevertheless: what
+    /// Does what can be cancelled. Whatever it then fails of, it is cancelled, and so it is if it succeeds nevertheless: what
     /// watched it may have ended it. Pinned by the caller, the opening is in memory once: a future that is moved in has room twice.
     async fn cancellable<T>(&self, open: Pin<&mut impl Future<Output = Result<T>>>) -> Result<T> {
         let is_cancelled = || self.options.settings().is_cancelled();

@@ -79,7 +79,7 @@ pub struct Opening {
     /// When the last step was.
     stepped: Instant,
     wake: Arc<WakeHook>,
-    /// Wakes the loop when it is called off; until it is over.
+    /// Wakes the loop when it is cancelled; until it is over.
     watch: Option<Watch>,
 }
 
@@ -104,11 +104,11 @@ impl Opening {
     }
 
     /// Calls `wake` from other threads when the next step has something to do that no source tells: a helper thread is done, or the
-    /// opening was [called off](ConnectOptions::cancellation). It must not wait, nor panic, nor ask the [`Cancellation`] that calls it. A
+    /// opening was [cancelled](ConnectOptions::cancellation). It must not wait, nor panic, nor ask the [`Cancellation`] that calls it. A
     /// second one is ignored.
     ///
     /// Default: nothing; [`next_step`](Self::next_step) is 20 ms away at most while a helper thread is at work, and where the opening can
-    /// be called off.
+    /// be cancelled.
     pub fn on_wake(self, wake: impl Fn() + Send + Sync + 'static) -> Self {
         let _ = self.wake.0.set(Box::new(wake));
         // What has happened before told nobody: the next step is due at once.

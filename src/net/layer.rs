@@ -84,7 +84,8 @@ pub(crate) trait Layer {
     /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
     fn can_release(&self) -> bool;
 
-    /// How many bytes of memory its buffers hold, without those of a TLS library; those that somebody is sending from do not count.
+    /// How many bytes of memory its buffers hold, without those of a TLS library; of those that somebody is sending from, as
+    /// many as they had before.
     fn memory(&self) -> usize;
 
     /// Whether the bytes are encrypted.

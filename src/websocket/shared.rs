@@ -273,7 +273,7 @@ impl SharedConnection {
         Ok(())
     }
 
-    /// How much memory the sending half and the stream hold, in bytes, without what a thread sends from.
+    /// How much memory the sending half and the stream hold, in bytes, without the half that a thread has taken.
     pub(super) fn memory(&self) -> usize {
         let outbound = self.state().outbound.as_ref().map_or(0, |outbound| outbound.memory());
         outbound + self.stream.memory()

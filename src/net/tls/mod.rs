@@ -20,7 +20,7 @@ mod session;
 mod traditional_key;
 
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 use std::{fmt, io, mem};
@@ -32,6 +32,7 @@ use super::layer::Layer;
 use super::send_timer::SendTimer;
 use super::transport::Transport;
 use super::wait_mode::{WaitLimit, WaitMode};
+use crate::buffer::Retention;
 use crate::error::{Error, OptionsError, Result, TlsError};
 use crate::options::{TlsOptions, TlsVersion};
 
@@ -146,6 +147,9 @@ pub(crate) struct Tls<L> {
     unsent: AtomicBool,
     /// How many bytes came from below since the handshake: a sign of life before a record is there whole.
     arrived: AtomicU64,
+    /// How much memory `output` held when it was last given back, in bytes: who only looks must not take it, since a write that does not
+    /// wait, or a close_notify, would find it taken.
+    output_memory: AtomicUsize,
 }
 
 impl<L: Layer> Tls<L> {
@@ -159,6 +163,7 @@ impl<L: Layer> Tls<L> {
             progress: Condvar::new(),
             unsent: AtomicBool::new(false),
             arrived: AtomicU64::new(0),
+            output_memory: AtomicUsize::new(0),
         }
     }
 
@@ -275,6 +280,7 @@ impl<L: Layer> Layer for Tls<L> {
             let Some(mut output) = self.try_output() else { return Ok(()) };
             self.collect(&mut output, &mut self.session());
             let sent = output.try_send(&self.below);
+            self.note_memory(&output);
             if !matches!(sent, Ok(true)) {
                 self.unsent.store(true, Ordering::Relaxed);
                 return sent.map(drop);
@@ -292,18 +298,20 @@ impl<L: Layer> Layer for Tls<L> {
     fn release(&self) {
         if let Some(mut output) = self.try_output() {
             output.release();
+            self.note_memory(&output);
         }
         self.session().engine.release();
         self.below.release();
     }
 
     fn can_release(&self) -> bool {
-        let output = self.try_output().is_some_and(|output| output.can_release());
-        output || self.session().engine.pipe().can_release() || self.below.can_release()
+        let has_idle_output =
+            self.output_memory.load(Ordering::Relaxed) > Retention::SMALLEST && !self.unsent.load(Ordering::Relaxed);
+        has_idle_output || self.session().engine.pipe().can_release() || self.below.can_release()
     }
 
     fn memory(&self) -> usize {
-        let output = self.try_output().map_or(0, |output| output.capacity());
+        let output = self.output_memory.load(Ordering::Relaxed);
         let mut session = self.session();
         let pipe = session.engine.pipe();
         output + pipe.incoming.capacity() + pipe.outgoing.bytes().capacity() + self.below.memory()
@@ -412,8 +420,13 @@ impl<L: Layer> Tls<L> {
         }
     }
 
+    fn note_memory(&self, output: &TlsOutput) {
+        self.output_memory.store(output.capacity(), Ordering::Relaxed);
+    }
+
     /// Unlocks the output, and sends what others left because it was locked. The first error is returned.
     fn unlock_output<T>(&self, output: MutexGuard<'_, TlsOutput>, result: io::Result<T>) -> io::Result<T> {
+        self.note_memory(&output);
         if !output.is_empty() {
             self.unsent.store(true, Ordering::Relaxed);
             return result;
@@ -551,5 +564,24 @@ mod tests {
             assert_eq!(stream.read(&mut [0; 64], Deadline::NOW).unwrap_err().kind(), io::ErrorKind::TimedOut);
             assert!(stream.has_input(), "or nobody would read again before more comes");
         }
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it writes a hundred thousand times")]
+    fn who_looks_at_its_memory_is_in_nobodys_way() {
+        let below = Stream::from(Box::<Flood>::default() as Box<dyn Transport>);
+        let stream = Tls::over(below, Box::<Padding>::default(), TlsEnd::Peer, "");
+        let is_over = AtomicBool::new(false);
+        let refused = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(!stream.can_release());
+                }
+            });
+            let refused = (0..100_000).filter(|_| stream.try_write(b"x").unwrap() == 0).count();
+            is_over.store(true, Ordering::Relaxed);
+            refused
+        });
+        assert_eq!(refused, 0, "times there was room");
     }
 }

@@ -159,11 +159,6 @@ impl TlsOutput {
         }
     }
 
-    /// Whether it holds more memory than an idle connection needs.
-    pub(super) const fn can_release(&self) -> bool {
-        self.is_empty() && self.bytes.capacity() > Retention::SMALLEST
-    }
-
     /// How much memory it holds, in bytes.
     pub(super) fn capacity(&self) -> usize {
         self.bytes.capacity()

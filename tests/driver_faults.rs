@@ -920,6 +920,35 @@ fn a_transport_that_panics_under_a_message_writer_does_not_end_the_process() {
     });
 }
 
+/// The message that a reader gives cannot be finished, and neither can the Close that says so be written.
+#[test]
+fn a_transport_that_panics_when_a_message_is_given_up_leaves_a_connection_that_can_be_closed() {
+    bounded(20, || {
+        let (ws, wire) = Wire::open(&options(), usize::MAX);
+        let mut gives = [&b"rest"[..], b"\xff"].into_iter();
+        let peer = wire.clone();
+        let reader = io::repeat(b'a').take(64 * 1024).chain(Reading(move |buf: &mut [u8]| {
+            let piece = gives.next().unwrap();
+            peer.change(|wire| wire.panics = piece == b"\xff");
+            buf[..piece.len()].copy_from_slice(piece);
+            piece.len()
+        }));
+        let sent = catch_unwind(AssertUnwindSafe(|| ws.send_reader(MessageKind::Text, reader, None)));
+        assert!(sent.is_err(), "{sent:?}");
+        wire.change(|wire| wire.panics = false);
+        ws.close().unwrap();
+        assert_eq!(wire.frames().pop().unwrap().0, 0x88);
+    });
+}
+
+struct Reading<F>(F);
+
+impl<F: FnMut(&mut [u8]) -> usize> Read for Reading<F> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok((self.0)(buf))
+    }
+}
+
 #[test]
 fn the_end_by_this_side_in_the_midst_of_a_message_is_told_by_every_kind_of_receive() {
     type Receive = fn(&mut WebSocket) -> Result<()>;

@@ -294,8 +294,18 @@ impl Write for MessageWriter {
     }
 }
 
+/// Ends a message in fragments when it is dropped, also by a panic.
+struct FragmentsEnd<'a>(&'a SharedConnection);
+
+impl Drop for FragmentsEnd<'_> {
+    fn drop(&mut self) {
+        self.0.end_fragments();
+    }
+}
+
 impl Drop for MessageWriter {
     fn drop(&mut self) {
+        let _end = FragmentsEnd(&self.shared);
         // A fork must not speak on its parent's connection.
         if self.is_unfinished() && self.shared.is_of_this_process() {
             // If the connection is over already, that is as well.
@@ -305,6 +315,5 @@ impl Drop for MessageWriter {
                     .and_then(|close| self.shared.break_off(close, Wait::Allowed));
             });
         }
-        self.shared.end_fragments();
     }
 }

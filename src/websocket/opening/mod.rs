@@ -51,6 +51,10 @@ pub(super) struct Opener {
 impl Opener {
     pub(super) fn new(options: ConnectOptions, timeouts: Timeouts, mode: WaitMode) -> Result<Self> {
         options.validate()?;
+        // Of the options' own none is zero: it is the default that was in force when the WebSocket was made. A receive may look once.
+        if timeouts.open.is_zero() || timeouts.send.is_some_and(|send| send.is_zero()) {
+            return Err(Error::Options(Box::new(OptionsError::of_zero("set_default_timeout"))));
+        }
         let deadline = Deadline::after(Some(timeouts.open));
         Ok(Self { options, timeouts, deadline, tracer: Tracer::new(), mode })
     }
@@ -216,4 +220,25 @@ fn system_entropy() -> Entropy {
     Box::new(|bytes| {
         SysRng.try_fill_bytes(bytes).expect("a system that gave the nonce of the handshake gives random bytes");
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_default_timeout_of_zero_is_refused_although_it_is_another_by_the_time_of_the_connection() {
+        let (zero, second) = (Duration::ZERO, Duration::from_secs(1));
+        let open = |open, recv, send| {
+            let timeouts = Timeouts { open, recv: Some(recv), send: Some(send), close: second };
+            Opener::new(ConnectOptions::new(), timeouts, WaitMode::Blocking)
+        };
+        for (open_timeout, send_timeout) in [(zero, zero), (second, zero), (zero, second)] {
+            let Err(Error::Options(error)) = open(open_timeout, zero, send_timeout) else { panic!("{open_timeout:?}") };
+            assert_eq!(error.option, "set_default_timeout");
+        }
+        open(second, zero, second).unwrap();
+    }
 }

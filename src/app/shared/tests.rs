@@ -7,6 +7,7 @@ use super::*;
 use crate::app::keepalive::PingOptions;
 use crate::app::ping_thread::PingRegistration;
 use crate::error::CloseCause;
+use crate::protocol::LocalProtocolError;
 use crate::websocket::not_connected;
 
 /// Counts what is done to it.
@@ -26,6 +27,8 @@ struct Done {
     /// Whether nothing can be sent.
     is_broken: AtomicBool,
     is_in_event_loop: AtomicBool,
+    /// Whether this thread is in the midst of what a Close cannot end.
+    is_busy: AtomicBool,
     /// Happens while a ping is sent, once.
     during_ping: Mutex<Option<Deed>>,
     /// Happens while a message is sent, once.
@@ -41,7 +44,16 @@ impl fmt::Debug for Deed {
 }
 
 impl Link for Wire {
+    fn check_close(&self) -> Result<()> {
+        if self.0.is_busy.load(Ordering::SeqCst) {
+            Err(Error::Usage(LocalProtocolError::SendingMessage))
+        } else {
+            Ok(())
+        }
+    }
+
     fn close(&self, _: CloseCode, _: &str) -> Result<()> {
+        self.check_close()?;
         self.0.closes.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -538,4 +550,22 @@ fn a_connection_that_is_to_be_replaced_is_open_to_nobody() {
     shared.send_unsent(None).unwrap();
     assert_eq!(*first.0.sent.lock().unwrap(), [""; 0]);
     assert_eq!(*second.0.sent.lock().unwrap(), ["for the next one"]);
+}
+
+#[test]
+fn a_reconnect_that_is_refused_changes_nothing() {
+    let (shared, wire) = (shared(), Wire::default());
+    shared.begin();
+    let number = shared.opened(wire.clone(), None, None).unwrap();
+    shared.begin_on_open(number);
+    shared.end_on_open(number).unwrap();
+    wire.0.is_busy.store(true, Ordering::SeqCst);
+    assert!(matches!(shared.reconnect(None, CloseCode(4000), ""), Err(Error::Usage(_))));
+    assert!(!shared.is_discarding(number) && shared.wait_open(Duration::ZERO));
+    shared.send(None, "goes on".into()).unwrap();
+    assert!(!shared.lost(&lost()).is_replaced);
+    assert_eq!(
+        (wire.0.closes.load(Ordering::SeqCst), wire.0.sent.lock().unwrap().join(" ")),
+        (0, "goes on".to_owned())
+    );
 }

@@ -569,3 +569,33 @@ fn a_reconnect_that_is_refused_changes_nothing() {
         (0, "goes on".to_owned())
     );
 }
+
+/// Who opens the next connection waits only so long for a send that hangs on the one before.
+#[test]
+fn what_waits_behind_a_send_that_is_very_late_leaves_when_that_has_ended() {
+    for is_broken in [false, true] {
+        let (shared, late, next) = (Arc::new(with_outbox()), Wire::default(), Wire::default());
+        shared.send(None, "old".into()).unwrap();
+        late.0.is_broken.store(is_broken, Ordering::SeqCst);
+        let number = shared.opened(late.clone(), None, None).unwrap();
+        shared.begin_on_open(number);
+        shared.end_on_open(number).unwrap();
+        let replacing = (Arc::clone(&shared), next.clone());
+        let replace = Deed(Box::new(move || {
+            let (shared, wire) = replacing;
+            shared.lost(&lost());
+            let next = shared.opened(wire, None, None).unwrap();
+            shared.send(None, "new".into()).unwrap();
+            shared.begin_on_open(next);
+            shared.end_on_open(next).unwrap();
+        }));
+        *late.0.during_send.lock().unwrap() = Some(replace);
+        shared.send_unsent(None).unwrap_err();
+
+        // Nobody else would send it, and all others would wait for that.
+        assert_eq!(next.0.sent.lock().unwrap().join(" "), "new");
+        shared.send(None, "newer".into()).unwrap();
+        assert_eq!(next.0.sent.lock().unwrap().join(" "), "new newer");
+        assert_eq!(unsent(&shared), if is_broken { vec!["old"] } else { vec![] });
+    }
+}

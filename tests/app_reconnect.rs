@@ -543,6 +543,38 @@ const RUNS: [Run; 3] = [
     },
 ];
 
+/// The Close could only leave when the batch has.
+#[test]
+fn inside_a_batch_reconnect_is_refused_and_the_connection_goes_on() {
+    bounded(20, || {
+        for run in RUNS {
+            let (url, server) = support::serve(|mut peer| {
+                peer.accept();
+                peer.say(frame(0x81, "first"));
+                assert_eq!(peer.frame(), (0x81, b"batch".to_vec()));
+                peer.say(frame(0x81, "second"));
+                assert_eq!(peer.frame(), (0x81, b"second".to_vec()));
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            let app = WebSocketApp::new(url).reconnect(Reconnect::never()).on_message(|app, message| {
+                if message.as_text() == Some("second") {
+                    assert!(app.clone().wait_open(Duration::ZERO));
+                    return app.clone().send_text("second");
+                }
+                app.sender().unwrap().cork(|batch| {
+                    batch.send_text("batch")?;
+                    assert!(matches!(app.reconnect(CloseCode(4000), ""), Err(Error::Usage(_))));
+                    Ok(())
+                })
+            });
+            let closed = run(app).unwrap();
+            assert_eq!((closed.code, closed.cause), (CloseCode::NORMAL, CloseCause::Remote));
+            server.join();
+        }
+    });
+}
+
 #[test]
 fn a_callback_has_the_app_connect_again_and_hears_nothing_more_of_what_it_has_closed() {
     bounded(20, || {

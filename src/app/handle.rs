@@ -231,7 +231,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent.
+    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent, and when this thread calls it inside a batch
+    /// ([`Sender::cork`]) or from a reader that was given to [`Sender::send_reader`]; the connection goes on.
     ///
     /// ```
     /// use websocket_sync::{CloseCode, Reconnect, WebSocketApp};
@@ -396,6 +397,10 @@ impl fmt::Debug for Handle {
 }
 
 impl Link for Sender {
+    fn check_close(&self) -> Result<()> {
+        self.check_close()
+    }
+
     fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
         self.close_with(code, reason)
     }

@@ -28,6 +28,8 @@ use crate::websocket::{ActivitySnapshot, CloseCode, PingStatus, Response};
 
 /// An open connection, as far as the other threads are concerned. Clones are the same connection.
 pub(super) trait Link: Clone {
+    /// Whether this thread may close it now: not in the midst of what it sends itself.
+    fn check_close(&self) -> Result<()>;
     /// Sends a Close and waits for the end, but not on the thread that receives. Bounded.
     fn close(&self, code: CloseCode, reason: &str) -> Result<()>;
     /// Sends a Close, or queues it, and waits for nothing.
@@ -357,6 +359,8 @@ impl<L: Link> Shared<L> {
         let SharedState { connection, back_off, .. } = &mut *state;
         let link = match connection {
             Some(open) => {
+                // One that stays open is not replaced.
+                open.link.check_close()?;
                 open.is_replaced = true;
                 self.replaced.store(open.number, Ordering::Relaxed);
                 Some(open.link.clone())

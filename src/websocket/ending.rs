@@ -131,7 +131,7 @@ impl SharedConnection {
     /// # Errors
     ///
     /// [`Error::Usage`] inside a batch of the calling thread, or inside a reader that it sends: our Close could only leave after that.
-    fn check_close(&self) -> Result<()> {
+    pub(super) fn check_close(&self) -> Result<()> {
         self.state().own_transaction(Purpose::Close).map_or(Ok(()), Err)
     }
 }

@@ -401,6 +401,11 @@ impl Sender {
         self.shared()?.send_close(CloseFrame::new(code, reason)?, Wait::Never)
     }
 
+    /// Whether this thread may close the connection now: not inside of a batch, nor from a reader that is being sent.
+    pub(crate) fn check_close(&self) -> Result<()> {
+        self.shared.as_ref().map_or(Ok(()), |shared| shared.check_close())
+    }
+
     /// Ends the connection at once, with a Close if that needs no waiting.
     pub(crate) fn disconnect(&self) {
         if let Some(shared) = &self.shared {

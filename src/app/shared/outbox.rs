@@ -51,6 +51,11 @@ impl Outbox {
         self.drains_for.is_some() || self.unsent.len() > self.held
     }
 
+    /// Whether messages are to leave by themselves, and no thread is sending them.
+    fn is_left_behind(&self) -> bool {
+        self.drains_for.is_none() && self.is_draining()
+    }
+
     /// Keeps a message that cannot be sent now.
     pub(in crate::app) fn keep(&mut self, message: MessageRef<'_>) -> Result<()> {
         if self.capacity == 0 {
@@ -286,6 +291,26 @@ impl<L: Link> Shared<L> {
     }
 
     fn drain(&self, number: u64, unsent: DrainScope) -> Result<()> {
+        let drained = self.drain_on(number, unsent);
+        if drained.is_err()
+            && let Some(next) = self.left_behind(number)
+        {
+            // What cannot be sent is kept.
+            let _ = self.drain(next, DrainScope::Queued);
+        }
+        drained
+    }
+
+    /// The connection that has opened since the one with this number, if messages for it waited for a thread that was still sending on
+    /// that one: who opened it waits no longer than [`HANDOVER`]. In a loop it is woken for them.
+    fn left_behind(&self, number: u64) -> Option<u64> {
+        let state = self.state();
+        let open = state.connection.as_ref().filter(|open| open.number != number)?;
+        let is_due = open.on_open == OpenCallback::Done && state.outbox.is_left_behind();
+        (is_due && !open.link.is_in_event_loop()).then_some(open.number)
+    }
+
+    fn drain_on(&self, number: u64, unsent: DrainScope) -> Result<()> {
         let Some(mut count) = self.begin_drain(number, unsent)? else { return Ok(()) };
         loop {
             let Some((link, index, message)) = self.next_unsent(number, &mut count)? else { return Ok(()) };

@@ -7,6 +7,7 @@ use super::*;
 use crate::app::keepalive::PingOptions;
 use crate::app::ping_thread::PingRegistration;
 use crate::error::CloseCause;
+use crate::protocol::LocalProtocolError;
 use crate::websocket::not_connected;
 
 /// Counts what is done to it.
@@ -26,6 +27,8 @@ struct Done {
     /// Whether nothing can be sent.
     is_broken: AtomicBool,
     is_in_event_loop: AtomicBool,
+    /// Whether this thread is in the midst of what a Close cannot end.
+    is_busy: AtomicBool,
     /// Happens while a ping is sent, once.
     during_ping: Mutex<Option<Deed>>,
     /// Happens while a message is sent, once.
@@ -41,7 +44,16 @@ impl fmt::Debug for Deed {
 }
 
 impl Link for Wire {
+    fn check_close(&self) -> Result<()> {
+        if self.0.is_busy.load(Ordering::SeqCst) {
+            Err(Error::Usage(LocalProtocolError::SendingMessage))
+        } else {
+            Ok(())
+        }
+    }
+
     fn close(&self, _: CloseCode, _: &str) -> Result<()> {
+        self.check_close()?;
         self.0.closes.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
@@ -538,4 +550,52 @@ fn a_connection_that_is_to_be_replaced_is_open_to_nobody() {
     shared.send_unsent(None).unwrap();
     assert_eq!(*first.0.sent.lock().unwrap(), [""; 0]);
     assert_eq!(*second.0.sent.lock().unwrap(), ["for the next one"]);
+}
+
+#[test]
+fn a_reconnect_that_is_refused_changes_nothing() {
+    let (shared, wire) = (shared(), Wire::default());
+    shared.begin();
+    let number = shared.opened(wire.clone(), None, None).unwrap();
+    shared.begin_on_open(number);
+    shared.end_on_open(number).unwrap();
+    wire.0.is_busy.store(true, Ordering::SeqCst);
+    assert!(matches!(shared.reconnect(None, CloseCode(4000), ""), Err(Error::Usage(_))));
+    assert!(!shared.is_discarding(number) && shared.wait_open(Duration::ZERO));
+    shared.send(None, "goes on".into()).unwrap();
+    assert!(!shared.lost(&lost()).is_replaced);
+    assert_eq!(
+        (wire.0.closes.load(Ordering::SeqCst), wire.0.sent.lock().unwrap().join(" ")),
+        (0, "goes on".to_owned())
+    );
+}
+
+/// Who opens the next connection waits only so long for a send that hangs on the one before.
+#[test]
+fn what_waits_behind_a_send_that_is_very_late_leaves_when_that_has_ended() {
+    for is_broken in [false, true] {
+        let (shared, late, next) = (Arc::new(with_outbox()), Wire::default(), Wire::default());
+        shared.send(None, "old".into()).unwrap();
+        late.0.is_broken.store(is_broken, Ordering::SeqCst);
+        let number = shared.opened(late.clone(), None, None).unwrap();
+        shared.begin_on_open(number);
+        shared.end_on_open(number).unwrap();
+        let replacing = (Arc::clone(&shared), next.clone());
+        let replace = Deed(Box::new(move || {
+            let (shared, wire) = replacing;
+            shared.lost(&lost());
+            let next = shared.opened(wire, None, None).unwrap();
+            shared.send(None, "new".into()).unwrap();
+            shared.begin_on_open(next);
+            shared.end_on_open(next).unwrap();
+        }));
+        *late.0.during_send.lock().unwrap() = Some(replace);
+        shared.send_unsent(None).unwrap_err();
+
+        // Nobody else would send it, and all others would wait for that.
+        assert_eq!(next.0.sent.lock().unwrap().join(" "), "new");
+        shared.send(None, "newer".into()).unwrap();
+        assert_eq!(next.0.sent.lock().unwrap().join(" "), "new newer");
+        assert_eq!(unsent(&shared), if is_broken { vec!["old"] } else { vec![] });
+    }
 }

@@ -168,7 +168,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// None: what is over is closed, however that came.
+    /// [`Error::Usage`](crate::Error::Usage) when this thread calls it inside a batch ([`Sender::cork`]) or from a reader that was given to
+    /// [`Sender::send_reader`]; the run goes on. None otherwise: what is over is closed, however that came.
     pub fn close(&self) -> Result<()> {
         self.close_with(CloseCode::NORMAL, "")
     }
@@ -177,7 +178,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent; the run goes on.
+    /// As for [`close`](Self::close), and [`Error::Usage`](crate::Error::Usage) for a code or a reason that must not be sent; the run goes on.
     pub fn close_with(&self, code: CloseCode, reason: &str) -> Result<()> {
         check_close(code, reason)?;
         self.shared.close(code, reason)

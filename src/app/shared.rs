@@ -389,14 +389,21 @@ impl<L: Link> Shared<L> {
 
     /// Ends the run. An open connection is closed; what is being connected or waited for is cancelled. Does nothing after a run.
     pub(super) fn close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.check_close()?;
         let request = StopRequest::Close(code, reason.to_owned());
         self.stop(request, |link| link.close(code, reason)).unwrap_or(Ok(()))
     }
 
     /// Begins to do the same, without waiting for anything.
     pub(super) fn try_close(&self, code: CloseCode, reason: &str) -> Result<()> {
+        self.check_close()?;
         let request = StopRequest::Close(code, reason.to_owned());
         self.stop(request, |link| link.try_close(code, reason)).unwrap_or(Ok(()))
+    }
+
+    /// Whether this thread may end the run with a Close: a run whose connection stays open goes on.
+    fn check_close(&self) -> Result<()> {
+        self.state().connection.as_ref().map_or(Ok(()), |open| open.link.check_close())
     }
 
     /// Ends the run without waiting for anything; an open connection is dropped.

@@ -570,6 +570,21 @@ fn a_reconnect_that_is_refused_changes_nothing() {
     );
 }
 
+#[test]
+fn a_close_that_is_refused_changes_nothing() {
+    let (shared, wire) = (shared(), Wire::default());
+    shared.begin();
+    let number = shared.opened(wire.clone(), None, None).unwrap();
+    wire.0.is_busy.store(true, Ordering::SeqCst);
+    assert!(matches!(shared.close(CloseCode(4000), ""), Err(Error::Usage(_))));
+    assert!(matches!(shared.try_close(CloseCode(4000), ""), Err(Error::Usage(_))));
+    assert!(!shared.is_stopping() && !shared.is_discarding(number));
+    wire.0.is_busy.store(false, Ordering::SeqCst);
+    shared.close(CloseCode(4000), "").unwrap();
+    assert!(shared.is_stopping());
+    assert_eq!(wire.0.closes.load(Ordering::SeqCst), 1);
+}
+
 /// Who opens the next connection waits only so long for a send that hangs on the one before.
 #[test]
 fn what_waits_behind_a_send_that_is_very_late_leaves_when_that_has_ended() {

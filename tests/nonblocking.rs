@@ -11,6 +11,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use support::cases::Cases;
 use support::{Peer, at_once, bounded, by_deadline, closed, frame, join, ms, narrow};
 use websocket_sync::protocol::ProtocolError;
 use websocket_sync::{
@@ -710,8 +711,9 @@ fn a_peer_that_sends_without_a_pause_cannot_keep_a_call_from_returning() {
 
 #[test]
 fn a_receive_that_waits_gives_back_what_a_large_message_has_taken() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
+    let mut cases = Cases::new();
+    for &layer in PLAIN_AND_TLS {
+        cases.add(format!("{layer:?}"), move || {
             let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
                 // Five records with TLS, which are read past all buffers but its own.
                 let message = frame(0x82, vec![1; 5 << 14]);
@@ -727,8 +729,9 @@ fn a_receive_that_waits_gives_back_what_a_large_message_has_taken() {
             assert!(ws.memory() < 3 * 4096, "{layer:?}: {}", ws.memory());
             ws.close().unwrap();
             join(peer);
-        }
-    });
+        });
+    }
+    cases.run(60);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use app_support::{Log, serve_again};
+use support::cases::Cases;
 use support::{Peer, bounded, by_deadline, frame, ms, timed};
 use websocket_sync::{
     CloseCause, ConnectOptions, Error, HalfDuplex, Proxy, Reconnect, Result, TlsOptions, WebSocketApp,
@@ -139,10 +140,11 @@ fn nothing_is_pinged_unless_asked_for() {
 
 #[test]
 fn a_peer_that_falls_silent_is_found_out_within_interval_and_timeout() {
-    bounded(30, || {
-        // The timeout may be longer than the interval.
-        for (interval, timeout) in [(200, 100), (100, 200), (60, 250)] {
-            for answered in [0, 1, 3] {
+    let mut cases = Cases::new();
+    // The timeout may be longer than the interval.
+    for (interval, timeout) in [(200, 100), (100, 200), (60, 250)] {
+        for answered in [0, 1, 3] {
+            cases.add(format!("interval {interval}, timeout {timeout}, answered {answered}"), move || {
                 let (url, peer) = accepting(move |mut peer| {
                     answer_pings(&mut peer, answered);
                     let silent = Instant::now();
@@ -154,18 +156,20 @@ fn a_peer_that_falls_silent_is_found_out_within_interval_and_timeout() {
                 let found_out = Instant::now();
                 let took = found_out - peer.join();
                 let latest = ms(interval + timeout + 100);
-                assert!(took < latest, "interval {interval}, timeout {timeout}, answered {answered}: {took:?}");
+                assert!(took < latest, "{took:?}");
                 assert!(took + ms(20) > ms(timeout), "too early: {took:?}");
-            }
+            });
         }
-    });
+    }
+    cases.run(30);
 }
 
 #[test]
 fn a_peer_that_takes_nothing_is_found_out_as_soon_while_others_send_to_it() {
-    bounded(30, || {
-        // A timeout that is longer than the interval, too: pings wait behind each other then.
-        for timeout in [100, 500] {
+    let mut cases = Cases::new();
+    // A timeout that is longer than the interval, too: pings wait behind each other then.
+    for timeout in [100, 500] {
+        cases.add(format!("timeout {timeout}"), move || {
             let (leave, left) = mpsc::channel::<()>();
             let (url, peer) = accepting(move |_peer| left.recv().is_err());
             let app = WebSocketApp::new(url).ping_interval(ms(200)).ping_timeout(ms(timeout)).spawn().unwrap();
@@ -181,8 +185,9 @@ fn a_peer_that_takes_nothing_is_found_out_as_soon_while_others_send_to_it() {
             support::join(sending);
             drop(leave);
             assert!(peer.join());
-        }
-    });
+        });
+    }
+    cases.run(30);
 }
 
 #[test]
@@ -421,31 +426,35 @@ fn stays_connected_to_what_its_environment_names() {
 fn a_process_that_was_stopped_does_not_take_its_peer_for_dead() {
     use rustix::process::{Pid, Signal, kill_process};
 
-    bounded(60, || {
-        let (stop, stopped) = mpsc::channel::<()>();
-        let (url, peer) = accepting(move |mut peer| {
-            while stopped.try_recv().is_err() {
-                answer_pings(&mut peer, 1);
+    let mut cases = Cases::new();
+    for process in ["one process", "another"] {
+        cases.add(process, || {
+            let (stop, stopped) = mpsc::channel::<()>();
+            let (url, peer) = accepting(move |mut peer| {
+                while stopped.try_recv().is_err() {
+                    answer_pings(&mut peer, 1);
+                }
+                peer.say(frame(0x88, b"\x03\xe8"));
+                peer.rest();
+            });
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--ignored", "--exact", "stays_connected_to_what_its_environment_names"])
+                .env(URL, url)
+                .spawn()
+                .unwrap();
+            let process = Pid::from_child(&child);
+            for _ in 0..5 {
+                thread::sleep(ms(150));
+                kill_process(process, Signal::STOP).unwrap();
+                thread::sleep(ms(600));
+                kill_process(process, Signal::CONT).unwrap();
             }
-            peer.say(frame(0x88, b"\x03\xe8"));
-            peer.rest();
+            stop.send(()).unwrap();
+            assert!(child.wait().unwrap().success());
+            peer.join();
         });
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "stays_connected_to_what_its_environment_names"])
-            .env(URL, url)
-            .spawn()
-            .unwrap();
-        let process = Pid::from_child(&child);
-        for _ in 0..10 {
-            thread::sleep(ms(150));
-            kill_process(process, Signal::STOP).unwrap();
-            thread::sleep(ms(600));
-            kill_process(process, Signal::CONT).unwrap();
-        }
-        stop.send(()).unwrap();
-        assert!(child.wait().unwrap().success());
-        peer.join();
-    });
+    }
+    cases.run(60);
 }
 
 #[cfg(target_os = "linux")]

@@ -14,7 +14,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, tcp_pair};
+use layers::{LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, tcp_pair};
+use support::cases::Cases;
 use support::{by_deadline, closed, fill, frame, join, masked_frame, ms, narrow, timed, unit};
 use websocket_sync::protocol::LocalProtocolError;
 use websocket_sync::{

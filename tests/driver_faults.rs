@@ -13,6 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::cases::Cases;
 use support::{bounded, by_deadline, closed, frame, join, ms, parse_all, unit};
 use websocket_sync::protocol::handshake::ExtensionOffer;
 use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, Role};
@@ -574,17 +575,18 @@ fn an_answer_that_came_in_time_is_told_by_a_receive_that_comes_late() {
             unit(ws.recv())
         }),
     ];
+    let mut cases = Cases::new();
     for &(name, receive) in RECEIVES {
-        bounded(10, move || {
+        cases.add(format!("{name} after an answer"), move || {
             let (mut ws, wire) = Wire::open(&options(), usize::MAX);
             ws.send_close(CloseCode::NORMAL, "").unwrap();
             wire.say(frame(0x88, b"\x03\xe8bye"));
             thread::sleep(ms(400));
             let info = closed(receive(&mut ws));
             assert_told(&info, 1000, "bye", CloseCause::Local);
-            assert_eq!(ws.close_info().unwrap(), info, "{name}");
+            assert_eq!(ws.close_info().unwrap(), info);
         });
-        bounded(10, move || {
+        cases.add(format!("{name} after a Close of the peer's"), move || {
             let (mut ws, wire) = Wire::open(&options(), 100);
             assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
             wire.say(too_big());
@@ -592,6 +594,7 @@ fn an_answer_that_came_in_time_is_told_by_a_receive_that_comes_late() {
             assert_told(&closed(receive(&mut ws)), 1009, "too big", CloseCause::Remote);
         });
     }
+    cases.run(10);
 }
 
 #[test]
@@ -981,13 +984,18 @@ fn the_end_by_this_side_in_the_midst_of_a_message_is_told_by_every_kind_of_recei
 fn a_receive_that_waits_gives_back_what_a_send_has_taken_before() {
     let [ours, _] = agreed(DeflateOptions::new().threshold(0).client_no_context_takeover());
     let noise: Vec<u8> = (0..200_000_u32).map(|number| (number.wrapping_mul(0x9E37_79B9) >> 24) as u8).collect();
-    for deflate in [None, Some(ours)] {
-        let (mut ws, _wire) = Wire::open_as(Role::Client, &options(), usize::MAX, deflate);
-        ws.send_binary(&noise).unwrap();
-        assert!(ws.memory() > 200_000);
-        assert!(ws.recv_timeout(ms(1300)).unwrap_err().is_timeout());
-        assert!(ws.memory() < 8192, "{} bytes", ws.memory());
+    let mut cases = Cases::new();
+    for (name, deflate) in [("plain", None), ("compressed", Some(ours))] {
+        let noise = noise.clone();
+        cases.add(name, move || {
+            let (mut ws, _wire) = Wire::open_as(Role::Client, &options(), usize::MAX, deflate);
+            ws.send_binary(&noise).unwrap();
+            assert!(ws.memory() > 200_000);
+            assert!(ws.recv_timeout(ms(1300)).unwrap_err().is_timeout());
+            assert!(ws.memory() < 8192, "{} bytes", ws.memory());
+        });
     }
+    cases.run(20);
 }
 
 #[test]

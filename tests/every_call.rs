@@ -10,6 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use support::cases::Cases;
 use support::{
     Peer, REQUEST, answer_to, at_deadline, at_once, bounded, by_deadline, fill, frame, ms, narrow, open, open_over,
     serve,
@@ -133,71 +134,66 @@ fn options() -> ConnectOptions {
     options.max_control_frames(u32::MAX).max_fragments(u32::MAX)
 }
 
-/// Says which call and which peer it was that failed.
-struct Names<'a>(&'a str, &'a str);
+/// How many calls keep to their deadlines at the same time: more, and the peers that talk without end would keep the machine busy.
+const AT_ONCE: usize = 8;
 
-impl Drop for Names<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("{} with a peer that {}", self.0, self.1);
-        }
-    }
+fn names(call: &str, habit: &str) -> String {
+    format!("{call} with a peer that {habit}")
 }
 
 #[test]
 fn a_receive_from_a_peer_that_says_nothing_ends_at_its_deadline() {
-    bounded(60, || {
-        for (call, waits, receive) in RECEIVES {
-            let _names = Names(call, SILENT.0);
+    let mut cases = Cases::new();
+    for (call, waits, receive) in RECEIVES {
+        cases.add(names(call, SILENT.0), move || {
             let (mut ws, peer) = open(&options(), SILENT.1);
             // A reader that there is no message for is not read.
             let error = at_deadline(TIMEOUT, || receive(&mut ws)).unwrap_err();
             assert!(matches!(error, Error::Timeout(_)), "{waits}: {error}");
             drop(ws);
             peer.join();
-        }
-    });
+        });
+    }
+    cases.run_few(AT_ONCE, 60);
 }
 
 #[test]
 fn a_receive_from_a_peer_that_never_comes_to_an_end_returns_by_its_deadline() {
-    thread::scope(|scope| {
+    let mut cases = Cases::new();
+    for (call, waits, receive) in RECEIVES {
         for (habit, script) in TALKATIVE {
-            scope.spawn(move || {
-                bounded(60, move || {
-                    for (call, waits, receive) in RECEIVES {
-                        let _names = Names(call, habit);
-                        let (mut ws, peer) = open(&options(), script);
-                        let _ = by_deadline(waits * TIMEOUT, || receive(&mut ws));
-                        drop(ws);
-                        peer.join();
-                    }
-                });
+            cases.add(names(call, habit), move || {
+                let (mut ws, peer) = open(&options(), script);
+                let _ = by_deadline(waits * TIMEOUT, || receive(&mut ws));
+                drop(ws);
+                peer.join();
             });
         }
-    });
+    }
+    cases.run_few(AT_ONCE, 60);
 }
 
 #[test]
 fn a_send_to_a_peer_that_reads_nothing_fails_by_its_deadline() {
-    bounded(90, || {
-        for (call, waits, send) in SENDS {
-            let _names = Names(call, "reads nothing");
+    let mut cases = Cases::new();
+    for (call, waits, send) in SENDS {
+        cases.add(names(call, "reads nothing"), move || {
             let (mut ws, peer) = open_over(narrow(), &options(), |peer| peer);
             fill(&ws);
             let error = by_deadline(waits * TIMEOUT, || send(&mut ws)).unwrap_err();
             assert!(matches!(error, Error::Timeout(_) | Error::Closed(_) | Error::Io { .. }), "{error}");
             drop(ws);
             peer.join();
-        }
-    });
+        });
+    }
+    cases.run_few(AT_ONCE, 90);
 }
 
 #[test]
 fn a_send_to_a_peer_that_reads_byte_by_byte_returns_by_its_deadline() {
-    bounded(90, || {
-        for (call, waits, send) in SENDS {
-            let _names = Names(call, "reads byte by byte");
+    let mut cases = Cases::new();
+    for (call, waits, send) in SENDS {
+        cases.add(names(call, "reads byte by byte"), move || {
             let (mut ws, peer) = open_over(narrow(), &options(), |peer| {
                 let mut byte = [0];
                 while (&*peer.socket()).read(&mut byte).is_ok_and(|length| length > 0) {
@@ -209,8 +205,9 @@ fn a_send_to_a_peer_that_reads_byte_by_byte_returns_by_its_deadline() {
             ws.abort();
             drop(ws);
             drop(peer);
-        }
-    });
+        });
+    }
+    cases.run_few(AT_ONCE, 90);
 }
 
 #[test]
@@ -228,9 +225,9 @@ fn a_long_send_that_gets_on_all_the_time_returns_by_its_deadline() {
             ws.send_reader(MessageKind::Binary, repeat(7).take(LENGTH), None).map(drop)
         }),
     ];
-    bounded(60, move || {
-        for (call, waits, send) in sends {
-            let _names = Names(call, "reads slowly");
+    let mut cases = Cases::new();
+    for (call, waits, send) in sends {
+        cases.add(names(call, "reads slowly"), move || {
             let (mut ws, peer) = open(&options().send_timeout(TIMEOUT), |peer| {
                 let mut some = [0; 16 * 1024];
                 while (&*peer.socket()).read(&mut some).is_ok_and(|length| length > 0) {
@@ -242,56 +239,57 @@ fn a_long_send_that_gets_on_all_the_time_returns_by_its_deadline() {
             ws.abort();
             drop(ws);
             drop(peer);
-        }
-    });
+        });
+    }
+    cases.run(60);
 }
 
 #[test]
 fn a_close_returns_within_twice_the_closing_time_whatever_the_peer_does() {
-    thread::scope(|scope| {
+    let mut cases = Cases::new();
+    for (call, waits, close) in CLOSES {
         for (habit, script) in TALKATIVE.into_iter().chain([SILENT]) {
-            scope.spawn(move || {
-                bounded(60, move || {
-                    for (call, waits, close) in CLOSES {
-                        let _names = Names(call, habit);
-                        let (mut ws, peer) = open(&options(), script);
-                        let _ = by_deadline(waits * CLOSE, || close(&mut ws));
-                        at_once(|| drop(ws));
-                        peer.join();
-                    }
-                });
+            cases.add(names(call, habit), move || {
+                let (mut ws, peer) = open(&options(), script);
+                let _ = by_deadline(waits * CLOSE, || close(&mut ws));
+                at_once(|| drop(ws));
+                peer.join();
             });
         }
-    });
+    }
+    cases.run_few(AT_ONCE, 60);
 }
 
 #[test]
 fn a_close_into_a_full_socket_returns_within_twice_the_closing_time() {
-    bounded(60, || {
-        for (call, waits, close) in CLOSES {
-            let _names = Names(call, "reads nothing");
+    let mut cases = Cases::new();
+    for (call, waits, close) in CLOSES {
+        cases.add(names(call, "reads nothing"), move || {
             let (mut ws, peer) = open_over(narrow(), &options(), |peer| peer);
             fill(&ws);
             let _ = by_deadline(waits * CLOSE, || close(&mut ws));
             at_once(|| drop(ws));
             peer.join();
-        }
-    });
+        });
+    }
+    cases.run(60);
 }
 
 #[test]
 fn a_call_that_does_not_wait_returns_at_once_whatever_the_peer_does() {
-    bounded(60, || {
-        for (habit, script) in TALKATIVE.into_iter().chain([SILENT]) {
-            for (call, _, act) in WITHOUT_WAITING {
-                let _names = Names(call, habit);
+    let mut cases = Cases::new();
+    for (habit, script) in TALKATIVE.into_iter().chain([SILENT]) {
+        for (call, _, act) in WITHOUT_WAITING {
+            cases.add(names(call, habit), move || {
                 let (mut ws, peer) = open(&options(), script);
                 let _ = at_once(|| act(&mut ws));
                 at_once(|| drop(ws));
                 peer.join();
-            }
+            });
         }
-    });
+    }
+    // What returns at once is not measured beside others.
+    cases.run_few(1, 60);
 }
 
 #[test]
@@ -352,58 +350,60 @@ fn an_opening_returns_by_its_deadline_whatever_the_server_does() {
             options.connect_over(TcpStream::connect(address).unwrap(), url)
         }),
     ];
-    bounded(60, move || {
-        for (habit, script) in ANSWERS {
-            for (call, open) in ways {
-                let _names = Names(call, habit);
+    let mut cases = Cases::new();
+    for (habit, script) in ANSWERS {
+        for (call, open) in ways {
+            cases.add(names(call, habit), move || {
                 let (url, peer) = serve(script);
                 by_deadline(TIMEOUT, || open(&ConnectOptions::new().open_timeout(TIMEOUT), &url)).unwrap_err();
                 drop(peer);
-            }
+            });
         }
-    });
+    }
+    cases.run_few(AT_ONCE, 60);
 }
 
 #[test]
 fn an_accept_returns_by_its_deadline_whatever_the_client_does() {
-    bounded(60, || {
-        type Client = fn(TcpStream);
-        let habits: [(&str, Client); 2] = [
-            ("says nothing", |mut client| drop(client.read(&mut [0]))),
-            ("says its request byte by byte", |mut client| {
-                for byte in REQUEST.bytes() {
-                    thread::sleep(ms(10));
-                    if client.write_all(&[byte]).is_err() {
-                        return;
-                    }
+    type Client = fn(TcpStream);
+    let habits: [(&str, Client); 2] = [
+        ("says nothing", |mut client| drop(client.read(&mut [0]))),
+        ("says its request byte by byte", |mut client| {
+            for byte in REQUEST.bytes() {
+                thread::sleep(ms(10));
+                if client.write_all(&[byte]).is_err() {
+                    return;
                 }
-            }),
-        ];
-        for (habit, script) in habits {
-            let _names = Names("accept", habit);
+            }
+        }),
+    ];
+    let mut cases = Cases::new();
+    for (habit, script) in habits {
+        cases.add(names("accept", habit), move || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
             let client = thread::spawn(move || script(TcpStream::connect(address).unwrap()));
             let (stream, _) = listener.accept().unwrap();
             at_deadline(TIMEOUT, || ConnectOptions::new().open_timeout(TIMEOUT).accept(stream)).unwrap_err();
             support::join(client);
-        }
-    });
+        });
+    }
+    cases.run(60);
 }
 
 #[test]
 fn an_app_ends_by_its_deadline_whatever_the_server_does() {
-    bounded(60, || {
+    type End = fn(&Handle);
+    // How long the call may take, and the end after it.
+    let ends: [(&str, u32, u32, End); 3] = [
+        ("stop", 0, 0, |app| app.stop()),
+        ("close", 2, 2, |app| app.close().unwrap()),
+        ("try_close", 0, 2, |app| app.try_close(CloseCode::NORMAL, "").unwrap()),
+    ];
+    let mut cases = Cases::new();
+    for (call, call_waits, end_waits, end) in ends {
         for (habit, script) in TALKATIVE.into_iter().chain([SILENT]) {
-            type End = fn(&Handle);
-            // How long the call may take, and the end after it.
-            let ends: [(&str, u32, u32, End); 3] = [
-                ("stop", 0, 0, |app| app.stop()),
-                ("close", 2, 2, |app| app.close().unwrap()),
-                ("try_close", 0, 2, |app| app.try_close(CloseCode::NORMAL, "").unwrap()),
-            ];
-            for (call, call_waits, end_waits, end) in ends {
-                let _names = Names(call, habit);
+            cases.add(names(call, habit), move || {
                 let (url, peer) = serve(move |mut peer| {
                     peer.accept();
                     script(peer);
@@ -419,9 +419,10 @@ fn an_app_ends_by_its_deadline_whatever_the_server_does() {
                 by_deadline(call_waits * CLOSE, || end(&app.handle()));
                 let _ = by_deadline(end_waits * CLOSE, || app.join());
                 peer.join();
-            }
+            });
         }
-    });
+    }
+    cases.run_few(AT_ONCE, 60);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use support::cases::Cases;
 use support::{Peer, at_once, bounded, by_deadline, closed, frame, join, ms, narrow};
 use websocket_sync::protocol::ProtocolError;
 use websocket_sync::{
@@ -82,6 +83,15 @@ fn open_over<T: Send + 'static>(
     }
 }
 
+/// Does the same over each layer, at the same time.
+fn on_each_layer(test: fn(Layer)) {
+    let mut cases = Cases::new();
+    for &layer in PLAIN_AND_TLS {
+        cases.add(format!("{layer:?}"), move || test(layer));
+    }
+    cases.run(60);
+}
+
 /// Passes bytes on between the TLS of one side and the other side, until both have ended.
 fn forward(mut tls: tls_peer::Peer<TcpStream>, mut plain: &TcpStream) {
     tls.sock.set_read_timeout(Some(ms(1))).unwrap();
@@ -146,30 +156,28 @@ fn last(ws: &mut WebSocket) -> Error {
 
 #[test]
 fn a_message_that_comes_byte_by_byte_is_there_when_its_last_byte_is() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
-                let fragments = [frame(0x01, "one "), frame(0x89, "?"), frame(0x80, "message")].concat();
-                peer.drip([frame(0x81, "H\u{e9}llo"), fragments, frame(0x82, [7; 300])].concat(), ms(1));
-                assert_eq!(peer.frame(), (0x8A, b"?".to_vec()));
-                peer.end()
-            });
-            let mut asked = 0;
-            let mut patiently = || {
-                until(|| {
-                    asked += 1;
-                    let message = ws.try_recv().unwrap();
-                    assert!(message.is_some() || !ws.has_buffered(), "a beginning is nothing to be looked at");
-                    message
-                })
-            };
-            assert_eq!(patiently(), Message::Text("H\u{e9}llo".into()), "{layer:?}");
-            assert_eq!(patiently(), Message::Text("one message".into()));
-            assert_eq!(patiently(), Message::Binary(vec![7; 300]));
-            assert!(asked > 30, "{asked}: it did not come by and by");
-            ws.close().unwrap();
-            assert_eq!(join(peer), 1000);
-        }
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+            let fragments = [frame(0x01, "one "), frame(0x89, "?"), frame(0x80, "message")].concat();
+            peer.drip([frame(0x81, "H\u{e9}llo"), fragments, frame(0x82, [7; 300])].concat(), ms(1));
+            assert_eq!(peer.frame(), (0x8A, b"?".to_vec()));
+            peer.end()
+        });
+        let mut asked = 0;
+        let mut patiently = || {
+            until(|| {
+                asked += 1;
+                let message = ws.try_recv().unwrap();
+                assert!(message.is_some() || !ws.has_buffered(), "a beginning is nothing to be looked at");
+                message
+            })
+        };
+        assert_eq!(patiently(), Message::Text("H\u{e9}llo".into()), "{layer:?}");
+        assert_eq!(patiently(), Message::Text("one message".into()));
+        assert_eq!(patiently(), Message::Binary(vec![7; 300]));
+        assert!(asked > 30, "{asked}: it did not come by and by");
+        ws.close().unwrap();
+        assert_eq!(join(peer), 1000);
     });
 }
 
@@ -195,107 +203,101 @@ fn nothing_at_hand_is_none_and_costs_no_time() {
 
 #[test]
 fn what_came_together_is_received_one_by_one_borrowed_or_owned_or_as_frames() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
-                let frames = [
-                    frame(0x81, "a"),
-                    frame(0x82, "b"),
-                    frame(0x89, "c"),
-                    frame(0x8A, "d"),
-                    frame(0x01, "e"),
-                    frame(0x80, "f"),
-                    frame(0x88, b"\x03\xe8"),
-                ];
-                peer.say(frames.concat());
-                assert_eq!(peer.frame(), (0x8A, b"c".to_vec()));
-                assert_eq!(peer.close_code(), 1000);
-            });
-            until(|| ws.try_recv_ref().unwrap().map(|message| assert_eq!(message, MessageRef::Text("a"))));
-            assert_eq!(next(&mut ws), Message::Binary(b"b".to_vec()));
-            for (opcode, payload) in [(Opcode::Ping, "c"), (Opcode::Pong, "d"), (Opcode::Text, "ef")] {
-                let heard = until(|| ws.try_recv_data_frame(ControlFrames::Show).unwrap());
-                assert_eq!(heard, Frame::new(opcode, payload.as_bytes()), "{layer:?}");
-            }
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+            let frames = [
+                frame(0x81, "a"),
+                frame(0x82, "b"),
+                frame(0x89, "c"),
+                frame(0x8A, "d"),
+                frame(0x01, "e"),
+                frame(0x80, "f"),
+                frame(0x88, b"\x03\xe8"),
+            ];
+            peer.say(frames.concat());
+            assert_eq!(peer.frame(), (0x8A, b"c".to_vec()));
+            assert_eq!(peer.close_code(), 1000);
+        });
+        until(|| ws.try_recv_ref().unwrap().map(|message| assert_eq!(message, MessageRef::Text("a"))));
+        assert_eq!(next(&mut ws), Message::Binary(b"b".to_vec()));
+        for (opcode, payload) in [(Opcode::Ping, "c"), (Opcode::Pong, "d"), (Opcode::Text, "ef")] {
             let heard = until(|| ws.try_recv_data_frame(ControlFrames::Show).unwrap());
-            assert_eq!(heard, Frame::new(Opcode::Close, *b"\x03\xe8"));
-            assert_eq!(closed(ws.try_recv_data_frame(ControlFrames::Show)).cause, CloseCause::Remote);
-            join(peer);
+            assert_eq!(heard, Frame::new(opcode, payload.as_bytes()), "{layer:?}");
         }
+        let heard = until(|| ws.try_recv_data_frame(ControlFrames::Show).unwrap());
+        assert_eq!(heard, Frame::new(Opcode::Close, *b"\x03\xe8"));
+        assert_eq!(closed(ws.try_recv_data_frame(ControlFrames::Show)).cause, CloseCause::Remote);
+        join(peer);
     });
 }
 
 #[test]
 fn what_the_peer_does_not_take_waits_in_its_order_and_leaves_when_it_does() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let options = ConnectOptions::new().max_unsent(256 * 1024);
-            let (go, may_read) = std::sync::mpsc::channel::<usize>();
-            let (mut ws, peer) = open_over(narrow, layer, &options, move |mut peer| {
-                let sent = may_read.recv().unwrap();
-                for number in 0..sent {
-                    let (first, payload) = peer.frame();
-                    assert_eq!((first, payload.len()), (0x82, 10_000));
-                    assert_eq!(payload[..8], number.to_be_bytes());
-                }
-                peer.end()
-            });
-            let message = |number: usize| {
-                let mut message = vec![0; 10_000];
-                message[..8].copy_from_slice(&number.to_be_bytes());
-                message
-            };
-            let mut sent = 0;
-            // As long as anybody in between takes it, it goes.
-            let mut since = Instant::now();
-            while since.elapsed() < ms(300) {
-                match at_once(|| ws.try_send_binary(&message(sent))) {
-                    Ok(length) => {
-                        assert_eq!(length, 10_000 + 8);
-                        (sent, since) = (sent + 1, Instant::now());
-                    }
-                    Err(Error::Full) => thread::sleep(ms(10)),
-                    Err(error) => panic!("{error}"),
-                }
+    on_each_layer(|layer| {
+        let options = ConnectOptions::new().max_unsent(256 * 1024);
+        let (go, may_read) = std::sync::mpsc::channel::<usize>();
+        let (mut ws, peer) = open_over(narrow, layer, &options, move |mut peer| {
+            let sent = may_read.recv().unwrap();
+            for number in 0..sent {
+                let (first, payload) = peer.frame();
+                assert_eq!((first, payload.len()), (0x82, 10_000));
+                assert_eq!(payload[..8], number.to_be_bytes());
             }
-            assert!(ws.wants_write() && !ws.try_flush().unwrap());
-            assert!(ws.memory() < 3 * 256 * 1024, "{layer:?}: {}", ws.memory());
-            assert!(matches!(ws.try_ping(""), Ok(()) | Err(Error::Full)), "a ping may find room, a message not");
-            assert!(ws.try_recv().unwrap().is_none(), "who receives does not wait for it either");
-            let late = ws.sender();
-            let too_large = ws.try_send_binary(&vec![0; 256 * 1024]).unwrap_err();
-            assert!(matches!(&too_large, Error::Options(problem) if problem.option == "max_unsent"), "{too_large:?}");
-            go.send(sent).unwrap();
-            until(|| ws.try_flush().unwrap().then_some(()));
-            assert!(!ws.wants_write());
-            late.try_close(CloseCode(4000), "").unwrap();
-            assert_eq!(closed::<()>(Err(last(&mut ws))).cause, CloseCause::Local);
-            assert_eq!(join(peer), 4000);
+            peer.end()
+        });
+        let message = |number: usize| {
+            let mut message = vec![0; 10_000];
+            message[..8].copy_from_slice(&number.to_be_bytes());
+            message
+        };
+        let mut sent = 0;
+        // As long as anybody in between takes it, it goes.
+        let mut since = Instant::now();
+        while since.elapsed() < ms(300) {
+            match at_once(|| ws.try_send_binary(&message(sent))) {
+                Ok(length) => {
+                    assert_eq!(length, 10_000 + 8);
+                    (sent, since) = (sent + 1, Instant::now());
+                }
+                Err(Error::Full) => thread::sleep(ms(10)),
+                Err(error) => panic!("{error}"),
+            }
         }
+        assert!(ws.wants_write() && !ws.try_flush().unwrap());
+        assert!(ws.memory() < 3 * 256 * 1024, "{layer:?}: {}", ws.memory());
+        assert!(matches!(ws.try_ping(""), Ok(()) | Err(Error::Full)), "a ping may find room, a message not");
+        assert!(ws.try_recv().unwrap().is_none(), "who receives does not wait for it either");
+        let late = ws.sender();
+        let too_large = ws.try_send_binary(&vec![0; 256 * 1024]).unwrap_err();
+        assert!(matches!(&too_large, Error::Options(problem) if problem.option == "max_unsent"), "{too_large:?}");
+        go.send(sent).unwrap();
+        until(|| ws.try_flush().unwrap().then_some(()));
+        assert!(!ws.wants_write());
+        late.try_close(CloseCode(4000), "").unwrap();
+        assert_eq!(closed::<()>(Err(last(&mut ws))).cause, CloseCause::Local);
+        assert_eq!(join(peer), 4000);
     });
 }
 
 #[test]
 fn a_sender_that_waits_sends_the_tail_first() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (ws, peer) = open_over(narrow, layer, &ConnectOptions::new(), |mut peer| {
-                thread::sleep(ms(100));
-                for expected in ["tail", "waits", "last"] {
-                    assert_eq!(peer.frame().1[..4], expected.as_bytes()[..4]);
-                }
-                peer.end()
-            });
-            ws.try_send_text(&format!("tail{}", "x".repeat(900_000))).unwrap();
-            assert!(ws.wants_write());
-            let sender = ws.sender();
-            let waiting = thread::spawn(move || sender.send_text(&format!("waits{}", "x".repeat(900_000))));
-            join(waiting).unwrap();
-            assert!(!ws.wants_write());
-            ws.try_send_text("last").unwrap();
-            ws.close().unwrap();
-            assert_eq!(join(peer), 1000);
-        }
+    on_each_layer(|layer| {
+        let (ws, peer) = open_over(narrow, layer, &ConnectOptions::new(), |mut peer| {
+            thread::sleep(ms(100));
+            for expected in ["tail", "waits", "last"] {
+                assert_eq!(peer.frame().1[..4], expected.as_bytes()[..4]);
+            }
+            peer.end()
+        });
+        ws.try_send_text(&format!("tail{}", "x".repeat(900_000))).unwrap();
+        assert!(ws.wants_write());
+        let sender = ws.sender();
+        let waiting = thread::spawn(move || sender.send_text(&format!("waits{}", "x".repeat(900_000))));
+        join(waiting).unwrap();
+        assert!(!ws.wants_write());
+        ws.try_send_text("last").unwrap();
+        ws.close().unwrap();
+        assert_eq!(join(peer), 1000);
     });
 }
 
@@ -411,156 +413,146 @@ fn while_another_thread_waits_in_a_send_nothing_more_is_taken_and_nobody_waits()
 #[test]
 fn the_frames_of_senders_that_wait_and_of_those_that_do_not_are_whole_and_in_order() {
     const EACH: usize = 300;
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
-                let mut next = [0_usize; 4];
-                for _ in 0..4 * EACH {
-                    let (_, payload) = peer.frame();
-                    let (who, number) =
-                        (payload[0] as usize, usize::from_be_bytes(*payload[1..].first_chunk().unwrap()));
-                    assert_eq!(number, next[who]);
-                    assert!(payload[9..].iter().all(|byte| usize::from(*byte) == who));
-                    next[who] += 1;
-                }
-                peer.end()
-            });
-            let senders: Vec<_> = (0..4_u8)
-                .map(|who| {
-                    let sender = ws.sender();
-                    thread::spawn(move || {
-                        for number in 0..EACH {
-                            let message = [&[who], &number.to_be_bytes()[..], &vec![who; 50 + number * 7]].concat();
-                            if who % 2 == 0 {
-                                sender.send_binary(&message).unwrap();
-                                continue;
-                            }
-                            until(|| match sender.try_send_binary(&message) {
-                                Ok(_) => Some(()),
-                                Err(Error::Full) => None,
-                                Err(error) => panic!("{error}"),
-                            });
-                        }
-                    })
-                })
-                .collect();
-            while senders.iter().any(|sender| !sender.is_finished()) {
-                assert!(ws.try_recv().unwrap().is_none());
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+            let mut next = [0_usize; 4];
+            for _ in 0..4 * EACH {
+                let (_, payload) = peer.frame();
+                let (who, number) = (payload[0] as usize, usize::from_be_bytes(*payload[1..].first_chunk().unwrap()));
+                assert_eq!(number, next[who]);
+                assert!(payload[9..].iter().all(|byte| usize::from(*byte) == who));
+                next[who] += 1;
             }
-            senders.into_iter().for_each(join);
-            until(|| ws.try_flush().unwrap().then_some(()));
-            ws.close().unwrap();
-            assert_eq!(join(peer), 1000);
+            peer.end()
+        });
+        let senders: Vec<_> = (0..4_u8)
+            .map(|who| {
+                let sender = ws.sender();
+                thread::spawn(move || {
+                    for number in 0..EACH {
+                        let message = [&[who], &number.to_be_bytes()[..], &vec![who; 50 + number * 7]].concat();
+                        if who % 2 == 0 {
+                            sender.send_binary(&message).unwrap();
+                            continue;
+                        }
+                        until(|| match sender.try_send_binary(&message) {
+                            Ok(_) => Some(()),
+                            Err(Error::Full) => None,
+                            Err(error) => panic!("{error}"),
+                        });
+                    }
+                })
+            })
+            .collect();
+        while senders.iter().any(|sender| !sender.is_finished()) {
+            assert!(ws.try_recv().unwrap().is_none());
         }
+        senders.into_iter().for_each(join);
+        until(|| ws.try_flush().unwrap().then_some(()));
+        ws.close().unwrap();
+        assert_eq!(join(peer), 1000);
     });
 }
 
 #[test]
 fn a_close_of_ours_needs_no_waiting_and_what_was_said_before_is_received() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
-                assert_eq!(peer.close_code(), 4001);
-                peer.say([frame(0x81, "before"), frame(0x88, b"\x0f\xa1")].concat());
-                assert_eq!(peer.rest(), b"");
-            });
-            at_once(|| ws.try_close(CloseCode(4001), "done").unwrap());
-            let deadline = ws.close_deadline().unwrap();
-            assert!(deadline > Instant::now() && deadline < Instant::now() + ms(3100));
-            ws.try_close(CloseCode(4002), "again").unwrap();
-            assert_eq!(closed(ws.try_send_text("late")).cause, CloseCause::Closing);
-            assert_eq!(next(&mut ws), Message::Text("before".into()));
-            let info = closed::<()>(Err(last(&mut ws)));
-            assert_eq!((info.code, info.cause), (CloseCode(4001), CloseCause::Local));
-            assert_eq!(closed(ws.try_recv()), info);
-            assert_eq!(closed(ws.try_close(CloseCode::NORMAL, "")), info);
-            assert!(ws.close_deadline().is_none());
-            drop(ws);
-            join(peer);
-        }
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+            assert_eq!(peer.close_code(), 4001);
+            peer.say([frame(0x81, "before"), frame(0x88, b"\x0f\xa1")].concat());
+            assert_eq!(peer.rest(), b"");
+        });
+        at_once(|| ws.try_close(CloseCode(4001), "done").unwrap());
+        let deadline = ws.close_deadline().unwrap();
+        assert!(deadline > Instant::now() && deadline < Instant::now() + ms(3100));
+        ws.try_close(CloseCode(4002), "again").unwrap();
+        assert_eq!(closed(ws.try_send_text("late")).cause, CloseCause::Closing);
+        assert_eq!(next(&mut ws), Message::Text("before".into()));
+        let info = closed::<()>(Err(last(&mut ws)));
+        assert_eq!((info.code, info.cause), (CloseCode(4001), CloseCause::Local));
+        assert_eq!(closed(ws.try_recv()), info);
+        assert_eq!(closed(ws.try_close(CloseCode::NORMAL, "")), info);
+        assert!(ws.close_deadline().is_none());
+        drop(ws);
+        join(peer);
     });
 }
 
 #[test]
 fn a_close_that_the_peer_does_not_answer_ends_at_its_deadline() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let options = ConnectOptions::new().close_timeout(ms(200));
-            let (mut ws, peer) = open(layer, &options, |peer| {
-                // It goes on talking, and never of the end.
-                while peer.try_say(frame(0x81, "still here")).is_ok() {
-                    thread::sleep(ms(5));
-                }
-            });
-            ws.try_close(CloseCode::NORMAL, "").unwrap();
-            let info = by_deadline(ms(200), || until(|| ws.try_recv().err()));
-            assert_eq!(closed::<()>(Err(info)).cause, CloseCause::Unanswered, "{layer:?}");
-            drop(ws);
-            join(peer);
-        }
+    on_each_layer(|layer| {
+        let options = ConnectOptions::new().close_timeout(ms(200));
+        let (mut ws, peer) = open(layer, &options, |peer| {
+            // It goes on talking, and never of the end.
+            while peer.try_say(frame(0x81, "still here")).is_ok() {
+                thread::sleep(ms(5));
+            }
+        });
+        ws.try_close(CloseCode::NORMAL, "").unwrap();
+        let info = by_deadline(ms(200), || until(|| ws.try_recv().err()));
+        assert_eq!(closed::<()>(Err(info)).cause, CloseCause::Unanswered, "{layer:?}");
+        drop(ws);
+        join(peer);
     });
 }
 
 #[test]
 fn the_peers_close_is_answered_and_the_peer_has_time_to_hang_up() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let options = ConnectOptions::new().close_timeout(ms(300));
-            let (mut ws, peer) = open(layer, &options, |mut peer| {
-                peer.say(frame(0x88, b"\x03\xe9bye"));
-                assert_eq!(peer.frame(), (0x88, b"\x03\xe9".to_vec()));
-                thread::sleep(ms(100));
-            });
-            let info = closed::<()>(Err(last(&mut ws)));
-            assert_eq!((info.code, info.reason.as_str(), info.cause), (CloseCode(1001), "bye", CloseCause::Remote));
-            drop(ws);
-            join(peer);
+    on_each_layer(|layer| {
+        let options = ConnectOptions::new().close_timeout(ms(300));
+        let (mut ws, peer) = open(layer, &options, |mut peer| {
+            peer.say(frame(0x88, b"\x03\xe9bye"));
+            assert_eq!(peer.frame(), (0x88, b"\x03\xe9".to_vec()));
+            thread::sleep(ms(100));
+        });
+        let info = closed::<()>(Err(last(&mut ws)));
+        assert_eq!((info.code, info.reason.as_str(), info.cause), (CloseCode(1001), "bye", CloseCause::Remote));
+        drop(ws);
+        join(peer);
 
-            let (mut ws, peer) = open(layer, &options, |mut peer| {
-                peer.say(frame(0x88, b"\x03\xe9"));
-                assert_eq!(peer.frame().0, 0x88);
-                peer
-            });
-            until(|| {
-                assert!(ws.try_recv().unwrap().is_none());
-                ws.close_deadline()
-            });
-            let info = by_deadline(ms(300), || last(&mut ws));
-            assert_eq!(closed::<()>(Err(info)).cause, CloseCause::Remote, "it does not hang up");
-            drop(join(peer));
-        }
+        let (mut ws, peer) = open(layer, &options, |mut peer| {
+            peer.say(frame(0x88, b"\x03\xe9"));
+            assert_eq!(peer.frame().0, 0x88);
+            peer
+        });
+        until(|| {
+            assert!(ws.try_recv().unwrap().is_none());
+            ws.close_deadline()
+        });
+        let info = by_deadline(ms(300), || last(&mut ws));
+        assert_eq!(closed::<()>(Err(info)).cause, CloseCause::Remote, "it does not hang up");
+        drop(join(peer));
     });
 }
 
 #[test]
 fn who_breaks_a_rule_is_told_and_the_error_is_typed() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            for (said, code, error) in [
-                (frame(0x83, ""), 1002, ProtocolError::UnknownOpcode(3)),
-                (frame(0x81, b"\xff"), 1007, ProtocolError::TextNotUtf8),
-                (frame(0x82, vec![0; 2000]), 1009, ProtocolError::MessageTooBig { limit: 1000 }),
-            ] {
-                let options = ConnectOptions::new().max_message_size(1000).max_frame_size(10_000);
-                let (mut ws, peer) = open(layer, &options, move |mut peer| {
-                    peer.say(said);
-                    // What is unread must not become a reset that overtakes the Close.
-                    peer.say(vec![0; 20_000]);
-                    peer.close_code()
-                });
-                let heard = last(&mut ws);
-                assert!(matches!(heard, Error::Protocol(heard) if heard == error), "{heard:?}");
-                assert_eq!(closed(ws.try_recv()).cause, CloseCause::Violation(error));
-                assert_eq!(join(peer), code);
-            }
+    on_each_layer(|layer| {
+        for (said, code, error) in [
+            (frame(0x83, ""), 1002, ProtocolError::UnknownOpcode(3)),
+            (frame(0x81, b"\xff"), 1007, ProtocolError::TextNotUtf8),
+            (frame(0x82, vec![0; 2000]), 1009, ProtocolError::MessageTooBig { limit: 1000 }),
+        ] {
+            let options = ConnectOptions::new().max_message_size(1000).max_frame_size(10_000);
+            let (mut ws, peer) = open(layer, &options, move |mut peer| {
+                peer.say(said);
+                // What is unread must not become a reset that overtakes the Close.
+                peer.say(vec![0; 20_000]);
+                peer.close_code()
+            });
+            let heard = last(&mut ws);
+            assert!(matches!(heard, Error::Protocol(heard) if heard == error), "{heard:?}");
+            assert_eq!(closed(ws.try_recv()).cause, CloseCause::Violation(error));
+            assert_eq!(join(peer), code);
         }
     });
 }
 
 #[test]
 fn what_lies_behind_the_end_is_not_to_be_looked_at() {
-    bounded(30, || {
-        for end in [frame(0x83, ""), frame(0x88, b"\x03\xe8")] {
+    let mut cases = Cases::new();
+    for (name, end) in [("a violation", frame(0x83, "")), ("a Close", frame(0x88, b"\x03\xe8"))] {
+        cases.add(name, move || {
             let options = ConnectOptions::new().close_timeout(ms(300));
             let (mut ws, peer) = open(Layer::Plain, &options, move |peer| {
                 peer.say([end, frame(0x81, "never").repeat(10)].concat());
@@ -573,79 +565,74 @@ fn what_lies_behind_the_end_is_not_to_be_looked_at() {
             }
             last(&mut ws);
             join(peer);
-        }
-    });
+        });
+    }
+    cases.run(30);
 }
 
 #[test]
 fn a_loss_is_told_after_what_came_before_it() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |peer| peer.say(frame(0x81, "last words")));
-            assert_eq!(next(&mut ws), Message::Text("last words".into()));
-            let info = closed::<()>(Err(last(&mut ws)));
-            assert!(matches!(info.cause, CloseCause::Lost(_)), "{info:?}");
-            assert!(matches!(ws.try_send_text("?"), Err(Error::Closed(_))));
-            assert!(matches!(ws.try_flush(), Err(Error::Closed(_))) && !ws.wants_write());
-            join(peer);
-        }
-        let mut unconnected = WebSocket::new();
-        assert_eq!(closed(unconnected.try_recv()).cause, CloseCause::NotConnected);
-        assert_eq!(closed(unconnected.try_send_text("")).cause, CloseCause::NotConnected);
-        unconnected.release();
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |peer| peer.say(frame(0x81, "last words")));
+        assert_eq!(next(&mut ws), Message::Text("last words".into()));
+        let info = closed::<()>(Err(last(&mut ws)));
+        assert!(matches!(info.cause, CloseCause::Lost(_)), "{info:?}");
+        assert!(matches!(ws.try_send_text("?"), Err(Error::Closed(_))));
+        assert!(matches!(ws.try_flush(), Err(Error::Closed(_))) && !ws.wants_write());
+        join(peer);
     });
+    let mut unconnected = WebSocket::new();
+    assert_eq!(closed(unconnected.try_recv()).cause, CloseCause::NotConnected);
+    assert_eq!(closed(unconnected.try_send_text("")).cause, CloseCause::NotConnected);
+    unconnected.release();
 }
 
 #[test]
 fn what_was_begun_without_waiting_can_be_finished_by_waiting() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
-                peer.say(frame(0x01, "half a "));
-                assert_eq!(peer.frame(), (0x81, b"go on".to_vec()));
-                peer.say(frame(0x80, "message"));
-                assert_eq!(peer.close_code(), 1000);
-                peer.say(frame(0x88, b"\x03\xe8"));
-                assert_eq!(peer.rest(), b"");
-            });
-            for _ in 0..20 {
-                assert!(ws.try_recv().unwrap().is_none());
-                thread::sleep(ms(1));
-            }
-            ws.try_send_text("go on").unwrap();
-            assert_eq!(ws.recv().unwrap(), Message::Text("half a message".into()));
-            ws.try_close(CloseCode::NORMAL, "").unwrap();
-            assert_eq!(closed(ws.recv()).cause, CloseCause::Local);
-            join(peer);
-
-            // The peer's Close is half answered when somebody waits for the rest.
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
-                peer.say(frame(0x88, b"\x03\xe9"));
-                assert_eq!(peer.frame().0, 0x88);
-                thread::sleep(ms(100));
-            });
-            until(|| {
-                assert!(ws.try_recv().unwrap().is_none());
-                ws.close_deadline()
-            });
-            let info = closed(ws.recv());
-            assert_eq!((info.code, info.cause), (CloseCode(1001), CloseCause::Remote), "{layer:?}");
-            join(peer);
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+            peer.say(frame(0x01, "half a "));
+            assert_eq!(peer.frame(), (0x81, b"go on".to_vec()));
+            peer.say(frame(0x80, "message"));
+            assert_eq!(peer.close_code(), 1000);
+            peer.say(frame(0x88, b"\x03\xe8"));
+            assert_eq!(peer.rest(), b"");
+        });
+        for _ in 0..20 {
+            assert!(ws.try_recv().unwrap().is_none());
+            thread::sleep(ms(1));
         }
+        ws.try_send_text("go on").unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::Text("half a message".into()));
+        ws.try_close(CloseCode::NORMAL, "").unwrap();
+        assert_eq!(closed(ws.recv()).cause, CloseCause::Local);
+        join(peer);
+
+        // The peer's Close is half answered when somebody waits for the rest.
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+            peer.say(frame(0x88, b"\x03\xe9"));
+            assert_eq!(peer.frame().0, 0x88);
+            thread::sleep(ms(100));
+        });
+        until(|| {
+            assert!(ws.try_recv().unwrap().is_none());
+            ws.close_deadline()
+        });
+        let info = closed(ws.recv());
+        assert_eq!((info.code, info.cause), (CloseCode(1001), CloseCause::Remote), "{layer:?}");
+        join(peer);
     });
 }
 
 #[test]
 fn a_close_from_another_thread_is_finished_by_a_loop_that_does_not_wait() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), Peer::end);
-            let sender = ws.sender();
-            let closing = thread::spawn(move || by_deadline(ms(1000), || sender.close().unwrap()));
-            assert_eq!(closed::<()>(Err(last(&mut ws))).cause, CloseCause::Local);
-            join(closing);
-            assert_eq!(join(peer), 1000);
-        }
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), Peer::end);
+        let sender = ws.sender();
+        let closing = thread::spawn(move || by_deadline(ms(1000), || sender.close().unwrap()));
+        assert_eq!(closed::<()>(Err(last(&mut ws))).cause, CloseCause::Local);
+        join(closing);
+        assert_eq!(join(peer), 1000);
     });
 }
 
@@ -710,47 +697,43 @@ fn a_peer_that_sends_without_a_pause_cannot_keep_a_call_from_returning() {
 
 #[test]
 fn a_receive_that_waits_gives_back_what_a_large_message_has_taken() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
-                // Five records with TLS, which are read past all buffers but its own.
-                let message = frame(0x82, vec![1; 5 << 14]);
-                peer.say(&message[..10]);
-                assert_eq!(peer.frame().1, b"go on");
-                peer.say(&message[10..]);
-                peer.end()
-            });
-            assert!(ws.recv_timeout(ms(200)).unwrap_err().is_timeout());
-            ws.send_text("go on").unwrap();
-            assert_eq!(ws.recv().unwrap().len(), 5 << 14);
-            assert!(ws.recv_timeout(ms(1300)).unwrap_err().is_timeout());
-            assert!(ws.memory() < 3 * 4096, "{layer:?}: {}", ws.memory());
-            ws.close().unwrap();
-            join(peer);
-        }
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+            // Five records with TLS, which are read past all buffers but its own.
+            let message = frame(0x82, vec![1; 5 << 14]);
+            peer.say(&message[..10]);
+            assert_eq!(peer.frame().1, b"go on");
+            peer.say(&message[10..]);
+            peer.end()
+        });
+        assert!(ws.recv_timeout(ms(200)).unwrap_err().is_timeout());
+        ws.send_text("go on").unwrap();
+        assert_eq!(ws.recv().unwrap().len(), 5 << 14);
+        assert!(ws.recv_timeout(ms(1300)).unwrap_err().is_timeout());
+        assert!(ws.memory() < 3 * 4096, "{layer:?}: {}", ws.memory());
+        ws.close().unwrap();
+        join(peer);
     });
 }
 
 #[test]
 fn a_connection_that_has_fallen_silent_gives_its_memory_back() {
-    bounded(60, || {
-        for &layer in PLAIN_AND_TLS {
-            let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
-                peer.say(frame(0x82, vec![1; 1_000_000]));
-                assert_eq!(peer.frame().1.len(), 500_000);
-                peer.say(frame(0x81, "after"));
-                peer.end()
-            });
-            assert_eq!(next(&mut ws).as_bytes().len(), 1_000_000);
-            ws.try_send_binary(&[2; 500_000]).unwrap();
-            until(|| ws.try_flush().unwrap().then_some(()));
-            assert!(ws.memory() > 0);
-            ws.release();
-            assert!(ws.memory() < 1024, "{layer:?}: {}", ws.memory());
-            assert_eq!(next(&mut ws), Message::Text("after".into()));
-            ws.close().unwrap();
-            join(peer);
-        }
+    on_each_layer(|layer| {
+        let (mut ws, peer) = open(layer, &ConnectOptions::new(), |mut peer| {
+            peer.say(frame(0x82, vec![1; 1_000_000]));
+            assert_eq!(peer.frame().1.len(), 500_000);
+            peer.say(frame(0x81, "after"));
+            peer.end()
+        });
+        assert_eq!(next(&mut ws).as_bytes().len(), 1_000_000);
+        ws.try_send_binary(&[2; 500_000]).unwrap();
+        until(|| ws.try_flush().unwrap().then_some(()));
+        assert!(ws.memory() > 0);
+        ws.release();
+        assert!(ws.memory() < 1024, "{layer:?}: {}", ws.memory());
+        assert_eq!(next(&mut ws), Message::Text("after".into()));
+        ws.close().unwrap();
+        join(peer);
     });
 }
 

@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use support::cases::Cases;
 use support::site::{Site, fields, found, open, path, status};
 use support::{at_deadline, at_once, bounded, by_deadline, closed, ms};
 use tls_peer::{Authority, Validity};
@@ -227,29 +228,32 @@ fn a_certificate_that_is_not_trusted_is_told(tls: TlsOptions) {
 
 #[test]
 fn each_phase_ends_at_the_deadline_and_no_step_waits() {
-    bounded(60, || {
-        let (_listener, address) = silent();
-        let hanging = ConnectOptions::new().resolver(|_, _| {
-            thread::sleep(ms(1000));
-            Ok(Vec::new())
-        });
-        assert_times_out(&hanging, "ws://hangs.example/", Phase::Resolve);
-        assert_times_out(&at(address), "ws://silent.example/", Phase::Handshake);
-        for scheme in ["http", "https", "socks4", "socks5h"] {
-            let options = at(address).proxy(Proxy::new(format!("{scheme}://proxy.example:1")));
-            assert_times_out(&options, "ws://silent.example/", Phase::Proxy);
-        }
-        let slow = at(address).header_provider(|| {
-            thread::sleep(ms(1000));
-            Ok(Vec::new())
-        });
-        assert_times_out(&slow, "ws://slow.example/", Phase::Handshake);
-        let slow = ConnectOptions::new().dial_with(|_| -> io::Result<TcpStream> {
-            thread::sleep(ms(1000));
-            Err(io::ErrorKind::NotFound.into())
-        });
-        assert_times_out(&slow, "ws://slow.example/", Phase::Connect);
+    let (_listener, address) = silent();
+    let hanging = ConnectOptions::new().resolver(|_, _| {
+        thread::sleep(ms(1000));
+        Ok(Vec::new())
     });
+    let slow_headers = at(address).header_provider(|| {
+        thread::sleep(ms(1000));
+        Ok(Vec::new())
+    });
+    let slow_dial = ConnectOptions::new().dial_with(|_| -> io::Result<TcpStream> {
+        thread::sleep(ms(1000));
+        Err(io::ErrorKind::NotFound.into())
+    });
+    let mut cases = Cases::new();
+    let mut add = |name: &str, options: ConnectOptions, url: &'static str, phase| {
+        cases.add(name, move || assert_times_out(&options, url, phase));
+    };
+    add("a resolver", hanging, "ws://hangs.example/", Phase::Resolve);
+    add("a server", at(address), "ws://silent.example/", Phase::Handshake);
+    for scheme in ["http", "https", "socks4", "socks5h"] {
+        let options = at(address).proxy(Proxy::new(format!("{scheme}://proxy.example:1")));
+        add(scheme, options, "ws://silent.example/", Phase::Proxy);
+    }
+    add("headers", slow_headers, "ws://slow.example/", Phase::Handshake);
+    add("a dial of the user's", slow_dial, "ws://slow.example/", Phase::Connect);
+    cases.run(60);
 }
 
 #[test]
@@ -370,15 +374,16 @@ fn a_hook_that_comes_late_misses_nothing() {
 #[test]
 fn a_hook_that_panics_harms_no_other_lookup() {
     bounded(60, || {
-        // More often than there are threads for lookups.
-        for i in 0..70 {
-            let name = format!("ws://name-{i}.invalid/");
+        let (_listener, address) = silent();
+        let url = format!("ws://localhost:{}/", address.port());
+        // More often than there are threads for lookups. For this name they ask no name server, which may be slow.
+        for _ in 0..70 {
             let (woken, wakes) = mpsc::channel();
             let wake = move || {
                 woken.send(()).unwrap();
                 panic!("on purpose")
             };
-            let mut opening = ConnectOptions::new().start(&name).unwrap().on_wake(wake);
+            let mut opening = ConnectOptions::new().start(&url).unwrap().on_wake(wake);
             assert!(opening.step().unwrap().is_none());
             wakes.recv_timeout(ms(20_000)).unwrap();
         }

@@ -15,7 +15,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, tcp_pair};
+use layers::{LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused, tcp_pair};
+use support::cases::Cases;
 use support::{by_deadline, closed, frame, join, masked_frame, ms, unit};
 use websocket_sync::protocol::LocalProtocolError;
 use websocket_sync::{

@@ -13,7 +13,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use layers::{Cases, LAYERS, Layer, Script, Server, open_on, open_saying, promptly, refused, tcp_pair};
+use layers::{LAYERS, Layer, Script, Server, open_on, open_saying, promptly, refused, tcp_pair};
+use support::cases::Cases;
 use support::{at_deadline, bounded, by_deadline, closed, frame, ms, timed, unit};
 use websocket_sync::protocol::{LocalProtocolError, ProtocolError};
 use websocket_sync::{

@@ -17,7 +17,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use layers::{Cases, LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused};
+use layers::{LAYERS, Layer, Script, Server, TCP_AND_TLS, open_on, open_saying, promptly, refused};
+use support::cases::Cases;
 use support::{Heard, bounded, by_deadline, closed, frame, join, ms, narrow, unit};
 use websocket_sync::protocol::{LocalProtocolError, Rsv};
 use websocket_sync::{

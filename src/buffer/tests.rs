@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -115,14 +117,16 @@ fn release_gives_the_memory_back_but_no_unread_byte() {
     assert_eq!(window.capacity(), 0);
 }
 
+const PERIOD: usize = 251;
+/// Made once: in a debug build it takes longer than all else in a case.
+static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| (0..=250).cycle().take(PERIOD + Window::LARGEST).collect());
+
 proptest! {
     #[test]
     fn bytes_come_out_as_they_went_in(
         // Miri takes minutes for more.
         steps in prop::collection::vec((0usize..100_000, 0usize..100_000), 1..if cfg!(miri) { 4 } else { 60 }),
     ) {
-        const PERIOD: usize = 251;
-        let pattern: Vec<u8> = (0..=250).cycle().take(PERIOD + Window::LARGEST).collect();
         let mut window = Window::new();
         let (mut written, mut read) = (0_usize, 0_usize);
         for (give, take) in steps {
@@ -130,13 +134,13 @@ proptest! {
             let space = window.space();
             prop_assert!(!space.is_empty() || unread >= Window::LARGEST);
             let give = give.min(space.len());
-            space[..give].copy_from_slice(&pattern[written % PERIOD..][..give]);
+            space[..give].copy_from_slice(&PATTERN[written % PERIOD..][..give]);
             window.received(give);
             written += give;
             prop_assert!(window.start <= window.end && window.end <= window.bytes.len() && window.start >= Window::HEADROOM);
             prop_assert_eq!(window.len(), written - read);
             let take = take.min(window.len());
-            prop_assert_eq!(&window.unread()[..take], &pattern[read % PERIOD..][..take]);
+            prop_assert_eq!(&window.unread()[..take], &PATTERN[read % PERIOD..][..take]);
             prop_assert_eq!(window.unread_mut().len(), window.len());
             window.consume(take);
             read += take;

@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 
+use super::support::cases::Cases;
 use super::support::{at_deadline, bounded, by_deadline, closed, join, ms};
 use super::*;
 use websocket_sync::{Cancellation, CloseCause, Phase};
@@ -37,26 +38,26 @@ fn through(scheme: &str, port: u16) -> ConnectOptions {
 
 #[test]
 fn silence_ends_at_the_deadline_wherever_it_falls() {
-    bounded(60, || {
-        for (scheme, says) in SILENCES {
+    let mut cases = Cases::new();
+    for (scheme, says) in SILENCES {
+        cases.add(format!("{scheme}, {:?}", says.escape_ascii().to_string()), move || {
             let (port, proxy) = silent(says);
             let options = through(scheme, port).open_timeout(ms(200));
             let result = at_deadline(ms(200), || options.connect("ws://server.example/"));
-            assert!(matches!(result, Err(Error::Timeout(Phase::Proxy))), "{scheme}, {says:02x?}: {result:?}");
+            assert!(matches!(result, Err(Error::Timeout(Phase::Proxy))), "{result:?}");
             join(proxy);
-        }
-    });
+        });
+    }
+    cases.run(60);
 }
 
 #[test]
 fn an_answer_that_comes_byte_by_byte_does_not_extend_the_deadline() {
-    bounded(60, || {
-        let drips: [(&str, &[u8]); 3] = [
-            ("http", b"HTTP/1.1 200 OK\r\n"),
-            ("socks4a", b"\0\x5a\0\0\0\0"),
-            ("socks5h", b"\x05\0\x05\0\0\x03\xffname"),
-        ];
-        for (scheme, says) in drips {
+    let mut cases = Cases::new();
+    let drips: [(&str, &[u8]); 3] =
+        [("http", b"HTTP/1.1 200 OK\r\n"), ("socks4a", b"\0\x5a\0\0\0\0"), ("socks5h", b"\x05\0\x05\0\0\x03\xffname")];
+    for (scheme, says) in drips {
+        cases.add(scheme, move || {
             let (port, proxy) = proxy(move |listener| {
                 let mut peer = next(listener);
                 peer.drip(says, ms(90));
@@ -64,10 +65,11 @@ fn an_answer_that_comes_byte_by_byte_does_not_extend_the_deadline() {
             });
             let options = through(scheme, port).open_timeout(ms(300));
             let result = at_deadline(ms(300), || options.connect("ws://server.example/"));
-            assert!(matches!(result, Err(Error::Timeout(Phase::Proxy))), "{scheme}: {result:?}");
+            assert!(matches!(result, Err(Error::Timeout(Phase::Proxy))), "{result:?}");
             join(proxy);
-        }
-    });
+        });
+    }
+    cases.run(60);
 }
 
 #[test]

@@ -5,21 +5,17 @@
 #![allow(dead_code, reason = "each file of tests needs a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::cell::RefCell;
-use std::fmt::{Debug, Display};
+use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use socket2::Socket;
 use websocket_sync::protocol::{FrameHeader, Role};
 use websocket_sync::test_kit::Peer;
 use websocket_sync::{ConnectOptions, TlsBackend, TlsOptions, WebSocket};
 
+use crate::support::cases::when_the_case_is_over;
 use crate::support::{Heard, PATIENCE, answer_to, by_deadline, expect, join, ms, parse, rest_of, sent};
 use crate::tls_peer;
 
@@ -144,7 +140,7 @@ impl Server {
     }
 }
 
-/// A script that runs on a thread of its own. One that is dropped in a case of [`Cases`] is joined when the case is over, since it may
+/// A script that runs on a thread of its own. One that is dropped in a case of `Cases` is joined when the case is over, since it may
 /// wait for something that the case drops later: the end of the connection. Everywhere else it has to be joined.
 pub(crate) struct Script<T: Send + 'static>(Option<JoinHandle<T>>);
 
@@ -170,26 +166,8 @@ impl<T: Send + 'static> Drop for Script<T> {
         if thread::panicking() {
             return;
         }
-        UNJOINED.with_borrow_mut(|unjoined| match unjoined {
-            Some(unjoined) => unjoined.push(Box::new(|| drop(join(script)))),
-            None => panic!("a script that nobody joins"),
-        });
+        assert!(when_the_case_is_over(|| drop(join(script))), "a script that nobody joins");
     }
-}
-
-/// Joins a script; its panic becomes ours.
-type Join = Box<dyn FnOnce()>;
-
-thread_local! {
-    /// The scripts that the case of this thread has dropped; `None` where no case runs.
-    static UNJOINED: RefCell<Option<Vec<Join>>> = const { RefCell::new(None) };
-}
-
-/// Runs a case, and then joins the scripts that it has dropped.
-fn with_scripts(case: impl FnOnce()) {
-    UNJOINED.set(Some(Vec::new()));
-    case();
-    UNJOINED.take().into_iter().flatten().for_each(|join| join());
 }
 
 /// An open connection; the server answers the request, with `first` behind its 101, and goes on with its script.
@@ -244,58 +222,6 @@ pub(crate) fn open_on<T: Send + 'static>(
     script: impl FnOnce(Server) -> T + Send + 'static,
 ) -> (WebSocket, Script<T>) {
     open_saying(layer, tcp_pair, options, Vec::new(), script)
-}
-
-/// Cases of one test, which run at the same time, each on a thread of its own: one that fails does not hide the others.
-#[derive(Default)]
-pub(crate) struct Cases(Vec<(String, Box<dyn FnOnce() + Send>)>);
-
-impl Cases {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    pub(crate) fn add(&mut self, name: impl Display, case: impl FnOnce() + Send + 'static) {
-        self.0.push((name.to_string(), Box::new(case)));
-    }
-
-    /// Runs all at the same time; a case that has not ended after `seconds` fails.
-    #[track_caller]
-    pub(crate) fn run(self, seconds: u64) {
-        self.run_few(usize::MAX, seconds);
-    }
-
-    /// The same for cases that move much or that measure short times: so many run at the same time.
-    #[track_caller]
-    pub(crate) fn run_few(self, at_once: usize, seconds: u64) {
-        let (tell, told): (Sender<(usize, bool)>, Receiver<_>) = mpsc::channel();
-        let free = Arc::new((Mutex::new(at_once), Condvar::new()));
-        let mut names = Vec::new();
-        for (number, (name, case)) in self.0.into_iter().enumerate() {
-            let (tell, free) = (tell.clone(), Arc::clone(&free));
-            let worker = thread::Builder::new().name(name.clone());
-            let worker = worker.spawn(move || {
-                let (count, changed) = &*free;
-                *changed.wait_while(count.lock().unwrap(), |count| *count == 0).unwrap() -= 1;
-                let result = panic::catch_unwind(AssertUnwindSafe(|| with_scripts(case)));
-                *count.lock().unwrap() += 1;
-                changed.notify_one();
-                let _ = tell.send((number, result.is_ok()));
-            });
-            worker.unwrap();
-            names.push(Some((name, "hangs")));
-        }
-        let (all, start, limit) = (names.len(), Instant::now(), Duration::from_secs(seconds));
-        for _ in 0..all {
-            let Ok((number, passed)) = told.recv_timeout(limit.saturating_sub(start.elapsed())) else { break };
-            match passed {
-                true => names[number] = None,
-                false => names[number].as_mut().unwrap().1 = "fails",
-            }
-        }
-        let failed: Vec<_> = names.into_iter().flatten().map(|(name, how)| format!("{name} {how}")).collect();
-        assert!(failed.is_empty(), "{} of {all} cases fail:\n  {}", failed.len(), failed.join("\n  "));
-    }
 }
 
 /// A call that has nothing to wait for, where many others load the machine at the same time. What it must not wait for takes longer.

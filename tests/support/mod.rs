@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each file of tests needs a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub(crate) mod cases;
 pub(crate) mod refusing;
 pub(crate) mod site;
 

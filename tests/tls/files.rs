@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, Phase, TlsOptions, WebSocket};
 
+use crate::support::cases::Cases;
 use crate::tls_peer::{Authority, Leaf, VERSIONS, Validity};
 use crate::tls_websocket::TlsWebSocket;
 use crate::{PART, again_with, directory, module, options, refused, serve_websocket};
@@ -44,6 +45,18 @@ fn naming(path: &Path, tls: &TlsOptions, leaf: &Leaf, directory: &Path) -> Vec<T
     all
 }
 
+/// The same, where each names a file of its own, which blocks.
+fn each_naming(tls: &TlsOptions, leaf: &Leaf, directory: &Path) -> Vec<(PathBuf, TlsOptions)> {
+    let one = |place: usize| {
+        let directory = directory.join(place.to_string());
+        fs::create_dir_all(&directory).unwrap();
+        let path = fifo(directory.join("fifo"));
+        let tls = naming(&path, tls, leaf, &directory).into_iter().nth(place)?;
+        Some((path, tls))
+    };
+    (0..).map_while(one).collect()
+}
+
 /// Opens on a thread of its own, so that what hangs fails.
 fn open(options: ConnectOptions, url: &str) -> (websocket_sync::Result<WebSocket>, Duration) {
     let url = url.to_owned();
@@ -59,38 +72,44 @@ fn open(options: ConnectOptions, url: &str) -> (websocket_sync::Result<WebSocket
 fn a_file_that_blocks_costs_the_open_timeout_and_no_more(tls: TlsOptions) {
     let leaf = Authority::new().leaf("client.example", Validity::Now);
     let files = directory(&format!("fifo-{}", module(&tls)));
-    let path = fifo(files.join("fifo"));
+    let mut cases = Cases::new();
     // Nobody writes, and then somebody who does not end.
     for writes in [false, true] {
-        for tls in naming(&path, &tls, &leaf, &files) {
-            let writer = writes.then(|| File::options().read(true).write(true).open(&path).unwrap());
-            if let Some(mut writer) = writer.as_ref() {
-                writer.write_all(b"-----BEGIN CERTIFICATE-----\n").unwrap();
-            }
-            let (result, took) = open(options(tls).open_timeout(LIMIT), "wss://localhost:9/");
-            assert!(matches!(result, Err(Error::Timeout(Phase::Tls))), "{result:?}");
-            assert!(took >= LIMIT && took < LIMIT + Duration::from_secs(1), "{took:?}");
+        for (place, (path, tls)) in each_naming(&tls, &leaf, &files.join(writes.to_string())).into_iter().enumerate() {
+            cases.add(format!("the file in place {place}, writes: {writes}"), move || {
+                let writer = writes.then(|| File::options().read(true).write(true).open(&path).unwrap());
+                if let Some(mut writer) = writer.as_ref() {
+                    writer.write_all(b"-----BEGIN CERTIFICATE-----\n").unwrap();
+                }
+                let (result, took) = open(options(tls).open_timeout(LIMIT), "wss://localhost:9/");
+                assert!(matches!(result, Err(Error::Timeout(Phase::Tls))), "{result:?}");
+                assert!(took >= LIMIT && took < LIMIT + Duration::from_secs(1), "{took:?}");
+            });
         }
     }
+    cases.run(60);
     fs::remove_dir_all(files).unwrap();
 }
 
 fn a_cancel_ends_the_wait_for_a_file_that_blocks(tls: TlsOptions) {
     let leaf = Authority::new().leaf("client.example", Validity::Now);
     let files = directory(&format!("cancel-{}", module(&tls)));
-    let path = fifo(files.join("fifo"));
-    for tls in naming(&path, &tls, &leaf, &files) {
-        let cancellation = Cancellation::new();
-        let canceller = cancellation.clone();
-        thread::spawn(move || {
-            thread::sleep(LIMIT);
-            canceller.cancel();
+    let mut cases = Cases::new();
+    for (place, (_, tls)) in each_naming(&tls, &leaf, &files).into_iter().enumerate() {
+        cases.add(format!("the file in place {place}"), move || {
+            let cancellation = Cancellation::new();
+            let canceller = cancellation.clone();
+            thread::spawn(move || {
+                thread::sleep(LIMIT);
+                canceller.cancel();
+            });
+            let options = options(tls).open_timeout(Duration::MAX).cancellation(&cancellation);
+            let (result, took) = open(options, "wss://localhost:9/");
+            assert_eq!(result.unwrap_err().close_info().unwrap().cause, CloseCause::Cancelled);
+            assert!(took < LIMIT + Duration::from_secs(1), "{took:?}");
         });
-        let options = options(tls).open_timeout(Duration::MAX).cancellation(&cancellation);
-        let (result, took) = open(options, "wss://localhost:9/");
-        assert_eq!(result.unwrap_err().close_info().unwrap().cause, CloseCause::Cancelled);
-        assert!(took < LIMIT + Duration::from_secs(1), "{took:?}");
     }
+    cases.run(60);
     fs::remove_dir_all(files).unwrap();
 }
 

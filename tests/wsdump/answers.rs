@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::shell::{Said, wsdump, wsdump_with};
+use crate::support::cases::Cases;
 use crate::support::{Heard, Peer, Script, frame, ms, serve, timed};
 
 /// What a client says but for its pongs, heard beside what is said to it.
@@ -109,11 +110,15 @@ fn in_parts(parts: &'static [&'static [u8]]) -> (String, Script<u16>) {
 fn a_message_that_still_arrives_is_no_silence() {
     let in_one_frame: &[&[u8]] = &[b"\x81\x08on", b"e ", b"me", b"ss"];
     let in_fragments: &[&[u8]] = &[b"\x01\x03one", b"\x89\x00\x00\x01 ", b"\x80\x04mess"];
-    for parts in [in_one_frame, in_fragments] {
-        let (url, script) = in_parts(parts);
-        let said = wsdump_with("question\n", &["-r", &url]);
-        assert_eq!((said.code, script.join(), said.out.as_str()), (0, 1000, "one mess\n"), "{said:?}");
+    let mut cases = Cases::new();
+    for (name, parts) in [("in one frame", in_one_frame), ("in fragments", in_fragments)] {
+        cases.add(name, move || {
+            let (url, script) = in_parts(parts);
+            let said = wsdump_with("question\n", &["-r", &url]);
+            assert_eq!((said.code, script.join(), said.out.as_str()), (0, 1000, "one mess\n"), "{said:?}");
+        });
     }
+    cases.run(60);
 }
 
 #[test]

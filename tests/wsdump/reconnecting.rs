@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread::{self, JoinHandle};
 
 use crate::shell::{Running, wsdump};
+use crate::support::cases::Cases;
 use crate::support::refusing::refusing_address;
 use crate::support::site::fields;
 use crate::support::{Peer, answer_to, frame, ms, timed};
@@ -151,11 +152,15 @@ fn hang_up(most: usize) -> (String, JoinHandle<usize>) {
 
 #[test]
 fn no_attempts_are_none_and_one_is_one() {
+    let mut cases = Cases::new();
     for (flag, most, connections) in [("--reconnect=0", 2, 1), ("--reconnect=1", 3, 2)] {
-        let (url, server) = hang_up(most);
-        let said = wsdump(&["-r", flag, "--no-input", &url]);
-        assert_eq!((said.code, server.join().unwrap()), (10, connections), "{flag}: {said:?}");
+        cases.add(flag, move || {
+            let (url, server) = hang_up(most);
+            let said = wsdump(&["-r", flag, "--no-input", &url]);
+            assert_eq!((said.code, server.join().unwrap()), (10, connections), "{said:?}");
+        });
     }
+    cases.run(60);
 }
 
 /// A loss, a failed attempt and the end are each told once, and with them how long the next attempt is away.

@@ -7,6 +7,7 @@ use super::*;
 use crate::app::keepalive::PingOptions;
 use crate::app::ping_thread::PingRegistration;
 use crate::error::CloseCause;
+use crate::net::tests::cases::Cases;
 use crate::protocol::LocalProtocolError;
 use crate::websocket::not_connected;
 
@@ -269,24 +270,28 @@ fn a_silent_connection_is_given_up_once() {
 
 #[test]
 fn an_answer_that_lies_in_the_socket_is_waited_for_but_not_for_ever() {
+    let mut cases = Cases::new();
     for is_read in [true, false] {
-        let (shared, wire) = (shared(), Wire::default());
-        wire.0.has_arrived.store(true, Ordering::SeqCst);
-        shared.begin();
-        let start = Instant::now();
-        assert!(shared.opened(wire.clone(), keepalive(20, 200), None).is_some());
-        while shared.poll_keepalive() != PingOutcome::Dead && start.elapsed() < ms(1000) {
-            if is_read && start.elapsed() >= ms(260) {
-                wire.0.received.store(1 + start.elapsed().as_millis() as u64 / 30, Ordering::SeqCst);
+        cases.add(format!("read: {is_read}"), move || {
+            let (shared, wire) = (shared(), Wire::default());
+            wire.0.has_arrived.store(true, Ordering::SeqCst);
+            shared.begin();
+            let start = Instant::now();
+            assert!(shared.opened(wire.clone(), keepalive(20, 200), None).is_some());
+            while shared.poll_keepalive() != PingOutcome::Dead && start.elapsed() < ms(1000) {
+                if is_read && start.elapsed() >= ms(260) {
+                    wire.0.received.store(1 + start.elapsed().as_millis() as u64 / 30, Ordering::SeqCst);
+                }
+                thread::sleep(ms(1));
             }
-            thread::sleep(ms(1));
-        }
-        // An interval, a timeout, and another one.
-        let found = start.elapsed();
-        let given_up = wire.0.given_up.load(Ordering::SeqCst);
-        assert!(found >= ms(420), "{found:?}");
-        assert_eq!(given_up, u32::from(!is_read), "{found:?}");
+            // An interval, a timeout, and another one.
+            let found = start.elapsed();
+            let given_up = wire.0.given_up.load(Ordering::SeqCst);
+            assert!(found >= ms(420), "{found:?}");
+            assert_eq!(given_up, u32::from(!is_read), "{found:?}");
+        });
     }
+    cases.run(10);
 }
 
 #[test]

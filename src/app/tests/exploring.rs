@@ -30,24 +30,31 @@ pub(super) fn explore(scenario: fn()) {
     Runner::new(PctScheduler::new(3, rounds / 2), config).run(play);
 }
 
-/// Plays a scenario with real threads. Each round has to end.
+/// Plays a scenario with real threads, some rounds at the same time, as most of a round is waiting. Each round has to end.
 #[cfg(not(shuttle))]
 pub(super) fn explore(scenario: fn()) {
     use std::sync::mpsc::{self, RecvTimeoutError};
 
+    const PLAYERS: usize = 4;
+
     let rounds = if run_in_full() { 200 } else { 40 };
     let (tell, told) = mpsc::channel();
-    let player = thread::spawn(move || {
-        for round in 0..rounds {
-            scenario();
-            tell.send(round).unwrap();
-        }
-    });
-    for round in 0..rounds {
+    let play = |_| {
+        let tell = tell.clone();
+        thread::spawn(move || {
+            for _ in 0..rounds / PLAYERS {
+                scenario();
+                tell.send(()).unwrap();
+            }
+        })
+    };
+    let players: Vec<_> = (0..PLAYERS).map(play).collect();
+    drop(tell);
+    for ended in 0..rounds {
         match told.recv_timeout(Duration::from_secs(30)) {
-            Ok(_) | Err(RecvTimeoutError::Disconnected) => {}
-            Err(RecvTimeoutError::Timeout) => panic!("round {round} hangs"),
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => panic!("a round hangs, after {ended} that have ended"),
         }
     }
-    join(player);
+    players.into_iter().for_each(join);
 }

@@ -15,6 +15,8 @@ use super::*;
 use crate::net::layer::Layer;
 use crate::net::send_timer::SendDeadline;
 use crate::net::stream::Stream;
+#[cfg(target_os = "linux")]
+use crate::net::tests::cases::Cases;
 use crate::net::transport::Transport;
 use crate::net::wait_mode::block_on;
 use crate::options::ConnectOptions;
@@ -74,25 +76,31 @@ fn data_is_waited_for_as_long_as_the_system_does_unless_the_user_says_otherwise(
 fn a_live_peer_that_pauses_for_longer_than_keepalive_takes_is_not_lost() {
     let seconds = Duration::from_secs;
     let keepalive = SocketOptions::new().keepalive(seconds(1), seconds(1), 1);
-    for (options, is_lost) in [(keepalive.clone().user_timeout(seconds(2)), true), (keepalive, false)] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let socket = connect(&[listener.local_addr().unwrap()], &options, soon(5000)).unwrap();
-        let mut peer = listener.accept().unwrap().0;
-        let payload = vec![7; 16 << 20];
-        let length = payload.len() as u64;
-        let stream = Stream::Plain(socket);
-        let sender = thread::spawn(move || {
-            let sent = stream.write_all(&payload, SendDeadline::until(soon(60_000)));
-            sent.map_err(|failed| failed.error.raw_os_error())
+    let mut cases = Cases::new();
+    for (name, options, is_lost) in
+        [("with a user timeout", keepalive.clone().user_timeout(seconds(2)), true), ("without one", keepalive, false)]
+    {
+        cases.add(name, move || {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let socket = connect(&[listener.local_addr().unwrap()], &options, soon(5000)).unwrap();
+            let mut peer = listener.accept().unwrap().0;
+            let payload = vec![7; 16 << 20];
+            let length = payload.len() as u64;
+            let stream = Stream::Plain(socket);
+            let sender = thread::spawn(move || {
+                let sent = stream.write_all(&payload, SendDeadline::until(soon(60_000)));
+                sent.map_err(|failed| failed.error.raw_os_error())
+            });
+            thread::sleep(seconds(5));
+            assert_eq!(sender.is_finished(), is_lost);
+            let arrived = io::copy(&mut (&mut peer).take(length), &mut io::sink());
+            match sender.join().unwrap() {
+                Ok(()) => assert!(!is_lost && arrived.unwrap() == length),
+                Err(_) => assert!(is_lost, "the connection was lost though the peer is alive"),
+            }
         });
-        thread::sleep(seconds(5));
-        assert_eq!(sender.is_finished(), is_lost);
-        let arrived = io::copy(&mut (&mut peer).take(length), &mut io::sink());
-        match sender.join().unwrap() {
-            Ok(()) => assert!(!is_lost && arrived.unwrap() == length),
-            Err(_) => assert!(is_lost, "the connection was lost though the peer is alive"),
-        }
     }
+    cases.run(60);
 }
 
 #[test]

@@ -8,6 +8,8 @@
 #[macro_use]
 #[path = "../../../tests/support/backends.rs"]
 mod backends;
+#[path = "../../../tests/support/cases.rs"]
+pub(crate) mod cases;
 mod duplex;
 mod faults;
 mod openssl;

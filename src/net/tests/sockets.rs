@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+#[cfg(unix)]
+use super::cases::Cases;
 use super::lasts;
 use crate::net::deadline::Deadline;
 use crate::net::layer::Layer;
@@ -223,36 +225,40 @@ fn shutdown_wakes_a_blocked_reader() {
 #[cfg(unix)]
 #[test]
 fn whatever_mode_the_socket_is_put_into_both_directions_keep_their_deadlines() {
+    let mut cases = Cases::new();
     for nonblocking in [true, false] {
-        let (ours, theirs) = sockets();
-        ours.set_nonblocking(nonblocking).unwrap();
-        let owner = ours.try_clone().unwrap();
-        let ours: Box<dyn Transport> = ours.into();
-        for nonblocking in [nonblocking, !nonblocking] {
-            let mut peer = theirs.try_clone().unwrap();
-            lasts(50, || {
-                let writer = thread::spawn(move || {
-                    thread::sleep(50 * MS);
-                    peer.write_all(b"x").unwrap();
+        cases.add(format!("nonblocking at first: {nonblocking}"), move || {
+            let (ours, theirs) = sockets();
+            ours.set_nonblocking(nonblocking).unwrap();
+            let owner = ours.try_clone().unwrap();
+            let ours: Box<dyn Transport> = ours.into();
+            for nonblocking in [nonblocking, !nonblocking] {
+                let mut peer = theirs.try_clone().unwrap();
+                lasts(50, || {
+                    let writer = thread::spawn(move || {
+                        thread::sleep(50 * MS);
+                        peer.write_all(b"x").unwrap();
+                    });
+                    assert_eq!(ours.read(&mut [0; 8], None).unwrap(), 1);
+                    writer.join().unwrap();
                 });
-                assert_eq!(ours.read(&mut [0; 8], None).unwrap(), 1);
-                writer.join().unwrap();
-            });
-            assert_eq!(ours.try_read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
-            for ms in [50, 700] {
-                lasts(ms.into(), || ours.read(&mut [0; 8], after(ms)).unwrap_err());
+                assert_eq!(ours.try_read(&mut [0; 8]).unwrap_err().kind(), ErrorKind::WouldBlock);
+                for ms in [50, 700] {
+                    lasts(ms.into(), || ours.read(&mut [0; 8], after(ms)).unwrap_err());
+                }
+                owner.set_nonblocking(nonblocking).unwrap();
             }
-            owner.set_nonblocking(nonblocking).unwrap();
-        }
-        fill(&*ours);
-        let stream = Stream::from(ours);
-        for nonblocking in [true, false] {
-            owner.set_nonblocking(nonblocking).unwrap();
-            let deadline = || SendDeadline::until(Deadline::after(Some(50 * MS)));
-            let failed = lasts(50, || stream.write_all(&[7; 1 << 20], deadline()).unwrap_err());
-            assert_eq!(failed.error.kind(), ErrorKind::TimedOut);
-        }
+            fill(&*ours);
+            let stream = Stream::from(ours);
+            for nonblocking in [true, false] {
+                owner.set_nonblocking(nonblocking).unwrap();
+                let deadline = || SendDeadline::until(Deadline::after(Some(50 * MS)));
+                let failed = lasts(50, || stream.write_all(&[7; 1 << 20], deadline()).unwrap_err());
+                assert_eq!(failed.error.kind(), ErrorKind::TimedOut);
+            }
+        });
     }
+    cases.run(60);
 }
 
 #[cfg(unix)]

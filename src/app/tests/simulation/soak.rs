@@ -1,5 +1,5 @@
 //! One app over many years: 100,000 connections and 10,000,000 pings, with everything that can go wrong between them. That many
-//! in a [full run](run_in_full), a tenth of it otherwise.
+//! in a [full run](run_in_full), a fortieth of it otherwise.
 
 use std::collections::VecDeque;
 use std::thread;
@@ -314,7 +314,7 @@ fn closed(cause: CloseCause) -> Error {
 #[test]
 fn a_hundred_thousand_connections_and_ten_million_pings_are_as_they_should_be() {
     const LANES: u64 = 4;
-    let share = if run_in_full() { 1 } else { 10 };
+    let share = if run_in_full() { 1 } else { 40 };
     let (least_connects, least_pings) = (CONNECTIONS / share, PINGS / share);
     let lanes: Vec<Totals> = thread::scope(|scope| {
         let state = |seed| {

@@ -226,6 +226,29 @@ fn compression_that_was_negotiated_for_the_other_role_is_refused() {
     assert_eq!(Wire::open_as(Role::Client, &ConnectOptions::new(), 0, Some(deflate)).0.deflate(), None);
 }
 
+/// What came behind a handshake that was made elsewhere: as much as is allowed is received, in either role, and more is refused.
+#[test]
+fn what_came_behind_a_handshake_that_was_made_elsewhere_is_bounded() {
+    const MOST: usize = 64 * 1024;
+    for (role, key) in [(Role::Client, None), (Role::Server, Some([1, 2, 3, 4]))] {
+        let small = Frame::new(Opcode::Binary, "small").to_bytes(key);
+        let mut large = vec![7; MOST - small.len()];
+        large.truncate(2 * large.len() - Frame::new(Opcode::Binary, large.clone()).to_bytes(key).len());
+        let received = [small, Frame::new(Opcode::Binary, large.clone()).to_bytes(key)].concat();
+        assert_eq!(received.len(), MOST);
+        let open = |received: &[u8]| {
+            let wire = Wire(Arc::new((Mutex::new(Bytes::default()), Condvar::new())));
+            ConnectOptions::new().recv_timeout(Duration::ZERO).from_open(wire, role, received, None)
+        };
+        let mut ws = open(&received).unwrap();
+        assert_eq!(ws.recv().unwrap(), Message::from(&b"small"[..]));
+        assert_eq!(ws.recv().unwrap(), Message::Binary(large));
+        assert!(ws.recv().unwrap_err().is_timeout());
+        let refused = open(&[&received[..], b"\x89"].concat());
+        assert!(matches!(&refused, Err(Error::Options(problem)) if problem.option == "received"), "{refused:?}");
+    }
+}
+
 /// Sends of every kind, of which some time out, over a wire that takes a little at a time: what was said to be sent arrives, and
 /// nothing else.
 #[test]

@@ -448,7 +448,10 @@ fn every_rule_of_the_handshake_has_its_words() {
         (HandshakeError::BareCarriageReturn, "a carriage return stands inside a line"),
         (HandshakeError::Connection, "Connection header lacks Upgrade"),
         (HandshakeError::ControlCharacter, "head has a control character"),
-        (HandshakeError::EarlyData { limit: 7 }, "more than 7 bytes follow the request before its answer"),
+        (
+            HandshakeError::EarlyData { limit: 7 },
+            "more than 7 bytes follow the request before its answer (max_head_size)",
+        ),
         (
             HandshakeError::EmptyField("Sec-WebSocket-Protocol"),
             "Sec-WebSocket-Protocol is empty (lenient_handshake takes it in a 101)",

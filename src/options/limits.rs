@@ -81,7 +81,8 @@ impl ConnectOptions {
         self.with(|settings| settings.limits.max_control_frames = frames)
     }
 
-    /// The size in bytes of the head of an answer to the opening handshake, or to `CONNECT` where it comes from a proxy.
+    /// The size in bytes of the head of an answer to the opening handshake, or to `CONNECT` where it comes from a proxy. For a server, that
+    /// of a request, and how much may follow it before it is answered.
     ///
     /// Default: 64 KiB.
     pub fn max_head_size(self, bytes: usize) -> Self {

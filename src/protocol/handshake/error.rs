@@ -31,7 +31,7 @@ pub enum HandshakeError {
     #[error("head has a control character")]
     ControlCharacter,
     /// More data after the request than may wait for its answer.
-    #[error("more than {limit} bytes follow the request before its answer")]
+    #[error("more than {limit} bytes follow the request before its answer (max_head_size)")]
     EarlyData {
         /// The limit in force, in bytes.
         limit: usize,

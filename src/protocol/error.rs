@@ -160,7 +160,8 @@ impl From<NotUtf8> for ProtocolError {
 #[derive(Clone, Copy, Debug, Eq, Error, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum LocalProtocolError {
-    /// Something other than Pong and Close after the peer's Close, or anything after our own.
+    /// What must not follow a Close (section 5.5.1): after our own only a pong may, and after the peer's a pong, our Close, and the rest of
+    /// a message that was begun. Once both were sent, or the connection is lost, anything.
     #[error("nothing more can be sent after a close frame")]
     AfterClose,
     /// A Close frame, put together by hand, whose body a peer would refuse (RFC 6455, section 5.5.1).

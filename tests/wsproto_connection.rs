@@ -242,6 +242,30 @@ fn a_violation_after_our_close_ends_the_connection() {
 }
 
 #[test]
+fn a_lost_connection_is_closed_once_its_last_event_was_taken_whatever_that_was() {
+    let lasts: [(&[u8], Event); 2] = [
+        (b"\x83\x00", violation(ProtocolError::UnknownOpcode(3))),
+        (b"\x88\x02\x03\xe8", CloseConnection::new(CloseCode::NORMAL, "").into()),
+    ];
+    for (bytes, last) in lasts {
+        let mut client = open(Role::Client);
+        client.receive_data(Some(bytes)).unwrap();
+        client.receive_data(None).unwrap();
+        assert_eq!(client.next_event(), Some(last.clone()));
+        assert_eq!(client.state(), ConnectionState::RemoteClosing);
+        let answer = client.send(CloseConnection::new(CloseCode::NORMAL, ""));
+        assert!(answer.is_ok(), "an end of what is received need not be one of what is sent: {answer:?}");
+
+        let mut client = open(Role::Client);
+        client.receive_data(Some(bytes)).unwrap();
+        client.receive_data(None).unwrap();
+        assert_eq!(client.events().collect::<Vec<_>>(), [last]);
+        assert_eq!(client.state(), ConnectionState::Closed);
+        assert_eq!(client.next_event(), None);
+    }
+}
+
+#[test]
 fn messages_before_a_violation_are_delivered() {
     let mut client = open(Role::Client);
     let events = receive(&mut client, b"\x81\x01a\x81\x02\xc3(\x81\x01b");

@@ -39,6 +39,8 @@ enum InputState {
     Lost,
     /// The peer broke the protocol. Nothing is read any more.
     Failed,
+    /// The same, where the connection has ended behind it.
+    FailedAtEof,
 }
 
 /// What has been sent and received of the closing handshake.
@@ -59,7 +61,8 @@ impl EstablishedConnection {
     pub(super) const fn closing(&self) -> CloseProgress {
         CloseProgress {
             sent: self.outbound.close_sent().is_some(),
-            received: self.inbound.close().is_some() || matches!(self.input, InputState::Failed),
+            received: self.inbound.close().is_some()
+                || matches!(self.input, InputState::Failed | InputState::FailedAtEof),
             lost: matches!(self.input, InputState::Lost),
         }
     }
@@ -83,7 +86,7 @@ impl EstablishedConnection {
     pub(super) fn receive_eof(&mut self) {
         self.input = match self.input {
             InputState::Open | InputState::Eof => InputState::Eof,
-            InputState::Lost | InputState::Failed => InputState::Lost,
+            InputState::Lost | InputState::Failed | InputState::FailedAtEof => InputState::Lost,
         };
     }
 
@@ -115,6 +118,9 @@ impl EstablishedConnection {
             if event.is_some() {
                 return event;
             }
+        }
+        if self.input == InputState::FailedAtEof {
+            self.input = InputState::Lost;
         }
         None
     }
@@ -218,7 +224,7 @@ impl EstablishedConnection {
     }
 
     fn fail(&mut self, violation: ProtocolViolation) -> Event {
-        self.input = InputState::Failed;
+        self.input = if self.input == InputState::Eof { InputState::FailedAtEof } else { InputState::Failed };
         self.forget_backlog();
         Event::ProtocolViolation(violation)
     }

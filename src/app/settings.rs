@@ -90,6 +90,7 @@ impl<'env> WebSocketApp<'env> {
     /// # Ok::<(), websocket_sync::Error>(())
     /// ```
     #[doc(alias = "header")]
+    #[doc(alias = "prepared_socket")]
     #[doc(alias = "socket")]
     pub fn connect_with(
         mut self,

@@ -35,6 +35,7 @@ use crate::url::ProxyUrl;
 /// ```
 #[derive(Clone)]
 #[must_use]
+#[doc(alias = "proxy_info")]
 #[doc(alias = "http_proxy_host")]
 #[doc(alias = "http_proxy_port")]
 #[doc(alias = "proxy_type")]

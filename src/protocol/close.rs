@@ -89,6 +89,7 @@ impl CloseCode {
 
     /// Whether an endpoint may put this code into a Close frame: those that IANA lists for it, and 3000 to 4999
     /// (RFC 6455, section 7.4). [`NO_STATUS_RECEIVED`](Self::NO_STATUS_RECEIVED) is none of them, although closing with it is possible.
+    #[doc(alias = "LOCAL_ONLY_CLOSE_REASONS")]
     pub const fn is_sendable(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }

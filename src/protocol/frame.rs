@@ -9,6 +9,7 @@ use super::mask::mask;
 use crate::message::MessageKind;
 
 /// The longest payload of a control frame, in bytes (RFC 6455, section 5.5).
+#[doc(alias = "MAX_PAYLOAD_NORMAL")]
 pub const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The first payload length that does not fit the 7 bits of the second byte.
 pub const LENGTH_7: u64 = 0x7E;
@@ -187,8 +188,10 @@ pub struct FrameHeader {
     /// What the frame is.
     pub opcode: Opcode,
     /// The masking key, if the payload is masked.
+    #[doc(alias = "masking_key")]
     pub mask: Option<[u8; 4]>,
     /// How many bytes of payload follow.
+    #[doc(alias = "payload_len")]
     pub len: u64,
 }
 
@@ -203,6 +206,7 @@ impl FrameHeader {
     /// A [`ProtocolError`] for a reserved opcode, a control frame that is fragmented or longer than 125 bytes, and a length
     /// that is not in its shortest form or has its highest bit set. Which reserved bits and which masking are right
     /// depends on the connection and is judged there.
+    #[doc(alias = "parse_header")]
     #[inline]
     pub fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         match FrameStart::parse(bytes)? {

@@ -13,6 +13,8 @@ use std::fmt;
 /// mask(*b"abcd", &mut data);
 /// assert_eq!(&data, b"Hello");
 /// ```
+#[doc(alias = "XorMaskerSimple")]
+#[doc(alias = "XorMaskerNull")]
 #[inline]
 pub fn mask(key: [u8; 4], data: &mut [u8]) {
     let word = u32::from_ne_bytes(key);

@@ -26,6 +26,7 @@ use crate::message::{MessageKind, MessageRef};
 /// # Ok::<(), websocket_sync::protocol::LocalProtocolError>(())
 /// ```
 #[derive(Debug)]
+#[doc(alias = "FrameProtocol")]
 pub struct Outbound {
     role: Role,
     keys: MaskKeys,
@@ -211,6 +212,7 @@ impl Outbound {
     ///
     /// As for [`message`](Self::message), when a continuation has nothing to continue, and [`LocalProtocolError::TextNotUtf8`];
     /// nothing is encoded then, and another fragment may be tried.
+    #[doc(alias = "send_data")]
     #[inline]
     pub fn data(&mut self, opcode: Opcode, fin: Fin, payload: &[u8]) -> Result<usize, LocalProtocolError> {
         self.data_with(opcode, fin, payload, Compression::Agreed)

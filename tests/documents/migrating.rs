@@ -170,3 +170,52 @@ fn every_option_is_called_by_an_example() {
     let uncalled: Vec<_> = options.into_iter().filter(|name| !compiled.contains(&format!(".{name}("))).collect();
     assert!(uncalled.is_empty(), "{uncalled:?}");
 }
+
+/// Names of Python's that nobody would look for: steps and state of its parsers, bounds, classes between a user and what they use.
+const INTERNAL: &str = "cont_data extract is_fire recving_frames recv_fn has_mask mask_value needs_header needs_length needs_mask
+    recv_header recv_length recv_mask DispatcherBase SSLDispatcher WrappedDispatcher handleDisconnect proxy_protocol traceable
+    DEFAULT_CLIENT_MAX_WINDOW_BITS DEFAULT_SERVER_MAX_WINDOW_BITS effective_opcode extension_processing masker
+    parse_extended_payload_length payload_consumed payload_required process_buffer decoder process_frame process
+    MIN_CLOSE_REASON MIN_LIBRARY_CLOSE_REASON MIN_PRIVATE_CLOSE_REASON MIN_PROTOCOL_CLOSE_REASON MAX_LIBRARY_CLOSE_REASON
+    MAX_PRIVATE_CLOSE_REASON MAX_PROTOCOL_CLOSE_REASON";
+
+/// The names that the search of the documentation knows, as it compares them: items and their aliases, without case and underscores.
+fn searchable() -> BTreeSet<String> {
+    let sources = sources();
+    let aliases = sources.iter().flat_map(|(_, source)| source.split("doc(alias = \"").skip(1));
+    let aliases = aliases.filter_map(|rest| rest.split('"').next()).map(str::to_owned);
+    declared().into_iter().chain(aliases).map(|name| as_searched(&name)).collect()
+}
+
+fn as_searched(name: &str) -> String {
+    name.replace('_', "").to_lowercase()
+}
+
+#[test]
+fn the_search_finds_what_there_is_by_its_name_in_python() {
+    let document = read("docs/MIGRATING.md");
+    let (client, wsproto) = parts(&document);
+    let searchable = searchable();
+    let (mut found, mut missing) = (0, Vec::new());
+    for (part, names) in [(&*client, WEBSOCKET_CLIENT), (wsproto, WSPROTO)] {
+        // What is of another crate, or of the language, has no entry.
+        let is_here = |here: &str| !here.starts_with("none") && !here.starts_with("`log::");
+        let known = rows(part).into_iter().filter(|(_, here, _)| is_here(here));
+        let known: BTreeSet<&str> =
+            known.flat_map(|(python, ..)| code(python)).flat_map(words).map(|word| word.text).collect();
+        for name in names.lines() {
+            let last = name.trim_end_matches([')', ']']).rsplit(['.', '(', '[']).next().unwrap();
+            if !known.contains(last) || INTERNAL.split_whitespace().any(|internal| internal == last) {
+                continue;
+            }
+            let searched = as_searched(last);
+            if searchable.iter().any(|entry| entry.contains(&searched)) {
+                found += 1;
+            } else {
+                missing.push(name);
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(found > 400, "{found}");
+}

@@ -60,6 +60,7 @@ use crate::websocket::SocketEvent;
 /// apps.run()?; // until each of them has ended
 /// # Ok::<(), websocket_sync::Error>(())
 /// ```
+#[doc(alias = "create_dispatcher")]
 #[doc(alias = "dispatcher")]
 #[doc(alias = "rel")]
 pub struct ManyApps<'env> {

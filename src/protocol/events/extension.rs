@@ -124,6 +124,7 @@ pub trait InboundExtension: fmt::Debug + Send {
     /// # Errors
     ///
     /// A [`ProtocolError`] when the frame is not as the extension defines it.
+    #[doc(alias = "frame_inbound_header")]
     fn header(&mut self, header: &FrameHeader) -> Result<Rsv, ProtocolError>;
 
     /// A piece of a data frame's payload; what it decodes to is appended to `decoded`, at most `room` bytes.
@@ -131,6 +132,7 @@ pub trait InboundExtension: fmt::Debug + Send {
     /// # Errors
     ///
     /// A [`ProtocolError`] when the piece cannot be decoded or decodes to more than `room` bytes.
+    #[doc(alias = "frame_inbound_payload_data")]
     fn payload(&mut self, piece: &[u8], decoded: &mut Vec<u8>, room: Room) -> Result<(), ProtocolError>;
 
     /// A data frame ends; what that brings to light is appended to `decoded`, at most `room` bytes.
@@ -138,6 +140,7 @@ pub trait InboundExtension: fmt::Debug + Send {
     /// # Errors
     ///
     /// As for [`payload`](Self::payload).
+    #[doc(alias = "frame_inbound_complete")]
     fn complete(&mut self, header: &FrameHeader, decoded: &mut Vec<u8>, room: Room) -> Result<(), ProtocolError>;
 }
 
@@ -166,6 +169,7 @@ impl Room {
 pub trait OutboundExtension: fmt::Debug + Send {
     /// Changes a data frame: the reserved bits are set in `header`, and what the payload becomes is appended to `encoded`.
     /// `header.len` is set by the caller.
+    #[doc(alias = "frame_outbound")]
     fn frame(&mut self, header: &mut FrameHeader, payload: &[u8], encoded: &mut Vec<u8>);
 }
 

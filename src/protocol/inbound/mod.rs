@@ -42,6 +42,10 @@ use crate::message::{Message, MessageKind, MessageRef};
 /// ```
 #[derive(Debug)]
 #[doc(alias = "frame_buffer")]
+#[doc(alias = "FrameProtocol")]
+#[doc(alias = "FrameDecoder")]
+#[doc(alias = "MessageDecoder")]
+#[doc(alias = "received_frames")]
 #[doc(alias = "continuous_frame")]
 pub struct Inbound {
     window: Window,

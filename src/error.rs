@@ -436,6 +436,11 @@ impl CloseInfo {
         Self::new(theirs.code, &theirs.reason, cause)
     }
 
+    /// The end by a rule that the peer broke; a Close that broke it may have a reason.
+    pub(crate) fn of_violation(error: ProtocolError, reason: &str) -> Self {
+        Self::new(error.close_code(), reason, CloseCause::Violation(error))
+    }
+
     /// Whether a valid Close frame of the peer was received (RFC 6455, section 7.1.4). Our own may not have left, if nothing could be
     /// sent any more.
     pub const fn is_clean(&self) -> bool {

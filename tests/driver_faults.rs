@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use support::cases::Cases;
 use support::{bounded, by_deadline, closed, frame, join, ms, parse_all, unit};
 use websocket_sync::protocol::handshake::ExtensionOffer;
-use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, Role};
+use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, ProtocolError, Role};
 use websocket_sync::{
     CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, HalfDuplex,
     Interest, Message, MessageKind, Opcode, Phase, Result, Transport, WebSocket,
@@ -579,6 +579,36 @@ fn a_close_behind_messages_that_were_received_is_told_after_an_abort_by_every_re
         let info = closed(receive(&mut ws));
         assert_told(&info, 1009, "too big", CloseCause::Remote);
         assert_eq!(ws.close_info().unwrap(), info, "{name}");
+    }
+}
+
+/// A Close with a code that must not be on the wire is a violation, and has a reason all the same.
+#[test]
+fn the_reason_of_a_close_that_is_a_violation_is_told_however_this_side_has_ended() {
+    type End = fn(&WebSocket);
+    const ENDS: &[(&str, End)] = &[
+        ("abort", |ws| ws.abort()),
+        ("Sender::abort", |ws| ws.sender().abort()),
+        ("a send that timed out", |ws| assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout())),
+    ];
+    for &(name, end) in ENDS {
+        for before in [frame(0x81, "before"), Vec::new()] {
+            let (mut ws, wire) = Wire::open(&options(), 100);
+            wire.say([before.clone(), frame(0x88, b"\x03\xedwhy")].concat());
+            end(&ws);
+            let violation = CloseCause::Violation(ProtocolError::CloseCode(CloseCode(1005)));
+            let info = ws.close_info().unwrap();
+            assert_eq!((info.code.0, info.reason.as_str(), info.cause), (1002, "why", violation), "after {name}");
+            // After a send that timed out, receives go on.
+            let end = loop {
+                match ws.recv() {
+                    Ok(_) | Err(Error::Protocol(_)) => {}
+                    end => break closed(end),
+                }
+            };
+            assert_eq!(end, info, "after {name}");
+            assert_eq!(ws.close_info(), Some(info), "after {name}");
+        }
     }
 }
 

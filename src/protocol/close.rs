@@ -197,7 +197,7 @@ impl CloseFrame {
     }
 
     /// What a body says that [`parse`](Self::parse) has refused: its code, and its reason with bytes that are no text escaped.
-    pub(super) fn parse_rejected(body: &[u8]) -> Option<Self> {
+    pub(crate) fn parse_rejected(body: &[u8]) -> Option<Self> {
         let (code, reason) = body.split_first_chunk::<2>()?;
         let reason = match std::str::from_utf8(reason) {
             Ok(reason) => reason.to_owned(),

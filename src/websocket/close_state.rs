@@ -156,13 +156,24 @@ impl SharedConnection {
             CloseState::Queued { ours, .. } => Some(ours.clone()),
             CloseState::Sent { .. } => None,
             CloseState::WriteFailed { .. } => {
-                let info = CloseInfo::new(error.close_code(), reason, CloseCause::Violation(error));
+                let info = CloseInfo::of_violation(error, reason);
                 return self.end_unanswered(state, info);
             }
             CloseState::Ending { info, .. } | CloseState::Closed(info) => return info.clone(),
         };
-        let info = CloseInfo::new(error.close_code(), reason, CloseCause::Violation(error));
+        let info = CloseInfo::of_violation(error, reason);
         self.begin_ending(state, info.clone(), ours);
+        info
+    }
+
+    /// A Close that must not be sent had come before this side ended the connection: what the peer said last counts. Returns how the
+    /// connection ended.
+    #[cold]
+    pub(super) fn receive_rejected_close(&self, error: ProtocolError, reason: &str) -> CloseInfo {
+        let info = CloseInfo::of_violation(error, reason);
+        if let CloseState::Closed(ended) = &mut self.state().close {
+            ended.clone_from(&info);
+        }
         info
     }
 

@@ -104,9 +104,9 @@ impl WebSocket {
             if shared.is_over() {
                 reader.look_for_close(shared);
             } else if shared.has_failed_write()
-                && let Some(theirs) = reader.peek_close(shared)
+                && let Some(info) = reader.peek_close(shared)
             {
-                return shared.close_info_after_failed_write(&theirs);
+                return Some(info);
             }
         }
         shared.close_info()

@@ -293,7 +293,12 @@ impl Reader {
                     self.inbound.received(length);
                     left -= length;
                 }
-                Ok(Step::NeedMore) | Err(_) => return None,
+                Ok(Step::NeedMore) => return None,
+                Err(error) => {
+                    // A Close that must not be sent says something all the same.
+                    let info = shared.receive_rejected_close(error, &self.inbound.rejected_close()?.reason);
+                    return Some(Error::Closed(Box::new(info)));
+                }
                 Ok(Step::Close | Step::Ended) => {
                     let info = shared.receive_close(self.inbound.close()?, self.closed_first);
                     return Some(Error::Closed(Box::new(info)));
@@ -303,10 +308,10 @@ impl Reader {
         }
     }
 
-    /// Nothing more can be sent, and what has arrived can still be received. Whether the peer's Close is among that, without
-    /// taking anything away from the receives that follow.
+    /// Nothing more can be sent, and what has arrived can still be received. How the connection ends if the peer's Close is among that,
+    /// without taking anything away from the receives that follow.
     #[cold]
-    pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
+    pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseInfo> {
         let mut left = Self::MAX_LOOK;
         while left > 0
             && !self.inbound.space().is_empty()
@@ -317,12 +322,16 @@ impl Reader {
             left -= length;
         }
         let (missing, unread) = self.inbound.beginning();
-        find_close(unread.get(usize::try_from(missing).ok()?..)?)
+        let body = find_close(unread.get(usize::try_from(missing).ok()?..)?)?;
+        match CloseFrame::parse(&body) {
+            Ok(theirs) => shared.close_info_after_failed_write(&theirs),
+            Err(error) => Some(CloseInfo::of_violation(error, &CloseFrame::parse_rejected(&body)?.reason)),
+        }
     }
 }
 
-/// The Close among whole frames; what is no frame hides the rest.
-fn find_close(mut bytes: &[u8]) -> Option<CloseFrame> {
+/// The body of the Close among whole frames; what is no frame hides the rest.
+fn find_close(mut bytes: &[u8]) -> Option<Vec<u8>> {
     loop {
         let (header, length) = FrameHeader::parse(bytes).ok()??;
         let payload = bytes.get(length..)?;
@@ -330,7 +339,7 @@ fn find_close(mut bytes: &[u8]) -> Option<CloseFrame> {
         if header.opcode == Opcode::Close {
             let mut body = payload.to_vec();
             mask(header.mask.unwrap_or_default(), &mut body);
-            return CloseFrame::parse(&body).ok();
+            return Some(body);
         }
         bytes = rest;
     }

@@ -35,7 +35,8 @@ pub struct HeadLimits {
     pub fields: usize,
     /// Interim responses (1xx other than 101) before the final one. Default: 8.
     pub interim: usize,
-    /// Bytes of a refusal's body that are kept; what follows is not waited for. Default: 65,536.
+    /// Bytes of a refusal's body that are kept; what follows is not waited for. A [`Connection`](crate::protocol::Connection) keeps nothing of
+    /// it, and tells all of it as it comes. Default: 65,536.
     pub body: usize,
 }
 

@@ -591,23 +591,27 @@ fn the_reason_of_a_close_that_is_a_violation_is_told_however_this_side_has_ended
         ("Sender::abort", |ws| ws.sender().abort()),
         ("a send that timed out", |ws| assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout())),
     ];
+    let violation = CloseCause::Violation(ProtocolError::CloseCode(CloseCode(1005)));
+    // After a send that timed out, receives go on.
+    let told = |ws: &mut WebSocket| loop {
+        match ws.recv() {
+            Ok(_) | Err(Error::Protocol(_)) => {}
+            end => break closed(end),
+        }
+    };
     for &(name, end) in ENDS {
         for before in [frame(0x81, "before"), Vec::new()] {
-            let (mut ws, wire) = Wire::open(&options(), 100);
-            wire.say([before.clone(), frame(0x88, b"\x03\xedwhy")].concat());
-            end(&ws);
-            let violation = CloseCause::Violation(ProtocolError::CloseCode(CloseCode(1005)));
-            let info = ws.close_info().unwrap();
-            assert_eq!((info.code.0, info.reason.as_str(), info.cause), (1002, "why", violation), "after {name}");
-            // After a send that timed out, receives go on.
-            let end = loop {
-                match ws.recv() {
-                    Ok(_) | Err(Error::Protocol(_)) => {}
-                    end => break closed(end),
-                }
-            };
-            assert_eq!(end, info, "after {name}");
-            assert_eq!(ws.close_info(), Some(info), "after {name}");
+            for (is_buffered, is_received) in [(false, false), (false, true), (true, false), (true, true)] {
+                let said = [before.clone(), frame(0x88, b"\x03\xedwhy")].concat();
+                let (behind, later) = if is_buffered { (&said[..], &[][..]) } else { (&[][..], &said[..]) };
+                let bytes = Bytes { room: 100, said: later.iter().copied().collect(), ..Bytes::default() };
+                let wire = Wire(Arc::new((Mutex::new(bytes), Condvar::new())));
+                let mut ws = options().from_open(wire, Role::Client, behind, None).unwrap();
+                end(&ws);
+                let info = if is_received { told(&mut ws) } else { ws.close_info().unwrap() };
+                assert_eq!((info.code.0, info.reason.as_str(), info.cause), (1002, "why", violation), "after {name}");
+                assert_eq!((told(&mut ws), ws.close_info()), (info.clone(), Some(info)), "after {name}");
+            }
         }
     }
 }

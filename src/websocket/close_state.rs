@@ -171,8 +171,10 @@ impl SharedConnection {
     #[cold]
     pub(super) fn receive_rejected_close(&self, error: ProtocolError, reason: &str) -> CloseInfo {
         let info = CloseInfo::of_violation(error, reason);
-        if let CloseState::Closed(ended) = &mut self.state().close {
-            ended.clone_from(&info);
+        match &mut self.state().close {
+            CloseState::Closed(ended) if !ended.is_decided_by_peer() => ended.clone_from(&info),
+            CloseState::Closed(ended) => return ended.clone(),
+            _ => {}
         }
         info
     }

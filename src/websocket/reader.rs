@@ -229,7 +229,7 @@ impl Reader {
             (Ok(Step::Close | Step::Ended), _) => self.answer_close(shared)?,
             (Err(error), _) => {
                 // A Close that must not be sent may have a reason all the same.
-                let reason = self.inbound.rejected_close().map_or("", |close| &close.reason);
+                let reason = self.inbound.rejected_close().map(|close| &*close.reason);
                 begin_violation(&mut self.ending, shared, error, reason)?;
             }
             (Ok(Step::Ping), ControlPolicy::Handle(show)) => {
@@ -516,22 +516,25 @@ fn end_for_text(
     error: ProtocolError,
     mut deadline: ReceiveDeadline,
 ) -> Result<()> {
-    begin_violation(ending, shared, error, "")?;
+    begin_violation(ending, shared, error, None)?;
     advance_ending(ending, shared, deadline.start())
 }
 
-/// The peer broke a rule, now or before.
+/// The peer broke a rule, now or before; `reason` is that of a Close which is refused.
 #[cold]
 fn begin_violation(
     ending: &mut Option<Box<Ending>>,
     shared: &SharedConnection,
     error: ProtocolError,
-    reason: &str,
+    reason: Option<&str>,
 ) -> Result<()> {
     if let Some(closed) = shared.closed() {
-        return Err(closed);
+        return Err(match reason {
+            Some(reason) => Error::Closed(Box::new(shared.receive_rejected_close(error, reason))),
+            None => closed,
+        });
     }
-    let info = shared.receive_violation(error, reason);
+    let info = shared.receive_violation(error, reason.unwrap_or_default());
     if shared.is_over() {
         return Err(Error::Protocol(error));
     }

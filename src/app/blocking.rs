@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use super::builder::{Connector, WebSocketApp};
+use super::builder::{ConnectHook, WebSocketApp};
 use super::callbacks::drop_transport;
 use super::calling::{CallbackRunner, EventSink};
 use super::facts::{AppError, Attempt, Closed, duplicate};
@@ -111,7 +111,7 @@ impl Drop for Finish<'_> {
 pub(super) struct ConnectionSource<'a, 'env> {
     pub(super) url: &'a str,
     pub(super) options: ConnectOptions,
-    pub(super) connector: Option<&'a mut Connector<'env>>,
+    pub(super) connector: Option<&'a mut ConnectHook<'env>>,
     /// Whether messages are handed out fragment by fragment.
     pub(super) fragments: bool,
 }

@@ -69,7 +69,7 @@ use crate::websocket::WebSocket;
 pub struct WebSocketApp<'env> {
     pub(super) url: String,
     pub(super) options: ConnectOptions,
-    pub(super) connector: Option<Connector<'env>>,
+    pub(super) connector: Option<ConnectHook<'env>>,
     pub(super) closures: Closures<'env>,
     pub(super) policies: CallbackPolicies,
     pub(super) pings: PingOptions,
@@ -79,7 +79,7 @@ pub struct WebSocketApp<'env> {
 }
 
 /// Makes a connection.
-pub(super) type Connector<'env> = Box<dyn FnMut(&Attempt<'_>, ConnectOptions) -> Result<WebSocket> + Send + 'env>;
+pub(super) type ConnectHook<'env> = Box<dyn FnMut(&Attempt<'_>, ConnectOptions) -> Result<WebSocket> + Send + 'env>;
 
 impl<'env> WebSocketApp<'env> {
     /// An app for this URL, with the default options.

@@ -317,11 +317,11 @@ impl<T> Runner<T> {
 
 /// What was wrong with the addresses: kept is what tells most.
 #[derive(Debug, Default)]
-struct Failures(Option<Failure>);
+struct Failures(Option<AddressFailure>);
 
 /// What was wrong with an address.
 #[derive(Debug)]
-struct Failure {
+struct AddressFailure {
     weight: u8,
     address: SocketAddr,
     error: io::Error,
@@ -332,13 +332,13 @@ impl Failures {
         log::debug!("cannot connect to {address}: {error}");
         let weight = weight(&error);
         if self.0.as_ref().is_none_or(|kept| weight > kept.weight) {
-            self.0 = Some(Failure { weight, address, error });
+            self.0 = Some(AddressFailure { weight, address, error });
         }
     }
 
     fn into_error(self) -> Error {
         match self.0 {
-            Some(Failure { address, error, .. }) => failed_at(address, error),
+            Some(AddressFailure { address, error, .. }) => failed_at(address, error),
             None => failed(timed_out()),
         }
     }

@@ -210,6 +210,43 @@ fn every_room_uses_only_what_it_may() {
     assert!(found.is_empty(), "{} forbidden paths:\n{}", found.len(), found.join("\n"));
 }
 
+/// Files that only tests have, besides those in directories called `tests`.
+const OF_TESTS: [&str; 2] = ["net/system_calls/faults.rs", "tests.rs"];
+
+/// One word for one thing, one thing for one word: what a type is called, no other is, in the library and in the program.
+#[test]
+fn no_two_types_have_the_same_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut types: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    visit(&root, &mut |path| {
+        let file = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+        if !file.contains("tests/") && !OF_TESTS.iter().any(|of_tests| file.ends_with(of_tests)) {
+            for name in types_in(&read(path)) {
+                types.entry(name).or_default().insert(file.clone());
+            }
+        }
+    });
+    assert!(types.len() > 400, "{}", types.len());
+    types.retain(|_, files| files.len() > 1);
+    assert!(types.is_empty(), "{types:#?}");
+}
+
+/// The types that a file declares outside of functions, blocks and tests.
+fn types_in(source: &str) -> Vec<String> {
+    let tokens = without_tests(tokenize(source));
+    let mut depth = 0;
+    let mut types = Vec::new();
+    for pair in tokens.windows(2) {
+        match &*pair[0].text {
+            "{" => depth += 1,
+            "}" => depth -= 1,
+            "struct" | "enum" | "trait" | "type" if depth == 0 => types.push(pair[1].text.clone()),
+            _ => {}
+        }
+    }
+    types
+}
+
 /// What `protocol::events` adds to the two halves and the handshake. It stands on them, and nothing else in the crate on it.
 const EVENTS: [&str; 17] = [
     "events",

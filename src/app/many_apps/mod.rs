@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Registry, Token, Waker};
 
 use self::connectors::{CloseOnDrop, Connectors};
-use self::openings::{Host, OpeningLimits, Openings, Ticket, host_of};
+use self::openings::{HostKey, OpeningLimits, Openings, Ticket, host_of};
 use self::registration::Registration;
 use self::wakeups::{WakeFlag, Wakeups, loop_ended};
 use super::task::{AppStep, AppTask, Connected, Connecting, Permission};
@@ -87,7 +87,7 @@ struct AppEntry<'env> {
     /// Whether it waits for its turn.
     is_queued: bool,
     /// What its openings count for; `None` for a URL that is none.
-    host: Option<Host>,
+    host: Option<HostKey>,
     opening: EntryOpening,
     registered: Vec<Registration>,
     /// The connection that they belong to, if it is open.

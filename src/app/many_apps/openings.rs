@@ -7,10 +7,10 @@ use std::sync::Arc;
 use crate::url::Target;
 
 /// What one limit is for: a host, as the URL names it, and its port, or a socket in the file system.
-pub(super) type Host = Arc<str>;
+pub(super) type HostKey = Arc<str>;
 
 /// The host that openings to a target count for.
-pub(super) fn host_of(target: &Target) -> Host {
+pub(super) fn host_of(target: &Target) -> HostKey {
     match (&target.socket_path, &target.zone) {
         (Some(path), _) => path.to_string_lossy().into(),
         (None, Some(zone)) => format!("{}%{zone}:{}", target.host, target.port).into(),
@@ -26,10 +26,10 @@ pub(super) fn host_of(target: &Target) -> Host {
 pub(super) struct Openings {
     pub(super) limits: OpeningLimits,
     under_way: usize,
-    hosts: HashMap<Host, HostOpenings>,
+    hosts: HashMap<HostKey, HostOpenings>,
     /// The hosts that an opening may begin to, in the order of their turns. Invariant: a host is here, once, exactly if an opening to it
     /// waits and its limit leaves room.
-    turns: VecDeque<Host>,
+    turns: VecDeque<HostKey>,
 }
 
 /// How many openings may be under way.
@@ -58,7 +58,7 @@ impl Openings {
     }
 
     /// An opening to this host is wanted.
-    pub(super) fn request(&mut self, host: &Host, ticket: Ticket) {
+    pub(super) fn request(&mut self, host: &HostKey, ticket: Ticket) {
         let openings = self.hosts.entry(Arc::clone(host)).or_default();
         openings.waiting.push_back(ticket);
         if openings.waiting.len() == 1 && openings.under_way < self.limits.per_host.get() {
@@ -67,7 +67,7 @@ impl Openings {
     }
 
     /// The next opening that may begin. [`finish`](Self::finish) has to follow.
-    pub(super) fn begin(&mut self) -> Option<(Host, Ticket)> {
+    pub(super) fn begin(&mut self) -> Option<(HostKey, Ticket)> {
         if self.under_way >= self.limits.total.get() {
             return None;
         }
@@ -83,7 +83,7 @@ impl Openings {
     }
 
     /// An opening to this host is over, or was not wanted any more.
-    pub(super) fn finish(&mut self, host: &Host) {
+    pub(super) fn finish(&mut self, host: &HostKey) {
         let Some(openings) = self.hosts.get_mut(host) else { return };
         let was_full = openings.under_way >= self.limits.per_host.get();
         openings.under_way -= 1;
@@ -109,7 +109,7 @@ mod tests {
 
     fn request(openings: &mut Openings, host: &str, apps: std::ops::Range<usize>) {
         for app in apps {
-            openings.request(&Host::from(host), Ticket { app, number: app as u64 });
+            openings.request(&HostKey::from(host), Ticket { app, number: app as u64 });
         }
     }
 
@@ -125,7 +125,7 @@ mod tests {
         let begun = begin(&mut openings);
         let at = |host: &str| begun.iter().filter(|(begun, _)| begun == host).map(|(_, app)| *app).collect::<Vec<_>>();
         assert_eq!((at("dead"), at("alive")), (vec![0, 1, 2], vec![50, 51]));
-        openings.finish(&Host::from("dead"));
+        openings.finish(&HostKey::from("dead"));
         assert_eq!(begin(&mut openings), [("dead".to_owned(), 3)]);
     }
 
@@ -135,12 +135,12 @@ mod tests {
         request(&mut openings, "a", 0..3);
         request(&mut openings, "b", 10..13);
         assert_eq!(begin(&mut openings), [("a".to_owned(), 0), ("b".to_owned(), 10)]);
-        openings.finish(&Host::from("a"));
+        openings.finish(&HostKey::from("a"));
         assert_eq!(begin(&mut openings), [("a".to_owned(), 1)]);
-        openings.finish(&Host::from("a"));
-        openings.finish(&Host::from("b"));
+        openings.finish(&HostKey::from("a"));
+        openings.finish(&HostKey::from("b"));
         assert_eq!(begin(&mut openings), [("b".to_owned(), 11), ("a".to_owned(), 2)]);
-        openings.finish(&Host::from("a"));
+        openings.finish(&HostKey::from("a"));
         assert_eq!(begin(&mut openings), [("b".to_owned(), 12)]);
     }
 
@@ -151,7 +151,7 @@ mod tests {
         let mut begun = 0;
         // Any order will do that mixes the hosts and the ends.
         for round in 0..1000_usize {
-            let host = Host::from(["a", "b", "c"][round * 7 % 3]);
+            let host = HostKey::from(["a", "b", "c"][round * 7 % 3]);
             openings.request(&host, Ticket { app: round, number: 0 });
             if let Some((host, _)) = openings.begin() {
                 begun += 1;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{AppStep, AppTask, Permission, TaskPhase};
-use crate::app::builder::Connector;
+use crate::app::builder::ConnectHook;
 use crate::app::facts::{AppError, Attempt};
 use crate::error::{Error, Result};
 use crate::options::ConnectOptions;
@@ -17,7 +17,7 @@ use crate::websocket::{Opening, WebSocket, cancelled};
 pub struct Connecting<'env> {
     pub(super) url: String,
     pub(super) options: ConnectOptions,
-    pub(super) connector: Connector<'env>,
+    pub(super) connector: ConnectHook<'env>,
     pub(super) number: u32,
     pub(super) last_error: Option<Arc<Error>>,
 }
@@ -30,7 +30,7 @@ pub struct Connected<'env> {
 }
 
 /// A connector on its way back.
-pub(super) struct ReturnedConnector<'env>(pub(super) Connector<'env>);
+pub(super) struct ReturnedConnector<'env>(pub(super) ConnectHook<'env>);
 
 impl<'env> Connecting<'env> {
     /// Connects, and waits for it, at most for the [open timeout](crate::ConnectOptions::open_timeout); cancelled when the app is

@@ -34,7 +34,7 @@ pub(crate) fn measure(how: Bench, arguments: &Arguments, console: &Console) -> R
         Bench::RoundTrips => round_trips(&mut ws, &payload, messages)?,
         Bench::Flood => flood(&mut ws, &payload, messages)?,
     };
-    let report = Report { how, bytes: payload.len(), took: began.elapsed(), times: Times::new(times) };
+    let report = BenchReport { how, bytes: payload.len(), took: began.elapsed(), times: Times::new(times) };
     ws.close()?;
     let shown = if console.is_json() { report.as_json(console) } else { report.as_text(console) };
     match shown {
@@ -95,14 +95,14 @@ fn receive(ws: &mut WebSocket, payload: &[u8]) -> Result<(), Failure> {
 }
 
 /// What was measured.
-struct Report {
+struct BenchReport {
     how: Bench,
     bytes: usize,
     took: Duration,
     times: Times,
 }
 
-impl Report {
+impl BenchReport {
     fn as_text(&self, console: &Console) -> io::Result<()> {
         let Self { how, bytes, took, times } = self;
         let what = match how {

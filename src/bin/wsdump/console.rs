@@ -22,9 +22,9 @@ use crate::recording::Side;
 
 /// Where things are shown. Clones are the same console.
 #[derive(Clone)]
-pub(crate) struct Console(Arc<Shared>);
+pub(crate) struct Console(Arc<ConsoleState>);
 
-struct Shared {
+struct ConsoleState {
     began: Instant,
     style: Style,
     format: Format,
@@ -123,7 +123,7 @@ impl Console {
             pretty: arguments.pretty.then_some(if is_coloured { TokenColours::Shown } else { TokenColours::None }),
         };
         let is_quiet = (arguments.raw || arguments.json) && arguments.verbose == 0;
-        Ok(Self(Arc::new(Shared {
+        Ok(Self(Arc::new(ConsoleState {
             began,
             style,
             format,

@@ -17,7 +17,7 @@ use crate::output::enlarge;
 use crate::output::{Metered, Progress};
 use crate::prompt::{Prompt, PromptEnd, PromptTarget};
 use crate::recording::{Recorder, Replay, Side};
-use crate::session::{Interruption, SessionState};
+use crate::session::{Interruption, SharedSession};
 
 /// The longest line that is read, in bytes: holds the longest message that the server may send, in base64 too.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024 * 3 / 2;
@@ -31,12 +31,12 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The thread that sends.
 pub(crate) struct Input {
     pub(crate) sender: InputSender,
-    pub(crate) source: Source,
+    pub(crate) source: InputSource,
     pub(crate) end: EndOfInput,
 }
 
 /// Where the input comes from.
-pub(crate) enum Source {
+pub(crate) enum InputSource {
     Prompt(Prompt),
     Lines,
     Bytes,
@@ -55,7 +55,7 @@ pub(crate) enum EndOfInput {
     Stay,
 }
 
-impl Source {
+impl InputSource {
     /// # Errors
     ///
     /// A recording that cannot be opened.
@@ -112,13 +112,13 @@ const SILENCE: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 impl EndOfInput {
-    pub(crate) fn new(arguments: &Arguments, source: &Source) -> Self {
+    pub(crate) fn new(arguments: &Arguments, source: &InputSource) -> Self {
         match (arguments.eof_wait, arguments.eof_silence, source) {
             (Some(wait), _, _) => Self::CloseAfter(wait),
             (None, Some(silence), _) => Self::CloseAfterSilence { silence, longest: None },
             (None, None, _) if arguments.no_input || arguments.max_messages.is_some() => Self::Stay,
             // Whoever ends a prompt has seen the answers.
-            (None, None, Source::Prompt(_)) => Self::CloseAfter(Duration::ZERO),
+            (None, None, InputSource::Prompt(_)) => Self::CloseAfter(Duration::ZERO),
             (None, None, _) => Self::CloseAfterSilence { silence: SILENCE, longest: Some(LONGEST_WAIT) },
         }
     }
@@ -218,7 +218,7 @@ pub(crate) struct InputSender {
     pub(crate) handle: Handle,
     pub(crate) console: Console,
     pub(crate) recorder: Option<Recorder>,
-    pub(crate) state: SessionState,
+    pub(crate) state: SharedSession,
     pub(crate) interruption: Interruption,
     /// What the end of the input closes with.
     pub(crate) close: CloseRequest,

@@ -17,7 +17,7 @@ use crate::arguments::{Arguments, CloseRequest};
 use crate::connect::{Destination, FileValues, RetryLimit, key_log_note, with_file_values};
 use crate::console::{Console, PingOrigin};
 use crate::ending::{Exit, Failure, on_signal};
-use crate::input::{EndOfInput, Input, InputSender, OfflinePolicy, Source};
+use crate::input::{EndOfInput, Input, InputSender, InputSource, OfflinePolicy};
 use crate::output::restore_terminal;
 use crate::recording::{Recorder, Side};
 
@@ -34,12 +34,12 @@ pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Ex
     let Destination { url, options, cookie_jar } = Destination::new(arguments)?;
     // What is wrong with them is found before the first attempt.
     drop(with_file_values(ConnectOptions::new(), arguments, &values)?);
-    let source = Source::new(arguments, console, &values)?;
+    let source = InputSource::new(arguments, console, &values)?;
     if let Some(note) = key_log_note(arguments) {
         console.print_note(note);
     }
     let recorder = arguments.record.as_deref().map(Recorder::new).transpose()?;
-    let state = SessionState::new(arguments);
+    let state = SharedSession::new(arguments);
     let mut app =
         WebSocketApp::new(url).options(options).reconnect(state.retries.policy()).connect_with(|attempt, options| {
             let ws = with_file_values(options, arguments, &values).map_err(into_error)?.connect(attempt.url)?;
@@ -91,7 +91,7 @@ pub(crate) fn run_session(arguments: &Arguments, console: &Console) -> Result<Ex
 
 /// What the threads of a session share. Clones are the same session.
 #[derive(Clone)]
-pub(crate) struct SessionState {
+pub(crate) struct SharedSession {
     pub(crate) failure: FirstFailure,
     pub(crate) pings: Pings,
     pub(crate) retries: RetryLimit,
@@ -101,7 +101,7 @@ pub(crate) struct SessionState {
     close_code: Arc<AtomicU16>,
 }
 
-impl SessionState {
+impl SharedSession {
     fn new(arguments: &Arguments) -> Self {
         Self {
             failure: FirstFailure::default(),
@@ -145,7 +145,7 @@ impl FirstFailure {
 pub(crate) struct Interruption {
     handle: Handle,
     console: Console,
-    state: SessionState,
+    state: SharedSession,
 }
 
 impl Interruption {
@@ -188,7 +188,7 @@ impl Interruption {
 struct SessionHandler {
     console: Console,
     recorder: Option<Recorder>,
-    state: SessionState,
+    state: SharedSession,
     /// What is sent first on each connection.
     texts: Vec<String>,
     /// What is started when the connection is open for the first time.
@@ -197,20 +197,20 @@ struct SessionHandler {
     wanted: Option<u64>,
     /// What this side closes with.
     close: CloseRequest,
-    keepalive: Keepalive,
-    connection: Connection,
+    keepalive: KeepalivePings,
+    connection: ConnectionNotice,
 }
 
 /// Whether pings are sent by themselves.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Keepalive {
+enum KeepalivePings {
     Sent,
     None,
 }
 
 /// What has been told of the connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Connection {
+enum ConnectionNotice {
     /// There is none.
     None,
     Open,
@@ -223,7 +223,7 @@ impl SessionHandler {
         arguments: &Arguments,
         console: Console,
         recorder: Option<Recorder>,
-        state: SessionState,
+        state: SharedSession,
         input: Input,
     ) -> Self {
         Self {
@@ -234,8 +234,8 @@ impl SessionHandler {
             input: Some(input),
             wanted: arguments.max_messages,
             close: arguments.close_request(),
-            keepalive: if arguments.ping_interval.is_some() { Keepalive::Sent } else { Keepalive::None },
-            connection: Connection::None,
+            keepalive: if arguments.ping_interval.is_some() { KeepalivePings::Sent } else { KeepalivePings::None },
+            connection: ConnectionNotice::None,
         }
     }
 
@@ -278,7 +278,7 @@ impl SessionHandler {
     /// Who sent the ping that a pong answers: the app's own have their number as 8 bytes.
     fn ping_origin(&self, payload: &[u8]) -> PingOrigin {
         match (self.keepalive, payload) {
-            (Keepalive::Sent, [0, 0, 0, 0, _, _, _, _]) => PingOrigin::Keepalive,
+            (KeepalivePings::Sent, [0, 0, 0, 0, _, _, _, _]) => PingOrigin::Keepalive,
             _ => PingOrigin::User,
         }
     }
@@ -286,7 +286,7 @@ impl SessionHandler {
 
 impl Handler for SessionHandler {
     fn on_open(&mut self, app: &Handle) -> Result<()> {
-        self.connection = Connection::Open;
+        self.connection = ConnectionNotice::Open;
         self.state.retries.opened();
         self.state.pings.forget();
         if let Some(recorder) = &self.recorder {
@@ -323,7 +323,7 @@ impl Handler for SessionHandler {
     /// What ends the run is told when it is over, and the end of a connection by `on_close`: here all else. A machine is told
     /// everything here.
     fn on_error(&mut self, app: &Handle, error: &Error) -> Result<()> {
-        let was_open = self.connection == Connection::Open;
+        let was_open = self.connection == ConnectionNotice::Open;
         let planned = app.retry_delay();
         // The end of a connection is told by `on_close`, and so is the delay after it.
         let delay = planned.filter(|_| !was_open);
@@ -335,14 +335,14 @@ impl Handler for SessionHandler {
         }
         self.console.note_failure(error, delay);
         if was_open {
-            self.connection = Connection::FailureTold;
+            self.connection = ConnectionNotice::FailureTold;
         }
         Ok(())
     }
 
     fn on_close(&mut self, app: &Handle, closed: &Closed) -> Result<()> {
         self.state.is_ready.store(false, Ordering::Release);
-        let connection = std::mem::replace(&mut self.connection, Connection::None);
+        let connection = std::mem::replace(&mut self.connection, ConnectionNotice::None);
         if closed.cause == CloseCause::Remote {
             self.shown(app, self.console.peer_closed(closed))?;
         }
@@ -352,7 +352,7 @@ impl Handler for SessionHandler {
             _ => {}
         }
         let is_told_later = !closed.is_clean() && closed.reconnect.is_none();
-        if connection != Connection::FailureTold && !is_told_later {
+        if connection != ConnectionNotice::FailureTold && !is_told_later {
             self.console.note_end(closed, self.state.close_code());
         }
         if let Some(delay) = closed.reconnect {
@@ -363,7 +363,7 @@ impl Handler for SessionHandler {
 }
 
 /// Shows that a connection is open.
-fn print_opened(console: &Console, state: &SessionState, ws: &WebSocket, verbose: u8) -> Result<()> {
+fn print_opened(console: &Console, state: &SharedSession, ws: &WebSocket, verbose: u8) -> Result<()> {
     if verbose > 1 {
         console.opening(ws);
     }
@@ -396,10 +396,10 @@ const MAX_UNANSWERED: usize = 64;
 
 /// The user's pings that were not answered yet. Clones know the same ones.
 #[derive(Clone, Default)]
-pub(crate) struct Pings(Arc<Mutex<Unanswered>>);
+pub(crate) struct Pings(Arc<Mutex<UnansweredPings>>);
 
 /// Payloads, and when they left; the oldest first.
-type Unanswered = VecDeque<(Vec<u8>, Instant)>;
+type UnansweredPings = VecDeque<(Vec<u8>, Instant)>;
 
 impl Pings {
     pub(crate) fn sent(&self, payload: &[u8], now: Instant) {

@@ -58,8 +58,9 @@ pub enum Error {
     /// A cookie that the host must not set.
     #[error("cookie refused: {0}")]
     Cookie(CookieError),
-    /// A message could not be sent without waiting: too much waits to be sent already, or another thread is in the middle of a send
-    /// that waits. Nothing of it was sent, the connection goes on.
+    /// A message could not be sent without waiting: too much waits to be sent already (see
+    /// [`max_unsent`](crate::ConnectOptions::max_unsent)), or another thread is in the middle of a send that waits. Nothing of it was sent,
+    /// the connection goes on.
     #[error("no room for what was to be sent without waiting")]
     Full,
     /// The server answered the opening handshake with something that RFC 6455 does not allow.

@@ -67,8 +67,8 @@ enum ConnectionPhase {
     Over,
 }
 
-/// Where a connection stands. It is computed from what was sent, and from the events that were taken of what was
-/// received: the peer's Close counts from the moment when [`Connection::next_event`] tells it.
+/// Where a connection stands. It is computed from what was sent and received. The opening handshake counts as soon as it was received;
+/// the peer's Close, a rule that it broke and the end of the connection from the moment when [`Connection::next_event`] tells them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the states of wsproto")]
 pub enum ConnectionState {

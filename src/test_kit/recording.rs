@@ -103,7 +103,8 @@ impl Recording {
         Self(Arc::new(Mutex::new(wire)))
     }
 
-    /// A transport that does what this one does, and is recorded.
+    /// A transport that does what this one does, and is recorded. Where TLS is spoken over it, that is what TLS makes of the frames: a
+    /// [`TestServer`](super::TestServer::recordings) records them as they are.
     ///
     /// ```
     /// use std::net::TcpStream;

@@ -482,6 +482,29 @@ fn a_recording_has_frames_whatever_the_head_says_of_http() {
 }
 
 #[test]
+fn a_recording_of_a_proxy_has_the_heads_of_both_requests_and_the_frames_behind_them() {
+    let proxy = TestServer::start(|peer| {
+        peer.expect_head()?;
+        peer.send_bytes("HTTP/1.1 200 Connected\r\n\r\n")?;
+        peer.accept()?;
+        peer.expect_text("hello")
+    });
+    let proxy = proxy.unwrap();
+    let options = ConnectOptions::new().proxy(format!("http://{}", proxy.address()));
+    let ws = options.connect("ws://feed.example/").unwrap();
+    ws.send_text("hello").unwrap();
+    drop(ws);
+    let recording = proxy.recordings().remove(0);
+    proxy.finish().unwrap();
+    let head = String::from_utf8(recording.head(TraceDirection::Received)).unwrap();
+    assert!(
+        head.starts_with("CONNECT feed.example:80 HTTP/1.1\r\n") && head.contains("\r\n\r\nGET / HTTP/1.1\r\n"),
+        "{head:?}"
+    );
+    assert_eq!(recording.frames()[0].frame, Frame::new(Opcode::Text, "hello"));
+}
+
+#[test]
 fn a_recording_of_a_refusal_has_no_frames() {
     let server = TestServer::start(|peer| {
         peer.refuse_with(&Rejection::new(503).with_body().header("Content-Length", "4"), b"\x81\x02hi").map(drop)

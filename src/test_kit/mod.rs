@@ -16,7 +16,7 @@
 //!     .connection(|peer| { peer.accept()?; peer.send_text("back again")?; peer.answer_close(1000) })
 //!     .start()?;
 //! WebSocketApp::new(server.url())
-//!     .reconnect(Reconnect::fixed(Duration::from_millis(1)))
+//!     .reconnect(Reconnect::fixed(Duration::from_millis(1)).max_attempts(5)) // or it would try for ever where no script is left
 //!     .on_message(|app, message| { assert_eq!(message.as_text(), Some("back again")); app.close() })
 //!     .run_forever()?;
 //! server.finish()?; // what did not happen as the scripts expect it is an error here

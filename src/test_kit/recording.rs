@@ -103,7 +103,8 @@ impl Recording {
         Self(Arc::new(Mutex::new(wire)))
     }
 
-    /// A transport that does what this one does, and is recorded.
+    /// A transport that does what this one does, and is recorded. Where TLS is spoken over it, that is what TLS makes of the frames: a
+    /// [`TestServer`](super::TestServer::recordings) records them as they are.
     ///
     /// ```
     /// use std::net::TcpStream;
@@ -135,8 +136,8 @@ impl Recording {
         self.wire().direction(direction).bytes.clone()
     }
 
-    /// The heads of HTTP messages before the frames of one direction: a request, or a response with what came before it; empty where
-    /// there is none.
+    /// The heads of HTTP messages before the frames of one direction: a request, or a response, with what came before it, such as a
+    /// `CONNECT` to a proxy; empty where there is none.
     pub fn head(&self, direction: TraceDirection) -> Vec<u8> {
         let wire = self.wire();
         let bytes = &wire.direction(direction).bytes;
@@ -248,11 +249,12 @@ fn parse_frame(bytes: &[u8]) -> Option<(Option<[u8; 4]>, Frame, usize)> {
     Some((header.mask, frame, length))
 }
 
-/// Where the last of the heads at the beginning begins and ends. No frame begins like one: `G` and `H` are reserved opcodes or a control
-/// frame that is fragmented.
+/// Where the last of the heads at the beginning begins and ends. No frame begins like one: `C`, `G` and `H` are reserved opcodes or a
+/// control frame that is fragmented.
 fn last_head(bytes: &[u8]) -> (usize, usize) {
+    const BEGINNINGS: [&[u8]; 3] = [b"CONNECT ", b"GET ", b"HTTP/"];
     let (mut start, mut end) = (0, 0);
-    while bytes[end..].starts_with(b"GET ") || bytes[end..].starts_with(b"HTTP/") {
+    while BEGINNINGS.iter().any(|beginning| bytes[end..].starts_with(beginning)) {
         match bytes[end..].windows(4).position(|window| window == b"\r\n\r\n") {
             Some(length) => (start, end) = (end, end + length + 4),
             None => break,

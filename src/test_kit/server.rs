@@ -24,6 +24,9 @@ use crate::protocol::Role;
 /// server that is dropped without it ends all its connections, and waits for nothing; on Windows a script that waits just then goes on
 /// to the end of its timeout.
 ///
+/// A connection for which there is no script left ends at once. An app that reconnects without bound goes on then, and the test never
+/// comes to [`finish`](Self::finish): [`max_attempts`](crate::Reconnect::max_attempts) ends it.
+///
 /// What a script has sent arrives, also where the script ends at once: its connection then ends in order, unless the script
 /// [resets](Peer::reset) it.
 ///

@@ -649,6 +649,18 @@ fn what_came_before_a_write_failed_is_told_over_a_half_duplex_stream_too() {
 }
 
 #[test]
+fn a_close_that_was_received_as_a_frame_is_told_after_a_write_failed() {
+    let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+    wire.say(too_big());
+    assert_eq!(ws.recv_frame().unwrap().opcode, Opcode::Close);
+    wire.change(|wire| wire.ended = true);
+    assert_eq!(closed(ws.send_text("heard by nobody")).cause, CloseCause::Lost(io::ErrorKind::BrokenPipe));
+    let info = ws.close_info().unwrap();
+    assert_told(&info, 1009, "too big", CloseCause::Remote);
+    assert_eq!(closed(ws.recv()), info);
+}
+
+#[test]
 fn a_look_at_how_it_ends_reads_no_more_than_a_little() {
     let (mut ws, wire) = Wire::open(&options().close_timeout(ms(5000)), 100);
     let large = frame(0x82, vec![1; 40 << 20]);

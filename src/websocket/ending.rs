@@ -307,6 +307,10 @@ impl Reader {
     /// taking anything away from the receives that follow.
     #[cold]
     pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseFrame> {
+        // One that was handed out as a frame is answered, or told, only by the receive that follows.
+        if let Some(theirs) = self.inbound.close() {
+            return Some(theirs.clone());
+        }
         let mut left = Self::MAX_LOOK;
         while left > 0
             && !self.inbound.space().is_empty()

@@ -598,6 +598,36 @@ fn an_answer_that_came_in_time_is_told_by_a_receive_that_comes_late() {
 }
 
 #[test]
+fn a_receive_that_is_refused_for_what_another_has_in_part_ends_with_the_closing_handshake() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    const RECEIVES: &[(&str, Receive)] = &[
+        ("recv", |ws| unit(ws.recv())),
+        ("try_recv", |ws| unit(ws.try_recv())),
+        ("message_reader", |ws| unit(ws.message_reader())),
+    ];
+    for &(name, receive) in RECEIVES {
+        for answer in ["", "bye"] {
+            let (mut ws, wire) = Wire::open(&options().close_timeout(ms(30)), usize::MAX);
+            // A frame that ends inside a character.
+            wire.say(frame(0x01, b"\xc3"));
+            assert_eq!(ws.recv_frame().unwrap().payload, b"\xc3");
+            ws.send_close(CloseCode::NORMAL, "").unwrap();
+            if !answer.is_empty() {
+                wire.say([frame(0x80, b"\xa9"), frame(0x88, [b"\x03\xe8", answer.as_bytes()].concat())].concat());
+            }
+            let deadline = ws.close_deadline().unwrap();
+            thread::sleep(deadline.saturating_duration_since(Instant::now()) + ms(1));
+            let info = closed(receive(&mut ws));
+            match answer {
+                "" => assert_eq!(info.cause, CloseCause::Unanswered, "{name}"),
+                _ => assert_told(&info, 1000, answer, CloseCause::Local),
+            }
+            assert_eq!(ws.close_info().unwrap(), info, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_look_at_how_it_ends_hides_no_message_from_a_loop() {
     let (mut ws, wire) = Wire::open(&options(), 100);
     assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());

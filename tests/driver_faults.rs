@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use support::cases::Cases;
 use support::{bounded, by_deadline, closed, frame, join, ms, parse_all, unit};
 use websocket_sync::protocol::handshake::ExtensionOffer;
-use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, Role};
+use websocket_sync::protocol::{
+    Extension, Inbound, Limits, LocalProtocolError, PerMessageDeflate, Role, Step, TextPolicy,
+};
 use websocket_sync::{
     CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, HalfDuplex,
     Interest, Message, MessageKind, Opcode, Phase, Result, Transport, WebSocket,
@@ -534,6 +536,53 @@ fn a_message_reader_that_was_moved_belongs_to_the_thread_that_reads() {
         wire.change(|wire| wire.ended = true);
         assert_eq!(closed(ws.recv()).cause, CloseCause::Local);
     });
+}
+
+#[test]
+fn a_compressed_message_that_is_given_up_between_two_fragments_is_closed_with_1011() {
+    type Send = fn(&WebSocket) -> Result<u64>;
+    const LENGTH: usize = 600 << 10;
+    fn text() -> Vec<u8> {
+        let mut text = vec![b'a'; LENGTH];
+        text[LENGTH - 1] = 0xff;
+        text
+    }
+    let sends: [(&str, Send, LocalProtocolError); 4] = [
+        (
+            "a reader that ends too early",
+            |ws| ws.send_reader(MessageKind::Binary, io::repeat(1).take(300 << 10), Some(LENGTH as u64)),
+            LocalProtocolError::PayloadLength,
+        ),
+        (
+            "a reader of text that is none",
+            |ws| ws.send_reader(MessageKind::Text, &text()[..], Some(LENGTH as u64)),
+            LocalProtocolError::TextNotUtf8,
+        ),
+        ("send", |ws| ws.send(text(), Opcode::Text).map(|_| 0), LocalProtocolError::TextNotUtf8),
+        (
+            "send_frame",
+            |ws| ws.send_frame(&Frame::new(Opcode::Text, text())).map(|_| 0),
+            LocalProtocolError::TextNotUtf8,
+        ),
+    ];
+    for (name, send, broken) in sends {
+        let [ours, theirs] = agreed(DeflateOptions::new());
+        let (mut ws, wire) = Wire::open_as(Role::Client, &options(), usize::MAX, Some(ours));
+        let info = closed(send(&ws));
+        assert_told(&info, 1011, "", CloseCause::Unfinished(broken));
+        assert_eq!(closed(ws.send_text("no more")).code, CloseCode::INTERNAL_ERROR, "{name}");
+        let mut peer = Inbound::inflating(Role::Server, Limits::default(), TextPolicy::default(), theirs.inflater());
+        let heard = wire.heard();
+        let mut rest = &heard[..];
+        while peer.advance() == Ok(Step::NeedMore) && !rest.is_empty() {
+            let length = peer.push(rest);
+            rest = &rest[length..];
+        }
+        assert_eq!(peer.close().map(|close| close.code), Some(CloseCode::INTERNAL_ERROR), "{name}");
+        wire.say(frame(0x88, b"\x03\xf3"));
+        wire.change(|wire| wire.ended = true);
+        assert_eq!(closed(ws.recv()).cause, CloseCause::Local, "{name}");
+    }
 }
 
 // What the peer said last is told.

@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use support::cases::Cases;
 use support::{bounded, by_deadline, closed, frame, join, ms, parse_all, unit};
 use websocket_sync::protocol::handshake::ExtensionOffer;
-use websocket_sync::protocol::{Extension, LocalProtocolError, PerMessageDeflate, ProtocolError, Role};
+use websocket_sync::protocol::{
+    Extension, Inbound, Limits, LocalProtocolError, PerMessageDeflate, ProtocolError, Role, Step, TextPolicy,
+};
 use websocket_sync::{
     CloseCause, CloseCode, CloseInfo, ConnectOptions, ControlFrames, DeflateOptions, Error, Frame, HalfDuplex,
     Interest, Message, MessageKind, Opcode, Phase, Result, Transport, WebSocket,
@@ -559,6 +561,53 @@ fn a_message_reader_that_was_moved_belongs_to_the_thread_that_reads() {
     });
 }
 
+#[test]
+fn a_compressed_message_that_is_given_up_between_two_fragments_is_closed_with_1011() {
+    type Send = fn(&WebSocket) -> Result<u64>;
+    const LENGTH: usize = 600 << 10;
+    fn text() -> Vec<u8> {
+        let mut text = vec![b'a'; LENGTH];
+        text[LENGTH - 1] = 0xff;
+        text
+    }
+    let sends: [(&str, Send, LocalProtocolError); 4] = [
+        (
+            "a reader that ends too early",
+            |ws| ws.send_reader(MessageKind::Binary, io::repeat(1).take(300 << 10), Some(LENGTH as u64)),
+            LocalProtocolError::PayloadLength,
+        ),
+        (
+            "a reader of text that is none",
+            |ws| ws.send_reader(MessageKind::Text, &text()[..], Some(LENGTH as u64)),
+            LocalProtocolError::TextNotUtf8,
+        ),
+        ("send", |ws| ws.send(text(), Opcode::Text).map(|_| 0), LocalProtocolError::TextNotUtf8),
+        (
+            "send_frame",
+            |ws| ws.send_frame(&Frame::new(Opcode::Text, text())).map(|_| 0),
+            LocalProtocolError::TextNotUtf8,
+        ),
+    ];
+    for (name, send, broken) in sends {
+        let [ours, theirs] = agreed(DeflateOptions::new());
+        let (mut ws, wire) = Wire::open_as(Role::Client, &options(), usize::MAX, Some(ours));
+        let info = closed(send(&ws));
+        assert_told(&info, 1011, "", CloseCause::Unfinished(broken));
+        assert_eq!(closed(ws.send_text("no more")).code, CloseCode::INTERNAL_ERROR, "{name}");
+        let mut peer = Inbound::inflating(Role::Server, Limits::default(), TextPolicy::default(), theirs.inflater());
+        let heard = wire.heard();
+        let mut rest = &heard[..];
+        while peer.advance() == Ok(Step::NeedMore) && !rest.is_empty() {
+            let length = peer.push(rest);
+            rest = &rest[length..];
+        }
+        assert_eq!(peer.close().map(|close| close.code), Some(CloseCode::INTERNAL_ERROR), "{name}");
+        wire.say(frame(0x88, b"\x03\xf3"));
+        wire.change(|wire| wire.ended = true);
+        assert_eq!(closed(ws.recv()).cause, CloseCause::Local, "{name}");
+    }
+}
+
 // What the peer said last is told.
 
 #[test]
@@ -655,6 +704,36 @@ fn an_answer_that_came_in_time_is_told_by_a_receive_that_comes_late() {
 }
 
 #[test]
+fn a_receive_that_is_refused_for_what_another_has_in_part_ends_with_the_closing_handshake() {
+    type Receive = fn(&mut WebSocket) -> Result<()>;
+    const RECEIVES: &[(&str, Receive)] = &[
+        ("recv", |ws| unit(ws.recv())),
+        ("try_recv", |ws| unit(ws.try_recv())),
+        ("message_reader", |ws| unit(ws.message_reader())),
+    ];
+    for &(name, receive) in RECEIVES {
+        for answer in ["", "bye"] {
+            let (mut ws, wire) = Wire::open(&options().close_timeout(ms(30)), usize::MAX);
+            // A frame that ends inside a character.
+            wire.say(frame(0x01, b"\xc3"));
+            assert_eq!(ws.recv_frame().unwrap().payload, b"\xc3");
+            ws.send_close(CloseCode::NORMAL, "").unwrap();
+            if !answer.is_empty() {
+                wire.say([frame(0x80, b"\xa9"), frame(0x88, [b"\x03\xe8", answer.as_bytes()].concat())].concat());
+            }
+            let deadline = ws.close_deadline().unwrap();
+            thread::sleep(deadline.saturating_duration_since(Instant::now()) + ms(1));
+            let info = closed(receive(&mut ws));
+            match answer {
+                "" => assert_eq!(info.cause, CloseCause::Unanswered, "{name}"),
+                _ => assert_told(&info, 1000, answer, CloseCause::Local),
+            }
+            assert_eq!(ws.close_info().unwrap(), info, "{name}");
+        }
+    }
+}
+
+#[test]
 fn a_look_at_how_it_ends_hides_no_message_from_a_loop() {
     let (mut ws, wire) = Wire::open(&options(), 100);
     assert!(ws.send_binary(&[1; 1000]).unwrap_err().is_timeout());
@@ -703,6 +782,18 @@ fn what_came_before_a_write_failed_is_told_over_a_half_duplex_stream_too() {
     assert_eq!(closed(ws.send_text("heard by nobody")).cause, CloseCause::Lost(io::ErrorKind::BrokenPipe));
     assert_eq!(ws.recv().unwrap(), Message::from("before"));
     assert_told(&closed(ws.recv()), 1009, "too big", CloseCause::Remote);
+}
+
+#[test]
+fn a_close_that_was_received_as_a_frame_is_told_after_a_write_failed() {
+    let (mut ws, wire) = Wire::open(&options(), usize::MAX);
+    wire.say(too_big());
+    assert_eq!(ws.recv_frame().unwrap().opcode, Opcode::Close);
+    wire.change(|wire| wire.ended = true);
+    assert_eq!(closed(ws.send_text("heard by nobody")).cause, CloseCause::Lost(io::ErrorKind::BrokenPipe));
+    let info = ws.close_info().unwrap();
+    assert_told(&info, 1009, "too big", CloseCause::Remote);
+    assert_eq!(closed(ws.recv()), info);
 }
 
 #[test]

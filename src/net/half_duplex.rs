@@ -85,10 +85,13 @@ impl<S: Read + Write + Send + 'static> Transport for HalfDuplex<S> {
         }
         let mut stream = self.lock();
         let n = stream.write(buf)?;
-        match stream.flush() {
-            // The bytes are taken: to say that time was up would be to have them sent again.
-            Err(error) if is_timeout(&error) => Ok(n),
-            flushed => flushed.map(|()| n),
+        // The bytes are taken: to say that time was up, or EINTR, would be to have them sent again.
+        loop {
+            match stream.flush() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Ok(n),
+                flushed => return flushed.map(|()| n),
+            }
         }
     }
 
@@ -169,6 +172,39 @@ mod tests {
         assert_eq!(stream.try_read(&mut buf).unwrap(), 0);
         assert_eq!(stream.try_write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         assert_eq!(format!("{stream:?}"), "HalfDuplex { ended: true, .. }");
+    }
+
+    /// Has a flush that a signal interrupts once.
+    #[derive(Default)]
+    struct Interrupted {
+        written: Vec<u8>,
+        flushes: u32,
+    }
+
+    impl Read for Interrupted {
+        fn read(&mut self, _buf: &mut [u8]) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    impl Write for Interrupted {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.written.write(buf)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.flushes += 1;
+            if self.flushes == 1 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_not_written_again_after_a_flush_that_was_interrupted() {
+        let stream = HalfDuplex::new(Interrupted::default());
+        // After EINTR it would be called again.
+        assert_eq!(stream.try_write(b"once").unwrap(), 4);
+        let stream = stream.lock();
+        assert_eq!((stream.written.as_slice(), stream.flushes), (&b"once"[..], 2));
     }
 
     /// Reads until it is told not to.

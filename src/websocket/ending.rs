@@ -312,6 +312,10 @@ impl Reader {
     /// without taking anything away from the receives that follow.
     #[cold]
     pub(super) fn peek_close(&mut self, shared: &SharedConnection) -> Option<CloseInfo> {
+        // One that was handed out as a frame is answered, or told, only by the receive that follows.
+        if let Some(theirs) = self.inbound.close() {
+            return shared.close_info_after_failed_write(theirs);
+        }
         let mut left = Self::MAX_LOOK;
         while left > 0
             && !self.inbound.space().is_empty()

@@ -366,6 +366,7 @@ impl Reader {
         }
         match shared.closed() {
             Some(closed) => Err(self.look_for_close(shared).unwrap_or(closed)),
+            None if shared.closing_deadline().is_over() => Err(self.give_up(shared)),
             None => Err(Error::Usage(LocalProtocolError::ReceivingMessage)),
         }
     }
@@ -432,8 +433,14 @@ impl Reader {
             return Ok(self.filled(shared, length));
         }
         shared.activity.end_wait(0);
+        Err(self.give_up(shared))
+    }
+
+    /// The closing deadline has passed: ends the connection.
+    #[cold]
+    fn give_up(&mut self, shared: &SharedConnection) -> Error {
         let closed = Error::Closed(Box::new(shared.abort(CloseCause::Unanswered)));
-        Err(self.look_for_close(shared).unwrap_or(closed))
+        self.look_for_close(shared).unwrap_or(closed)
     }
 
     fn filled(&mut self, shared: &SharedConnection, length: usize) -> Filled {

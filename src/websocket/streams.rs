@@ -158,7 +158,7 @@ impl MessageWriter {
     /// How much is gathered before a fragment is sent, in bytes.
     const FRAGMENT: usize = 64 * 1024;
     /// The reason of the Close where a message remains unfinished.
-    const UNFINISHED: &'static str = "message was not finished";
+    pub(super) const UNFINISHED: &'static str = "message was not finished";
 
     pub(super) fn new(shared: Arc<SharedConnection>, kind: MessageKind, compression: Compression) -> Result<Self> {
         Self::begin(shared, kind, compression, Transaction::Fragments, WriterDeadline::EachFragment)

@@ -5,11 +5,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::PoisonError;
 use std::thread;
 
+use super::MessageWriter;
 use super::acquire::{QueuedControl, send_deadline};
 use super::shared::{SharedConnection, Transaction};
-use crate::error::{CloseCause, Error, Phase, Result};
+use crate::error::{CloseCause, CloseInfo, Error, Phase, Result};
 use crate::net::{Layer, SendDeadline, is_timeout};
-use crate::protocol::{Checkpoint, LocalProtocolError, MaskKeys, Outbound};
+use crate::protocol::{Checkpoint, CloseCode, CloseFrame, LocalProtocolError, MaskKeys, Outbound};
 use crate::sync::ThreadToken;
 use crate::trace::Epoch;
 
@@ -190,12 +191,44 @@ impl<'a> WriteGuard<'a> {
             self.outbound().rollback(checkpoint);
             return error;
         }
+        if !error.is_timeout() && !thread::panicking() && self.is_between_fragments() {
+            return self.give_up_message(error);
+        }
         match error {
             Error::Usage(broken) => self.fail(CloseCause::Unfinished(broken)),
             error => {
                 self.fail(CloseCause::TornFrame);
                 error
             }
+        }
+    }
+
+    /// Whether fragments of a message have left, each of them whole, and more are to come.
+    fn is_between_fragments(&mut self) -> bool {
+        let outbound = self.outbound();
+        outbound.in_progress().is_some() && !outbound.is_inside_frame() && outbound.pending().is_empty()
+    }
+
+    /// Closes the connection in the midst of a message in fragments, so that half of it does not pass for all. Returns the error for the
+    /// caller, who was given `error`.
+    #[cold]
+    fn give_up_message(&mut self, error: Error) -> Error {
+        let shared = self.shared;
+        if let Ok(close) = CloseFrame::new(CloseCode::INTERNAL_ERROR, MessageWriter::UNFINISHED)
+            && shared.queue_close(close)
+        {
+            self.deadline = Some(SendDeadline::until(shared.closing_deadline()));
+            self.write_close();
+            // If it could not leave, the receive that follows may still send it.
+            shared.state().renew_send_by();
+            shared.watch_blocked_receive();
+        }
+        match error {
+            Error::Usage(broken) => {
+                let cause = CloseCause::Unfinished(broken);
+                Error::Closed(Box::new(CloseInfo::new(CloseCode::INTERNAL_ERROR, "", cause)))
+            }
+            error => error,
         }
     }
 
@@ -277,6 +310,10 @@ impl<'a> WriteGuard<'a> {
 
     /// Sends our Close, and waits for that until the deadline of the guard. What has not left by then stays pending.
     pub(super) fn flush_close(mut self) {
+        self.write_close();
+    }
+
+    fn write_close(&mut self) {
         let control = self.shared.state().take_control(self.outbound());
         if let Some(control) = control {
             self.encode_control(&control);

@@ -467,7 +467,7 @@ impl Inbound {
     /// Whether [`release`](Self::release) would give memory back: more is held than an idle connection needs.
     pub const fn can_release(&self) -> bool {
         let inflater = matches!(&self.inflater, Some(inflater) if inflater.can_release());
-        inflater || self.window.can_release() || (self.in_progress().is_none() && self.bytes.can_release())
+        inflater || self.window.can_release() || (self.half_taken().is_none() && self.bytes.can_release())
     }
 
     /// Frees the memory that a burst or a large message has taken, unless it is in use. The result of the last step is no longer
@@ -478,7 +478,7 @@ impl Inbound {
         if let Some(inflater) = &mut self.inflater {
             inflater.release();
         }
-        if self.in_progress().is_none() {
+        if self.half_taken().is_none() {
             self.bytes.release();
         }
     }

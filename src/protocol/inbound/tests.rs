@@ -397,6 +397,34 @@ fn memory_is_given_back_but_for_what_a_message_in_progress_has_in_it() {
 }
 
 #[test]
+fn memory_of_what_was_handed_out_or_is_skipped_is_given_back_while_its_message_is_in_progress() {
+    let fragment = Frame { fin: false, ..Frame::new(Opcode::Text, "x".repeat(1 << 20)) }.to_bytes(None);
+    for is_skipped in [false, true] {
+        let mut inbound = client(Limits::default());
+        let mut step = Step::NeedMore;
+        for bytes in fragment.chunks(60_000) {
+            feed(&mut inbound, bytes);
+            step = inbound.advance_frame().unwrap();
+        }
+        assert_eq!(step, Step::Frame);
+        assert!(inbound.memory() > 1 << 20);
+        if is_skipped {
+            inbound.skip_message();
+        }
+        assert!(inbound.can_release(), "skipped: {is_skipped}");
+        inbound.release();
+        assert!(!inbound.can_release() && inbound.memory() < 10_000, "{} bytes", inbound.memory());
+        feed(&mut inbound, b"\x80\x01y\x81\x01z");
+        if !is_skipped {
+            assert_eq!(inbound.advance_frame(), Ok(Step::Frame));
+            assert_eq!(inbound.frame(), Frame::new(Opcode::Continuation, "y"));
+        }
+        assert_eq!(inbound.advance(), Ok(Step::Message));
+        assert_eq!(inbound.message(), Ok(MessageRef::Text("z")));
+    }
+}
+
+#[test]
 fn a_large_message_is_moved_out_and_the_memory_of_a_small_one_is_kept() {
     for (length, is_moved) in [(20_000, false), (100_000, true)] {
         let mut inbound = client(Limits::default());

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_with_a_waker_may_ask_whether_it_was_called_off() {
+    fn what_ends_with_a_waker_may_ask_whether_it_was_cancelled() {
         let (ended, ends) = mpsc::channel();
         thread::spawn(move || {
             let cancellation = Cancellation::new();

@@ -401,7 +401,7 @@ fn a_cancel_ends_the_wait_for_a_client_that_says_nothing() {
 }
 
 #[test]
-fn what_is_called_off_before_is_not_begun() {
+fn what_is_cancelled_before_is_not_begun() {
     let cancellation = Cancellation::new();
     cancellation.cancel();
     let options = ConnectOptions::new().cancellation(&cancellation).resolver(|_, _| panic!("not to be asked"));

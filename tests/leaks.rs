@@ -17,7 +17,7 @@ use websocket_sync::{Cancellation, CloseCause, ConnectOptions, Error, MessageRef
 fn connections_leave_no_descriptor_and_no_thread_behind() {
     connections_that_fail_leave_nothing_behind();
     proxies_that_fail_leave_nothing_behind();
-    openings_that_are_called_off_leave_nothing_behind();
+    openings_that_are_cancelled_leave_nothing_behind();
     #[cfg(target_os = "linux")]
     those_who_lose_the_race_are_closed();
     #[cfg(unix)]
@@ -189,12 +189,12 @@ fn proxies_that_fail_leave_nothing_behind() {
 }
 
 /// In each of its phases: while it resolves, while it shakes hands with TLS, while it waits for the answer.
-fn openings_that_are_called_off_leave_nothing_behind() {
+fn openings_that_are_cancelled_leave_nothing_behind() {
     bounded(60, || {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let call_off = |number: usize| {
+        let cancel = |number: usize| {
             let (hold, held) = mpsc::channel::<()>();
             let held = Mutex::new(held);
             let cancellation = Cancellation::new();
@@ -217,9 +217,9 @@ fn openings_that_are_called_off_leave_nothing_behind() {
             // Whoever came as far as that.
             while listener.accept().is_ok() {}
         };
-        (0..3).for_each(call_off);
+        (0..3).for_each(cancel);
         let before = support::settled_descriptors_and_threads();
-        (0..support::times(300, 100)).for_each(call_off);
+        (0..support::times(300, 100)).for_each(cancel);
         support::assert_back_at(before);
     });
 }

@@ -143,7 +143,7 @@ fn the_request_and_the_answer_have_a_deadline_each() {
 }
 
 #[test]
-fn a_rejection_that_the_client_does_not_read_is_called_off() {
+fn a_rejection_that_the_client_does_not_read_is_cancelled() {
     bounded(20, || {
         let cancellation = Cancellation::new();
         let options = ConnectOptions::new().cancellation(&cancellation);

@@ -527,7 +527,7 @@ fn cookies_of_the_jar_go_where_they_belong_and_those_of_the_option_stay() {
 }
 
 #[test]
-fn an_opening_can_be_called_off_at_any_hop() {
+fn an_opening_can_be_cancelled_at_any_hop() {
     bounded(30, || {
         let cancellation = Cancellation::new();
         let cancel = cancellation.clone();

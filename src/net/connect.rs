@@ -11,7 +11,7 @@ use std::{fmt, io, vec};
 
 use rustix::io::Errno;
 
-use super::deadline::{Deadline, called_off, timed_out};
+use super::deadline::{Deadline, cancelled, timed_out};
 use super::poll::{CancelSignal, PollOutcome, poll_sockets};
 use super::resolve::{no_fit_address, resolve};
 use super::socket::{self, Socket};
@@ -144,7 +144,7 @@ async fn connect(
         let timeout = rest.into_iter().chain(race.wait(now)).min();
         match wait_connected(mode, &race, signal.as_ref(), timeout).await.map_err(failed)? {
             PollOutcome::Nothing => {}
-            PollOutcome::CalledOff => return Err(failed(called_off())),
+            PollOutcome::Cancelled => return Err(failed(cancelled())),
             PollOutcome::Ready(index) => {
                 let runner = race.leave(index);
                 match finish(&runner.attempt) {
@@ -431,8 +431,8 @@ async fn connect_unix(
         let timeout = deadline.remaining()?.map_or(pause, |rest| rest.min(pause));
         match mode {
             WaitMode::Blocking => {
-                if poll_sockets(iter::empty(), signal.as_ref(), Some(timeout))? == PollOutcome::CalledOff {
-                    return Err(called_off());
+                if poll_sockets(iter::empty(), signal.as_ref(), Some(timeout))? == PollOutcome::Cancelled {
+                    return Err(cancelled());
                 }
             }
             WaitMode::Stepping(awaited) => {

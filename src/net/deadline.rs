@@ -146,7 +146,7 @@ pub(crate) fn timed_out() -> io::Error {
 
 /// The error of what was cancelled. Whoever did that is told so by the opening.
 #[cold]
-pub(crate) fn called_off() -> io::Error {
+pub(crate) fn cancelled() -> io::Error {
     io::ErrorKind::ConnectionAborted.into()
 }
 

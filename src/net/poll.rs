@@ -131,7 +131,7 @@ pub(super) enum PollOutcome {
     /// What is at this place is ready, or has failed.
     Ready(usize),
     /// The opening was cancelled.
-    CalledOff,
+    Cancelled,
     /// Nothing: time is up, or a signal came in between.
     Nothing,
 }
@@ -174,7 +174,7 @@ fn poll_all<'a>(
     }
     let is_ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
     if signal.is_some() && polled.last().is_some_and(is_ready) {
-        return Ok(PollOutcome::CalledOff);
+        return Ok(PollOutcome::Cancelled);
     }
     Ok(polled.iter().position(is_ready).map_or(PollOutcome::Nothing, PollOutcome::Ready))
 }
@@ -213,9 +213,9 @@ mod tests {
             cancellation.cancel();
         });
         let start = Instant::now();
-        assert_eq!(poll_sockets([].into_iter(), Some(&wake), Some(5000 * MS)).unwrap(), PollOutcome::CalledOff);
+        assert_eq!(poll_sockets([].into_iter(), Some(&wake), Some(5000 * MS)).unwrap(), PollOutcome::Cancelled);
         assert!(start.elapsed() < 1000 * MS);
-        assert_eq!(poll_sockets([&connected()].into_iter(), Some(&wake), None).unwrap(), PollOutcome::CalledOff);
+        assert_eq!(poll_sockets([&connected()].into_iter(), Some(&wake), None).unwrap(), PollOutcome::Cancelled);
         canceller.join().unwrap();
     }
 
@@ -224,7 +224,7 @@ mod tests {
         let cancellation = Cancellation::new();
         cancellation.cancel();
         let wake = CancelSignal::new(&cancellation).unwrap();
-        assert_eq!(poll_sockets([].into_iter(), Some(&wake), None).unwrap(), PollOutcome::CalledOff);
+        assert_eq!(poll_sockets([].into_iter(), Some(&wake), None).unwrap(), PollOutcome::Cancelled);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{io, mem};
 
-use super::deadline::{Deadline, called_off, is_timeout};
+use super::deadline::{Deadline, cancelled, is_timeout};
 use super::layer::Layer;
 use super::send_timer::SendDeadline;
 use super::source::Source;
@@ -226,7 +226,7 @@ impl WaitMode {
         };
         match report {
             Some(Report::Done(done)) => Ok(done),
-            Some(Report::CalledOff) => Err(Error::Io { phase, error: called_off() }),
+            Some(Report::Cancelled) => Err(Error::Io { phase, error: cancelled() }),
             None => Err(Error::Timeout(phase)),
         }
     }
@@ -357,7 +357,7 @@ impl Drop for HelperGuard {
 /// What ends the wait for a helper thread.
 enum Report<T> {
     Done(T),
-    CalledOff,
+    Cancelled,
 }
 
 /// Tells whoever waits for a helper thread what came of it.
@@ -379,7 +379,7 @@ pub(super) async fn reports<T: Send + 'static>(cancellation: Option<&Cancellatio
     let reporter = Reporter { sender, waker };
     let watch = cancellation.map(|cancellation| {
         let reporter = reporter.clone();
-        cancellation.watch(move || reporter.send(Report::CalledOff))
+        cancellation.watch(move || reporter.send(Report::Cancelled))
     });
     (reporter, Reports { receiver, _watch: watch })
 }

@@ -102,7 +102,7 @@ fn silence_on_a_new_connection_ends_at_the_same_deadline() {
 }
 
 #[test]
-fn an_opening_is_called_off_wherever_the_proxy_is() {
+fn an_opening_is_cancelled_wherever_the_proxy_is() {
     bounded(60, || {
         for (scheme, says) in SILENCES {
             let (reached, is_reached) = mpsc::channel();

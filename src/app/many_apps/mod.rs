@@ -312,7 +312,7 @@ impl<'env> ManyApps<'env> {
             AppStep::Wait(until) => {
                 self.timers.set(number, until);
                 self.watch(number);
-                self.call_off(number, connectors);
+                self.cancel_attempt(number, connectors);
             }
             AppStep::Again => {
                 self.watch(number);
@@ -342,12 +342,12 @@ impl<'env> ManyApps<'env> {
     }
 
     /// An app that is cancelled while its attempt waits for a thread does not wait any longer.
-    fn call_off(&mut self, number: usize, connectors: &AppConnectors<'env>) {
+    fn cancel_attempt(&mut self, number: usize, connectors: &AppConnectors<'env>) {
         let Some(Some(slot)) = self.slots.get_mut(number) else { return };
         if slot.task.is_connecting()
             && let Some(attempt) = connectors.take_back(number, Connecting::is_cancelled)
         {
-            slot.task.connected(attempt.call_off());
+            slot.task.connected(attempt.cancel());
             self.schedule(number);
         }
     }
@@ -544,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_is_called_off_when_its_app_is_closed_and_not_before() {
+    fn an_attempt_is_cancelled_when_its_app_is_closed_and_not_before() {
         let app = WebSocketApp::new("ws://unused/").connect_with(|_, _| unreachable!("nobody makes the attempt"));
         let handle = app.handle();
         let mut task = app.into_task_with(Permission::ByLoop, || {}).unwrap();
@@ -552,7 +552,7 @@ mod tests {
         assert!(!attempt.is_cancelled());
         handle.stop();
         assert!(attempt.is_cancelled());
-        task.connected(attempt.call_off());
+        task.connected(attempt.cancel());
         assert!(matches!(task.advance(), AppStep::Over(Ok(closed)) if closed.cause == CloseCause::Cancelled));
     }
 }

@@ -160,7 +160,7 @@ fn a_waker_that_panics_keeps_nobody_from_being_stopped() {
         let done = wire.0.closes.load(Ordering::SeqCst) + wire.0.leaves.load(Ordering::SeqCst);
         assert_eq!(done, 1, "the connection is closed nevertheless");
     }
-    for calls_off in [Shared::disconnect, Shared::cancel] {
+    for cancels in [Shared::disconnect, Shared::cancel] {
         let shared = shared();
         let cancellation = shared.begin();
         let start = Instant::now();
@@ -168,7 +168,7 @@ fn a_waker_that_panics_keeps_nobody_from_being_stopped() {
             let waiting = scope.spawn(|| shared.back_off(Instant::now() + MINUTE / 6));
             thread::sleep(ms(50));
             let _watch = cancellation.watch(|| panic!("on purpose"));
-            catch_unwind(AssertUnwindSafe(|| calls_off(&shared))).unwrap_err();
+            catch_unwind(AssertUnwindSafe(|| cancels(&shared))).unwrap_err();
             assert!(!waiting.join().unwrap());
         });
         assert!(start.elapsed() < MINUTE / 12, "who waits for the next attempt was not woken");

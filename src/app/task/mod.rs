@@ -182,7 +182,7 @@ impl<'env> AppTask<'env> {
     fn new(app: WebSocketApp<'env>, permission: Permission, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
         let cancellation = app.handle.shared().begin();
         app.handle.shared().set_waker(Arc::clone(&wake));
-        let called_off = {
+        let cancel_wakes = {
             let wake = Arc::clone(&wake);
             cancellation.watch(move || wake())
         };
@@ -203,7 +203,7 @@ impl<'env> AppTask<'env> {
             permission,
             helper: HelperLock::default(),
             wake,
-            _cancel_wakes: called_off,
+            _cancel_wakes: cancel_wakes,
             _cancelled: cancelled,
             app,
         }

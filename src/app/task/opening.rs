@@ -56,7 +56,7 @@ impl<'env> Connecting<'env> {
 
     /// Does not connect: nobody wants it any more.
     #[cfg(feature = "mio")]
-    pub(in crate::app) fn call_off(self) -> Connected<'env> {
+    pub(in crate::app) fn cancel(self) -> Connected<'env> {
         self.ended(Err(cancelled()))
     }
 

@@ -276,7 +276,7 @@ fn open(path: &Path) -> io::Result<File> {
 /// A FIFO without a writer is at its end; so each read comes after a wait, which does not end before there was a writer.
 #[cfg(unix)]
 fn read_as_it_comes(file: &mut io::Take<File>, bytes: &mut Vec<u8>, limit: WaitLimit<'_>) -> Result<io::Result<()>> {
-    use crate::net::deadline::called_off;
+    use crate::net::deadline::cancelled;
     use crate::net::poll::{CancelSignal, PollOutcome, poll_file};
 
     let failed = |error| Error::Io { phase: Phase::Tls, error };
@@ -285,7 +285,7 @@ fn read_as_it_comes(file: &mut io::Take<File>, bytes: &mut Vec<u8>, limit: WaitL
         let rest = limit.deadline.remaining().map_err(|_| Error::Timeout(Phase::Tls))?;
         match poll_file(file.get_ref(), signal.as_ref(), rest).map_err(failed)? {
             PollOutcome::Nothing => {}
-            PollOutcome::CalledOff => return Err(failed(called_off())),
+            PollOutcome::Cancelled => return Err(failed(cancelled())),
             PollOutcome::Ready(_) => match read_some(file, bytes) {
                 Ok(0) => return Ok(Ok(())),
                 Ok(_) => {}

@@ -176,6 +176,18 @@ mod in_the_handshake {
         Ok(head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: ")).map(str::to_owned))
     }
 
+    /// The fields of a request that was read elsewhere, with these offers.
+    fn request_fields(offers: &str) -> Headers {
+        Headers::from([
+            ("Host", "h"),
+            ("Connection", "Upgrade"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", &*key_from([7; 16])),
+            ("Sec-WebSocket-Extensions", offers),
+        ])
+    }
+
     #[test]
     fn a_client_offers_a_name_with_or_without_parameters_or_nothing() {
         assert_eq!(offered(Fake::new("fake")).as_deref(), Some("fake"));
@@ -266,14 +278,7 @@ mod in_the_handshake {
     fn an_answer_that_cannot_be_given_does_not_touch_the_extensions() {
         let extension = Fake::new("fake");
         let heard = Arc::clone(&extension.heard);
-        let headers = Headers::from([
-            ("Host", "h".to_owned()),
-            ("Connection", "Upgrade".to_owned()),
-            ("Upgrade", "websocket".to_owned()),
-            ("Sec-WebSocket-Version", "13".to_owned()),
-            ("Sec-WebSocket-Key", key_from([7; 16])),
-            ("Sec-WebSocket-Extensions", "fake".to_owned()),
-        ]);
+        let headers = request_fields("fake");
         let mut server = ConnectionBuilder::new().extension(extension).upgrade(headers, "/").unwrap();
         let unoffered = AcceptConnection { subprotocol: Some("chat".into()), ..AcceptConnection::default() };
         assert_eq!(server.send(unoffered), Err(LocalProtocolError::UnofferedSubprotocol));
@@ -284,14 +289,7 @@ mod in_the_handshake {
 
     #[test]
     fn after_an_answer_that_cannot_be_sent_no_extension_works_that_was_not_agreed_upon() {
-        let headers = Headers::from([
-            ("Host", "h".to_owned()),
-            ("Connection", "Upgrade".to_owned()),
-            ("Upgrade", "websocket".to_owned()),
-            ("Sec-WebSocket-Version", "13".to_owned()),
-            ("Sec-WebSocket-Key", key_from([7; 16])),
-            ("Sec-WebSocket-Extensions", "one, two, three, four".to_owned()),
-        ]);
+        let headers = request_fields("one, two, three, four");
         let builder = ConnectionBuilder::new()
             .extension(Fake::new("one").marking("1"))
             .extension(Fake::new("two").accepting(Some("a=\r\n")))

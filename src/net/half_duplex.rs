@@ -176,18 +176,18 @@ mod tests {
 
     /// Has a flush that a signal interrupts once.
     #[derive(Default)]
-    struct Interrupted {
+    struct InterruptedFlush {
         written: Vec<u8>,
         flushes: u32,
     }
 
-    impl Read for Interrupted {
+    impl Read for InterruptedFlush {
         fn read(&mut self, _buf: &mut [u8]) -> io::Result<usize> {
             Ok(0)
         }
     }
 
-    impl Write for Interrupted {
+    impl Write for InterruptedFlush {
         fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
             self.written.write(buf)
         }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_not_written_again_after_a_flush_that_was_interrupted() {
-        let stream = HalfDuplex::new(Interrupted::default());
+        let stream = HalfDuplex::new(InterruptedFlush::default());
         // After EINTR it would be called again.
         assert_eq!(stream.try_write(b"once").unwrap(), 4);
         let stream = stream.lock();

@@ -357,9 +357,9 @@ mod tests {
 
     /// Is interrupted, and then reset.
     #[derive(Debug)]
-    struct Interrupted(AtomicU32);
+    struct InterruptedRead(AtomicU32);
 
-    impl Transport for Interrupted {
+    impl Transport for InterruptedRead {
         fn try_read(&self, _buf: &mut [u8]) -> io::Result<usize> {
             match self.0.fetch_add(1, Ordering::Relaxed) {
                 0 => Err(io::ErrorKind::Interrupted.into()),
@@ -379,7 +379,7 @@ mod tests {
 
     #[test]
     fn what_a_signal_interrupts_is_tried_again_and_any_other_error_is_told() {
-        let transport = Interrupted(AtomicU32::new(0));
+        let transport = InterruptedRead(AtomicU32::new(0));
         let error = read(&transport, &mut [0; 8], Some(Instant::now() + 300 * MS)).unwrap_err();
         assert_eq!((error.kind(), transport.0.into_inner()), (io::ErrorKind::ConnectionReset, 2));
     }

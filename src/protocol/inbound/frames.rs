@@ -127,7 +127,7 @@ impl FrameParser {
             mask(key, &mut window.unread_mut()[length..length + len]);
         }
         window.consume(length + len);
-        // Of the frame before it nothing is left to take, or no header would be read.
+        // Until here it is `None`: a header is only read once all of the frame before it was taken.
         if !last {
             self.taken = Some(len as u64);
         }

@@ -4,6 +4,7 @@
 //! by what can be done to it, a [`Link`], so that all of this can be tried out without a network.
 
 mod keepalive;
+mod link;
 mod outbox;
 mod traffic;
 
@@ -13,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+pub(super) use self::link::Link;
 pub(super) use self::outbox::{DrainOutcome, Outbox};
 
 use self::outbox::OpenCallback;
@@ -22,39 +24,8 @@ use super::facts::{Closed, Latencies, Statistics, duplicate, duplicate_error};
 use super::keepalive::Keepalive;
 use crate::cancellation::Cancellation;
 use crate::error::{CloseInfo, Error, Result};
-use crate::message::MessageRef;
 use crate::sync::{self, AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard};
-use crate::websocket::{ActivitySnapshot, CloseCode, PingStatus, Response};
-
-/// An open connection, as far as the other threads are concerned. Clones are the same connection.
-pub(super) trait Link: Clone {
-    /// Whether this thread may close it now: not in the midst of what it sends itself.
-    fn check_close(&self) -> Result<()>;
-    /// Sends a Close and waits for the end, but not on the thread that receives. Bounded.
-    fn close(&self, code: CloseCode, reason: &str) -> Result<()>;
-    /// Sends a Close, or queues it, and waits for nothing.
-    fn try_close(&self, code: CloseCode, reason: &str) -> Result<()>;
-    /// Ends the connection without waiting for anything.
-    fn disconnect(&self);
-    /// Ends the connection of a peer that has fallen silent.
-    fn fail_silent(&self);
-    /// Sends a ping, or queues it behind what is being sent. Does not wait.
-    fn send_ping(&self, payload: &[u8]) -> Result<PingStatus>;
-    /// Sends a queued ping if that goes without waiting; whether it has left.
-    fn flush_ping(&self) -> PingStatus;
-    /// What has come in.
-    fn activity(&self) -> ActivitySnapshot;
-    /// How many bytes have come of a message that is not whole.
-    fn gathered(&self) -> u64;
-    /// Whether something lies in the socket that has not been read. Does not wait.
-    fn has_arrived(&self) -> bool;
-    /// Sends a message. Waits as long as it takes, within the send timeout, but not in an event loop.
-    fn send(&self, message: MessageRef<'_>) -> Result<()>;
-    /// How long a send may wait for its turn.
-    fn send_timeout(&self) -> Duration;
-    /// Whether it belongs to an event loop, so that nobody waits.
-    fn is_in_event_loop(&self) -> bool;
-}
+use crate::websocket::{CloseCode, Response};
 
 /// How the run was asked to end.
 #[derive(Clone, Debug)]

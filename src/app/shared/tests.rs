@@ -7,9 +7,10 @@ use super::*;
 use crate::app::keepalive::PingOptions;
 use crate::app::ping_thread::PingRegistration;
 use crate::error::CloseCause;
+use crate::message::MessageRef;
 use crate::net::tests::cases::Cases;
 use crate::protocol::LocalProtocolError;
-use crate::websocket::not_connected;
+use crate::websocket::{ActivitySnapshot, PingStatus, not_connected};
 
 /// Counts what is done to it.
 #[derive(Clone, Debug, Default)]

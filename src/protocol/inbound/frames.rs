@@ -3,7 +3,6 @@
 use super::Limits;
 use crate::buffer::Window;
 use crate::message::MessageKind;
-use crate::protocol::deflate::Inflater;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::frame::{FrameHeader, FrameStart, Opcode, Role, Rsv};
 use crate::protocol::mask::{mask, rotate};
@@ -89,13 +88,14 @@ impl FrameParser {
         Some((if first == 0x81 { MessageKind::Text } else { MessageKind::Binary }, length))
     }
 
-    /// Goes on to the next [`chunk`](Self::chunk) of a frame; whether there is one already.
+    /// Goes on to the next [`chunk`](Self::chunk) of a frame; whether there is one already. Before the first chunk of a frame with
+    /// compressed payload, calls `before_compressed`, which may panic: nothing has changed by then.
     #[inline]
     pub(super) fn next_chunk(
         &mut self,
         window: &mut Window,
         in_progress: bool,
-        inflater: Option<&mut Inflater>,
+        before_compressed: impl FnOnce(),
     ) -> Result<bool, ProtocolError> {
         if let Some(taken) = self.taken {
             return Ok(self.further_chunk(window, taken));
@@ -113,11 +113,8 @@ impl FrameParser {
             self.control_frames += 1;
         } else {
             self.check_size(&header)?;
-            if let Some(inflater) = inflater
-                && header.len > 0
-                && self.is_compressed(&header)
-            {
-                inflater.take_state();
+            if header.len > 0 && self.is_compressed(&header) {
+                before_compressed();
             }
             self.begin_data(&header);
         }
@@ -307,7 +304,7 @@ mod tests {
         }
 
         fn next_chunk(&mut self) -> Result<Option<Chunk>, ProtocolError> {
-            Ok(self.0.next_chunk(&mut self.1, false, None)?.then_some(self.0.chunk))
+            Ok(self.0.next_chunk(&mut self.1, false, || {})?.then_some(self.0.chunk))
         }
     }
 

@@ -5,6 +5,7 @@ use super::{Granularity, Inbound, Latest, Piece, ReceiveState, Step, Taking, Tex
 use crate::message::MessageKind;
 use crate::protocol::Room;
 use crate::protocol::close::CloseFrame;
+use crate::protocol::deflate::Inflater;
 use crate::protocol::error::ProtocolError;
 use crate::protocol::frame::Opcode;
 
@@ -33,7 +34,9 @@ impl Inbound {
             ReceiveState::Failed(error) => return Err(error),
         };
         loop {
-            if !self.frames.next_chunk(&mut self.window, half.is_some(), self.inflater.as_mut())? {
+            // The pool of states may be the user's, and panic.
+            let take_state = || self.inflater.iter_mut().for_each(Inflater::take_state);
+            if !self.frames.next_chunk(&mut self.window, half.is_some(), take_state)? {
                 return Ok(Step::NeedMore);
             }
             let chunk = self.frames.chunk;
